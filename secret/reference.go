@@ -1,0 +1,97 @@
+package secret
+
+import (
+	"fmt"
+	"regexp"
+	"strings"
+)
+
+// The schemes of references.
+const (
+	SchemeEnv     = "env"
+	SchemeFile    = "file"
+	SchemeExec    = "exec"
+	SchemeSystemd = "systemd"
+	SchemeSealed  = "sealed"
+)
+
+const schemesHint = "one of env:NAME, file:/path, exec:command, systemd:NAME, or sealed: (the secret is in the database, put there by `keyrounds credentials add` or `rotate`)"
+
+// Reference names where a secret is; it is not the secret and may be printed.
+type Reference struct{ scheme, rest string }
+
+// Sealed is the reference to a secret that the database keeps, sealed under the credential's name.
+var Sealed = Reference{scheme: SchemeSealed}
+
+var (
+	envName     = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
+	systemdName = regexp.MustCompile(`^[A-Za-z0-9_.@-]+$`)
+)
+
+// ReferenceError says why a text is no reference. It never repeats the text, which may be a
+// secret that was pasted in the wrong place.
+type ReferenceError struct{ Problem string }
+
+func (e *ReferenceError) Error() string { return e.Problem }
+
+// Hint lists the schemes.
+func (e *ReferenceError) Hint() string { return schemesHint }
+
+// ParseReference reads "scheme:rest". Its errors are *ReferenceError.
+func ParseReference(s string) (Reference, error) {
+	scheme, rest, found := strings.Cut(s, ":")
+	if !found {
+		return Reference{}, &ReferenceError{"not a secret reference: a secret itself never stands in the configuration"}
+	}
+	r := Reference{scheme, rest}
+	ok := true
+	switch scheme {
+	case SchemeEnv:
+		ok = envName.MatchString(rest)
+	case SchemeFile:
+		ok = strings.HasPrefix(rest, "/") && !strings.ContainsRune(rest, 0)
+	case SchemeExec:
+		ok = strings.TrimSpace(rest) != ""
+	case SchemeSystemd:
+		ok = systemdName.MatchString(rest) && rest != "." && rest != ".."
+	case SchemeSealed:
+		ok = rest == ""
+	default:
+		return Reference{}, &ReferenceError{"unknown kind of secret reference"}
+	}
+	if !ok {
+		return Reference{}, &ReferenceError{fmt.Sprintf("not a valid %s: reference", scheme)}
+	}
+	return r, nil
+}
+
+// Scheme returns the part before the colon, "" for the zero Reference.
+func (r Reference) Scheme() string { return r.scheme }
+
+// IsZero reports whether r names nothing.
+func (r Reference) IsZero() bool { return r.scheme == "" }
+
+// ReachesHost reports whether resolving r reads from the host. Such references are named in
+// the configuration file only, never through a command or the API.
+func (r Reference) ReachesHost() bool { return r.scheme != "" && r.scheme != SchemeSealed }
+
+// String returns the reference as it is written, "" for the zero Reference.
+func (r Reference) String() string {
+	if r.IsZero() {
+		return ""
+	}
+	return r.scheme + ":" + r.rest
+}
+
+// MarshalText returns String.
+func (r Reference) MarshalText() ([]byte, error) { return []byte(r.String()), nil }
+
+// UnmarshalText is ParseReference; an empty text is the zero Reference.
+func (r *Reference) UnmarshalText(b []byte) (err error) {
+	if len(b) == 0 {
+		*r = Reference{}
+		return nil
+	}
+	*r, err = ParseReference(string(b))
+	return err
+}

@@ -1,0 +1,150 @@
+package secret
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+	"unicode/utf8"
+)
+
+// MaxSize is the largest secret that is read, in bytes.
+const MaxSize = 64 << 10
+
+const execTimeout = 10 * time.Second
+
+// ErrUnreadable is wrapped by every error of Resolve. Its text never holds what was read.
+var ErrUnreadable = errors.New("secret unreadable")
+
+// Resolve reads the secret that r names on this host: env, file, exec and systemd references.
+//
+// One trailing line end and a leading byte order mark are taken off; an empty secret, a NUL and
+// more than MaxSize are errors. A file must be a regular one; a named pipe is refused, not waited
+// for. A command runs by /bin/sh within 10 s and what it says on standard error is dropped, since
+// it may hold the secret. Sealed references are opened by a Sealer instead.
+func Resolve(ctx context.Context, r Reference) (Value, error) {
+	b, err := read(ctx, r)
+	if err == nil {
+		b, err = normal(b)
+	}
+	if err != nil {
+		return Value{}, fmt.Errorf("resolve %s: %w: %w", r, ErrUnreadable, err)
+	}
+	v := New(b)
+	clear(b)
+	return v, nil
+}
+
+func read(ctx context.Context, r Reference) ([]byte, error) {
+	switch r.scheme {
+	case SchemeEnv:
+		s, ok := os.LookupEnv(r.rest)
+		if !ok {
+			return nil, errors.New("not set in the environment")
+		}
+		return []byte(s), nil
+	case SchemeFile:
+		return readFile(r.rest)
+	case SchemeSystemd:
+		dir, ok := os.LookupEnv("CREDENTIALS_DIRECTORY")
+		if !ok {
+			return nil, errors.New("CREDENTIALS_DIRECTORY is not set: the service needs LoadCredential= for it")
+		}
+		return readFile(filepath.Join(dir, r.rest))
+	case SchemeExec:
+		return output(ctx, r.rest)
+	case SchemeSealed:
+		return nil, errors.New("no secret is sealed for this credential; `keyrounds credentials rotate` stores one")
+	default:
+		return nil, errors.New("no reference is given")
+	}
+}
+
+func readFile(path string) ([]byte, error) {
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, bare(err)
+	}
+	defer f.Close()
+	st, err := f.Stat()
+	if err != nil {
+		return nil, bare(err)
+	}
+	if !st.Mode().IsRegular() {
+		return nil, fmt.Errorf("not a regular file (%s)", st.Mode().Type())
+	}
+	b, err := io.ReadAll(io.LimitReader(f, MaxSize+1))
+	return b, bare(err)
+}
+
+// bare drops the path from err: the reference in front names it already.
+func bare(err error) error {
+	var pe *os.PathError
+	if errors.As(err, &pe) {
+		return pe.Err
+	}
+	return err
+}
+
+func output(ctx context.Context, command string) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(ctx, execTimeout)
+	defer cancel()
+	var out limited
+	cmd := exec.CommandContext(ctx, "/bin/sh", "-c", command)
+	cmd.Stdout = &out
+	cmd.WaitDelay = time.Second
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
+	err := cmd.Run()
+	switch {
+	case ctx.Err() != nil:
+		return nil, fmt.Errorf("the command did not end within %s", execTimeout)
+	case err != nil:
+		return nil, fmt.Errorf("the command failed (%w); run it by hand to see why", err)
+	}
+	return out.Bytes(), nil
+}
+
+// limited keeps what fits and one byte more, so that normal sees that it was too much.
+type limited struct{ bytes.Buffer }
+
+func (l *limited) Write(p []byte) (int, error) {
+	_, err := l.Buffer.Write(p[:min(len(p), MaxSize+1-l.Len())])
+	return len(p), err
+}
+
+func normal(b []byte) ([]byte, error) {
+	if len(b) > MaxSize {
+		return nil, fmt.Errorf("larger than %d KiB", MaxSize>>10)
+	}
+	b = bytes.TrimPrefix(b, []byte("\ufeff"))
+	b = bytes.TrimSuffix(b, []byte("\n"))
+	b = bytes.TrimSuffix(b, []byte("\r"))
+	switch {
+	case len(b) == 0:
+		return nil, errors.New("empty")
+	case bytes.IndexByte(b, 0) >= 0:
+		return nil, errors.New("has a NUL byte")
+	case !utf8.Valid(b):
+		return nil, errors.New("not UTF-8 text")
+	case strings.ContainsAny(string(b), "\r\n"):
+		return nil, errors.New("has more than one line")
+	}
+	return b, nil
+}
+
+// LooseMode reports whether r is a file that others than its owner and group may read.
+func LooseMode(r Reference) bool {
+	if r.scheme != SchemeFile {
+		return false
+	}
+	st, err := os.Stat(r.rest)
+	return err == nil && st.Mode().Perm()&0o007 != 0
+}

@@ -1,0 +1,71 @@
+package secret
+
+import (
+	"crypto/subtle"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"slices"
+)
+
+// Redacted is what every attempt to print a Value shows.
+const Redacted = "[redacted]"
+
+// Value holds a secret that cannot be printed: fmt, slog, JSON, YAML, text encoders and a
+// panic show Redacted. The bytes sit behind a closure, so that not even reflection over an
+// unexported field finds them. The zero Value is empty.
+//
+// A memory image of the process does hold the secret; Wipe shortens that time and promises
+// no more.
+type Value struct{ open func() []byte }
+
+// New makes a Value of a copy of b.
+func New(b []byte) Value {
+	own := slices.Clone(b)
+	return Value{func() []byte { return own }}
+}
+
+// Reveal returns the secret itself. Only what sends or seals it calls this.
+func (v Value) Reveal() string {
+	if v.open == nil {
+		return ""
+	}
+	return string(v.open())
+}
+
+// IsZero reports whether there is no secret in v.
+func (v Value) IsZero() bool { return v.open == nil || len(v.open()) == 0 }
+
+// Equal compares in constant time.
+func (v Value) Equal(o Value) bool {
+	return subtle.ConstantTimeCompare([]byte(v.Reveal()), []byte(o.Reveal())) == 1
+}
+
+// Wipe overwrites the bytes that v holds. Copies that Reveal made are not reached.
+func (v Value) Wipe() {
+	if v.open != nil {
+		clear(v.open())
+	}
+}
+
+// String returns Redacted.
+func (Value) String() string { return Redacted }
+
+// GoString returns Redacted.
+func (Value) GoString() string { return Redacted }
+
+// Format writes Redacted for every verb and flag.
+func (Value) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, Redacted) }
+
+// LogValue returns Redacted.
+func (Value) LogValue() slog.Value { return slog.StringValue(Redacted) }
+
+// MarshalText returns Redacted.
+func (Value) MarshalText() ([]byte, error) { return []byte(Redacted), nil }
+
+// MarshalJSON returns Redacted as a JSON string.
+func (Value) MarshalJSON() ([]byte, error) { return json.Marshal(Redacted) }
+
+// MarshalYAML returns Redacted.
+func (Value) MarshalYAML() (any, error) { return Redacted, nil }
