@@ -1,0 +1,216 @@
+package checker
+
+import (
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+)
+
+// Rules of reading an answer, in this order; the first that fits decides:
+//
+//  1. What a provider's trouble, a proxy, our own address or our own clock could explain is never
+//     Rejected: redirects, 407, 429, 5xx, HTML, 404.
+//  2. An error member decides before the status does (Slack and GitHub answer 200).
+//  3. The preset's matchers read the error, then the generic ones; they never see the answers
+//     of rule 1, so they cannot turn trouble into Rejected.
+//  4. Then the error code (RFC 6749 §5.2), then the status alone.
+//  5. What is left is Malformed.
+
+// Classify reads an answer of p's token endpoint (RFC 6749 §5.1, §5.2).
+//
+// It is pure: the same answer always gets the same reading. The text in the reading is as the
+// provider wrote it; Check cleans it.
+func Classify(p Provider, r Response) Reading {
+	a := readAnswer(r)
+	reading := trouble(p, r, a)
+	if reading.Outcome == "" {
+		reading = settle(p, r, a)
+	}
+	reading.HTTPStatus = r.Status
+	if reading.Outcome != OK && reading.Outcome != ScopeReduced {
+		reading.ErrorCode, reading.ErrorDescription = a.code, a.description
+	}
+	if reading.Message == "" {
+		reading.Message = explainReading(reading)
+	}
+	return reading
+}
+
+func says(o Outcome, why Reason, rule, format string, args ...any) Reading {
+	return Reading{Outcome: o, Reason: why, Rule: rule, Message: fmt.Sprintf(format, args...)}
+}
+
+// trouble is rule 1. An empty outcome: none of it.
+func trouble(p Provider, r Response, a answer) Reading {
+	s := r.Status
+	switch {
+	case s >= 300 && s < 400:
+		return redirect(p, r)
+	case s == http.StatusProxyAuthRequired || s == http.StatusNetworkAuthenticationRequired || r.Header.Get("Proxy-Authenticate") != "":
+		return says(Intercepted, "", "proxy", "a proxy or captive network answered (HTTP %d)", s)
+	case s == http.StatusTooManyRequests || isRateLimit(a.code):
+		return says(RateLimited, "", "rate limit", "the provider limits requests (HTTP %d)", s)
+	case s >= 500 || s == http.StatusRequestTimeout || s == http.StatusTooEarly || s == http.StatusMisdirectedRequest:
+		return says(ProviderError, "", "server error status", "the provider is in trouble (HTTP %d)", s)
+	case s == http.StatusNotFound || s == http.StatusMethodNotAllowed || s == http.StatusUnsupportedMediaType || s == http.StatusGone || s == http.StatusNotAcceptable:
+		return says(Misconfigured, "", "no token endpoint", "there is no token endpoint at this URL (HTTP %d)", s)
+	case a.kind == html:
+		return says(Intercepted, "", "web page", "a web page came instead of JSON (HTTP %d): a firewall, proxy or sign-in page", s)
+	case s == http.StatusUnavailableForLegalReasons:
+		return says(Intercepted, "", "blocked", "the answer was blocked on the way (HTTP %d)", s)
+	case s == http.StatusUnauthorized && a.kind == emptyBody && gatewayChallenge(r.Header):
+		return says(Intercepted, "", "proxy", "a gateway asks for its own sign-in (HTTP %d)", s)
+	}
+	return Reading{}
+}
+
+func redirect(p Provider, r Response) Reading {
+	from, _ := url.Parse(p.TokenURL)
+	to, err := url.Parse(r.Header.Get("Location"))
+	if err != nil || from == nil || to.Host == "" || strings.EqualFold(to.Hostname(), from.Hostname()) {
+		return says(Misconfigured, Redirected, "redirect", "the token endpoint redirects (HTTP %d); redirects are not followed with a secret: set token_url to where it points", r.Status)
+	}
+	return says(Intercepted, Redirected, "redirect", "the token endpoint redirects to another host, %s (HTTP %d); it was not followed", to.Hostname(), r.Status)
+}
+
+func isRateLimit(code string) bool {
+	switch code {
+	case "too_many_requests", "slow_down", "e0000047", "rate_limit_exceeded", "rate_limited", "ratelimited", "throttled", "quota_exceeded", "toomanyrequests", "rate_limit":
+		return true
+	}
+	return false
+}
+
+// gatewayChallenge: schemes that no token endpoint speaks (RFC 4559).
+func gatewayChallenge(h http.Header) bool {
+	for _, c := range h.Values("WWW-Authenticate") {
+		scheme, _, _ := strings.Cut(strings.ToLower(c), " ")
+		if scheme == "negotiate" || scheme == "ntlm" || scheme == "kerberos" {
+			return true
+		}
+	}
+	return false
+}
+
+// settle is rules 2 to 5.
+func settle(p Provider, r Response, a answer) Reading {
+	success := r.Status >= 200 && r.Status < 300
+	switch {
+	case success && a.kind == object && !a.failed && a.token() != "":
+		return granted(r, a)
+	case success && a.failed && a.token() != "":
+		return says(Malformed, "", "token and error", "the answer has a token and an error at once")
+	case success && !a.failed:
+		return says(Malformed, "", "no token and no error", "the answer is no token and no error (HTTP %d)", r.Status)
+	}
+	generic, _ := FindPreset(Generic)
+	for _, ms := range [][]Matcher{p.Matchers, generic.Matchers} {
+		for _, m := range ms {
+			if m.fits(a) {
+				return Reading{Outcome: m.Outcome, Reason: m.Reason, Rule: m.rule}
+			}
+		}
+	}
+	if o, why := byCode(a); o != "" {
+		return Reading{Outcome: o, Reason: why, Rule: "error code " + a.code}
+	}
+	return byStatus(a)
+}
+
+func granted(r Response, a answer) Reading {
+	reading := Reading{Outcome: OK, Rule: "token (RFC 6749 §5.1)", ExpiresIn: a.expiresIn()}
+	scope, given := a.members["scope"]
+	if !given || scope == nil {
+		scope = a.members["scopes"]
+	}
+	reading.Granted = scopesOf(scope)
+	if reading.Granted != nil {
+		reading.Missing = without(r.Requested, reading.Granted)
+		if r.Requested != nil {
+			reading.Extra = without(reading.Granted, r.Requested)
+		}
+	}
+	if len(reading.Missing) > 0 {
+		reading.Outcome, reading.Rule = ScopeReduced, "granted scopes (RFC 6749 §3.3)"
+	}
+	return reading
+}
+
+// byCode is the table of error codes. The codes of RFC 6749 §5.2 come first in each row.
+func byCode(a answer) (Outcome, Reason) {
+	switch a.code {
+	case "invalid_client", "incorrect_client_credentials", "invalid_client_credentials", "bad_client_credentials", "invalid_credentials", "client_authentication_failed", "authentication_failed":
+		return Rejected, Unspecified
+	case "deleted_client", "unknown_client", "client_not_found", "invalid_client_id", "bad_client_id", "application_cannot_be_found":
+		return Rejected, UnknownClient
+	case "bad_client_secret", "invalid_client_secret":
+		return Rejected, BadSecret
+	case "expired_client_secret", "client_secret_expired":
+		return Rejected, ExpiredSecret
+	case "disabled_client", "client_disabled", "account_inactive", "client_inactive":
+		return Rejected, Disabled
+	case "invalid_grant":
+		return Rejected, Unspecified
+	case "unauthorized_client", "unsupported_grant_type":
+		return GrantDenied, ""
+	case "invalid_scope", "insufficient_scope", "missing_scope", "consent_required", "interaction_required", "invalid_app_access":
+		return ScopeDenied, ""
+	case "access_denied":
+		if a.status == http.StatusUnauthorized {
+			return Rejected, Unspecified
+		}
+		return ScopeDenied, "" // a policy: it may refuse what was asked for, or our address
+	case "invalid_request", "invalid_target", "invalid_resource", "redirect_uri_mismatch", "use_dpop_nonce", "invalid_dpop_proof", "unsupported_response_type", "invalid_issuer", "invalid_token":
+		return Misconfigured, ""
+	case "server_error", "temporarily_unavailable", "internal_error", "internal_server_error", "service_unavailable":
+		return ProviderError, ""
+	}
+	return "", ""
+}
+
+// byStatus reads what has no known code.
+func byStatus(a answer) Reading {
+	switch {
+	case a.status == http.StatusUnauthorized && a.kind == otherJSON:
+		return says(Malformed, "", "unreadable body", "the answer cannot be read (HTTP 401)")
+	case a.status == http.StatusUnauthorized:
+		return Reading{Outcome: Rejected, Reason: Unspecified, Rule: "status 401"}
+	case a.kind == text || a.kind == emptyBody && a.status == http.StatusForbidden:
+		return says(Intercepted, "", "no OAuth answer", "something other than the token endpoint answered (HTTP %d)", a.status)
+	case a.status == http.StatusForbidden:
+		return says(Misconfigured, "", "status 403", "the provider forbids the request (HTTP 403), which may be about our address")
+	default:
+		return says(Malformed, "", "no token and no error", "the answer is no token and no known error (HTTP %d)", a.status)
+	}
+}
+
+func explainReading(r Reading) string {
+	switch r.Outcome {
+	case OK:
+		return "token issued"
+	case ScopeReduced:
+		return "token issued without " + strings.Join(r.Missing, " ")
+	case ScopeDenied:
+		return "the provider refuses the scopes or the resource asked for"
+	case GrantDenied:
+		return "the provider does not let this client use client_credentials"
+	case Misconfigured:
+		return "the provider finds our request wrong"
+	case ProviderError:
+		return "the provider reports trouble of its own"
+	case RateLimited:
+		return "the provider limits requests"
+	case Intercepted:
+		return "something other than the provider answered"
+	case Rejected:
+		return map[Reason]string{
+			UnknownClient: "the provider does not know this client",
+			BadSecret:     "the provider says that the secret is wrong",
+			ExpiredSecret: "the provider says that the secret has expired",
+			Disabled:      "the provider says that the client is disabled",
+			Unspecified:   "the provider refuses the client; it does not tell revoked from rotated",
+		}[r.Reason]
+	}
+	return string(r.Outcome)
+}

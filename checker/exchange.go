@@ -1,0 +1,186 @@
+package checker
+
+import (
+	"compress/gzip"
+	"context"
+	"crypto/sha256"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptrace"
+	"net/url"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/keyrounds/keyrounds/secret"
+)
+
+// exchange asks for a token once: no retry, no redirect, within Timeout. The token is returned
+// apart from the result, which never holds it.
+func (c *Checker) exchange(ctx context.Context, client *http.Client, p Provider, t Target, r *Result) secret.Value {
+	ctx, cancel := context.WithTimeout(ctx, Timeout)
+	defer cancel()
+	watch := &stopwatch{began: time.Now()}
+	req, err := tokenRequest(httptrace.WithClientTrace(ctx, watch.trace()), p, t)
+	if err != nil {
+		r.Reading = says(Misconfigured, "", "request", "the request could not be made: %v", err)
+		return secret.Value{}
+	}
+	c.dress(req)
+	resp, err := client.Do(req)
+	if err != nil {
+		r.Phases = watch.phases()
+		r.Reading = noAnswerOrMalformed(err)
+		return secret.Value{}
+	}
+	defer resp.Body.Close()
+	body, err := readBody(resp)
+	r.Phases = watch.phases()
+	r.ClockSkew = clockSkew(resp.Header, c.now())
+	r.trace("answer: HTTP %d, %d bytes, %s", resp.StatusCode, len(body), resp.Header.Get("Content-Type"))
+	switch {
+	case errors.Is(err, errTooLarge):
+		r.Reading = says(Malformed, TooLarge, "body limit", "the answer is larger than %d KiB", MaxBody>>10)
+		r.HTTPStatus = resp.StatusCode
+		return secret.Value{}
+	case errors.Is(err, errBadGzip):
+		r.Reading = says(Malformed, "", "gzip", "the answer's gzip encoding is broken")
+		r.HTTPStatus = resp.StatusCode
+		return secret.Value{}
+	case err != nil:
+		r.Reading = noAnswer(err)
+		return secret.Value{}
+	}
+	answer := Response{Status: resp.StatusCode, Header: resp.Header, Body: body, Requested: t.Credential.Scopes}
+	r.Reading = Classify(p, answer)
+	r.RetryAfter = retryAfter(resp.Header, c.now())
+	if !r.Outcome.HasToken() {
+		return secret.Value{}
+	}
+	token := readAnswer(answer).token()
+	sum := sha256.Sum256([]byte(token))
+	r.TokenHash = sum[:]
+	clear(body)
+	return secret.New([]byte(token))
+}
+
+// tokenRequest makes the request of RFC 6749 §4.4.2.
+func tokenRequest(ctx context.Context, p Provider, t Target) (*http.Request, error) {
+	form := url.Values{"grant_type": {"client_credentials"}}
+	if p.RequestScopes && len(t.Credential.Scopes) > 0 {
+		form.Set("scope", strings.Join(t.Credential.Scopes, " "))
+	}
+	if p.AuthMethod == ClientSecretPost {
+		form.Set("client_id", t.Credential.ClientID)
+		form.Set("client_secret", t.Secret.Reveal())
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, p.TokenURL, strings.NewReader(form.Encode()))
+	if err != nil {
+		return nil, errors.New("token_url is not a URL")
+	}
+	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	if p.AuthMethod == ClientSecretBasic {
+		req.SetBasicAuth(url.QueryEscape(t.Credential.ClientID), url.QueryEscape(t.Secret.Reveal()))
+	}
+	return req, nil
+}
+
+func (c *Checker) dress(req *http.Request) {
+	req.Header.Set("Accept", "application/json")
+	req.Header.Set("User-Agent", c.userAgent)
+}
+
+var (
+	errTooLarge = errors.New("larger than the limit")
+	errBadGzip  = errors.New("broken gzip")
+)
+
+// readBody reads at most MaxBody bytes, before and after gzip.
+func readBody(resp *http.Response) ([]byte, error) {
+	body := io.LimitReader(resp.Body, MaxBody+1)
+	if strings.EqualFold(resp.Header.Get("Content-Encoding"), "gzip") {
+		z, err := gzip.NewReader(body)
+		if err != nil {
+			return nil, errBadGzip
+		}
+		body = io.LimitReader(z, MaxBody+1)
+	}
+	b, err := io.ReadAll(body)
+	switch {
+	case len(b) > MaxBody:
+		return nil, errTooLarge
+	case errors.Is(err, gzip.ErrHeader), errors.Is(err, gzip.ErrChecksum):
+		return nil, errBadGzip
+	}
+	return b, err
+}
+
+// noAnswerOrMalformed tells an answer that net/http could not read from none at all. net/http
+// has no types for these.
+func noAnswerOrMalformed(err error) Reading {
+	text := err.Error()
+	for _, sign := range []string{"malformed HTTP", "server response headers exceeded", "server sent", "bad Content-Length", "malformed MIME header", "unsupported transfer encoding"} {
+		if strings.Contains(text, sign) {
+			return says(Malformed, "", "not HTTP", "the answer is not valid HTTP, or its headers are larger than %d KiB", maxHeader>>10)
+		}
+	}
+	return noAnswer(err)
+}
+
+// clockSkew is the provider's clock less ours, as far as Date (whole seconds) tells.
+func clockSkew(h http.Header, now time.Time) time.Duration {
+	date, err := http.ParseTime(h.Get("Date"))
+	if err != nil {
+		return 0
+	}
+	if skew := date.Sub(now).Truncate(time.Second); skew.Abs() > time.Second {
+		return skew
+	}
+	return 0
+}
+
+// stopwatch takes the times of one request. net/http calls its hooks from several goroutines only
+// when it dials more than once; the dials that lose do not matter, and the lock keeps it safe.
+type stopwatch struct {
+	mu                                          sync.Mutex
+	began, dns, dial, shake, wrote              time.Time
+	dnsTook, dialTook, shakeTook, firstByteTook time.Duration
+}
+
+func (w *stopwatch) trace() *httptrace.ClientTrace {
+	start := func(at *time.Time) {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		*at = time.Now()
+	}
+	stop := func(at *time.Time, took *time.Duration) {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		if !at.IsZero() {
+			*took = time.Since(*at)
+		}
+	}
+	return &httptrace.ClientTrace{
+		DNSStart:             func(httptrace.DNSStartInfo) { start(&w.dns) },
+		DNSDone:              func(httptrace.DNSDoneInfo) { stop(&w.dns, &w.dnsTook) },
+		ConnectStart:         func(_, _ string) { start(&w.dial) },
+		ConnectDone:          func(_, _ string, _ error) { stop(&w.dial, &w.dialTook) },
+		TLSHandshakeStart:    func() { start(&w.shake) },
+		TLSHandshakeDone:     func(tls.ConnectionState, error) { stop(&w.shake, &w.shakeTook) },
+		WroteRequest:         func(httptrace.WroteRequestInfo) { start(&w.wrote) },
+		GotFirstResponseByte: func() { stop(&w.wrote, &w.firstByteTook) },
+	}
+}
+
+func (w *stopwatch) phases() Phases {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return Phases{DNS: w.dnsTook, Connect: w.dialTook, TLS: w.shakeTook, FirstByte: w.firstByteTook, Total: time.Since(w.began)}
+}
+
+func (r *Result) trace(format string, args ...any) {
+	r.Trace = append(r.Trace, fmt.Sprintf(format, args...))
+}

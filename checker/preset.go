@@ -1,0 +1,121 @@
+package checker
+
+import (
+	"embed"
+	"fmt"
+	"path"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/goccy/go-yaml"
+	"golang.org/x/time/rate"
+)
+
+//go:embed presets/*.yaml
+var presetFiles embed.FS
+
+// Generic is the preset of a provider that names none. Its matchers are tried after those of
+// every other preset.
+const Generic = "generic"
+
+// Preset is what is known of a kind of provider: a data file in checker/presets.
+type Preset struct {
+	Name     string         `yaml:"-"`
+	Title    string         `yaml:"title"`
+	Docs     string         `yaml:"docs"`    // where the facts are from
+	Console  string         `yaml:"console"` // where a person revokes a credential
+	Provider PresetProvider `yaml:"provider"`
+	Matchers []Matcher      `yaml:"matchers"`
+}
+
+// PresetProvider holds the values that a preset fills in.
+type PresetProvider struct {
+	TokenURL    string        `yaml:"token_url"`
+	AuthMethod  string        `yaml:"auth_method"`
+	Concurrency int           `yaml:"concurrency"`
+	Rate        presetRate    `yaml:"rate"`
+	Probes      []presetProbe `yaml:"probes"`
+}
+
+type presetProbe struct {
+	Scope  string `yaml:"scope"`
+	Get    string `yaml:"get"`
+	Expect []int  `yaml:"expect"`
+}
+
+type presetRate struct{ rate.Limit }
+
+func (r *presetRate) UnmarshalText(b []byte) (err error) {
+	r.Limit, err = ParseRate(string(b))
+	return err
+}
+
+// Matcher refines the reading of an error answer. Every condition that is given must hold; the
+// first matcher that fits decides.
+type Matcher struct {
+	Status      []int    `yaml:"status"`      // any of these HTTP statuses
+	Error       []string `yaml:"error"`       // any of these error codes; "" fits an answer without one
+	Code        []string `yaml:"code"`        // any of these numbers in error_codes
+	Description Pattern  `yaml:"description"` // found in the description, case ignored
+	Outcome     Outcome  `yaml:"outcome"`
+	Reason      Reason   `yaml:"reason"`
+	rule        string
+}
+
+// Pattern is a regular expression (RE2) that ignores case.
+type Pattern struct{ *regexp.Regexp }
+
+// UnmarshalText compiles it.
+func (p *Pattern) UnmarshalText(b []byte) (err error) {
+	p.Regexp, err = regexp.Compile("(?i)" + string(b))
+	return err
+}
+
+func (m Matcher) fits(a answer) bool {
+	return (len(m.Status) == 0 || slices.Contains(m.Status, a.status)) &&
+		(len(m.Error) == 0 || slices.Contains(m.Error, a.code)) &&
+		(len(m.Code) == 0 || slices.Contains(m.Code, a.subcode)) &&
+		(m.Description.Regexp == nil || m.Description.MatchString(a.description))
+}
+
+var presets = sync.OnceValue(func() map[string]Preset {
+	all := map[string]Preset{}
+	files, _ := presetFiles.ReadDir("presets")
+	for _, f := range files {
+		b, _ := presetFiles.ReadFile(path.Join("presets", f.Name()))
+		var p Preset
+		if err := yaml.UnmarshalWithOptions(b, &p, yaml.Strict()); err != nil {
+			panic(fmt.Sprintf("checker/presets/%s: %v", f.Name(), err)) // a test loads all of them
+		}
+		p.Name = strings.TrimSuffix(f.Name(), ".yaml")
+		for i := range p.Matchers {
+			p.Matchers[i].rule = fmt.Sprintf("preset %s, matcher %d", p.Name, i+1)
+		}
+		all[p.Name] = p
+	}
+	return all
+})
+
+// Presets lists the presets by name.
+func Presets() []Preset {
+	var ps []Preset
+	for _, p := range presets() {
+		ps = append(ps, p)
+	}
+	slices.SortFunc(ps, func(a, b Preset) int { return strings.Compare(a.Name, b.Name) })
+	return ps
+}
+
+// FindPreset returns the preset of that name; "" is Generic.
+func FindPreset(name string) (Preset, error) {
+	if name == "" {
+		name = Generic
+	}
+	p, ok := presets()[name]
+	if !ok {
+		return Preset{}, fmt.Errorf("unknown preset %q", name)
+	}
+	return p, nil
+}

@@ -1,0 +1,75 @@
+package checker
+
+import (
+	"time"
+
+	"github.com/keyrounds/keyrounds/credential"
+	"github.com/keyrounds/keyrounds/secret"
+)
+
+// Target is a credential with its secret, or why there is none.
+type Target struct {
+	Credential credential.Credential
+	Secret     secret.Value
+	SecretErr  error
+}
+
+// Result is what one check saw. All text in it is clean: scrubbed of secret and token, without
+// control characters, cut.
+type Result struct {
+	CredentialID int64
+	Credential   string
+	Provider     string
+	At           time.Time // when the check began
+	Reading
+	Phases    Phases
+	Probes    []ProbeResult
+	TokenHash []byte        // SHA-256 of the token, to tell our own use from others'; nil: no token
+	ClockSkew time.Duration // the provider's Date less our clock; 0 where it sent none
+	Trace     []string      // what happened, line by line, for `check -v`
+}
+
+// Reading is what Classify makes of an answer.
+type Reading struct {
+	Outcome          Outcome
+	Reason           Reason
+	Rule             string // which rule decided
+	HTTPStatus       int    // 0: no answer
+	ErrorCode        string
+	ErrorDescription string
+	Message          string        // one sentence for a person
+	ExpiresIn        time.Duration // 0: not said
+	Granted          []string      // nil: not said, which means as requested (RFC 6749 §5.1)
+	Missing          []string      // declared, and not granted
+	Extra            []string      // granted, and not declared
+	RetryAfter       time.Duration // 0: not said
+}
+
+// Phases says how long each part of an exchange took. A part that did not happen, such as a
+// connection that was reused, is 0.
+type Phases struct {
+	DNS       time.Duration
+	Connect   time.Duration
+	TLS       time.Duration
+	FirstByte time.Duration // from the request's last byte to the answer's first
+	Total     time.Duration
+}
+
+// ProbeResult is what one request with the token said about one scope.
+type ProbeResult struct {
+	Scope      string       `json:"scope"`
+	Verdict    ProbeVerdict `json:"verdict"`
+	HTTPStatus int          `json:"http_status"`
+	Message    string       `json:"message,omitempty"`
+}
+
+// ProbeVerdict says what a probe showed.
+type ProbeVerdict string
+
+// The verdicts of a probe. Inconclusive says nothing about the scope: the API is in trouble,
+// limits us, or answered something unexpected.
+const (
+	ProbeOK           ProbeVerdict = "ok"
+	ProbeDenied       ProbeVerdict = "denied"
+	ProbeInconclusive ProbeVerdict = "inconclusive"
+)

@@ -1,0 +1,45 @@
+package checker
+
+import (
+	"slices"
+	"strings"
+)
+
+// scopesOf reads a scope member: a string with blanks or commas between, or an array of strings.
+// nil: there is no such member, which means as requested; empty: nothing was granted.
+func scopesOf(v any) []string {
+	switch v := v.(type) {
+	case string:
+		return normalScopes(strings.FieldsFunc(v, func(r rune) bool { return r == ' ' || r == ',' || r == '\t' || r == '\n' || r == '\r' }))
+	case []any:
+		var all []string
+		for _, e := range v {
+			if s, ok := e.(string); ok {
+				all = append(all, strings.Fields(s)...)
+			}
+		}
+		return normalScopes(all)
+	}
+	return nil
+}
+
+// normalScopes sorts, drops doubles, and never returns nil.
+func normalScopes(s []string) []string {
+	if len(s) == 0 {
+		return []string{}
+	}
+	s = slices.Clone(s)
+	slices.Sort(s)
+	return slices.Compact(s)
+}
+
+// without returns the scopes of a that are not in b, as written (RFC 6749 §3.3: case counts).
+func without(a, b []string) []string {
+	var left []string
+	for _, s := range a {
+		if !slices.Contains(b, s) {
+			left = append(left, s)
+		}
+	}
+	return left
+}
