@@ -1,0 +1,110 @@
+package verdict
+
+import "time"
+
+// Status is what we hold of a credential.
+type Status string
+
+// The statuses.
+const (
+	Pending  Status = "pending"  // never healthy with its present secret, and still in the grace
+	Healthy  Status = "healthy"  // the last certain answer was a token with what is declared
+	Degraded Status = "degraded" // it works with less than is declared, or not for this grant
+	Suspect  Status = "suspect"  // refused, not yet confirmed
+	Revoked  Status = "revoked"  // refused, and confirmed
+	Unknown  Status = "unknown"  // nothing is known
+	Retired  Status = "retired"  // no longer registered
+)
+
+// Statuses lists all of them.
+func Statuses() []Status {
+	return []Status{Pending, Healthy, Degraded, Suspect, Revoked, Unknown, Retired}
+}
+
+func (s Status) working() bool { return s != Suspect && s != Revoked }
+
+// State is what we hold of one credential, with what the rules remember.
+type State struct {
+	CredentialID int64     `json:"-"`
+	Credential   string    `json:"-"`
+	Provider     string    `json:"-"`
+	Status       Status    `json:"-"`
+	Since        time.Time `json:"-"` // of the status
+	Changed      time.Time `json:"-"` // when its client id, secret or provider last changed here
+	LastCheck    time.Time `json:"-"`
+	LastSuccess  time.Time `json:"-"`
+	LastCertain  time.Time `json:"-"` // the last answer that says something of the credential
+	SuspectSince time.Time `json:"-"` // zero: not suspected
+
+	Refusals       []time.Time `json:"refusals,omitempty"` // since SuspectSince: the first and the newest
+	RefusalCount   int         `json:"refusal_count,omitempty"`
+	NarrowSince    time.Time   `json:"narrow_since,omitzero"`
+	MissingScopes  []string    `json:"missing_scopes,omitempty"`
+	UncertainSince time.Time   `json:"uncertain_since,omitzero"`
+	SecretLost     bool        `json:"secret_lost,omitempty"`
+	Turns          []time.Time `json:"turns,omitempty"` // between working and not, in the last hour
+	Flapping       bool        `json:"flapping,omitempty"`
+
+	NextCheck time.Time `json:"-"` // wanted then, instead of as scheduled; zero: as scheduled
+	NotBefore time.Time `json:"-"` // no check before it, whatever is scheduled
+}
+
+const maxRefusals = 12
+
+// NeverHealthy reports whether the credential never worked with its present secret.
+func (s State) NeverHealthy() bool {
+	return s.LastSuccess.IsZero() || s.LastSuccess.Before(s.Changed)
+}
+
+// Due returns when the credential is next due, given what its schedule says.
+func (s State) Due(scheduled time.Time) time.Time {
+	if !s.NextCheck.IsZero() {
+		scheduled = s.NextCheck
+	}
+	if s.NotBefore.After(scheduled) {
+		return s.NotBefore
+	}
+	return scheduled
+}
+
+// Policy is the verdict: section of the configuration.
+type Policy struct {
+	Confirm           []time.Duration // when a refusal is confirmed, from the first one on
+	RefusalsPerHour   int             // of one credential; 0: no cap
+	UnverifiableAfter time.Duration
+	Grace             time.Duration
+	Incident          IncidentPolicy
+}
+
+// IncidentPolicy says how many of a provider's credentials must turn at once.
+type IncidentPolicy struct {
+	Count  int
+	Share  float64 // of those that were healthy, 0 to 1
+	Within time.Duration
+}
+
+// DefaultPolicy returns the defaults.
+func DefaultPolicy() Policy {
+	return Policy{
+		Confirm:           []time.Duration{2 * time.Minute, 10 * time.Minute},
+		RefusalsPerHour:   3,
+		UnverifiableAfter: 6 * time.Hour,
+		Grace:             time.Hour,
+		Incident:          IncidentPolicy{Count: 3, Share: 0.5, Within: 10 * time.Minute},
+	}
+}
+
+// confirmations returns the first refusal at or after from, and how many later ones confirm it:
+// the k-th counts only when it comes Confirm[k] or more after the first.
+func (p Policy) confirmations(refusals []time.Time, from time.Time) (first time.Time, n int) {
+	for _, t := range refusals {
+		switch {
+		case t.Before(from):
+		case first.IsZero():
+			first = t
+		case n < len(p.Confirm) && !t.Before(first.Add(p.Confirm[n])):
+			n++
+		}
+	}
+	return first, n
+}

@@ -1,0 +1,267 @@
+// Package verdict judges: from what we held of a credential, what its check said and how the
+// provider's other credentials do, it makes the next status and the findings to open or close.
+//
+// It is pure: no clock, no database, no network. The time is that of the results.
+package verdict
+
+import (
+	"slices"
+	"time"
+
+	"github.com/keyrounds/keyrounds/checker"
+	"github.com/keyrounds/keyrounds/finding"
+)
+
+// Rules of judgement:
+//
+//  1. A token ends every suspicion. Nothing else does.
+//  2. Rejected makes a credential suspect; only refusals that confirm it, each at its time, make it
+//     revoked. A certain reason needs one, the others all of Policy.Confirm.
+//  3. A credential that never worked since we have its present secret stays pending for the grace.
+//  4. Where many of a provider's credentials turn at once, that is one incident; none of them is
+//     revoked before it is over and the refusals were confirmed anew.
+//  5. An outcome that says nothing of the credential changes no status; when such outcomes last too
+//     long, that is a finding.
+//  6. What changes to and fro is flapping, and until it calms opens nothing else.
+
+// Judge returns the next state of each credential in rs, in the order of rs, and what its
+// findings do. Results of retired credentials change nothing.
+func Judge(f Fleet, rs []checker.Result, p Policy) ([]State, []finding.Event) {
+	incident := f.assess(rs, p)
+	states := make([]State, 0, len(rs))
+	var events []finding.Event
+	for _, r := range rs {
+		prev := f.state(r)
+		if prev.Status == Retired {
+			states = append(states, prev)
+			continue
+		}
+		j := &judgement{State: prev, prev: prev, result: r, policy: p, incident: incident}
+		j.judge()
+		states = append(states, j.State)
+		events = append(events, j.events...)
+	}
+	return states, append(events, incident.events(f, states)...)
+}
+
+type judgement struct {
+	State
+	prev     State
+	result   checker.Result
+	policy   Policy
+	incident incident
+	events   []finding.Event
+}
+
+func (j *judgement) judge() {
+	j.LastCheck, j.NextCheck, j.NotBefore = j.result.At, time.Time{}, time.Time{}
+	j.secretReadable()
+	switch j.result.Outcome {
+	case checker.OK, checker.ScopeReduced:
+		j.alive()
+	case checker.Rejected:
+		j.refused()
+	case checker.ScopeDenied, checker.GrantDenied:
+		j.certain()
+		j.narrowed()
+	default:
+		j.uncertain()
+	}
+	j.flaps()
+}
+
+// alive: the provider issued a token.
+func (j *judgement) alive() {
+	r := j.result
+	j.certain()
+	j.LastSuccess = r.At
+	j.SuspectSince, j.Refusals, j.RefusalCount = time.Time{}, nil, 0
+	if j.Status != Degraded {
+		j.become(Healthy)
+	}
+	j.resolve(finding.Revoked, "the provider accepts it again")
+	if r.Outcome == checker.ScopeReduced {
+		j.narrowed()
+		return
+	}
+	j.NarrowSince = time.Time{}
+	j.become(Healthy)
+	j.resolve(finding.ScopeLost, "every declared scope is granted again")
+}
+
+// refused: the provider refuses the client itself.
+func (j *judgement) refused() {
+	at := j.result.At
+	j.certain()
+	j.RefusalCount++
+	j.Refusals = append(j.Refusals, at)
+	if len(j.Refusals) > maxRefusals { // the first one says since when, the rest are the newest
+		j.Refusals = slices.Delete(j.Refusals, 1, 2)
+	}
+	switch {
+	case j.Status == Revoked:
+		// it stays so
+	case j.NeverHealthy() && at.Sub(j.Changed) < j.policy.Grace:
+		j.become(Pending)
+		j.Refusals = nil // refusals in the grace confirm nothing
+	default:
+		j.suspect()
+	}
+	j.slowDown()
+}
+
+func (j *judgement) suspect() {
+	at := j.result.At
+	if j.Status != Suspect {
+		j.SuspectSince, j.Refusals = at, []time.Time{at}
+		j.become(Suspect)
+	}
+	if j.incident.on {
+		return
+	}
+	from := j.SuspectSince
+	if j.incident.ended.After(from) {
+		from = j.incident.ended
+	}
+	needed := len(j.policy.Confirm)
+	if j.result.Reason.Certain() {
+		needed = min(1, needed)
+	}
+	first, confirmed := j.policy.confirmations(j.Refusals, from)
+	if confirmed < needed {
+		j.NextCheck = first.Add(j.policy.Confirm[confirmed])
+		return
+	}
+	j.become(Revoked)
+	j.openRevoked()
+}
+
+// slowDown keeps to the cap of refusals an hour: providers lock clients out.
+func (j *judgement) slowDown() {
+	limit := j.policy.RefusalsPerHour
+	if limit <= 0 || j.RefusalCount < limit {
+		return
+	}
+	wait := min(time.Hour<<min(j.RefusalCount-limit, 4), 6*time.Hour)
+	j.NotBefore = j.result.At.Add(wait)
+}
+
+// narrowed: the client is known, and may not do what it is registered for.
+func (j *judgement) narrowed() {
+	at := j.result.At
+	if j.NarrowSince.IsZero() {
+		j.NarrowSince = at
+	}
+	j.MissingScopes = j.result.Missing
+	if j.Status == Suspect || j.Status == Revoked {
+		return // no token, so the suspicion stays
+	}
+	if wait := j.policy.Confirm; len(wait) > 0 && at.Before(j.NarrowSince.Add(wait[0])) {
+		j.NextCheck = j.NarrowSince.Add(wait[0])
+		return
+	}
+	j.become(Degraded)
+	j.openScopeLost()
+}
+
+// certain: the provider answered for itself.
+func (j *judgement) certain() {
+	j.LastCertain = j.result.At
+	if !j.UncertainSince.IsZero() {
+		j.UncertainSince = time.Time{}
+		j.resolve(finding.Unverifiable, "the provider gives a certain answer again")
+	}
+}
+
+func (j *judgement) uncertain() {
+	if j.result.Reason == checker.SecretUnreadable {
+		return // a finding of its own
+	}
+	at := j.result.At
+	if j.UncertainSince.IsZero() {
+		j.UncertainSince = at
+	}
+	if at.Sub(j.UncertainSince) >= j.policy.UnverifiableAfter {
+		j.open(finding.Unverifiable, finding.Evidence{Since: j.UncertainSince})
+	}
+}
+
+func (j *judgement) secretReadable() {
+	if j.result.Reason == checker.SecretUnreadable {
+		j.SecretLost = true
+		j.open(finding.SecretUnreadable, finding.Evidence{Since: j.result.At})
+	} else if j.SecretLost {
+		j.SecretLost = false
+		j.resolve(finding.SecretUnreadable, "the secret can be read again")
+	}
+}
+
+const (
+	flapWindow  = time.Hour
+	flapChanges = 4
+)
+
+func (j *judgement) flaps() {
+	at := j.result.At
+	j.Turns = slices.DeleteFunc(j.Turns, func(t time.Time) bool { return at.Sub(t) >= flapWindow })
+	switch {
+	case !j.Flapping && len(j.Turns) >= flapChanges:
+		j.Flapping = true
+		j.events = slices.DeleteFunc(j.events, j.isSuppressed)
+		j.open(finding.Flapping, finding.Evidence{Since: j.Turns[0]})
+	case j.Flapping && len(j.Turns) == 0:
+		j.Flapping = false
+		j.resolve(finding.Flapping, "its status has not changed for an hour")
+		switch j.Status {
+		case Revoked:
+			j.openRevoked()
+		case Degraded:
+			j.openScopeLost()
+		}
+	case j.Flapping:
+		j.events = slices.DeleteFunc(j.events, j.isSuppressed)
+	}
+}
+
+func (j *judgement) isSuppressed(e finding.Event) bool {
+	return e.Op == finding.OpOpen && (e.Kind == finding.Revoked || e.Kind == finding.ScopeLost)
+}
+
+// become changes the status. A turn between working and not working counts toward flapping.
+func (j *judgement) become(s Status) {
+	if j.Status == s {
+		return
+	}
+	if s.working() != j.Status.working() && j.Status != Pending && !(j.Status == Suspect && s == Revoked) {
+		j.Turns = append(j.Turns, j.result.At)
+	}
+	j.Status, j.Since = s, j.result.At
+}
+
+func (j *judgement) openRevoked() {
+	j.open(finding.Revoked, finding.Evidence{
+		Since: j.SuspectSince, Refusals: slices.Clone(j.Refusals), Certain: j.result.Reason.Certain(),
+		NeverHealthy: j.NeverHealthy(), PeersTotal: j.incident.peers, PeersHealthy: j.incident.healthy,
+	})
+}
+
+func (j *judgement) openScopeLost() {
+	j.open(finding.ScopeLost, finding.Evidence{Since: j.NarrowSince, MissingScopes: j.MissingScopes})
+}
+
+// open asks for a finding, with what the result says added to its evidence.
+func (j *judgement) open(k finding.Kind, e finding.Evidence) {
+	r := j.result
+	e.Outcome, e.Reason, e.Rule = string(r.Outcome), string(r.Reason), r.Rule
+	e.HTTPStatus, e.ErrorCode, e.ErrorDescription, e.Message = r.HTTPStatus, r.ErrorCode, r.ErrorDescription, r.Message
+	e.ClockSkew, e.LastSuccess = r.ClockSkew, j.LastSuccess
+	j.events = append(j.events, finding.Event{Op: finding.OpOpen, Kind: k, Subject: j.subject(), At: r.At, Evidence: e})
+}
+
+func (j *judgement) resolve(k finding.Kind, why string) {
+	j.events = append(j.events, finding.Event{Op: finding.OpResolve, Kind: k, Subject: j.subject(), At: j.result.At, Why: why})
+}
+
+func (j *judgement) subject() finding.Subject {
+	return finding.Subject{Credential: j.Credential, CredentialID: j.CredentialID, Provider: j.Provider}
+}

@@ -1,0 +1,345 @@
+package verdict_test
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"github.com/keyrounds/keyrounds/checker"
+	"github.com/keyrounds/keyrounds/finding"
+	"github.com/keyrounds/keyrounds/verdict"
+)
+
+var start = time.Date(2026, 11, 24, 8, 0, 0, 0, time.UTC)
+
+func result(id int64, at time.Duration, o checker.Outcome, why checker.Reason) checker.Result {
+	return checker.Result{
+		CredentialID: id, Credential: fmt.Sprintf("c%d", id), Provider: "p", At: start.Add(at),
+		Reading: checker.Reading{Outcome: o, Reason: why, Rule: "test"},
+	}
+}
+
+// story feeds one credential's results to Judge, one after the other.
+type story struct {
+	state  verdict.State
+	events []finding.Event
+	policy verdict.Policy
+}
+
+func newStory() *story {
+	return &story{policy: verdict.DefaultPolicy(), state: verdict.State{
+		Status: verdict.Healthy, Since: start.Add(-24 * time.Hour), Changed: start.Add(-48 * time.Hour),
+		LastSuccess: start.Add(-time.Minute), LastCertain: start.Add(-time.Minute),
+	}}
+}
+
+func (s *story) see(at time.Duration, o checker.Outcome, why checker.Reason) verdict.Status {
+	f := verdict.Fleet{Provider: "p", States: map[int64]verdict.State{1: s.state}}
+	next, events := verdict.Judge(f, []checker.Result{result(1, at, o, why)}, s.policy)
+	s.state, s.events = next[0], events
+	return s.state.Status
+}
+
+func (s *story) did(op finding.Op, k finding.Kind) bool {
+	return slices.ContainsFunc(s.events, func(e finding.Event) bool { return e.Op == op && e.Kind == k })
+}
+
+type step struct {
+	at   time.Duration
+	o    checker.Outcome
+	why  checker.Reason
+	want verdict.Status
+}
+
+func TestStories(t *testing.T) {
+	t.Parallel()
+	const m = time.Minute
+	rej, unsp := checker.Rejected, checker.Unspecified
+	for name, steps := range map[string][]step{
+		"unspecified needs two confirmations":  {{0, rej, unsp, "suspect"}, {2 * m, rej, unsp, "suspect"}, {10 * m, rej, unsp, "revoked"}},
+		"a certain reason needs one":           {{0, rej, checker.BadSecret, "suspect"}, {2 * m, rej, checker.BadSecret, "revoked"}},
+		"early refusals do not confirm":        {{0, rej, unsp, "suspect"}, {m, rej, unsp, "suspect"}, {m + m/2, rej, unsp, "suspect"}, {2 * m, rej, unsp, "suspect"}, {9 * m, rej, unsp, "suspect"}},
+		"ok ends the suspicion":                {{0, rej, unsp, "suspect"}, {2 * m, checker.OK, "", "healthy"}, {10 * m, rej, unsp, "suspect"}},
+		"trouble does not end it":              {{0, rej, unsp, "suspect"}, {2 * m, checker.ProviderError, "", "suspect"}, {3 * m, rej, unsp, "suspect"}, {10 * m, rej, unsp, "revoked"}},
+		"ok ends revoked":                      {{0, rej, checker.Disabled, "suspect"}, {2 * m, rej, checker.Disabled, "revoked"}, {60 * m, checker.OK, "", "healthy"}},
+		"trouble does not end revoked":         {{0, rej, checker.Disabled, "suspect"}, {2 * m, rej, checker.Disabled, "revoked"}, {3 * m, checker.RateLimited, "", "revoked"}},
+		"a lost scope is confirmed":            {{0, checker.ScopeReduced, "", "healthy"}, {2 * m, checker.ScopeReduced, "", "degraded"}, {15 * m, checker.OK, "", "healthy"}},
+		"a scope that comes back is no matter": {{0, checker.ScopeReduced, "", "healthy"}, {2 * m, checker.OK, "", "healthy"}},
+		"a denied grant is confirmed":          {{0, checker.GrantDenied, "", "healthy"}, {2 * m, checker.GrantDenied, "", "degraded"}},
+		"a denied scope clears no suspicion":   {{0, rej, unsp, "suspect"}, {2 * m, checker.ScopeDenied, "", "suspect"}},
+		"a reduced token does":                 {{0, rej, unsp, "suspect"}, {2 * m, checker.ScopeReduced, "", "healthy"}},
+		"trouble alone changes nothing":        {{0, checker.Unreachable, "", "healthy"}, {600 * m, checker.Malformed, "", "healthy"}},
+	} {
+		s := newStory()
+		for i, st := range steps {
+			if got := s.see(st.at, st.o, st.why); got != st.want {
+				t.Errorf("%s: step %d (%s at %s): %s, want %s", name, i+1, st.o, st.at, got, st.want)
+			}
+		}
+	}
+}
+
+func TestConfirmationsAreAskedForAtTheirTimes(t *testing.T) {
+	t.Parallel()
+	s := newStory()
+	s.policy.RefusalsPerHour = 0
+	s.see(0, checker.Rejected, checker.Unspecified)
+	if want := start.Add(2 * time.Minute); !s.state.NextCheck.Equal(want) {
+		t.Errorf("first confirmation at %s", s.state.NextCheck)
+	}
+	s.see(2*time.Minute, checker.Rejected, checker.Unspecified)
+	if want := start.Add(10 * time.Minute); !s.state.NextCheck.Equal(want) {
+		t.Errorf("second confirmation at %s", s.state.NextCheck)
+	}
+	s.see(10*time.Minute, checker.Rejected, checker.Unspecified)
+	if !s.state.NextCheck.IsZero() || !s.did(finding.OpOpen, finding.Revoked) {
+		t.Errorf("after the last one: next %s, events %v", s.state.NextCheck, s.events)
+	}
+	e := s.events[0].Evidence
+	if len(e.Refusals) != 3 || e.Certain || !e.Since.Equal(start) {
+		t.Errorf("evidence %+v", e)
+	}
+}
+
+func TestRefusalsAreCapped(t *testing.T) {
+	t.Parallel()
+	s := newStory()
+	at := time.Duration(0)
+	var waits []time.Duration
+	for range 8 {
+		s.see(at, checker.Rejected, checker.Unspecified)
+		due := s.state.Due(start.Add(at + time.Minute))
+		waits = append(waits, due.Sub(start.Add(at)))
+		at = due.Sub(start)
+	}
+	h := time.Hour
+	want := []time.Duration{2 * time.Minute, 8 * time.Minute, h, 2 * h, 4 * h, 6 * h, 6 * h, 6 * h}
+	if !slices.Equal(waits, want) {
+		t.Errorf("waits %v, want %v", waits, want)
+	}
+}
+
+func TestNewCredentialIsPendingForTheGrace(t *testing.T) {
+	t.Parallel()
+	s := newStory()
+	s.state = verdict.State{Status: verdict.Pending, Changed: start}
+	if got := s.see(30*time.Minute, checker.Rejected, checker.BadSecret); got != verdict.Pending {
+		t.Errorf("in the grace: %s", got)
+	}
+	if got := s.see(61*time.Minute, checker.Rejected, checker.BadSecret); got != verdict.Suspect {
+		t.Errorf("after it: %s", got)
+	}
+	if got := s.see(63*time.Minute, checker.Rejected, checker.BadSecret); got != verdict.Revoked || !s.events[0].Evidence.NeverHealthy {
+		t.Errorf("confirmed: %s %+v", got, s.events)
+	}
+	r := newStory()
+	r.state.Changed = start // rotated: the last success was with another secret
+	if got := r.see(time.Minute, checker.Rejected, checker.BadSecret); got != verdict.Pending {
+		t.Errorf("after a rotation: %s", got)
+	}
+}
+
+func TestUnverifiable(t *testing.T) {
+	t.Parallel()
+	s := newStory()
+	s.see(0, checker.ProviderError, "")
+	s.see(5*time.Hour, checker.Unreachable, checker.TimedOut)
+	if s.did(finding.OpOpen, finding.Unverifiable) {
+		t.Error("opened before its time")
+	}
+	s.see(6*time.Hour, checker.Malformed, "")
+	if !s.did(finding.OpOpen, finding.Unverifiable) {
+		t.Error("not opened")
+	}
+	s.see(7*time.Hour, checker.OK, "")
+	if !s.did(finding.OpResolve, finding.Unverifiable) {
+		t.Error("not resolved")
+	}
+}
+
+func TestSecretUnreadable(t *testing.T) {
+	t.Parallel()
+	s := newStory()
+	if got := s.see(0, checker.Misconfigured, checker.SecretUnreadable); got != verdict.Healthy || !s.did(finding.OpOpen, finding.SecretUnreadable) {
+		t.Errorf("%s %v", got, s.events)
+	}
+	s.see(time.Minute, checker.Unreachable, checker.TimedOut)
+	if !s.did(finding.OpResolve, finding.SecretUnreadable) {
+		t.Error("a secret that was read again does not resolve it")
+	}
+}
+
+func TestFlapping(t *testing.T) {
+	t.Parallel()
+	s := newStory()
+	s.policy.Confirm = []time.Duration{time.Second}
+	s.policy.RefusalsPerHour = 0
+	opened := 0
+	at := time.Duration(0)
+	for range 6 {
+		for _, o := range []checker.Outcome{checker.Rejected, checker.Rejected, checker.OK} {
+			s.see(at, o, checker.BadSecret)
+			at += 2 * time.Minute
+			if s.did(finding.OpOpen, finding.Revoked) {
+				opened++
+			}
+		}
+	}
+	if !s.state.Flapping || opened != 2 {
+		t.Errorf("flapping %t, revoked was opened %d times", s.state.Flapping, opened)
+	}
+	s.see(at, checker.Rejected, checker.BadSecret)
+	s.see(at+2*time.Minute, checker.Rejected, checker.BadSecret)
+	s.see(at+3*time.Hour, checker.Rejected, checker.BadSecret)
+	if s.state.Flapping || !s.did(finding.OpResolve, finding.Flapping) || !s.did(finding.OpOpen, finding.Revoked) {
+		t.Errorf("when it calmed as revoked: %v", s.events)
+	}
+}
+
+// fleet keeps the states of a provider's credentials and judges one batch after the other.
+type fleet struct {
+	states map[int64]verdict.State
+	f      verdict.Fleet
+	events []finding.Event
+}
+
+func newFleet(n int64) *fleet {
+	f := &fleet{states: map[int64]verdict.State{}}
+	for i := range n {
+		s := newStory().state
+		s.CredentialID, s.Credential, s.Provider = i, fmt.Sprintf("c%d", i), "p"
+		f.states[i] = s
+	}
+	return f
+}
+
+func (f *fleet) see(rs ...checker.Result) {
+	v := verdict.Fleet{Provider: "p", States: map[int64]verdict.State{}, IncidentSince: f.f.IncidentSince, Affected: f.f.Affected, IncidentEnded: f.f.IncidentEnded}
+	in := map[int64]bool{}
+	for _, r := range rs {
+		in[r.CredentialID] = true
+		v.States[r.CredentialID] = f.states[r.CredentialID]
+	}
+	for id, s := range f.states {
+		if !in[id] {
+			v.Others = append(v.Others, verdict.Other{Credential: s.Credential, Status: s.Status, SuspectSince: s.SuspectSince, EverHealthy: !s.NeverHealthy()})
+		}
+	}
+	next, events := verdict.Judge(v, rs, verdict.DefaultPolicy())
+	for _, s := range next {
+		f.states[s.CredentialID] = s
+	}
+	f.events = events
+	for _, e := range events {
+		if e.Kind != finding.ProviderIncident {
+			continue
+		}
+		if e.Op == finding.OpOpen {
+			f.f.IncidentSince, f.f.Affected = e.At, e.Evidence.Affected
+		} else {
+			f.f.IncidentSince, f.f.Affected, f.f.IncidentEnded = time.Time{}, nil, e.At
+		}
+	}
+}
+
+func (f *fleet) opened(k finding.Kind) (n int) {
+	for _, e := range f.events {
+		if e.Op == finding.OpOpen && e.Kind == k {
+			n++
+		}
+	}
+	return n
+}
+
+func TestProviderIncident(t *testing.T) {
+	t.Parallel()
+	f := newFleet(6)
+	incidents, revoked := 0, 0
+	see := func(at time.Duration, o checker.Outcome, ids ...int64) {
+		for _, id := range ids { // one by one, as separate batches
+			f.see(result(id, at, o, checker.BadSecret))
+			incidents += f.opened(finding.ProviderIncident)
+			revoked += f.opened(finding.Revoked)
+		}
+	}
+	see(0, checker.Rejected, 0, 1)
+	if incidents != 0 {
+		t.Fatal("two of six are no incident")
+	}
+	see(time.Minute, checker.Rejected, 2)
+	if incidents != 1 || len(f.f.Affected) != 3 {
+		t.Fatalf("three of six: %d incidents, affected %v", incidents, f.f.Affected)
+	}
+	see(3*time.Minute, checker.Rejected, 0, 1, 2, 3)
+	see(30*time.Minute, checker.Rejected, 0, 1, 2, 3)
+	if revoked != 0 || len(f.f.Affected) != 4 {
+		t.Fatalf("during the incident: %d pages, affected %v", revoked, f.f.Affected)
+	}
+	see(60*time.Minute, checker.OK, 0, 1)
+	if f.f.IncidentSince.IsZero() == false {
+		t.Fatal("the incident does not end when half of it is accepted again")
+	}
+	see(61*time.Minute, checker.Rejected, 2)
+	if revoked != 0 {
+		t.Fatal("the first refusal after the incident confirms nothing")
+	}
+	see(63*time.Minute, checker.Rejected, 2)
+	if revoked != 1 {
+		t.Fatalf("judged again after the incident: %d pages", revoked)
+	}
+}
+
+func TestProperties(t *testing.T) {
+	t.Parallel()
+	outcomes := checker.Outcomes()
+	reasons := []checker.Reason{checker.UnknownClient, checker.BadSecret, checker.Unspecified}
+	rapid.Check(t, func(t *rapid.T) {
+		s := newStory()
+		s.policy.RefusalsPerHour = rapid.IntRange(0, 5).Draw(t, "cap")
+		at, refusals := time.Duration(0), 0
+		var first time.Duration
+		for range rapid.IntRange(1, 40).Draw(t, "steps") {
+			at += time.Duration(rapid.IntRange(1, 3600).Draw(t, "wait")) * time.Second
+			o := rapid.SampledFrom(outcomes).Draw(t, "outcome")
+			why := checker.Reason("")
+			if o == checker.Rejected {
+				why = rapid.SampledFrom(reasons).Draw(t, "reason")
+			}
+			before := s.state.Status
+			after := s.see(at, o, why)
+			switch {
+			case o.HasToken():
+				refusals = 0
+				if after == verdict.Suspect || after == verdict.Revoked {
+					t.Fatalf("a token leaves it %s", after)
+				}
+			case o == checker.Rejected:
+				if refusals++; refusals == 1 {
+					first = at
+				}
+			case before == verdict.Suspect || before == verdict.Revoked:
+				if after != before {
+					t.Fatalf("%s turned %s into %s", o, before, after)
+				}
+			}
+			if after == verdict.Revoked && before != verdict.Revoked {
+				if o != checker.Rejected {
+					t.Fatalf("%s made it revoked", o)
+				}
+				wait := s.policy.Confirm[0]
+				if !why.Certain() {
+					wait = s.policy.Confirm[1]
+				}
+				if refusals < 2 || at-first < wait {
+					t.Fatalf("revoked after %d refusals in %s (%s)", refusals, at-first, why)
+				}
+			}
+			if s.did(finding.OpOpen, finding.Revoked) && s.state.Status != verdict.Revoked {
+				t.Fatalf("a revoked finding for what is %s", s.state.Status)
+			}
+		}
+	})
+}
