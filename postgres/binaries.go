@@ -1,0 +1,104 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	embedded "github.com/fergusstrange/embedded-postgres"
+)
+
+const oldestMajor = 14
+
+var usualPlaces = []string{
+	"/usr/lib/postgresql/*/bin", "/usr/pgsql-*/bin", "/usr/local/pgsql/bin", "/usr/local/bin",
+	"/opt/homebrew/opt/postgresql@*/bin", "/usr/local/opt/postgresql@*/bin", "/usr/libexec/postgresql*",
+}
+
+// findBinaries returns the directory with initdb and postgres: from PATH, from pg_config, or from
+// the usual places, the newest that is 14 or later.
+func findBinaries(ctx context.Context) (string, error) {
+	var dirs []string
+	if p, err := exec.LookPath("initdb"); err == nil {
+		if p, err = filepath.EvalSymlinks(p); err == nil {
+			dirs = append(dirs, filepath.Dir(p))
+		}
+	}
+	if out, err := exec.CommandContext(ctx, "pg_config", "--bindir").Output(); err == nil {
+		dirs = append(dirs, strings.TrimSpace(string(out)))
+	}
+	for _, place := range usualPlaces {
+		found, _ := filepath.Glob(place)
+		dirs = append(dirs, found...)
+	}
+	var old []string
+	best, bestMajor := "", 0
+	for _, dir := range dirs {
+		major, err := majorOf(ctx, dir)
+		switch {
+		case err != nil:
+		case major < oldestMajor:
+			old = append(old, dir)
+		case major > bestMajor:
+			best, bestMajor = dir, major
+		}
+	}
+	if best == "" && len(old) > 0 {
+		return "", fmt.Errorf("%w (too old: %s)", errNoBinaries, strings.Join(slices.Compact(old), ", "))
+	}
+	if best == "" {
+		return "", errNoBinaries
+	}
+	return best, nil
+}
+
+var errNoBinaries = errors.New("no Postgres 14 or later was found on this machine")
+
+var versionPattern = regexp.MustCompile(`\(PostgreSQL\) (\d+)`)
+
+func majorOf(ctx context.Context, dir string) (int, error) {
+	if _, err := os.Stat(filepath.Join(dir, "initdb")); err != nil {
+		return 0, err
+	}
+	out, err := exec.CommandContext(ctx, filepath.Join(dir, "postgres"), "--version").Output()
+	if err != nil {
+		return 0, err
+	}
+	m := versionPattern.FindSubmatch(out)
+	if m == nil {
+		return 0, errNoBinaries
+	}
+	return strconv.Atoi(string(m[1]))
+}
+
+// download fetches Postgres binaries into dir, once, with the embedded-postgres library. The
+// library starts what it fetched to try it; that server is stopped again. As root it cannot
+// start, which does not matter here.
+func download(dir string) (string, error) {
+	bin := filepath.Join(dir, "bin")
+	if _, err := os.Stat(filepath.Join(bin, "initdb")); err == nil {
+		return bin, nil
+	}
+	trial := filepath.Join(dir, "trial")
+	defer os.RemoveAll(trial)
+	e := embedded.NewDatabase(embedded.DefaultConfig().
+		BinariesPath(dir).CachePath(filepath.Join(dir, "cache")).RuntimePath(trial).DataPath(filepath.Join(trial, "data")).
+		Port(54329).Logger(io.Discard).StartTimeout(30 * time.Second))
+	err := e.Start()
+	if err == nil {
+		_ = e.Stop()
+	}
+	if _, statErr := os.Stat(filepath.Join(bin, "initdb")); statErr != nil {
+		return "", fmt.Errorf("%w, and the download failed: %w", errNoBinaries, err)
+	}
+	return bin, nil
+}

@@ -1,0 +1,101 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"syscall"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"golang.org/x/sys/unix"
+)
+
+// Times after which a database that does not answer counts as away.
+const (
+	connectTimeout = 5 * time.Second
+	// A connection whose peer vanished is given up after this long, instead of the kernel's 15 minutes.
+	deadPeerAfter = 10 * time.Second
+)
+
+const maxConns = 20
+
+// Open makes a pool for url, a postgres:// URL or key=value string. It does not wait for the
+// database to answer; Ping does.
+//
+// Each connection has a statement timeout of 30 s, and where the server is part of a failover
+// pair the one that takes writes is chosen. Errors never show the password.
+func Open(ctx context.Context, url string) (*pgxpool.Pool, error) {
+	c, err := pgxpool.ParseConfig(url)
+	if err != nil {
+		return nil, errors.New("the database URL cannot be read: postgres://user:password@host/database is expected")
+	}
+	c.MaxConns = max(c.MaxConns, maxConns)
+	c.ConnConfig.ConnectTimeout = connectTimeout
+	dialer := &net.Dialer{
+		KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: deadPeerAfter, Interval: 5 * time.Second, Count: 2},
+		Control:         giveUpOnDeadPeers,
+	}
+	c.ConnConfig.DialFunc = dialer.DialContext
+	params := c.ConnConfig.RuntimeParams
+	setDefault(params, "application_name", "keyrounds")
+	setDefault(params, "statement_timeout", "30s")
+	setDefault(params, "idle_in_transaction_session_timeout", "60s")
+	setDefault(params, "timezone", "UTC")
+	if c.ConnConfig.ValidateConnect == nil {
+		c.ConnConfig.ValidateConnect = pgconn.ValidateConnectTargetSessionAttrsReadWrite
+	}
+	c.HealthCheckPeriod = 15 * time.Second
+	return pgxpool.NewWithConfig(ctx, c)
+}
+
+func setDefault(m map[string]string, k, v string) {
+	if _, ok := m[k]; !ok {
+		m[k] = v
+	}
+}
+
+func giveUpOnDeadPeers(network, _ string, conn syscall.RawConn) (err error) {
+	if network == "unix" {
+		return nil
+	}
+	cerr := conn.Control(func(fd uintptr) {
+		err = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, int(deadPeerAfter.Milliseconds()))
+	})
+	return errors.Join(cerr, err)
+}
+
+// Ping waits at most 2 s for the database to answer.
+func Ping(ctx context.Context, pool *pgxpool.Pool) error {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	return Plain(pool.Ping(ctx))
+}
+
+// Plain drops from an error of pgx what it says of the connection: user, database and host.
+func Plain(err error) error {
+	var ce *pgconn.ConnectError
+	var pe *pgconn.PgError
+	switch {
+	case errors.As(err, &pe):
+		return fmt.Errorf("database: %s (SQLSTATE %s)", pe.Message, pe.Code)
+	case errors.As(err, &ce):
+		return fmt.Errorf("database: no connection: %w", innermost(ce))
+	}
+	return err
+}
+
+func innermost(err error) error {
+	for {
+		next := errors.Unwrap(err)
+		if joined, ok := err.(interface{ Unwrap() []error }); ok && len(joined.Unwrap()) > 0 {
+			next = joined.Unwrap()[0]
+		}
+		if next == nil {
+			return err
+		}
+		err = next
+	}
+}

@@ -1,0 +1,33 @@
+#!/usr/bin/env bash
+# Installs what the tests need and a machine may lack: Postgres binaries and docker-compose, both
+# from Debian. What is there already is left alone.
+set -euo pipefail
+
+missing=()
+found_postgres() {
+	command -v initdb >/dev/null || ls /usr/lib/postgresql/*/bin/initdb /usr/local/pgsql/bin/initdb >/dev/null 2>&1 ||
+		{ command -v pg_config >/dev/null && [ -x "$(pg_config --bindir)/initdb" ]; }
+}
+found_postgres || missing+=(postgresql)
+command -v docker-compose >/dev/null || missing+=(docker-compose)
+command -v gcc >/dev/null || missing+=(gcc libc6-dev) # the race detector is linked with cgo
+[ ${#missing[@]} -gt 0 ] || exit 0
+
+if ! command -v apt-get >/dev/null; then
+	echo "make test needs: ${missing[*]}. Install them and try again." >&2
+	exit 1
+fi
+as_root=()
+if [ "$(id -u)" != 0 ]; then
+	command -v sudo >/dev/null || { echo "make test needs: ${missing[*]}. Install them as root and try again." >&2; exit 1; }
+	as_root=(sudo)
+fi
+echo "installing ${missing[*]}"
+export DEBIAN_FRONTEND=noninteractive
+# The distribution's server is not wanted, only its programs.
+if [[ " ${missing[*]} " == *" postgresql "* ]]; then
+	"${as_root[@]}" mkdir -p /etc/postgresql-common
+	[ -e /etc/postgresql-common/createcluster.conf ] || echo 'create_main_cluster = false' | "${as_root[@]}" tee /etc/postgresql-common/createcluster.conf >/dev/null
+fi
+"${as_root[@]}" apt-get update -qq
+"${as_root[@]}" apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
