@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/google/uuid"
 	"golang.org/x/time/rate"
 
 	"github.com/keyrounds/keyrounds/secret"
@@ -45,48 +46,42 @@ func (c *Checker) Check(ctx context.Context, p Provider, t Target) Result {
 
 // CheckAll checks ts at one provider, at most p.Concurrency at once and p.Rate a second.
 //
-// When stop closes, no further check begins; those under way end. The results are those of the
-// checks that began, in the order of ts. A nil stop never closes. The secrets in ts are wiped.
+// When stop closes, no further check begins; exchanges under way end, probes are cut short. The
+// results are those of the checks that began, in the order of ts. A nil stop never closes.
 func (c *Checker) CheckAll(ctx context.Context, stop <-chan struct{}, p Provider, ts []Target) []Result {
-	client, release, err := newClient(p)
-	if err == nil {
-		defer release()
-	}
-	var (
-		results = make([]*Result, len(ts))
-		limit   = rate.NewLimiter(p.Rate, 1)
-		slots   = make(chan struct{}, max(1, p.Concurrency))
-		wait    sync.WaitGroup
-	)
-	// A stop ends the wait for the rate, never a check.
-	waiting, cancel := context.WithCancel(ctx)
+	// A stop ends what can be left out, never an exchange.
+	optional, cancel := context.WithCancel(ctx)
 	defer cancel()
 	go func() {
 		select {
 		case <-stop:
 			cancel()
-		case <-waiting.Done():
+		case <-optional.Done():
 		}
 	}()
+	client, release, err := newClient(p)
+	if err != nil {
+		return c.failAll(p, ts, err)
+	}
+	defer release()
+	var (
+		b       = batch{c, client, p, optional}
+		results = make([]*Result, len(ts))
+		limit   = rate.NewLimiter(p.Rate, 1)
+		slots   = make(chan struct{}, max(1, p.Concurrency))
+		wait    sync.WaitGroup
+	)
 	for i, t := range ts {
-		if err != nil {
-			r := c.start(p, t)
-			r.Reading = says(Misconfigured, "", "provider", "%v", err)
-			results[i] = &r
-			continue
-		}
 		select {
 		case slots <- struct{}{}:
-		case <-waiting.Done():
+		case <-optional.Done():
 		}
-		if t.SecretErr == nil && limit.Wait(waiting) != nil || waiting.Err() != nil {
+		if limit.Wait(optional) != nil {
 			break
 		}
-		results[i] = &Result{}
 		wait.Go(func() {
 			defer func() { <-slots }()
-			*results[i] = c.checkSafely(ctx, client, p, t)
-			t.Secret.Wipe()
+			results[i] = b.checkSafely(ctx, t)
 		})
 	}
 	wait.Wait()
@@ -99,42 +94,68 @@ func (c *Checker) CheckAll(ctx context.Context, stop <-chan struct{}, p Provider
 	return done
 }
 
+func (c *Checker) failAll(p Provider, ts []Target, err error) []Result {
+	var all []Result
+	for _, t := range ts {
+		r := c.start(p, t)
+		r.Reading = says(Misconfigured, "", "provider", "%v", err)
+		all = append(all, r)
+	}
+	return all
+}
+
 func (c *Checker) start(p Provider, t Target) Result {
-	return Result{CredentialID: t.Credential.ID, Credential: t.Credential.Name, Provider: p.Name, At: c.now()}
+	return Result{ID: uuid.Must(uuid.NewV7()), CredentialID: t.Credential.ID, Credential: t.Credential.Name, Provider: p.Name, At: c.now()}
+}
+
+// batch is what the checks of one CheckAll share.
+type batch struct {
+	*Checker
+	client   *http.Client
+	provider Provider
+	optional context.Context
 }
 
 // checkSafely turns a panic into a result, so that one answer never costs a batch. The panic's
 // text is dropped: it may hold anything.
-func (c *Checker) checkSafely(ctx context.Context, client *http.Client, p Provider, t Target) (r Result) {
+func (b batch) checkSafely(ctx context.Context, t Target) (r *Result) {
 	defer func() {
 		if recover() != nil {
-			r = c.start(p, t)
-			r.Reading = says(Misconfigured, InternalError, "panic", "keyrounds failed while it checked; this is a fault of keyrounds")
+			failed := b.start(b.provider, t)
+			failed.Reading = says(Misconfigured, InternalError, "panic", "keyrounds failed while it checked; this is a fault of keyrounds")
+			r = &failed
 		}
 	}()
-	return c.check(ctx, client, p, t)
+	return b.check(ctx, t)
 }
 
-func (c *Checker) check(ctx context.Context, client *http.Client, p Provider, t Target) Result {
-	r := c.start(p, t)
-	if t.SecretErr != nil {
-		r.Reading = says(Misconfigured, SecretUnreadable, "secret", "%v", t.SecretErr)
-		return r
+// check returns nil where it was stopped before the exchange.
+func (b batch) check(ctx context.Context, t Target) *Result {
+	r := b.start(b.provider, t)
+	value, err := t.Secret(b.optional)
+	if err != nil {
+		if b.optional.Err() != nil {
+			return nil
+		}
+		r.Reading = says(Misconfigured, SecretUnreadable, "secret", "%v", err)
+		r.clean(secret.Scrubber{})
+		return &r
 	}
-	r.trace("POST %s with %s", p.TokenURL, p.AuthMethod)
-	token := c.exchange(ctx, client, p, t, &r)
+	defer value.Wipe()
+	r.trace("POST %s with %s", b.provider.TokenURL, b.provider.AuthMethod)
+	token := b.exchange(ctx, b.client, b.provider, t.Credential, value, &r)
+	defer token.Wipe()
 	r.trace("read as %s %s by: %s", r.Outcome, r.Reason, r.Rule)
 	if !token.IsZero() {
-		c.probe(ctx, client, p, t, token, &r)
+		b.probe(b.optional, b.client, b.provider, t.Credential, token, &r)
 	}
-	r.clean(secret.NewScrubber(t.Secret, token, basicAuth(t)))
-	token.Wipe()
-	return r
+	r.clean(secret.NewScrubber(value, token, basicAuth(t.Credential.ClientID, value)))
+	return &r
 }
 
 // basicAuth is the whole value of an Authorization header, which a provider may echo.
-func basicAuth(t Target) secret.Value {
-	return secret.New([]byte(base64.StdEncoding.EncodeToString([]byte(t.Credential.ClientID + ":" + t.Secret.Reveal()))))
+func basicAuth(clientID string, value secret.Value) secret.Value {
+	return secret.New([]byte(base64.StdEncoding.EncodeToString([]byte(clientID + ":" + value.Reveal()))))
 }
 
 // The most characters that are kept of a provider's text.

@@ -15,16 +15,17 @@ import (
 	"sync"
 	"time"
 
+	"github.com/keyrounds/keyrounds/credential"
 	"github.com/keyrounds/keyrounds/secret"
 )
 
 // exchange asks for a token once: no retry, no redirect, within Timeout. The token is returned
 // apart from the result, which never holds it.
-func (c *Checker) exchange(ctx context.Context, client *http.Client, p Provider, t Target, r *Result) secret.Value {
+func (c *Checker) exchange(ctx context.Context, client *http.Client, p Provider, cred credential.Credential, value secret.Value, r *Result) secret.Value {
 	ctx, cancel := context.WithTimeout(ctx, Timeout)
 	defer cancel()
 	watch := &stopwatch{began: time.Now()}
-	req, err := tokenRequest(httptrace.WithClientTrace(ctx, watch.trace()), p, t)
+	req, err := tokenRequest(httptrace.WithClientTrace(ctx, watch.trace()), p, cred, value)
 	if err != nil {
 		r.Reading = says(Misconfigured, "", "request", "the request could not be made: %v", err)
 		return secret.Value{}
@@ -54,7 +55,7 @@ func (c *Checker) exchange(ctx context.Context, client *http.Client, p Provider,
 		r.Reading = noAnswer(err)
 		return secret.Value{}
 	}
-	answer := Response{Status: resp.StatusCode, Header: resp.Header, Body: body, Requested: t.Credential.Scopes}
+	answer := Response{Status: resp.StatusCode, Header: resp.Header, Body: body, Requested: cred.Scopes}
 	r.Reading = Classify(p, answer)
 	r.RetryAfter = retryAfter(resp.Header, c.now())
 	if !r.Outcome.HasToken() {
@@ -68,14 +69,14 @@ func (c *Checker) exchange(ctx context.Context, client *http.Client, p Provider,
 }
 
 // tokenRequest makes the request of RFC 6749 §4.4.2.
-func tokenRequest(ctx context.Context, p Provider, t Target) (*http.Request, error) {
+func tokenRequest(ctx context.Context, p Provider, cred credential.Credential, value secret.Value) (*http.Request, error) {
 	form := url.Values{"grant_type": {"client_credentials"}}
-	if p.RequestScopes && len(t.Credential.Scopes) > 0 {
-		form.Set("scope", strings.Join(t.Credential.Scopes, " "))
+	if p.RequestScopes && len(cred.Scopes) > 0 {
+		form.Set("scope", strings.Join(cred.Scopes, " "))
 	}
 	if p.AuthMethod == ClientSecretPost {
-		form.Set("client_id", t.Credential.ClientID)
-		form.Set("client_secret", t.Secret.Reveal())
+		form.Set("client_id", cred.ClientID)
+		form.Set("client_secret", value.Reveal())
 	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, p.TokenURL, strings.NewReader(form.Encode()))
 	if err != nil {
@@ -83,7 +84,7 @@ func tokenRequest(ctx context.Context, p Provider, t Target) (*http.Request, err
 	}
 	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	if p.AuthMethod == ClientSecretBasic {
-		req.SetBasicAuth(url.QueryEscape(t.Credential.ClientID), url.QueryEscape(t.Secret.Reveal()))
+		req.SetBasicAuth(url.QueryEscape(cred.ClientID), url.QueryEscape(value.Reveal()))
 	}
 	return req, nil
 }

@@ -6,14 +6,15 @@ import (
 	"net/http"
 	"slices"
 
+	"github.com/keyrounds/keyrounds/credential"
 	"github.com/keyrounds/keyrounds/secret"
 )
 
 // probe asks the API about each declared scope that the provider has a probe for, with the real
 // token, and turns a denied scope into ScopeReduced.
-func (c *Checker) probe(ctx context.Context, client *http.Client, p Provider, t Target, token secret.Value, r *Result) {
+func (c *Checker) probe(ctx context.Context, client *http.Client, p Provider, cred credential.Credential, token secret.Value, r *Result) {
 	for _, pr := range p.Probes {
-		if !slices.Contains(t.Credential.Scopes, pr.Scope) || slices.Contains(r.Missing, pr.Scope) {
+		if !slices.Contains(cred.Scopes, pr.Scope) || slices.Contains(r.Missing, pr.Scope) {
 			continue
 		}
 		got := c.probeOne(ctx, client, pr, token)

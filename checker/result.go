@@ -1,22 +1,26 @@
 package checker
 
 import (
+	"context"
 	"time"
+
+	"github.com/google/uuid"
 
 	"github.com/keyrounds/keyrounds/credential"
 	"github.com/keyrounds/keyrounds/secret"
 )
 
-// Target is a credential with its secret, or why there is none.
+// Target is a credential and how to get its secret. The secret is read just before it is used and
+// wiped after.
 type Target struct {
 	Credential credential.Credential
-	Secret     secret.Value
-	SecretErr  error
+	Secret     func(context.Context) (secret.Value, error)
 }
 
 // Result is what one check saw. All text in it is clean: scrubbed of secret and token, without
 // control characters, cut.
 type Result struct {
+	ID           uuid.UUID // version 7, made when the check begins
 	CredentialID int64
 	Credential   string
 	Provider     string

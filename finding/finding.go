@@ -106,6 +106,7 @@ type Evidence struct {
 	Owner            string            `json:"owner,omitempty"`       // of the credential, filled in when it is told
 	Description      string            `json:"description,omitempty"` // likewise
 	Scopes           []string          `json:"scopes,omitempty"`      // likewise
+	Console          string            `json:"console,omitempty"`     // likewise: where to revoke it
 	Labels           map[string]string `json:"labels,omitempty"`      // likewise
 }
 

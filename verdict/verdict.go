@@ -25,14 +25,15 @@ import (
 //  6. What changes to and fro is flapping, and until it calms opens nothing else.
 
 // Judge returns the next state of each credential in rs, in the order of rs, and what its
-// findings do. Results of retired credentials change nothing.
+// findings do. A result of a credential that is retired, or that changed here after the check began,
+// changes nothing.
 func Judge(f Fleet, rs []checker.Result, p Policy) ([]State, []finding.Event) {
 	incident := f.assess(rs, p)
 	states := make([]State, 0, len(rs))
 	var events []finding.Event
 	for _, r := range rs {
 		prev := f.state(r)
-		if prev.Status == Retired {
+		if prev.Status == Retired || prev.Changed.After(r.At) {
 			states = append(states, prev)
 			continue
 		}

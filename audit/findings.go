@@ -1,0 +1,262 @@
+package audit
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/keyrounds/keyrounds/finding"
+)
+
+// ErrNoFinding is returned for an id that is not known.
+var ErrNoFinding = errors.New("no such finding")
+
+// Apply opens, changes and closes findings as evs say, in their order, writes each change to the
+// record, and returns the changes for those who are told.
+//
+// Opening what is open already changes it only if the evidence says something new; closing what is
+// not open does nothing.
+func (s *Store) Apply(ctx context.Context, tx pgx.Tx, evs []finding.Event) ([]finding.Change, error) {
+	var changes []finding.Change
+	for _, e := range evs {
+		change, err := s.apply(ctx, tx, e)
+		if err != nil {
+			return nil, fmt.Errorf("finding %s of %s: %w", e.Kind, e.Subject.Key(), err)
+		}
+		if change != nil {
+			changes = append(changes, *change)
+		}
+	}
+	return changes, s.recordChanges(ctx, tx, Daemon, changes)
+}
+
+func (s *Store) apply(ctx context.Context, tx pgx.Tx, e finding.Event) (*finding.Change, error) {
+	old, err := findOne(ctx, tx, `kind = $1 AND subject = $2 AND state <> 'resolved' FOR UPDATE`, e.Kind, e.Subject.Key())
+	exists := err == nil
+	if err != nil && !errors.Is(err, ErrNoFinding) {
+		return nil, err
+	}
+	switch {
+	case e.Op == finding.OpOpen && !exists:
+		f, err := insertFinding(ctx, tx, e)
+		return &finding.Change{Finding: f}, err
+	case e.Op == finding.OpOpen && saysMore(old.Evidence, e.Evidence):
+		f, err := updateFinding(ctx, tx, `evidence = $2, updated_at = $3`, old.ID, e.Evidence, e.At)
+		return &finding.Change{Finding: f, From: old.State}, err
+	case e.Op == finding.OpResolve && exists:
+		f, err := updateFinding(ctx, tx, `state = 'resolved', resolved_at = $2, updated_at = $2, resolved_why = $3`, old.ID, e.At, e.Why)
+		return &finding.Change{Finding: f, From: old.State}, err
+	}
+	return nil, nil
+}
+
+// saysMore compares what a person would act on; times and counts move with every check.
+func saysMore(old, now finding.Evidence) bool {
+	return !slices.Equal(old.Affected, now.Affected) || !slices.Equal(old.MissingScopes, now.MissingScopes) || old.Certain != now.Certain
+}
+
+// CloseAll resolves every finding of a credential.
+func (s *Store) CloseAll(ctx context.Context, tx pgx.Tx, actor string, subject finding.Subject, at time.Time, why string) ([]finding.Change, error) {
+	open, err := find(ctx, tx, `subject = $1 AND state <> 'resolved' FOR UPDATE`, subject.Key())
+	if err != nil {
+		return nil, err
+	}
+	var changes []finding.Change
+	for _, old := range open {
+		f, err := updateFinding(ctx, tx, `state = 'resolved', resolved_at = $2, updated_at = $2, resolved_why = $3`, old.ID, at, why)
+		if err != nil {
+			return nil, err
+		}
+		changes = append(changes, finding.Change{Finding: f, From: old.State})
+	}
+	return changes, s.recordChanges(ctx, tx, actor, changes)
+}
+
+// Acknowledge says that someone looks after a finding. A resolved one cannot be acknowledged; one
+// that is acknowledged already stays with the first.
+func (s *Store) Acknowledge(ctx context.Context, tx pgx.Tx, actor string, id int64, now time.Time) (finding.Change, error) {
+	return s.act(ctx, tx, actor, id, func(old finding.Finding) (finding.Finding, error) {
+		if old.State == finding.Acknowledged {
+			return old, nil
+		}
+		return updateFinding(ctx, tx, `state = 'acknowledged', acknowledged_by = $2, updated_at = $3, snoozed_until = NULL`, id, actor, now)
+	})
+}
+
+// Snooze puts a finding aside until a time.
+func (s *Store) Snooze(ctx context.Context, tx pgx.Tx, actor string, id int64, now, until time.Time) (finding.Change, error) {
+	return s.act(ctx, tx, actor, id, func(finding.Finding) (finding.Finding, error) {
+		return updateFinding(ctx, tx, `state = 'snoozed', snoozed_until = $2, updated_at = $3`, id, until, now)
+	})
+}
+
+func (s *Store) act(ctx context.Context, tx pgx.Tx, actor string, id int64, do func(finding.Finding) (finding.Finding, error)) (finding.Change, error) {
+	old, err := findOne(ctx, tx, `id = $1 FOR UPDATE`, id)
+	if err != nil {
+		return finding.Change{}, err
+	}
+	if old.State == finding.Resolved {
+		return finding.Change{}, fmt.Errorf("finding %d is resolved since %s", id, old.ResolvedAt.Format(time.RFC3339))
+	}
+	f, err := do(old)
+	if err != nil {
+		return finding.Change{}, err
+	}
+	change := finding.Change{Finding: f, From: old.State}
+	if f.UpdatedAt.Equal(old.UpdatedAt) {
+		return change, nil
+	}
+	return change, s.recordChanges(ctx, tx, actor, []finding.Change{change})
+}
+
+// Awaken opens the findings again whose snooze is over.
+func (s *Store) Awaken(ctx context.Context, tx pgx.Tx, now time.Time) ([]finding.Change, error) {
+	asleep, err := find(ctx, tx, `state = 'snoozed' AND snoozed_until <= $1 FOR UPDATE SKIP LOCKED`, now)
+	if err != nil {
+		return nil, err
+	}
+	var changes []finding.Change
+	for _, old := range asleep {
+		f, err := updateFinding(ctx, tx, `state = 'open', snoozed_until = NULL, updated_at = $2`, old.ID, now)
+		if err != nil {
+			return nil, err
+		}
+		changes = append(changes, finding.Change{Finding: f, From: old.State})
+	}
+	return changes, s.recordChanges(ctx, tx, Daemon, changes)
+}
+
+func (s *Store) recordChanges(ctx context.Context, tx pgx.Tx, actor string, cs []finding.Change) error {
+	var es []Entry
+	for _, c := range cs {
+		f := c.Finding
+		action := "finding." + string(f.State)
+		switch {
+		case c.From == "":
+			action = "finding.opened"
+		case c.From == f.State:
+			action = "finding.changed"
+		case f.State == finding.Open:
+			action = "finding.reopened"
+		}
+		e, err := NewEntry(f.UpdatedAt, actor, action, f.Subject.Key(), map[string]any{
+			"finding": f.ID, "kind": f.Kind, "severity": f.Severity, "why": f.ResolvedWhy, "snoozed_until": nullTime(f.SnoozedUntil), "evidence": f.Evidence,
+		})
+		if err != nil {
+			return err
+		}
+		es = append(es, e)
+	}
+	return s.Append(ctx, tx, es...)
+}
+
+const findingColumns = `id, kind, severity, credential_id, credential, provider, state, evidence, opened_at, updated_at, resolved_at, resolved_why, acknowledged_by, snoozed_until`
+
+func scanFinding(row pgx.CollectableRow) (f finding.Finding, err error) {
+	var (
+		credentialID      *int64
+		resolved, snoozed *time.Time
+	)
+	err = row.Scan(&f.ID, &f.Kind, &f.Severity, &credentialID, &f.Subject.Credential, &f.Subject.Provider, &f.State, &f.Evidence,
+		&f.OpenedAt, &f.UpdatedAt, &resolved, &f.ResolvedWhy, &f.AcknowledgedBy, &snoozed)
+	if credentialID != nil {
+		f.Subject.CredentialID = *credentialID
+	}
+	f.ResolvedAt, f.SnoozedUntil = fromNull(resolved), fromNull(snoozed)
+	return f, err
+}
+
+type querier interface {
+	Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
+}
+
+// find's condition is a constant of this package.
+func find(ctx context.Context, q querier, where string, args ...any) ([]finding.Finding, error) {
+	rows, err := q.Query(ctx, `SELECT `+findingColumns+` FROM findings WHERE `+where, args...)
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, scanFinding)
+}
+
+func findOne(ctx context.Context, q querier, where string, args ...any) (finding.Finding, error) {
+	fs, err := find(ctx, q, where, args...)
+	if err == nil && len(fs) == 0 {
+		err = ErrNoFinding
+	}
+	if err != nil {
+		return finding.Finding{}, err
+	}
+	return fs[0], nil
+}
+
+func insertFinding(ctx context.Context, tx pgx.Tx, e finding.Event) (finding.Finding, error) {
+	var credentialID *int64
+	if e.Subject.CredentialID != 0 {
+		credentialID = &e.Subject.CredentialID
+	}
+	rows, err := tx.Query(ctx, `
+		INSERT INTO findings (kind, severity, subject, credential_id, credential, provider, state, evidence, opened_at, updated_at)
+		VALUES ($1, $2, $3, $4, $5, $6, 'open', $7, $8, $8) RETURNING `+findingColumns,
+		e.Kind, e.Kind.Severity(), e.Subject.Key(), credentialID, e.Subject.Credential, e.Subject.Provider, e.Evidence, e.At)
+	if err != nil {
+		return finding.Finding{}, err
+	}
+	return pgx.CollectExactlyOneRow(rows, scanFinding)
+}
+
+func updateFinding(ctx context.Context, tx pgx.Tx, set string, id int64, args ...any) (finding.Finding, error) {
+	rows, err := tx.Query(ctx, `UPDATE findings SET `+set+` WHERE id = $1 RETURNING `+findingColumns, append([]any{id}, args...)...)
+	if err != nil {
+		return finding.Finding{}, err
+	}
+	return pgx.CollectExactlyOneRow(rows, scanFinding)
+}
+
+// Filter chooses findings; empty fields choose all.
+type Filter struct {
+	Kind       finding.Kind
+	Credential string
+	Resolved   bool // also those
+	Limit      int  // 0: 1,000
+}
+
+// Findings returns findings, the most severe first, then the newest.
+func (s *Store) Findings(ctx context.Context, f Filter) ([]finding.Finding, error) {
+	if f.Limit <= 0 {
+		f.Limit = 1000
+	}
+	return find(ctx, s.pool, `($1 OR state <> 'resolved') AND ($2 = '' OR kind = $2) AND ($3 = '' OR credential = $3)
+		ORDER BY (state = 'resolved'), array_position(ARRAY['critical', 'warning', 'info'], severity), opened_at DESC, id DESC LIMIT $4`,
+		f.Resolved, f.Kind, f.Credential, f.Limit)
+}
+
+// Finding returns one of them, or ErrNoFinding.
+func (s *Store) Finding(ctx context.Context, id int64) (finding.Finding, error) {
+	f, err := findOne(ctx, s.pool, `id = $1`, id)
+	if errors.Is(err, ErrNoFinding) {
+		err = fmt.Errorf("%w: %d", err, id)
+	}
+	return f, err
+}
+
+// Count is how many findings there are of a kind, severity and state.
+type Count struct {
+	Kind     finding.Kind
+	Severity finding.Severity
+	State    finding.State
+	N        int
+}
+
+// Counts returns the findings that are not resolved, counted.
+func (s *Store) Counts(ctx context.Context) ([]Count, error) {
+	rows, err := s.pool.Query(ctx, `SELECT kind, severity, state, count(*) FROM findings WHERE state <> 'resolved' GROUP BY 1, 2, 3`)
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, pgx.RowToStructByPos[Count])
+}

@@ -1,0 +1,63 @@
+package audit
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// PartitionsAhead is how many months beyond the present one have a partition.
+const PartitionsAhead = 2
+
+// EnsurePartitions makes the monthly partitions of checks for now and PartitionsAhead months, and
+// drops those that ended more than keep months ago (0: none is dropped). It may run anywhere, any
+// time, on any replica.
+func (s *Store) EnsurePartitions(ctx context.Context, now time.Time, keep int) error {
+	tx, err := s.pool.Begin(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = tx.Rollback(ctx) }()
+	if _, err := tx.Exec(ctx, `SELECT pg_advisory_xact_lock(hashtext('keyrounds partitions'))`); err != nil {
+		return err
+	}
+	month := time.Date(now.UTC().Year(), now.UTC().Month(), 1, 0, 0, 0, 0, time.UTC)
+	for i := range PartitionsAhead + 1 {
+		from := month.AddDate(0, i, 0)
+		_, err := tx.Exec(ctx, fmt.Sprintf(`CREATE TABLE IF NOT EXISTS %s PARTITION OF checks FOR VALUES FROM ('%s') TO ('%s')`,
+			partition(from), from.Format(time.RFC3339), from.AddDate(0, 1, 0).Format(time.RFC3339)))
+		if err != nil {
+			return fmt.Errorf("partition %s: %w", partition(from), err)
+		}
+	}
+	if keep > 0 {
+		if err := dropOld(ctx, tx, partition(month.AddDate(0, -keep, 0))); err != nil {
+			return err
+		}
+	}
+	return tx.Commit(ctx)
+}
+
+// partition's names sort by time.
+func partition(month time.Time) string { return "checks_" + month.Format("2006_01") }
+
+func dropOld(ctx context.Context, tx pgx.Tx, before string) error {
+	rows, err := tx.Query(ctx, `
+		SELECT c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
+		WHERE i.inhparent = 'checks'::regclass AND c.relname ~ '^checks_\d{4}_\d{2}$' AND c.relname < $1`, before)
+	if err != nil {
+		return err
+	}
+	names, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		if _, err := tx.Exec(ctx, "DROP TABLE "+pgx.Identifier{name}.Sanitize()); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,49 @@
+package audit
+
+import (
+	"context"
+	"encoding/json"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// Daemon is the actor of what nobody asked for.
+const Daemon = "daemon"
+
+// Entry is one line of the record of who did what.
+type Entry struct {
+	ID      int64           `json:"id"`
+	At      time.Time       `json:"at"`
+	Actor   string          `json:"actor"`
+	Action  string          `json:"action"`
+	Subject string          `json:"subject"`
+	Detail  json.RawMessage `json:"detail"`
+}
+
+// NewEntry makes an entry whose detail is the JSON of any value. The detail must be clean and
+// hold no secret.
+func NewEntry(at time.Time, actor, action, subject string, detail any) (Entry, error) {
+	b, err := json.Marshal(detail)
+	return Entry{At: at, Actor: actor, Action: action, Subject: subject, Detail: b}, err
+}
+
+// Append adds entries to the record. They can never be changed or removed through keyrounds.
+func (s *Store) Append(ctx context.Context, tx pgx.Tx, es ...Entry) error {
+	batch := &pgx.Batch{}
+	for _, e := range es {
+		batch.Queue(`INSERT INTO record (at, actor, action, subject, detail) VALUES ($1, $2, $3, $4, $5)`, e.At, e.Actor, e.Action, e.Subject, e.Detail)
+	}
+	return tx.SendBatch(ctx, batch).Close()
+}
+
+// Log returns the newest entries first, at most limit; of one subject, or of all for "".
+func (s *Store) Log(ctx context.Context, subject string, limit int) ([]Entry, error) {
+	rows, err := s.pool.Query(ctx, `
+		SELECT id, at, actor, action, subject, detail FROM record
+		WHERE $1 = '' OR subject = $1 ORDER BY id DESC LIMIT $2`, subject, limit)
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, pgx.RowToStructByPos[Entry])
+}

@@ -1,0 +1,98 @@
+package audit
+
+import (
+	"context"
+	"encoding/json"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/keyrounds/keyrounds/checker"
+	"github.com/keyrounds/keyrounds/verdict"
+)
+
+// Tracked is a credential whose state is to begin, begin anew, or end.
+type Tracked struct {
+	CredentialID int64
+	Credential   string
+	Provider     string
+	Anew         bool // what was known no longer counts
+	Retired      bool
+}
+
+// Track follows what happened in the registry.
+func (s *Store) Track(ctx context.Context, tx pgx.Tx, ts []Tracked, now time.Time) error {
+	batch := &pgx.Batch{}
+	for _, t := range ts {
+		switch {
+		case t.Retired:
+			batch.Queue(`UPDATE credential_state SET status = 'retired', since = $2 WHERE credential_id = $1`, t.CredentialID, now)
+		case t.Anew:
+			batch.Queue(`
+				INSERT INTO credential_state (credential_id, credential, provider, status, since, changed_at) VALUES ($1, $2, $3, 'pending', $4, $4)
+				ON CONFLICT (credential_id) DO UPDATE SET provider = $3, status = 'pending', since = $4, changed_at = $4, suspect_since = NULL, memory = '{}'`,
+				t.CredentialID, t.Credential, t.Provider, now)
+		}
+	}
+	return tx.SendBatch(ctx, batch).Close()
+}
+
+// Standing is a credential as it stands, with its last check.
+type Standing struct {
+	verdict.State
+	Outcome checker.Outcome
+	Reason  checker.Reason
+	Message string
+	Latency time.Duration
+}
+
+// Standings returns the credentials as they stand, by name; retired ones only if asked for.
+func (s *Store) Standings(ctx context.Context, retired bool) ([]Standing, error) {
+	rows, err := s.pool.Query(ctx, `
+		SELECT credential_id, credential, provider, status, since, changed_at, last_check_at, last_success_at, last_certain_at, suspect_since,
+			memory, outcome, reason, message, latency_us
+		FROM credential_state WHERE $1 OR status <> 'retired' ORDER BY credential`, retired)
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (st Standing, err error) {
+		var (
+			check, success, certain, suspect *time.Time
+			memory                           []byte
+			latency                          int64
+		)
+		err = row.Scan(&st.CredentialID, &st.Credential, &st.Provider, &st.Status, &st.Since, &st.Changed, &check, &success, &certain, &suspect,
+			&memory, &st.Outcome, &st.Reason, &st.Message, &latency)
+		if err != nil {
+			return st, err
+		}
+		st.LastCheck, st.LastSuccess, st.LastCertain, st.SuspectSince = fromNull(check), fromNull(success), fromNull(certain), fromNull(suspect)
+		st.Latency = time.Duration(latency) * time.Microsecond
+		return st, json.Unmarshal(memory, &st.State)
+	})
+}
+
+// Check is one stored result, for people.
+type Check struct {
+	At         time.Time       `json:"checked_at"`
+	Outcome    checker.Outcome `json:"outcome"`
+	Reason     checker.Reason  `json:"reason"`
+	Status     verdict.Status  `json:"status"`
+	HTTPStatus int             `json:"http_status"`
+	Message    string          `json:"message"`
+	LatencyMS  float64         `json:"latency_ms"`
+}
+
+// History returns the newest checks of a credential, at most limit.
+func (s *Store) History(ctx context.Context, credentialID int64, limit int) ([]Check, error) {
+	rows, err := s.pool.Query(ctx, `
+		SELECT checked_at, outcome, reason, status, http_status, message, latency_us / 1000.0
+		FROM checks WHERE credential_id = $1 ORDER BY checked_at DESC LIMIT $2`, credentialID, limit)
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (c Check, err error) {
+		err = row.Scan(&c.At, &c.Outcome, &c.Reason, &c.Status, &c.HTTPStatus, &c.Message, &c.LatencyMS)
+		return c, err
+	})
+}

@@ -1,0 +1,107 @@
+package registry
+
+import (
+	"context"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/keyrounds/keyrounds/credential"
+)
+
+// ClaimDue claims up to limit credentials whose next check is at or before now, moves each on to
+// the next time that its schedule names, and returns them, those that waited longest first.
+//
+// A claimed credential is not due again before that time, whichever replica asks. Rolling tx back
+// gives all of them back. However many slots were missed, a credential is due once. Those of a
+// provider that is booked for more than a minute wait, so that no queue grows without end.
+func (s *Store) ClaimDue(ctx context.Context, tx pgx.Tx, now time.Time, limit int) ([]credential.Credential, error) {
+	cs, err := collect(ctx, tx, dueSQL, now, limit)
+	if err != nil || len(cs) == 0 {
+		return nil, err
+	}
+	ids, next := make([]int64, len(cs)), make([]time.Time, len(cs))
+	for i, c := range cs {
+		ids[i], next[i] = c.ID, s.next(c, now)
+	}
+	_, err = tx.Exec(ctx, moveSQL, ids, next)
+	return cs, err
+}
+
+const dueSQL = `
+	SELECT ` + columns + ` FROM credentials
+	WHERE next_check_at <= $1 AND retired_at IS NULL
+		AND provider NOT IN (SELECT provider FROM provider_pace WHERE paced_until > $1::timestamptz + interval '1 minute')
+	ORDER BY next_check_at
+	LIMIT $2
+	FOR UPDATE SKIP LOCKED`
+
+const moveSQL = `
+	UPDATE credentials c SET next_check_at = n.at
+	FROM unnest($1::bigint[], $2::timestamptz[]) AS n (id, at)
+	WHERE c.id = n.id`
+
+// next is the next time after now that c's schedule names. A schedule that this version cannot
+// read, or that never comes again, is tried daily rather than forgotten.
+func (s *Store) next(c credential.Credential, now time.Time) time.Time {
+	schedule, err := credential.ParseSchedule(c.Schedule, s.zone)
+	if err == nil {
+		if at := schedule.NextCheck(c.Name, now); !at.IsZero() {
+			return at
+		}
+	}
+	return now.Add(24 * time.Hour)
+}
+
+// Due says when a credential is next to be checked.
+type Due struct {
+	ID int64
+	At time.Time
+}
+
+// Reschedule moves credentials to other times than their schedules name.
+func (s *Store) Reschedule(ctx context.Context, tx pgx.Tx, ds []Due) error {
+	if len(ds) == 0 {
+		return nil
+	}
+	ids, at := make([]int64, len(ds)), make([]time.Time, len(ds))
+	for i, d := range ds {
+		ids[i], at[i] = d.ID, d.At
+	}
+	_, err := tx.Exec(ctx, moveSQL, ids, at)
+	return err
+}
+
+// Next returns the time after now that c's schedule names.
+func (s *Store) Next(c credential.Credential, now time.Time) time.Time { return s.next(c, now) }
+
+// Pace returns when a provider's next batch may begin, and books the provider for as long as the
+// batch takes. The provider's rate so holds over all replicas.
+func (s *Store) Pace(ctx context.Context, tx pgx.Tx, provider string, now time.Time, takes time.Duration) (time.Time, error) {
+	var until time.Time
+	err := tx.QueryRow(ctx, paceSQL, provider, now, takes).Scan(&until)
+	return until.Add(-takes), err
+}
+
+const paceSQL = `
+	INSERT INTO provider_pace AS p (provider, paced_until) VALUES ($1, $2::timestamptz + $3::interval)
+	ON CONFLICT (provider) DO UPDATE SET paced_until = greatest(p.paced_until, $2) + $3::interval
+	RETURNING paced_until`
+
+// Pause keeps a provider's next batches from beginning before until.
+func (s *Store) Pause(ctx context.Context, tx pgx.Tx, provider string, until time.Time) error {
+	_, err := tx.Exec(ctx, `
+		INSERT INTO provider_pace AS p (provider, paced_until) VALUES ($1, $2)
+		ON CONFLICT (provider) DO UPDATE SET paced_until = greatest(p.paced_until, $2)`, provider, until)
+	return err
+}
+
+// Lag returns how long the credential that waits longest is overdue, 0 where none is.
+func (s *Store) Lag(ctx context.Context, now time.Time) (time.Duration, error) {
+	var oldest *time.Time
+	err := s.pool.QueryRow(ctx, `SELECT min(next_check_at) FROM credentials WHERE retired_at IS NULL`).Scan(&oldest)
+	if err != nil || oldest == nil {
+		return 0, err
+	}
+	return max(0, now.Sub(*oldest)), nil
+}

@@ -1,0 +1,229 @@
+package registry
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/keyrounds/keyrounds/credential"
+	"github.com/keyrounds/keyrounds/secret"
+)
+
+// What a Change did.
+const (
+	Added   = "added"
+	Changed = "changed"
+	Rotated = "rotated"
+	Retired = "retired"
+	Revived = "revived" // registered again after it was retired
+)
+
+// Change is one thing that happened to a credential.
+type Change struct {
+	What       string
+	Credential credential.Credential
+	Fields     []string // that changed
+	Anew       bool     // what was known of it no longer counts: another client, secret or provider
+}
+
+// Sync makes the credentials of the file those that are given: adds, changes, and retires the ones
+// that left. Credentials that a command added are not touched, and one of theirs with the name of
+// one in the file is an error (*ConflictError).
+func (s *Store) Sync(ctx context.Context, tx pgx.Tx, file []credential.Credential, now time.Time) ([]Change, error) {
+	// One sync at a time, or two replicas would add the same rows.
+	if _, err := tx.Exec(ctx, `LOCK TABLE credentials IN SHARE ROW EXCLUSIVE MODE`); err != nil {
+		return nil, err
+	}
+	all, err := collect(ctx, tx, `SELECT `+columns+` FROM credentials`)
+	if err != nil {
+		return nil, err
+	}
+	have := map[string]credential.Credential{}
+	for _, c := range all {
+		have[c.Name] = c
+	}
+	var changes []Change
+	for _, c := range file {
+		c.Source = credential.FromFile
+		old, exists := have[c.Name]
+		if exists && old.Source != credential.FromFile && old.Retired.IsZero() {
+			return nil, &ConflictError{c.Name}
+		}
+		change, err := s.put(ctx, tx, old, c, now)
+		if err != nil {
+			return nil, err
+		}
+		if change.What != "" {
+			changes = append(changes, change)
+		}
+		delete(have, c.Name)
+	}
+	for _, name := range slices.Sorted(maps.Keys(have)) {
+		if c := have[name]; c.Source == credential.FromFile && c.Retired.IsZero() {
+			if err := s.retire(ctx, tx, &c, now); err != nil {
+				return nil, err
+			}
+			changes = append(changes, Change{What: Retired, Credential: c})
+		}
+	}
+	return changes, nil
+}
+
+// ConflictError says that two places name the same credential.
+type ConflictError struct{ Name string }
+
+func (e *ConflictError) Error() string {
+	return fmt.Sprintf("the credential %q of the file is already registered by a command", e.Name)
+}
+
+// Hint says what to do.
+func (e *ConflictError) Hint() string {
+	return fmt.Sprintf("rename it in the file, or retire the other one: keyrounds credentials retire %s", e.Name)
+}
+
+// Add registers a credential that a command or the API brought. A name that exists is an error;
+// one that is retired is taken over.
+func (s *Store) Add(ctx context.Context, tx pgx.Tx, c credential.Credential, now time.Time) (Change, error) {
+	c.Source = credential.FromCommand
+	old, err := s.forUpdate(ctx, tx, c.Name)
+	if err != nil && !errors.Is(err, ErrNotFound) {
+		return Change{}, err
+	}
+	if old.ID != 0 && old.Retired.IsZero() {
+		return Change{}, fmt.Errorf("the credential %q exists already", c.Name)
+	}
+	return s.put(ctx, tx, old, c, now)
+}
+
+// Rotate replaces the sealed secret of a credential.
+func (s *Store) Rotate(ctx context.Context, tx pgx.Tx, name string, sealed []byte, now time.Time) (Change, error) {
+	c, err := s.forUpdate(ctx, tx, name)
+	if err != nil {
+		return Change{}, err
+	}
+	c.Sealed, c.Changed, c.NextCheck = sealed, now, now
+	_, err = tx.Exec(ctx, `UPDATE credentials SET sealed_secret = $2, changed_at = $3, next_check_at = $3 WHERE id = $1`, c.ID, sealed, now)
+	return Change{What: Rotated, Credential: c, Fields: []string{"secret"}, Anew: true}, err
+}
+
+// Retire ends the registration of a credential. Its history stays; a sealed secret is deleted.
+func (s *Store) Retire(ctx context.Context, tx pgx.Tx, name string, now time.Time) (Change, error) {
+	c, err := s.forUpdate(ctx, tx, name)
+	if err != nil {
+		return Change{}, err
+	}
+	return Change{What: Retired, Credential: c}, s.retire(ctx, tx, &c, now)
+}
+
+func (s *Store) retire(ctx context.Context, tx pgx.Tx, c *credential.Credential, now time.Time) error {
+	c.Retired, c.Sealed = now, nil
+	_, err := tx.Exec(ctx, `UPDATE credentials SET retired_at = $2, sealed_secret = NULL WHERE id = $1`, c.ID, now)
+	return err
+}
+
+// forUpdate returns the locked row, or ErrNotFound.
+func (s *Store) forUpdate(ctx context.Context, tx pgx.Tx, name string) (credential.Credential, error) {
+	if _, err := tx.Exec(ctx, `SELECT FROM credentials WHERE name = $1 FOR UPDATE`, name); err != nil {
+		return credential.Credential{}, err
+	}
+	return get(ctx, tx, name)
+}
+
+// put writes c over old, which is the zero Credential where there is none. An empty What: nothing
+// differs.
+func (s *Store) put(ctx context.Context, tx pgx.Tx, old, c credential.Credential, now time.Time) (Change, error) {
+	change := Change{Fields: differences(old, c)}
+	switch {
+	case old.ID == 0:
+		change.What, change.Anew = Added, true
+		c.Registered = now
+	case !old.Retired.IsZero():
+		change.What, change.Anew = Revived, true
+		c.Registered = old.Registered
+	case len(change.Fields) == 0:
+		return Change{}, nil
+	default:
+		change.What = Changed
+		c.Registered = old.Registered
+		change.Anew = slices.ContainsFunc(change.Fields, func(f string) bool { return f == "client_id" || f == "secret" || f == "provider" })
+	}
+	c.Changed, c.NextCheck = old.Changed, old.NextCheck
+	if change.Anew {
+		c.Changed = now
+	}
+	switch {
+	case change.Anew:
+		c.NextCheck = now // its first answer is wanted at once
+	case slices.Contains(change.Fields, "schedule"):
+		c.NextCheck = s.next(c, now)
+	}
+	if c.Secret == secret.Sealed && c.Sealed == nil && old.Secret == secret.Sealed {
+		c.Sealed = old.Sealed // another field changed
+	}
+	err := tx.QueryRow(ctx, putSQL, c.Name, c.Provider, c.ClientID, c.Secret.String(), c.Sealed, c.Description, orEmpty(c.Scopes), c.Owner,
+		labels(c), c.Schedule, c.UnusedAfter, c.MaxAge, nullTime(c.Created), c.Canary, orEmpty(c.ExpectedNetworks), c.Source,
+		c.Registered, c.Changed, c.NextCheck).Scan(&c.ID)
+	change.Credential = c
+	return change, err
+}
+
+const putSQL = `
+	INSERT INTO credentials (name, provider, client_id, secret_ref, sealed_secret, description, scopes, owner, labels, schedule,
+		unused_after, max_age, created_on, canary, expected_networks, source, registered_at, changed_at, next_check_at)
+	VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)
+	ON CONFLICT (name) DO UPDATE SET
+		provider = excluded.provider, client_id = excluded.client_id, secret_ref = excluded.secret_ref, sealed_secret = excluded.sealed_secret,
+		description = excluded.description, scopes = excluded.scopes, owner = excluded.owner, labels = excluded.labels,
+		schedule = excluded.schedule, unused_after = excluded.unused_after, max_age = excluded.max_age, created_on = excluded.created_on,
+		canary = excluded.canary, expected_networks = excluded.expected_networks, source = excluded.source,
+		changed_at = excluded.changed_at, next_check_at = excluded.next_check_at, retired_at = NULL
+	RETURNING id`
+
+func differences(a, b credential.Credential) []string {
+	var fields []string
+	add := func(differ bool, name string) {
+		if differ {
+			fields = append(fields, name)
+		}
+	}
+	add(a.Provider != b.Provider, "provider")
+	add(a.ClientID != b.ClientID, "client_id")
+	add(a.Secret != b.Secret || b.Sealed != nil, "secret")
+	add(a.Description != b.Description, "description")
+	add(!slices.Equal(a.Scopes, b.Scopes), "scopes")
+	add(a.Owner != b.Owner, "owner")
+	add(!maps.Equal(a.Labels, b.Labels), "labels")
+	add(a.Schedule != b.Schedule, "schedule")
+	add(a.UnusedAfter != b.UnusedAfter, "unused_after")
+	add(a.MaxAge != b.MaxAge, "max_age")
+	add(!a.Created.Equal(b.Created), "created")
+	add(a.Canary != b.Canary, "canary")
+	add(!slices.Equal(a.ExpectedNetworks, b.ExpectedNetworks), "expected_networks")
+	return fields
+}
+
+func labels(c credential.Credential) map[string]string {
+	if c.Labels == nil {
+		return map[string]string{}
+	}
+	return c.Labels
+}
+
+func orEmpty[T any](s []T) []T {
+	if s == nil {
+		return []T{}
+	}
+	return s
+}
+
+func nullTime(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	return &t
+}
