@@ -96,3 +96,10 @@ func (s *Store) History(ctx context.Context, credentialID int64, limit int) ([]C
 		return c, err
 	})
 }
+
+// LastCheck returns when anything was last checked, zero where nothing ever was.
+func (s *Store) LastCheck(ctx context.Context) (time.Time, error) {
+	var last *time.Time
+	err := s.pool.QueryRow(ctx, `SELECT max(last_check_at) FROM credential_state`).Scan(&last)
+	return fromNull(last), err
+}

@@ -61,7 +61,7 @@ func (c *Checker) CheckAll(ctx context.Context, stop <-chan struct{}, p Provider
 	}()
 	client, release, err := newClient(p)
 	if err != nil {
-		return c.failAll(p, ts, err)
+		return c.Fail(p, ts, err)
 	}
 	defer release()
 	var (
@@ -94,7 +94,8 @@ func (c *Checker) CheckAll(ctx context.Context, stop <-chan struct{}, p Provider
 	return done
 }
 
-func (c *Checker) failAll(p Provider, ts []Target, err error) []Result {
+// Fail returns results that say that nothing could be checked, and why.
+func (c *Checker) Fail(p Provider, ts []Target, err error) []Result {
 	var all []Result
 	for _, t := range ts {
 		r := c.start(p, t)

@@ -148,3 +148,12 @@ func LooseMode(r Reference) bool {
 	st, err := os.Stat(r.rest)
 	return err == nil && st.Mode().Perm()&0o007 != 0
 }
+
+// Parse makes a Value of a secret that somebody typed or piped in, by the rules of Resolve.
+func Parse(b []byte) (Value, error) {
+	b, err := normal(b)
+	if err != nil {
+		return Value{}, err
+	}
+	return New(b), nil
+}

@@ -80,14 +80,18 @@ func (j *judgement) alive() {
 	if j.Status != Degraded {
 		j.become(Healthy)
 	}
-	j.resolve(finding.Revoked, "the provider accepts it again")
+	if j.prev.Status != Healthy {
+		j.resolve(finding.Revoked, "the provider accepts it again")
+	}
 	if r.Outcome == checker.ScopeReduced {
 		j.narrowed()
 		return
 	}
-	j.NarrowSince = time.Time{}
+	if !j.NarrowSince.IsZero() {
+		j.NarrowSince, j.MissingScopes = time.Time{}, nil
+		j.resolve(finding.ScopeLost, "every declared scope is granted again")
+	}
 	j.become(Healthy)
-	j.resolve(finding.ScopeLost, "every declared scope is granted again")
 }
 
 // refused: the provider refuses the client itself.

@@ -1,0 +1,196 @@
+// Package app joins the parts to a daemon: the database, the rounds, the receivers and the web.
+// The commands, the demo and the tests build the same one.
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"github.com/keyrounds/keyrounds/audit"
+	"github.com/keyrounds/keyrounds/checker"
+	"github.com/keyrounds/keyrounds/config"
+	"github.com/keyrounds/keyrounds/finding"
+	"github.com/keyrounds/keyrounds/notify"
+	"github.com/keyrounds/keyrounds/notify/slack"
+	"github.com/keyrounds/keyrounds/postgres"
+	"github.com/keyrounds/keyrounds/registry"
+	"github.com/keyrounds/keyrounds/rounds"
+	"github.com/keyrounds/keyrounds/secret"
+)
+
+// Options of Open.
+type Options struct {
+	Config  *config.Config
+	Version string
+	Log     *slog.Logger
+	Daemon  bool             // takes the data_dir for itself
+	Tick    time.Duration    // between sweeps; 0: the default of rounds
+	Now     func() time.Time // default time.Now
+}
+
+// App is everything, opened. Without Start it serves commands.
+type App struct {
+	Options
+	Pool     *pgxpool.Pool
+	Registry *registry.Store
+	Audit    *audit.Store
+	Notifier *notify.Notifier
+	Rounds   *rounds.Rounds
+
+	config    atomic.Pointer[config.Config]
+	private   *postgres.Private // nil: the database is someone else's
+	sealer    *secret.Sealer
+	sealerErr error
+	metrics   *prometheus.Registry
+	reloaded  reloadMetrics
+
+	ready              atomic.Pointer[string] // why not; nil: ready
+	web                *server
+	stop               context.CancelFunc
+	beginning, serving sync.WaitGroup
+	started            atomic.Bool // rounds are running
+}
+
+// Open opens the database, or starts the private one, and makes all parts. It does not wait for a
+// database of someone else's to answer, and changes nothing in it; Prepare does.
+func Open(ctx context.Context, o Options) (*App, error) {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	a := &App{Options: o, metrics: prometheus.NewRegistry()}
+	a.config.Store(o.Config)
+	if err := a.open(ctx); err != nil {
+		a.Close()
+		return nil, err
+	}
+	return a, nil
+}
+
+func (a *App) open(ctx context.Context) error {
+	c := a.Options.Config
+	url, err := a.databaseURL(ctx)
+	if err != nil {
+		return err
+	}
+	if a.Pool, err = postgres.Open(ctx, url); err != nil {
+		return err
+	}
+	a.openSealer()
+	a.metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	a.reloaded = newReloadMetrics(a.metrics, a.Version)
+	a.Registry, a.Audit = registry.New(a.Pool, c.Zone), audit.New(a.Pool)
+	a.Notifier, err = notify.New(notify.Options{
+		Pool: a.Pool, Receivers: receivers(c), Finding: a.tellable, Record: a.recordNotification, Metrics: a.metrics, Log: a.Log, Now: a.Now,
+	})
+	if err != nil {
+		return err
+	}
+	a.Rounds, err = rounds.New(rounds.Options{
+		Pool: a.Pool, Registry: a.Registry, Audit: a.Audit, Notifier: a.Notifier, Sealer: a.sealer,
+		Checker: checker.New(checker.Options{Version: a.Version, Now: a.Now}),
+		Metrics: a.metrics, Log: a.Log, Tick: a.Tick, Now: a.Now,
+	}, settings(c))
+	return err
+}
+
+func settings(c *config.Config) rounds.Settings {
+	return rounds.Settings{Providers: c.Providers, Policy: c.Policy, Keep: c.Keep}
+}
+
+func receivers(c *config.Config) []notify.Receiver {
+	if c.Slack.Token.IsZero() {
+		return nil
+	}
+	return []notify.Receiver{slack.New(slack.Options{
+		Token:   func(ctx context.Context) (secret.Value, error) { return secret.Resolve(ctx, c.Slack.Token) },
+		Channel: c.Slack.Channel, APIURL: c.Slack.APIURL,
+	})}
+}
+
+func (a *App) databaseURL(ctx context.Context) (string, error) {
+	c := a.Options.Config
+	if !c.Database.IsZero() {
+		return c.Database.Resolve(ctx)
+	}
+	p, err := postgres.StartPrivate(ctx, postgres.PrivateOptions{DataDir: c.DataDir, Daemon: a.Daemon, Log: a.Log})
+	if err != nil {
+		return "", err
+	}
+	a.private = p
+	return p.URL(), nil
+}
+
+// openSealer keeps the error for those who need the key; without sealed secrets nobody does.
+func (a *App) openSealer() {
+	path, own := a.Options.Config.SealingKey, false
+	if path == "" {
+		own, path = true, filepath.Join(a.Options.Config.DataDir, "sealing.key")
+		if err := os.MkdirAll(a.Options.Config.DataDir, 0o711); err != nil {
+			a.sealerErr = fmt.Errorf("data_dir: %w", err)
+			return
+		}
+	}
+	a.sealer, a.sealerErr = secret.OpenSealer(path, own)
+}
+
+// Prepare brings the schema up to date, makes the partitions ahead, and registers the credentials
+// of the file. It fails while the database is away.
+func (a *App) Prepare(ctx context.Context) error {
+	if _, err := postgres.Migrate(ctx, a.Pool); err != nil {
+		return err
+	}
+	c := a.config.Load()
+	if err := a.Audit.EnsurePartitions(ctx, a.Now(), c.Keep); err != nil {
+		return postgres.Plain(err)
+	}
+	return a.sync(ctx, c)
+}
+
+// tellable loads a finding with what a message says about its credential.
+func (a *App) tellable(ctx context.Context, id int64) (finding.Finding, error) {
+	f, err := a.Audit.Finding(ctx, id)
+	if err != nil {
+		return f, err
+	}
+	f.Evidence.Console = a.config.Load().Providers[f.Subject.Provider].ConsoleURL
+	c, err := a.Registry.Get(ctx, f.Subject.Credential)
+	if errors.Is(err, registry.ErrNotFound) {
+		return f, nil
+	}
+	f.Evidence.Owner, f.Evidence.Description, f.Evidence.Scopes, f.Evidence.Labels = c.Owner, c.Description, c.Scopes, c.Labels
+	return f, err
+}
+
+// Finding returns a finding as receivers are told it.
+func (a *App) Finding(ctx context.Context, id int64) (finding.Finding, error) {
+	return a.tellable(ctx, id)
+}
+
+// Config returns the configuration that is in force.
+func (a *App) Config() *config.Config { return a.config.Load() }
+
+// Close lets go of the database, and stops the private one if this process started it.
+func (a *App) Close() {
+	if a.Pool != nil {
+		a.Pool.Close()
+	}
+	if a.private != nil {
+		a.private.Stop()
+	}
+}
+
+// SchemaVersion tells where the schema is.
+func (a *App) SchemaVersion(ctx context.Context) (postgres.Version, error) {
+	return postgres.CurrentVersion(ctx, a.Pool)
+}

@@ -1,0 +1,210 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	toolkit "github.com/prometheus/exporter-toolkit/web"
+
+	"github.com/keyrounds/keyrounds/audit"
+	"github.com/keyrounds/keyrounds/config"
+	"github.com/keyrounds/keyrounds/postgres"
+	"github.com/keyrounds/keyrounds/web"
+)
+
+// Start listens, and begins the rounds as soon as the database answers; until then /readyz says
+// why not. Only an address that cannot be listened on is an error.
+func (a *App) Start(ctx context.Context) error {
+	c := a.config.Load()
+	a.metrics.MustRegister(web.NewCollector(web.Sources{
+		Audit: a.Audit, Jobs: a.Rounds.Jobs, PerCredential: c.PerCredentialMetrics, Log: a.Log,
+		Lag: func(ctx context.Context) (time.Duration, error) { return a.Registry.Lag(ctx, a.Now()) },
+	}))
+	a.notReady("starting")
+	var err error
+	a.web, err = listen(c, web.New(web.Options{Audit: a.Audit, Gatherer: a.metrics, Ready: a.isReady, Version: a.Version, Log: a.Log, Now: a.Now}))
+	if err != nil {
+		return err
+	}
+	ctx, a.stop = context.WithCancel(context.WithoutCancel(ctx))
+	a.web.serve(a)
+	a.beginning.Go(func() { a.begin(ctx) })
+	return nil
+}
+
+// begin tries until the database answers.
+func (a *App) begin(ctx context.Context) {
+	for wait := 250 * time.Millisecond; ; wait = min(2*wait, 5*time.Second) {
+		err := a.Prepare(ctx)
+		if err == nil {
+			err = a.recordStart(ctx)
+		}
+		if err == nil {
+			err = a.Rounds.Start(ctx)
+		}
+		if err == nil {
+			a.started.Store(true)
+			a.ready.Store(nil)
+			a.Log.Info("the rounds begin", "providers", len(a.config.Load().Providers), "credentials", len(a.config.Load().Credentials), "version", a.Version)
+			return
+		}
+		if ctx.Err() != nil {
+			return
+		}
+		a.notReady(err.Error())
+		a.Log.Error("not ready yet, trying again", "error", err)
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(wait):
+		}
+	}
+}
+
+func (a *App) notReady(why string) { a.ready.Store(&why) }
+
+// isReady: it has begun, the database answers, and nobody made the schema newer meanwhile.
+func (a *App) isReady(ctx context.Context) error {
+	if why := a.ready.Load(); why != nil {
+		return errors.New(*why)
+	}
+	if err := postgres.Ping(ctx, a.Pool); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	_, err := postgres.CurrentVersion(ctx, a.Pool)
+	return err
+}
+
+// Addr is where the web listens, after Start.
+func (a *App) Addr() string { return a.web.listener.Addr().String() }
+
+// Stop ends the daemon: no further check begins, those in flight end, and all is closed, within
+// 15 s but for a slow private Postgres.
+func (a *App) Stop() {
+	a.notReady("stopping")
+	if a.stop != nil {
+		a.stop()
+	}
+	a.beginning.Wait()
+	if a.started.Load() {
+		a.Rounds.Stop()
+	}
+	if a.web != nil {
+		a.web.close()
+	}
+	a.serving.Wait()
+	a.Close()
+}
+
+// Reload takes a new configuration. What can fail is done first: on an error the old one stays in
+// force, whole.
+func (a *App) Reload(ctx context.Context, c *config.Config) error {
+	err := a.reload(ctx, c)
+	a.reloaded.done(err == nil, a.Now())
+	return err
+}
+
+// ReloadFailed notes that a new configuration could not even be read.
+func (a *App) ReloadFailed() { a.reloaded.done(false, a.Now()) }
+
+func (a *App) reload(ctx context.Context, c *config.Config) error {
+	old := a.config.Load()
+	if a.ready.Load() == nil { // otherwise begin will register its credentials
+		if err := a.sync(ctx, c); err != nil {
+			return err
+		}
+	}
+	a.config.Store(c)
+	a.Notifier.Reload(receivers(c))
+	a.Rounds.Reload(settings(c))
+	for key, differs := range map[string]bool{
+		"data_dir": old.DataDir != c.DataDir, "database": old.Database != c.Database, "listen": old.Listen != c.Listen,
+		"sealing": old.SealingKey != c.SealingKey, "timezone": old.Zone.String() != c.Zone.String(), "metrics": old.PerCredentialMetrics != c.PerCredentialMetrics,
+	} {
+		if differs {
+			a.Log.Warn("this change needs a restart", "key", key)
+		}
+	}
+	return nil
+}
+
+type server struct {
+	http     *http.Server
+	listener net.Listener
+	flags    *toolkit.FlagConfig
+}
+
+func listen(c *config.Config, h http.Handler) (*server, error) {
+	l, err := net.Listen("tcp", c.Listen)
+	if err != nil {
+		return nil, fmt.Errorf("listen: %w", err)
+	}
+	systemd := false
+	return &server{
+		http: &http.Server{
+			Handler: h, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second,
+			WriteTimeout: 30 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 64 << 10,
+		},
+		listener: l,
+		flags:    &toolkit.FlagConfig{WebListenAddresses: &[]string{c.Listen}, WebSystemdSocket: &systemd, WebConfigFile: &c.WebConfig},
+	}, nil
+}
+
+func (s *server) serve(a *App) {
+	a.serving.Go(func() {
+		if err := toolkit.Serve(s.listener, s.http, s.flags, a.Log); err != nil && !errors.Is(err, http.ErrServerClosed) {
+			a.Log.Error("the web ended", "error", err)
+		}
+	})
+}
+
+func (s *server) close() {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	if s.http.Shutdown(ctx) != nil {
+		_ = s.http.Close()
+	}
+}
+
+type reloadMetrics struct{ success, at prometheus.Gauge }
+
+func newReloadMetrics(reg prometheus.Registerer, version string) reloadMetrics {
+	build := prometheus.NewGauge(prometheus.GaugeOpts{Name: "keyrounds_build_info", Help: "Always 1; the version is a label.", ConstLabels: prometheus.Labels{"version": version}})
+	m := reloadMetrics{
+		prometheus.NewGauge(prometheus.GaugeOpts{Name: "keyrounds_config_last_reload_successful", Help: "1 if the last reload of the configuration took effect."}),
+		prometheus.NewGauge(prometheus.GaugeOpts{Name: "keyrounds_config_last_reload_success_timestamp_seconds", Help: "When the configuration last took effect."}),
+	}
+	reg.MustRegister(build, m.success, m.at)
+	build.Set(1)
+	m.done(true, time.Now())
+	return m
+}
+
+func (m reloadMetrics) done(ok bool, at time.Time) {
+	if !ok {
+		m.success.Set(0)
+		return
+	}
+	m.success.Set(1)
+	m.at.Set(float64(at.UnixMilli()) / 1000)
+}
+
+// recordStart writes into the record that the rounds begin, and how long nobody did them.
+func (a *App) recordStart(ctx context.Context) error {
+	last, err := a.Audit.LastCheck(ctx)
+	if err != nil {
+		return err
+	}
+	detail := map[string]any{"version": a.Version}
+	if !last.IsZero() {
+		detail["last_check_at"], detail["gap_seconds"] = last, int(a.Now().Sub(last).Seconds())
+	}
+	return a.record(ctx, audit.Daemon, "daemon.started", "keyrounds", detail)
+}

@@ -1,0 +1,155 @@
+package app
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/keyrounds/keyrounds/audit"
+	"github.com/keyrounds/keyrounds/config"
+	"github.com/keyrounds/keyrounds/credential"
+	"github.com/keyrounds/keyrounds/finding"
+	"github.com/keyrounds/keyrounds/postgres"
+	"github.com/keyrounds/keyrounds/registry"
+	"github.com/keyrounds/keyrounds/secret"
+)
+
+// register changes the registry, and in the same transaction what hangs on it: states begin or
+// end, the findings of what is retired close, and the record says who did it.
+func (a *App) register(ctx context.Context, actor string, change func(pgx.Tx) ([]registry.Change, error)) error {
+	return a.inTx(ctx, func(tx pgx.Tx) error {
+		now := a.Now()
+		changes, err := change(tx)
+		if err != nil {
+			return err
+		}
+		var tracked []audit.Tracked
+		for _, c := range changes {
+			cred := c.Credential
+			subject := finding.Subject{Credential: cred.Name, CredentialID: cred.ID, Provider: cred.Provider}
+			tracked = append(tracked, audit.Tracked{CredentialID: cred.ID, Credential: cred.Name, Provider: cred.Provider, Anew: c.Anew, Retired: c.What == registry.Retired})
+			entry, err := audit.NewEntry(now, actor, "credential."+c.What, subject.Key(), map[string]any{"fields": c.Fields, "provider": cred.Provider, "source": cred.Source})
+			if err != nil {
+				return err
+			}
+			if err := a.Audit.Append(ctx, tx, entry); err != nil {
+				return err
+			}
+			if c.What != registry.Retired {
+				continue
+			}
+			closed, err := a.Audit.CloseAll(ctx, tx, actor, subject, now, "the credential was retired")
+			if err != nil {
+				return err
+			}
+			if err := a.Notifier.Enqueue(ctx, tx, closed); err != nil {
+				return err
+			}
+		}
+		return a.Audit.Track(ctx, tx, tracked, now)
+	})
+}
+
+func (a *App) inTx(ctx context.Context, f func(pgx.Tx) error) error {
+	return postgres.Plain(pgx.BeginFunc(ctx, a.Pool, f))
+}
+
+func (a *App) sync(ctx context.Context, c *config.Config) error {
+	return a.register(ctx, audit.Daemon, func(tx pgx.Tx) ([]registry.Change, error) {
+		return a.Registry.Sync(ctx, tx, c.Credentials, a.Now())
+	})
+}
+
+// Add registers credentials with their secrets, all or none, for actor. The secrets are sealed.
+func (a *App) Add(ctx context.Context, actor string, creds []credential.Credential, secrets []secret.Value) error {
+	return a.register(ctx, actor, func(tx pgx.Tx) ([]registry.Change, error) {
+		var changes []registry.Change
+		for i, c := range creds {
+			var err error
+			c.Secret = secret.Sealed
+			if c.Sealed, err = a.seal(secrets[i], c.Name); err != nil {
+				return nil, err
+			}
+			change, err := a.Registry.Add(ctx, tx, c, a.Now())
+			if err != nil {
+				return nil, err
+			}
+			changes = append(changes, change)
+		}
+		return changes, nil
+	})
+}
+
+// Rotate replaces the sealed secret of a credential for actor. A secret that is named by a
+// reference into the host is changed there instead.
+func (a *App) Rotate(ctx context.Context, actor, name string, v secret.Value) error {
+	c, err := a.Registry.Get(ctx, name)
+	if err != nil {
+		return err
+	}
+	if c.Secret != secret.Sealed {
+		return fmt.Errorf("the secret of %q is read from %s: change it there, or write \"secret: sealed:\" in the file first", name, c.Secret)
+	}
+	return a.register(ctx, actor, func(tx pgx.Tx) ([]registry.Change, error) {
+		sealed, err := a.seal(v, name)
+		if err != nil {
+			return nil, err
+		}
+		change, err := a.Registry.Rotate(ctx, tx, name, sealed, a.Now())
+		return []registry.Change{change}, err
+	})
+}
+
+// Retire ends the registration of a credential for actor. One of the file leaves by leaving it.
+func (a *App) Retire(ctx context.Context, actor, name string) error {
+	c, err := a.Registry.Get(ctx, name)
+	switch {
+	case err != nil:
+		return err
+	case !c.Retired.IsZero():
+		return fmt.Errorf("the credential %q is retired already", name)
+	case c.Source == credential.FromFile:
+		return fmt.Errorf("the credential %q is in the configuration file: take it out there, and it is retired", name)
+	}
+	return a.register(ctx, actor, func(tx pgx.Tx) ([]registry.Change, error) {
+		change, err := a.Registry.Retire(ctx, tx, name, a.Now())
+		return []registry.Change{change}, err
+	})
+}
+
+func (a *App) seal(v secret.Value, name string) ([]byte, error) {
+	if a.sealer == nil {
+		return nil, a.sealerErr
+	}
+	return a.sealer.Seal(v, name)
+}
+
+// Act changes a finding for someone, and tells the receivers.
+func (a *App) Act(ctx context.Context, do func(pgx.Tx) (finding.Change, error)) (f finding.Finding, err error) {
+	err = a.inTx(ctx, func(tx pgx.Tx) error {
+		change, err := do(tx)
+		if err != nil {
+			return err
+		}
+		f = change.Finding
+		return a.Notifier.Enqueue(ctx, tx, []finding.Change{change})
+	})
+	return f, err
+}
+
+func (a *App) record(ctx context.Context, actor, action, subject string, detail any) error {
+	e, err := audit.NewEntry(a.Now(), actor, action, subject, detail)
+	if err != nil {
+		return err
+	}
+	return a.inTx(ctx, func(tx pgx.Tx) error { return a.Audit.Append(ctx, tx, e) })
+}
+
+func (a *App) recordNotification(ctx context.Context, tx pgx.Tx, action string, subject finding.Subject, detail any) error {
+	e, err := audit.NewEntry(a.Now(), audit.Daemon, action, subject.Key(), detail)
+	if err != nil {
+		return err
+	}
+	return a.Audit.Append(ctx, tx, e)
+}

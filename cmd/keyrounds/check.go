@@ -1,0 +1,161 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/keyrounds/keyrounds/checker"
+	"github.com/keyrounds/keyrounds/credential"
+	"github.com/keyrounds/keyrounds/rounds"
+)
+
+func newCheck(o *options) *cobra.Command {
+	var (
+		out     output
+		verbose bool
+	)
+	cmd := &cobra.Command{
+		Use:   "check [NAME...]",
+		Short: "Check credentials now, all or those named",
+		Long: "Check credentials now, whatever their schedules say, and judge and record the results as any round\n" +
+			"does. Exit 0: all are ok; 1: something is not; 2: it could not be done.",
+		Example: "  keyrounds check\n  keyrounds check -v ats-sync\n  keyrounds check -o json | jq '.[] | select(.outcome != \"ok\")'",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			a, err := o.open(cmd.Context())
+			if err != nil {
+				return err
+			}
+			defer a.Close()
+			all, err := a.Registry.List(cmd.Context(), false)
+			if err != nil {
+				return err
+			}
+			creds, err := named(all, args)
+			if err != nil {
+				return err
+			}
+			var judged []rounds.Judged
+			progress := newProgress(cmd.ErrOrStderr(), len(creds))
+			err = a.Rounds.CheckNow(cmd.Context(), creds, func(js []rounds.Judged) {
+				judged = append(judged, js...)
+				progress.at(len(judged))
+			})
+			progress.end()
+			if err != nil {
+				return err
+			}
+			slices.SortFunc(judged, func(a, b rounds.Judged) int { return strings.Compare(a.Result.Credential, b.Result.Credential) })
+			if verbose {
+				printTraces(cmd.ErrOrStderr(), judged)
+			}
+			if err := printChecks(cmd.OutOrStdout(), out, judged); err != nil {
+				return err
+			}
+			if slices.ContainsFunc(judged, func(j rounds.Judged) bool { return j.Result.Outcome != checker.OK }) {
+				return errFound
+			}
+			return nil
+		},
+	}
+	out.flags(cmd, "table", "json", "csv")
+	cmd.Flags().BoolVarP(&verbose, "verbose", "v", false, "show how each answer was read, on standard error")
+	return cmd
+}
+
+// named chooses credentials by name; none given: all.
+func named(all []credential.Credential, names []string) ([]credential.Credential, error) {
+	if len(names) == 0 {
+		return all, nil
+	}
+	var chosen []credential.Credential
+	for _, n := range slices.Compact(slices.Sorted(slices.Values(names))) {
+		i := slices.IndexFunc(all, func(c credential.Credential) bool { return c.Name == n })
+		if i < 0 {
+			return nil, &hintError{fmt.Errorf("no such credential: %q", n), "see keyrounds credentials list"}
+		}
+		chosen = append(chosen, all[i])
+	}
+	return chosen, nil
+}
+
+// checkJSON is a promise: scripts of users depend on its names.
+type checkJSON struct {
+	Credential string                `json:"credential"`
+	Provider   string                `json:"provider"`
+	Outcome    string                `json:"outcome"`
+	Reason     *string               `json:"reason"`
+	Status     string                `json:"status"`
+	HTTPStatus *int                  `json:"http_status"`
+	ErrorCode  *string               `json:"error_code"`
+	LatencyMS  float64               `json:"latency_ms"`
+	PhasesMS   phasesJSON            `json:"phases_ms"`
+	Granted    []string              `json:"granted_scopes"` // null: the answer did not say
+	Missing    []string              `json:"missing_scopes"`
+	Extra      []string              `json:"extra_scopes"`
+	Probes     []checker.ProbeResult `json:"probes"`
+	CheckedAt  time.Time             `json:"checked_at"`
+	Message    string                `json:"message"`
+}
+
+type phasesJSON struct {
+	DNS       float64 `json:"dns"`
+	Connect   float64 `json:"connect"`
+	TLS       float64 `json:"tls"`
+	FirstByte float64 `json:"first_byte"`
+	Total     float64 `json:"total"`
+}
+
+func newCheckJSON(j rounds.Judged) checkJSON {
+	r := j.Result
+	ms := func(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
+	return checkJSON{
+		r.Credential, r.Provider, string(r.Outcome), orNull(string(r.Reason)), string(j.State.Status), orNull(r.HTTPStatus), orNull(r.ErrorCode),
+		ms(r.Phases.Total),
+		phasesJSON{ms(r.Phases.DNS), ms(r.Phases.Connect), ms(r.Phases.TLS), ms(r.Phases.FirstByte), ms(r.Phases.Total)},
+		r.Granted, orEmpty(r.Missing), orEmpty(r.Extra), orEmpty(r.Probes), r.At.UTC(), r.Message,
+	}
+}
+
+func orNull[T comparable](v T) *T {
+	var zero T
+	if v == zero {
+		return nil
+	}
+	return &v
+}
+
+func orEmpty[T any](s []T) []T {
+	if s == nil {
+		return []T{}
+	}
+	return s
+}
+
+func printChecks(w io.Writer, out output, judged []rounds.Judged) error {
+	values := []checkJSON{}
+	var rows [][]string
+	for _, j := range judged {
+		values = append(values, newCheckJSON(j))
+		r := j.Result
+		outcome, reason := string(r.Outcome), string(r.Reason)
+		if r.Reason == checker.SecretUnreadable { // it never came to an exchange
+			outcome, reason = reason, ""
+		}
+		rows = append(rows, []string{r.Credential, outcome, reason, string(j.State.Status), fmt.Sprintf("%.1f ms", float64(r.Phases.Total.Microseconds())/1000), r.Message})
+	}
+	return out.list(w, []string{"CREDENTIAL", "OUTCOME", "REASON", "STATUS", "LATENCY", "MESSAGE"}, rows, values)
+}
+
+func printTraces(w io.Writer, judged []rounds.Judged) {
+	for _, j := range judged {
+		fmt.Fprintf(w, "%s at %s:\n", j.Result.Credential, j.Result.Provider)
+		for _, line := range j.Result.Trace {
+			fmt.Fprintf(w, "  %s\n", printable(line, false))
+		}
+	}
+}

@@ -1,0 +1,118 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"slices"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/keyrounds/keyrounds/config"
+	"github.com/keyrounds/keyrounds/credential"
+	"github.com/keyrounds/keyrounds/secret"
+)
+
+func newConfig(o *options) *cobra.Command {
+	cmd := &cobra.Command{Use: "config", Short: "The configuration file: check, schema"}
+	cmd.AddCommand(newConfigCheck(o), &cobra.Command{
+		Use: "schema", Short: "Print the JSON schema of the configuration file, for editors", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			b, err := config.Schema()
+			if err == nil {
+				_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s\n", b)
+			}
+			return err
+		},
+	})
+	return cmd
+}
+
+func newConfigCheck(o *options) *cobra.Command {
+	var noSecrets bool
+	cmd := &cobra.Command{
+		Use:   "check [FILE]",
+		Short: "Check the configuration file, and what its schedules add up to",
+		Long: "Check the configuration file: every problem at once, with its place. The secrets that it refers to are\n" +
+			"read and dropped, exec: commands among them; nothing is sent anywhere. Exit 0: valid; 2: not.",
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 1 {
+				o.configPath = args[0]
+			}
+			c, path, err := o.load()
+			if err != nil {
+				return err
+			}
+			if !noSecrets {
+				if err := readSecrets(cmd.Context(), c, path); err != nil {
+					return err
+				}
+			}
+			for _, w := range c.Warnings {
+				fmt.Fprintf(cmd.ErrOrStderr(), "warning: %s\n", w)
+			}
+			return summarize(cmd.OutOrStdout(), c, path)
+		},
+	}
+	cmd.Flags().BoolVar(&noSecrets, "no-secrets", false, "do not read the secrets")
+	return cmd
+}
+
+// readSecrets tries every reference of the file and returns all that cannot be read.
+func readSecrets(ctx context.Context, c *config.Config, path string) error {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	var bad []config.Unreadable
+	try := func(at string, ref secret.Reference) {
+		if !ref.ReachesHost() {
+			return
+		}
+		v, err := secret.Resolve(ctx, ref)
+		v.Wipe()
+		if err != nil {
+			bad = append(bad, config.Unreadable{Path: at, Err: err})
+		}
+	}
+	for i, cred := range c.Credentials {
+		try(fmt.Sprintf("credentials.%d.secret", i), cred.Secret)
+	}
+	try("database.url", c.Database.Ref)
+	try("slack.token", c.Slack.Token)
+	return config.Locate(path, text, bad)
+}
+
+func summarize(w io.Writer, c *config.Config, path string) error {
+	fmt.Fprintf(w, "%s is valid: %d providers, %d credentials\n", path, len(c.Providers), len(c.Credentials))
+	if len(c.Providers) == 0 {
+		return nil
+	}
+	var rows [][]string
+	for _, name := range slices.Sorted(maps.Keys(c.Providers)) {
+		p := c.Providers[name]
+		n := 0
+		next := time.Time{}
+		for _, cred := range c.Credentials {
+			if cred.Provider != name {
+				continue
+			}
+			n++
+			if s, err := credential.ParseSchedule(cred.Schedule, c.Zone); err == nil {
+				if at := s.NextCheck(cred.Name, time.Now()); next.IsZero() || at.Before(next) {
+					next = at
+				}
+			}
+		}
+		budget := "no limit"
+		if p.Budget > 0 {
+			budget = fmt.Sprint(p.Budget)
+		}
+		rows = append(rows, []string{name, p.Preset, string(p.AuthMethod), fmt.Sprint(n), fmt.Sprintf("%.0f", config.MonthlyRequests(name, c.Credentials)), budget, stamp(next)})
+	}
+	return writeTable(w, []string{"PROVIDER", "PRESET", "AUTH METHOD", "CREDENTIALS", "TOKENS A MONTH", "BUDGET", "NEXT CHECK"}, rows)
+}

@@ -1,0 +1,358 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"github.com/keyrounds/keyrounds/app"
+	"github.com/keyrounds/keyrounds/audit"
+	"github.com/keyrounds/keyrounds/config"
+	"github.com/keyrounds/keyrounds/credential"
+	"github.com/keyrounds/keyrounds/registry"
+	"github.com/keyrounds/keyrounds/secret"
+)
+
+func newCredentials(o *options) *cobra.Command {
+	cmd := &cobra.Command{Use: "credentials", Aliases: []string{"credential", "creds"}, Short: "The registry: add, list, show, import, rotate, retire"}
+	cmd.AddCommand(newCredentialsAdd(o), newCredentialsList(o), newCredentialsShow(o), newCredentialsImport(o), newCredentialsRotate(o), newCredentialsRetire(o))
+	return cmd
+}
+
+func newCredentialsAdd(o *options) *cobra.Command {
+	var in config.CredentialIn
+	cmd := &cobra.Command{
+		Use:   "add NAME --provider NAME --client-id ID",
+		Short: "Register a credential; its secret is asked for and sealed in the database",
+		Long: "Register a credential. The secret is asked for without echo, or read from standard input where that\n" +
+			"is no terminal; it is sealed in the database. It is never a flag: flags are seen by others and kept\n" +
+			"in histories.",
+		Example: "  keyrounds credentials add ats-sync --provider smartrecruiters --client-id 82e4… --scopes candidates_read\n" +
+			"  pass show ats-sync | keyrounds credentials add ats-sync --provider smartrecruiters --client-id 82e4…",
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			in.Name, in.Secret = args[0], secret.SchemeSealed+":"
+			a, err := o.open(cmd.Context())
+			if err != nil {
+				return err
+			}
+			defer a.Close()
+			c, err := valid(a.Config(), in)
+			if err != nil {
+				return err
+			}
+			if _, err := a.Registry.Get(cmd.Context(), c.Name); err == nil {
+				if old, _ := a.Registry.Get(cmd.Context(), c.Name); old.Retired.IsZero() {
+					return &hintError{fmt.Errorf("the credential %q exists already", c.Name), "a new secret: keyrounds credentials rotate " + c.Name}
+				}
+			} else if !errors.Is(err, registry.ErrNotFound) {
+				return err
+			}
+			v, err := askSecret(cmd, "Secret of "+c.Name)
+			if err != nil {
+				return err
+			}
+			defer v.Wipe()
+			if err := a.Add(cmd.Context(), actor(), []credential.Credential{c}, []secret.Value{v}); err != nil {
+				return err
+			}
+			fmt.Fprintf(cmd.OutOrStdout(), "%s is registered; check it with: keyrounds check %s\n", c.Name, c.Name)
+			return nil
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&in.Provider, "provider", "", "name of a provider of the configuration (required)")
+	f.StringVar(&in.ClientID, "client-id", "", "client id (required)")
+	f.StringVar(&in.Description, "description", "", "what it is for")
+	f.StringSliceVar(&in.Scopes, "scopes", nil, "declared scopes")
+	f.StringVar(&in.Owner, "owner", "", "team or person")
+	f.StringToStringVar(&in.Labels, "labels", nil, "labels, such as env=prod")
+	f.StringVar(&in.Schedule, "schedule", "", "cron (default that of the configuration)")
+	f.StringVar(&in.UnusedAfter, "unused-after", "", "how long without use makes it unused")
+	f.StringVar(&in.MaxAge, "max-age", "", "how old the secret may become")
+	f.StringVar(&in.Created, "created", "", "date when the provider made it")
+	f.BoolVar(&in.Canary, "canary", false, "nobody may ever use it")
+	f.StringSliceVar(&in.ExpectedNetworks, "expected-networks", nil, "networks that its use comes from")
+	_ = cmd.MarkFlagRequired("provider")
+	_ = cmd.MarkFlagRequired("client-id")
+	return cmd
+}
+
+// valid makes a credential and returns all that is wrong with it in one error.
+func valid(c *config.Config, in config.CredentialIn) (credential.Credential, error) {
+	cred, problems := in.Credential(c.Defaults)
+	problems = append(problems, config.CheckProvider(cred, c.Providers)...)
+	if len(problems) == 0 {
+		return cred, nil
+	}
+	var lines []string
+	hint := ""
+	for _, p := range problems {
+		lines = append(lines, fmt.Sprintf("credential %q: %s: %s", in.Name, p.Field, p.Message))
+		if hint == "" {
+			hint = p.Hint
+		}
+	}
+	return cred, &hintError{errors.New(strings.Join(lines, "\n")), hint}
+}
+
+// askSecret asks on a terminal without echo, and otherwise reads one line of standard input.
+func askSecret(cmd *cobra.Command, prompt string) (secret.Value, error) {
+	if f, ok := cmd.InOrStdin().(*os.File); ok && term.IsTerminal(int(f.Fd())) {
+		fmt.Fprintf(cmd.ErrOrStderr(), "%s: ", prompt)
+		b, err := term.ReadPassword(int(f.Fd()))
+		fmt.Fprintln(cmd.ErrOrStderr())
+		if err != nil {
+			return secret.Value{}, fmt.Errorf("read the secret: %w", err)
+		}
+		return secret.Parse(b)
+	}
+	b, err := io.ReadAll(io.LimitReader(cmd.InOrStdin(), secret.MaxSize+2))
+	if err != nil {
+		return secret.Value{}, fmt.Errorf("read the secret: %w", err)
+	}
+	v, err := secret.Parse(b)
+	if err != nil {
+		return v, &hintError{fmt.Errorf("the secret on standard input: %w", err), "give it on one line, for example: pass show NAME | keyrounds credentials …"}
+	}
+	return v, nil
+}
+
+func newCredentialsRotate(o *options) *cobra.Command {
+	return &cobra.Command{
+		Use:   "rotate NAME",
+		Short: "Replace the sealed secret of a credential",
+		Long:  "Replace the sealed secret of a credential. The new one is asked for without echo, or read from standard\ninput where that is no terminal. Until a token is issued for it the credential is pending.",
+		Args:  cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			a, err := o.open(cmd.Context())
+			if err != nil {
+				return err
+			}
+			defer a.Close()
+			if _, err := a.Registry.Get(cmd.Context(), args[0]); err != nil {
+				return notRegistered(err)
+			}
+			v, err := askSecret(cmd, "New secret of "+args[0])
+			if err != nil {
+				return err
+			}
+			defer v.Wipe()
+			if err := a.Rotate(cmd.Context(), actor(), args[0], v); err != nil {
+				return err
+			}
+			fmt.Fprintf(cmd.OutOrStdout(), "%s has a new secret; check it with: keyrounds check %s\n", args[0], args[0])
+			return nil
+		},
+	}
+}
+
+func newCredentialsRetire(o *options) *cobra.Command {
+	return &cobra.Command{
+		Use: "retire NAME", Short: "End the registration of a credential; its history stays, its sealed secret goes", Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			a, err := o.open(cmd.Context())
+			if err != nil {
+				return err
+			}
+			defer a.Close()
+			if err := a.Retire(cmd.Context(), actor(), args[0]); err != nil {
+				return notRegistered(err)
+			}
+			fmt.Fprintf(cmd.OutOrStdout(), "%s is retired; it still works at the provider until it is revoked there\n", args[0])
+			return nil
+		},
+	}
+}
+
+func notRegistered(err error) error {
+	if errors.Is(err, registry.ErrNotFound) {
+		return &hintError{err, "see keyrounds credentials list"}
+	}
+	return err
+}
+
+// credentialJSON is a registered credential in JSON. The client id is in it, the secret is not.
+type credentialJSON struct {
+	Name             string            `json:"name"`
+	Provider         string            `json:"provider"`
+	ClientID         string            `json:"client_id"`
+	Secret           string            `json:"secret"`
+	Description      string            `json:"description"`
+	Scopes           []string          `json:"scopes"`
+	Owner            string            `json:"owner"`
+	Labels           map[string]string `json:"labels"`
+	Schedule         string            `json:"schedule"`
+	UnusedAfter      string            `json:"unused_after"`
+	MaxAge           string            `json:"max_age"`
+	Created          string            `json:"created,omitempty"`
+	Canary           bool              `json:"canary"`
+	ExpectedNetworks []string          `json:"expected_networks"`
+	Source           string            `json:"source"`
+	Status           string            `json:"status"`
+	StatusSince      time.Time         `json:"status_since,omitzero"`
+	LastCheck        time.Time         `json:"last_check_at,omitzero"`
+	LastSuccess      time.Time         `json:"last_success_at,omitzero"`
+	NextCheck        time.Time         `json:"next_check_at,omitzero"`
+	Registered       time.Time         `json:"registered_at"`
+	Retired          time.Time         `json:"retired_at,omitzero"`
+	Message          string            `json:"message"`
+}
+
+func newCredentialJSON(c credential.Credential, st audit.Standing) credentialJSON {
+	j := credentialJSON{
+		Name: c.Name, Provider: c.Provider, ClientID: c.ClientID, Secret: c.Secret.String(), Description: c.Description, Scopes: orEmpty(c.Scopes),
+		Owner: c.Owner, Labels: c.Labels, Schedule: c.Schedule, UnusedAfter: credential.FormatDuration(c.UnusedAfter), MaxAge: credential.FormatDuration(c.MaxAge),
+		Canary: c.Canary, ExpectedNetworks: []string{}, Source: string(c.Source), Status: string(st.Status), StatusSince: st.Since.UTC(),
+		LastCheck: st.LastCheck, LastSuccess: st.LastSuccess, NextCheck: c.NextCheck, Registered: c.Registered, Retired: c.Retired, Message: st.Message,
+	}
+	if !c.Created.IsZero() {
+		j.Created = c.Created.Format(time.DateOnly)
+	}
+	for _, n := range c.ExpectedNetworks {
+		j.ExpectedNetworks = append(j.ExpectedNetworks, n.String())
+	}
+	if !c.Retired.IsZero() {
+		j.NextCheck = time.Time{}
+	}
+	return j
+}
+
+func newCredentialsList(o *options) *cobra.Command {
+	var (
+		out output
+		all bool
+	)
+	cmd := &cobra.Command{
+		Use: "list", Short: "List credentials with what we hold of them", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			a, err := o.open(cmd.Context())
+			if err != nil {
+				return err
+			}
+			defer a.Close()
+			values, err := credentialList(cmd, a, all)
+			if err != nil {
+				return err
+			}
+			var rows [][]string
+			for _, v := range values {
+				rows = append(rows, []string{v.Name, v.Provider, v.Status, v.Owner, v.Source, stamp(v.LastCheck), stamp(v.NextCheck)})
+			}
+			if len(rows) == 0 && out.format == "table" {
+				fmt.Fprintln(cmd.OutOrStdout(), "no credential is registered yet; name some in the configuration, or: keyrounds credentials add")
+				return nil
+			}
+			return out.list(cmd.OutOrStdout(), []string{"NAME", "PROVIDER", "STATUS", "OWNER", "SOURCE", "LAST CHECK", "NEXT CHECK"}, rows, values)
+		},
+	}
+	out.flags(cmd, "table", "json", "csv")
+	cmd.Flags().BoolVarP(&all, "all", "a", false, "also retired ones")
+	return cmd
+}
+
+func credentialList(cmd *cobra.Command, a *app.App, all bool) ([]credentialJSON, error) {
+	creds, err := a.Registry.List(cmd.Context(), all)
+	if err != nil {
+		return nil, err
+	}
+	standings, err := a.Audit.Standings(cmd.Context(), true)
+	if err != nil {
+		return nil, err
+	}
+	byID := map[int64]audit.Standing{}
+	for _, st := range standings {
+		byID[st.CredentialID] = st
+	}
+	values := []credentialJSON{}
+	for _, c := range creds {
+		values = append(values, newCredentialJSON(c, byID[c.ID]))
+	}
+	return values, nil
+}
+
+func newCredentialsShow(o *options) *cobra.Command {
+	var out output
+	cmd := &cobra.Command{
+		Use: "show NAME", Short: "Show a credential and its last checks", Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			a, err := o.open(cmd.Context())
+			if err != nil {
+				return err
+			}
+			defer a.Close()
+			values, err := credentialList(cmd, a, true)
+			if err != nil {
+				return err
+			}
+			i := slices.IndexFunc(values, func(v credentialJSON) bool { return v.Name == args[0] })
+			if i < 0 {
+				return notRegistered(fmt.Errorf("%w: %q", registry.ErrNotFound, args[0]))
+			}
+			c, err := a.Registry.Get(cmd.Context(), args[0])
+			if err != nil {
+				return err
+			}
+			history, err := a.Audit.History(cmd.Context(), c.ID, 10)
+			if err != nil {
+				return err
+			}
+			full := struct {
+				credentialJSON
+				Checks []audit.Check `json:"checks"`
+			}{values[i], orEmpty(history)}
+			return out.one(cmd.OutOrStdout(), full, describe(values[i], history))
+		},
+	}
+	out.flags(cmd, "table", "json")
+	return cmd
+}
+
+func describe(v credentialJSON, history []audit.Check) string {
+	var b strings.Builder
+	line := func(label, text string) {
+		if text != "" && text != "0s" {
+			fmt.Fprintf(&b, "%-18s %s\n", label, printable(text, false))
+		}
+	}
+	line("Name", v.Name)
+	line("Status", strings.TrimSpace(v.Status+" since "+stamp(v.StatusSince)))
+	line("Last answer", v.Message)
+	line("Provider", v.Provider)
+	line("Client id", v.ClientID)
+	line("Secret", v.Secret)
+	line("Description", v.Description)
+	line("Owner", v.Owner)
+	line("Scopes", strings.Join(v.Scopes, " "))
+	var labels []string
+	for _, k := range slices.Sorted(maps.Keys(v.Labels)) {
+		labels = append(labels, k+"="+v.Labels[k])
+	}
+	line("Labels", strings.Join(labels, " "))
+	line("Schedule", v.Schedule)
+	line("Unused after", v.UnusedAfter)
+	line("Max age", v.MaxAge)
+	line("Created", v.Created)
+	line("Networks", strings.Join(v.ExpectedNetworks, " "))
+	line("Registered", stamp(v.Registered)+" by "+v.Source)
+	line("Retired", stamp(v.Retired))
+	line("Last success", stamp(v.LastSuccess))
+	line("Next check", stamp(v.NextCheck))
+	if len(history) > 0 {
+		b.WriteString("\n")
+		var rows [][]string
+		for _, h := range history {
+			rows = append(rows, []string{stamp(h.At), string(h.Outcome), string(h.Reason), string(h.Status), fmt.Sprintf("%.1f ms", h.LatencyMS), h.Message})
+		}
+		_ = writeTable(&b, []string{"CHECKED", "OUTCOME", "REASON", "STATUS", "LATENCY", "MESSAGE"}, rows)
+	}
+	return b.String()
+}

@@ -1,0 +1,156 @@
+package main
+
+import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/keyrounds/keyrounds/checker"
+)
+
+func newExplain(o *options) *cobra.Command {
+	var (
+		out  output
+		list bool
+	)
+	cmd := &cobra.Command{
+		Use:   "explain",
+		Short: "Say how answers of token endpoints are read, and by which rule",
+		Long: "Read answers as JSON Lines from standard input, with the members id, provider (one of the\n" +
+			"configuration, or a preset), status, headers, body and requested_scopes, and say for each what\n" +
+			"keyrounds makes of it. With --list, list the presets.",
+		Example: `  echo '{"id":"a","provider":"generic","status":401,"body":"{\"error\":\"invalid_client\"}"}' | keyrounds explain`,
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if list {
+				return listPresets(cmd.OutOrStdout(), out)
+			}
+			providers := map[string]checker.Provider{}
+			if o.configPath != "" || os.Getenv("KEYROUNDS_CONFIG") != "" {
+				c, _, err := o.load()
+				if err != nil {
+					return err
+				}
+				providers = c.Providers
+			}
+			return explainAll(cmd.InOrStdin(), cmd.OutOrStdout(), out, providers)
+		},
+	}
+	out.flags(cmd, "table", "json")
+	cmd.Flags().BoolVar(&list, "list", false, "list the presets")
+	return cmd
+}
+
+type answerJSON struct {
+	ID        json.RawMessage   `json:"id"`
+	Provider  string            `json:"provider"`
+	Status    int               `json:"status"`
+	Headers   map[string]string `json:"headers"`
+	Body      string            `json:"body"`
+	Requested []string          `json:"requested_scopes"`
+}
+
+type readingJSON struct {
+	ID      json.RawMessage `json:"id"`
+	Outcome string          `json:"outcome"`
+	Reason  *string         `json:"reason"`
+	Rule    string          `json:"rule"`
+}
+
+const maxLine = 4 << 20
+
+func explainAll(in io.Reader, w io.Writer, out output, providers map[string]checker.Provider) error {
+	lines := bufio.NewScanner(in)
+	lines.Buffer(nil, maxLine)
+	var rows [][]string
+	encode := json.NewEncoder(w)
+	encode.SetEscapeHTML(false)
+	for n := 1; lines.Scan(); n++ {
+		if len(lines.Bytes()) == 0 {
+			continue
+		}
+		reading, err := explainLine(lines.Bytes(), providers)
+		if err != nil {
+			return &hintError{fmt.Errorf("standard input:%d: %w", n, err), `one object a line: {"id":"1","provider":"generic","status":401,"headers":{},"body":"","requested_scopes":null}`}
+		}
+		if out.format == "json" {
+			if err := encode.Encode(reading); err != nil {
+				return err
+			}
+			continue
+		}
+		reason := ""
+		if reading.Reason != nil {
+			reason = *reading.Reason
+		}
+		var id string
+		if json.Unmarshal(reading.ID, &id) != nil {
+			id = string(reading.ID)
+		}
+		rows = append(rows, []string{id, reading.Outcome, reason, reading.Rule})
+	}
+	if err := lines.Err(); err != nil {
+		if errors.Is(err, bufio.ErrTooLong) {
+			err = fmt.Errorf("a line is longer than %d MiB", maxLine>>20)
+		}
+		return fmt.Errorf("standard input: %w", err)
+	}
+	if out.format == "json" {
+		return nil
+	}
+	return writeTable(w, []string{"ID", "OUTCOME", "REASON", "RULE"}, rows)
+}
+
+func explainLine(line []byte, providers map[string]checker.Provider) (readingJSON, error) {
+	var a answerJSON
+	if err := json.Unmarshal(line, &a); err != nil {
+		return readingJSON{}, fmt.Errorf("not an answer in JSON: %w", err)
+	}
+	if a.Status < 100 || a.Status > 599 {
+		return readingJSON{}, fmt.Errorf("%d is not an HTTP status", a.Status)
+	}
+	if a.ID == nil {
+		a.ID = json.RawMessage("null")
+	}
+	p, ok := providers[a.Provider]
+	if !ok {
+		var err error
+		p, err = checker.Provider{Name: a.Provider, Preset: a.Provider}.Complete()
+		if err != nil {
+			return readingJSON{}, fmt.Errorf("%q is neither a provider of the configuration nor a preset", a.Provider)
+		}
+	}
+	h := http.Header{}
+	for k, v := range a.Headers {
+		h.Set(k, v)
+	}
+	body := []byte(a.Body)
+	r := checker.Classify(p, checker.Response{Status: a.Status, Header: h, Body: body[:min(len(body), checker.MaxBody)], Requested: a.Requested})
+	return readingJSON{a.ID, string(r.Outcome), orNull(string(r.Reason)), r.Rule}, nil
+}
+
+func listPresets(w io.Writer, out output) error {
+	type presetJSON struct {
+		Name       string `json:"name"`
+		Title      string `json:"title"`
+		TokenURL   string `json:"token_url"`
+		AuthMethod string `json:"auth_method"`
+		Matchers   int    `json:"matchers"`
+		Docs       string `json:"docs"`
+	}
+	var (
+		values []presetJSON
+		rows   [][]string
+	)
+	for _, p := range checker.Presets() {
+		values = append(values, presetJSON{p.Name, p.Title, p.Provider.TokenURL, p.Provider.AuthMethod, len(p.Matchers), p.Docs})
+		rows = append(rows, []string{p.Name, p.Title, p.Provider.AuthMethod, p.Provider.TokenURL, fmt.Sprint(len(p.Matchers))})
+	}
+	return out.list(w, []string{"PRESET", "PROVIDER", "AUTH METHOD", "TOKEN URL", "MATCHERS"}, rows, values)
+}

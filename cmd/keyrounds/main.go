@@ -1,0 +1,155 @@
+// Command keyrounds does the rounds of your keys: it checks OAuth 2.0 client credentials on a
+// schedule and tells when one looks revoked.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"strings"
+	"syscall"
+	_ "time/tzdata" // schedules work on machines without zone data
+
+	"github.com/spf13/cobra"
+
+	"github.com/keyrounds/keyrounds/config"
+)
+
+// version is set by the Makefile.
+var version = ""
+
+func main() { os.Exit(run(os.Args[1:])) }
+
+// Exit codes: 0 fine, 1 something was found, 2 the call or the configuration is wrong or it could
+// not be done.
+const (
+	exitFound = 1
+	exitError = 2
+)
+
+// errFound ends a command that did its work and found something. It prints nothing more.
+var errFound = errors.New("something was found")
+
+func run(args []string) int {
+	ctx, stop := signals()
+	defer stop()
+	root := newRoot()
+	root.SetArgs(args)
+	err := root.ExecuteContext(ctx)
+	switch {
+	case err == nil:
+		return 0
+	case errors.Is(err, errFound):
+		return exitFound
+	}
+	explainError(os.Stderr, err)
+	return exitError
+}
+
+// signals ends the context at the first SIGTERM or SIGINT, and the process at the second.
+func signals() (context.Context, func()) {
+	ctx, cancel := context.WithCancel(context.Background())
+	ch := make(chan os.Signal, 2)
+	signal.Notify(ch, syscall.SIGTERM, syscall.SIGINT)
+	go func() {
+		<-ch
+		cancel()
+		if s, ok := (<-ch).(syscall.Signal); ok {
+			os.Exit(128 + int(s))
+		}
+	}()
+	return ctx, cancel
+}
+
+// explainError prints what, where, and what to do.
+func explainError(w io.Writer, err error) {
+	var many *config.Errors
+	if errors.As(err, &many) {
+		for _, p := range many.Problems {
+			fmt.Fprintf(w, "keyrounds: %s\n", p)
+		}
+		return
+	}
+	fmt.Fprintf(w, "keyrounds: %s\n", printable(err.Error(), true))
+	var hinted interface{ Hint() string }
+	if errors.As(err, &hinted) && hinted.Hint() != "" {
+		fmt.Fprintf(w, "hint: %s\n", hinted.Hint())
+	}
+}
+
+func newRoot() *cobra.Command {
+	o := &options{}
+	root := &cobra.Command{
+		Use:           "keyrounds",
+		Short:         "Watch OAuth 2.0 client credentials: revoked, reduced, unreadable, unused",
+		Long:          "keyrounds exchanges every registered OAuth 2.0 client credential for a token on a schedule,\nkeeps what happened in Postgres, and tells people on Slack when one looks revoked.",
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		Version:       buildVersion(),
+		Args:          cobra.NoArgs,
+		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	root.SetVersionTemplate("keyrounds {{.Version}}\n")
+	root.PersistentFlags().StringVarP(&o.configPath, "config", "c", "", "configuration file (default $KEYROUNDS_CONFIG, ./keyrounds.yaml, /etc/keyrounds/config.yaml)")
+	root.PersistentFlags().StringVar(&o.logLevel, "log-level", "", "debug, info, warn or error (default info for run, warn for other commands)")
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return &hintError{err, "see " + cmd.CommandPath() + " --help"}
+	})
+	root.AddCommand(newRun(o), newDemo(o), newCheck(o), newCredentials(o), newFindings(o), newExplain(o), newConfig(o), newMigrate(o), newAudit(o), newVersion())
+	refuseUnknown(root)
+	return root
+}
+
+// refuseUnknown makes "keyrounds credentials lst" an error instead of a page of help.
+func refuseUnknown(cmd *cobra.Command) {
+	for _, c := range cmd.Commands() {
+		if c.HasSubCommands() && c.RunE == nil {
+			c.RunE = func(cmd *cobra.Command, args []string) error {
+				if len(args) > 0 {
+					return &hintError{fmt.Errorf("unknown command %q for %q", args[0], cmd.CommandPath()), "see " + cmd.CommandPath() + " --help"}
+				}
+				return cmd.Help()
+			}
+		}
+		refuseUnknown(c)
+	}
+}
+
+type hintError struct {
+	error
+	hint string
+}
+
+func (e *hintError) Hint() string  { return e.hint }
+func (e *hintError) Unwrap() error { return e.error }
+
+func buildVersion() string {
+	if version != "" {
+		return version
+	}
+	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
+		return strings.Trim(info.Main.Version, "()")
+	}
+	return "dev"
+}
+
+func newVersion() *cobra.Command {
+	var out output
+	cmd := &cobra.Command{
+		Use: "version", Short: "Print the version", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			info, _ := debug.ReadBuildInfo()
+			v := struct {
+				Version string `json:"version"`
+				Go      string `json:"go"`
+			}{buildVersion(), info.GoVersion}
+			return out.one(cmd.OutOrStdout(), v, fmt.Sprintf("keyrounds %s (%s)\n", v.Version, v.Go))
+		},
+	}
+	out.flags(cmd, "table", "json")
+	return cmd
+}

@@ -1,0 +1,110 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/user"
+	"slices"
+	"time"
+
+	"golang.org/x/term"
+
+	"github.com/keyrounds/keyrounds/app"
+	"github.com/keyrounds/keyrounds/config"
+)
+
+// options are the flags of every command.
+type options struct {
+	configPath string
+	logLevel   string
+}
+
+var usualConfigs = []string{"keyrounds.yaml", "/etc/keyrounds/config.yaml"}
+
+func (o *options) path() (string, error) {
+	if o.configPath != "" {
+		return o.configPath, nil
+	}
+	if p := os.Getenv("KEYROUNDS_CONFIG"); p != "" {
+		return p, nil
+	}
+	for _, p := range usualConfigs {
+		if _, err := os.Stat(p); err == nil {
+			return p, nil
+		}
+	}
+	return "", &hintError{errors.New("no configuration file was found"), "name one with --config; config.example.yaml shows every key, and `keyrounds demo` needs none"}
+}
+
+func (o *options) load() (*config.Config, string, error) {
+	path, err := o.path()
+	if err != nil {
+		return nil, "", err
+	}
+	c, err := config.Load(path)
+	if errors.Is(err, os.ErrNotExist) {
+		err = &hintError{err, "name the file with --config; config.example.yaml shows every key"}
+	}
+	return c, path, err
+}
+
+// logger writes text on a terminal, JSON otherwise.
+func (o *options) logger(w *os.File, level slog.Level) (*slog.Logger, error) {
+	if o.logLevel != "" {
+		if err := level.UnmarshalText([]byte(o.logLevel)); err != nil {
+			return nil, &hintError{fmt.Errorf("unknown log level %q", o.logLevel), "one of debug, info, warn, error"}
+		}
+	}
+	h := &slog.HandlerOptions{Level: level}
+	if isTerminal(w) {
+		return slog.New(slog.NewTextHandler(w, h)), nil
+	}
+	return slog.New(slog.NewJSONHandler(w, h)), nil
+}
+
+func isTerminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
+}
+
+// open opens the database for a command. A database that is away fails it after a few tries.
+func (o *options) open(ctx context.Context) (*app.App, error) {
+	c, _, err := o.load()
+	if err != nil {
+		return nil, err
+	}
+	log, err := o.logger(os.Stderr, slog.LevelError)
+	if err != nil {
+		return nil, err
+	}
+	a, err := app.Open(ctx, app.Options{Config: c, Version: buildVersion(), Log: log})
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	if err := a.Prepare(ctx); err != nil {
+		a.Close()
+		return nil, &hintError{err, "is the database running, and does database.url name it?"}
+	}
+	return a, nil
+}
+
+// actor names who runs a command, for the record.
+func actor() string {
+	if u, err := user.Current(); err == nil {
+		return "user " + u.Username
+	}
+	return fmt.Sprintf("user %d", os.Getuid())
+}
+
+func oneOf(value string, allowed []string) error {
+	if !slices.Contains(allowed, value) {
+		return &hintError{fmt.Errorf("unknown output %q", value), "one of " + joinComma(allowed)}
+	}
+	return nil
+}

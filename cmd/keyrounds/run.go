@@ -1,0 +1,132 @@
+package main
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
+
+	"github.com/keyrounds/keyrounds/app"
+	"github.com/keyrounds/keyrounds/config"
+)
+
+func newRun(o *options) *cobra.Command {
+	return &cobra.Command{
+		Use:   "run",
+		Short: "Run the daemon",
+		Long: "Run the daemon. SIGHUP, or a change of the configuration file, reloads it; a file with a mistake\n" +
+			"changes nothing. SIGTERM lets the checks in flight end and stops within 15 s.",
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			c, path, err := o.load()
+			if err != nil {
+				return err
+			}
+			log, err := o.logger(os.Stderr, slog.LevelInfo)
+			if err != nil {
+				return err
+			}
+			harden(log)
+			return daemon(cmd.Context(), c, path, log)
+		},
+	}
+}
+
+func daemon(ctx context.Context, c *config.Config, path string, log *slog.Logger) error {
+	for _, w := range c.Warnings {
+		log.Warn("configuration", "file", w.File, "line", w.Line, "warning", w.Message, "hint", w.Hint)
+	}
+	a, err := app.Open(ctx, app.Options{Config: c, Version: buildVersion(), Log: log, Daemon: true})
+	if err != nil {
+		return err
+	}
+	if err := a.Start(ctx); err != nil {
+		a.Close()
+		return err
+	}
+	log.Info("keyrounds is up", "listen", a.Addr(), "config", path, "version", buildVersion())
+	reloads(ctx, path, func() { reload(ctx, a, path, log) })
+	log.Info("stopping")
+	a.Stop()
+	log.Info("stopped")
+	return nil
+}
+
+// harden keeps the secrets of this process out of core files and from other processes of the same
+// user.
+func harden(log *slog.Logger) {
+	err := errors.Join(
+		unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0),
+		unix.Setrlimit(unix.RLIMIT_CORE, &unix.Rlimit{}),
+	)
+	if err != nil {
+		log.Warn("core files could not be switched off", "error", err)
+	}
+}
+
+func reload(ctx context.Context, a *app.App, path string, log *slog.Logger) {
+	c, err := config.Load(path)
+	if err != nil {
+		a.ReloadFailed()
+		var many *config.Errors
+		if errors.As(err, &many) {
+			for _, p := range many.Problems {
+				log.Error("the configuration was not reloaded, the old one stays", "file", p.File, "line", p.Line, "column", p.Column, "problem", p.Message, "hint", p.Hint)
+			}
+			return
+		}
+		log.Error("the configuration was not reloaded, the old one stays", "error", err)
+		return
+	}
+	if err := a.Reload(ctx, c); err != nil {
+		log.Error("the configuration was not reloaded, the old one stays", "error", err)
+		return
+	}
+	log.Info("the configuration was reloaded", "credentials", len(c.Credentials), "providers", len(c.Providers))
+}
+
+// reloads calls f at SIGHUP and when the file's content has changed, until ctx ends. The content is
+// compared, since mounted files are often replaced behind a link.
+func reloads(ctx context.Context, path string, f func()) {
+	hup := make(chan os.Signal, 1)
+	signal.Notify(hup, syscall.SIGHUP)
+	defer signal.Stop(hup)
+	look := time.NewTicker(2 * time.Second)
+	defer look.Stop()
+	known := content(path)
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-hup:
+			known = content(path)
+			f()
+		case <-look.C:
+			if now := content(path); now != known && now != [32]byte{} {
+				known = now
+				f()
+			}
+		}
+	}
+}
+
+func content(path string) (sum [32]byte) {
+	f, err := os.Open(path)
+	if err != nil {
+		return sum
+	}
+	defer f.Close()
+	h := sha256.New()
+	if _, err := io.Copy(h, f); err == nil {
+		h.Sum(sum[:0])
+	}
+	return sum
+}

@@ -1,0 +1,415 @@
+package config
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"net"
+	"net/netip"
+	"net/url"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/keyrounds/keyrounds/checker"
+	"github.com/keyrounds/keyrounds/credential"
+	"github.com/keyrounds/keyrounds/secret"
+	"github.com/keyrounds/keyrounds/verdict"
+)
+
+// builder makes a Config of a tree and collects what is wrong on the way.
+type builder struct {
+	tree     *tree
+	problems []problem
+	warnings []problem
+}
+
+func (b *builder) fail(path, hint, format string, args ...any) {
+	for _, p := range b.problems {
+		if p.path == path {
+			return // one error a place
+		}
+	}
+	b.problems = append(b.problems, problem{path: path, at: b.tree.place(path), message: b.tree.context(path) + fmt.Sprintf(format, args...), hint: hint})
+}
+
+func (b *builder) warn(path, hint, format string, args ...any) {
+	b.warnings = append(b.warnings, problem{path: path, at: b.tree.place(path), message: b.tree.context(path) + fmt.Sprintf(format, args...), hint: hint})
+}
+
+func (b *builder) build() *Config {
+	var f File
+	text, err := json.Marshal(b.tree.root)
+	if err == nil {
+		err = json.Unmarshal(text, &f)
+	}
+	if err != nil {
+		b.fail("", "", "the file cannot be read: %v", err)
+		return nil
+	}
+	c := &Config{
+		DataDir: f.DataDir, Listen: f.Listen, WebConfig: f.WebConfig, Policy: verdict.DefaultPolicy(),
+		Defaults: Defaults{"*/15 * * * *", 90 * 24 * time.Hour}, PerCredentialMetrics: true, Keep: 13,
+	}
+	if c.DataDir == "" {
+		c.DataDir = DefaultDataDir()
+	}
+	if c.Listen == "" {
+		c.Listen = "127.0.0.1:8181"
+	}
+	b.zone(c, f.Timezone)
+	b.storage(c, f)
+	b.web(c)
+	b.policy(c, f.Verdict)
+	b.slack(c, f.Slack)
+	b.defaults(c, f.Defaults)
+	b.later(f)
+	if f.Metrics != nil && f.Metrics.PerCredential != nil {
+		c.PerCredentialMetrics = *f.Metrics.PerCredential
+	}
+	b.providers(c, f.Providers)
+	b.credentials(c, f.Credentials)
+	return c
+}
+
+// DefaultDataDir is /var/lib/keyrounds for root, else in the user's home.
+func DefaultDataDir() string {
+	if home, err := os.UserHomeDir(); err == nil && os.Geteuid() != 0 {
+		return filepath.Join(home, ".local", "share", "keyrounds")
+	}
+	return "/var/lib/keyrounds"
+}
+
+func (b *builder) zone(c *Config, name string) {
+	var err error
+	if name == "Local" {
+		err = fmt.Errorf("names no zone")
+	} else {
+		c.Zone, err = time.LoadLocation(name) // "" is UTC
+	}
+	if err != nil {
+		c.Zone = time.UTC
+		b.fail("timezone", "an IANA name such as Europe/Berlin or UTC", "unknown time zone %q", name)
+	}
+}
+
+func (b *builder) storage(c *Config, f File) {
+	if f.Database != nil {
+		c.Database = b.address("database.url", f.Database.URL)
+	}
+	if f.Sealing != nil {
+		ref, err := secret.ParseReference(f.Sealing.Key)
+		if err != nil || ref.Scheme() != secret.SchemeFile {
+			b.fail("sealing.key", "file:/path", "the sealing key is named as a file")
+		} else {
+			c.SealingKey = strings.TrimPrefix(ref.String(), "file:")
+		}
+	}
+	if f.Retention != "" {
+		months, err := parseMonths(f.Retention)
+		if err != nil {
+			b.fail("retention", "months or years: 13mo, 2y", "%v", err)
+		}
+		c.Keep = months
+	}
+}
+
+func (b *builder) address(path, text string) Address {
+	if ref, err := secret.ParseReference(text); err == nil {
+		if ref.Scheme() == secret.SchemeSealed {
+			b.fail(path, "env:DATABASE_URL or file:/path", "the database cannot hold its own address")
+		}
+		return Address{Ref: ref}
+	}
+	u, err := url.Parse(text)
+	if err != nil || u.Scheme != "postgres" && u.Scheme != "postgresql" {
+		b.fail(path, "env:DATABASE_URL, or a postgres:// URL without a password", "neither a reference nor a postgres:// URL")
+		return Address{}
+	}
+	if _, has := u.User.Password(); has || u.Query().Has("password") {
+		b.fail(path, "put the whole URL in a variable or file and name that: env:DATABASE_URL", "a password does not belong in this file")
+	}
+	return Address{Literal: text}
+}
+
+var months = regexp.MustCompile(`^(\d{1,3})(mo|y)$`)
+
+func parseMonths(s string) (int, error) {
+	m := months.FindStringSubmatch(s)
+	if m == nil {
+		return 0, fmt.Errorf("%q is not a number of months", s)
+	}
+	n, _ := strconv.Atoi(m[1])
+	if m[2] == "y" {
+		n *= 12
+	}
+	if n < 1 {
+		return 0, fmt.Errorf("at least one month is kept")
+	}
+	return n, nil
+}
+
+func (b *builder) web(c *Config) {
+	host, port, err := net.SplitHostPort(c.Listen)
+	if n, perr := strconv.Atoi(port); err != nil || perr != nil || n < 0 || n > 65535 {
+		b.fail("listen", "host:port, such as 127.0.0.1:8181", "not an address")
+		return
+	}
+	if c.WebConfig != "" {
+		if err := SignIn(c.WebConfig); err != nil && !Loopback(host) {
+			b.fail("web_config", "basic_auth_users with bcrypt hashes, as for Prometheus exporters", "%v", err)
+		}
+	} else if !Loopback(host) {
+		b.fail("listen", "listen on 127.0.0.1, or give a web_config with basic_auth_users", "an address that others reach needs sign-in")
+	}
+}
+
+// Loopback reports whether host is this machine only.
+func Loopback(host string) bool {
+	if host == "localhost" {
+		return true
+	}
+	a, err := netip.ParseAddr(host)
+	return err == nil && a.IsLoopback()
+}
+
+func (b *builder) duration(path, text string, into *time.Duration) {
+	if text == "" {
+		return
+	}
+	d, err := credential.ParseDuration(text)
+	if err != nil {
+		b.fail(path, "", "%v", err)
+		return
+	}
+	*into = d
+}
+
+func (b *builder) policy(c *Config, v *VerdictIn) {
+	if v == nil {
+		return
+	}
+	p := &c.Policy
+	if v.Confirm != nil {
+		p.Confirm = nil
+		for i, text := range v.Confirm {
+			var d time.Duration
+			path := fmt.Sprintf("verdict.confirm.%d", i)
+			b.duration(path, text, &d)
+			if i > 0 && d <= p.Confirm[i-1] {
+				b.fail(path, "times from the first refusal on, each later than the one before", "not later than the one before")
+			}
+			p.Confirm = append(p.Confirm, d)
+		}
+		if len(p.Confirm) == 0 {
+			b.fail("verdict.confirm", "at least one, such as [2m, 10m]", "a refusal that nothing confirms would page at once")
+		}
+	}
+	if v.RefusalsPerHour != nil {
+		if p.RefusalsPerHour = *v.RefusalsPerHour; p.RefusalsPerHour < 0 {
+			b.fail("verdict.refusals_per_hour", "0 for no cap", "is negative")
+		}
+	}
+	b.duration("verdict.unverifiable_after", v.UnverifiableAfter, &p.UnverifiableAfter)
+	b.duration("verdict.grace", v.Grace, &p.Grace)
+	if in := v.Incident; in != nil {
+		b.duration("verdict.incident.within", in.Within, &p.Incident.Within)
+		if in.Count != 0 {
+			p.Incident.Count = in.Count
+		}
+		if in.Share != 0 {
+			p.Incident.Share = in.Share
+		}
+		if p.Incident.Count < 1 {
+			b.fail("verdict.incident.count", "", "is less than 1")
+		}
+		if p.Incident.Share <= 0 || p.Incident.Share > 1 {
+			b.fail("verdict.incident.share", "above 0, to 1", "is not a share")
+		}
+	}
+}
+
+func (b *builder) slack(c *Config, s *SlackIn) {
+	if s == nil {
+		return
+	}
+	c.Slack = Slack{Channel: s.Channel, APIURL: s.APIURL}
+	if s.Token != "" {
+		var err error
+		if c.Slack.Token, err = secret.ParseReference(s.Token); err != nil {
+			b.fail("slack.token", "env:SLACK_BOT_TOKEN or another reference", "%v", err)
+		}
+		if s.Channel == "" {
+			b.fail("slack.channel", `"#channel" in quotes, or the channel's id`, "is missing")
+		}
+	} else if s.Channel != "" {
+		b.fail("slack", "token: env:SLACK_BOT_TOKEN", "token is missing")
+	}
+	if s.APIURL != "" {
+		if u, err := url.Parse(s.APIURL); err != nil || u.Host == "" || u.Scheme != "https" && !(u.Scheme == "http" && Loopback(u.Hostname())) {
+			b.fail("slack.api_url", "https://…/", "not a URL with https")
+		} else if !strings.HasSuffix(s.APIURL, "/") {
+			c.Slack.APIURL += "/"
+		}
+	}
+	for key, value := range map[string]string{"app_token": s.AppToken, "webhook_url": s.WebhookURL} {
+		if value != "" {
+			b.fail("slack."+key, "leave it empty", "not supported by this version")
+		}
+	}
+}
+
+func (b *builder) defaults(c *Config, d *DefaultsIn) {
+	if d == nil {
+		return
+	}
+	b.duration("defaults.unused_after", d.UnusedAfter, &c.Defaults.UnusedAfter)
+	if d.Schedule != "" {
+		b.cron("defaults.schedule", d.Schedule)
+		c.Defaults.Schedule = d.Schedule
+	}
+}
+
+func (b *builder) cron(path, expr string) {
+	if _, err := credential.ParseSchedule(expr, time.UTC); err != nil {
+		b.fail(path, credential.ScheduleHint, "%v", err)
+	}
+}
+
+// later checks the keys that a later version will act on.
+func (b *builder) later(f File) {
+	if len(f.Receivers) > 0 {
+		b.fail("receivers", "leave it empty", "not supported by this version")
+	}
+	if len(f.Feeds) > 0 {
+		b.fail("feeds", "leave it empty", "not supported by this version")
+	}
+	if f.Digest != "" {
+		b.cron("digest", f.Digest)
+	}
+	for _, k := range slices.Sorted(maps.Keys(f.Reports)) {
+		if k != "unused" {
+			b.fail("reports."+k, "did you mean \"unused\"?", "unknown report")
+		} else {
+			b.cron("reports."+k, f.Reports[k])
+		}
+	}
+}
+
+func (b *builder) providers(c *Config, in map[string]ProviderIn) {
+	c.Providers = map[string]checker.Provider{}
+	for _, name := range slices.Sorted(maps.Keys(in)) {
+		path := "providers." + name
+		if !credential.ValidName(name) {
+			b.fail(path, "lower-case letters, digits and hyphens", "%q is not a valid name", name)
+		}
+		c.Providers[name] = b.provider(path, name, in[name])
+	}
+}
+
+func (b *builder) provider(path, name string, in ProviderIn) checker.Provider {
+	p := checker.Provider{
+		Name: name, Preset: in.Preset, TokenURL: in.TokenURL, AuthMethod: checker.AuthMethod(in.AuthMethod),
+		AllowPrivateNetworks: in.AllowPrivateNetworks, Concurrency: in.Concurrency, Budget: in.Budget, RequestScopes: in.RequestScopes,
+	}
+	if in.Rate != "" {
+		var err error
+		if p.Rate, err = checker.ParseRate(in.Rate); err != nil {
+			b.fail(path+".rate", "", "%v", err)
+		}
+	}
+	if in.TLS != nil {
+		p.TLS = checker.TLS{CAFile: in.TLS.CAFile, CertFile: in.TLS.CertFile, KeyFile: in.TLS.KeyFile}
+		if err := p.TLS.Load(); err != nil {
+			b.fail(path+".tls", "files in PEM that this user can read", "%v", err)
+		}
+	}
+	if in.Probes != nil {
+		p.Probes = []checker.Probe{}
+	}
+	for _, pr := range in.Probes {
+		p.Probes = append(p.Probes, checker.Probe{Scope: pr.Scope, Get: pr.Get, Expect: pr.Expect})
+	}
+	complete, err := p.Complete()
+	if err != nil {
+		var names []string
+		for _, pre := range checker.Presets() {
+			names = append(names, pre.Name)
+		}
+		b.fail(path+".preset", didYouMean(in.Preset, names), "unknown preset %q", in.Preset)
+		return p
+	}
+	for _, pr := range complete.Validate() {
+		b.fail(path+"."+pr.Field, pr.Hint, "%s", pr.Message)
+	}
+	return complete
+}
+
+func (b *builder) credentials(c *Config, in []CredentialIn) {
+	names, clients := map[string]bool{}, map[string]string{}
+	for i, ci := range in {
+		path := fmt.Sprintf("credentials.%d", i)
+		cred, problems := ci.Credential(c.Defaults)
+		for _, p := range append(problems, CheckProvider(cred, c.Providers)...) {
+			b.fail(path+"."+p.Field, p.Hint, "%s", p.Message)
+		}
+		if names[cred.Name] && cred.Name != "" {
+			b.fail(path+".name", "each credential has a name of its own", "the name %q is given twice", cred.Name)
+		}
+		names[cred.Name] = true
+		client := cred.Provider + " " + cred.ClientID
+		if other := clients[client]; other != "" && cred.ClientID != "" {
+			b.warn(path+".client_id", "one of the two is enough, unless they are two secrets of one client", "the same client as %q", other)
+		}
+		clients[client] = cred.Name
+		if s, err := credential.ParseSchedule(cred.Schedule, time.UTC); err == nil && s.Interval() < 5*time.Minute {
+			b.warn(path+".schedule", "every 15 minutes is usual", "checks every %s: each one is a token request at the provider", credential.FormatDuration(s.Interval()))
+		}
+		if secret.LooseMode(cred.Secret) {
+			b.warn(path+".secret", "chmod o-r it", "every user of this machine can read this file")
+		}
+		c.Credentials = append(c.Credentials, cred)
+	}
+	for name, p := range c.Providers {
+		b.load(name, p, c)
+	}
+}
+
+// load warns where schedules ask more of a provider than its rate or budget allows.
+func (b *builder) load(name string, p checker.Provider, c *Config) {
+	perMonth := MonthlyRequests(name, c.Credentials)
+	if p.Budget > 0 && perMonth > float64(p.Budget) {
+		b.warn("providers."+name+".budget", "longer schedules, or a larger budget", "the schedules add up to %.0f token requests a month, more than the budget of %d", perMonth, p.Budget)
+	}
+	if perSecond := perMonth / month.Seconds(); p.Rate > 0 && perSecond > float64(p.Rate) {
+		b.warn("providers."+name, "longer schedules, or a higher rate", "the schedules add up to %.1f checks a second, more than its rate", perSecond)
+	}
+}
+
+const month = 730 * time.Hour
+
+// MonthlyRequests is how many token requests a month the schedules of a provider's credentials
+// add up to, without confirmations.
+func MonthlyRequests(provider string, cs []credential.Credential) float64 {
+	sum := 0.0
+	for _, c := range cs {
+		if s, err := credential.ParseSchedule(c.Schedule, time.UTC); err == nil && c.Provider == provider {
+			sum += month.Seconds() / s.Interval().Seconds()
+		}
+	}
+	return sum
+}
+
+// CheckProvider says whether c's provider is configured.
+func CheckProvider(c credential.Credential, providers map[string]checker.Provider) []credential.Problem {
+	if _, ok := providers[c.Provider]; ok || !credential.ValidName(c.Provider) {
+		return nil
+	}
+	return []credential.Problem{{
+		Field: "provider", Message: fmt.Sprintf("unknown provider %q", c.Provider), Hint: didYouMean(c.Provider, slices.Collect(maps.Keys(providers))),
+	}}
+}

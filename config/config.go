@@ -1,0 +1,105 @@
+// Package config reads the configuration file: strictly, with every problem at once, each with its
+// place in the file.
+//
+// It opens no database and resolves no secret.
+package config
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"github.com/keyrounds/keyrounds/checker"
+	"github.com/keyrounds/keyrounds/credential"
+	"github.com/keyrounds/keyrounds/secret"
+	"github.com/keyrounds/keyrounds/verdict"
+)
+
+// Config is a valid configuration.
+type Config struct {
+	DataDir              string
+	Database             Address // zero: the private Postgres in DataDir
+	SealingKey           string  // a file; "": made in DataDir
+	Listen               string
+	WebConfig            string                      // exporter-toolkit's file for TLS and sign-in
+	Providers            map[string]checker.Provider // complete
+	Credentials          []credential.Credential     // those of the file
+	Defaults             Defaults
+	Zone                 *time.Location
+	Policy               verdict.Policy
+	Slack                Slack
+	PerCredentialMetrics bool
+	Keep                 int // months of results
+	Warnings             []Problem
+}
+
+// Defaults are for credentials that say nothing else, also those that a command adds.
+type Defaults struct {
+	Schedule    string
+	UnusedAfter time.Duration
+}
+
+// Slack says where findings are told. The zero value: nowhere.
+type Slack struct {
+	Token   secret.Reference
+	Channel string
+	APIURL  string // "": Slack's own
+}
+
+// Address is a database URL: a reference, or the URL itself where it has no password in it.
+type Address struct {
+	Ref     secret.Reference
+	Literal string
+}
+
+// IsZero reports whether no address is given.
+func (a Address) IsZero() bool { return a == Address{} }
+
+// Resolve returns the URL.
+func (a Address) Resolve(ctx context.Context) (string, error) {
+	if a.Literal != "" {
+		return a.Literal, nil
+	}
+	v, err := secret.Resolve(ctx, a.Ref)
+	if err != nil {
+		return "", fmt.Errorf("database.url: %w", err)
+	}
+	return v.Reveal(), nil
+}
+
+const maxFile = 64 << 20
+
+// Load reads and checks a file. Problems in it come as *Errors, all of them.
+func Load(path string) (*Config, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("configuration: %w", err)
+	}
+	defer f.Close()
+	b, err := io.ReadAll(io.LimitReader(f, maxFile+1))
+	if err != nil {
+		return nil, fmt.Errorf("configuration: %w", err)
+	}
+	if len(b) > maxFile {
+		return nil, fmt.Errorf("configuration: %s is larger than %d MiB", path, maxFile>>20)
+	}
+	return Parse(path, b)
+}
+
+// Parse checks the text of a configuration file; name is for messages.
+func Parse(name string, text []byte) (*Config, error) {
+	t, problems := readTree(text)
+	if len(problems) == 0 {
+		problems = append(t.doubles, validate(t)...)
+		b := &builder{tree: t, problems: problems}
+		c := b.build()
+		if len(b.problems) == 0 {
+			c.Warnings = locate(name, text, b.warnings)
+			return c, nil
+		}
+		problems = b.problems
+	}
+	return nil, &Errors{locate(name, text, problems)}
+}

@@ -1,0 +1,133 @@
+package config
+
+import (
+	"bytes"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Problem is one thing that is wrong, and where.
+type Problem struct {
+	File         string
+	Line, Column int // from 1; 0: the file as a whole
+	Message      string
+	Hint         string // what to do; may be empty
+	Text         string // the line
+}
+
+func (p Problem) String() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s", p.File)
+	if p.Line > 0 {
+		fmt.Fprintf(&b, ":%d:%d", p.Line, p.Column)
+	}
+	fmt.Fprintf(&b, ": %s", p.Message)
+	if p.Text != "" {
+		fmt.Fprintf(&b, "\n%5d | %s\n      | %s^", p.Line, p.Text, strings.Repeat(" ", max(0, p.Column-1)))
+	}
+	if p.Hint != "" {
+		fmt.Fprintf(&b, "\nhint: %s", p.Hint)
+	}
+	return b.String()
+}
+
+// Errors is everything that is wrong with a file, in the order of its lines.
+type Errors struct{ Problems []Problem }
+
+func (e *Errors) Error() string {
+	texts := make([]string, len(e.Problems))
+	for i, p := range e.Problems {
+		texts[i] = p.String()
+	}
+	return strings.Join(texts, "\n")
+}
+
+// problem is a Problem before it has its line's text. at wins over path.
+type problem struct {
+	path    string
+	at      place
+	message string
+	hint    string
+}
+
+func (p problem) Error() string { return p.message }
+
+// locate puts problems in order and adds what a person needs to find them. The text of a line that
+// may hold a secret is masked.
+func locate(name string, text []byte, ps []problem) []Problem {
+	lines := bytes.Split(text, []byte("\n"))
+	var all []Problem
+	for _, p := range ps {
+		out := Problem{File: name, Line: p.at.line, Column: p.at.column, Message: p.message, Hint: p.hint}
+		if p.at.line > 0 && p.at.line <= len(lines) {
+			out.Text, out.Column = show(string(lines[p.at.line-1]), p.at.column)
+		}
+		all = append(all, out)
+	}
+	slices.SortStableFunc(all, func(a, b Problem) int {
+		if a.Line != b.Line {
+			return a.Line - b.Line
+		}
+		return a.Column - b.Column
+	})
+	return slices.Compact(all)
+}
+
+const maxShown = 160
+
+// show makes a line printable, and hides the value of a key that is meant for a reference: what
+// stands there wrongly may be the secret itself.
+func show(line string, column int) (string, int) {
+	line = strings.TrimRight(line, "\r ")
+	key, value, found := strings.Cut(line, ":")
+	name := strings.Trim(strings.TrimLeft(key, " -{"), `"' `)
+	if found && (strings.Contains(name, "secret") || strings.Contains(name, "token") && name != "token_url" || name == "url" || name == "key" || name == "password") {
+		if v := strings.TrimSpace(value); v != "" && !isReference(strings.Trim(v, `"'`)) {
+			line = key + ": …"
+		}
+	}
+	line = strings.Map(func(r rune) rune {
+		if r == '\t' {
+			return ' '
+		}
+		if r < ' ' || r == 0x7f || r >= 0x80 && r < 0xa0 || r >= 0x2028 && r <= 0x202e || r >= 0x2066 && r <= 0x2069 {
+			return '?'
+		}
+		return r
+	}, line)
+	if r := []rune(line); len(r) > maxShown {
+		line = string(r[:maxShown]) + "…"
+	}
+	return line, min(max(column, 1), len([]rune(line))+1)
+}
+
+func isReference(s string) bool {
+	for _, scheme := range []string{"env:", "file:", "systemd:", "sealed:", "vault:"} {
+		if strings.HasPrefix(s, scheme) {
+			return true
+		}
+	}
+	return false
+}
+
+// Unreadable is a secret of the file that could not be read.
+type Unreadable struct {
+	Path string // such as credentials.0.secret
+	Err  error
+}
+
+// Locate makes *Errors of what could not be read, nil of nothing.
+func Locate(name string, text []byte, us []Unreadable) error {
+	if len(us) == 0 {
+		return nil
+	}
+	t, ps := readTree(text)
+	for _, u := range us {
+		if t == nil {
+			break
+		}
+		ps = append(ps, problem{path: u.Path, at: t.place(u.Path), message: t.context(u.Path) + u.Err.Error(), hint: "the daemon would report it and go on with the others; --no-secrets leaves this out"})
+	}
+	return &Errors{locate(name, text, ps)}
+}

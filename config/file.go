@@ -1,0 +1,115 @@
+package config
+
+// File is the configuration file as it is written. The JSON schema is made of it, so that the
+// schema, the decoder and `config schema` never differ.
+type File struct {
+	DataDir     string                `json:"data_dir,omitempty" jsonschema_description:"Directory for the private Postgres and the sealing key. Default /var/lib/keyrounds as root, else ~/.local/share/keyrounds."`
+	Database    *DatabaseSection      `json:"database,omitempty" jsonschema_description:"Absent: a private Postgres in data_dir."`
+	Sealing     *SealingSection       `json:"sealing,omitempty" jsonschema_description:"Key that seals secrets in the database. Absent: made in data_dir."`
+	Listen      string                `json:"listen,omitempty" jsonschema_description:"Address of the pages, /metrics, /healthz and /readyz. Default 127.0.0.1:8181; on any other than loopback web_config must ask for sign-in."`
+	WebConfig   string                `json:"web_config,omitempty" jsonschema_description:"File with TLS and basic_auth_users, as for Prometheus exporters."`
+	Providers   map[string]ProviderIn `json:"providers,omitempty" jsonschema_description:"Authorization servers by name."`
+	Credentials []CredentialIn        `json:"credentials,omitempty" jsonschema_description:"Registered clients. One that leaves the file is retired."`
+	Defaults    *DefaultsIn           `json:"defaults,omitempty" jsonschema_description:"For credentials that say nothing else."`
+	Timezone    string                `json:"timezone,omitempty" jsonschema_description:"IANA zone of all schedules. Default UTC."`
+	Verdict     *VerdictIn            `json:"verdict,omitempty" jsonschema_description:"From results to verdicts."`
+	Slack       *SlackIn              `json:"slack,omitempty" jsonschema_description:"Where findings are told."`
+	Metrics     *MetricsIn            `json:"metrics,omitempty" jsonschema_description:"What /metrics shows."`
+	Receivers   []string              `json:"receivers,omitempty" jsonschema_description:"Receivers other than Slack. Not supported by this version: leave it empty."`
+	Digest      string                `json:"digest,omitempty" jsonschema_description:"Cron of the digest of low severities. Has no effect in this version."`
+	Feeds       []map[string]any      `json:"feeds,omitempty" jsonschema_description:"Sources of usage. Not supported by this version: leave it empty."`
+	Reports     map[string]string     `json:"reports,omitempty" jsonschema_description:"Schedules of reports (unused). Has no effect in this version."`
+	Retention   string                `json:"retention,omitempty" jsonschema_description:"How long results are kept, in months or years. Default 13mo."`
+}
+
+// DatabaseSection is database:.
+type DatabaseSection struct {
+	URL string `json:"url" jsonschema_description:"Reference to a postgres:// URL, such as env:DATABASE_URL; or the URL itself if it holds no password."`
+}
+
+// SealingSection is sealing:.
+type SealingSection struct {
+	Key string `json:"key" jsonschema_description:"file:/path of a Tink keyset with mode 0600. Replicas share one."`
+}
+
+// ProviderIn is one of providers:.
+type ProviderIn struct {
+	Preset               string    `json:"preset,omitempty" jsonschema_description:"Fills in what is not given here; see keyrounds explain --list. Default generic."`
+	TokenURL             string    `json:"token_url,omitempty" jsonschema_description:"Token endpoint (RFC 6749 §3.2)."`
+	AuthMethod           string    `json:"auth_method,omitempty" jsonschema_description:"client_secret_post or client_secret_basic."`
+	AllowPrivateNetworks bool      `json:"allow_private_networks,omitempty" jsonschema_description:"Let it be on a loopback, private or link-local address. Metadata services are never dialled."`
+	TLS                  *TLSIn    `json:"tls,omitempty" jsonschema_description:"Files in PEM."`
+	Concurrency          int       `json:"concurrency,omitempty" jsonschema_description:"Checks at once, on one replica. Default 4."`
+	Rate                 string    `json:"rate,omitempty" jsonschema_description:"Checks over all replicas, such as 10/s or 30/m. Default 10/s."`
+	Budget               int       `json:"budget,omitempty" jsonschema_description:"Token requests a month; config check warns past it. 0: no limit."`
+	RequestScopes        bool      `json:"request_scopes,omitempty" jsonschema_description:"Send the declared scopes as the scope parameter."`
+	Probes               []ProbeIn `json:"probes,omitempty" jsonschema_description:"Read-only requests that show whether a scope works."`
+}
+
+// TLSIn is tls: of a provider.
+type TLSIn struct {
+	CAFile   string `json:"ca_file,omitempty" jsonschema_description:"Authorities to trust instead of the system's."`
+	CertFile string `json:"cert_file,omitempty" jsonschema_description:"Client certificate."`
+	KeyFile  string `json:"key_file,omitempty" jsonschema_description:"Its key."`
+}
+
+// ProbeIn is one of probes:.
+type ProbeIn struct {
+	Scope  string `json:"scope" jsonschema_description:"The scope that it shows."`
+	Get    string `json:"get" jsonschema_description:"URL for a GET with the token."`
+	Expect []int  `json:"expect,omitempty" jsonschema_description:"Statuses that say that the scope works. Default 200."`
+}
+
+// CredentialIn is one of credentials:, and the shape of an imported one.
+type CredentialIn struct {
+	Name             string            `json:"name" jsonschema_description:"[a-z0-9][a-z0-9-]*, unique."`
+	Provider         string            `json:"provider" jsonschema_description:"Name of a provider."`
+	ClientID         string            `json:"client_id" jsonschema_description:"As the provider shows it."`
+	Secret           string            `json:"secret" jsonschema_description:"Where the secret is: env:NAME, file:/path, exec:command, systemd:NAME, or sealed: for the database."`
+	Description      string            `json:"description,omitempty" jsonschema_description:"What it is for."`
+	Scopes           []string          `json:"scopes,omitempty" jsonschema_description:"What its users need."`
+	Owner            string            `json:"owner,omitempty" jsonschema_description:"Team or person."`
+	Labels           map[string]string `json:"labels,omitempty" jsonschema_description:"For routes and filters."`
+	Schedule         string            `json:"schedule,omitempty" jsonschema_description:"Cron in timezone, spread by a stable jitter. Default that of defaults."`
+	UnusedAfter      string            `json:"unused_after,omitempty" jsonschema_description:"How long without use makes it unused."`
+	MaxAge           string            `json:"max_age,omitempty" jsonschema_description:"How old the secret may become."`
+	Created          string            `json:"created,omitempty" jsonschema_description:"Date when the provider made it, 2025-03-01."`
+	Canary           bool              `json:"canary,omitempty" jsonschema_description:"Nobody may ever use it."`
+	ExpectedNetworks []string          `json:"expected_networks,omitempty" jsonschema_description:"Networks that its use comes from."`
+}
+
+// DefaultsIn is defaults:.
+type DefaultsIn struct {
+	Schedule    string `json:"schedule,omitempty" jsonschema_description:"Default */15 * * * *."`
+	UnusedAfter string `json:"unused_after,omitempty" jsonschema_description:"Default 90d."`
+}
+
+// VerdictIn is verdict:.
+type VerdictIn struct {
+	Confirm           []string    `json:"confirm,omitempty" jsonschema_description:"When a refusal is confirmed, from the first one on. Default [2m, 10m]."`
+	RefusalsPerHour   *int        `json:"refusals_per_hour,omitempty" jsonschema_description:"Authentication failures of one credential, then slower. 0: no cap. Default 3."`
+	UnverifiableAfter string      `json:"unverifiable_after,omitempty" jsonschema_description:"How long without a certain answer. Default 6h."`
+	Grace             string      `json:"grace,omitempty" jsonschema_description:"How long a new credential or secret may be refused. Default 1h."`
+	Incident          *IncidentIn `json:"incident,omitempty" jsonschema_description:"How many of a provider's credentials must turn at once."`
+}
+
+// IncidentIn is verdict.incident:.
+type IncidentIn struct {
+	Count  int     `json:"count,omitempty" jsonschema_description:"At least. Default 3."`
+	Share  float64 `json:"share,omitempty" jsonschema_description:"Of those that were healthy, above 0 to 1. Default 0.5."`
+	Within string  `json:"within,omitempty" jsonschema_description:"Default 10m."`
+}
+
+// SlackIn is slack:.
+type SlackIn struct {
+	Token      string `json:"token,omitempty" jsonschema_description:"Reference to the bot token (scope chat:write)."`
+	Channel    string `json:"channel,omitempty" jsonschema_description:"Name with # or id."`
+	AppToken   string `json:"app_token,omitempty" jsonschema_description:"For buttons. Not supported by this version: leave it empty."`
+	APIURL     string `json:"api_url,omitempty" jsonschema_description:"Instead of Slack's own."`
+	WebhookURL string `json:"webhook_url,omitempty" jsonschema_description:"Incoming webhook. Not supported by this version: leave it empty."`
+}
+
+// MetricsIn is metrics:.
+type MetricsIn struct {
+	PerCredential *bool `json:"per_credential,omitempty" jsonschema_description:"Series for each credential. Default true."`
+}

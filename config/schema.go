@@ -1,0 +1,248 @@
+package config
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/agnivade/levenshtein"
+	"github.com/invopop/jsonschema"
+	validator "github.com/santhosh-tekuri/jsonschema/v6"
+	"github.com/santhosh-tekuri/jsonschema/v6/kind"
+)
+
+// Schema returns the JSON schema of the file (draft 2020-12), for editors.
+func Schema() ([]byte, error) { return json.MarshalIndent(reflected(), "", "  ") }
+
+func reflected() *jsonschema.Schema {
+	r := jsonschema.Reflector{ExpandedStruct: true}
+	s := r.Reflect(&File{})
+	s.ID = "https://github.com/keyrounds/keyrounds/config"
+	s.Title = "keyrounds configuration"
+	return s
+}
+
+var compiled = sync.OnceValues(func() (*validator.Schema, error) {
+	text, err := Schema()
+	if err != nil {
+		return nil, err
+	}
+	doc, err := validator.UnmarshalJSON(bytes.NewReader(text))
+	if err != nil {
+		return nil, err
+	}
+	c := validator.NewCompiler()
+	if err := c.AddResource("config.json", doc); err != nil {
+		return nil, err
+	}
+	return c.Compile("config.json")
+})
+
+// validate holds the tree against the schema, and takes out of it what does not fit, so that the
+// rest can still be looked at.
+func validate(t *tree) []problem {
+	schema, err := compiled()
+	if err != nil {
+		return []problem{{message: "the schema of this binary is broken: " + err.Error()}}
+	}
+	var failed *validator.ValidationError
+	if err := schema.Validate(plainJSON(t.root)); !errors.As(err, &failed) {
+		return nil
+	}
+	var ps []problem
+	leaves(failed, func(e *validator.ValidationError) {
+		ps = append(ps, t.explain(e)...)
+	})
+	for _, p := range ps {
+		prune(t.root, strings.Split(p.path, "."))
+	}
+	return ps
+}
+
+// plainJSON turns the numbers of YAML into those that the validator knows.
+func plainJSON(v any) any {
+	switch v := v.(type) {
+	case map[string]any:
+		m := make(map[string]any, len(v))
+		for k, e := range v {
+			m[k] = plainJSON(e)
+		}
+		return m
+	case []any:
+		l := make([]any, len(v))
+		for i, e := range v {
+			l[i] = plainJSON(e)
+		}
+		return l
+	case uint64:
+		return json.Number(fmt.Sprint(v))
+	case int64:
+		return json.Number(fmt.Sprint(v))
+	}
+	return v
+}
+
+func leaves(e *validator.ValidationError, f func(*validator.ValidationError)) {
+	if len(e.Causes) == 0 {
+		f(e)
+	}
+	for _, c := range e.Causes {
+		leaves(c, f)
+	}
+}
+
+func (t *tree) explain(e *validator.ValidationError) []problem {
+	path := strings.Join(e.InstanceLocation, ".")
+	one := func(message, hint string) []problem {
+		return []problem{{path: path, at: t.place(path), message: t.context(path) + message, hint: hint}}
+	}
+	switch k := e.ErrorKind.(type) {
+	case *kind.AdditionalProperties:
+		var ps []problem
+		for _, key := range k.Properties {
+			child := join(path, key)
+			hint := didYouMean(key, keysAt(e.InstanceLocation))
+			ps = append(ps, problem{path: child, at: t.place(child + keyMark), message: t.context(path) + fmt.Sprintf("unknown key %q", key), hint: hint})
+		}
+		return ps
+	case *kind.Required:
+		var ps []problem
+		for _, key := range k.Missing {
+			ps = append(ps, problem{path: join(path, key), at: t.place(path), message: t.context(path) + key + " is missing"})
+		}
+		return ps
+	case *kind.Type:
+		hint := ""
+		if slices.Contains(k.Want, "string") && k.Got != "object" && k.Got != "array" {
+			hint = "put it in quotes"
+		}
+		return one(fmt.Sprintf("%s is expected here, not %s", typeWords(k.Want), typeWords([]string{k.Got})), hint)
+	}
+	return one("this value does not fit", "")
+}
+
+func typeWords(types []string) string {
+	words := map[string]string{"string": "text", "object": "a mapping", "array": "a list", "integer": "a whole number", "number": "a number", "boolean": "true or false", "null": "nothing"}
+	var out []string
+	for _, t := range types {
+		out = append(out, words[t])
+	}
+	return strings.Join(out, " or ")
+}
+
+// context names the credential or provider that path is in, and the key.
+func (t *tree) context(path string) string {
+	parts := strings.Split(path, ".")
+	last := parts[len(parts)-1]
+	prefix := ""
+	switch {
+	case parts[0] == "credentials" && len(parts) > 1:
+		prefix = fmt.Sprintf("credential %s: ", t.credentialName(parts[1]))
+		if len(parts) == 2 {
+			return prefix
+		}
+		last = strings.Join(parts[2:], ".")
+	case parts[0] == "providers" && len(parts) > 1:
+		prefix = fmt.Sprintf("provider %q: ", parts[1])
+		if len(parts) == 2 {
+			return prefix
+		}
+		last = strings.Join(parts[2:], ".")
+	case path == "":
+		return ""
+	default:
+		last = path
+	}
+	return prefix + last + ": "
+}
+
+func (t *tree) credentialName(index string) string {
+	list, _ := t.root["credentials"].([]any)
+	for i, e := range list {
+		if m, ok := e.(map[string]any); ok && fmt.Sprint(i) == index {
+			if name, ok := m["name"].(string); ok {
+				return fmt.Sprintf("%q", name)
+			}
+		}
+	}
+	return "number " + index
+}
+
+// keysAt lists the keys that the schema knows at a place.
+func keysAt(location []string) []string {
+	root := reflected()
+	s := root
+	for _, part := range location {
+		if s = resolve(root, s); s == nil {
+			return nil
+		}
+		switch {
+		case s.Properties != nil && s.Properties.GetPair(part) != nil:
+			s = s.Properties.GetPair(part).Value
+		case s.Items != nil:
+			s = s.Items
+		default:
+			s = s.AdditionalProperties
+		}
+	}
+	s = resolve(root, s)
+	if s == nil || s.Properties == nil {
+		return nil
+	}
+	var keys []string
+	for pair := s.Properties.Oldest(); pair != nil; pair = pair.Next() {
+		keys = append(keys, pair.Key)
+	}
+	return keys
+}
+
+func resolve(root, s *jsonschema.Schema) *jsonschema.Schema {
+	if s != nil && s.Ref != "" {
+		return root.Definitions[strings.TrimPrefix(s.Ref, "#/$defs/")]
+	}
+	return s
+}
+
+// didYouMean names the closest of the known words, or lists them.
+func didYouMean(word string, known []string) string {
+	best, bestDistance := "", 1+len(word)/3
+	for _, k := range known {
+		if d := levenshtein.ComputeDistance(word, k); d <= bestDistance {
+			best, bestDistance = k, d
+		}
+	}
+	if best != "" {
+		return fmt.Sprintf("did you mean %q?", best)
+	}
+	if len(known) == 0 {
+		return ""
+	}
+	return "known here: " + strings.Join(slices.Sorted(slices.Values(known)), ", ")
+}
+
+// prune takes what is at path out of a value.
+func prune(v any, path []string) {
+	switch v := v.(type) {
+	case map[string]any:
+		if len(path) == 1 {
+			delete(v, path[0])
+			return
+		}
+		prune(v[path[0]], path[1:])
+	case []any:
+		for i := range v {
+			if fmt.Sprint(i) != path[0] {
+				continue
+			}
+			if len(path) == 1 {
+				v[i] = nil
+				return
+			}
+			prune(v[i], path[1:])
+		}
+	}
+}

@@ -1,0 +1,30 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/goccy/go-yaml"
+)
+
+// SignIn returns why the exporter-toolkit file at path asks for no sign-in, or nil.
+func SignIn(path string) error {
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return fmt.Errorf("web_config: %w", err)
+	}
+	var f struct {
+		Users map[string]string `yaml:"basic_auth_users"`
+		TLS   struct {
+			ClientAuth string `yaml:"client_auth_type"`
+		} `yaml:"tls_server_config"`
+	}
+	if err := yaml.Unmarshal(b, &f); err != nil {
+		return errors.New("web_config: the file is not YAML")
+	}
+	if len(f.Users) == 0 && f.TLS.ClientAuth != "RequireAndVerifyClientCert" {
+		return errors.New("web_config: the file names no basic_auth_users")
+	}
+	return nil
+}

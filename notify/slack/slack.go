@@ -1,0 +1,160 @@
+// Package slack tells findings on Slack with chat.postMessage, and keeps each message up to date
+// with chat.update.
+package slack
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/slack-go/slack"
+
+	"github.com/keyrounds/keyrounds/finding"
+	"github.com/keyrounds/keyrounds/notify"
+	"github.com/keyrounds/keyrounds/secret"
+)
+
+// Options of New.
+type Options struct {
+	// Token reads the bot token (scope chat:write), before every message, so that a new one is used
+	// at once.
+	Token   func(context.Context) (secret.Value, error)
+	Channel string // name with # or id
+	APIURL  string // default Slack's own; ends with a slash
+}
+
+// Receiver is a Slack channel.
+type Receiver struct{ o Options }
+
+// New makes a Receiver.
+func New(o Options) *Receiver { return &Receiver{o} }
+
+// Name is "slack".
+func (*Receiver) Name() string { return "slack" }
+
+const timeout = 10 * time.Second
+
+// Send posts or updates one message.
+func (r *Receiver) Send(ctx context.Context, m notify.Message) (notify.Receipt, error) {
+	token, err := r.o.Token(ctx)
+	if err != nil {
+		return notify.Receipt{}, fmt.Errorf("slack token: %w", err)
+	}
+	defer token.Wipe()
+	options := []slack.Option{slack.OptionHTTPClient(&http.Client{Timeout: timeout})}
+	if r.o.APIURL != "" {
+		options = append(options, slack.OptionAPIURL(r.o.APIURL))
+	}
+	client := slack.New(token.Reveal(), options...)
+	content := render(m.Finding)
+	receipt := m.Told
+	if receipt.Ref == "" {
+		receipt.Channel, receipt.Ref, err = client.PostMessageContext(ctx, r.o.Channel, content...)
+	} else {
+		_, _, _, err = client.UpdateMessageContext(ctx, receipt.Channel, receipt.Ref, content...)
+	}
+	if err != nil {
+		return notify.Receipt{}, plain(err, secret.NewScrubber(token))
+	}
+	return receipt, nil
+}
+
+// plain keeps the kind of an error and drops what may hold a URL or a token.
+func plain(err error, s secret.Scrubber) error {
+	var (
+		limited *slack.RateLimitedError
+		status  slack.StatusCodeError
+		said    slack.SlackErrorResponse
+	)
+	switch {
+	case errors.As(err, &limited):
+		return &notify.RetryError{After: limited.RetryAfter, Err: fmt.Errorf("slack limits messages, again in %s", limited.RetryAfter)}
+	case errors.As(err, &said):
+		return fmt.Errorf("slack: %s", s.Clean(said.Err, 100))
+	case errors.As(err, &status):
+		return fmt.Errorf("slack answered HTTP %d", status.Code)
+	case errors.Is(err, context.DeadlineExceeded):
+		return errors.New("slack did not answer in time")
+	}
+	return errors.New("slack could not be reached")
+}
+
+// The limits of Block Kit, in characters (api.slack.com/reference/block-kit/blocks).
+const (
+	maxHeader  = 150
+	maxSection = 3000
+)
+
+func render(f finding.Finding) []slack.MsgOption {
+	w := notify.Describe(f)
+	title := mark(f) + " " + w.Title
+	blocks := []slack.Block{
+		slack.NewHeaderBlock(slack.NewTextBlockObject(slack.PlainTextType, cut(title, maxHeader), true, false)),
+	}
+	if w.State != "" {
+		blocks = append(blocks, section("*"+escape(upperFirst(w.State))+"*"))
+	}
+	var facts strings.Builder
+	for _, fact := range w.Facts {
+		fmt.Fprintf(&facts, "*%s:* %s\n", escape(fact.Label), escape(cut(fact.Text, 600)))
+	}
+	if facts.Len() > 0 {
+		blocks = append(blocks, section(facts.String()))
+	}
+	if f.State != finding.Resolved && len(w.Steps) > 0 {
+		var steps strings.Builder
+		for _, s := range w.Steps {
+			fmt.Fprintf(&steps, "• %s\n", escape(s))
+		}
+		blocks = append(blocks, section(steps.String()))
+	}
+	blocks = append(blocks, slack.NewContextBlock("", slack.NewTextBlockObject(slack.MarkdownType,
+		escape(fmt.Sprintf("keyrounds finding %d · %s · keyrounds findings show %d", f.ID, f.Kind, f.ID)), false, false)))
+	return []slack.MsgOption{
+		slack.MsgOptionText(escape(cut(title, maxSection)), false),
+		slack.MsgOptionBlocks(blocks...),
+		slack.MsgOptionDisableLinkUnfurl(),
+		slack.MsgOptionDisableMediaUnfurl(),
+	}
+}
+
+// mark tells severity and state by shape, beside the words.
+func mark(f finding.Finding) string {
+	switch {
+	case f.State == finding.Resolved:
+		return "✔ RESOLVED"
+	case f.Severity == finding.Critical:
+		return "■"
+	case f.Severity == finding.Warning:
+		return "▲"
+	}
+	return "●"
+}
+
+func section(text string) slack.Block {
+	return slack.NewSectionBlock(slack.NewTextBlockObject(slack.MarkdownType, cut(text, maxSection), false, false), nil, nil)
+}
+
+// escape takes Slack's control characters out of text, so that no name mentions a channel or makes
+// a link, and the signs of its formatting.
+func escape(s string) string {
+	return strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;", "*", "∗", "`", "ˋ", "~", "∼").Replace(s)
+}
+
+func cut(s string, most int) string {
+	r := []rune(s)
+	if len(r) <= most {
+		return s
+	}
+	return string(r[:most-1]) + "…"
+}
+
+func upperFirst(s string) string {
+	if s == "" {
+		return s
+	}
+	return strings.ToUpper(s[:1]) + s[1:]
+}

@@ -1,0 +1,247 @@
+package rounds
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/riverqueue/river"
+	"github.com/riverqueue/river/rivertype"
+
+	"github.com/keyrounds/keyrounds/checker"
+	"github.com/keyrounds/keyrounds/credential"
+	"github.com/keyrounds/keyrounds/finding"
+	"github.com/keyrounds/keyrounds/registry"
+	"github.com/keyrounds/keyrounds/secret"
+	"github.com/keyrounds/keyrounds/verdict"
+)
+
+// The flow, one direction, no way back:
+//
+//	sweep: what is due ─▶ batches
+//	batch: secrets ─▶ checks ─▶ verdict ─▶ record, findings, outbox, completion: one transaction
+
+// sweep claims what is due and hands it out in batches, in one transaction.
+func (r *Rounds) sweep(ctx context.Context, complete func(context.Context, pgx.Tx) error) error {
+	settings, now := r.settings.Load(), r.Now()
+	tx, err := r.Pool.Begin(ctx)
+	if err != nil {
+		return err
+	}
+	defer rollback(ctx, tx)
+	due, err := r.Registry.ClaimDue(ctx, tx, now, claimLimit)
+	if err != nil {
+		return err
+	}
+	var jobs []river.InsertManyParams
+	for _, b := range batches(due, settings.Providers) {
+		at, err := r.Registry.Pace(ctx, tx, b.provider.Name, now, b.takes())
+		if err != nil {
+			return err
+		}
+		jobs = append(jobs, river.InsertManyParams{Args: batchArgs{b.provider.Name, b.ids()}, InsertOpts: b.insertOpts(now, at)})
+	}
+	if len(jobs) > 0 {
+		if _, err := r.client.InsertManyFastTx(ctx, tx, jobs); err != nil {
+			return err
+		}
+	}
+	awake, err := r.Audit.Awaken(ctx, tx, now)
+	if err != nil {
+		return err
+	}
+	if err := r.Notifier.Enqueue(ctx, tx, awake); err != nil {
+		return err
+	}
+	if err := complete(ctx, tx); err != nil {
+		return err
+	}
+	return tx.Commit(ctx)
+}
+
+// work checks one batch and stores what came of it.
+func (r *Rounds) work(ctx context.Context, provider string, creds []credential.Credential, complete func(context.Context, pgx.Tx) error) ([]Judged, error) {
+	settings, began := r.settings.Load(), r.Now()
+	stop, cancel := r.stopSignal()
+	defer cancel()
+	results := r.check(ctx, stop, settings, provider, creds)
+	judged, changes, err := r.store(ctx, settings, creds, results, complete)
+	if err != nil {
+		return nil, err
+	}
+	r.tell(provider, judged, changes, r.Now().Sub(began))
+	return judged, nil
+}
+
+// check resolves each secret just before it is used and drops it after.
+func (r *Rounds) check(ctx context.Context, stop <-chan struct{}, s *Settings, provider string, creds []credential.Credential) []checker.Result {
+	targets := make([]checker.Target, len(creds))
+	for i, c := range creds {
+		targets[i] = checker.Target{Credential: c, Secret: func(ctx context.Context) (secret.Value, error) { return r.resolve(ctx, c) }}
+	}
+	p, ok := s.Providers[provider]
+	if !ok { // it left the configuration; its credentials were added by a command
+		return r.Checker.Fail(checker.Provider{Name: provider}, targets, fmt.Errorf("the provider %q is not in the configuration", provider))
+	}
+	r.metrics.inFlight.Add(float64(len(targets)))
+	defer r.metrics.inFlight.Sub(float64(len(targets)))
+	return r.Checker.CheckAll(ctx, stop, p, targets)
+}
+
+func (r *Rounds) resolve(ctx context.Context, c credential.Credential) (secret.Value, error) {
+	if c.Secret != secret.Sealed || c.Sealed == nil {
+		return secret.Resolve(ctx, c.Secret)
+	}
+	if r.Sealer == nil {
+		return secret.Value{}, errors.New("no sealing key is configured")
+	}
+	return r.Sealer.Open(c.Sealed, c.Name)
+}
+
+// Judged is a result and the state that the verdict made of it.
+type Judged struct {
+	Result checker.Result
+	State  verdict.State
+}
+
+// store judges and records the results in one transaction with the completion. Where the database
+// is away it tries again as long as the job lasts, so that what was seen is not lost.
+func (r *Rounds) store(ctx context.Context, s *Settings, creds []credential.Credential, results []checker.Result, complete func(context.Context, pgx.Tx) error) ([]Judged, []finding.Change, error) {
+	for wait, try := 100*time.Millisecond, 0; ; wait, try = min(2*wait, 3*time.Second), try+1 {
+		judged, changes, err := r.storeOnce(ctx, s, creds, results, complete, try > 0)
+		if err == nil || errors.Is(err, errStale) || ctx.Err() != nil {
+			return judged, changes, err
+		}
+		r.Log.Warn("results could not be stored yet", "results", len(results), "error", err)
+		select {
+		case <-ctx.Done():
+			return nil, nil, err
+		case <-time.After(wait):
+		}
+	}
+}
+
+const storeTimeout = 10 * time.Second
+
+func (r *Rounds) storeOnce(ctx context.Context, s *Settings, creds []credential.Credential, results []checker.Result, complete func(context.Context, pgx.Tx) error, again bool) ([]Judged, []finding.Change, error) {
+	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
+	defer cancel()
+	tx, err := r.Pool.Begin(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer rollback(ctx, tx)
+	if again && len(results) > 0 {
+		// The commit of the last try may have been done, and only its answer lost.
+		if stored, err := r.Audit.Stored(ctx, tx, results[0]); err != nil || stored {
+			return nil, nil, err
+		}
+	}
+	fleet, err := r.Audit.LockFleet(ctx, tx, results)
+	if err != nil {
+		return nil, nil, err
+	}
+	states, events := verdict.Judge(fleet, results, s.Policy)
+	if err := r.Audit.Record(ctx, tx, results, states); err != nil {
+		return nil, nil, err
+	}
+	changes, err := r.Audit.Apply(ctx, tx, events)
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := r.Notifier.Enqueue(ctx, tx, changes); err != nil {
+		return nil, nil, err
+	}
+	if err := r.reschedule(ctx, tx, creds, results, states); err != nil {
+		return nil, nil, err
+	}
+	if err := complete(ctx, tx); err != nil {
+		return nil, nil, err
+	}
+	if err := tx.Commit(ctx); err != nil {
+		return nil, nil, err
+	}
+	judged := make([]Judged, len(results))
+	for i := range results {
+		judged[i] = Judged{results[i], states[i]}
+	}
+	return judged, changes, nil
+}
+
+// reschedule follows the verdict where it wants another time than the schedule names, hands back
+// what was not checked, and keeps away from a provider that asked for it.
+func (r *Rounds) reschedule(ctx context.Context, tx pgx.Tx, creds []credential.Credential, results []checker.Result, states []verdict.State) error {
+	var (
+		due   []registry.Due
+		pause time.Duration
+		now   = r.Now()
+	)
+	for _, c := range creds {
+		i := slices.IndexFunc(results, func(res checker.Result) bool { return res.CredentialID == c.ID })
+		if i < 0 {
+			due = append(due, registry.Due{ID: c.ID, At: now})
+			continue
+		}
+		scheduled := r.Registry.Next(c, now)
+		if at := states[i].Due(scheduled); !at.Equal(scheduled) {
+			due = append(due, registry.Due{ID: c.ID, At: at})
+		}
+		if results[i].Outcome == checker.RateLimited || results[i].Outcome == checker.ProviderError {
+			pause = max(pause, results[i].RetryAfter)
+		}
+	}
+	if err := r.Registry.Reschedule(ctx, tx, due); err != nil || pause == 0 {
+		return err
+	}
+	return r.Registry.Pause(ctx, tx, results[0].Provider, now.Add(pause))
+}
+
+// tell logs and counts, after the commit only.
+func (r *Rounds) tell(provider string, judged []Judged, changes []finding.Change, took time.Duration) {
+	counts := map[checker.Outcome]int{}
+	for _, j := range judged {
+		counts[j.Result.Outcome]++
+		r.metrics.observe(j.Result)
+		r.Log.Debug("checked", "credential", j.Result.Credential, "provider", provider, "outcome", j.Result.Outcome,
+			"reason", j.Result.Reason, "status", j.State.Status, "took", j.Result.Phases.Total)
+	}
+	if len(judged) > 0 {
+		r.metrics.batch.Observe(took.Seconds())
+		r.Log.Info("round finished", "provider", provider, "checked", len(judged), "ok", counts[checker.OK],
+			"rejected", counts[checker.Rejected], "uncertain", len(judged)-counts[checker.OK]-counts[checker.Rejected], "took", took.Round(time.Millisecond))
+	}
+	for _, c := range changes {
+		f := c.Finding
+		r.Log.Warn("finding", "finding", f.ID, "kind", f.Kind, "severity", f.Severity, "subject", f.Subject.Key(), "state", f.State, "was", c.From)
+	}
+}
+
+var errStale = errors.New("this run was given up and its job handed to another; its results are dropped")
+
+// fence completes a job in tx, and fails where the job is not this run's any more: a worker that
+// slept through its rescue would otherwise store its results a second time.
+func fence[T river.JobArgs](job *river.Job[T]) func(context.Context, pgx.Tx) error {
+	return func(ctx context.Context, tx pgx.Tx) error {
+		var (
+			state   rivertype.JobState
+			attempt int
+		)
+		err := tx.QueryRow(ctx, `SELECT state, attempt FROM river_job WHERE id = $1 FOR UPDATE`, job.ID).Scan(&state, &attempt)
+		if errors.Is(err, pgx.ErrNoRows) || err == nil && (state != rivertype.JobStateRunning || attempt != job.Attempt) {
+			return errStale
+		}
+		if err != nil {
+			return err
+		}
+		done, err := river.JobCompleteTx[*riverDriver](ctx, tx, job)
+		if err == nil && (done.State != rivertype.JobStateCompleted || done.Attempt != job.Attempt) {
+			return errStale
+		}
+		return err
+	}
+}
+
+func rollback(ctx context.Context, tx pgx.Tx) { _ = tx.Rollback(context.WithoutCancel(ctx)) }

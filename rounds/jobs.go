@@ -1,0 +1,183 @@
+package rounds
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/riverqueue/river"
+	"github.com/riverqueue/river/riverdriver/riverpgxv5"
+
+	"github.com/keyrounds/keyrounds/checker"
+	"github.com/keyrounds/keyrounds/credential"
+)
+
+type riverDriver = riverpgxv5.Driver
+
+// sweepArgs is the tick: look for what is due.
+type sweepArgs struct{}
+
+func (sweepArgs) Kind() string { return "sweep" }
+
+// A tick that waits long is of no use; the next one comes.
+func (sweepArgs) InsertOpts() river.InsertOpts {
+	return river.InsertOpts{Queue: sweepQueue, MaxAttempts: 1}
+}
+
+type sweeper struct {
+	river.WorkerDefaults[sweepArgs]
+	rounds *Rounds
+}
+
+func (w *sweeper) Work(ctx context.Context, job *river.Job[sweepArgs]) error {
+	return w.rounds.sweep(ctx, fence(job))
+}
+
+// batchArgs is a batch of credentials of one provider to check.
+type batchArgs struct {
+	Provider      string  `json:"provider"`
+	CredentialIDs []int64 `json:"credential_ids"`
+}
+
+func (batchArgs) Kind() string { return "batch" }
+
+func (batchArgs) InsertOpts() river.InsertOpts {
+	return river.InsertOpts{Queue: batchQueue, MaxAttempts: maxAttempts}
+}
+
+type batchWorker struct {
+	river.WorkerDefaults[batchArgs]
+	rounds *Rounds
+}
+
+func (w *batchWorker) Work(ctx context.Context, job *river.Job[batchArgs]) error {
+	creds, err := w.rounds.Registry.Active(ctx, job.Args.CredentialIDs)
+	if err != nil {
+		return err
+	}
+	_, err = w.rounds.work(ctx, job.Args.Provider, creds, fence(job))
+	if errors.Is(err, errStale) {
+		w.rounds.Log.Warn("a batch was done by another worker meanwhile", "job", job.ID, "provider", job.Args.Provider)
+		w.rounds.outlast(job.ID)
+	}
+	return err
+}
+
+// outlast waits until the job's other run has ended, at most as long as that may last: River would
+// otherwise write this run's failure over that run.
+func (r *Rounds) outlast(id int64) {
+	ctx, cancel := context.WithTimeout(context.Background(), jobTimeout+10*time.Second)
+	defer cancel()
+	for {
+		var running bool
+		err := r.Pool.QueryRow(ctx, `SELECT EXISTS (SELECT FROM river_job WHERE id = $1 AND state = 'running')`, id).Scan(&running)
+		if err == nil && !running {
+			return
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-r.stopping:
+			return
+		case <-time.After(500 * time.Millisecond):
+		}
+	}
+}
+
+// keepArgs is housekeeping: partitions ahead, old ones gone.
+type keepArgs struct{}
+
+func (keepArgs) Kind() string { return "keep" }
+
+func (keepArgs) InsertOpts() river.InsertOpts {
+	return river.InsertOpts{Queue: sweepQueue, MaxAttempts: maxAttempts}
+}
+
+type keeper struct {
+	river.WorkerDefaults[keepArgs]
+	rounds *Rounds
+}
+
+func (w *keeper) Work(ctx context.Context, _ *river.Job[keepArgs]) error {
+	r := w.rounds
+	return r.Audit.EnsurePartitions(ctx, r.Now(), r.settings.Load().Keep)
+}
+
+// batch is what one job checks.
+type batch struct {
+	provider checker.Provider
+	creds    []credential.Credential
+}
+
+// batches groups credentials by provider and cuts the groups, in the order of what is due.
+func batches(due []credential.Credential, providers map[string]checker.Provider) []batch {
+	var all []batch
+	open := map[string]int{} // provider → its last batch
+	for _, c := range due {
+		p, ok := providers[c.Provider]
+		if !ok {
+			p = checker.Provider{Name: c.Provider, Rate: maxBatch}
+		}
+		i, exists := open[c.Provider]
+		if !exists || len(all[i].creds) >= batchSize(p) {
+			all = append(all, batch{provider: p})
+			i = len(all) - 1
+			open[c.Provider] = i
+		}
+		all[i].creds = append(all[i].creds, c)
+	}
+	return all
+}
+
+func batchSize(p checker.Provider) int {
+	return min(maxBatch, max(1, int(float64(p.Rate)*batchPace.Seconds())))
+}
+
+func (b batch) takes() time.Duration {
+	return time.Duration(float64(len(b.creds)) / float64(b.provider.Rate) * float64(time.Second))
+}
+
+func (b batch) ids() []int64 {
+	ids := make([]int64, len(b.creds))
+	for i, c := range b.creds {
+		ids[i] = c.ID
+	}
+	return ids
+}
+
+func (b batch) insertOpts(now, at time.Time) *river.InsertOpts {
+	opts := batchArgs{}.InsertOpts()
+	if at.Sub(now) > time.Second {
+		opts.ScheduledAt = at
+	}
+	return &opts
+}
+
+// stopSignal closes when the daemon stops or the batch has had its time.
+func (r *Rounds) stopSignal() (<-chan struct{}, func()) {
+	ctx, cancel := context.WithTimeout(context.Background(), batchTime)
+	go func() {
+		select {
+		case <-r.stopping:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	return ctx.Done(), cancel
+}
+
+// CheckNow checks credentials at once, whatever their schedules say, and judges and records the results
+// like any round. The order is that of the names within each provider.
+func (r *Rounds) CheckNow(ctx context.Context, creds []credential.Credential, each func([]Judged)) error {
+	slices.SortFunc(creds, func(a, b credential.Credential) int { return a.NextCheck.Compare(b.NextCheck) })
+	for _, b := range batches(creds, r.settings.Load().Providers) {
+		judged, err := r.work(ctx, b.provider.Name, b.creds, func(context.Context, pgx.Tx) error { return nil })
+		if err != nil {
+			return err
+		}
+		each(judged)
+	}
+	return nil
+}

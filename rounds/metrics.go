@@ -1,0 +1,51 @@
+package rounds
+
+import (
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/keyrounds/keyrounds/checker"
+)
+
+type metrics struct {
+	checks   *prometheus.CounterVec
+	duration *prometheus.HistogramVec
+	batch    prometheus.Histogram
+	inFlight prometheus.Gauge
+}
+
+func newMetrics(reg prometheus.Registerer) *metrics {
+	m := &metrics{
+		checks: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "keyrounds_checks_total", Help: "Checks done by this process, by provider and outcome.",
+		}, []string{"provider", "outcome"}),
+		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "keyrounds_check_duration_seconds", Help: "How long the phases of an exchange took (dns, connect, tls, first_byte, total).",
+			Buckets:                     []float64{.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10},
+			NativeHistogramBucketFactor: 1.1, NativeHistogramMaxBucketNumber: 100, NativeHistogramMinResetDuration: time.Hour,
+		}, []string{"provider", "phase"}),
+		batch: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "keyrounds_batch_duration_seconds", Help: "How long a batch of checks took, from the first secret to the commit.",
+			Buckets: []float64{.05, .1, .25, .5, 1, 2.5, 5, 10, 20, 40, 60},
+		}),
+		inFlight: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "keyrounds_checks_in_flight", Help: "Credentials in the batches that this process works on.",
+		}),
+	}
+	if reg != nil {
+		reg.MustRegister(m.checks, m.duration, m.batch, m.inFlight)
+	}
+	return m
+}
+
+func (m *metrics) observe(r checker.Result) {
+	m.checks.WithLabelValues(r.Provider, string(r.Outcome)).Inc()
+	for phase, d := range map[string]time.Duration{
+		"dns": r.Phases.DNS, "connect": r.Phases.Connect, "tls": r.Phases.TLS, "first_byte": r.Phases.FirstByte, "total": r.Phases.Total,
+	} {
+		if d > 0 {
+			m.duration.WithLabelValues(r.Provider, phase).Observe(d.Seconds())
+		}
+	}
+}

@@ -1,0 +1,169 @@
+// Package rounds does the rounds: from what is due to jobs, checks, verdicts, the record and the
+// outbox of notifications. The whole flow is in flow.go, top to bottom.
+//
+// River is the distributed engine under it: leader, hand-out, rescue. Nothing of that is written
+// here.
+package rounds
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/riverqueue/river"
+	"github.com/riverqueue/river/riverdriver/riverpgxv5"
+
+	"github.com/keyrounds/keyrounds/audit"
+	"github.com/keyrounds/keyrounds/checker"
+	"github.com/keyrounds/keyrounds/notify"
+	"github.com/keyrounds/keyrounds/registry"
+	"github.com/keyrounds/keyrounds/secret"
+	"github.com/keyrounds/keyrounds/verdict"
+)
+
+// The times that bound a killed process to three minutes.
+const (
+	jobTimeout  = time.Minute
+	rescueAfter = 2 * time.Minute
+	maxAttempts = 5 // the next due time is the real retry
+	// After this long a batch begins no further check and hands the rest back.
+	batchTime = 35 * time.Second
+	// What is in flight when the daemon is asked to stop has this long.
+	stopTime = 13 * time.Second
+)
+
+const (
+	maxBatch     = 200
+	batchPace    = 20 * time.Second // what a batch takes at the provider's rate, at most
+	claimLimit   = 5000
+	batchQueue   = "checks"
+	sweepQueue   = "sweep"
+	maxBatches   = 8 // at once on one replica
+	maxDelivered = 4
+)
+
+// Settings is the part of the configuration that a reload changes. A round works to its end with
+// the settings that it began with.
+type Settings struct {
+	Providers map[string]checker.Provider // complete
+	Policy    verdict.Policy
+	Keep      int // months of results
+}
+
+// Options of New.
+type Options struct {
+	Pool     *pgxpool.Pool
+	Registry *registry.Store
+	Audit    *audit.Store
+	Checker  *checker.Checker
+	Notifier *notify.Notifier
+	Sealer   *secret.Sealer // nil: sealed secrets cannot be opened
+	Metrics  prometheus.Registerer
+	Log      *slog.Logger
+	Tick     time.Duration    // between sweeps; default 5 s
+	Now      func() time.Time // default time.Now
+}
+
+// Rounds does the rounds.
+type Rounds struct {
+	Options
+	settings atomic.Pointer[Settings]
+	client   *river.Client[pgx.Tx]
+	metrics  *metrics
+	stopping chan struct{}
+	stopOnce sync.Once
+}
+
+// New makes Rounds. Nothing runs before Start; CheckNow checks without it.
+func New(o Options, s Settings) (*Rounds, error) {
+	if o.Tick <= 0 {
+		o.Tick = 5 * time.Second
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	r := &Rounds{Options: o, metrics: newMetrics(o.Metrics), stopping: make(chan struct{})}
+	r.settings.Store(&s)
+	workers := river.NewWorkers()
+	river.AddWorker(workers, &sweeper{rounds: r})
+	river.AddWorker(workers, &batchWorker{rounds: r})
+	river.AddWorker(workers, &keeper{rounds: r})
+	river.AddWorker(workers, &notify.Worker{Notifier: o.Notifier})
+	var err error
+	r.client, err = river.NewClient(riverpgxv5.New(o.Pool), &river.Config{
+		Logger:                      slog.New(riverLog{o.Log.Handler()}),
+		Workers:                     workers,
+		JobTimeout:                  jobTimeout,
+		RescueStuckJobsAfter:        rescueAfter,
+		MaxAttempts:                 maxAttempts,
+		CompletedJobRetentionPeriod: time.Hour,
+		Queues: map[string]river.QueueConfig{
+			sweepQueue:   {MaxWorkers: 1},
+			batchQueue:   {MaxWorkers: maxBatches},
+			notify.Queue: {MaxWorkers: maxDelivered},
+		},
+		PeriodicJobs: []*river.PeriodicJob{
+			periodic(o.Tick, sweepArgs{}),
+			periodic(6*time.Hour, keepArgs{}),
+		},
+	})
+	return r, err
+}
+
+func periodic(every time.Duration, args river.JobArgs) *river.PeriodicJob {
+	return river.NewPeriodicJob(river.PeriodicInterval(every),
+		func() (river.JobArgs, *river.InsertOpts) { return args, nil }, &river.PeriodicJobOpts{RunOnStart: true})
+}
+
+// Reload takes new settings for the rounds to come.
+func (r *Rounds) Reload(s Settings) { r.settings.Store(&s) }
+
+// Start begins. It fails while the database is away; the caller tries again.
+func (r *Rounds) Start(ctx context.Context) error { return r.client.Start(context.WithoutCancel(ctx)) }
+
+// Stop begins no further check, lets those in flight end, hands the rest back, and returns within
+// 15 s.
+func (r *Rounds) Stop() {
+	r.stopOnce.Do(func() { close(r.stopping) })
+	ctx, cancel := context.WithTimeout(context.Background(), stopTime)
+	defer cancel()
+	if err := r.client.Stop(ctx); err == nil {
+		return
+	}
+	last, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+	defer cancel()
+	if err := r.client.StopAndCancel(last); err != nil && !errors.Is(err, context.Canceled) {
+		r.Log.Warn("some work did not end and will be done again", "error", err)
+	}
+}
+
+// Jobs counts the jobs of all replicas by state.
+func (r *Rounds) Jobs(ctx context.Context) (map[string]int, error) {
+	rows, err := r.Pool.Query(ctx, `SELECT state::text, count(*) FROM river_job WHERE state NOT IN ('completed', 'cancelled') GROUP BY 1`)
+	if err != nil {
+		return nil, err
+	}
+	counts := map[string]int{"available": 0, "running": 0, "retryable": 0, "scheduled": 0, "discarded": 0}
+	var (
+		state string
+		n     int
+	)
+	_, err = pgx.ForEachRow(rows, []any{&state, &n}, func() error { counts[state] = n; return nil })
+	return counts, err
+}
+
+// riverLog passes on what River warns of, and hides its chatter.
+type riverLog struct{ slog.Handler }
+
+func (h riverLog) Enabled(_ context.Context, l slog.Level) bool {
+	return l >= slog.LevelWarn && h.Handler.Enabled(context.Background(), l)
+}
+
+func (h riverLog) WithAttrs(as []slog.Attr) slog.Handler { return riverLog{h.Handler.WithAttrs(as)} }
+func (h riverLog) WithGroup(g string) slog.Handler       { return riverLog{h.Handler.WithGroup(g)} }

@@ -1,0 +1,98 @@
+package web
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/keyrounds/keyrounds/audit"
+	"github.com/keyrounds/keyrounds/verdict"
+)
+
+// Sources are where the collector reads. Every replica reads the same, so dashboards take the
+// maximum over replicas.
+type Sources struct {
+	Audit         *audit.Store
+	Lag           func(context.Context) (time.Duration, error)
+	Jobs          func(context.Context) (map[string]int, error)
+	PerCredential bool
+	Log           *slog.Logger
+}
+
+// NewCollector returns a collector of what the database holds, read at each scrape within 5 s.
+func NewCollector(s Sources) prometheus.Collector { return &collector{s} }
+
+type collector struct{ Sources }
+
+var (
+	descStatus   = prometheus.NewDesc("keyrounds_credential_status", "1 for the status that holds of a credential, 0 for the others.", []string{"credential", "provider", "status"}, nil)
+	descSuccess  = prometheus.NewDesc("keyrounds_credential_last_success_timestamp_seconds", "When a credential last got a token.", []string{"credential", "provider"}, nil)
+	descFindings = prometheus.NewDesc("keyrounds_findings", "Findings that are not resolved.", []string{"kind", "severity", "state"}, nil)
+	descLag      = prometheus.NewDesc("keyrounds_round_lag_seconds", "How long the credential that waits longest is overdue.", nil, nil)
+	descJobs     = prometheus.NewDesc("keyrounds_jobs", "Jobs that are not done, by state.", []string{"state"}, nil)
+	descUp       = prometheus.NewDesc("keyrounds_database_up", "1 if the database answered this scrape.", nil, nil)
+)
+
+func (c *collector) Describe(ch chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{descStatus, descSuccess, descFindings, descLag, descJobs, descUp} {
+		ch <- d
+	}
+}
+
+func (c *collector) Collect(ch chan<- prometheus.Metric) {
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	gauge := func(d *prometheus.Desc, v float64, labels ...string) {
+		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
+	}
+	err := c.collect(ctx, gauge)
+	if err != nil {
+		c.Log.Debug("the database did not answer a scrape", "error", err)
+		gauge(descUp, 0)
+		return
+	}
+	gauge(descUp, 1)
+}
+
+func (c *collector) collect(ctx context.Context, gauge func(*prometheus.Desc, float64, ...string)) error {
+	if c.PerCredential {
+		standings, err := c.Audit.Standings(ctx, false)
+		if err != nil {
+			return err
+		}
+		for _, st := range standings {
+			for _, s := range verdict.Statuses() {
+				v := 0.0
+				if s == st.Status {
+					v = 1
+				}
+				gauge(descStatus, v, st.Credential, st.Provider, string(s))
+			}
+			if !st.LastSuccess.IsZero() {
+				gauge(descSuccess, float64(st.LastSuccess.UnixMilli())/1000, st.Credential, st.Provider)
+			}
+		}
+	}
+	counts, err := c.Audit.Counts(ctx)
+	if err != nil {
+		return err
+	}
+	for _, n := range counts {
+		gauge(descFindings, float64(n.N), string(n.Kind), string(n.Severity), string(n.State))
+	}
+	lag, err := c.Lag(ctx)
+	if err != nil {
+		return err
+	}
+	gauge(descLag, lag.Seconds())
+	jobs, err := c.Jobs(ctx)
+	if err != nil {
+		return err
+	}
+	for state, n := range jobs {
+		gauge(descJobs, float64(n), state)
+	}
+	return nil
+}

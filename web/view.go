@@ -1,0 +1,89 @@
+package web
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/keyrounds/keyrounds/audit"
+	"github.com/keyrounds/keyrounds/finding"
+	"github.com/keyrounds/keyrounds/notify"
+	"github.com/keyrounds/keyrounds/verdict"
+)
+
+// view is what the page shows: the answer first, the worst on top.
+type view struct {
+	Answer      string
+	Bad         bool
+	Counts      []statusCount
+	Findings    []row
+	Credentials []audit.Standing
+	Now         time.Time
+	Version     string
+}
+
+type statusCount struct {
+	Status verdict.Status
+	N      int
+}
+
+type row struct {
+	finding.Finding
+	Words notify.Words
+}
+
+var badness = map[verdict.Status]int{
+	verdict.Revoked: 0, verdict.Suspect: 1, verdict.Degraded: 2, verdict.Pending: 3, verdict.Unknown: 4, verdict.Healthy: 5,
+}
+
+func newView(standings []audit.Standing, open []finding.Finding, now time.Time, version string) view {
+	v := view{Credentials: standings, Now: now, Version: version}
+	counts := map[verdict.Status]int{}
+	for _, st := range standings {
+		counts[st.Status]++
+	}
+	for _, s := range []verdict.Status{verdict.Revoked, verdict.Suspect, verdict.Degraded, verdict.Pending, verdict.Healthy} {
+		v.Counts = append(v.Counts, statusCount{s, counts[s]})
+	}
+	slices.SortStableFunc(v.Credentials, func(a, b audit.Standing) int { return cmp.Compare(badness[a.Status], badness[b.Status]) })
+	for _, f := range open {
+		v.Findings = append(v.Findings, row{f, notify.Describe(f)})
+	}
+	switch n := len(standings); {
+	case n == 0:
+		v.Answer = "No credential is registered yet."
+	case len(open) == 0 && counts[verdict.Healthy] == n:
+		v.Answer = fmt.Sprintf("All %d credentials work.", n)
+	case len(open) == 0:
+		v.Answer = fmt.Sprintf("%d of %d credentials work; nothing needs you now.", counts[verdict.Healthy], n)
+	default:
+		v.Answer = fmt.Sprintf("%d of %d credentials work; %d findings are open.", counts[verdict.Healthy], n, len(open))
+		v.Bad = true
+	}
+	return v
+}
+
+func at(t time.Time) string {
+	if t.IsZero() {
+		return "never"
+	}
+	return t.UTC().Format("2006-01-02 15:04:05 MST")
+}
+
+func ago(now, t time.Time) string {
+	switch d := now.Sub(t); {
+	case t.IsZero():
+		return ""
+	case d < time.Second:
+		return "now"
+	case d < 2*time.Minute:
+		return fmt.Sprintf("%d s ago", int(d.Seconds()))
+	case d < 2*time.Hour:
+		return fmt.Sprintf("%d min ago", int(d.Minutes()))
+	case d < 48*time.Hour:
+		return fmt.Sprintf("%d h ago", int(d.Hours()))
+	default:
+		return fmt.Sprintf("%d days ago", int(d.Hours()/24))
+	}
+}

@@ -1,0 +1,174 @@
+// Package web serves the status page, the read-only JSON API, /metrics and health.
+//
+// It changes nothing: no route takes anything but GET.
+package web
+
+import (
+	"context"
+	"embed"
+	"encoding/json"
+	"html/template"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/keyrounds/keyrounds/audit"
+	"github.com/keyrounds/keyrounds/finding"
+	"github.com/keyrounds/keyrounds/notify"
+)
+
+// Options of New.
+type Options struct {
+	Audit    *audit.Store
+	Gatherer prometheus.Gatherer
+	Ready    func(context.Context) error // why not ready; nil: ready
+	Version  string
+	Log      *slog.Logger
+	Now      func() time.Time
+}
+
+// New returns the handler of all routes.
+func New(o Options) http.Handler {
+	s := &site{o}
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /{$}", s.page)
+	mux.HandleFunc("GET /style.css", s.style)
+	mux.HandleFunc("GET /api/v1/credentials", s.credentials)
+	mux.HandleFunc("GET /api/v1/findings", s.findings)
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { text(w, http.StatusOK, "ok\n") })
+	mux.HandleFunc("GET /readyz", s.ready)
+	mux.Handle("GET /metrics", promhttp.HandlerFor(o.Gatherer, promhttp.HandlerOpts{ErrorHandling: promhttp.ContinueOnError, EnableOpenMetrics: true}))
+	return guard(mux)
+}
+
+//go:embed page.html style.css
+var files embed.FS
+
+type site struct{ Options }
+
+// guard sets the headers of every answer. The page has no script and loads nothing from elsewhere.
+func guard(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h := w.Header()
+		h.Set("Content-Security-Policy", "default-src 'none'; style-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'")
+		h.Set("X-Content-Type-Options", "nosniff")
+		h.Set("Referrer-Policy", "no-referrer")
+		h.Set("Cache-Control", "no-store")
+		next.ServeHTTP(w, r)
+	})
+}
+
+func text(w http.ResponseWriter, status int, s string) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.WriteHeader(status)
+	_, _ = w.Write([]byte(s))
+}
+
+// ready names no reason to strangers; the log has it.
+func (s *site) ready(w http.ResponseWriter, r *http.Request) {
+	if err := s.Ready(r.Context()); err != nil {
+		s.Log.Debug("not ready", "error", err)
+		text(w, http.StatusServiceUnavailable, "not ready: "+err.Error()+"\n")
+		return
+	}
+	text(w, http.StatusOK, "ready\n")
+}
+
+func (s *site) json(w http.ResponseWriter, v any, err error) {
+	if err != nil {
+		s.Log.Error("a request failed", "error", err)
+		text(w, http.StatusServiceUnavailable, "the database does not answer\n")
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	_ = json.NewEncoder(w).Encode(v)
+}
+
+// Credential is a credential as it stands, in JSON.
+type Credential struct {
+	Credential  string    `json:"credential"`
+	Provider    string    `json:"provider"`
+	Status      string    `json:"status"`
+	Since       time.Time `json:"since"`
+	Outcome     string    `json:"outcome"`
+	Reason      string    `json:"reason"`
+	Message     string    `json:"message"`
+	LatencyMS   float64   `json:"latency_ms"`
+	CheckedAt   time.Time `json:"checked_at,omitzero"`
+	LastSuccess time.Time `json:"last_success_at,omitzero"`
+}
+
+func (s *site) credentials(w http.ResponseWriter, r *http.Request) {
+	list, err := s.Audit.Standings(r.Context(), false)
+	all := []Credential{}
+	for _, st := range list {
+		all = append(all, Credential{
+			st.Credential, st.Provider, string(st.Status), st.Since, string(st.Outcome), string(st.Reason), st.Message,
+			float64(st.Latency.Microseconds()) / 1000, st.LastCheck, st.LastSuccess,
+		})
+	}
+	s.json(w, all, err)
+}
+
+func (s *site) findings(w http.ResponseWriter, r *http.Request) {
+	list, err := s.Audit.Findings(r.Context(), audit.Filter{Resolved: r.URL.Query().Get("resolved") == "true"})
+	all := []FindingJSON{}
+	for _, f := range list {
+		all = append(all, NewFindingJSON(f))
+	}
+	s.json(w, all, err)
+}
+
+// FindingJSON is a finding in JSON, here and in the commands.
+type FindingJSON struct {
+	ID             int64            `json:"id"`
+	Kind           finding.Kind     `json:"kind"`
+	Severity       finding.Severity `json:"severity"`
+	State          finding.State    `json:"state"`
+	Credential     string           `json:"credential"`
+	Provider       string           `json:"provider"`
+	Title          string           `json:"title"`
+	OpenedAt       time.Time        `json:"opened_at"`
+	UpdatedAt      time.Time        `json:"updated_at"`
+	ResolvedAt     time.Time        `json:"resolved_at,omitzero"`
+	ResolvedWhy    string           `json:"resolved_why,omitempty"`
+	AcknowledgedBy string           `json:"acknowledged_by,omitempty"`
+	SnoozedUntil   time.Time        `json:"snoozed_until,omitzero"`
+	Evidence       finding.Evidence `json:"evidence"`
+}
+
+// NewFindingJSON makes one.
+func NewFindingJSON(f finding.Finding) FindingJSON {
+	return FindingJSON{
+		f.ID, f.Kind, f.Severity, f.State, f.Subject.Credential, f.Subject.Provider, notify.Describe(f).Title,
+		f.OpenedAt, f.UpdatedAt, f.ResolvedAt, f.ResolvedWhy, f.AcknowledgedBy, f.SnoozedUntil, f.Evidence,
+	}
+}
+
+var page = template.Must(template.New("page.html").Funcs(template.FuncMap{"at": at, "ago": ago, "ms": func(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }}).ParseFS(files, "page.html"))
+
+func (s *site) page(w http.ResponseWriter, r *http.Request) {
+	standings, err := s.Audit.Standings(r.Context(), false)
+	var open []finding.Finding
+	if err == nil {
+		open, err = s.Audit.Findings(r.Context(), audit.Filter{})
+	}
+	if err != nil {
+		s.json(w, nil, err)
+		return
+	}
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	err = page.Execute(w, newView(standings, open, s.Now(), s.Version))
+	if err != nil {
+		s.Log.Debug("the page was not sent whole", "error", err)
+	}
+}
+
+func (s *site) style(w http.ResponseWriter, _ *http.Request) {
+	b, _ := files.ReadFile("style.css")
+	w.Header().Set("Content-Type", "text/css; charset=utf-8")
+	_, _ = w.Write(b)
+}
