@@ -2,6 +2,7 @@ package audit
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"time"
 
@@ -75,19 +76,22 @@ func statesForUpdate(ctx context.Context, tx pgx.Tx, ids []int64) (map[int64]ver
 	if err != nil {
 		return nil, err
 	}
-	states := map[int64]verdict.State{}
-	var (
-		st                                    verdict.State
-		check, success, certain, suspectSince *time.Time
-	)
-	_, err = pgx.ForEachRow(rows, []any{
-		&st.CredentialID, &st.Credential, &st.Provider, &st.Status, &st.Since, &st.Changed, &check, &success, &certain, &suspectSince, &st,
-	}, func() error {
-		st.LastCheck, st.LastSuccess, st.LastCertain, st.SuspectSince = fromNull(check), fromNull(success), fromNull(certain), fromNull(suspectSince)
-		states[st.CredentialID] = st
-		st = verdict.State{}
-		return nil
+	list, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (st verdict.State, err error) {
+		var (
+			check, success, certain, suspect *time.Time
+			memory                           []byte // pgx would clear what it decodes JSON into
+		)
+		err = row.Scan(&st.CredentialID, &st.Credential, &st.Provider, &st.Status, &st.Since, &st.Changed, &check, &success, &certain, &suspect, &memory)
+		if err != nil {
+			return st, err
+		}
+		st.LastCheck, st.LastSuccess, st.LastCertain, st.SuspectSince = fromNull(check), fromNull(success), fromNull(certain), fromNull(suspect)
+		return st, json.Unmarshal(memory, &st)
 	})
+	states := map[int64]verdict.State{}
+	for _, st := range list {
+		states[st.CredentialID] = st
+	}
 	return states, err
 }
 

@@ -232,12 +232,13 @@ func (j *judgement) isSuppressed(e finding.Event) bool {
 	return e.Op == finding.OpOpen && (e.Kind == finding.Revoked || e.Kind == finding.ScopeLost)
 }
 
-// become changes the status. A turn between working and not working counts toward flapping.
+// become changes the status. A turn between working and not working counts toward flapping, unless
+// the provider as a whole is to blame.
 func (j *judgement) become(s Status) {
 	if j.Status == s {
 		return
 	}
-	if s.working() != j.Status.working() && j.Status != Pending && !(j.Status == Suspect && s == Revoked) {
+	if !j.incident.on && s.working() != j.Status.working() && j.Status != Pending && !(j.Status == Suspect && s == Revoked) {
 		j.Turns = append(j.Turns, j.result.At)
 	}
 	j.Status, j.Since = s, j.result.At

@@ -1,5 +1,97 @@
 package main
 
-import "github.com/spf13/cobra"
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"time"
 
-func newDemo(*options) *cobra.Command { return &cobra.Command{Use: "demo"} }
+	"github.com/spf13/cobra"
+
+	"github.com/keyrounds/keyrounds/app"
+	"github.com/keyrounds/keyrounds/config"
+	"github.com/keyrounds/keyrounds/credential"
+)
+
+func newDemo(o *options) *cobra.Command {
+	var (
+		howLong string
+		keep    bool
+	)
+	cmd := &cobra.Command{
+		Use:   "demo",
+		Short: "Show it all on this machine: a simulated provider and Slack, no configuration",
+		Long: "Show it all on this machine, without configuration: the real daemon with its private Postgres, beside\n" +
+			"a simulated SmartRecruiters and a simulated Slack. Within a minute a credential is revoked, suspected,\n" +
+			"confirmed, alerted and restored. It goes on until Ctrl-C, or as long as --for says.",
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			ctx := cmd.Context()
+			if howLong != "" {
+				d, err := credential.ParseDuration(howLong)
+				if err != nil || d <= 0 {
+					return &hintError{fmt.Errorf("--for %q is not a time", howLong), "for example 90s"}
+				}
+				var cancel context.CancelFunc
+				ctx, cancel = context.WithTimeout(ctx, d)
+				defer cancel()
+			}
+			return o.demo(ctx, cmd.OutOrStdout(), keep)
+		},
+	}
+	cmd.Flags().StringVar(&howLong, "for", "", "end by itself after this time, such as 90s")
+	cmd.Flags().BoolVar(&keep, "keep", false, "keep the directory with the database, configuration and log")
+	return cmd
+}
+
+func (o *options) demo(ctx context.Context, out io.Writer, keep bool) error {
+	dir, err := os.MkdirTemp("", "keyrounds-demo-")
+	if err != nil {
+		return err
+	}
+	if !keep {
+		defer os.RemoveAll(dir)
+	}
+	if err := os.Chmod(dir, 0o711); err != nil { // an unprivileged Postgres passes through
+		return err
+	}
+	stage, err := setStage(ctx, dir)
+	if err != nil {
+		return err
+	}
+	defer stage.close()
+	c, err := config.Load(stage.config)
+	if err != nil {
+		return err
+	}
+	logFile, err := os.Create(filepath.Join(dir, "keyrounds.log"))
+	if err != nil {
+		return err
+	}
+	defer logFile.Close()
+	log, err := o.logger(logFile, slog.LevelInfo)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintln(out, "starting a private Postgres …")
+	a, err := app.Open(ctx, app.Options{Config: c, Version: buildVersion(), Log: log, Daemon: true, Tick: time.Second})
+	if err != nil {
+		if ctx.Err() != nil {
+			return nil
+		}
+		return err
+	}
+	if err := a.Start(ctx); err != nil {
+		a.Close()
+		return err
+	}
+	t := newTeller(out, a, stage)
+	t.introduce(dir)
+	t.play(ctx)
+	t.summarize()
+	a.Stop()
+	return nil
+}

@@ -1,0 +1,114 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/keyrounds/keyrounds/sim"
+)
+
+// stage is what the demo simulates: a provider and a Slack, on loopback.
+type stage struct {
+	provider    *sim.Provider
+	slack       *sim.Slack
+	providerURL string
+	slackURL    string
+	config      string // the file that the daemon reads
+	clients     []sim.Client
+	servers     []*http.Server
+}
+
+// The cast: what a company might have registered.
+var cast = []struct{ name, owner, purpose, scopes string }{
+	{"ats-sync", "talent-platform", "nightly candidate sync to the warehouse", "company_read candidates_read"},
+	{"careers-site", "web", "job list of the careers site", "company_read jobs_read"},
+	{"hr-dashboard", "people-analytics", "headcount dashboard", "company_read reporting_read"},
+	{"offer-letters", "people-operations", "offer documents", "company_read candidates_offers_read"},
+	{"interview-bot", "recruiting", "books interview rooms", "company_read interview_types_read"},
+	{"job-ads", "marketing", "posts to job boards", "company_read jobs_read"},
+	{"background-checks", "compliance", "sends candidates to the screening partner", "company_read candidates_read"},
+	{"onboarding", "it", "opens accounts for new colleagues", "company_read users_read"},
+	{"salary-bands", "finance", "reads job grades", "company_read configuration_read"},
+	{"event-hooks", "talent-platform", "subscribes to events", "company_read webhooks_read"},
+	{"approvals", "finance", "reads approvals", "company_read approvals_read"},
+	{"audit-export", "security", "exports audit events", "company_read audit_events_read"},
+}
+
+func setStage(ctx context.Context, dir string) (*stage, error) {
+	s := &stage{slack: &sim.Slack{Token: "xoxb-demo-" + rand.Text()}, config: filepath.Join(dir, "config.yaml")}
+	for _, c := range cast {
+		s.clients = append(s.clients, sim.Client{ID: strings.ToLower(rand.Text()), Name: c.name, Secret: rand.Text(), Scopes: strings.Fields(c.scopes)})
+	}
+	s.provider = sim.NewProvider(s.clients...)
+	var err1, err2 error
+	s.providerURL, err1 = s.serve(ctx, s.provider)
+	s.slackURL, err2 = s.serve(ctx, s.slack)
+	return s, errors.Join(err1, err2, s.write(dir))
+}
+
+func (s *stage) serve(ctx context.Context, h http.Handler) (string, error) {
+	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	server := &http.Server{Handler: h, ReadHeaderTimeout: 5 * time.Second}
+	s.servers = append(s.servers, server)
+	go func() { _ = server.Serve(l) }()
+	return "http://" + l.Addr().String(), nil
+}
+
+func (s *stage) close() {
+	for _, server := range s.servers {
+		_ = server.Close()
+	}
+}
+
+// write makes the files that an installation would have.
+func (s *stage) write(dir string) error {
+	var b strings.Builder
+	fmt.Fprintf(&b, `# The demo's configuration: an ordinary one but for its short times.
+data_dir: %[1]s/data
+listen: 127.0.0.1:0
+providers:
+  smartrecruiters:
+    preset: smartrecruiters
+    token_url: %[2]s/identity/oauth/token
+    allow_private_networks: true
+    rate: 50/s
+    probes:
+      - {scope: company_read, get: "%[2]s/configuration/company/my"}
+      - {scope: jobs_read, get: "%[2]s/jobs?limit=1"}
+defaults: {schedule: "@every 4s"}
+verdict: {confirm: [3s, 8s], refusals_per_hour: 0, grace: 1m, unverifiable_after: 10m, incident: {within: 20s}}
+slack: {token: "file:%[1]s/slack-token", channel: "#credential-alerts", api_url: "%[3]s/"}
+credentials:
+`, dir, s.providerURL, s.slackURL)
+	secrets := map[string]string{"slack-token": s.slack.Token}
+	for i, c := range s.clients {
+		fmt.Fprintf(&b, "  - {name: %s, provider: smartrecruiters, client_id: %s, secret: \"file:%s/%s.secret\", scopes: [%s], owner: %s, description: %q}\n",
+			c.Name, c.ID, dir, c.Name, strings.Join(c.Scopes, ", "), cast[i].owner, cast[i].purpose)
+		secrets[c.Name+".secret"] = c.Secret
+	}
+	var errs []error
+	for name, text := range secrets {
+		errs = append(errs, os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600))
+	}
+	return errors.Join(append(errs, os.WriteFile(s.config, []byte(b.String()), 0o600))...)
+}
+
+func (s *stage) id(name string) string {
+	for _, c := range s.clients {
+		if c.Name == name {
+			return c.ID
+		}
+	}
+	return ""
+}

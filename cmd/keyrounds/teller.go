@@ -1,0 +1,188 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"html"
+	"io"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/keyrounds/keyrounds/app"
+	"github.com/keyrounds/keyrounds/audit"
+	"github.com/keyrounds/keyrounds/checker"
+	"github.com/keyrounds/keyrounds/finding"
+	"github.com/keyrounds/keyrounds/sim"
+	"github.com/keyrounds/keyrounds/verdict"
+)
+
+// teller prints what happens in the demo: what the story does to the provider, what keyrounds makes
+// of it, and what Slack shows.
+type teller struct {
+	out   io.Writer
+	app   *app.App
+	stage *stage
+	began time.Time
+
+	mu              sync.Mutex
+	posted, updated int
+	was             map[string]verdict.Status
+	turns           int
+}
+
+func newTeller(out io.Writer, a *app.App, s *stage) *teller {
+	t := &teller{out: out, app: a, stage: s, began: time.Now(), was: map[string]verdict.Status{}}
+	s.slack.Told = t.slack
+	return t
+}
+
+func (t *teller) introduce(dir string) {
+	fmt.Fprintf(t.out, `
+keyrounds demo. Real: this daemon, its Postgres, its checks over HTTP, its messages.
+Simulated: the provider (a SmartRecruiters on loopback) and Slack; times are seconds instead of minutes.
+
+  status page      http://%s/
+  provider's admin %s/admin   (revoke, restore, cut a scope, break it yourself)
+  beside it, try   keyrounds --config %s/config.yaml credentials list
+  log              %s/keyrounds.log
+
+`, t.app.Addr(), t.stage.providerURL, dir, dir)
+}
+
+// scene is one thing that the story does.
+type scene struct {
+	at   time.Duration
+	text string
+	do   func(*sim.Provider)
+}
+
+func (t *teller) scenes() []scene {
+	ats, careers := t.stage.id("ats-sync"), t.stage.id("careers-site")
+	return []scene{
+		{8 * time.Second, "an administrator revokes the credential of ats-sync", func(p *sim.Provider) { p.Revoke(ats) }},
+		{26 * time.Second, "it was a mistake: ats-sync is restored", func(p *sim.Provider) { p.Restore(ats) }},
+		{34 * time.Second, "careers-site loses the scope jobs_read", func(p *sim.Provider) { p.Cut(careers, "jobs_read") }},
+		{46 * time.Second, "careers-site gets it back", func(p *sim.Provider) { p.Restore(careers) }},
+		{54 * time.Second, "the provider is down (HTTP 503): no credential must be blamed", func(p *sim.Provider) { p.Break(sim.Down) }},
+		{62 * time.Second, "the provider is up again", func(p *sim.Provider) { p.Break(sim.NoFault) }},
+		{66 * time.Second, "the provider goes mad and refuses everybody: one incident, not twelve pages", func(p *sim.Provider) { p.Break(sim.Refuse) }},
+		{78 * time.Second, "it comes to its senses", func(p *sim.Provider) { p.Break(sim.NoFault) }},
+	}
+}
+
+func (t *teller) play(ctx context.Context) {
+	tick := time.NewTicker(200 * time.Millisecond)
+	defer tick.Stop()
+	scenes := t.scenes()
+	ready := time.Time{}
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		t.watch(ctx)
+		if ready.IsZero() {
+			if len(t.was) == len(t.stage.clients) {
+				ready = time.Now()
+			}
+			continue
+		}
+		for len(scenes) > 0 && time.Since(ready) >= scenes[0].at {
+			t.line("36", "story", scenes[0].text)
+			scenes[0].do(t.stage.provider)
+			if scenes = scenes[1:]; len(scenes) == 0 {
+				t.line("36", "story", "the rest is yours: use the admin page; Ctrl-C ends the demo")
+			}
+		}
+	}
+}
+
+// watch prints each change of status.
+func (t *teller) watch(ctx context.Context) {
+	standings, err := t.app.Audit.Standings(ctx, false)
+	if err != nil {
+		return // it has not begun yet, or ends
+	}
+	fresh := 0
+	for _, st := range standings {
+		was, known := t.was[st.Credential]
+		t.was[st.Credential] = st.Status
+		switch {
+		case !known:
+			fresh++
+		case was != st.Status:
+			t.turns++
+			t.line(colour[st.Status], "status", fmt.Sprintf("%s: %s → %s (%s)", st.Credential, was, st.Status, cmp.Or(st.Message, "not checked yet")))
+		}
+	}
+	if fresh > 0 {
+		t.line("0", "status", fmt.Sprintf("%d credentials are registered", fresh))
+	}
+}
+
+var colour = map[verdict.Status]string{verdict.Healthy: "32", verdict.Suspect: "33", verdict.Degraded: "33", verdict.Revoked: "31;1"}
+
+func (t *teller) slack(m sim.SlackMessage) {
+	t.mu.Lock()
+	verb := "posted"
+	if m.Updates > 0 {
+		verb = "updated in place"
+		t.updated++
+	} else {
+		t.posted++
+	}
+	t.mu.Unlock()
+	var b strings.Builder
+	for _, l := range m.Lines() {
+		fmt.Fprintf(&b, "\n         │ %s", printable(html.UnescapeString(strings.ReplaceAll(l, "*", "")), false))
+	}
+	t.line("35", "slack", "message "+verb+" in #credential-alerts:"+b.String())
+}
+
+func (t *teller) line(code, who, text string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	fmt.Fprintf(t.out, "[%4.0fs] %s %s\n", time.Since(t.began).Seconds(), paint(t.out, code, fmt.Sprintf("%-6s", who)), text)
+}
+
+func (t *teller) summarize() {
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	standings, err := t.app.Audit.Standings(ctx, false)
+	if err != nil {
+		return
+	}
+	findings, err := t.app.Audit.Findings(ctx, audit.Filter{Resolved: true})
+	if err != nil {
+		return
+	}
+	exchanges := 0
+	for _, r := range t.stage.provider.Journal() {
+		if strings.HasSuffix(r.Path, "/token") {
+			exchanges++
+		}
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	fmt.Fprintf(t.out, "\nIn %.0f s: %d credentials, %d exchanges, %d changes of status, %d findings, %d Slack messages posted and %d updates of them.\n",
+		time.Since(t.began).Seconds(), len(standings), exchanges, t.turns, len(findings), t.posted, t.updated)
+	slices.SortFunc(findings, func(a, b finding.Finding) int { return cmp.Compare(a.ID, b.ID) })
+	for _, f := range findings {
+		state := string(f.State)
+		if f.ResolvedWhy != "" {
+			state += ": " + f.ResolvedWhy
+		}
+		fmt.Fprintf(t.out, "  finding %d  %-18s %-16s %s\n", f.ID, f.Kind, f.Subject.Name(), state)
+	}
+	healthy := 0
+	for _, st := range standings {
+		if st.Status == verdict.Healthy && st.Outcome == checker.OK {
+			healthy++
+		}
+	}
+	fmt.Fprintf(t.out, "At the end %d of %d credentials are healthy.\n", healthy, len(standings))
+}
