@@ -3,6 +3,7 @@ package config
 import (
 	"bytes"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -76,17 +77,23 @@ func locate(name string, text []byte, ps []problem) []Problem {
 
 const maxShown = 160
 
-// show makes a line printable, and hides the value of a key that is meant for a reference: what
+var (
+	sensitive = regexp.MustCompile(`((?:secret|token|password|key|url)["']?\s*:\s+)("[^"]*"?|'[^']*'?|[^\s,}\]]+)`)
+	userinfo  = regexp.MustCompile(`//[^/@\s]+@`)
+)
+
+// show makes a line printable, and hides the values of keys that are meant for references: what
 // stands there wrongly may be the secret itself.
 func show(line string, column int) (string, int) {
 	line = strings.TrimRight(line, "\r ")
-	key, value, found := strings.Cut(line, ":")
-	name := strings.Trim(strings.TrimLeft(key, " -{"), `"' `)
-	if found && (strings.Contains(name, "secret") || strings.Contains(name, "token") && name != "token_url" || name == "url" || name == "key" || name == "password") {
-		if v := strings.TrimSpace(value); v != "" && !isReference(strings.Trim(v, `"'`)) {
-			line = key + ": …"
+	line = sensitive.ReplaceAllStringFunc(line, func(pair string) string {
+		m := sensitive.FindStringSubmatch(pair)
+		if v := strings.Trim(m[2], `"'`); v == "" || isReference(v) || strings.HasPrefix(v, "https://") || strings.HasPrefix(v, "http://") {
+			return pair
 		}
-	}
+		return m[1] + "…"
+	})
+	line = userinfo.ReplaceAllString(line, "//…@")
 	line = strings.Map(func(r rune) rune {
 		if r == '\t' {
 			return ' '

@@ -134,30 +134,24 @@ func typeWords(types []string) string {
 	return strings.Join(out, " or ")
 }
 
-// context names the credential or provider that path is in, and the key.
+// context names the credential or provider that path is in, and the key: the beginning of a message.
 func (t *tree) context(path string) string {
 	parts := strings.Split(path, ".")
-	last := parts[len(parts)-1]
-	prefix := ""
+	inside := func(what string) string {
+		if len(parts) == 2 {
+			return what + ": "
+		}
+		return what + ": " + strings.Join(parts[2:], ".") + ": "
+	}
 	switch {
-	case parts[0] == "credentials" && len(parts) > 1:
-		prefix = fmt.Sprintf("credential %s: ", t.credentialName(parts[1]))
-		if len(parts) == 2 {
-			return prefix
-		}
-		last = strings.Join(parts[2:], ".")
-	case parts[0] == "providers" && len(parts) > 1:
-		prefix = fmt.Sprintf("provider %q: ", parts[1])
-		if len(parts) == 2 {
-			return prefix
-		}
-		last = strings.Join(parts[2:], ".")
 	case path == "":
 		return ""
-	default:
-		last = path
+	case parts[0] == "credentials" && len(parts) > 1:
+		return inside("credential " + t.credentialName(parts[1]))
+	case parts[0] == "providers" && len(parts) > 1:
+		return inside(fmt.Sprintf("provider %q", parts[1]))
 	}
-	return prefix + last + ": "
+	return path + ": "
 }
 
 func (t *tree) credentialName(index string) string {

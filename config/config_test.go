@@ -1,0 +1,156 @@
+package config_test
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/keyrounds/keyrounds/config"
+)
+
+var update = flag.Bool("update", false, "write the expected messages anew")
+
+// Each file in testdata/bad breaks one rule; beside it stands all that a person is told.
+func TestBadFiles(t *testing.T) {
+	t.Parallel()
+	files, err := filepath.Glob("testdata/bad/*.yaml")
+	if err != nil || len(files) < 20 {
+		t.Fatalf("%d files, error %v", len(files), err)
+	}
+	for _, file := range files {
+		t.Run(filepath.Base(file), func(t *testing.T) {
+			t.Parallel()
+			text, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, err = config.Parse("config.yaml", text)
+			var problems *config.Errors
+			if !errors.As(err, &problems) {
+				t.Fatalf("it is accepted, or fails otherwise: %v", err)
+			}
+			got := err.Error() + "\n"
+			golden := strings.TrimSuffix(file, ".yaml") + ".txt"
+			if *update {
+				if err := os.WriteFile(golden, []byte(got), 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+			want, err := os.ReadFile(golden)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(string(want), got); diff != "" {
+				t.Error(diff)
+			}
+			if strings.Contains(got, "c4n4ry") {
+				t.Errorf("the message shows a secret: %s", got)
+			}
+		})
+	}
+}
+
+func TestTheDesignsExample(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile("testdata/design.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := config.Parse("design.yaml", text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := c.Providers["smartrecruiters"]
+	if p.Rate != 10 || p.Concurrency != 8 || len(p.Probes) != 1 || p.ConsoleURL == "" {
+		t.Errorf("provider %+v", p)
+	}
+	cred := c.Credentials[0]
+	if cred.UnusedAfter != 90*24*time.Hour || cred.MaxAge != 365*24*time.Hour || cred.Created.Format(time.DateOnly) != "2025-03-01" || len(cred.ExpectedNetworks) != 1 {
+		t.Errorf("credential %+v", cred)
+	}
+	if c.Keep != 13 || len(c.Policy.Confirm) != 2 || c.Policy.Incident.Share != 0.5 || c.Slack.Channel != "#credential-alerts" {
+		t.Errorf("config %+v", c)
+	}
+}
+
+func TestEmptyFileIsValid(t *testing.T) {
+	t.Parallel()
+	for _, text := range []string{"", "# nothing\n", "---\n", "credentials:\n"} {
+		c, err := config.Parse("c", []byte(text))
+		if err != nil || c.Listen != "127.0.0.1:8181" {
+			t.Errorf("%q: %v", text, err)
+		}
+	}
+}
+
+func TestWarnings(t *testing.T) {
+	t.Parallel()
+	c, err := config.Parse("c", []byte(`
+providers: {p: {token_url: "https://a.example/t", budget: 100}}
+credentials:
+  - {name: a, provider: p, client_id: x, secret: "env:A", schedule: "@every 1m"}
+  - {name: b, provider: p, client_id: x, secret: "env:B"}
+`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all []string
+	for _, w := range c.Warnings {
+		all = append(all, w.Message)
+	}
+	for _, want := range []string{"the same client as", "each one is a token request", "more than the budget"} {
+		if !strings.Contains(strings.Join(all, "\n"), want) {
+			t.Errorf("no warning %q in %q", want, all)
+		}
+	}
+}
+
+func TestAliasesAreBounded(t *testing.T) {
+	t.Parallel()
+	bomb := "a: &a [x,x,x,x,x,x,x,x,x,x]\n"
+	for i := range 8 {
+		n, p := string(rune('b'+i)), string(rune('a'+i))
+		bomb += n + ": &" + n + " [" + strings.Repeat("*"+p+",", 10) + "]\n"
+	}
+	_, err := config.Parse("c", []byte(bomb))
+	if err == nil || !strings.Contains(err.Error(), "stand for too much") {
+		t.Errorf("%v", err)
+	}
+	if _, err := config.Parse("c", []byte("defaults: &d {schedule: '@daily'}\nverdict: {}\nproviders:\n  p: &p {token_url: 'https://a.example/t'}\n  q: *p\n  r: {<<: *p, rate: 1/s}\n")); err != nil {
+		t.Errorf("ordinary aliases: %v", err)
+	}
+}
+
+func TestManyCredentials(t *testing.T) {
+	t.Parallel()
+	var b strings.Builder
+	b.WriteString("providers: {p: {token_url: 'https://a.example/t', rate: 1000/s}}\ncredentials:\n")
+	for i := range 5000 {
+		fmt.Fprintf(&b, "  - {name: c%d, provider: p, client_id: id%d, secret: 'env:S%d'}\n", i, i, i)
+	}
+	c, err := config.Parse("c", []byte(b.String()))
+	if err != nil || len(c.Credentials) != 5000 {
+		t.Fatal(err)
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	files, _ := filepath.Glob("testdata/bad/*.yaml")
+	for _, file := range files {
+		text, _ := os.ReadFile(file)
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, text []byte) {
+		c, err := config.Parse("c", text)
+		if (c == nil) == (err == nil) {
+			t.Errorf("config %v, error %v", c, err)
+		}
+	})
+}
