@@ -14,7 +14,8 @@ type Problem struct {
 	Line, Column int // from 1; 0: the file as a whole
 	Message      string
 	Hint         string // what to do; may be empty
-	Text         string // the line
+	Text         string // the line, with what may be a secret masked
+	caret        int    // where to point in Text
 }
 
 func (p Problem) String() string {
@@ -25,7 +26,7 @@ func (p Problem) String() string {
 	}
 	fmt.Fprintf(&b, ": %s", p.Message)
 	if p.Text != "" {
-		fmt.Fprintf(&b, "\n%5d | %s\n      | %s^", p.Line, p.Text, strings.Repeat(" ", max(0, p.Column-1)))
+		fmt.Fprintf(&b, "\n%5d | %s\n      | %s^", p.Line, p.Text, strings.Repeat(" ", max(0, p.caret-1)))
 	}
 	if p.Hint != "" {
 		fmt.Fprintf(&b, "\nhint: %s", p.Hint)
@@ -62,7 +63,10 @@ func locate(name string, text []byte, ps []problem) []Problem {
 	for _, p := range ps {
 		out := Problem{File: name, Line: p.at.line, Column: p.at.column, Message: p.message, Hint: p.hint}
 		if p.at.line > 0 && p.at.line <= len(lines) {
-			out.Text, out.Column = show(string(lines[p.at.line-1]), p.at.column)
+			line := string(lines[p.at.line-1])
+			before := []rune(line)[:min(max(p.at.column-1, 0), len([]rune(line)))]
+			out.Text = show(line)
+			out.caret = min(len([]rune(mask(string(before)))), len([]rune(out.Text))) + 1
 		}
 		all = append(all, out)
 	}
@@ -82,10 +86,9 @@ var (
 	userinfo  = regexp.MustCompile(`//[^/@\s]+@`)
 )
 
-// show makes a line printable, and hides the values of keys that are meant for references: what
-// stands there wrongly may be the secret itself.
-func show(line string, column int) (string, int) {
-	line = strings.TrimRight(line, "\r ")
+// mask hides the values of keys that are meant for references: what stands there wrongly may be
+// the secret itself.
+func mask(line string) string {
 	line = sensitive.ReplaceAllStringFunc(line, func(pair string) string {
 		m := sensitive.FindStringSubmatch(pair)
 		if v := strings.Trim(m[2], `"'`); v == "" || isReference(v) || strings.HasPrefix(v, "https://") || strings.HasPrefix(v, "http://") {
@@ -93,7 +96,12 @@ func show(line string, column int) (string, int) {
 		}
 		return m[1] + "…"
 	})
-	line = userinfo.ReplaceAllString(line, "//…@")
+	return userinfo.ReplaceAllString(line, "//…@")
+}
+
+// show makes a line printable.
+func show(line string) string {
+	line = mask(strings.TrimRight(line, "\r "))
 	line = strings.Map(func(r rune) rune {
 		if r == '\t' {
 			return ' '
@@ -106,7 +114,7 @@ func show(line string, column int) (string, int) {
 	if r := []rune(line); len(r) > maxShown {
 		line = string(r[:maxShown]) + "…"
 	}
-	return line, min(max(column, 1), len([]rune(line))+1)
+	return line
 }
 
 func isReference(s string) bool {
