@@ -1,0 +1,94 @@
+// Package keyrounds holds nothing but the test of the import table.
+package keyrounds_test
+
+import (
+	"go/parser"
+	"go/token"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/keyrounds/keyrounds/"
+
+// The table of docs/architecture.md: what each package may import of ours, and whether it may
+// speak to Postgres.
+var table = map[string]struct {
+	tier    int
+	imports string
+	pgx     bool
+}{
+	"secret":          {0, "", false},
+	"credential":      {0, "secret", false},
+	"finding":         {0, "", false},
+	"checker":         {1, "credential secret", false},
+	"verdict":         {1, "checker finding", false},
+	"registry":        {2, "credential secret", true},
+	"audit":           {2, "checker finding verdict", true},
+	"notify":          {2, "finding", true},
+	"notify/slack":    {2, "finding notify secret", false},
+	"postgres":        {2, "migrations", true},
+	"postgres/pgtest": {2, "postgres", true},
+	"migrations":      {2, "", false},
+	"rounds":          {3, "audit checker credential finding notify registry secret verdict", true},
+	"web":             {4, "audit finding notify verdict", false},
+	"config":          {4, "checker credential secret verdict", false},
+	"sim":             {4, "", false},
+	"app":             {5, "audit checker config credential finding notify notify/slack postgres registry rounds secret web", true},
+	"cmd/keyrounds":   {6, "app audit checker config credential finding notify registry rounds secret sim verdict web", true},
+}
+
+func TestImportsFollowTheTable(t *testing.T) {
+	t.Parallel()
+	seen := map[string]bool{}
+	err := filepath.WalkDir(".", func(path string, d os.DirEntry, err error) error {
+		if err != nil || d.IsDir() || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
+			return err
+		}
+		pkg := filepath.ToSlash(filepath.Dir(path))
+		rule, ok := table[pkg]
+		if !ok {
+			t.Errorf("%s: the package %q is not in the table", path, pkg)
+			return nil
+		}
+		seen[pkg] = true
+		f, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.ImportsOnly)
+		if err != nil {
+			return err
+		}
+		for _, spec := range f.Imports {
+			name, _ := strconv.Unquote(spec.Path.Value)
+			if strings.Contains(name, "jackc/pgx") && !rule.pgx {
+				t.Errorf("%s speaks to Postgres; %s may not", path, pkg)
+			}
+			if ours, ok := strings.CutPrefix(name, module); ok && !slices.Contains(strings.Fields(rule.imports), ours) {
+				t.Errorf("%s imports %s; %s may not", path, ours, pkg)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for pkg := range table {
+		if !seen[pkg] {
+			t.Errorf("the package %q of the table does not exist", pkg)
+		}
+	}
+}
+
+// Imports go down; sideways only where the design says so.
+func TestTheTableGoesDown(t *testing.T) {
+	t.Parallel()
+	sideways := []string{"credential secret", "verdict checker", "postgres migrations", "postgres/pgtest postgres", "notify/slack notify"}
+	for pkg, rule := range table {
+		for _, imported := range strings.Fields(rule.imports) {
+			if table[imported].tier >= rule.tier && !slices.Contains(sideways, pkg+" "+imported) {
+				t.Errorf("%s (tier %d) imports %s (tier %d)", pkg, rule.tier, imported, table[imported].tier)
+			}
+		}
+	}
+}
