@@ -168,16 +168,36 @@ func (r *Rounds) stopSignal() (<-chan struct{}, func()) {
 	return ctx.Done(), cancel
 }
 
-// CheckNow checks credentials at once, whatever their schedules say, and judges and records the results
-// like any round. The order is that of the names within each provider.
+// CheckNow checks credentials at once, whatever their schedules say, and judges and records the
+// results like any round. It ends early when ctx does or the daemon stops.
 func (r *Rounds) CheckNow(ctx context.Context, creds []credential.Credential, each func([]Judged)) error {
 	slices.SortFunc(creds, func(a, b credential.Credential) int { return a.NextCheck.Compare(b.NextCheck) })
-	for _, b := range batches(creds, r.settings.Load().Providers) {
+	todo := batches(creds, r.settings.Load().Providers)
+	for len(todo) > 0 {
+		b := todo[0]
 		judged, err := r.work(ctx, b.provider.Name, b.creds, func(context.Context, pgx.Tx) error { return nil })
 		if err != nil {
 			return err
 		}
 		each(judged)
+		if b.creds = unchecked(b.creds, judged); len(b.creds) == 0 {
+			todo = todo[1:]
+			continue
+		}
+		select { // a slow provider: the batch had its time, and gets another
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-r.stopping:
+			return context.Canceled
+		default:
+			todo[0] = b
+		}
 	}
 	return nil
+}
+
+func unchecked(creds []credential.Credential, judged []Judged) []credential.Credential {
+	return slices.DeleteFunc(slices.Clone(creds), func(c credential.Credential) bool {
+		return slices.ContainsFunc(judged, func(j Judged) bool { return j.Result.CredentialID == c.ID })
+	})
 }
