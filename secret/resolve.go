@@ -104,6 +104,8 @@ func output(ctx context.Context, command string) ([]byte, error) {
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 	err := cmd.Run()
 	switch {
+	case out.Len() > MaxSize:
+		return out.Bytes(), nil // normal refuses it
 	case ctx.Err() != nil:
 		return nil, fmt.Errorf("the command did not end within %s", execTimeout)
 	case err != nil:
@@ -112,12 +114,12 @@ func output(ctx context.Context, command string) ([]byte, error) {
 	return out.Bytes(), nil
 }
 
-// limited keeps what fits and one byte more, so that normal sees that it was too much.
+// limited keeps what fits and one byte more, so that normal sees that it was too much, and then
+// takes no more, which ends a command that would write for ever.
 type limited struct{ bytes.Buffer }
 
 func (l *limited) Write(p []byte) (int, error) {
-	_, err := l.Buffer.Write(p[:min(len(p), MaxSize+1-l.Len())])
-	return len(p), err
+	return l.Buffer.Write(p[:min(len(p), MaxSize+1-l.Len())])
 }
 
 func normal(b []byte) ([]byte, error) {

@@ -116,18 +116,19 @@ func TestResolve(t *testing.T) {
 		}
 	}
 	bad := map[string]struct{ ref, want string }{
-		"unset":      {"env:KR_UNSET", "not set"},
-		"empty env":  {"env:KR_EMPTY", "empty"},
-		"missing":    {"file:" + filepath.Join(dir, "none"), "no such file"},
-		"directory":  {"file:" + dir, "not a regular file"},
-		"fifo":       {"file:" + fifo, "not a regular file"},
-		"empty":      {"file:" + write("empty", "\n"), "empty"},
-		"NUL":        {"file:" + write("nul", canary+"\x00"), "NUL"},
-		"not text":   {"file:" + write("bin", canary+"\xff\xfe"), "UTF-8"},
-		"two lines":  {"file:" + write("two", canary+"\nmore"), "more than one line"},
-		"10 MB":      {"file:" + write("big", strings.Repeat(canary, 600000)), "larger than 64 KiB"},
-		"exec fails": {"exec:echo '" + "c4n4ry" + "' >&2; exit 3", "exit status 3"},
-		"sealed":     {"sealed:", "no secret is sealed"},
+		"unset":        {"env:KR_UNSET", "not set"},
+		"empty env":    {"env:KR_EMPTY", "empty"},
+		"missing":      {"file:" + filepath.Join(dir, "none"), "no such file"},
+		"directory":    {"file:" + dir, "not a regular file"},
+		"fifo":         {"file:" + fifo, "not a regular file"},
+		"empty":        {"file:" + write("empty", "\n"), "empty"},
+		"NUL":          {"file:" + write("nul", canary+"\x00"), "NUL"},
+		"not text":     {"file:" + write("bin", canary+"\xff\xfe"), "UTF-8"},
+		"two lines":    {"file:" + write("two", canary+"\nmore"), "more than one line"},
+		"10 MB":        {"file:" + write("big", strings.Repeat(canary, 600000)), "larger than 64 KiB"},
+		"exec endless": {"exec:yes", "larger than 64 KiB"},
+		"exec fails":   {"exec:echo '" + "c4n4ry" + "' >&2; exit 3", "exit status 3"},
+		"sealed":       {"sealed:", "no secret is sealed"},
 	}
 	for name, c := range bad {
 		_, err := secret.Resolve(t.Context(), must(t, c.ref))
