@@ -104,22 +104,28 @@ func output(ctx context.Context, command string) ([]byte, error) {
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 	err := cmd.Run()
 	switch {
-	case out.Len() > MaxSize:
-		return out.Bytes(), nil // normal refuses it
+	case len(out.b) > MaxSize:
+		return out.b, nil // normal refuses it
 	case ctx.Err() != nil:
 		return nil, fmt.Errorf("the command did not end within %s", execTimeout)
 	case err != nil:
 		return nil, fmt.Errorf("the command failed (%w); run it by hand to see why", err)
 	}
-	return out.Bytes(), nil
+	return out.b, nil
 }
 
 // limited keeps what fits and one byte more, so that normal sees that it was too much, and then
-// takes no more, which ends a command that would write for ever.
-type limited struct{ bytes.Buffer }
+// takes no more, which ends a command that would write for ever. It is not a bytes.Buffer by
+// embedding: io.Copy would find ReadFrom and go around the limit.
+type limited struct{ b []byte }
 
 func (l *limited) Write(p []byte) (int, error) {
-	return l.Buffer.Write(p[:min(len(p), MaxSize+1-l.Len())])
+	n := min(len(p), MaxSize+1-len(l.b))
+	l.b = append(l.b, p[:n]...)
+	if n < len(p) {
+		return n, io.ErrShortWrite
+	}
+	return n, nil
 }
 
 func normal(b []byte) ([]byte, error) {
