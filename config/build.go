@@ -247,7 +247,7 @@ func (b *builder) slack(c *Config, s *SlackIn) {
 			b.fail("slack.channel", `"#channel" in quotes, or the channel's id`, "is missing")
 		}
 	} else if s.Channel != "" {
-		b.fail("slack", "token: env:SLACK_BOT_TOKEN", "token is missing")
+		b.warn("slack.channel", "token: env:SLACK_BOT_TOKEN", "without slack.token nothing is sent to it")
 	}
 	if s.APIURL != "" {
 		if u, err := url.Parse(s.APIURL); err != nil || u.Host == "" || u.Scheme != "https" && !(u.Scheme == "http" && Loopback(u.Hostname())) {

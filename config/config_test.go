@@ -1,11 +1,13 @@
 package config_test
 
 import (
+	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -54,6 +56,42 @@ func TestBadFiles(t *testing.T) {
 				t.Errorf("the message shows a secret: %s", got)
 			}
 		})
+	}
+}
+
+// config.example.yaml is valid on any machine, and shows every key that the schema has.
+func TestTheExampleShowsEveryKey(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile("../config.example.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := config.Parse("config.example.yaml", text); err != nil {
+		t.Fatal(err)
+	}
+	var schema struct {
+		Defs map[string]struct {
+			Properties map[string]any `json:"properties"`
+		} `json:"$defs"`
+	}
+	printed, err := config.Schema()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal(printed, &schema); err != nil {
+		t.Fatal(err)
+	}
+	keys := 0
+	for section, def := range schema.Defs {
+		for key := range def.Properties {
+			keys++
+			if !regexp.MustCompile(`(?m)[\s{#]` + key + `:`).Match(text) {
+				t.Errorf("the key %s of %s is not shown", key, section)
+			}
+		}
+	}
+	if keys < 40 {
+		t.Errorf("the schema names only %d keys", keys)
 	}
 }
 

@@ -58,7 +58,7 @@ func newView(standings []audit.Standing, open []finding.Finding, now time.Time, 
 	case len(open) == 0:
 		v.Answer = fmt.Sprintf("%d of %d credentials work; nothing needs you now.", counts[verdict.Healthy], n)
 	default:
-		v.Answer = fmt.Sprintf("%d of %d credentials work; %d findings are open.", counts[verdict.Healthy], n, len(open))
+		v.Answer = fmt.Sprintf("%d of %d credentials work; open findings: %d.", counts[verdict.Healthy], n, len(open))
 		v.Bad = true
 	}
 	return v

@@ -88,7 +88,7 @@ func readSecrets(ctx context.Context, c *config.Config, path string) error {
 }
 
 func summarize(w io.Writer, c *config.Config, path string) error {
-	fmt.Fprintf(w, "%s is valid: %d providers, %d credentials\n", path, len(c.Providers), len(c.Credentials))
+	fmt.Fprintf(w, "%s is valid; providers: %d, credentials: %d\n", path, len(c.Providers), len(c.Credentials))
 	if len(c.Providers) == 0 {
 		return nil
 	}
