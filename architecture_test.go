@@ -37,6 +37,7 @@ var table = map[string]struct {
 	"web":             {4, "audit finding notify verdict", false},
 	"config":          {4, "checker credential secret verdict", false},
 	"sim":             {4, "", false},
+	"sim/authserver":  {4, "", false},
 	"app":             {5, "audit checker config credential finding notify notify/slack postgres registry rounds secret web", true},
 	"cmd/keyrounds":   {6, "app audit checker config credential finding notify registry rounds secret sim verdict web", true},
 }

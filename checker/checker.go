@@ -2,7 +2,6 @@ package checker
 
 import (
 	"context"
-	"encoding/base64"
 	"net/http"
 	"sync"
 	"time"
@@ -150,13 +149,8 @@ func (b batch) check(ctx context.Context, t Target) *Result {
 	if !token.IsZero() {
 		b.probe(b.optional, b.client, b.provider, t.Credential, token, &r)
 	}
-	r.clean(secret.NewScrubber(value, token, basicAuth(t.Credential.ClientID, value)))
+	r.clean(scrubber(t.Credential, value, token))
 	return &r
-}
-
-// basicAuth is the whole value of an Authorization header, which a provider may echo.
-func basicAuth(clientID string, value secret.Value) secret.Value {
-	return secret.New([]byte(base64.StdEncoding.EncodeToString([]byte(clientID + ":" + value.Reveal()))))
 }
 
 // The most characters that are kept of a provider's text.

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"mime"
 	"net/http"
 	"net/http/httptrace"
 	"net/url"
@@ -41,7 +42,7 @@ func (c *Checker) exchange(ctx context.Context, client *http.Client, p Provider,
 	body, err := readBody(resp)
 	r.Phases = watch.phases()
 	r.ClockSkew = clockSkew(resp.Header, c.now())
-	r.trace("answer: HTTP %d, %d bytes, %s", resp.StatusCode, len(body), resp.Header.Get("Content-Type"))
+	r.trace("answer: HTTP %d, %d bytes, %s", resp.StatusCode, len(body), mediaType(resp.Header))
 	switch {
 	case errors.Is(err, errTooLarge):
 		r.Reading = says(Malformed, TooLarge, "body limit", "the answer is larger than %d KiB", MaxBody>>10)
@@ -56,7 +57,7 @@ func (c *Checker) exchange(ctx context.Context, client *http.Client, p Provider,
 		return secret.Value{}
 	}
 	answer := Response{Status: resp.StatusCode, Header: resp.Header, Body: body, Requested: cred.Scopes}
-	r.Reading = Classify(p, answer)
+	r.Reading = Classify(p, answer.redacted(scrubber(cred, value)))
 	r.RetryAfter = retryAfter(resp.Header, c.now())
 	if !r.Outcome.HasToken() {
 		return secret.Value{}
@@ -66,6 +67,34 @@ func (c *Checker) exchange(ctx context.Context, client *http.Client, p Provider,
 	r.TokenHash = sum[:]
 	clear(body)
 	return secret.New([]byte(token))
+}
+
+func mediaType(h http.Header) string {
+	m, _, err := mime.ParseMediaType(h.Get("Content-Type"))
+	if err != nil {
+		return "no media type"
+	}
+	return m
+}
+
+// redacted returns r without the secrets that s knows. It comes before reading, since reading takes
+// text apart and changes its case.
+func (r Response) redacted(s secret.Scrubber) Response {
+	h := http.Header{}
+	for name, values := range r.Header {
+		for _, v := range values {
+			h.Add(name, s.Redact(v))
+		}
+	}
+	r.Header, r.Body = h, []byte(s.Redact(string(r.Body)))
+	return r
+}
+
+// scrubber knows the secret, alone and in the Authorization header that we send.
+func scrubber(cred credential.Credential, value secret.Value, more ...secret.Value) secret.Scrubber {
+	plain := secret.New([]byte(cred.ClientID + ":" + value.Reveal()))
+	encoded := secret.New([]byte(url.QueryEscape(cred.ClientID) + ":" + url.QueryEscape(value.Reveal())))
+	return secret.NewScrubber(append(more, value, plain, encoded)...)
 }
 
 // tokenRequest makes the request of RFC 6749 §4.4.2.

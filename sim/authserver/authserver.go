@@ -1,0 +1,73 @@
+// Package authserver is a real authorization server (ory/fosite) in process, for the tests: it
+// knows nothing of keyrounds and judges our requests as others would.
+package authserver
+
+import (
+	"net/http"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/ory/fosite"
+	"github.com/ory/fosite/compose"
+	"github.com/ory/fosite/storage"
+	"golang.org/x/crypto/bcrypt"
+)
+
+// Client is a registered client. It may authenticate by its Method only.
+type Client struct {
+	ID, Secret string
+	Method     string // client_secret_post, client_secret_basic
+	Scopes     []string
+}
+
+// Server is the token endpoint, at every path. It is safe for concurrent use.
+type Server struct {
+	mu       sync.Mutex
+	store    *storage.MemoryStore
+	provider fosite.OAuth2Provider
+}
+
+// New makes a Server that knows the clients.
+func New(t testing.TB, clients ...Client) *Server {
+	t.Helper()
+	config := &fosite.Config{GlobalSecret: []byte("32 bytes that sign opaque tokens"), AccessTokenLifespan: 30 * time.Minute, HashCost: bcrypt.MinCost}
+	s := &Server{store: storage.NewMemoryStore()}
+	s.provider = compose.Compose(config, s.store, compose.NewOAuth2HMACStrategy(config), compose.OAuth2ClientCredentialsGrantFactory)
+	for _, c := range clients {
+		hash, err := bcrypt.GenerateFromPassword([]byte(c.Secret), bcrypt.MinCost)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.store.Clients[c.ID] = &fosite.DefaultOpenIDConnectClient{
+			DefaultClient:           &fosite.DefaultClient{ID: c.ID, Secret: hash, GrantTypes: []string{"client_credentials"}, Scopes: c.Scopes},
+			TokenEndpointAuthMethod: c.Method,
+		}
+	}
+	return s
+}
+
+// Revoke deletes a client.
+func (s *Server) Revoke(id string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.store.Clients, id)
+}
+
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	s.mu.Lock() // the store's map of clients has no lock of its own
+	defer s.mu.Unlock()
+	ctx := r.Context()
+	request, err := s.provider.NewAccessRequest(ctx, r, &fosite.DefaultSession{})
+	if err == nil {
+		for _, scope := range request.GetRequestedScopes() {
+			request.GrantScope(scope)
+		}
+		var response fosite.AccessResponder
+		if response, err = s.provider.NewAccessResponse(ctx, request); err == nil {
+			s.provider.WriteAccessResponse(ctx, w, request, response)
+			return
+		}
+	}
+	s.provider.WriteAccessError(ctx, w, request, err)
+}
