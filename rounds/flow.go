@@ -110,10 +110,21 @@ type Judged struct {
 // store judges and records the results in one transaction with the completion. Where the database
 // is away it tries again as long as the job lasts, so that what was seen is not lost.
 func (r *Rounds) store(ctx context.Context, s *Settings, creds []credential.Credential, results []checker.Result, complete func(context.Context, pgx.Tx) error) ([]Judged, []finding.Change, error) {
-	for wait, try := 100*time.Millisecond, 0; ; wait, try = min(2*wait, 3*time.Second), try+1 {
-		judged, changes, err := r.storeOnce(ctx, s, creds, results, complete, try > 0)
-		if err == nil || errors.Is(err, errStale) || ctx.Err() != nil {
-			return judged, changes, err
+	var (
+		judged  []Judged
+		changes []finding.Change
+		again   bool // the commit was tried, and no answer came
+	)
+	for wait := 100 * time.Millisecond; ; wait = min(2*wait, 3*time.Second) {
+		js, cs, err := r.storeOnce(ctx, s, creds, results, complete, again)
+		if js != nil {
+			judged, changes, again = js, cs, true
+		}
+		if err == nil || errors.Is(err, errStored) {
+			return judged, changes, nil
+		}
+		if errors.Is(err, errStale) || ctx.Err() != nil {
+			return nil, nil, err
 		}
 		r.Log.Warn("results could not be stored yet", "results", len(results), "error", err)
 		select {
@@ -126,6 +137,10 @@ func (r *Rounds) store(ctx context.Context, s *Settings, creds []credential.Cred
 
 const storeTimeout = 10 * time.Second
 
+var errStored = errors.New("the results are stored already")
+
+// storeOnce returns what it judged also where the commit failed: it may have been done, and only its
+// answer been lost. The next try, with again, finds out.
 func (r *Rounds) storeOnce(ctx context.Context, s *Settings, creds []credential.Credential, results []checker.Result, complete func(context.Context, pgx.Tx) error, again bool) ([]Judged, []finding.Change, error) {
 	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
 	defer cancel()
@@ -134,15 +149,18 @@ func (r *Rounds) storeOnce(ctx context.Context, s *Settings, creds []credential.
 		return nil, nil, err
 	}
 	defer rollback(ctx, tx)
-	if again && len(results) > 0 {
-		// The commit of the last try may have been done, and only its answer lost.
-		if stored, err := r.Audit.Stored(ctx, tx, results[0]); err != nil || stored {
-			return nil, nil, err
-		}
-	}
 	fleet, err := r.Audit.LockFleet(ctx, tx, results)
 	if err != nil {
 		return nil, nil, err
+	}
+	if again && len(results) > 0 { // under the locks, which a commit still under way holds
+		stored, err := r.Audit.Stored(ctx, tx, results[0])
+		if err != nil {
+			return nil, nil, err
+		}
+		if stored {
+			return nil, nil, errStored
+		}
 	}
 	states, events := verdict.Judge(fleet, results, s.Policy)
 	if err := r.Audit.Record(ctx, tx, results, states); err != nil {
@@ -161,14 +179,11 @@ func (r *Rounds) storeOnce(ctx context.Context, s *Settings, creds []credential.
 	if err := complete(ctx, tx); err != nil {
 		return nil, nil, err
 	}
-	if err := tx.Commit(ctx); err != nil {
-		return nil, nil, err
-	}
 	judged := make([]Judged, len(results))
 	for i := range results {
 		judged[i] = Judged{results[i], states[i]}
 	}
-	return judged, changes, nil
+	return judged, changes, tx.Commit(ctx)
 }
 
 // reschedule follows the verdict where it wants another time than the schedule names, hands back

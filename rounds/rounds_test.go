@@ -83,6 +83,9 @@ func TestAWorkerThatWakesBesideItsRescuer(t *testing.T) {
 	h.settle()
 	r.Stop() // waits for both
 	h.once(1)
+	if n := h.idp.Exchanges(h.clients[0]); n != 2 {
+		t.Errorf("%d exchanges, want 2: the sleeper's end must not take the job from its rescuer", n)
+	}
 	if n := h.count(`SELECT count(*) FROM river_job WHERE kind = 'batch' AND state = 'completed'`); n != 1 {
 		t.Errorf("%d completed jobs, want 1", n)
 	}
