@@ -96,6 +96,9 @@ func (s *Store) Snooze(ctx context.Context, tx pgx.Tx, actor string, id int64, n
 
 func (s *Store) act(ctx context.Context, tx pgx.Tx, actor string, id int64, do func(finding.Finding) (finding.Finding, error)) (finding.Change, error) {
 	old, err := findOne(ctx, tx, `id = $1 FOR UPDATE`, id)
+	if errors.Is(err, ErrNoFinding) {
+		err = fmt.Errorf("%w: %d", err, id)
+	}
 	if err != nil {
 		return finding.Change{}, err
 	}

@@ -33,7 +33,11 @@ func Describe(f finding.Finding) Words {
 	add("Since", clock(e.Since))
 	add("Last good exchange", clock(e.LastSuccess))
 	add("How sure", certainty(f))
-	add("The provider said", answer(e))
+	if e.HTTPStatus == 0 {
+		add("What happened", e.Message)
+	} else {
+		add("The provider said", answer(e))
+	}
 	add("Scopes missing", strings.Join(e.MissingScopes, " "))
 	add("Credentials", list(e.Affected, 30))
 	add("Owner", e.Owner)

@@ -67,7 +67,7 @@ func text(w http.ResponseWriter, status int, s string) {
 	_, _ = w.Write([]byte(s))
 }
 
-// ready names no reason to strangers; the log has it.
+// ready says why not; the reason names no host, user or database.
 func (s *site) ready(w http.ResponseWriter, r *http.Request) {
 	if err := s.Ready(r.Context()); err != nil {
 		s.Log.Debug("not ready", "error", err)

@@ -32,16 +32,22 @@ type server struct {
 	dir     string
 }
 
-// Main is for TestMain: it runs the tests and stops the server that they used.
-func Main(m *testing.M) {
-	code := m.Run()
+// Main is for TestMain: it runs the tests, stops the server that they used, and exits.
+func Main(m *testing.M) { os.Exit(Suite{m}.Run()) }
+
+// Suite is the tests of a package, as Main runs them, for those who have something around it.
+type Suite struct{ M *testing.M }
+
+// Run runs the tests and stops the server that they used.
+func (s Suite) Run() int {
+	code := s.M.Run()
 	if used.Load() {
 		if s, err := shared(); err == nil {
 			s.private.Stop()
 			_ = os.RemoveAll(s.dir)
 		}
 	}
-	os.Exit(code)
+	return code
 }
 
 var used atomic.Bool

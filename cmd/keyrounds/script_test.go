@@ -1,0 +1,75 @@
+package main
+
+import (
+	"net/http/httptest"
+	"os"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/keyrounds/keyrounds/postgres/pgtest"
+	"github.com/keyrounds/keyrounds/sim"
+)
+
+// The tests run this program as a process of its own, under the name keyrounds.
+func TestMain(m *testing.M) {
+	testscript.Main(pgtest.Suite{M: m}, map[string]func(){"keyrounds": main})
+}
+
+// The secrets of the scripts. None of them is ever shown.
+const (
+	goodSecret  = "c4n4ry-good-s3cret"
+	otherSecret = "c4n4ry-other-s3cret"
+)
+
+// Each script has a provider at $IDP, which knows the clients good and other, and an empty database
+// at $DATABASE_URL; $DATA is for a private one.
+func TestScripts(t *testing.T) {
+	t.Parallel()
+	testscript.Run(t, testscript.Params{
+		Dir:                 "testdata/script",
+		RequireExplicitExec: true,
+		RequireUniqueNames:  true,
+		UpdateScripts:       os.Getenv("UPDATE_SCRIPTS") != "",
+		Setup: func(env *testscript.Env) error {
+			tb := env.T().(testing.TB)
+			idp := sim.NewProvider(
+				sim.Client{ID: "good", Name: "good", Secret: goodSecret, Scopes: []string{"company_read"}},
+				sim.Client{ID: "other", Name: "other", Secret: otherSecret, Scopes: []string{"company_read"}},
+			)
+			server := httptest.NewServer(idp)
+			env.Defer(server.Close)
+			env.Values["idp"] = idp
+			env.Setenv("IDP", server.URL)
+			env.Setenv("GOOD", goodSecret)
+			env.Setenv("OTHER", otherSecret)
+			env.Setenv("HOME", env.WorkDir)
+			env.Setenv("DATA", pgtest.Dir(tb))
+			env.Setenv("DATABASE_URL", pgtest.EmptyURL(tb))
+			return nil
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			// idp revoke|restore CLIENT, idp break FAULT
+			"idp": func(ts *testscript.TestScript, _ bool, args []string) {
+				idp := ts.Value("idp").(*sim.Provider)
+				switch args[0] {
+				case "revoke":
+					idp.Revoke(args[1])
+				case "restore":
+					idp.Restore(args[1])
+				case "secret":
+					idp.SetSecret(args[1], args[2])
+				case "break":
+					idp.Break(sim.Fault(args[1]))
+				default:
+					ts.Fatalf("idp: unknown %q", args[0])
+				}
+			},
+			// expand FILE: $NAME becomes the variable's value
+			"expand": func(ts *testscript.TestScript, _ bool, args []string) {
+				text := os.Expand(ts.ReadFile(args[0]), ts.Getenv)
+				ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(text), 0o600))
+			},
+		},
+	})
+}
