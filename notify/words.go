@@ -95,18 +95,12 @@ func certainty(f finding.Finding) string {
 }
 
 func answer(e finding.Evidence) string {
-	var parts []string
-	if e.HTTPStatus != 0 {
-		parts = append(parts, fmt.Sprintf("HTTP %d", e.HTTPStatus))
-	}
+	parts := []string{fmt.Sprintf("HTTP %d", e.HTTPStatus)}
 	if e.ErrorCode != "" {
 		parts = append(parts, e.ErrorCode)
 	}
 	if e.ErrorDescription != "" {
 		parts = append(parts, "“"+e.ErrorDescription+"”")
-	}
-	if len(parts) == 0 {
-		return e.Message
 	}
 	return strings.Join(parts, ", ")
 }

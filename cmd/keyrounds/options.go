@@ -89,6 +89,10 @@ func (o *options) open(ctx context.Context) (*app.App, error) {
 	defer cancel()
 	if err := a.Prepare(ctx); err != nil {
 		a.Close()
+		var hinted interface{ Hint() string }
+		if errors.As(err, &hinted) {
+			return nil, err
+		}
 		return nil, &hintError{err, "is the database running, and does database.url name it?"}
 	}
 	return a, nil

@@ -1,0 +1,131 @@
+package main
+
+import (
+	"encoding/base64"
+	"encoding/hex"
+	"net/http"
+	"net/url"
+	"os/exec"
+	"strings"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/keyrounds/keyrounds/sim"
+)
+
+// FAULTS S1, S2, S5, C9: secrets and tokens are planted everywhere, the provider echoes them, and
+// then every place is searched for them in every usual encoding.
+func TestNoSecretIsAnywhere(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, 12)
+	const sealed = "c4n4ry-sealed/s3cret+val"
+	add := exec.Command("keyrounds", "-c", s.config(), "credentials", "add", "sealed-one", "--provider", "idp", "--client-id", "id-05")
+	add.Stdin = strings.NewReader(sealed)
+	if out, err := add.CombinedOutput(); err != nil || strings.Contains(string(out), "c4n4ry") {
+		t.Fatalf("%v: %s", err, out)
+	}
+	d := s.run()
+	d.awaitReady(http.StatusOK)
+	var outputs []string
+	command := func(args ...string) string {
+		out, _ := s.command(args...)
+		outputs = append(outputs, out)
+		return out
+	}
+	command("check", "-v")
+	s.idp.BreakFor("id-01", sim.Echo)
+	s.idp.BreakFor("id-02", sim.Hostile)
+	s.idp.Cut("id-04", "company_read")
+	s.idp.Revoke("id-03")
+	s.await("three revocations and a lost scope are told", func() bool {
+		command("check", "-v")
+		return strings.Count(strings.Join(s.slack.Calls(), "\n"), "chat.postMessage") >= 4
+	})
+	command("check", "-o", "json")
+	command("credentials", "list", "-o", "json")
+	command("credentials", "show", "c01", "-o", "json")
+	command("findings", "list", "-o", "json")
+	command("findings", "show", "1")
+	command("audit", "log", "-o", "json")
+	command("config", "check")
+
+	places := map[string]string{
+		"the daemon's log":         d.log.String(),
+		"what the commands print":  strings.Join(outputs, "\n"),
+		"what Slack was sent":      strings.Join(s.slack.Calls(), "\n"),
+		"what Slack shows decoded": unescape(strings.Join(s.slack.Calls(), "\n")),
+	}
+	for _, path := range []string{"/", "/metrics", "/api/v1/credentials", "/api/v1/findings?resolved=true", "/readyz", "/healthz"} {
+		status, body := d.get(path)
+		if status != http.StatusOK {
+			t.Errorf("%s is %d", path, status)
+		}
+		places[path] = body
+	}
+	pool := s.database()
+	rows, err := pool.Query(t.Context(), `SELECT quote_ident(schemaname) || '.' || quote_ident(tablename) FROM pg_tables WHERE schemaname NOT IN ('pg_catalog', 'information_schema')`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tables, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil || len(tables) < 10 {
+		t.Fatalf("tables %v, error %v", tables, err)
+	}
+	for _, table := range tables {
+		var text *string
+		if err := pool.QueryRow(t.Context(), `SELECT string_agg(t::text, E'\n') FROM `+table+` t`).Scan(&text); err != nil {
+			t.Fatal(err)
+		}
+		if text != nil {
+			places["table "+table] = *text
+		}
+	}
+
+	if !strings.Contains(places["what Slack was sent"], "c03") || !strings.Contains(places["table public.credentials"], "sealed-one") {
+		t.Error("the search does not see what it should")
+	}
+	canaries := append(s.idp.Tokens(), goodSecret, sealed, slackToken)
+	if len(canaries) < 6 {
+		t.Errorf("only %d canaries", len(canaries))
+	}
+	for _, canary := range canaries {
+		for encoding, form := range map[string]string{
+			"plain": canary, "url": url.QueryEscape(canary), "hex": hex.EncodeToString([]byte(canary)),
+			"base64": base64.RawStdEncoding.EncodeToString([]byte(canary))[:len(canary)*8/6],
+		} {
+			for place, text := range places {
+				if i := strings.Index(strings.ToLower(text), strings.ToLower(form)); i >= 0 {
+					t.Errorf("%s shows a secret (%s): …%s…", place, encoding, text[max(0, i-60):min(len(text), i+60)])
+				}
+			}
+		}
+	}
+}
+
+func unescape(s string) string {
+	u, err := url.QueryUnescape(s)
+	if err != nil {
+		return s
+	}
+	return u
+}
+
+// The demo tells its story and ends by itself.
+func TestDemo(t *testing.T) {
+	t.Parallel()
+	out, err := exec.Command("keyrounds", "demo", "--for", "50s").CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	story := string(out)
+	for _, want := range []string{
+		"Simulated: the provider", "12 credentials are registered", "ats-sync: pending → healthy", "revokes the credential of ats-sync",
+		"ats-sync: healthy → suspect", "message posted in #credential-alerts", "credential ats-sync is refused by smartrecruiters",
+		"ats-sync: suspect → revoked", "message updated in place", "ats-sync: revoked → healthy", "Slack messages posted", "credentials are healthy.",
+	} {
+		if !strings.Contains(story, want) {
+			t.Errorf("the story lacks %q:\n%s", want, out)
+		}
+	}
+}

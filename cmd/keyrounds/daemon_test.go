@@ -1,0 +1,451 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/keyrounds/keyrounds/postgres"
+	"github.com/keyrounds/keyrounds/postgres/pgtest"
+	"github.com/keyrounds/keyrounds/sim"
+)
+
+// site is a machine on which a daemon runs: a directory with its configuration, a provider, Slack.
+type site struct {
+	t     *testing.T
+	dir   string
+	idp   *sim.Provider
+	slack *sim.Slack
+	// What the daemon reaches the provider through; may hold answers back.
+	front *front
+	env   []string
+}
+
+// front passes requests on to the provider, and holds them back while it is closed.
+type front struct {
+	next http.Handler
+	mu   sync.Mutex
+	cond *sync.Cond
+	shut bool
+	held int
+}
+
+func newFront(next http.Handler) *front {
+	f := &front{next: next}
+	f.cond = sync.NewCond(&f.mu)
+	return f
+}
+
+func (f *front) set(shut bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.shut = shut
+	f.cond.Broadcast()
+}
+
+func (f *front) waiting() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.held
+}
+
+func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	f.mu.Lock()
+	f.held++
+	for f.shut {
+		f.cond.Wait()
+	}
+	f.held--
+	f.mu.Unlock()
+	f.next.ServeHTTP(w, r)
+}
+
+const slackToken = "xoxb-c4n4ry-slack-t0ken"
+
+// newSite makes a site with n clients of the provider, named c00 and so on.
+func newSite(t *testing.T, n int) *site {
+	t.Helper()
+	var clients []sim.Client
+	for i := range n {
+		clients = append(clients, sim.Client{ID: fmt.Sprintf("id-%02d", i), Name: fmt.Sprintf("c%02d", i), Secret: goodSecret, Scopes: []string{"company_read"}})
+	}
+	s := &site{t: t, dir: pgtest.Dir(t), idp: sim.NewProvider(clients...), slack: &sim.Slack{Token: slackToken}}
+	s.front = newFront(s.idp)
+	s.write("secret", goodSecret)
+	s.write("slack-token", slackToken)
+	s.configure("", "", n)
+	return s
+}
+
+func (s *site) write(name, text string) string {
+	s.t.Helper()
+	path := filepath.Join(s.dir, name)
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		s.t.Fatal(err)
+	}
+	return path
+}
+
+func (s *site) serve(h http.Handler) string {
+	server := httptest.NewServer(h)
+	s.t.Cleanup(func() {
+		s.front.set(false)
+		server.CloseClientConnections()
+		server.Close()
+	})
+	return server.URL
+}
+
+// configure writes the configuration: n credentials that are due once and then not before next
+// year, and what top and credentials add.
+func (s *site) configure(top, credentials string, n int) {
+	s.t.Helper()
+	idp := s.serve(s.front)
+	var b strings.Builder
+	fmt.Fprintf(&b, `data_dir: %[1]s/data
+listen: 127.0.0.1:0
+providers:
+  idp:
+    token_url: %[2]s/identity/oauth/token
+    allow_private_networks: true
+    rate: 1000/s
+    probes: [{scope: company_read, get: "%[2]s/configuration/company/my"}]
+verdict: {confirm: [1s, 2s], refusals_per_hour: 0}
+slack: {token: "file:%[1]s/slack-token", channel: "#alerts", api_url: "%[3]s/"}
+defaults: {schedule: "0 0 1 1 *"}
+%[4]s
+credentials:
+`, s.dir, idp, s.serve(s.slack), top)
+	for i := range n {
+		fmt.Fprintf(&b, "  - {name: c%02d, provider: idp, client_id: id-%02d, secret: \"file:%s/secret\", scopes: [company_read]}\n", i, i, s.dir)
+	}
+	if n == 0 && credentials == "" {
+		b.WriteString("  []\n")
+	}
+	s.write("keyrounds.yaml", b.String()+credentials)
+}
+
+func (s *site) config() string { return filepath.Join(s.dir, "keyrounds.yaml") }
+
+// command runs keyrounds to its end.
+func (s *site) command(args ...string) (output string, code int) {
+	s.t.Helper()
+	cmd := exec.Command("keyrounds", append([]string{"-c", s.config()}, args...)...)
+	cmd.Env = append(os.Environ(), s.env...)
+	out, err := cmd.CombinedOutput()
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		s.t.Fatal(err)
+	}
+	return string(out), cmd.ProcessState.ExitCode()
+}
+
+// process is a daemon that runs.
+type process struct {
+	s      *site
+	cmd    *exec.Cmd
+	url    string
+	log    *syncBuffer
+	exited chan struct{}
+}
+
+type syncBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (b *syncBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.Write(p)
+}
+
+func (b *syncBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.String()
+}
+
+// run starts a daemon and waits until it listens.
+func (s *site) run() *process {
+	s.t.Helper()
+	d := &process{s: s, log: &syncBuffer{}, exited: make(chan struct{})}
+	d.cmd = exec.Command("keyrounds", "run", "-c", s.config(), "--log-level", "debug")
+	d.cmd.Env = append(os.Environ(), s.env...)
+	d.cmd.Stderr = d.log
+	if err := d.cmd.Start(); err != nil {
+		s.t.Fatal(err)
+	}
+	go func() {
+		_ = d.cmd.Wait()
+		close(d.exited)
+	}()
+	s.t.Cleanup(func() {
+		_ = d.cmd.Process.Kill()
+		<-d.exited
+		if log := d.log.String(); strings.Contains(log, "DATA RACE") || strings.Contains(log, "panic:") {
+			s.t.Errorf("the daemon's log:\n%s", log)
+		}
+	})
+	s.await("it listens", func() bool {
+		for line := range strings.Lines(d.log.String()) {
+			var entry struct{ Msg, Listen string }
+			if json.Unmarshal([]byte(line), &entry) == nil && entry.Msg == "keyrounds is up" {
+				d.url = "http://" + entry.Listen
+			}
+		}
+		select {
+		case <-d.exited:
+			s.t.Fatalf("it ended:\n%s", d.log)
+		default:
+		}
+		return d.url != ""
+	})
+	return d
+}
+
+func (s *site) await(what string, cond func() bool) { s.awaitFor(time.Minute, what, cond) }
+
+func (s *site) awaitFor(most time.Duration, what string, cond func() bool) {
+	s.t.Helper()
+	for deadline := time.Now().Add(most); !cond(); time.Sleep(50 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			s.t.Fatalf("after %s still not: %s", most, what)
+		}
+	}
+}
+
+func (d *process) get(path string) (status int, body string) {
+	resp, err := http.Get(d.url + path)
+	if err != nil {
+		return 0, ""
+	}
+	defer resp.Body.Close()
+	b, _ := io.ReadAll(resp.Body)
+	return resp.StatusCode, string(b)
+}
+
+func (d *process) awaitReady(status int) {
+	d.s.t.Helper()
+	d.s.await(fmt.Sprintf("/readyz is %d", status), func() bool {
+		got, _ := d.get("/readyz")
+		return got == status
+	})
+}
+
+// stop sends SIGTERM and returns the exit code; it takes 15 s at most.
+func (d *process) stop() int {
+	d.s.t.Helper()
+	_ = d.cmd.Process.Signal(syscall.SIGTERM)
+	select {
+	case <-d.exited:
+	case <-time.After(15 * time.Second):
+		d.s.t.Fatalf("it has not stopped in 15 s:\n%s", d.log)
+	}
+	return d.cmd.ProcessState.ExitCode()
+}
+
+// database opens the private Postgres of the daemon that runs.
+func (s *site) database() *pgxpool.Pool {
+	s.t.Helper()
+	p, err := postgres.StartPrivate(s.t.Context(), postgres.PrivateOptions{DataDir: filepath.Join(s.dir, "data"), Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	pool, err := postgres.Open(s.t.Context(), p.URL())
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.t.Cleanup(pool.Close)
+	return pool
+}
+
+func (s *site) count(pool *pgxpool.Pool, sql string) (n int) {
+	s.t.Helper()
+	if err := pool.QueryRow(s.t.Context(), sql).Scan(&n); err != nil {
+		return -1 // away; the caller polls
+	}
+	return n
+}
+
+// FAULTS P1, P9, D2: the daemon is killed in the middle of a round, and its Postgres with it. After
+// a restart every due credential is checked within three minutes, and no result is there twice. Then
+// its Postgres alone is killed, and the daemon goes on.
+func TestKilledInTheMiddleOfARound(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, 12)
+	s.front.set(true)
+	d := s.run()
+	s.await("exchanges under way", func() bool { return s.front.waiting() >= 4 })
+	if err := d.cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	<-d.exited
+	s.front.set(false)
+
+	d = s.run()
+	d.awaitReady(http.StatusOK)
+	pool := s.database()
+	s.awaitFor(3*time.Minute, "all 12 are checked", func() bool { return s.count(pool, `SELECT count(DISTINCT credential_id) FROM checks`) == 12 })
+	if n := s.count(pool, `SELECT count(*) FROM checks`); n != 12 {
+		t.Errorf("%d results of 12 due credentials", n)
+	}
+
+	pid, err := os.ReadFile(filepath.Join(s.dir, "data", "postgres", "data", "postmaster.pid"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var postmaster int
+	if _, err := fmt.Sscan(string(pid), &postmaster); err != nil {
+		t.Fatal(err)
+	}
+	s.front.set(true)
+	if _, err := pool.Exec(t.Context(), `UPDATE credentials SET next_check_at = now()`); err != nil {
+		t.Fatal(err)
+	}
+	s.await("exchanges under way", func() bool { return s.front.waiting() >= 4 })
+	if err := syscall.Kill(postmaster, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	s.front.set(false)
+	s.awaitFor(3*time.Minute, "all 12 are checked again", func() bool {
+		return s.count(pool, `SELECT count(*) FROM (SELECT credential_id FROM checks GROUP BY 1 HAVING count(*) = 2) AS twice`) == 12
+	})
+	if n := s.count(pool, `SELECT count(*) FROM checks`); n != 24 {
+		t.Errorf("%d results of 24 checks", n)
+	}
+	d.awaitReady(http.StatusOK)
+	if code := d.stop(); code != 0 {
+		t.Errorf("exit code %d:\n%s", code, d.log)
+	}
+}
+
+// FAULTS P2: SIGTERM while the provider hangs.
+func TestStopWhileTheProviderHangs(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, 6)
+	s.idp.Break(sim.Hang)
+	d := s.run()
+	s.await("exchanges under way", func() bool { return len(s.idp.Journal()) >= 4 })
+	if code := d.stop(); code != 0 {
+		t.Errorf("exit code %d:\n%s", code, d.log)
+	}
+}
+
+func TestTwoDaemonsOnOneDataDir(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, 1)
+	d := s.run()
+	out, code := s.command("run")
+	if code != 2 || !strings.Contains(out, "is in use by another keyrounds daemon") || !strings.Contains(out, "hint: ") {
+		t.Errorf("exit code %d: %s", code, out)
+	}
+	// A command shares the daemon's Postgres.
+	if out, code := s.command("check"); code != 0 || !strings.Contains(out, "healthy") {
+		t.Errorf("exit code %d: %s", code, out)
+	}
+	if status, _ := d.get("/healthz"); status != http.StatusOK {
+		t.Errorf("/healthz is %d", status)
+	}
+}
+
+// FAULTS P4, C6: a broken file changes nothing and says where; a good one takes effect, and what
+// left it is retired.
+func TestReload(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, 3)
+	d := s.run()
+	d.awaitReady(http.StatusOK)
+	good, err := os.ReadFile(s.config())
+	if err != nil {
+		t.Fatal(err)
+	}
+	reload := func(text string) {
+		s.write("keyrounds.yaml", text)
+		_ = d.cmd.Process.Signal(syscall.SIGHUP)
+	}
+	last := func(line string) func() bool {
+		return func() bool {
+			_, metrics := d.get("/metrics")
+			return strings.Contains(metrics, "\n"+line+"\n")
+		}
+	}
+	broken, err := filepath.Glob("../../config/testdata/bad/*.yaml")
+	if err != nil || len(broken) < 30 {
+		t.Fatalf("%d broken files, error %v", len(broken), err)
+	}
+	for _, file := range broken {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		before := strings.Count(d.log.String(), "the old one stays")
+		reload(string(text))
+		s.await(filepath.Base(file)+" is refused", func() bool { return strings.Count(d.log.String(), "the old one stays") > before })
+		if status, _ := d.get("/readyz"); status != http.StatusOK {
+			t.Errorf("%s: /readyz is %d", filepath.Base(file), status)
+		}
+	}
+	s.await("the metric says so", last("keyrounds_config_last_reload_successful 0"))
+	if log := d.log.String(); !strings.Contains(log, `"line":4,"column":5,`) {
+		t.Errorf("the log does not say where:\n%s", log)
+	}
+	if list, _ := s.command("credentials", "list"); strings.Count(list, "idp") != 3 {
+		t.Errorf("the credentials changed: %s", list)
+	}
+	reload(strings.Replace(string(good), "  - {name: c01", "  # - {name: c01", 1))
+	s.await("the good file takes effect", last("keyrounds_config_last_reload_successful 1"))
+	list, _ := s.command("credentials", "list", "--all")
+	if !strings.Contains(list, "retired") || strings.Contains(d.log.String(), "c4n4ry") {
+		t.Errorf("after the reload: %s", list)
+	}
+	if out, _ := s.command("findings", "list"); !strings.Contains(out, "no findings") {
+		t.Errorf("a retired credential is a finding: %s", out)
+	}
+}
+
+// FAULTS D1, D6: without its database the daemon lives, says that it is not ready, and goes on
+// when it is back.
+func TestTheDatabaseIsAway(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, 3)
+	bridge, url := pgtest.Through(t, pgtest.EmptyURL(t))
+	s.env = []string{"DATABASE_URL=" + url}
+	s.configure("database: {url: env:DATABASE_URL}", "", 3)
+	bridge.Cut()
+	d := s.run()
+	d.awaitReady(http.StatusServiceUnavailable)
+	if status, _ := d.get("/healthz"); status != http.StatusOK {
+		t.Errorf("/healthz is %d", status)
+	}
+	bridge.Heal()
+	d.awaitReady(http.StatusOK)
+	s.await("the checks", func() bool { return len(s.idp.Tokens()) == 3 })
+	for _, fail := range []func(){bridge.Cut, bridge.Blackhole} {
+		fail()
+		d.awaitReady(http.StatusServiceUnavailable)
+		bridge.Heal()
+		d.awaitReady(http.StatusOK)
+	}
+	if strings.Contains(d.log.String(), "user=") || strings.Contains(d.log.String(), url) {
+		t.Errorf("the log shows the database's address:\n%s", d.log)
+	}
+	if code := d.stop(); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+}

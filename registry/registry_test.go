@@ -1,0 +1,224 @@
+package registry_test
+
+import (
+	"errors"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/keyrounds/keyrounds/credential"
+	"github.com/keyrounds/keyrounds/postgres/pgtest"
+	"github.com/keyrounds/keyrounds/registry"
+	"github.com/keyrounds/keyrounds/secret"
+)
+
+func TestMain(m *testing.M) { pgtest.Main(m) }
+
+var noon = time.Date(2026, 3, 2, 12, 0, 0, 0, time.UTC)
+
+func file(t *testing.T, names ...string) []credential.Credential {
+	t.Helper()
+	ref, err := secret.ParseReference("env:A_SECRET")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var cs []credential.Credential
+	for _, n := range names {
+		cs = append(cs, credential.Credential{
+			Name: n, Provider: "idp", ClientID: "id-" + n, Secret: ref, Schedule: "*/15 * * * *", Scopes: []string{"read"}, Labels: map[string]string{"env": "prod"},
+		})
+	}
+	return cs
+}
+
+func sync1(t *testing.T, pool *pgxpool.Pool, now time.Time, cs []credential.Credential) []registry.Change {
+	t.Helper()
+	var changes []registry.Change
+	err := pgx.BeginFunc(t.Context(), pool, func(tx pgx.Tx) (err error) {
+		changes, err = registry.New(pool, time.UTC).Sync(t.Context(), tx, cs, now)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return changes
+}
+
+func what(cs []registry.Change) (all []string) {
+	for _, c := range cs {
+		all = append(all, c.What+" "+c.Credential.Name)
+	}
+	return all
+}
+
+// The file is made so: added, changed, retired, revived; a second time nothing happens.
+func TestSync(t *testing.T) {
+	t.Parallel()
+	pool := pgtest.New(t)
+	if got := what(sync1(t, pool, noon, file(t, "a", "b"))); !slices.Equal(got, []string{"added a", "added b"}) {
+		t.Error(got)
+	}
+	if got := what(sync1(t, pool, noon, file(t, "a", "b"))); got != nil {
+		t.Errorf("again: %v", got)
+	}
+	changed := file(t, "a", "b")
+	changed[0].Owner = "team"
+	changed[1].ClientID = "other"
+	changes := sync1(t, pool, noon.Add(time.Hour), changed)
+	if got := what(changes); !slices.Equal(got, []string{"changed a", "changed b"}) || changes[0].Anew || !changes[1].Anew {
+		t.Errorf("%v %+v", got, changes)
+	}
+	if got := what(sync1(t, pool, noon, changed[1:])); !slices.Equal(got, []string{"retired a"}) {
+		t.Error(got)
+	}
+	store := registry.New(pool, time.UTC)
+	if list, _ := store.List(t.Context(), false); len(list) != 1 {
+		t.Errorf("active: %v", list)
+	}
+	if a, err := store.Get(t.Context(), "a"); err != nil || a.Retired.IsZero() || a.Owner != "team" || !a.Registered.Equal(noon) {
+		t.Errorf("the retired one keeps what it was: %+v, %v", a, err)
+	}
+	if got := what(sync1(t, pool, noon, changed)); !slices.Equal(got, []string{"revived a"}) {
+		t.Error(got)
+	}
+}
+
+// A command's credential is neither taken over nor retired by the file.
+func TestTheFileAndCommands(t *testing.T) {
+	t.Parallel()
+	pool := pgtest.New(t)
+	store := registry.New(pool, time.UTC)
+	mine := file(t, "mine")[0]
+	mine.Secret, mine.Sealed = secret.Sealed, []byte("sealed")
+	err := pgx.BeginFunc(t.Context(), pool, func(tx pgx.Tx) error {
+		_, err := store.Add(t.Context(), tx, mine, noon)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := what(sync1(t, pool, noon, file(t, "a"))); !slices.Equal(got, []string{"added a"}) {
+		t.Error(got)
+	}
+	err = pgx.BeginFunc(t.Context(), pool, func(tx pgx.Tx) error {
+		_, err := store.Sync(t.Context(), tx, file(t, "a", "mine"), noon)
+		return err
+	})
+	var conflict *registry.ConflictError
+	if !errors.As(err, &conflict) || conflict.Name != "mine" || conflict.Hint() == "" {
+		t.Errorf("a name of both: %v", err)
+	}
+	err = pgx.BeginFunc(t.Context(), pool, func(tx pgx.Tx) error {
+		_, err := store.Retire(t.Context(), tx, "mine", noon)
+		return err
+	})
+	if c, gerr := store.Get(t.Context(), "mine"); err != nil || gerr != nil || c.Sealed != nil {
+		t.Errorf("a retired credential keeps no sealed secret: %+v, %v", c, err)
+	}
+	if _, err := store.Get(t.Context(), "nobody"); !errors.Is(err, registry.ErrNotFound) {
+		t.Error(err)
+	}
+}
+
+func claim(t *testing.T, pool *pgxpool.Pool, now time.Time, limit int, end func(pgx.Tx) error) []credential.Credential {
+	t.Helper()
+	tx, err := pool.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	cs, err := registry.New(pool, time.UTC).ClaimDue(t.Context(), tx, now, limit)
+	if err := errors.Join(err, end(tx)); err != nil {
+		t.Fatal(err)
+	}
+	return cs
+}
+
+// FAULTS P10: however many slots were missed, a credential is due once, and the next slot is later.
+func TestClaimDue(t *testing.T) {
+	t.Parallel()
+	pool := pgtest.New(t)
+	sync1(t, pool, noon, file(t, "a", "b", "c"))
+	commit := func(tx pgx.Tx) error { return tx.Commit(t.Context()) }
+	undo := func(tx pgx.Tx) error { return tx.Rollback(t.Context()) }
+	later := noon.Add(5 * 24 * time.Hour)
+	if n := len(claim(t, pool, later, 10, undo)); n != 3 {
+		t.Errorf("%d due, want 3", n)
+	}
+	if n := len(claim(t, pool, later, 2, commit)); n != 2 {
+		t.Errorf("a rolled back claim gives all back, the limit holds: %d", n)
+	}
+	if n := len(claim(t, pool, later, 10, commit)); n != 1 {
+		t.Errorf("the one that is left: %d", n)
+	}
+	if n := len(claim(t, pool, later, 10, commit)); n != 0 {
+		t.Errorf("%d are due again in the same slot", n)
+	}
+	if n := len(claim(t, pool, later.Add(16*time.Minute), 10, commit)); n < 1 {
+		t.Error("none is due in the next slot")
+	}
+}
+
+// FAULTS P7: two who claim at once share what is due.
+func TestTwoClaimAtOnce(t *testing.T) {
+	t.Parallel()
+	pool := pgtest.New(t)
+	var names []string
+	for i := range 100 {
+		names = append(names, "c"+string(rune('a'+i/26))+string(rune('a'+i%26)))
+	}
+	sync1(t, pool, noon, file(t, names...))
+	var (
+		mu   sync.Mutex
+		seen = map[string]int{}
+		wait sync.WaitGroup
+	)
+	for range 4 {
+		wait.Go(func() {
+			for range 10 {
+				for _, c := range claim(t, pool, noon.Add(time.Minute), 7, func(tx pgx.Tx) error { return tx.Commit(t.Context()) }) {
+					mu.Lock()
+					seen[c.Name]++
+					mu.Unlock()
+				}
+			}
+		})
+	}
+	wait.Wait()
+	for _, n := range names {
+		if seen[n] != 1 {
+			t.Errorf("%s was claimed %d times", n, seen[n])
+		}
+	}
+}
+
+// A provider's batches come one after the other, and a provider that is booked for more than a
+// minute is not claimed from.
+func TestPace(t *testing.T) {
+	t.Parallel()
+	pool := pgtest.New(t)
+	store := registry.New(pool, time.UTC)
+	sync1(t, pool, noon, file(t, "a"))
+	err := pgx.BeginFunc(t.Context(), pool, func(tx pgx.Tx) error {
+		for i, want := range []time.Time{noon, noon.Add(20 * time.Second), noon.Add(40 * time.Second)} {
+			at, err := store.Pace(t.Context(), tx, "idp", noon, 20*time.Second)
+			if err != nil || !at.Equal(want) {
+				t.Errorf("batch %d begins at %v, want %v (%v)", i, at, want, err)
+			}
+		}
+		return store.Pause(t.Context(), tx, "idp", noon.Add(10*time.Minute))
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	commit := func(tx pgx.Tx) error { return tx.Commit(t.Context()) }
+	if n := len(claim(t, pool, noon.Add(time.Minute), 10, commit)); n != 0 {
+		t.Error("claimed from a provider that asked for a pause")
+	}
+	if n := len(claim(t, pool, noon.Add(10*time.Minute), 10, commit)); n != 1 {
+		t.Error("not claimed after the pause")
+	}
+}
