@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
@@ -23,6 +24,7 @@ import (
 	"github.com/keyrounds/keyrounds/postgres"
 	"github.com/keyrounds/keyrounds/postgres/pgtest"
 	"github.com/keyrounds/keyrounds/sim"
+	"github.com/keyrounds/keyrounds/sim/authserver"
 )
 
 // site is a machine on which a daemon runs: a directory with its configuration, a provider, Slack.
@@ -405,7 +407,7 @@ func TestReload(t *testing.T) {
 	if log := d.log.String(); !strings.Contains(log, `"line":4,"column":5,`) {
 		t.Errorf("the log does not say where:\n%s", log)
 	}
-	if list, _ := s.command("credentials", "list"); strings.Count(list, "idp") != 3 {
+	if _, list := d.get("/api/v1/credentials"); strings.Count(list, `"provider":"idp"`) != 3 {
 		t.Errorf("the credentials changed: %s", list)
 	}
 	reload(strings.Replace(string(good), "  - {name: c01", "  # - {name: c01", 1))
@@ -416,6 +418,57 @@ func TestReload(t *testing.T) {
 	}
 	if out, _ := s.command("findings", "list"); !strings.Contains(out, "no findings") {
 		t.Errorf("a retired credential is a finding: %s", out)
+	}
+}
+
+// What a company does first: two credentials in the environment, a real authorization server over
+// TLS, Slack. One is revoked there, and Slack says which.
+func TestTwoCredentialsAtARealAuthorizationServer(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, 0)
+	idp := authserver.New(t,
+		authserver.Client{ID: "alpha", Secret: goodSecret, Method: "client_secret_basic", Scopes: []string{"read"}},
+		authserver.Client{ID: "beta", Secret: otherSecret, Method: "client_secret_basic", Scopes: []string{"read"}})
+	server := httptest.NewTLSServer(idp)
+	t.Cleanup(server.Close)
+	ca := s.write("ca.pem", string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw})))
+	s.write("keyrounds.yaml", fmt.Sprintf(`
+data_dir: %[1]s/data
+listen: 127.0.0.1:0
+providers:
+  company: {token_url: %[2]s/token, auth_method: client_secret_basic, request_scopes: true, allow_private_networks: true, tls: {ca_file: %[3]s}}
+defaults: {schedule: "@every 1s"}
+verdict: {confirm: [1s, 2s], refusals_per_hour: 0}
+slack: {token: "file:%[1]s/slack-token", channel: "#alerts", api_url: "%[4]s/"}
+credentials:
+  - {name: alpha, provider: company, client_id: alpha, secret: "env:ALPHA", scopes: [read]}
+  - {name: beta, provider: company, client_id: beta, secret: "env:BETA", scopes: [read]}
+`, s.dir, server.URL, ca, s.serve(s.slack)))
+	s.env = []string{"ALPHA=" + goodSecret, "BETA=" + otherSecret}
+	d := s.run()
+	healthy := `keyrounds_credential_status{credential="%s",provider="company",status="healthy"} 1`
+	for _, name := range []string{"alpha", "beta"} {
+		s.await(name+" is healthy", func() bool {
+			_, metrics := d.get("/metrics")
+			return strings.Contains(metrics, fmt.Sprintf(healthy, name))
+		})
+	}
+	idp.Revoke("beta")
+	s.await("Slack says so", func() bool { return len(s.slack.Messages()) > 0 })
+	if text := s.slack.Messages()[0].Text; !strings.Contains(text, "credential beta is refused by company") {
+		t.Errorf("Slack says %q", text)
+	}
+	out, code := s.command("check", "-o", "json")
+	if code != 1 || !strings.Contains(out, `"outcome": "rejected"`) || !strings.Contains(out, `"outcome": "ok"`) || strings.Contains(out, "c4n4ry") {
+		t.Errorf("exit code %d: %s", code, out)
+	}
+	for _, name := range []string{
+		"keyrounds_checks_total{", "keyrounds_check_duration_seconds_bucket{", "keyrounds_credential_last_success_timestamp_seconds{", "keyrounds_findings{",
+		"keyrounds_round_lag_seconds ", "keyrounds_jobs{", "keyrounds_notifications_total{", "keyrounds_build_info{",
+	} {
+		if _, metrics := d.get("/metrics"); !strings.Contains(metrics, "\n"+name) {
+			t.Errorf("/metrics lacks %s", name)
+		}
 	}
 }
 

@@ -1,0 +1,79 @@
+package keyrounds_test
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// docker-compose.yml is valid, and asks for the password that it needs.
+func TestComposeFile(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	text, err := os.ReadFile("docker-compose.yml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.MkdirAll(filepath.Join(dir, "secrets"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for name, b := range map[string][]byte{"docker-compose.yml": text, "secrets/keyrounds.env": []byte("ATS_SYNC_SECRET=x\n")} {
+		if err := os.WriteFile(filepath.Join(dir, name), b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	config := func(env ...string) (string, error) {
+		cmd := exec.Command("docker-compose", "config", "--services")
+		cmd.Dir, cmd.Env = dir, append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + dir}, env...)
+		out, err := cmd.CombinedOutput()
+		return string(out), err
+	}
+	out, err := config("POSTGRES_PASSWORD=x")
+	for _, service := range []string{"postgres", "keyrounds", "prometheus"} {
+		if err != nil || !regexp.MustCompile(`(?m)^`+service+`$`).MatchString(out) {
+			t.Errorf("service %s: %v: %s", service, err, out)
+		}
+	}
+	if out, err := config(); err == nil || !strings.Contains(out, "POSTGRES_PASSWORD") {
+		t.Errorf("without a password: %v: %s", err, out)
+	}
+}
+
+// The image is built with the Go version of go.mod.
+func TestDockerfileFollowsGoMod(t *testing.T) {
+	t.Parallel()
+	mod, err1 := os.ReadFile("go.mod")
+	docker, err2 := os.ReadFile("Dockerfile")
+	if err1 != nil || err2 != nil {
+		t.Fatal(err1, err2)
+	}
+	version := regexp.MustCompile(`(?m)^go (\d+\.\d+)`).FindSubmatch(mod)
+	if version == nil || !strings.Contains(string(docker), "golang:"+string(version[1])+"-") {
+		t.Errorf("go.mod has %q", version)
+	}
+}
+
+// The table of docs/architecture.md says what the test of the imports enforces.
+func TestTheDocumentedTable(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile("docs/architecture.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows := map[string]string{}
+	for _, m := range regexp.MustCompile("(?m)^\\| (\\d) \\| `([^`]+)` \\|[^|]*\\|([^|]*)\\| (yes|no) \\|$").FindAllStringSubmatch(string(text), -1) {
+		rows[m[2]] = m[1] + " " + strings.TrimSpace(m[3]) + " " + m[4]
+	}
+	for pkg, rule := range table {
+		pgx := "no"
+		if rule.pgx {
+			pgx = "yes"
+		}
+		if want := string(rune('0'+rule.tier)) + " " + rule.imports + " " + pgx; rows[pkg] != want {
+			t.Errorf("%s: the document says %q, the test %q", pkg, rows[pkg], want)
+		}
+	}
+}
