@@ -59,11 +59,19 @@ func (o *options) logger(w *os.File, level slog.Level) (*slog.Logger, error) {
 			return nil, &hintError{fmt.Errorf("unknown log level %q", o.logLevel), "one of debug, info, warn, error"}
 		}
 	}
-	h := &slog.HandlerOptions{Level: level}
+	h := &slog.HandlerOptions{Level: level, ReplaceAttr: readable}
 	if isTerminal(w) {
 		return slog.New(slog.NewTextHandler(w, h)), nil
 	}
 	return slog.New(slog.NewJSONHandler(w, h)), nil
+}
+
+// readable writes durations with their unit, which slog's JSON leaves out.
+func readable(_ []string, a slog.Attr) slog.Attr {
+	if a.Value.Kind() == slog.KindDuration {
+		a.Value = slog.StringValue(a.Value.Duration().String())
+	}
+	return a
 }
 
 func isTerminal(w io.Writer) bool {
