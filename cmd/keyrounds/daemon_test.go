@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -332,6 +333,54 @@ func TestKilledInTheMiddleOfARound(t *testing.T) {
 		t.Errorf("%d results of 24 checks", n)
 	}
 	d.awaitReady(http.StatusOK)
+	if code := d.stop(); code != 0 {
+		t.Errorf("exit code %d:\n%s", code, d.log)
+	}
+}
+
+// FAULTS P1, P11: the daemon is killed at random moments of its work, while one of its credentials is revoked.
+// Every result has an exchange of its own, the revocation is one finding, and it is told.
+func TestKilledAtRandom(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, 8)
+	text, err := os.ReadFile(s.config())
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.write("keyrounds.yaml", strings.Replace(string(text), "0 0 1 1 *", "@every 1s", 1))
+	for i := range 6 {
+		d := s.run()
+		before := len(s.idp.Journal())
+		s.await("it checks", func() bool { return len(s.idp.Journal()) > before })
+		if i == 0 {
+			s.await("all are healthy", func() bool {
+				_, page := d.get("/")
+				return strings.Contains(page, "All 8 credentials work.")
+			})
+			s.idp.Revoke("id-03")
+		}
+		time.Sleep(time.Duration(rand.IntN(200)) * time.Millisecond)
+		if err := d.cmd.Process.Kill(); err != nil {
+			t.Fatal(err)
+		}
+		<-d.exited
+	}
+	d := s.run()
+	d.awaitReady(http.StatusOK)
+	pool := s.database()
+	s.awaitFor(3*time.Minute, "Slack is told", func() bool { return len(s.slack.Messages()) > 0 })
+	s.await("the others are healthy", func() bool {
+		return s.count(pool, `SELECT count(*) FROM credential_state WHERE status = 'healthy'`) == 7
+	})
+	if n := s.count(pool, `SELECT count(*) FROM findings`); n != 1 {
+		t.Errorf("%d findings, want the revoked one", n)
+	}
+	for i := range 8 {
+		results := s.count(pool, fmt.Sprintf(`SELECT count(*) FROM checks JOIN credentials c ON c.id = credential_id WHERE name = 'c%02d'`, i))
+		if n := s.idp.Exchanges(fmt.Sprintf("id-%02d", i)); results < 1 || results > n {
+			t.Errorf("c%02d has %d results of %d exchanges", i, results, n)
+		}
+	}
 	if code := d.stop(); code != 0 {
 		t.Errorf("exit code %d:\n%s", code, d.log)
 	}
