@@ -142,14 +142,20 @@ func (b batch) check(ctx context.Context, t Target) *Result {
 		return &r
 	}
 	defer value.Wipe()
+	auth, err := authenticate(b.provider, t.Credential, value, b.now())
+	if err != nil {
+		r.Reading = says(Misconfigured, SecretUnreadable, "client authentication", "%v", err)
+		r.clean(secret.NewScrubber(value))
+		return &r
+	}
 	r.trace("POST %s with %s", b.provider.TokenURL, b.provider.AuthMethod)
-	token := b.exchange(ctx, b.client, b.provider, t.Credential, value, &r)
+	token := b.exchange(ctx, b.client, b.provider, t.Credential, auth, &r)
 	defer token.Wipe()
 	r.trace("read as %s %s by: %s", r.Outcome, r.Reason, r.Rule)
 	if !token.IsZero() {
 		b.probe(b.optional, b.client, b.provider, t.Credential, token, &r)
 	}
-	r.clean(scrubber(t.Credential, value, token))
+	r.clean(secret.NewScrubber(append(auth.sent, token)...))
 	return &r
 }
 

@@ -8,10 +8,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"mime"
 	"net/http"
 	"net/http/httptrace"
-	"net/url"
 	"strings"
 	"sync"
 	"time"
@@ -22,11 +22,11 @@ import (
 
 // exchange asks for a token once: no retry, no redirect, within Timeout. The token is returned
 // apart from the result, which never holds it.
-func (c *Checker) exchange(ctx context.Context, client *http.Client, p Provider, cred credential.Credential, value secret.Value, r *Result) secret.Value {
+func (c *Checker) exchange(ctx context.Context, client *http.Client, p Provider, cred credential.Credential, auth clientAuth, r *Result) secret.Value {
 	ctx, cancel := context.WithTimeout(ctx, Timeout)
 	defer cancel()
 	watch := &stopwatch{began: time.Now()}
-	req, err := tokenRequest(httptrace.WithClientTrace(ctx, watch.trace()), p, cred, value)
+	req, err := tokenRequest(httptrace.WithClientTrace(ctx, watch.trace()), p, cred, auth)
 	if err != nil {
 		r.Reading = says(Misconfigured, "", "request", "the request could not be made: %v", err)
 		return secret.Value{}
@@ -57,7 +57,7 @@ func (c *Checker) exchange(ctx context.Context, client *http.Client, p Provider,
 		return secret.Value{}
 	}
 	answer := Response{Status: resp.StatusCode, Header: resp.Header, Body: body, Requested: cred.Scopes}
-	r.Reading = Classify(p, answer.redacted(scrubber(cred, value)))
+	r.Reading = Classify(p, answer.redacted(secret.NewScrubber(auth.sent...)))
 	r.RetryAfter = retryAfter(resp.Header, c.now())
 	if !r.Outcome.HasToken() {
 		return secret.Value{}
@@ -90,30 +90,20 @@ func (r Response) redacted(s secret.Scrubber) Response {
 	return r
 }
 
-// scrubber knows the secret, alone and in the Authorization header that we send.
-func scrubber(cred credential.Credential, value secret.Value, more ...secret.Value) secret.Scrubber {
-	plain := secret.New([]byte(cred.ClientID + ":" + value.Reveal()))
-	encoded := secret.New([]byte(url.QueryEscape(cred.ClientID) + ":" + url.QueryEscape(value.Reveal())))
-	return secret.NewScrubber(append(more, value, plain, encoded)...)
-}
-
 // tokenRequest makes the request of RFC 6749 §4.4.2.
-func tokenRequest(ctx context.Context, p Provider, cred credential.Credential, value secret.Value) (*http.Request, error) {
-	form := url.Values{"grant_type": {"client_credentials"}}
+func tokenRequest(ctx context.Context, p Provider, cred credential.Credential, auth clientAuth) (*http.Request, error) {
+	form := maps.Clone(auth.form)
+	form.Set("grant_type", "client_credentials")
 	if p.RequestScopes && len(cred.Scopes) > 0 {
 		form.Set("scope", strings.Join(cred.Scopes, " "))
-	}
-	if p.AuthMethod == ClientSecretPost {
-		form.Set("client_id", cred.ClientID)
-		form.Set("client_secret", value.Reveal())
 	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, p.TokenURL, strings.NewReader(form.Encode()))
 	if err != nil {
 		return nil, errors.New("token_url is not a URL")
 	}
 	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	if p.AuthMethod == ClientSecretBasic {
-		req.SetBasicAuth(url.QueryEscape(cred.ClientID), url.QueryEscape(value.Reveal()))
+	if auth.header != "" {
+		req.Header.Set("Authorization", auth.header)
 	}
 	return req, nil
 }

@@ -172,6 +172,11 @@ func TestNoRedirectIsFollowed(t *testing.T) {
 		for _, method := range checker.AuthMethods() {
 			t.Run(fmt.Sprint(status, " ", method), func(t *testing.T) {
 				t.Parallel()
+				value := "c4n4rysecret-0123456789abcdef0123456789abcdef"
+				if method == checker.PrivateKeyJWT {
+					_, _, key := keys(t)
+					value = pkcs8(t, key)
+				}
 				var reached atomic.Int32
 				thief := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 					reached.Add(1)
@@ -181,7 +186,7 @@ func TestNoRedirectIsFollowed(t *testing.T) {
 				p := serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 					http.Redirect(w, r, thief.URL+"/?echo=c4n4rysecret", status)
 				}), func(p *checker.Provider) { p.AuthMethod = method })
-				r := checker.New(checker.Options{}).Check(t.Context(), p, target("c", "c4n4rysecret"))
+				r := checker.New(checker.Options{}).Check(t.Context(), p, target("c", value))
 				if r.Reason != checker.Redirected || r.Outcome == checker.OK || r.Outcome == checker.Rejected {
 					t.Errorf("%+v", r)
 				}

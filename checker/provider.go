@@ -22,10 +22,14 @@ type AuthMethod string
 const (
 	ClientSecretPost  AuthMethod = "client_secret_post"
 	ClientSecretBasic AuthMethod = "client_secret_basic"
+	ClientSecretJWT   AuthMethod = "client_secret_jwt" // the secret signs an assertion and is not sent (RFC 7523)
+	PrivateKeyJWT     AuthMethod = "private_key_jwt"   // so does a private key, which is the credential's secret
 )
 
 // AuthMethods lists the methods.
-func AuthMethods() []AuthMethod { return []AuthMethod{ClientSecretPost, ClientSecretBasic} }
+func AuthMethods() []AuthMethod {
+	return []AuthMethod{ClientSecretPost, ClientSecretBasic, ClientSecretJWT, PrivateKeyJWT}
+}
 
 // Provider is an authorization server as a check needs to know it. Complete fills in what is
 // not given.
@@ -34,6 +38,7 @@ type Provider struct {
 	Preset               string     // "": generic
 	TokenURL             string     // https, or http where private networks are allowed
 	AuthMethod           AuthMethod // default client_secret_post
+	Assertion            Assertion  // of client_secret_jwt and private_key_jwt
 	AllowPrivateNetworks bool       // loopback, private and link-local addresses; never metadata services
 	TLS                  TLS
 	Concurrency          int        // checks at once, on one replica; default 4
@@ -106,6 +111,11 @@ func (p Provider) Validate() []credential.Problem {
 	}
 	if !slices.Contains(AuthMethods(), p.AuthMethod) {
 		add("auth_method", OneOf(AuthMethods()), "unknown auth_method %q", p.AuthMethod)
+	}
+	if allowed := p.AuthMethod.Algorithms(); p.Assertion != (Assertion{}) && allowed == nil {
+		add("assertion", "client_secret_jwt and private_key_jwt sign assertions", "has no meaning for auth_method %s", p.AuthMethod)
+	} else if p.Assertion.Algorithm != "" && !slices.Contains(allowed, p.Assertion.Algorithm) {
+		add("assertion.algorithm", OneOf(allowed), "%q cannot be used with %s", p.Assertion.Algorithm, p.AuthMethod)
 	}
 	if p.Concurrency < 1 || p.Concurrency > 64 {
 		add("concurrency", "from 1 to 64", "%d is out of range", p.Concurrency)

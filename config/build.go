@@ -322,6 +322,9 @@ func (b *builder) provider(path, name string, in ProviderIn) checker.Provider {
 			b.fail(path+".rate", "", "%v", err)
 		}
 	}
+	if in.Assertion != nil {
+		p.Assertion = checker.Assertion(*in.Assertion)
+	}
 	if in.TLS != nil {
 		p.TLS = checker.TLS{CAFile: in.TLS.CAFile, CertFile: in.TLS.CertFile, KeyFile: in.TLS.KeyFile}
 		if err := p.TLS.Load(); err != nil {

@@ -34,16 +34,17 @@ type SealingSection struct {
 
 // ProviderIn is one of providers:.
 type ProviderIn struct {
-	Preset               string    `json:"preset,omitempty" jsonschema_description:"Fills in what is not given here; see keyrounds explain --list. Default generic."`
-	TokenURL             string    `json:"token_url,omitempty" jsonschema_description:"Token endpoint (RFC 6749 §3.2)."`
-	AuthMethod           string    `json:"auth_method,omitempty" jsonschema_description:"client_secret_post or client_secret_basic."`
-	AllowPrivateNetworks bool      `json:"allow_private_networks,omitempty" jsonschema_description:"Let it be on a loopback, private or link-local address. Metadata services are never dialled."`
-	TLS                  *TLSIn    `json:"tls,omitempty" jsonschema_description:"Files in PEM."`
-	Concurrency          int       `json:"concurrency,omitempty" jsonschema_description:"Checks at once, on one replica. Default 4."`
-	Rate                 string    `json:"rate,omitempty" jsonschema_description:"Checks over all replicas, such as 10/s or 30/m. Default 10/s."`
-	Budget               int       `json:"budget,omitempty" jsonschema_description:"Token requests a month; config check warns past it. 0: no limit."`
-	RequestScopes        bool      `json:"request_scopes,omitempty" jsonschema_description:"Send the declared scopes as the scope parameter."`
-	Probes               []ProbeIn `json:"probes,omitempty" jsonschema_description:"Read-only requests that show whether a scope works."`
+	Preset               string       `json:"preset,omitempty" jsonschema_description:"Fills in what is not given here; see keyrounds explain --list. Default generic."`
+	TokenURL             string       `json:"token_url,omitempty" jsonschema_description:"Token endpoint (RFC 6749 §3.2)."`
+	AuthMethod           string       `json:"auth_method,omitempty" jsonschema_description:"client_secret_post, client_secret_basic, client_secret_jwt or private_key_jwt."`
+	Assertion            *AssertionIn `json:"assertion,omitempty" jsonschema_description:"How client_secret_jwt and private_key_jwt sign (RFC 7523)."`
+	AllowPrivateNetworks bool         `json:"allow_private_networks,omitempty" jsonschema_description:"Let it be on a loopback, private or link-local address. Metadata services are never dialled."`
+	TLS                  *TLSIn       `json:"tls,omitempty" jsonschema_description:"Files in PEM."`
+	Concurrency          int          `json:"concurrency,omitempty" jsonschema_description:"Checks at once, on one replica. Default 4."`
+	Rate                 string       `json:"rate,omitempty" jsonschema_description:"Checks over all replicas, such as 10/s or 30/m. Default 10/s."`
+	Budget               int          `json:"budget,omitempty" jsonschema_description:"Token requests a month; config check warns past it. 0: no limit."`
+	RequestScopes        bool         `json:"request_scopes,omitempty" jsonschema_description:"Send the declared scopes as the scope parameter."`
+	Probes               []ProbeIn    `json:"probes,omitempty" jsonschema_description:"Read-only requests that show whether a scope works."`
 }
 
 // TLSIn is tls: of a provider.
@@ -51,6 +52,13 @@ type TLSIn struct {
 	CAFile   string `json:"ca_file,omitempty" jsonschema_description:"Authorities to trust instead of the system's."`
 	CertFile string `json:"cert_file,omitempty" jsonschema_description:"Client certificate."`
 	KeyFile  string `json:"key_file,omitempty" jsonschema_description:"Its key."`
+}
+
+// AssertionIn is assertion: of a provider.
+type AssertionIn struct {
+	Algorithm string `json:"algorithm,omitempty" jsonschema_description:"Such as RS256, PS256, ES256, EdDSA or HS256. Default by the key."`
+	Audience  string `json:"audience,omitempty" jsonschema_description:"Default the token endpoint."`
+	KeyID     string `json:"key_id,omitempty" jsonschema_description:"kid of the header, where the key is not a JWK that names its own."`
 }
 
 // ProbeIn is one of probes:.

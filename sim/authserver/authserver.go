@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-jose/go-jose/v3"
 	"github.com/ory/fosite"
 	"github.com/ory/fosite/compose"
 	"github.com/ory/fosite/storage"
@@ -19,11 +20,13 @@ type Client struct {
 	ID, Secret string
 	Method     string // client_secret_post, client_secret_basic
 	Scopes     []string
+	Key        *jose.JSONWebKey // public, with its algorithm, for private_key_jwt
 }
 
 // Server is the token endpoint, at every path. It is safe for concurrent use.
 type Server struct {
 	mu       sync.Mutex
+	config   *fosite.Config
 	store    *storage.MemoryStore
 	provider fosite.OAuth2Provider
 }
@@ -32,19 +35,31 @@ type Server struct {
 func New(t testing.TB, clients ...Client) *Server {
 	t.Helper()
 	config := &fosite.Config{GlobalSecret: []byte("32 bytes that sign opaque tokens"), AccessTokenLifespan: 30 * time.Minute, HashCost: bcrypt.MinCost}
-	s := &Server{store: storage.NewMemoryStore()}
+	s := &Server{store: storage.NewMemoryStore(), config: config}
 	s.provider = compose.Compose(config, s.store, compose.NewOAuth2HMACStrategy(config), compose.OAuth2ClientCredentialsGrantFactory)
 	for _, c := range clients {
 		hash, err := bcrypt.GenerateFromPassword([]byte(c.Secret), bcrypt.MinCost)
 		if err != nil {
 			t.Fatal(err)
 		}
-		s.store.Clients[c.ID] = &fosite.DefaultOpenIDConnectClient{
+		client := &fosite.DefaultOpenIDConnectClient{
 			DefaultClient:           &fosite.DefaultClient{ID: c.ID, Secret: hash, GrantTypes: []string{"client_credentials"}, Scopes: c.Scopes},
 			TokenEndpointAuthMethod: c.Method,
 		}
+		if c.Key != nil {
+			client.JSONWebKeys = &jose.JSONWebKeySet{Keys: []jose.JSONWebKey{*c.Key}}
+			client.TokenEndpointAuthSigningAlgorithm = c.Key.Algorithm
+		}
+		s.store.Clients[c.ID] = client
 	}
 	return s
+}
+
+// At says where it is served, which assertions must name as their audience.
+func (s *Server) At(tokenURL string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.config.TokenURL = tokenURL
 }
 
 // Revoke deletes a client.
