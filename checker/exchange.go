@@ -94,6 +94,9 @@ func (r Response) redacted(s secret.Scrubber) Response {
 func tokenRequest(ctx context.Context, p Provider, cred credential.Credential, auth clientAuth) (*http.Request, error) {
 	form := maps.Clone(auth.form)
 	form.Set("grant_type", "client_credentials")
+	for name, v := range p.Parameters {
+		form.Set(name, v)
+	}
 	if p.RequestScopes && len(cred.Scopes) > 0 {
 		form.Set("scope", strings.Join(cred.Scopes, " "))
 	}

@@ -165,6 +165,21 @@ func TestFaultsOfTheProvider(t *testing.T) {
 	}
 }
 
+// The members that a provider's parameters add are sent, and the others stay as they are.
+func TestParameters(t *testing.T) {
+	t.Parallel()
+	got := make(chan string, 1)
+	p := serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_ = r.ParseForm()
+		got <- r.PostForm.Encode()
+		fmt.Fprint(w, `{"access_token":"t","token_type":"bearer"}`)
+	}), func(p *checker.Provider) { p.Parameters = map[string]string{"audience": "https://api.example/"} })
+	checker.New(checker.Options{}).Check(t.Context(), p, target("c", "s3cretvalue"))
+	if form := <-got; form != "audience=https%3A%2F%2Fapi.example%2F&client_id=c&client_secret=s3cretvalue&grant_type=client_credentials" {
+		t.Error(form)
+	}
+}
+
 // FAULTS N6, N7: no redirect is followed, whatever its status, and no token is taken from there.
 func TestNoRedirectIsFollowed(t *testing.T) {
 	t.Parallel()

@@ -2,6 +2,7 @@ package checker
 
 import (
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -41,10 +42,11 @@ type Provider struct {
 	Assertion            Assertion  // of client_secret_jwt and private_key_jwt
 	AllowPrivateNetworks bool       // loopback, private and link-local addresses; never metadata services
 	TLS                  TLS
-	Concurrency          int        // checks at once, on one replica; default 4
-	Rate                 rate.Limit // checks a second, over all replicas; default 10
-	Budget               int        // token requests a month; 0: no limit
-	RequestScopes        bool       // send the declared scopes as the scope parameter
+	Concurrency          int               // checks at once, on one replica; default 4
+	Rate                 rate.Limit        // checks a second, over all replicas; default 10
+	Budget               int               // token requests a month; 0: no limit
+	RequestScopes        bool              // send the declared scopes as the scope parameter
+	Parameters           map[string]string // more members of the token request, such as audience or resource (RFC 8707)
 	Probes               []Probe
 	ConsoleURL           string // where a person revokes a credential
 	Matchers             []Matcher
@@ -126,6 +128,11 @@ func (p Provider) Validate() []credential.Problem {
 	if p.Budget < 0 {
 		add("budget", "token requests a month; 0 for no limit", "is negative")
 	}
+	for _, name := range slices.Sorted(maps.Keys(p.Parameters)) {
+		if slices.Contains(reserved, name) {
+			add("parameters."+name, "for example audience or resource", "%s is keyrounds' to send", name)
+		}
+	}
 	for i, pr := range p.Probes {
 		field := fmt.Sprintf("probes.%d", i)
 		if !credential.ValidScope(pr.Scope) {
@@ -142,6 +149,9 @@ func (p Provider) Validate() []credential.Problem {
 	}
 	return ps
 }
+
+// reserved are the members of a token request that Parameters cannot be.
+var reserved = []string{"grant_type", "scope", "client_id", "client_secret", "client_assertion", "client_assertion_type"}
 
 func badURL(s string, plain bool) string {
 	u, err := url.Parse(s)

@@ -34,17 +34,18 @@ type SealingSection struct {
 
 // ProviderIn is one of providers:.
 type ProviderIn struct {
-	Preset               string       `json:"preset,omitempty" jsonschema_description:"Fills in what is not given here; see keyrounds explain --list. Default generic."`
-	TokenURL             string       `json:"token_url,omitempty" jsonschema_description:"Token endpoint (RFC 6749 §3.2)."`
-	AuthMethod           string       `json:"auth_method,omitempty" jsonschema_description:"client_secret_post, client_secret_basic, client_secret_jwt or private_key_jwt."`
-	Assertion            *AssertionIn `json:"assertion,omitempty" jsonschema_description:"How client_secret_jwt and private_key_jwt sign (RFC 7523)."`
-	AllowPrivateNetworks bool         `json:"allow_private_networks,omitempty" jsonschema_description:"Let it be on a loopback, private or link-local address. Metadata services are never dialled."`
-	TLS                  *TLSIn       `json:"tls,omitempty" jsonschema_description:"Files in PEM."`
-	Concurrency          int          `json:"concurrency,omitempty" jsonschema_description:"Checks at once, on one replica. Default 4."`
-	Rate                 string       `json:"rate,omitempty" jsonschema_description:"Checks over all replicas, such as 10/s or 30/m. Default 10/s."`
-	Budget               int          `json:"budget,omitempty" jsonschema_description:"Token requests a month; config check warns past it. 0: no limit."`
-	RequestScopes        bool         `json:"request_scopes,omitempty" jsonschema_description:"Send the declared scopes as the scope parameter."`
-	Probes               []ProbeIn    `json:"probes,omitempty" jsonschema_description:"Read-only requests that show whether a scope works."`
+	Preset               string            `json:"preset,omitempty" jsonschema_description:"Fills in what is not given here; see keyrounds explain --list. Default generic."`
+	TokenURL             string            `json:"token_url,omitempty" jsonschema_description:"Token endpoint (RFC 6749 §3.2)."`
+	AuthMethod           string            `json:"auth_method,omitempty" jsonschema_description:"client_secret_post, client_secret_basic, client_secret_jwt or private_key_jwt."`
+	Assertion            *AssertionIn      `json:"assertion,omitempty" jsonschema_description:"How client_secret_jwt and private_key_jwt sign (RFC 7523)."`
+	AllowPrivateNetworks bool              `json:"allow_private_networks,omitempty" jsonschema_description:"Let it be on a loopback, private or link-local address. Metadata services are never dialled."`
+	TLS                  *TLSIn            `json:"tls,omitempty" jsonschema_description:"Files in PEM."`
+	Concurrency          int               `json:"concurrency,omitempty" jsonschema_description:"Checks at once, on one replica. Default 4."`
+	Rate                 string            `json:"rate,omitempty" jsonschema_description:"Checks over all replicas, such as 10/s or 30/m. Default 10/s."`
+	Budget               int               `json:"budget,omitempty" jsonschema_description:"Token requests a month; config check warns past it. 0: no limit."`
+	RequestScopes        bool              `json:"request_scopes,omitempty" jsonschema_description:"Send the declared scopes as the scope parameter."`
+	Parameters           map[string]string `json:"parameters,omitempty" jsonschema_description:"More members of the token request, such as audience or resource (RFC 8707)."`
+	Probes               []ProbeIn         `json:"probes,omitempty" jsonschema_description:"Read-only requests that show whether a scope works."`
 }
 
 // TLSIn is tls: of a provider.
