@@ -2,6 +2,7 @@ package checker
 
 import (
 	"encoding/base64"
+	"net/http"
 	"net/url"
 	"time"
 
@@ -40,4 +41,12 @@ func authenticate(p Provider, cred credential.Credential, value secret.Value, no
 		a.form.Set("client_secret", value.Reveal())
 	}
 	return a, nil
+}
+
+// dress makes req a form request of the client.
+func (a clientAuth) dress(req *http.Request) {
+	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	if a.header != "" {
+		req.Header.Set("Authorization", a.header)
+	}
 }

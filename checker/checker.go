@@ -154,6 +154,7 @@ func (b batch) check(ctx context.Context, t Target) *Result {
 	r.trace("read as %s %s by: %s", r.Outcome, r.Reason, r.Rule)
 	if !token.IsZero() {
 		b.probe(b.optional, b.client, b.provider, t.Credential, token, &r)
+		b.revoke(b.optional, b.client, b.provider, t.Credential, value, token, &r)
 	}
 	r.clean(secret.NewScrubber(append(auth.sent, token)...))
 	return &r

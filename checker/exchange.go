@@ -104,10 +104,7 @@ func tokenRequest(ctx context.Context, p Provider, cred credential.Credential, a
 	if err != nil {
 		return nil, errors.New("token_url is not a URL")
 	}
-	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	if auth.header != "" {
-		req.Header.Set("Authorization", auth.header)
-	}
+	auth.dress(req)
 	return req, nil
 }
 

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -177,6 +178,48 @@ func TestParameters(t *testing.T) {
 	checker.New(checker.Options{}).Check(t.Context(), p, target("c", "s3cretvalue"))
 	if form := <-got; form != "audience=https%3A%2F%2Fapi.example%2F&client_id=c&client_secret=s3cretvalue&grant_type=client_credentials" {
 		t.Error(form)
+	}
+}
+
+// RFC 7009: the token is given back after the probes, by the client's own authentication, and a
+// provider that fails to take it changes nothing.
+func TestTheTokenIsGivenBack(t *testing.T) {
+	t.Parallel()
+	for _, status := range []int{200, 503, 307} {
+		t.Run(fmt.Sprint(status), func(t *testing.T) {
+			t.Parallel()
+			idp := sim.NewProvider(sim.Client{ID: "c", Secret: "s3cretvalue", Scopes: []string{"company_read"}})
+			var paths, revoked []string
+			var mu sync.Mutex
+			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				mu.Lock()
+				defer mu.Unlock()
+				paths = append(paths, r.URL.Path)
+				if r.URL.Path != "/revoke" {
+					idp.ServeHTTP(w, r)
+					return
+				}
+				id, value, _ := r.BasicAuth()
+				revoked = append(revoked, id+" "+value+" "+r.FormValue("token")+" "+r.FormValue("token_type_hint"))
+				w.Header().Set("Location", "/elsewhere")
+				w.WriteHeader(status)
+			}))
+			t.Cleanup(server.Close)
+			p := at(t, server.URL+"/identity/oauth/token", func(p *checker.Provider) {
+				p.AuthMethod, p.RevocationURL = checker.ClientSecretBasic, server.URL+"/revoke"
+				p.Probes = []checker.Probe{{Scope: "company_read", Get: server.URL + "/configuration/company/my"}}
+			})
+			r := checker.New(checker.Options{}).Check(t.Context(), p, target("c", "s3cretvalue", "company_read"))
+			if r.Outcome != checker.OK || !slices.Equal(paths, []string{"/identity/oauth/token", "/configuration/company/my", "/revoke"}) {
+				t.Errorf("requests %v, %+v", paths, r)
+			}
+			if want := "c s3cretvalue " + idp.Tokens()[0] + " access_token"; !slices.Equal(revoked, []string{want}) {
+				t.Errorf("given back: %v", revoked)
+			}
+			if all := fmt.Sprintf("%+v", r); strings.Contains(all, idp.Tokens()[0]) {
+				t.Errorf("the result shows the token: %s", all)
+			}
+		})
 	}
 }
 

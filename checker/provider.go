@@ -39,6 +39,7 @@ type Provider struct {
 	Preset               string     // "": generic
 	TokenURL             string     // https, or http where private networks are allowed
 	AuthMethod           AuthMethod // default client_secret_post
+	RevocationURL        string     // where the token is given back after the check (RFC 7009); "": nowhere
 	Assertion            Assertion  // of client_secret_jwt and private_key_jwt
 	AllowPrivateNetworks bool       // loopback, private and link-local addresses; never metadata services
 	TLS                  TLS
@@ -110,6 +111,9 @@ func (p Provider) Validate() []credential.Problem {
 		add("token_url", "the provider's token endpoint, https://…", "is missing, and the preset %q has none", p.Preset)
 	} else if why := badURL(p.TokenURL, p.AllowPrivateNetworks); why != "" {
 		add("token_url", "https://host/path, without user information or fragment", "%s", why)
+	}
+	if why := badURL(p.RevocationURL, p.AllowPrivateNetworks); p.RevocationURL != "" && why != "" {
+		add("revocation_url", "https://host/path, without user information or fragment", "%s", why)
 	}
 	if !slices.Contains(AuthMethods(), p.AuthMethod) {
 		add("auth_method", OneOf(AuthMethods()), "unknown auth_method %q", p.AuthMethod)

@@ -315,7 +315,7 @@ func (b *builder) provider(path, name string, in ProviderIn) checker.Provider {
 	p := checker.Provider{
 		Name: name, Preset: in.Preset, TokenURL: in.TokenURL, AuthMethod: checker.AuthMethod(in.AuthMethod),
 		AllowPrivateNetworks: in.AllowPrivateNetworks, Concurrency: in.Concurrency, Budget: in.Budget, RequestScopes: in.RequestScopes,
-		Parameters: in.Parameters,
+		Parameters: in.Parameters, RevocationURL: in.RevocationURL,
 	}
 	if in.Rate != "" {
 		var err error

@@ -36,6 +36,7 @@ type SealingSection struct {
 type ProviderIn struct {
 	Preset               string            `json:"preset,omitempty" jsonschema_description:"Fills in what is not given here; see keyrounds explain --list. Default generic."`
 	TokenURL             string            `json:"token_url,omitempty" jsonschema_description:"Token endpoint (RFC 6749 §3.2)."`
+	RevocationURL        string            `json:"revocation_url,omitempty" jsonschema_description:"Where the token is given back after the check (RFC 7009)."`
 	AuthMethod           string            `json:"auth_method,omitempty" jsonschema_description:"client_secret_post, client_secret_basic, client_secret_jwt or private_key_jwt."`
 	Assertion            *AssertionIn      `json:"assertion,omitempty" jsonschema_description:"How client_secret_jwt and private_key_jwt sign (RFC 7523)."`
 	AllowPrivateNetworks bool              `json:"allow_private_networks,omitempty" jsonschema_description:"Let it be on a loopback, private or link-local address. Metadata services are never dialled."`
