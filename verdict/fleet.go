@@ -43,8 +43,8 @@ type incident struct {
 	ended    time.Time
 	now      time.Time
 	affected []string
-	peers    int
-	healthy  int
+	peers    int // all of the provider's credentials, with those of the batch
+	healthy  int // of them, as far as is known
 }
 
 // assess counts the credentials that turned from healthy to rejected within the policy's time.
@@ -70,10 +70,17 @@ func (f Fleet) assess(rs []checker.Result, p Policy) incident {
 	}
 	for _, r := range rs {
 		prev := f.state(r)
-		if prev.Status == Retired || prev.NeverHealthy() && prev.Status == Pending {
+		if prev.Status == Retired {
 			continue
 		}
 		refused := r.Outcome == checker.Rejected
+		in.peers++
+		if r.Outcome.HasToken() || !refused && (prev.Status == Healthy || prev.Status == Degraded) {
+			in.healthy++
+		}
+		if prev.NeverHealthy() && prev.Status == Pending {
+			continue
+		}
 		turned := refused && (prev.Status == Healthy || prev.Status == Degraded) ||
 			!r.Outcome.HasToken() && prev.Status == Suspect && recent(prev.SuspectSince) && !prev.NeverHealthy()
 		if turned {
@@ -101,7 +108,7 @@ func (in incident) events(f Fleet, next []State) []finding.Event {
 	all = slices.Compact(all)
 	open := finding.Event{
 		Op: finding.OpOpen, Kind: finding.ProviderIncident, Subject: subject, At: in.now,
-		Evidence: finding.Evidence{Since: in.now, Affected: all, PeersTotal: len(f.Others) + len(next), PeersHealthy: in.healthy},
+		Evidence: finding.Evidence{Since: in.now, Affected: all, PeersTotal: in.peers, PeersHealthy: in.healthy},
 	}
 	if in.began {
 		return []finding.Event{open}

@@ -247,7 +247,7 @@ func (j *judgement) become(s Status) {
 func (j *judgement) openRevoked() {
 	j.open(finding.Revoked, finding.Evidence{
 		Since: j.SuspectSince, Refusals: slices.Clone(j.Refusals), Certain: j.result.Reason.Certain(),
-		NeverHealthy: j.NeverHealthy(), PeersTotal: j.incident.peers, PeersHealthy: j.incident.healthy,
+		NeverHealthy: j.NeverHealthy(), PeersTotal: j.incident.peers - 1, PeersHealthy: j.incident.healthy,
 	})
 }
 

@@ -343,3 +343,26 @@ func TestProperties(t *testing.T) {
 		}
 	})
 }
+
+// How sure a revocation is depends on the provider's other credentials, in the batch and beside it.
+func TestRevokedNamesItsPeers(t *testing.T) {
+	t.Parallel()
+	story := newStory()
+	story.see(0, checker.Rejected, checker.Disabled)
+	healthy := newStory().state
+	f := verdict.Fleet{
+		Provider: "p", States: map[int64]verdict.State{1: story.state, 2: healthy, 3: healthy, 4: healthy},
+		Others: []verdict.Other{{Credential: "c5", Status: verdict.Healthy, EverHealthy: true}, {Credential: "c6", Status: verdict.Revoked, EverHealthy: true}},
+	}
+	at := 2 * time.Minute
+	_, events := verdict.Judge(f, []checker.Result{
+		result(1, at, checker.Rejected, checker.Disabled), result(2, at, checker.OK, ""), result(3, at, checker.ScopeReduced, ""), result(4, at, checker.Unreachable, ""),
+	}, story.policy)
+	i := slices.IndexFunc(events, func(e finding.Event) bool { return e.Kind == finding.Revoked && e.Op == finding.OpOpen })
+	if i < 0 {
+		t.Fatalf("events %+v", events)
+	}
+	if e := events[i].Evidence; e.PeersTotal != 5 || e.PeersHealthy != 4 {
+		t.Errorf("%d of %d others work, want 4 of 5", e.PeersHealthy, e.PeersTotal)
+	}
+}
