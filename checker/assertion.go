@@ -83,9 +83,11 @@ func privateKey(text []byte) (jose.JSONWebKey, error) {
 	} else if err := key.UnmarshalJSON(text); err != nil || key.IsPublic() || !key.Valid() {
 		return key, errNoKey
 	}
-	if key.Algorithm == "" {
-		key.Algorithm = algorithmOf(key.Key)
+	byKey := algorithmOf(key.Key)
+	if byKey == "" { // a shared secret as JWK
+		return key, errNoKey
 	}
+	key.Algorithm = first(key.Algorithm, byKey)
 	return key, nil
 }
 

@@ -12,6 +12,7 @@ import (
 	"mime"
 	"net/http"
 	"net/http/httptrace"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -57,7 +58,7 @@ func (c *Checker) exchange(ctx context.Context, client *http.Client, p Provider,
 		return secret.Value{}
 	}
 	answer := Response{Status: resp.StatusCode, Header: resp.Header, Body: body, Requested: cred.Scopes}
-	r.Reading = Classify(p, answer.redacted(secret.NewScrubber(auth.sent...)))
+	r.Reading = Classify(p, answer.redacted(auth))
 	r.RetryAfter = retryAfter(resp.Header, c.now())
 	if !r.Outcome.HasToken() {
 		return secret.Value{}
@@ -77,9 +78,14 @@ func mediaType(h http.Header) string {
 	return m
 }
 
-// redacted returns r without the secrets that s knows. It comes before reading, since reading takes
-// text apart and changes its case.
-func (r Response) redacted(s secret.Scrubber) Response {
+// A shorter secret may be a word of the answer itself, such as "token": it is left to Result.clean,
+// which comes after reading.
+const leastRedacted = 12
+
+// redacted returns r without what was sent. It comes before reading, since reading takes text apart
+// and changes its case.
+func (r Response) redacted(a clientAuth) Response {
+	s := secret.NewScrubber(slices.DeleteFunc(slices.Clone(a.sent), func(v secret.Value) bool { return len(v.Reveal()) < leastRedacted })...)
 	h := http.Header{}
 	for name, values := range r.Header {
 		for _, v := range values {

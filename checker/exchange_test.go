@@ -166,6 +166,17 @@ func TestFaultsOfTheProvider(t *testing.T) {
 	}
 }
 
+// A secret that is a word of OAuth's answers does not spoil their reading.
+func TestASecretThatIsAWord(t *testing.T) {
+	t.Parallel()
+	for _, word := range []string{"token", "bearer", "error", "expires_in"} {
+		idp := sim.NewProvider(sim.Client{ID: "c", Secret: word})
+		if r := checker.New(checker.Options{}).Check(t.Context(), serve(t, idp, nil), target("c", word)); r.Outcome != checker.OK {
+			t.Errorf("%s: %+v", word, r)
+		}
+	}
+}
+
 // The members that a provider's parameters add are sent, and the others stay as they are.
 func TestParameters(t *testing.T) {
 	t.Parallel()
