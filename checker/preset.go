@@ -11,6 +11,8 @@ import (
 
 	"github.com/goccy/go-yaml"
 	"golang.org/x/time/rate"
+
+	"github.com/keyrounds/keyrounds/credential"
 )
 
 //go:embed presets/*.yaml
@@ -71,6 +73,25 @@ type Pattern struct{ *regexp.Regexp }
 func (p *Pattern) UnmarshalText(b []byte) (err error) {
 	p.Regexp, err = regexp.Compile("(?i)" + string(b))
 	return err
+}
+
+// Validate returns all that is wrong with m.
+func (m Matcher) Validate() []credential.Problem {
+	var ps []credential.Problem
+	add := func(field, hint, format string, args ...any) {
+		ps = append(ps, credential.Problem{Field: field, Message: fmt.Sprintf(format, args...), Hint: hint})
+	}
+	if len(m.Status)+len(m.Error)+len(m.Code) == 0 && m.Description.Regexp == nil {
+		add("outcome", "at least one of status, error, code, description", "the matcher fits every answer")
+	}
+	if !slices.Contains(Outcomes(), m.Outcome) || m.Outcome.HasToken() {
+		add("outcome", OneOf(Outcomes()[2:]), "%q is not what an error answer can be", m.Outcome)
+	}
+	reasons := []Reason{UnknownClient, BadSecret, ExpiredSecret, Disabled, Unspecified}
+	if m.Outcome == Rejected && m.Reason != "" && !slices.Contains(reasons, m.Reason) || m.Outcome != Rejected && m.Reason != "" {
+		add("reason", OneOf(reasons)+", with the outcome rejected", "%q is not a reason of %s", m.Reason, m.Outcome)
+	}
+	return ps
 }
 
 func (m Matcher) fits(a answer) bool {

@@ -87,7 +87,11 @@ func (p Provider) Complete() (Provider, error) {
 			p.Probes = append(p.Probes, Probe(pr))
 		}
 	}
-	p.Matchers = slices.Concat(p.Matchers, preset.Matchers)
+	own := slices.Clone(p.Matchers)
+	for i := range own {
+		own[i].rule = fmt.Sprintf("provider %s, matcher %d", p.Name, i+1)
+	}
+	p.Matchers = slices.Concat(own, preset.Matchers)
 	return p, nil
 }
 
@@ -135,6 +139,11 @@ func (p Provider) Validate() []credential.Problem {
 	for _, name := range slices.Sorted(maps.Keys(p.Parameters)) {
 		if slices.Contains(reserved, name) {
 			add("parameters."+name, "for example audience or resource", "%s is keyrounds' to send", name)
+		}
+	}
+	for i, m := range p.Matchers {
+		for _, pr := range m.Validate() {
+			add(fmt.Sprintf("matchers.%d.%s", i, pr.Field), pr.Hint, "%s", pr.Message)
 		}
 	}
 	for i, pr := range p.Probes {

@@ -46,6 +46,7 @@ type ProviderIn struct {
 	Budget               int               `json:"budget,omitempty" jsonschema_description:"Token requests a month; config check warns past it. 0: no limit."`
 	RequestScopes        bool              `json:"request_scopes,omitempty" jsonschema_description:"Send the declared scopes as the scope parameter."`
 	Parameters           map[string]string `json:"parameters,omitempty" jsonschema_description:"More members of the token request, such as audience or resource (RFC 8707)."`
+	Matchers             []MatcherIn       `json:"matchers,omitempty" jsonschema_description:"How error answers of this provider are read, before the preset's own; keyrounds explain tries them."`
 	Probes               []ProbeIn         `json:"probes,omitempty" jsonschema_description:"Read-only requests that show whether a scope works."`
 }
 
@@ -61,6 +62,16 @@ type AssertionIn struct {
 	Algorithm string `json:"algorithm,omitempty" jsonschema_description:"Such as RS256, PS256, ES256, EdDSA or HS256. Default by the key."`
 	Audience  string `json:"audience,omitempty" jsonschema_description:"Default the token endpoint."`
 	KeyID     string `json:"key_id,omitempty" jsonschema_description:"kid of the header, where the key is not a JWK that names its own."`
+}
+
+// MatcherIn is one of matchers:. Every condition that is given must hold.
+type MatcherIn struct {
+	Status      []int    `json:"status,omitempty" jsonschema_description:"Any of these HTTP statuses."`
+	Error       []string `json:"error,omitempty" jsonschema_description:"Any of these error codes."`
+	Code        []string `json:"code,omitempty" jsonschema_description:"Any of these in error_codes."`
+	Description string   `json:"description,omitempty" jsonschema_description:"Regular expression (RE2) that the description holds, case ignored."`
+	Outcome     string   `json:"outcome" jsonschema_description:"Such as rejected, misconfigured or provider_error."`
+	Reason      string   `json:"reason,omitempty" jsonschema_description:"Of rejected: unknown_client, bad_secret, expired_secret, disabled or unspecified."`
 }
 
 // ProbeIn is one of probes:.
