@@ -1,12 +1,14 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
 	"maps"
 	"os"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -114,5 +116,30 @@ func summarize(w io.Writer, c *config.Config, path string) error {
 		}
 		rows = append(rows, []string{name, p.Preset, string(p.AuthMethod), fmt.Sprint(n), fmt.Sprintf("%.0f", config.MonthlyRequests(name, c.Credentials)), budget, stamp(next)})
 	}
-	return writeTable(w, []string{"PROVIDER", "PRESET", "AUTH METHOD", "CREDENTIALS", "TOKENS A MONTH", "BUDGET", "NEXT CHECK"}, rows)
+	if err := writeTable(w, []string{"PROVIDER", "PRESET", "AUTH METHOD", "CREDENTIALS", "TOKENS A MONTH", "BUDGET", "NEXT CHECK"}, rows); err != nil || len(c.Credentials) == 0 {
+		return err
+	}
+	fmt.Fprintln(w)
+	return writeTable(w, []string{"SCHEDULE", "CREDENTIALS", "NEXT SLOTS (each credential has its own delay after them)"}, slots(c))
+}
+
+// slots lists the schedules, those of most credentials first, with their next three slots.
+func slots(c *config.Config) [][]string {
+	count := map[string]int{}
+	for _, cred := range c.Credentials {
+		count[cred.Schedule]++
+	}
+	var rows [][]string
+	for _, expr := range slices.SortedFunc(maps.Keys(count), func(a, b string) int { return cmp.Or(count[b]-count[a], cmp.Compare(a, b)) }) {
+		s, err := credential.ParseSchedule(expr, c.Zone)
+		if err != nil {
+			continue
+		}
+		var next []string
+		for at := s.Next(time.Now()); !at.IsZero() && len(next) < 3; at = s.Next(at) {
+			next = append(next, at.In(c.Zone).Format("2006-01-02 15:04:05 MST"))
+		}
+		rows = append(rows, []string{expr, fmt.Sprint(count[expr]), strings.Join(next, ", ")})
+	}
+	return rows
 }
