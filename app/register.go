@@ -52,7 +52,7 @@ func (a *App) register(ctx context.Context, actor string, change func(pgx.Tx) ([
 }
 
 func (a *App) inTx(ctx context.Context, f func(pgx.Tx) error) error {
-	return postgres.Plain(pgx.BeginFunc(ctx, a.Pool, f))
+	return postgres.Plain(postgres.InTx(ctx, a.Pool, f))
 }
 
 func (a *App) sync(ctx context.Context, c *config.Config) error {

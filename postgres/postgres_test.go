@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/keyrounds/keyrounds/postgres"
@@ -210,5 +211,42 @@ func eventually(t *testing.T, ok func() bool) {
 			t.Fatal("it did not happen within 30 s")
 		case <-time.After(20 * time.Millisecond):
 		}
+	}
+}
+
+// FAULTS D8: the transaction that Postgres gives up to end a deadlock runs again.
+func TestInTxRunsAgainAfterADeadlock(t *testing.T) {
+	t.Parallel()
+	pool := open(t, pgtest.URL(t))
+	if _, err := pool.Exec(t.Context(), `CREATE TABLE pair (id int PRIMARY KEY, n int); INSERT INTO pair VALUES (1, 0), (2, 0)`); err != nil {
+		t.Fatal(err)
+	}
+	var both, wait sync.WaitGroup
+	both.Add(2)
+	for _, order := range [][2]int{{1, 2}, {2, 1}} {
+		wait.Go(func() {
+			first := true
+			err := postgres.InTx(t.Context(), pool, func(tx pgx.Tx) error {
+				for i, id := range order {
+					if _, err := tx.Exec(t.Context(), `UPDATE pair SET n = n + 1 WHERE id = $1`, id); err != nil {
+						return err
+					}
+					if i == 0 && first { // each holds its first row before either asks for its second
+						first = false
+						both.Done()
+						both.Wait()
+					}
+				}
+				return nil
+			})
+			if err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wait.Wait()
+	var sum int
+	if err := pool.QueryRow(t.Context(), `SELECT sum(n) FROM pair`).Scan(&sum); err != nil || sum != 4 {
+		t.Errorf("%d updates, want 4 (%v)", sum, err)
 	}
 }

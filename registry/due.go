@@ -59,6 +59,13 @@ type Due struct {
 	At time.Time
 }
 
+// Lock locks the rows of ids until tx ends, in the order in which everyone locks them: credentials
+// by id, and before what others keep of them. Two transactions so never wait for each other.
+func (s *Store) Lock(ctx context.Context, tx pgx.Tx, ids []int64) error {
+	_, err := tx.Exec(ctx, `SELECT FROM credentials WHERE id = ANY($1) ORDER BY id FOR UPDATE`, ids)
+	return err
+}
+
 // Reschedule moves credentials to other times than their schedules name.
 func (s *Store) Reschedule(ctx context.Context, tx pgx.Tx, ds []Due) error {
 	if len(ds) == 0 {

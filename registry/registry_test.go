@@ -2,6 +2,7 @@ package registry_test
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"sync"
 	"testing"
@@ -221,4 +222,61 @@ func TestPace(t *testing.T) {
 	if n := len(claim(t, pool, noon.Add(10*time.Minute), 10, commit)); n != 1 {
 		t.Error("not claimed after the pause")
 	}
+}
+
+// Reloads while rounds claim and move the same rows: nobody waits for the other for ever.
+func TestSyncWhileRoundsRun(t *testing.T) {
+	t.Parallel()
+	pool := pgtest.New(t)
+	store := registry.New(pool, time.UTC)
+	names := []string{"a", "b", "c", "d"}
+	var ids []int64
+	for _, c := range sync1(t, pool, noon, file(t, names...)) {
+		ids = append(ids, c.Credential.ID)
+	}
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		for i := range 200 {
+			cs := file(t, names...)
+			slices.Reverse(cs)
+			for j := range cs {
+				cs[j].Owner = fmt.Sprint("team-", i)
+			}
+			err := pgx.BeginFunc(t.Context(), pool, func(tx pgx.Tx) error {
+				_, err := store.Sync(t.Context(), tx, cs, noon)
+				return err
+			})
+			if err != nil {
+				t.Error("sync:", err)
+				return
+			}
+		}
+	})
+	wg.Go(func() {
+		for i := range 200 {
+			err := pgx.BeginFunc(t.Context(), pool, func(tx pgx.Tx) error {
+				_, err := store.ClaimDue(t.Context(), tx, noon.Add(time.Duration(i)*time.Hour), 10)
+				return err
+			})
+			if err != nil {
+				t.Error("claim:", err)
+				return
+			}
+		}
+	})
+	wg.Go(func() {
+		for range 200 {
+			err := pgx.BeginFunc(t.Context(), pool, func(tx pgx.Tx) error {
+				if err := store.Lock(t.Context(), tx, ids); err != nil {
+					return err
+				}
+				return store.Reschedule(t.Context(), tx, []registry.Due{{ID: ids[0], At: noon}, {ID: ids[3], At: noon}, {ID: ids[1], At: noon}})
+			})
+			if err != nil {
+				t.Error("reschedule:", err)
+				return
+			}
+		}
+	})
+	wg.Wait()
 }

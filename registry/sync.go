@@ -36,10 +36,10 @@ type Change struct {
 // one in the file is an error (*ConflictError).
 func (s *Store) Sync(ctx context.Context, tx pgx.Tx, file []credential.Credential, now time.Time) ([]Change, error) {
 	// One sync at a time, or two replicas would add the same rows.
-	if _, err := tx.Exec(ctx, `LOCK TABLE credentials IN SHARE ROW EXCLUSIVE MODE`); err != nil {
+	if _, err := tx.Exec(ctx, `SELECT pg_advisory_xact_lock(hashtext('keyrounds: registry.Sync'))`); err != nil {
 		return nil, err
 	}
-	all, err := collect(ctx, tx, `SELECT `+columns+` FROM credentials`)
+	all, err := collect(ctx, tx, `SELECT `+columns+` FROM credentials ORDER BY id FOR UPDATE`)
 	if err != nil {
 		return nil, err
 	}

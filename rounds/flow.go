@@ -149,6 +149,9 @@ func (r *Rounds) storeOnce(ctx context.Context, s *Settings, creds []credential.
 		return nil, nil, err
 	}
 	defer rollback(ctx, tx)
+	if err := r.Registry.Lock(ctx, tx, batch{creds: creds}.ids()); err != nil {
+		return nil, nil, err
+	}
 	fleet, err := r.Audit.LockFleet(ctx, tx, results)
 	if err != nil {
 		return nil, nil, err
