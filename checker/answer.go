@@ -43,7 +43,7 @@ type answer struct {
 	failed      bool // the body itself says that the request failed
 }
 
-func readAnswer(r Response) answer {
+func readAnswer(r Response, where map[string]JQ) answer {
 	a := answer{status: r.Status}
 	body := bytes.TrimSpace(bytes.TrimPrefix(r.Body, []byte("\ufeff")))
 	mediaType, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
@@ -58,6 +58,7 @@ func readAnswer(r Response) answer {
 		a.readJSON(body, mediaType)
 	}
 	if a.kind == object {
+		a.reshape(where, body)
 		a.findCode()
 	}
 	if a.code == "" {
@@ -214,16 +215,4 @@ func (a answer) expiresIn() time.Duration {
 		return 0
 	}
 	return time.Duration(seconds) * time.Second
-}
-
-// retryAfter reads Retry-After (RFC 9110 §10.2.3), seconds or a date, from 0 to one hour.
-func retryAfter(h http.Header, now time.Time) time.Duration {
-	v := h.Get("Retry-After")
-	var d time.Duration
-	if n, err := strconv.ParseInt(v, 10, 64); err == nil {
-		d = time.Duration(min(max(n, 0), 3600)) * time.Second
-	} else if t, err := http.ParseTime(v); err == nil {
-		d = t.Sub(now)
-	}
-	return min(max(d, 0), time.Hour)
 }

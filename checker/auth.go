@@ -4,26 +4,51 @@ import (
 	"encoding/base64"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
 
 	"github.com/keyrounds/keyrounds/credential"
 	"github.com/keyrounds/keyrounds/secret"
 )
 
+// AuthMethod is how a client authenticates at the token endpoint, in the words of the OAuth
+// registry "OAuth Token Endpoint Authentication Methods" (RFC 7591 §2, RFC 8705 §2).
+type AuthMethod string
+
+// The methods. Both parts of client_secret_basic are form-encoded before base64 (RFC 6749 §2.3.1).
+const (
+	ClientSecretPost        AuthMethod = "client_secret_post"
+	ClientSecretBasic       AuthMethod = "client_secret_basic"
+	ClientSecretJWT         AuthMethod = "client_secret_jwt"           // the secret signs an assertion and is not sent (RFC 7523)
+	PrivateKeyJWT           AuthMethod = "private_key_jwt"             // so does a private key, which is the credential's secret
+	TLSClientAuth           AuthMethod = "tls_client_auth"             // a certificate, which is the secret with its key (RFC 8705 §2.1)
+	SelfSignedTLSClientAuth AuthMethod = "self_signed_tls_client_auth" // the same, from no authority (RFC 8705 §2.2)
+	Custom                  AuthMethod = "custom"                      // the placeholders of Request; not of the registry
+)
+
+// AuthMethods lists the methods.
+func AuthMethods() []AuthMethod {
+	return []AuthMethod{ClientSecretPost, ClientSecretBasic, ClientSecretJWT, PrivateKeyJWT, TLSClientAuth, SelfSignedTLSClientAuth, Custom}
+}
+
 // clientAuth is how a token request shows who the client is.
 type clientAuth struct {
-	form   url.Values     // members of the body
-	header string         // Authorization; "": none
-	sent   []secret.Value // what an answer must not show
+	form         url.Values        // members of the body
+	header       string            // Authorization; "": none
+	placeholders *strings.Replacer // of Request
+	sent         []secret.Value    // what an answer must not show
 }
 
 // authenticate makes the client authentication of one request. Its error says nothing of the
 // secret.
 func authenticate(p Provider, cred credential.Credential, value secret.Value, now time.Time) (clientAuth, error) {
 	pair := url.QueryEscape(cred.ClientID) + ":" + url.QueryEscape(value.Reveal())
-	a := clientAuth{form: url.Values{}, sent: []secret.Value{
-		value, secret.New([]byte(pair)), secret.New([]byte(cred.ClientID + ":" + value.Reveal())),
-	}}
+	a := clientAuth{
+		form: url.Values{},
+		sent: []secret.Value{value, secret.New([]byte(pair)), secret.New([]byte(cred.ClientID + ":" + value.Reveal()))},
+		placeholders: strings.NewReplacer("{client_id}", cred.ClientID, "{client_secret}", value.Reveal(),
+			"{scope}", strings.Join(cred.Scopes, " ")),
+	}
 	switch p.AuthMethod {
 	case ClientSecretBasic: // both parts are form-encoded first (RFC 6749 §2.3.1)
 		a.header = "Basic " + base64.StdEncoding.EncodeToString([]byte(pair))
@@ -36,6 +61,9 @@ func authenticate(p Provider, cred credential.Credential, value secret.Value, no
 		a.form.Set("client_assertion_type", "urn:ietf:params:oauth:client-assertion-type:jwt-bearer")
 		a.form.Set("client_assertion", signed.Reveal())
 		a.sent = append(a.sent, signed)
+	case TLSClientAuth, SelfSignedTLSClientAuth: // the certificate is the connection's (RFC 8705 §2)
+		a.form.Set("client_id", cred.ClientID)
+	case Custom:
 	default:
 		a.form.Set("client_id", cred.ClientID)
 		a.form.Set("client_secret", value.Reveal())

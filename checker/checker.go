@@ -14,14 +14,17 @@ import (
 
 // Checker checks credentials. It is safe for concurrent use.
 type Checker struct {
-	userAgent string
-	now       func() time.Time
+	userAgent  string
+	now        func() time.Time
+	dial       Dial // nil: the guarded one
+	discovered discovered
 }
 
 // Options of New. The zero value is ready for use.
 type Options struct {
 	Version string           // in the User-Agent; default "dev"
 	Now     func() time.Time // default time.Now
+	Dial    Dial             // instead of the network, for tests: no address is guarded then
 }
 
 // New makes a Checker.
@@ -29,7 +32,7 @@ func New(o Options) *Checker {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	return &Checker{"keyrounds/" + first(o.Version, "dev") + " (+https://github.com/keyrounds/keyrounds)", o.Now}
+	return &Checker{userAgent: "keyrounds/" + first(o.Version, "dev") + " (+https://github.com/keyrounds/keyrounds)", now: o.Now, dial: o.Dial}
 }
 
 // Check exchanges t's credential for a token at p, which must be complete, and tries its probes.
@@ -58,16 +61,21 @@ func (c *Checker) CheckAll(ctx context.Context, stop <-chan struct{}, p Provider
 		case <-optional.Done():
 		}
 	}()
-	client, release, err := newClient(p)
+	client, release, err := c.newClient(p, nil)
 	if err != nil {
 		return c.Fail(p, ts, err)
 	}
 	defer release()
+	whole, bad := c.complete(optional, client, p)
+	if bad != nil {
+		return c.fail(p, ts, *bad)
+	}
 	var (
-		b       = batch{c, client, p, optional}
+		b       = batch{c, client, whole, optional, p.TokenURL == ""}
 		results = make([]*Result, len(ts))
 		limit   = rate.NewLimiter(p.Rate, 1)
 		slots   = make(chan struct{}, max(1, p.Concurrency))
+		hold    pause
 		wait    sync.WaitGroup
 	)
 	for i, t := range ts {
@@ -75,15 +83,17 @@ func (c *Checker) CheckAll(ctx context.Context, stop <-chan struct{}, p Provider
 		case slots <- struct{}{}:
 		case <-optional.Done():
 		}
-		if limit.Wait(optional) != nil {
+		if limit.Wait(optional) != nil || !hold.over(optional) {
 			break
 		}
 		wait.Go(func() {
 			defer func() { <-slots }()
 			results[i] = b.checkSafely(ctx, t)
+			hold.ask(results[i])
 		})
 	}
 	wait.Wait()
+	b.control(optional, results)
 	var done []Result
 	for _, r := range results {
 		if r != nil {
@@ -93,27 +103,72 @@ func (c *Checker) CheckAll(ctx context.Context, stop <-chan struct{}, p Provider
 	return done
 }
 
+// pause is how long a provider asked a batch to stay away.
+type pause struct {
+	mu    sync.Mutex
+	until time.Time
+}
+
+// longestPause is the longest that a batch waits; for more, it hands back what is left.
+const longestPause = 3 * time.Second
+
+func (h *pause) ask(r *Result) {
+	if r == nil || r.RetryAfter == 0 {
+		return
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if until := time.Now().Add(r.RetryAfter); until.After(h.until) {
+		h.until = until
+	}
+}
+
+// over waits until the pause is. false: it is too long, or ctx ended.
+func (h *pause) over(ctx context.Context) bool {
+	h.mu.Lock()
+	left := time.Until(h.until)
+	h.mu.Unlock()
+	if left <= 0 {
+		return true
+	}
+	if left > longestPause {
+		return false
+	}
+	select {
+	case <-time.After(left):
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
 // Fail returns results that say that nothing could be checked, and why.
 func (c *Checker) Fail(p Provider, ts []Target, err error) []Result {
+	return c.fail(p, ts, says(Misconfigured, "", "provider", "%v", err))
+}
+
+func (c *Checker) fail(p Provider, ts []Target, why Reading) []Result {
 	var all []Result
 	for _, t := range ts {
 		r := c.start(p, t)
-		r.Reading = says(Misconfigured, "", "provider", "%v", err)
+		r.Reading = why
+		r.clean(secret.Scrubber{})
 		all = append(all, r)
 	}
 	return all
 }
 
 func (c *Checker) start(p Provider, t Target) Result {
-	return Result{ID: uuid.Must(uuid.NewV7()), CredentialID: t.Credential.ID, Credential: t.Credential.Name, Provider: p.Name, At: c.now()}
+	return Result{ID: uuid.Must(uuid.NewV7()), CredentialID: t.Credential.ID, Credential: t.Credential.Name, Provider: p.Name, At: c.now(), Setup: p.setup()}
 }
 
 // batch is what the checks of one CheckAll share.
 type batch struct {
 	*Checker
 	client   *http.Client
-	provider Provider
+	provider Provider // with the endpoints that its issuer names
 	optional context.Context
+	byIssuer bool // the token endpoint is the issuer's word
 }
 
 // checkSafely turns a panic into a result, so that one answer never costs a batch. The panic's
@@ -144,19 +199,37 @@ func (b batch) check(ctx context.Context, t Target) *Result {
 	defer value.Wipe()
 	auth, err := authenticate(b.provider, t.Credential, value, b.now())
 	if err != nil {
-		r.Reading = says(Misconfigured, SecretUnreadable, "client authentication", "%v", err)
-		r.clean(secret.NewScrubber(value))
-		return &r
+		return b.unusable(r, value, err)
+	}
+	client, cert := b.client, (*certificate)(nil)
+	if m := b.provider.AuthMethod; m == TLSClientAuth || m == SelfSignedTLSClientAuth {
+		if cert, err = readCertificate(value); err != nil {
+			return b.unusable(r, value, err)
+		}
+		own, release, err := b.newClient(b.provider, cert)
+		if err != nil {
+			return b.unusable(r, value, err)
+		}
+		defer release()
+		client = own
 	}
 	r.trace("POST %s with %s", b.provider.TokenURL, b.provider.AuthMethod)
-	token := b.exchange(ctx, b.client, b.provider, t.Credential, auth, &r)
+	token := b.exchange(ctx, client, b.provider, t.Credential, auth, cert, &r)
 	defer token.Wipe()
 	r.trace("read as %s %s by: %s", r.Outcome, r.Reason, r.Rule)
 	if !token.IsZero() {
-		b.probe(b.optional, b.client, b.provider, t.Credential, token, &r)
-		b.revoke(b.optional, b.client, b.provider, t.Credential, value, token, &r)
+		b.introspect(b.optional, client, b.provider, t.Credential, value, token, &r)
+		b.probe(b.optional, client, b.provider, t.Credential, token, &r)
+		b.revoke(b.optional, client, b.provider, t.Credential, value, token, &r)
 	}
 	r.clean(secret.NewScrubber(append(auth.sent, token)...))
+	return &r
+}
+
+// unusable: the secret was read, and cannot be what this provider wants.
+func (b batch) unusable(r Result, value secret.Value, err error) *Result {
+	r.Reading = says(Misconfigured, SecretUnreadable, "client authentication", "%v", err)
+	r.clean(secret.NewScrubber(value))
 	return &r
 }
 

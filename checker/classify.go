@@ -22,7 +22,7 @@ import (
 // It is pure: the same answer always gets the same reading. The text in the reading is as the
 // provider wrote it; Check cleans it.
 func Classify(p Provider, r Response) Reading {
-	a := readAnswer(r)
+	a := readAnswer(r, p.Response)
 	reading := trouble(p, r, a)
 	if reading.Outcome == "" {
 		reading = settle(p, r, a)
@@ -124,16 +124,14 @@ func granted(r Response, a answer) Reading {
 	if !given || scope == nil {
 		scope = a.members["scopes"]
 	}
-	reading.Granted = scopesOf(scope)
-	if reading.Granted != nil {
-		reading.Missing = without(r.Requested, reading.Granted)
-		if r.Requested != nil {
-			reading.Extra = without(reading.Granted, r.Requested)
+	said := scopesOf(scope)
+	if token, ok := claimsOf(a.token()); ok {
+		reading.ExpiresIn = first(reading.ExpiresIn, token.lifetime())
+		if said == nil {
+			said = token.scopes(r.Requested)
 		}
 	}
-	if len(reading.Missing) > 0 {
-		reading.Outcome, reading.Rule = ScopeReduced, "granted scopes (RFC 6749 §3.3)"
-	}
+	reading.compare(said, r.Requested)
 	return reading
 }
 

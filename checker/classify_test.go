@@ -98,7 +98,7 @@ func TestEveryPresetLoads(t *testing.T) {
 			}
 		}
 	}
-	if want := []string{"auth0", "entra", "generic", "google", "keycloak", "okta", "salesforce", "smartrecruiters", "zoom"}; !slices.Equal(names, want) {
+	if want := []string{"auth0", "cognito", "entra", "generic", "google", "keycloak", "okta", "salesforce", "smartrecruiters", "zoho", "zoom"}; !slices.Equal(names, want) {
 		t.Errorf("presets %v", names)
 	}
 }

@@ -22,25 +22,27 @@ const (
 	maxHeader      = 64 << 10
 )
 
-// newClient makes the HTTP client of one batch. It follows no redirect, uses no proxy, and dials
-// only addresses that guardAddress lets through. release closes its connections.
-func newClient(p Provider) (client *http.Client, release func(), err error) {
+// newClient makes the HTTP client of one batch, or of one credential that has a certificate. It
+// follows no redirect, uses only the proxy that the provider names, and dials only addresses that
+// guardAddress lets through. release closes its connections.
+func (c *Checker) newClient(p Provider, cert *certificate) (client *http.Client, release func(), err error) {
 	tlsConfig, err := p.TLS.config()
 	if err != nil {
 		return nil, nil, err
 	}
-	dialer := &net.Dialer{
-		Timeout: connectTimeout,
-		ControlContext: func(_ context.Context, _, address string, _ syscall.RawConn) error {
-			ap, err := netip.ParseAddrPort(address)
-			if err != nil {
-				return fmt.Errorf("%w: %s", errAddress, address)
-			}
-			return guardAddress(ap.Addr(), p.AllowPrivateNetworks)
-		},
+	if cert != nil {
+		cert.use(tlsConfig)
+	}
+	proxy, err := newProxy(p)
+	if err != nil {
+		return nil, nil, err
+	}
+	dial := c.dial
+	if dial == nil {
+		dial = guardedDial(p, proxy)
 	}
 	t := &http.Transport{
-		DialContext:            dialer.DialContext,
+		DialContext:            dial,
 		TLSClientConfig:        tlsConfig,
 		TLSHandshakeTimeout:    connectTimeout,
 		ForceAttemptHTTP2:      true,
@@ -50,10 +52,32 @@ func newClient(p Provider) (client *http.Client, release func(), err error) {
 		MaxResponseHeaderBytes: maxHeader,
 		DisableCompression:     true, // gzip is bounded by readBody instead
 	}
+	proxy.use(t)
 	return &http.Client{
 		Transport:     t,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}, t.CloseIdleConnections, nil
+}
+
+// Dial opens connections.
+type Dial func(ctx context.Context, network, address string) (net.Conn, error)
+
+func guardedDial(p Provider, proxy proxy) Dial {
+	dialer := func(allowPrivate bool) *net.Dialer {
+		return &net.Dialer{
+			Timeout: connectTimeout,
+			ControlContext: func(_ context.Context, _, address string, _ syscall.RawConn) error {
+				ap, err := netip.ParseAddrPort(address)
+				if err != nil {
+					return fmt.Errorf("%w: %s", errAddress, address)
+				}
+				return guardAddress(ap.Addr(), allowPrivate)
+			},
+		}
+	}
+	return func(ctx context.Context, network, address string) (net.Conn, error) {
+		return dialer(p.AllowPrivateNetworks || proxy.is(address)).DialContext(ctx, network, address)
+	}
 }
 
 func (t TLS) config() (*tls.Config, error) {
@@ -97,11 +121,14 @@ func noAnswer(err error) Reading {
 		verify   *tls.CertificateVerificationError
 		syserr   syscall.Errno
 		netError net.Error
+		tlsError *net.OpError // of crypto/tls
 	)
 	class := func(why Reason, text string) Reading {
 		return Reading{Outcome: Unreachable, Reason: why, Rule: "no HTTP answer", Message: text}
 	}
 	switch {
+	case errors.Is(err, errProxy):
+		return Reading{Outcome: Intercepted, Rule: "proxy", Message: errorText(err, errProxy)}
 	case errors.Is(err, errAddress):
 		r := class(AddressDenied, errorText(err, errAddress))
 		r.Outcome, r.Rule = Misconfigured, "address guard"
@@ -117,7 +144,8 @@ func noAnswer(err error) Reading {
 		return class(TLSWrongHost, "the server's certificate is for another host")
 	case errors.As(err, &unknown):
 		return class(TLSUnknownCA, "the server's certificate is from an unknown authority")
-	case errors.As(err, &record), errors.As(err, &alert), errors.As(err, &verify):
+	case errors.As(err, &record), errors.As(err, &alert), errors.As(err, &verify),
+		errors.As(err, &tlsError) && (tlsError.Op == "remote error" || tlsError.Op == "local error"):
 		return class(TLSFailed, "the TLS handshake failed")
 	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &netError) && netError.Timeout():
 		return class(TimedOut, "no answer in time")

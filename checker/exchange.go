@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"mime"
 	"net/http"
 	"net/http/httptrace"
@@ -23,7 +22,7 @@ import (
 
 // exchange asks for a token once: no retry, no redirect, within Timeout. The token is returned
 // apart from the result, which never holds it.
-func (c *Checker) exchange(ctx context.Context, client *http.Client, p Provider, cred credential.Credential, auth clientAuth, r *Result) secret.Value {
+func (c *Checker) exchange(ctx context.Context, client *http.Client, p Provider, cred credential.Credential, auth clientAuth, cert *certificate, r *Result) secret.Value {
 	ctx, cancel := context.WithTimeout(ctx, Timeout)
 	defer cancel()
 	watch := &stopwatch{began: time.Now()}
@@ -36,13 +35,16 @@ func (c *Checker) exchange(ctx context.Context, client *http.Client, p Provider,
 	resp, err := client.Do(req)
 	if err != nil {
 		r.Phases = watch.phases()
-		r.Reading = noAnswerOrMalformed(err)
+		if r.Reading = cert.refused(err); r.Outcome == "" {
+			r.Reading = noAnswerOrMalformed(err)
+		}
 		return secret.Value{}
 	}
 	defer resp.Body.Close()
 	body, err := readBody(resp)
 	r.Phases = watch.phases()
 	r.ClockSkew = clockSkew(resp.Header, c.now())
+	r.CertificateExpires = certificateExpires(resp.TLS)
 	r.trace("answer: HTTP %d, %d bytes, %s", resp.StatusCode, len(body), mediaType(resp.Header))
 	switch {
 	case errors.Is(err, errTooLarge):
@@ -54,20 +56,42 @@ func (c *Checker) exchange(ctx context.Context, client *http.Client, p Provider,
 		r.HTTPStatus = resp.StatusCode
 		return secret.Value{}
 	case err != nil:
-		r.Reading = noAnswer(err)
+		if r.Reading = cert.refused(err); r.Outcome == "" {
+			r.Reading = noAnswer(err)
+		}
 		return secret.Value{}
 	}
 	answer := Response{Status: resp.StatusCode, Header: resp.Header, Body: body, Requested: cred.Scopes}
 	r.Reading = Classify(p, answer.redacted(auth))
-	r.RetryAfter = retryAfter(resp.Header, c.now())
+	r.RetryAfter = pauseAsked(answer, c.now())
+	r.blameClock(p)
 	if !r.Outcome.HasToken() {
 		return secret.Value{}
 	}
-	token := readAnswer(answer).token()
+	token := readAnswer(answer, p.Response).token()
 	sum := sha256.Sum256([]byte(token))
 	r.TokenHash = sum[:]
 	clear(body)
 	return secret.New([]byte(token))
+}
+
+// mostSkew is how far two clocks may differ before an assertion's times can be what is refused.
+const mostSkew = 30 * time.Second
+
+// blameClock: an assertion is refused as well for a clock that is wrong, and providers do not always
+// say so.
+func (r *Result) blameClock(p Provider) {
+	if r.Outcome == Rejected && p.AuthMethod.Algorithms() != nil && r.ClockSkew.Abs() > mostSkew {
+		r.Outcome, r.Reason, r.Rule = Misconfigured, ClockOff, "clock"
+		r.Message = fmt.Sprintf("the assertion was refused, and this machine's clock differs from the provider's by %s", r.ClockSkew.Abs())
+	}
+}
+
+func certificateExpires(s *tls.ConnectionState) time.Time {
+	if s == nil || len(s.PeerCertificates) == 0 {
+		return time.Time{}
+	}
+	return s.PeerCertificates[0].NotAfter
 }
 
 func mediaType(h http.Header) string {
@@ -94,24 +118,6 @@ func (r Response) redacted(a clientAuth) Response {
 	}
 	r.Header, r.Body = h, []byte(s.Redact(string(r.Body)))
 	return r
-}
-
-// tokenRequest makes the request of RFC 6749 §4.4.2.
-func tokenRequest(ctx context.Context, p Provider, cred credential.Credential, auth clientAuth) (*http.Request, error) {
-	form := maps.Clone(auth.form)
-	form.Set("grant_type", "client_credentials")
-	for name, v := range p.Parameters {
-		form.Set(name, v)
-	}
-	if p.RequestScopes && len(cred.Scopes) > 0 {
-		form.Set("scope", strings.Join(cred.Scopes, " "))
-	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, p.TokenURL, strings.NewReader(form.Encode()))
-	if err != nil {
-		return nil, errors.New("token_url is not a URL")
-	}
-	auth.dress(req)
-	return req, nil
 }
 
 func (c *Checker) dress(req *http.Request) {

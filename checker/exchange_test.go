@@ -242,9 +242,12 @@ func TestNoRedirectIsFollowed(t *testing.T) {
 			t.Run(fmt.Sprint(status, " ", method), func(t *testing.T) {
 				t.Parallel()
 				value := "c4n4rysecret-0123456789abcdef0123456789abcdef"
-				if method == checker.PrivateKeyJWT {
+				switch method {
+				case checker.PrivateKeyJWT:
 					_, _, key := keys(t)
 					value = pkcs8(t, key)
+				case checker.TLSClientAuth, checker.SelfSignedTLSClientAuth:
+					value = newCert(t, "c", nil, time.Now().Add(time.Hour)).pem(t)
 				}
 				var reached atomic.Int32
 				thief := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -254,7 +257,12 @@ func TestNoRedirectIsFollowed(t *testing.T) {
 				t.Cleanup(thief.Close)
 				p := serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 					http.Redirect(w, r, thief.URL+"/?echo=c4n4rysecret", status)
-				}), func(p *checker.Provider) { p.AuthMethod = method })
+				}), func(p *checker.Provider) {
+					p.AuthMethod = method
+					if method == checker.Custom {
+						p.Request.Body = map[string]any{"key": "{client_secret}"}
+					}
+				})
 				r := checker.New(checker.Options{}).Check(t.Context(), p, target("c", value))
 				if r.Reason != checker.Redirected || r.Outcome == checker.OK || r.Outcome == checker.Rejected {
 					t.Errorf("%+v", r)

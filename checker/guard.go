@@ -23,7 +23,7 @@ var errAddress = errors.New("this address may not be dialled")
 func guardAddress(addr netip.Addr, allowPrivate bool) error {
 	addr = addr.WithZone("").Unmap()
 	for _, a := range append(embedded(addr), addr) {
-		if inside(a, metadata) {
+		if inside(a, metadataServices) {
 			return fmt.Errorf("%w: %s is a cloud metadata service", errAddress, addr)
 		}
 		if !allowPrivate && inside(a, private) {
@@ -51,7 +51,7 @@ func prefixes(texts ...string) []netip.Prefix {
 }
 
 var (
-	metadata = prefixes(
+	metadataServices = prefixes(
 		"169.254.169.254/32", "169.254.170.2/32", "169.254.170.23/32", "169.254.169.123/32", // AWS, GCP, Azure, ECS
 		"100.100.100.200/32",  // Alibaba
 		"192.0.0.192/32",      // Oracle

@@ -46,6 +46,8 @@ const (
 	SecretUnreadable Reason = "secret_unreadable"  // Misconfigured: the secret could not be resolved here
 	InternalError    Reason = "internal_error"     // Misconfigured: a fault of keyrounds itself
 	ProbeFailed      Reason = "probe_failed"       // ScopeReduced: the token has the scope and may not use it
+	TokenInactive    Reason = "token_inactive"     // ScopeReduced: introspection does not know the fresh token
+	ClockOff         Reason = "clock"              // Misconfigured: our clock and the provider's differ too much for an assertion
 	TooLarge         Reason = "response_too_large" // Malformed
 	Redirected       Reason = "redirect"           // Misconfigured or Intercepted
 	AddressDenied    Reason = "address_denied"     // Misconfigured: an address that may not be dialled

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/goccy/go-yaml"
 	"golang.org/x/time/rate"
@@ -28,8 +29,31 @@ type Preset struct {
 	Title    string         `yaml:"title"`
 	Docs     string         `yaml:"docs"`    // where the facts are from
 	Console  string         `yaml:"console"` // where a person revokes a credential
+	Check    CheckEffect    `yaml:"check"`
 	Provider PresetProvider `yaml:"provider"`
 	Matchers []Matcher      `yaml:"matchers"`
+}
+
+// CheckEffect is what a check does at the provider, apart from showing how a credential is. The
+// scheduler keeps to MinInterval, and `config check` says the rest.
+type CheckEffect struct {
+	Cost        string   `yaml:"cost"`         // in a sentence; "": none is known
+	PerThousand float64  `yaml:"per_thousand"` // US dollars for 1000 tokens; 0: nothing, or not known
+	Quota       int      `yaml:"quota"`        // tokens a month that the usual plans include; 0: not known
+	Limits      string   `yaml:"limits"`       // of requests, shared with production
+	LockOut     string   `yaml:"lock_out"`     // what refused exchanges can lead to
+	Evicts      string   `yaml:"evicts"`       // which live tokens a new one pushes out
+	MinInterval Interval `yaml:"min_interval"` // between two scheduled checks of a credential
+	Source      string   `yaml:"source"`       // where these facts are from
+}
+
+// Interval is a duration as the configuration writes it.
+type Interval struct{ time.Duration }
+
+// UnmarshalText reads 90d, 12h, 2m.
+func (i *Interval) UnmarshalText(b []byte) (err error) {
+	i.Duration, err = credential.ParseDuration(string(b))
+	return err
 }
 
 // PresetProvider holds the values that a preset fills in.

@@ -3,12 +3,37 @@ package checker
 import (
 	"bytes"
 	"context"
+	"errors"
 	"net/http"
 	"slices"
 
 	"github.com/keyrounds/keyrounds/credential"
 	"github.com/keyrounds/keyrounds/secret"
 )
+
+// Probe is a request with the token that shows whether a scope works.
+type Probe struct {
+	Scope  string
+	Get    string // URL of a GET
+	Head   string // or of a HEAD
+	Expect []int  // the statuses that say so; default 200
+	JQ     JQ     // and what must hold of the JSON that comes; the zero JQ: nothing
+}
+
+// request returns the probe's method and URL.
+func (pr Probe) request() (method, url string) {
+	if pr.Head != "" {
+		return http.MethodHead, pr.Head
+	}
+	return http.MethodGet, pr.Get
+}
+
+func (pr Probe) expects(status int) bool {
+	if len(pr.Expect) == 0 {
+		return status == http.StatusOK
+	}
+	return slices.Contains(pr.Expect, status)
+}
 
 // probe asks the API about each declared scope that the provider has a probe for, with the real
 // token, and turns a denied scope into ScopeReduced.
@@ -18,7 +43,7 @@ func (c *Checker) probe(ctx context.Context, client *http.Client, p Provider, cr
 			continue
 		}
 		got := c.probeOne(ctx, client, pr, token)
-		r.trace("probe of %s: HTTP %d, %s", pr.Scope, got.HTTPStatus, got.Verdict)
+		r.trace("probe of %s: HTTP %d, %s %s", pr.Scope, got.HTTPStatus, got.Verdict, got.Reason)
 		r.Probes = append(r.Probes, got)
 		if got.Verdict == ProbeDenied {
 			r.Outcome, r.Reason, r.Rule = ScopeReduced, ProbeFailed, "probe"
@@ -31,8 +56,9 @@ func (c *Checker) probe(ctx context.Context, client *http.Client, p Provider, cr
 func (c *Checker) probeOne(ctx context.Context, client *http.Client, pr Probe, token secret.Value) ProbeResult {
 	ctx, cancel := context.WithTimeout(ctx, Timeout)
 	defer cancel()
-	got := ProbeResult{Scope: pr.Scope, Verdict: ProbeInconclusive}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, pr.Get, nil)
+	got := ProbeResult{Scope: pr.Scope, Verdict: ProbeInconclusive, Reason: APIUnreachable}
+	method, url := pr.request()
+	req, err := http.NewRequestWithContext(ctx, method, url, nil)
 	if err != nil {
 		got.Message = "the probe's URL is not valid"
 		return got
@@ -45,31 +71,39 @@ func (c *Checker) probeOne(ctx context.Context, client *http.Client, pr Probe, t
 		return got
 	}
 	defer resp.Body.Close()
-	body, _ := readBody(resp)
+	body, err := readBody(resp)
 	got.HTTPStatus = resp.StatusCode
-	got.Verdict, got.Message = readProbe(pr, resp, body)
+	got.Verdict, got.Reason, got.Message = readProbe(pr, resp, body, errors.Is(err, errTooLarge))
 	return got
 }
 
 // readProbe reads an API's answer. 403 is a missing scope (RFC 6750 §3.1) or a missing role; a
 // web page with 403 is a firewall's and says nothing.
-func readProbe(pr Probe, resp *http.Response, body []byte) (ProbeVerdict, string) {
-	a := readAnswer(Response{Status: resp.StatusCode, Header: resp.Header, Body: body})
+func readProbe(pr Probe, resp *http.Response, body []byte, cut bool) (ProbeVerdict, ProbeReason, string) {
+	a := readAnswer(Response{Status: resp.StatusCode, Header: resp.Header, Body: body}, nil)
 	switch {
-	case pr.expects(resp.StatusCode):
-		return ProbeOK, ""
+	case pr.expects(resp.StatusCode) && pr.JQ.code == nil:
+		return ProbeOK, "", ""
 	case a.kind == html:
-		return ProbeInconclusive, "a web page came instead of the API's answer"
+		return ProbeInconclusive, APIIntercepted, "a web page came instead of the API's answer"
+	case pr.expects(resp.StatusCode) && cut:
+		return ProbeInconclusive, UnexpectedBody, "the API's answer is too large to be read"
+	case pr.expects(resp.StatusCode) && a.kind != object && a.kind != otherJSON:
+		return ProbeInconclusive, UnexpectedBody, "the API's answer is not JSON"
+	case pr.expects(resp.StatusCode) && pr.JQ.holds(body):
+		return ProbeOK, "", ""
+	case pr.expects(resp.StatusCode):
+		return ProbeDenied, UnexpectedBody, "the API answers for " + pr.Scope + ", but not what the probe's jq expects"
 	case a.code == "insufficient_scope" || resp.StatusCode == http.StatusForbidden && bytes.Contains(body, []byte("OAuthPermissionsException")):
-		return ProbeDenied, "the token lacks the scope " + pr.Scope
+		return ProbeDenied, InsufficientScope, "the token lacks the scope " + pr.Scope
 	case resp.StatusCode == http.StatusForbidden:
-		return ProbeDenied, "the scope " + pr.Scope + " is forbidden, as a missing role would be"
+		return ProbeDenied, Forbidden, "the scope " + pr.Scope + " is forbidden, as a missing role would be"
 	case resp.StatusCode == http.StatusUnauthorized:
-		return ProbeInconclusive, "the API does not accept the fresh token"
+		return ProbeInconclusive, InvalidToken, "the API does not accept the fresh token"
 	case resp.StatusCode == http.StatusTooManyRequests:
-		return ProbeInconclusive, "the API limits requests"
+		return ProbeInconclusive, APILimits, "the API limits requests"
 	case resp.StatusCode >= 500:
-		return ProbeInconclusive, "the API is in trouble"
+		return ProbeInconclusive, APITrouble, "the API is in trouble"
 	}
-	return ProbeInconclusive, "the API's answer was not expected"
+	return ProbeInconclusive, UnexpectedStatus, "the API's answer was not expected"
 }

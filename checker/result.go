@@ -30,7 +30,10 @@ type Result struct {
 	Probes    []ProbeResult
 	TokenHash []byte        // SHA-256 of the token, to tell our own use from others'; nil: no token
 	ClockSkew time.Duration // the provider's Date less our clock; 0 where it sent none
-	Trace     []string      // what happened, line by line, for `check -v`
+	// CertificateExpires is when the token endpoint's own certificate does; zero: not known.
+	CertificateExpires time.Time
+	Setup              string   // changes when the provider's settings here do: where and how it was asked
+	Trace              []string // what happened, line by line, for `check -v`
 }
 
 // Reading is what Classify makes of an answer.
@@ -46,7 +49,7 @@ type Reading struct {
 	Granted          []string      // nil: not said, which means as requested (RFC 6749 §5.1)
 	Missing          []string      // declared, and not granted
 	Extra            []string      // granted, and not declared
-	RetryAfter       time.Duration // 0: not said
+	RetryAfter       time.Duration // how long the provider asks us to stay away, at most an hour; 0: not at all
 }
 
 // Phases says how long each part of an exchange took. A part that did not happen, such as a
@@ -63,6 +66,7 @@ type Phases struct {
 type ProbeResult struct {
 	Scope      string       `json:"scope"`
 	Verdict    ProbeVerdict `json:"verdict"`
+	Reason     ProbeReason  `json:"reason,omitempty"`
 	HTTPStatus int          `json:"http_status"`
 	Message    string       `json:"message,omitempty"`
 }
@@ -76,4 +80,20 @@ const (
 	ProbeOK           ProbeVerdict = "ok"
 	ProbeDenied       ProbeVerdict = "denied"
 	ProbeInconclusive ProbeVerdict = "inconclusive"
+)
+
+// ProbeReason says why a probe is not ok.
+type ProbeReason string
+
+// The reasons. Those of ProbeDenied come first.
+const (
+	InsufficientScope ProbeReason = "insufficient_scope" // the token lacks the scope (RFC 6750 §3.1)
+	Forbidden         ProbeReason = "forbidden"          // 403 without saying so: a missing role, or a policy
+	UnexpectedBody    ProbeReason = "unexpected_body"    // the status is right, what came is not
+	InvalidToken      ProbeReason = "invalid_token"      // 401 for a token that is seconds old
+	APILimits         ProbeReason = "rate_limited"
+	APITrouble        ProbeReason = "provider_error"
+	APIIntercepted    ProbeReason = "intercepted"
+	APIUnreachable    ProbeReason = "unreachable"
+	UnexpectedStatus  ProbeReason = "unexpected_status"
 )

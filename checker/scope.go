@@ -43,3 +43,23 @@ func without(a, b []string) []string {
 	}
 	return left
 }
+
+// compare sets what is granted against what is declared. nil for granted: not said, which means as
+// requested (RFC 6749 §5.1); nil for declared: nothing is known to compare with.
+func (r *Reading) compare(granted, declared []string) {
+	r.Granted = granted
+	if granted == nil {
+		return
+	}
+	r.Missing = slices.DeleteFunc(without(declared, granted), func(s string) bool { return isDefault(s) && len(granted) > 0 })
+	if declared != nil && !slices.ContainsFunc(declared, isDefault) {
+		r.Extra = without(granted, declared)
+	}
+	if len(r.Missing) > 0 {
+		r.Outcome, r.Rule, r.Message = ScopeReduced, "granted scopes (RFC 6749 §3.3)", ""
+		r.Message = explainReading(*r)
+	}
+}
+
+// isDefault: a scope of Microsoft Entra that stands for whatever was consented to.
+func isDefault(scope string) bool { return strings.HasSuffix(scope, "/.default") }

@@ -35,17 +35,24 @@ type SealingSection struct {
 // ProviderIn is one of providers:.
 type ProviderIn struct {
 	Preset               string            `json:"preset,omitempty" jsonschema_description:"Fills in what is not given here; see keyrounds explain --list. Default generic."`
+	Issuer               string            `json:"issuer,omitempty" jsonschema_description:"Issuer whose metadata names the endpoints that are not given here (RFC 8414, OpenID Connect Discovery)."`
 	TokenURL             string            `json:"token_url,omitempty" jsonschema_description:"Token endpoint (RFC 6749 §3.2)."`
+	IntrospectionURL     string            `json:"introspection_url,omitempty" jsonschema_description:"Where the fresh token is asked about (RFC 7662)."`
 	RevocationURL        string            `json:"revocation_url,omitempty" jsonschema_description:"Where the token is given back after the check (RFC 7009)."`
-	AuthMethod           string            `json:"auth_method,omitempty" jsonschema_description:"client_secret_post, client_secret_basic, client_secret_jwt or private_key_jwt."`
+	AuthMethod           string            `json:"auth_method,omitempty" jsonschema_description:"client_secret_post, client_secret_basic, client_secret_jwt, private_key_jwt, tls_client_auth, self_signed_tls_client_auth or custom."`
 	Assertion            *AssertionIn      `json:"assertion,omitempty" jsonschema_description:"How client_secret_jwt and private_key_jwt sign (RFC 7523)."`
 	AllowPrivateNetworks bool              `json:"allow_private_networks,omitempty" jsonschema_description:"Let it be on a loopback, private or link-local address. Metadata services are never dialled."`
+	Proxy                string            `json:"proxy,omitempty" jsonschema_description:"URL of an HTTP proxy, or environment for HTTPS_PROXY and NO_PROXY. Default none."`
 	TLS                  *TLSIn            `json:"tls,omitempty" jsonschema_description:"Files in PEM."`
-	Concurrency          int               `json:"concurrency,omitempty" jsonschema_description:"Checks at once, on one replica. Default 4."`
+	Concurrency          int               `json:"concurrency,omitempty" jsonschema_description:"Checks at once, over all replicas. Default 4."`
 	Rate                 string            `json:"rate,omitempty" jsonschema_description:"Checks over all replicas, such as 10/s or 30/m. Default 10/s."`
-	Budget               int               `json:"budget,omitempty" jsonschema_description:"Token requests a month; config check warns past it. 0: no limit."`
+	Budget               int               `json:"budget,omitempty" jsonschema_description:"Token requests a month, spread over it. 0: no limit."`
+	MinInterval          string            `json:"min_interval,omitempty" jsonschema_description:"Least time between two scheduled checks of a credential. Default that of the preset."`
+	Passive              bool              `json:"passive,omitempty" jsonschema_description:"Never exchange its credentials; only feeds tell of them."`
 	RequestScopes        bool              `json:"request_scopes,omitempty" jsonschema_description:"Send the declared scopes as the scope parameter."`
 	Parameters           map[string]string `json:"parameters,omitempty" jsonschema_description:"More members of the token request, such as audience or resource (RFC 8707)."`
+	Request              *RequestIn        `json:"request,omitempty" jsonschema_description:"For token endpoints that are not quite OAuth."`
+	Response             map[string]string `json:"response,omitempty" jsonschema_description:"jq expressions for members that such an answer has elsewhere: access_token, expires_in, scope, error, error_description."`
 	Matchers             []MatcherIn       `json:"matchers,omitempty" jsonschema_description:"How error answers of this provider are read, before the preset's own; keyrounds explain tries them."`
 	Probes               []ProbeIn         `json:"probes,omitempty" jsonschema_description:"Read-only requests that show whether a scope works."`
 }
@@ -64,6 +71,14 @@ type AssertionIn struct {
 	KeyID     string `json:"key_id,omitempty" jsonschema_description:"kid of the header, where the key is not a JWK that names its own."`
 }
 
+// RequestIn is request: of a provider. In its texts {client_id}, {client_secret} and {scope} stand
+// for the credential's.
+type RequestIn struct {
+	Encoding string            `json:"encoding,omitempty" jsonschema_description:"form (default) or json."`
+	Headers  map[string]string `json:"headers,omitempty" jsonschema_description:"More headers."`
+	Body     map[string]any    `json:"body,omitempty" jsonschema_description:"The whole body, with auth_method custom."`
+}
+
 // MatcherIn is one of matchers:. Every condition that is given must hold.
 type MatcherIn struct {
 	Status      []int    `json:"status,omitempty" jsonschema_description:"Any of these HTTP statuses."`
@@ -77,7 +92,9 @@ type MatcherIn struct {
 // ProbeIn is one of probes:.
 type ProbeIn struct {
 	Scope  string `json:"scope" jsonschema_description:"The scope that it shows."`
-	Get    string `json:"get" jsonschema_description:"URL for a GET with the token."`
+	Get    string `json:"get,omitempty" jsonschema_description:"URL for a GET with the token."`
+	Head   string `json:"head,omitempty" jsonschema_description:"URL for a HEAD instead."`
+	JQ     string `json:"jq,omitempty" jsonschema_description:"What must hold of the JSON that comes, such as .content|type==\"array\"."`
 	Expect []int  `json:"expect,omitempty" jsonschema_description:"Statuses that say that the scope works. Default 200."`
 }
 

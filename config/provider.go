@@ -25,13 +25,24 @@ func (b *builder) provider(path, name string, in ProviderIn) checker.Provider {
 	p := checker.Provider{
 		Name: name, Preset: in.Preset, TokenURL: in.TokenURL, AuthMethod: checker.AuthMethod(in.AuthMethod),
 		AllowPrivateNetworks: in.AllowPrivateNetworks, Concurrency: in.Concurrency, Budget: in.Budget, RequestScopes: in.RequestScopes,
-		Parameters: in.Parameters, RevocationURL: in.RevocationURL,
+		Parameters: in.Parameters, RevocationURL: in.RevocationURL, Issuer: in.Issuer, IntrospectionURL: in.IntrospectionURL,
+		Proxy: in.Proxy, Passive: in.Passive,
 	}
 	if in.Rate != "" {
 		var err error
 		if p.Rate, err = checker.ParseRate(in.Rate); err != nil {
 			b.fail(path+".rate", "", "%v", err)
 		}
+	}
+	b.duration(path+".min_interval", in.MinInterval, &p.MinInterval)
+	if in.Request != nil {
+		p.Request = checker.Request(*in.Request)
+	}
+	for _, name := range slices.Sorted(maps.Keys(in.Response)) {
+		if p.Response == nil {
+			p.Response = map[string]checker.JQ{}
+		}
+		p.Response[name] = b.jq(path+".response."+name, in.Response[name])
 	}
 	if in.Assertion != nil {
 		p.Assertion = checker.Assertion(*in.Assertion)
@@ -45,8 +56,12 @@ func (b *builder) provider(path, name string, in ProviderIn) checker.Provider {
 	if in.Probes != nil {
 		p.Probes = []checker.Probe{}
 	}
-	for _, pr := range in.Probes {
-		p.Probes = append(p.Probes, checker.Probe{Scope: pr.Scope, Get: pr.Get, Expect: pr.Expect})
+	for i, pr := range in.Probes {
+		probe := checker.Probe{Scope: pr.Scope, Get: pr.Get, Head: pr.Head, Expect: pr.Expect}
+		if pr.JQ != "" {
+			probe.JQ = b.jq(fmt.Sprintf("%s.probes.%d.jq", path, i), pr.JQ)
+		}
+		p.Probes = append(p.Probes, probe)
 	}
 	for i, m := range in.Matchers {
 		matcher := checker.Matcher{Status: m.Status, Error: m.Error, Code: m.Code, Outcome: checker.Outcome(m.Outcome), Reason: checker.Reason(m.Reason)}
@@ -71,6 +86,14 @@ func (b *builder) provider(path, name string, in ProviderIn) checker.Provider {
 		b.fail(path+"."+pr.Field, pr.Hint, "%s", pr.Message)
 	}
 	return complete
+}
+
+func (b *builder) jq(path, text string) checker.JQ {
+	q, err := checker.ParseJQ(text)
+	if err != nil {
+		b.fail(path, "an expression of jq", "%v", err)
+	}
+	return q
 }
 
 var never = regexp.MustCompile(`$^`)

@@ -1,0 +1,69 @@
+package checker
+
+import (
+	"context"
+	"encoding/json"
+	"time"
+
+	"github.com/itchyny/gojq"
+)
+
+// JQ is a compiled jq expression. The zero JQ is none.
+type JQ struct {
+	code *gojq.Code
+	text string
+}
+
+// ParseJQ compiles text. It cannot read the environment, files or further input.
+func ParseJQ(text string) (JQ, error) {
+	q, err := gojq.Parse(text)
+	if err != nil {
+		return JQ{}, err
+	}
+	code, err := gojq.Compile(q)
+	return JQ{code, text}, err
+}
+
+// String returns the expression as written.
+func (q JQ) String() string { return q.text }
+
+const jqTime = time.Second
+
+// first returns the first output for a JSON text. ok is false where there is none, or an error.
+func (q JQ) first(body []byte) (v any, ok bool) {
+	var in any
+	if json.Unmarshal(body, &in) != nil {
+		return nil, false
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), jqTime)
+	defer cancel()
+	v, ok = q.code.RunWithContext(ctx, in).Next()
+	if _, failed := v.(error); failed {
+		return nil, false
+	}
+	return v, ok
+}
+
+// holds reports whether the first output is neither false nor null.
+func (q JQ) holds(body []byte) bool {
+	v, ok := q.first(body)
+	return ok && v != nil && v != false
+}
+
+// ResponseMembers are the members that an answer which is not quite OAuth can have elsewhere.
+func ResponseMembers() []string {
+	return []string{"access_token", "expires_in", "scope", "error", "error_description"}
+}
+
+// reshape puts what the expressions find where RFC 6749 has it.
+func (a *answer) reshape(where map[string]JQ, body []byte) {
+	for name, q := range where {
+		if v, ok := q.first(body); ok && v != nil {
+			if f, isNumber := v.(float64); isNumber {
+				b, _ := json.Marshal(f)
+				v = json.Number(b)
+			}
+			a.members[name] = v
+		}
+	}
+}

@@ -1,0 +1,54 @@
+package checker
+
+import (
+	"net/http"
+	"strconv"
+	"time"
+)
+
+const maxPause = time.Hour
+
+// pauseAsked returns how long an answer asks us to stay away, from 0 to one hour: by Retry-After (RFC
+// 9110 §10.2.3, seconds or a date) of anything but a success, or by rate limit headers that say that
+// nothing is left.
+func pauseAsked(r Response, now time.Time) time.Duration {
+	if r.Status < 200 || r.Status >= 300 {
+		if d := retryAfter(r.Header, now); d > 0 {
+			return d
+		}
+	}
+	for _, prefix := range []string{"X-RateLimit-", "X-Rate-Limit-", "RateLimit-"} {
+		if left, err := strconv.Atoi(r.Header.Get(prefix + "Remaining")); err == nil && left <= 0 {
+			return untilReset(r.Header.Get(prefix+"Reset"), now)
+		}
+	}
+	return 0
+}
+
+func retryAfter(h http.Header, now time.Time) time.Duration {
+	v := h.Get("Retry-After")
+	var d time.Duration
+	if n, err := strconv.ParseInt(v, 10, 64); err == nil {
+		d = time.Duration(min(max(n, 0), 3600)) * time.Second
+	} else if t, err := http.ParseTime(v); err == nil {
+		d = t.Sub(now)
+	}
+	return min(max(d, 0), maxPause)
+}
+
+// untilReset reads a Reset header: seconds from now, or since 1970 in seconds or milliseconds. Without
+// one a limit is by the second.
+func untilReset(text string, now time.Time) time.Duration {
+	n, err := strconv.ParseFloat(text, 64)
+	if err != nil || n != n {
+		return time.Second
+	}
+	d := time.Duration(min(max(n, 0), 3600)) * time.Second
+	switch {
+	case n > 1e11:
+		d = time.UnixMilli(int64(min(n, 1e15))).Sub(now)
+	case n > 1e9:
+		d = time.Unix(int64(n), 0).Sub(now)
+	}
+	return min(max(d, time.Second), maxPause)
+}

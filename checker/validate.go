@@ -1,0 +1,152 @@
+package checker
+
+import (
+	"fmt"
+	"maps"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+
+	"golang.org/x/net/http/httpguts"
+
+	"github.com/keyrounds/keyrounds/credential"
+)
+
+type complaint func(field, hint, format string, args ...any)
+
+// Validate returns all that is wrong with a completed provider.
+func (p Provider) Validate() []credential.Problem {
+	var ps []credential.Problem
+	var add complaint = func(field, hint, format string, args ...any) {
+		ps = append(ps, credential.Problem{Field: field, Message: fmt.Sprintf(format, args...), Hint: hint})
+	}
+	if p.TokenURL == "" && p.Issuer == "" {
+		add("token_url", "the provider's token endpoint, https://…, or its issuer", "is missing, and the preset %q has none", p.Preset)
+	}
+	for field, text := range map[string]string{
+		"token_url": p.TokenURL, "issuer": p.Issuer, "revocation_url": p.RevocationURL, "introspection_url": p.IntrospectionURL,
+	} {
+		if why := badURL(text, p.AllowPrivateNetworks); text != "" && why != "" {
+			add(field, "https://host/path, without user information or fragment", "%s", why)
+		}
+	}
+	p.validateRequest(add)
+	if !slices.Contains(AuthMethods(), p.AuthMethod) {
+		add("auth_method", OneOf(AuthMethods()), "unknown auth_method %q", p.AuthMethod)
+	}
+	if allowed := p.AuthMethod.Algorithms(); p.Assertion != (Assertion{}) && allowed == nil {
+		add("assertion", "client_secret_jwt and private_key_jwt sign assertions", "has no meaning for auth_method %s", p.AuthMethod)
+	} else if p.Assertion.Algorithm != "" && !slices.Contains(allowed, p.Assertion.Algorithm) {
+		add("assertion.algorithm", OneOf(allowed), "%q cannot be used with %s", p.Assertion.Algorithm, p.AuthMethod)
+	}
+	if p.Concurrency < 1 || p.Concurrency > 64 {
+		add("concurrency", "from 1 to 64", "%d is out of range", p.Concurrency)
+	}
+	if p.Rate <= 0 || p.Rate > 10000 {
+		add("rate", "for example 10/s or 30/m", "is out of range")
+	}
+	if p.MinInterval < 0 {
+		add("min_interval", "for example 1h", "is negative")
+	}
+	if p.Budget < 0 {
+		add("budget", "token requests a month; 0 for no limit", "is negative")
+	}
+	for _, name := range slices.Sorted(maps.Keys(p.Parameters)) {
+		if slices.Contains(reserved, name) {
+			add("parameters."+name, "for example audience or resource", "%s is keyrounds' to send", name)
+		}
+	}
+	for i, m := range p.Matchers {
+		for _, pr := range m.Validate() {
+			add(fmt.Sprintf("matchers.%d.%s", i, pr.Field), pr.Hint, "%s", pr.Message)
+		}
+	}
+	for i, pr := range p.Probes {
+		pr.validate(fmt.Sprintf("probes.%d.", i), p.AllowPrivateNetworks, add)
+	}
+	return ps
+}
+
+// reserved are the members of a token request that Parameters cannot be.
+var reserved = []string{"grant_type", "scope", "client_id", "client_secret", "client_assertion", "client_assertion_type"}
+
+func badURL(s string, plain bool) string {
+	u, err := url.Parse(s)
+	switch {
+	case err != nil || u.Host == "":
+		return "is not a URL"
+	case u.User != nil:
+		return "has user information: secrets do not belong in a URL"
+	case u.Fragment != "":
+		return "has a fragment"
+	case u.Scheme == "http" && !plain:
+		return "is plain http: a secret would cross the network unencrypted (allowed only with allow_private_networks)"
+	case u.Scheme != "http" && u.Scheme != "https":
+		return fmt.Sprintf("has the scheme %q", u.Scheme)
+	}
+	return ""
+}
+
+// OneOf writes "one of a, b, c".
+func OneOf[T ~string](vs []T) string {
+	texts := make([]string, len(vs))
+	for i, v := range vs {
+		texts[i] = string(v)
+	}
+	return "one of " + strings.Join(texts, ", ")
+}
+
+func (p Provider) validateRequest(add complaint) {
+	if p.Request.Encoding != "" && !slices.Contains(Encodings(), p.Request.Encoding) {
+		add("request.encoding", OneOf(Encodings()), "%q is none", p.Request.Encoding)
+	}
+	for _, name := range slices.Sorted(maps.Keys(p.Request.Headers)) {
+		if slices.Contains(ownHeaders, http.CanonicalHeaderKey(name)) || !httpguts.ValidHeaderFieldName(name) || !httpguts.ValidHeaderFieldValue(p.Request.Headers[name]) {
+			add("request.headers."+name, "for example X-Tenant", "%s is keyrounds' to send, or no header", name)
+		}
+	}
+	custom := p.AuthMethod == Custom
+	switch {
+	case custom && len(p.Request.Body) == 0 && len(p.Request.Headers) == 0:
+		add("request", "request: {body: {id: \"{client_id}\", key: \"{client_secret}\"}}", "auth_method custom needs a body or headers with placeholders")
+	case !custom && len(p.Request.Body) > 0:
+		add("request.body", "auth_method: custom", "has no meaning for auth_method %s", p.AuthMethod)
+	case custom && (p.RevocationURL != "" || p.IntrospectionURL != ""):
+		add("auth_method", "leave revocation_url and introspection_url out", "custom says nothing of how they authenticate the client")
+	}
+	for name := range p.Response {
+		if !slices.Contains(ResponseMembers(), name) {
+			add("response."+name, OneOf(ResponseMembers()), "is no member of an answer")
+		}
+	}
+	if p.Proxy != "" && p.Proxy != FromEnvironment {
+		u, err := url.Parse(p.Proxy)
+		switch {
+		case err != nil || u.Host == "" || !slices.Contains([]string{"http", "https", "socks5"}, u.Scheme):
+			add("proxy", "http://host:port, or environment", "is not the URL of a proxy")
+		case u.User != nil:
+			add("proxy", "put it into HTTPS_PROXY and write: proxy: environment", "a password does not belong in this file")
+		}
+	}
+}
+
+func (pr Probe) validate(field string, plain bool, add complaint) {
+	if !credential.ValidScope(pr.Scope) {
+		add(field+"scope", "one scope", "%q is not a scope", pr.Scope)
+	}
+	switch _, at := pr.request(); {
+	case pr.Get != "" && pr.Head != "":
+		add(field+"head", "get or head", "there is a get already")
+	case badURL(at, plain) != "":
+		add(field+"get", "the URL of a read-only API request", "%s", badURL(at, plain))
+	}
+	if pr.Head != "" && pr.JQ.code != nil {
+		add(field+"jq", "get", "the answer to a HEAD has no body")
+	}
+	for _, s := range pr.Expect {
+		if s < 100 || s > 599 {
+			add(field+"expect", "HTTP statuses", "%d is not an HTTP status", s)
+		}
+	}
+}
