@@ -13,14 +13,12 @@ import (
 
 // metadata is what an authorization server says of itself (RFC 8414 §2, RFC 8705 §5).
 type metadata struct {
-	Issuer        string `json:"issuer"`
-	Token         string `json:"token_endpoint"`
-	Revocation    string `json:"revocation_endpoint"`
-	Introspection string `json:"introspection_endpoint"`
-	MTLS          struct {
-		Token         string `json:"token_endpoint"`
-		Revocation    string `json:"revocation_endpoint"`
-		Introspection string `json:"introspection_endpoint"`
+	Issuer     string `json:"issuer"`
+	Token      string `json:"token_endpoint"`
+	Revocation string `json:"revocation_endpoint"`
+	MTLS       struct {
+		Token      string `json:"token_endpoint"`
+		Revocation string `json:"revocation_endpoint"`
 	} `json:"mtls_endpoint_aliases"`
 }
 
@@ -65,7 +63,7 @@ func (c *Checker) complete(ctx context.Context, client *http.Client, p Provider)
 
 func (m metadata) fill(p Provider) Provider {
 	if p.AuthMethod == TLSClientAuth || p.AuthMethod == SelfSignedTLSClientAuth {
-		m.Token, m.Revocation, m.Introspection = first(m.MTLS.Token, m.Token), first(m.MTLS.Revocation, m.Revocation), first(m.MTLS.Introspection, m.Introspection)
+		m.Token, m.Revocation = first(m.MTLS.Token, m.Token), first(m.MTLS.Revocation, m.Revocation)
 	}
 	p.TokenURL = m.Token
 	if badURL(m.Revocation, p.AllowPrivateNetworks) == "" {

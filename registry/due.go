@@ -82,27 +82,6 @@ func (s *Store) Reschedule(ctx context.Context, tx pgx.Tx, ds []Due) error {
 // Next returns the time after now that c's schedule names.
 func (s *Store) Next(c credential.Credential, now time.Time) time.Time { return s.next(c, now) }
 
-// Pace returns when a provider's next batch may begin, and books the provider for as long as the
-// batch takes. The provider's rate so holds over all replicas.
-func (s *Store) Pace(ctx context.Context, tx pgx.Tx, provider string, now time.Time, takes time.Duration) (time.Time, error) {
-	var until time.Time
-	err := tx.QueryRow(ctx, paceSQL, provider, now, takes).Scan(&until)
-	return until.Add(-takes), err
-}
-
-const paceSQL = `
-	INSERT INTO provider_pace AS p (provider, paced_until) VALUES ($1, $2::timestamptz + $3::interval)
-	ON CONFLICT (provider) DO UPDATE SET paced_until = greatest(p.paced_until, $2) + $3::interval
-	RETURNING paced_until`
-
-// Pause keeps a provider's next batches from beginning before until.
-func (s *Store) Pause(ctx context.Context, tx pgx.Tx, provider string, until time.Time) error {
-	_, err := tx.Exec(ctx, `
-		INSERT INTO provider_pace AS p (provider, paced_until) VALUES ($1, $2)
-		ON CONFLICT (provider) DO UPDATE SET paced_until = greatest(p.paced_until, $2)`, provider, until)
-	return err
-}
-
 // Lag returns how long the credential that waits longest is overdue, 0 where none is.
 func (s *Store) Lag(ctx context.Context, now time.Time) (time.Duration, error) {
 	var oldest *time.Time

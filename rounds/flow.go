@@ -36,10 +36,16 @@ func (r *Rounds) sweep(ctx context.Context, complete func(context.Context, pgx.T
 	if err != nil {
 		return err
 	}
+	if due, err = r.ration(ctx, tx, due, settings.Providers, now); err != nil {
+		return err
+	}
 	var jobs []river.InsertManyParams
 	for _, b := range batches(due, settings.Providers) {
 		at, err := r.Registry.Pace(ctx, tx, b.provider.Name, now, b.takes())
 		if err != nil {
+			return err
+		}
+		if err := r.Registry.Spend(ctx, tx, b.provider.Name, now, len(b.creds)); err != nil {
 			return err
 		}
 		jobs = append(jobs, river.InsertManyParams{Args: batchArgs{b.provider.Name, b.ids()}, InsertOpts: b.insertOpts(now, at)})
@@ -176,7 +182,7 @@ func (r *Rounds) storeOnce(ctx context.Context, s *Settings, creds []credential.
 	if err := r.Notifier.Enqueue(ctx, tx, changes); err != nil {
 		return nil, nil, err
 	}
-	if err := r.reschedule(ctx, tx, creds, results, states); err != nil {
+	if err := r.reschedule(ctx, tx, s, creds, results, states); err != nil {
 		return nil, nil, err
 	}
 	if err := complete(ctx, tx); err != nil {
@@ -191,7 +197,7 @@ func (r *Rounds) storeOnce(ctx context.Context, s *Settings, creds []credential.
 
 // reschedule follows the verdict where it wants another time than the schedule names, hands back
 // what was not checked, and keeps away from a provider that asked for it.
-func (r *Rounds) reschedule(ctx context.Context, tx pgx.Tx, creds []credential.Credential, results []checker.Result, states []verdict.State) error {
+func (r *Rounds) reschedule(ctx context.Context, tx pgx.Tx, s *Settings, creds []credential.Credential, results []checker.Result, states []verdict.State) error {
 	var (
 		due   []registry.Due
 		pause time.Duration
@@ -203,13 +209,11 @@ func (r *Rounds) reschedule(ctx context.Context, tx pgx.Tx, creds []credential.C
 			due = append(due, registry.Due{ID: c.ID, At: now})
 			continue
 		}
-		scheduled := r.Registry.Next(c, now)
+		scheduled := r.nextSlot(s.Providers[c.Provider], c, now)
 		if at := states[i].Due(scheduled); !at.Equal(scheduled) {
 			due = append(due, registry.Due{ID: c.ID, At: at})
 		}
-		if results[i].Outcome == checker.RateLimited || results[i].Outcome == checker.ProviderError {
-			pause = max(pause, results[i].RetryAfter)
-		}
+		pause = max(pause, results[i].RetryAfter)
 	}
 	if err := r.Registry.Reschedule(ctx, tx, due); err != nil || pause == 0 {
 		return err
@@ -227,6 +231,7 @@ func (r *Rounds) tell(provider string, judged []Judged, changes []finding.Change
 			"reason", j.Result.Reason, "status", j.State.Status, "took", j.Result.Phases.Total)
 	}
 	if len(judged) > 0 {
+		r.warnOfCertificate(judged[0].Result)
 		r.metrics.batch.Observe(took.Seconds())
 		r.Log.Info("round finished", "provider", provider, "checked", len(judged), "ok", counts[checker.OK],
 			"rejected", counts[checker.Rejected], "uncertain", len(judged)-counts[checker.OK]-counts[checker.Rejected], "took", took.Round(time.Millisecond))
@@ -234,6 +239,15 @@ func (r *Rounds) tell(provider string, judged []Judged, changes []finding.Change
 	for _, c := range changes {
 		f := c.Finding
 		r.Log.Warn("finding", "finding", f.ID, "kind", f.Kind, "severity", f.Severity, "subject", f.Subject.Key(), "state", f.State, "was", c.From)
+	}
+}
+
+// A server's certificate that ends within this time is warned of, once a batch.
+const certificateSoon = 14 * 24 * time.Hour
+
+func (r *Rounds) warnOfCertificate(res checker.Result) {
+	if left := res.CertificateExpires.Sub(res.At); !res.CertificateExpires.IsZero() && left < certificateSoon {
+		r.Log.Warn("the token endpoint's certificate expires soon", "provider", res.Provider, "expires", res.CertificateExpires)
 	}
 }
 

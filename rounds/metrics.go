@@ -10,6 +10,7 @@ import (
 
 type metrics struct {
 	checks   *prometheus.CounterVec
+	expires  *prometheus.GaugeVec
 	duration *prometheus.HistogramVec
 	batch    prometheus.Histogram
 	inFlight prometheus.Gauge
@@ -20,6 +21,9 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		checks: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "keyrounds_checks_total", Help: "Checks done by this process, by provider and outcome.",
 		}, []string{"provider", "outcome"}),
+		expires: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "keyrounds_provider_certificate_expiry_timestamp_seconds", Help: "When the token endpoint's TLS certificate ends, as this process last saw it.",
+		}, []string{"provider"}),
 		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "keyrounds_check_duration_seconds", Help: "How long the phases of an exchange took (dns, connect, tls, first_byte, total).",
 			Buckets:                     []float64{.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10},
@@ -34,13 +38,16 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		}),
 	}
 	if reg != nil {
-		reg.MustRegister(m.checks, m.duration, m.batch, m.inFlight)
+		reg.MustRegister(m.checks, m.expires, m.duration, m.batch, m.inFlight)
 	}
 	return m
 }
 
 func (m *metrics) observe(r checker.Result) {
 	m.checks.WithLabelValues(r.Provider, string(r.Outcome)).Inc()
+	if !r.CertificateExpires.IsZero() {
+		m.expires.WithLabelValues(r.Provider).Set(float64(r.CertificateExpires.Unix()))
+	}
 	for phase, d := range map[string]time.Duration{
 		"dns": r.Phases.DNS, "connect": r.Phases.Connect, "tls": r.Phases.TLS, "first_byte": r.Phases.FirstByte, "total": r.Phases.Total,
 	} {

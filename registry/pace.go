@@ -1,0 +1,66 @@
+package registry
+
+import (
+	"context"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// Pace returns when a provider's next batch may begin, and books the provider for as long as the
+// batch takes. The provider's rate so holds over all replicas.
+func (s *Store) Pace(ctx context.Context, tx pgx.Tx, provider string, now time.Time, takes time.Duration) (time.Time, error) {
+	var until time.Time
+	err := tx.QueryRow(ctx, paceSQL, provider, now, takes).Scan(&until)
+	return until.Add(-takes), err
+}
+
+const paceSQL = `
+	INSERT INTO provider_pace AS p (provider, paced_until) VALUES ($1, $2::timestamptz + $3::interval)
+	ON CONFLICT (provider) DO UPDATE SET paced_until = greatest(p.paced_until, $2) + $3::interval
+	RETURNING paced_until`
+
+// Pause keeps a provider's next batches from beginning before until.
+func (s *Store) Pause(ctx context.Context, tx pgx.Tx, provider string, until time.Time) error {
+	_, err := tx.Exec(ctx, `
+		INSERT INTO provider_pace AS p (provider, paced_until) VALUES ($1, $2)
+		ON CONFLICT (provider) DO UPDATE SET paced_until = greatest(p.paced_until, $2)`, provider, until)
+	return err
+}
+
+// Spent returns how many token requests a provider got in the month (UTC) of now, as Spend counts.
+func (s *Store) Spent(ctx context.Context, tx pgx.Tx, provider string, now time.Time) (n int, err error) {
+	err = tx.QueryRow(ctx, `SELECT coalesce((SELECT requests FROM provider_pace WHERE provider = $1 AND month = $2), 0)`, provider, monthOf(now)).Scan(&n)
+	return n, err
+}
+
+// Spend counts n token requests in the month (UTC) of now.
+func (s *Store) Spend(ctx context.Context, tx pgx.Tx, provider string, now time.Time, n int) error {
+	_, err := tx.Exec(ctx, `
+		INSERT INTO provider_pace AS p (provider, month, requests) VALUES ($1, $2, $3)
+		ON CONFLICT (provider) DO UPDATE SET
+			requests = CASE WHEN p.month = excluded.month THEN p.requests ELSE 0 END + excluded.requests, month = excluded.month`,
+		provider, monthOf(now), n)
+	return err
+}
+
+func monthOf(t time.Time) time.Time {
+	y, m, _ := t.UTC().Date()
+	return time.Date(y, m, 1, 0, 0, 0, 0, time.UTC)
+}
+
+// Occupy makes job the only one that works at provider, until Leave or, at the latest, until. false:
+// another one does.
+func (s *Store) Occupy(ctx context.Context, provider string, job int64, now, until time.Time) (bool, error) {
+	tag, err := s.pool.Exec(ctx, `
+		INSERT INTO provider_pace AS p (provider, busy_by, busy_until) VALUES ($1, $2, $4)
+		ON CONFLICT (provider) DO UPDATE SET busy_by = excluded.busy_by, busy_until = excluded.busy_until
+		WHERE p.busy_until <= $3 OR p.busy_by = excluded.busy_by`, provider, job, now, until)
+	return tag.RowsAffected() == 1, err
+}
+
+// Leave ends what Occupy began.
+func (s *Store) Leave(ctx context.Context, provider string, job int64) error {
+	_, err := s.pool.Exec(ctx, `UPDATE provider_pace SET busy_until = '-infinity', busy_by = 0 WHERE provider = $1 AND busy_by = $2`, provider, job)
+	return err
+}
