@@ -56,9 +56,19 @@ func (a *App) inTx(ctx context.Context, f func(pgx.Tx) error) error {
 }
 
 func (a *App) sync(ctx context.Context, c *config.Config) error {
-	return a.register(ctx, audit.Daemon, func(tx pgx.Tx) ([]registry.Change, error) {
+	err := a.register(ctx, audit.Daemon, func(tx pgx.Tx) ([]registry.Change, error) {
 		return a.Registry.Sync(ctx, tx, c.Credentials, a.Now())
 	})
+	var passive []string
+	for name, p := range c.Providers {
+		if p.Passive {
+			passive = append(passive, name)
+		}
+	}
+	if err != nil || len(passive) == 0 {
+		return err
+	}
+	return a.inTx(ctx, func(tx pgx.Tx) error { return a.Audit.Watch(ctx, tx, passive, a.Now()) })
 }
 
 // Add registers credentials with their secrets, all or none, for actor. The secrets are sealed.

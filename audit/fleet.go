@@ -16,46 +16,77 @@ import (
 // LockFleet returns what we hold of the credentials in rs, which are of one provider, and locks
 // their rows.
 //
-// If something was refused or an incident is open, it first locks the provider's row and adds what
-// the verdict needs to know of the provider's other credentials: two replicas that judge batches
-// of one provider then do so one after the other, each with what the other found.
+// If something was refused or uncertain, or a finding of the provider as a whole is open, it first
+// locks the provider's row and adds what the verdict needs to know of the other credentials: two
+// replicas that judge batches of one provider then do so one after the other, each with what the
+// other found.
 func (s *Store) LockFleet(ctx context.Context, tx pgx.Tx, rs []checker.Result) (verdict.Fleet, error) {
 	if len(rs) == 0 {
 		return verdict.Fleet{}, nil
 	}
 	f := verdict.Fleet{Provider: rs[0].Provider}
 	ids := make([]int64, len(rs))
-	refused := false
+	whole, silent := false, true
 	for i, r := range rs {
 		ids[i] = r.CredentialID
-		refused = refused || r.Outcome == checker.Rejected
+		whole = whole || r.Outcome == checker.Rejected || !r.Outcome.Certain()
+		silent = silent && r.Outcome == checker.Unreachable
 	}
-	if !refused {
-		open, err := s.incidentIsOpen(ctx, tx, f.Provider)
-		if err != nil {
-			return f, err
-		}
-		refused = open
+	incident, err := wideFindings(ctx, tx, &f)
+	if err != nil {
+		return f, err
 	}
-	if refused {
+	whole = whole || incident || f.Outage || f.Blind
+	if whole {
 		if err := lockProvider(ctx, tx, f.Provider); err != nil {
 			return f, err
 		}
 	}
-	var err error
-	if f.States, err = statesForUpdate(ctx, tx, ids); err != nil || !refused {
+	if f.States, err = statesForUpdate(ctx, tx, ids); err != nil || !whole {
 		return f, err
 	}
 	if f.Others, err = others(ctx, tx, f.Provider, ids); err != nil {
 		return f, err
 	}
+	if silent {
+		if err := elsewhere(ctx, tx, &f, rs[0].At); err != nil {
+			return f, err
+		}
+	}
 	return f, incidents(ctx, tx, &f)
 }
 
-func (s *Store) incidentIsOpen(ctx context.Context, tx pgx.Tx, provider string) (open bool, err error) {
-	err = tx.QueryRow(ctx, `SELECT EXISTS (SELECT FROM findings WHERE provider = $1 AND kind = $2 AND state <> 'resolved')`,
-		provider, finding.ProviderIncident).Scan(&open)
-	return open, err
+// wideFindings notes which findings of the provider as a whole, or of keyrounds itself, are open.
+func wideFindings(ctx context.Context, tx pgx.Tx, f *verdict.Fleet) (incident bool, err error) {
+	provider, self := finding.Subject{Provider: f.Provider}.Key(), finding.Subject{}.Key()
+	rows, err := tx.Query(ctx, `SELECT kind, subject FROM findings WHERE subject = ANY($1) AND state <> 'resolved'`, []string{provider, self})
+	if err != nil {
+		return false, err
+	}
+	var kind, subject string
+	_, err = pgx.ForEachRow(rows, []any{&kind, &subject}, func() error {
+		switch {
+		case kind == string(finding.ProviderIncident):
+			incident = true
+		case kind == string(finding.Unverifiable) && subject == self:
+			f.Blind = true
+		case kind == string(finding.Unverifiable):
+			f.Outage = true
+		}
+		return nil
+	})
+	return incident, err
+}
+
+// elsewhere tells whether the other providers that were asked in the last hour are silent as well.
+func elsewhere(ctx context.Context, tx pgx.Tx, f *verdict.Fleet, now time.Time) error {
+	var since *time.Time
+	err := tx.QueryRow(ctx, `
+		SELECT coalesce(bool_and(outcome = 'unreachable'), false), max((memory->>'uncertain_since')::timestamptz)
+		FROM credential_state WHERE provider <> $1 AND status <> 'retired' AND last_check_at > $2::timestamptz - interval '1 hour'`,
+		f.Provider, now).Scan(&f.ElsewhereSilent, &since)
+	f.ElsewhereSince = fromNull(since)
+	return err
 }
 
 func lockProvider(ctx context.Context, tx pgx.Tx, provider string) error {
@@ -97,15 +128,16 @@ func statesForUpdate(ctx context.Context, tx pgx.Tx, ids []int64) (map[int64]ver
 
 func others(ctx context.Context, tx pgx.Tx, provider string, ids []int64) ([]verdict.Other, error) {
 	rows, err := tx.Query(ctx, `
-		SELECT credential, status, suspect_since, coalesce(last_success_at >= changed_at, false)
+		SELECT credential, status, suspect_since, coalesce(last_success_at >= changed_at, false),
+			(memory->>'uncertain_since')::timestamptz
 		FROM credential_state WHERE provider = $1 AND status <> 'retired' AND NOT credential_id = ANY($2)`, provider, ids)
 	if err != nil {
 		return nil, err
 	}
 	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (o verdict.Other, err error) {
-		var since *time.Time
-		err = row.Scan(&o.Credential, &o.Status, &since, &o.EverHealthy)
-		o.SuspectSince = fromNull(since)
+		var since, uncertain *time.Time
+		err = row.Scan(&o.Credential, &o.Status, &since, &o.EverHealthy, &uncertain)
+		o.SuspectSince, o.UncertainSince = fromNull(since), fromNull(uncertain)
 		return o, err
 	})
 }

@@ -29,6 +29,11 @@ func Outcomes() []Outcome {
 // HasToken reports whether the provider issued a token: the client is alive.
 func (o Outcome) HasToken() bool { return o == OK || o == ScopeReduced }
 
+// Certain reports whether the provider answered for itself about this client.
+func (o Outcome) Certain() bool {
+	return o.HasToken() || o == Rejected || o == ScopeDenied || o == GrantDenied
+}
+
 // Reason refines an outcome; "" says no more than the outcome does.
 type Reason string
 

@@ -45,14 +45,14 @@ func without(a, b []string) []string {
 }
 
 // compare sets what is granted against what is declared. nil for granted: not said, which means as
-// requested (RFC 6749 §5.1); nil for declared: nothing is known to compare with.
+// requested (RFC 6749 §5.1); no declared ones: nothing is known to compare with.
 func (r *Reading) compare(granted, declared []string) {
 	r.Granted = granted
 	if granted == nil {
 		return
 	}
 	r.Missing = slices.DeleteFunc(without(declared, granted), func(s string) bool { return isDefault(s) && len(granted) > 0 })
-	if declared != nil && !slices.ContainsFunc(declared, isDefault) {
+	if len(declared) > 0 && !slices.ContainsFunc(declared, isDefault) {
 		r.Extra = without(granted, declared)
 	}
 	if len(r.Missing) > 0 {

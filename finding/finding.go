@@ -26,6 +26,7 @@ const (
 	Unverifiable        Kind = "unverifiable"
 	Flapping            Kind = "flapping"
 	ProviderIncident    Kind = "provider_incident"
+	LifetimeShrunk      Kind = "lifetime_shrunk"
 )
 
 // Severity says how urgent a finding is.
@@ -43,7 +44,7 @@ func (k Kind) Severity() Severity {
 	switch k {
 	case Revoked, Leaked, UsedAfterRevocation, CanaryTripped, ProviderIncident:
 		return Critical
-	case ScopeExcess, Unused, NeverUsed, Orphaned, StaleSecret:
+	case ScopeExcess, Unused, NeverUsed, Orphaned, StaleSecret, LifetimeShrunk:
 		return Info
 	default:
 		return Warning
@@ -61,7 +62,8 @@ const (
 	Resolved     State = "resolved"
 )
 
-// Subject is what a finding is about: a credential, or a provider as a whole.
+// Subject is what a finding is about: a credential, a provider as a whole, or, where neither is
+// named, keyrounds itself.
 type Subject struct {
 	Credential   string `json:"credential,omitempty"`
 	CredentialID int64  `json:"-"`
@@ -70,15 +72,21 @@ type Subject struct {
 
 // Key is the same for the same subject, and differs for any two.
 func (s Subject) Key() string {
-	if s.Credential == "" {
+	switch {
+	case s == Subject{}:
+		return "keyrounds"
+	case s.Credential == "":
 		return "provider/" + s.Provider
 	}
 	return "credential/" + s.Credential
 }
 
-// Name returns the credential's name or else the provider's.
+// Name returns the credential's name, or else the provider's, or else "keyrounds".
 func (s Subject) Name() string {
-	if s.Credential == "" {
+	switch {
+	case s == Subject{}:
+		return "keyrounds"
+	case s.Credential == "":
 		return s.Provider
 	}
 	return s.Credential
@@ -99,6 +107,10 @@ type Evidence struct {
 	Certain          bool              `json:"certain,omitempty"`       // the provider itself says why
 	NeverHealthy     bool              `json:"never_healthy,omitempty"` // it never worked here
 	MissingScopes    []string          `json:"missing_scopes,omitempty"`
+	ExtraScopes      []string          `json:"extra_scopes,omitempty"`  // granted, and not declared
+	TokenLife        time.Duration     `json:"token_life_ns,omitempty"` // what tokens live now
+	UsualLife        time.Duration     `json:"usual_life_ns,omitempty"` // and lived before
+	SetupChanged     bool              `json:"setup_changed,omitempty"` // the provider's settings here changed since it last worked
 	ClockSkew        time.Duration     `json:"clock_skew_ns,omitempty"` // the provider's clock less ours
 	PeersTotal       int               `json:"peers_total,omitempty"`   // the provider's other credentials
 	PeersHealthy     int               `json:"peers_healthy,omitempty"`

@@ -39,6 +39,10 @@ func Describe(f finding.Finding) Words {
 		add("The provider said", answer(e))
 	}
 	add("Scopes missing", strings.Join(e.MissingScopes, " "))
+	add("Scopes not declared", strings.Join(e.ExtraScopes, " "))
+	if e.TokenLife > 0 {
+		add("Tokens live", fmt.Sprintf("%s, before it was %s", e.TokenLife, e.UsualLife))
+	}
 	add("Credentials", list(e.Affected, 30))
 	add("Owner", e.Owner)
 	add("Used for", e.Description)
@@ -62,7 +66,17 @@ func headline(f finding.Finding) string {
 		return fmt.Sprintf("credential %s may do less than it needs at %s", name, provider)
 	case finding.SecretUnreadable:
 		return fmt.Sprintf("the secret of credential %s cannot be read", name)
+	case finding.ScopeExcess:
+		return fmt.Sprintf("credential %s may do more than is declared at %s", name, provider)
+	case finding.LifetimeShrunk:
+		return fmt.Sprintf("tokens of credential %s live much shorter than before at %s", name, provider)
 	case finding.Unverifiable:
+		switch {
+		case f.Subject == finding.Subject{}:
+			return "keyrounds cannot reach any provider"
+		case f.Subject.Credential == "":
+			return fmt.Sprintf("provider %s gives no certain answer for %d credentials", name, len(f.Evidence.Affected))
+		}
 		return fmt.Sprintf("credential %s cannot be verified at %s", name, provider)
 	case finding.Flapping:
 		return fmt.Sprintf("credential %s is accepted and refused in turn by %s", name, provider)
@@ -84,6 +98,9 @@ func certainty(f finding.Finding) string {
 		text += "; the provider names the cause"
 	} else {
 		text += "; it does not tell revoked from rotated"
+	}
+	if e.SetupChanged {
+		text += "; the provider's settings in keyrounds changed since it last worked"
 	}
 	if e.NeverHealthy {
 		text += "; it never worked with the present secret"
@@ -120,7 +137,21 @@ func steps(f finding.Finding, name string) []string {
 		return []string{"Grant the missing scopes or the role again, or take them out of the declared scopes."}
 	case finding.SecretUnreadable:
 		return []string{"Mend the reference or what it points at; the credential is not checked until then."}
+	case finding.ScopeExcess:
+		s := []string{"Ask for a smaller credential, with only: " + strings.Join(f.Evidence.Scopes, " ")}
+		if f.Evidence.Console != "" {
+			s = append(s, "Console: "+f.Evidence.Console)
+		}
+		return append(s, "If its users do need more, declare it in scopes.")
+	case finding.LifetimeShrunk:
+		return []string{"Ask the provider's administrators what changed; clients that keep tokens must get new ones sooner."}
 	case finding.Unverifiable:
+		switch {
+		case f.Subject == finding.Subject{}:
+			return []string{"Look at this machine's network, DNS and proxy first: no credential can be judged until then."}
+		case f.Subject.Credential == "":
+			return []string{"Look at the provider, and at the way there. A revocation could hide behind it."}
+		}
 		return []string{"See why the provider gives no certain answer: keyrounds check -v " + name + ". A revocation could hide behind it."}
 	case finding.Flapping:
 		return []string{"Look for two parties that change the secret, or a provider whose nodes disagree."}

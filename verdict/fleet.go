@@ -12,19 +12,26 @@ import (
 type Fleet struct {
 	Provider string
 	States   map[int64]State // of the credentials in the batch
-	// What follows is filled in only when something was refused or an incident is open.
+	// What follows is filled in only when something was refused or uncertain, or such a finding is open.
 	Others        []Other   // the provider's other credentials
 	IncidentSince time.Time // zero: none is open
 	Affected      []string  // of the open incident
 	IncidentEnded time.Time // the last one; zero: none
+	Outage        bool      // the provider has an open finding of its own: unverifiable
+	Blind         bool      // so has keyrounds itself
+	// The credentials of all other providers that were checked within the hour, if there are any, could
+	// not be reached either, since then at the latest.
+	ElsewhereSilent bool
+	ElsewhereSince  time.Time
 }
 
 // Other is one of the provider's credentials that is not in the batch.
 type Other struct {
-	Credential   string
-	Status       Status
-	SuspectSince time.Time
-	EverHealthy  bool
+	Credential     string
+	Status         Status
+	SuspectSince   time.Time
+	EverHealthy    bool
+	UncertainSince time.Time // zero: the last answer was certain
 }
 
 func (f Fleet) state(r checker.Result) State {

@@ -45,6 +45,12 @@ type State struct {
 	Turns          []time.Time `json:"turns,omitempty"` // between working and not, in the last hour
 	Flapping       bool        `json:"flapping,omitempty"`
 
+	ExtraScopes  []string      `json:"extra_scopes,omitempty"`  // granted at the last exchange, and not declared
+	Setup        string        `json:"setup,omitempty"`         // Result.Setup of the last success
+	Token        string        `json:"token,omitempty"`         // tells the last token from the next one
+	TokenLife    time.Duration `json:"token_life_ns,omitempty"` // the longest seen
+	ShorterSince time.Time     `json:"shorter_since,omitzero"`  // tokens live at most half of that
+
 	NextCheck time.Time `json:"-"` // wanted then, instead of as scheduled; zero: as scheduled
 	NotBefore time.Time `json:"-"` // no check before it, whatever is scheduled
 }

@@ -22,13 +22,15 @@ import (
 //     revoked before it is over and the refusals were confirmed anew.
 //  5. An outcome that says nothing of the credential changes no status; when such outcomes last too
 //     long, that is a finding.
-//  6. What changes to and fro is flapping, and until it calms opens nothing else.
+//  6. Where that holds for most of a provider's credentials, or for all providers at once, it is one
+//     finding, not one each.
+//  7. What changes to and fro is flapping, and until it calms opens nothing else.
 
 // Judge returns the next state of each credential in rs, in the order of rs, and what its
 // findings do. A result of a credential that is retired, or that changed here after the check began,
 // changes nothing.
 func Judge(f Fleet, rs []checker.Result, p Policy) ([]State, []finding.Event) {
-	incident := f.assess(rs, p)
+	incident, outage := f.assess(rs, p), f.blindness(rs, p)
 	states := make([]State, 0, len(rs))
 	var events []finding.Event
 	for _, r := range rs {
@@ -37,12 +39,13 @@ func Judge(f Fleet, rs []checker.Result, p Policy) ([]State, []finding.Event) {
 			states = append(states, prev)
 			continue
 		}
-		j := &judgement{State: prev, prev: prev, result: r, policy: p, incident: incident}
+		j := &judgement{State: prev, prev: prev, result: r, policy: p, incident: incident, outage: outage}
 		j.judge()
 		states = append(states, j.State)
 		events = append(events, j.events...)
 	}
-	return states, append(events, incident.events(f, states)...)
+	events = append(events, incident.events(f, states)...)
+	return states, append(events, outage.events(f, rs, states, p)...)
 }
 
 type judgement struct {
@@ -51,6 +54,7 @@ type judgement struct {
 	result   checker.Result
 	policy   Policy
 	incident incident
+	outage   outage
 	events   []finding.Event
 }
 
@@ -75,7 +79,7 @@ func (j *judgement) judge() {
 func (j *judgement) alive() {
 	r := j.result
 	j.certain()
-	j.LastSuccess = r.At
+	j.LastSuccess, j.Setup = r.At, r.Setup
 	j.SuspectSince, j.Refusals, j.RefusalCount = time.Time{}, nil, 0
 	if j.Status != Degraded {
 		j.become(Healthy)
@@ -87,6 +91,8 @@ func (j *judgement) alive() {
 		j.narrowed()
 		return
 	}
+	j.excess()
+	j.lifetime()
 	if !j.NarrowSince.IsZero() {
 		j.NarrowSince, j.MissingScopes = time.Time{}, nil
 		j.resolve(finding.ScopeLost, "every declared scope is granted again")
@@ -129,7 +135,7 @@ func (j *judgement) suspect() {
 		from = j.incident.ended
 	}
 	needed := len(j.policy.Confirm)
-	if j.result.Reason.Certain() {
+	if j.result.Reason.Certain() && !j.setupChanged() {
 		needed = min(1, needed)
 	}
 	first, confirmed := j.policy.confirmations(j.Refusals, from)
@@ -140,6 +146,10 @@ func (j *judgement) suspect() {
 	j.become(Revoked)
 	j.openRevoked()
 }
+
+// setupChanged reports whether the provider's settings here changed since it last worked: then they
+// may be what is refused.
+func (j *judgement) setupChanged() bool { return j.Setup != "" && j.Setup != j.result.Setup }
 
 // slowDown keeps to the cap of refusals an hour: providers lock clients out.
 func (j *judgement) slowDown() {
@@ -186,7 +196,7 @@ func (j *judgement) uncertain() {
 	if j.UncertainSince.IsZero() {
 		j.UncertainSince = at
 	}
-	if at.Sub(j.UncertainSince) >= j.policy.UnverifiableAfter {
+	if at.Sub(j.UncertainSince) >= j.policy.UnverifiableAfter && !j.outage.wide {
 		j.open(finding.Unverifiable, finding.Evidence{Since: j.UncertainSince})
 	}
 }
@@ -247,7 +257,7 @@ func (j *judgement) become(s Status) {
 func (j *judgement) openRevoked() {
 	j.open(finding.Revoked, finding.Evidence{
 		Since: j.SuspectSince, Refusals: slices.Clone(j.Refusals), Certain: j.result.Reason.Certain(),
-		NeverHealthy: j.NeverHealthy(), PeersTotal: j.incident.peers - 1, PeersHealthy: j.incident.healthy,
+		SetupChanged: j.setupChanged(), NeverHealthy: j.NeverHealthy(), PeersTotal: j.incident.peers - 1, PeersHealthy: j.incident.healthy,
 	})
 }
 

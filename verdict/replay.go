@@ -1,0 +1,67 @@
+package verdict
+
+import (
+	"time"
+
+	"github.com/keyrounds/keyrounds/checker"
+	"github.com/keyrounds/keyrounds/finding"
+)
+
+// Step is one result of a replay with what the verdict made of it.
+type Step struct {
+	Result checker.Result
+	State  State
+	Events []finding.Event
+}
+
+// Replay judges the stored results of one provider again, one after the other in their order, from
+// the states that its credentials had before. The same results and policy come to the same verdicts,
+// but for what other providers said at the time.
+func Replay(before map[int64]State, results []checker.Result, p Policy) []Step {
+	states := map[int64]State{}
+	for id, s := range before {
+		states[id] = s
+	}
+	var (
+		steps []Step
+		fleet Fleet
+	)
+	for _, r := range results {
+		f := fleet
+		f.Provider, f.States, f.Others = r.Provider, map[int64]State{r.CredentialID: states[r.CredentialID]}, nil
+		if states[r.CredentialID].Status == "" {
+			delete(f.States, r.CredentialID)
+		}
+		for id, s := range states {
+			if id != r.CredentialID && s.Status != Retired {
+				f.Others = append(f.Others, Other{s.Credential, s.Status, s.SuspectSince, !s.NeverHealthy(), s.UncertainSince})
+			}
+		}
+		next, events := Judge(f, []checker.Result{r}, p)
+		states[r.CredentialID] = next[0]
+		fleet = fleet.after(events)
+		steps = append(steps, Step{r, next[0], events})
+	}
+	return steps
+}
+
+// after keeps what the fleet's own findings mean for the next judgement.
+func (f Fleet) after(events []finding.Event) Fleet {
+	for _, e := range events {
+		open := e.Op == finding.OpOpen
+		switch {
+		case e.Kind == finding.ProviderIncident && open:
+			if f.IncidentSince.IsZero() {
+				f.IncidentSince = e.At
+			}
+			f.Affected = e.Evidence.Affected
+		case e.Kind == finding.ProviderIncident:
+			f.IncidentSince, f.Affected, f.IncidentEnded = time.Time{}, nil, e.At
+		case e.Kind == finding.Unverifiable && e.Subject == finding.Subject{}:
+			f.Blind = open
+		case e.Kind == finding.Unverifiable && e.Subject.Credential == "":
+			f.Outage = open
+		}
+	}
+	return f
+}
