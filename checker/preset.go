@@ -47,6 +47,17 @@ type CheckEffect struct {
 	Source      string   `yaml:"source"`       // where these facts are from
 }
 
+// String is all of it in words, "" where nothing is known.
+func (e CheckEffect) String() string {
+	var parts []string
+	for _, text := range []string{e.Cost, e.Limits, e.LockOut, e.Evicts} {
+		if text != "" {
+			parts = append(parts, text)
+		}
+	}
+	return strings.Join(parts, "; ")
+}
+
 // Interval is a duration as the configuration writes it.
 type Interval struct{ time.Duration }
 

@@ -330,31 +330,6 @@ func (b *builder) credentials(c *Config, in []CredentialIn) {
 	}
 }
 
-// load warns where schedules ask more of a provider than its rate or budget allows.
-func (b *builder) load(name string, p checker.Provider, c *Config) {
-	perMonth := MonthlyRequests(name, c.Credentials)
-	if p.Budget > 0 && perMonth > float64(p.Budget) {
-		b.warn("providers."+name+".budget", "longer schedules, or a larger budget", "the schedules add up to %.0f token requests a month, more than the budget of %d", perMonth, p.Budget)
-	}
-	if perSecond := perMonth / month.Seconds(); p.Rate > 0 && perSecond > float64(p.Rate) {
-		b.warn("providers."+name, "longer schedules, or a higher rate", "the schedules add up to %.1f checks a second, more than its rate", perSecond)
-	}
-}
-
-const month = 730 * time.Hour
-
-// MonthlyRequests is how many token requests a month the schedules of a provider's credentials
-// add up to, without confirmations.
-func MonthlyRequests(provider string, cs []credential.Credential) float64 {
-	sum := 0.0
-	for _, c := range cs {
-		if s, err := credential.ParseSchedule(c.Schedule, time.UTC); err == nil && c.Provider == provider {
-			sum += month.Seconds() / s.Interval().Seconds()
-		}
-	}
-	return sum
-}
-
 // CheckProvider says whether c's provider is configured.
 func CheckProvider(c credential.Credential, providers map[string]checker.Provider) []credential.Problem {
 	if _, ok := providers[c.Provider]; ok || !credential.ValidName(c.Provider) {

@@ -114,7 +114,7 @@ func summarize(w io.Writer, c *config.Config, path string) error {
 		if p.Budget > 0 {
 			budget = fmt.Sprint(p.Budget)
 		}
-		rows = append(rows, []string{name, p.Preset, string(p.AuthMethod), fmt.Sprint(n), fmt.Sprintf("%.0f", config.MonthlyRequests(name, c.Credentials)), budget, stamp(next)})
+		rows = append(rows, []string{name, p.Preset, string(p.AuthMethod), fmt.Sprint(n), fmt.Sprintf("%.0f", config.MonthlyRequests(p, c.Credentials)), budget, stamp(next)})
 	}
 	if err := writeTable(w, []string{"PROVIDER", "PRESET", "AUTH METHOD", "CREDENTIALS", "TOKENS A MONTH", "BUDGET", "NEXT CHECK"}, rows); err != nil || len(c.Credentials) == 0 {
 		return err

@@ -305,18 +305,28 @@ func newCredentialsShow(o *options) *cobra.Command {
 			if err != nil {
 				return err
 			}
+			last, err := a.Audit.Scopes(cmd.Context(), c.ID)
+			if err != nil {
+				return err
+			}
+			drift, err := a.Audit.ScopeDrift(cmd.Context(), c.ID, 10)
+			if err != nil {
+				return err
+			}
+			table := truth(c, a.Config().Providers[c.Provider], last, drift)
 			full := struct {
 				credentialJSON
+				Truth  scopesJSON    `json:"scope_truth"`
 				Checks []audit.Check `json:"checks"`
-			}{values[i], orEmpty(history)}
-			return out.one(cmd.OutOrStdout(), full, describe(values[i], history))
+			}{values[i], table, orEmpty(history)}
+			return out.one(cmd.OutOrStdout(), full, describe(values[i], table, history))
 		},
 	}
 	out.flags(cmd, "table", "json")
 	return cmd
 }
 
-func describe(v credentialJSON, history []audit.Check) string {
+func describe(v credentialJSON, scopes scopesJSON, history []audit.Check) string {
 	var b strings.Builder
 	line := func(label, text string) {
 		if text != "" && text != "0s" {
@@ -346,6 +356,7 @@ func describe(v credentialJSON, history []audit.Check) string {
 	line("Retired", stamp(v.Retired))
 	line("Last success", stamp(v.LastSuccess))
 	line("Next check", stamp(v.NextCheck))
+	b.WriteString(scopes.String())
 	if len(history) > 0 {
 		b.WriteString("\n")
 		var rows [][]string

@@ -12,24 +12,30 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/keyrounds/keyrounds/checker"
+	"github.com/keyrounds/keyrounds/credential"
 )
 
 func newExplain(o *options) *cobra.Command {
 	var (
 		out  output
 		list bool
+		id   int64
 	)
 	cmd := &cobra.Command{
 		Use:   "explain",
 		Short: "Say how answers of token endpoints are read, and by which rule",
 		Long: "Read answers as JSON Lines from standard input, with the members id, provider (one of the\n" +
 			"configuration, or a preset), status, headers, body and requested_scopes, and say for each what\n" +
-			"keyrounds makes of it. With --list, list the presets.",
+			"keyrounds makes of it. With --list, list the presets and what a check does at those providers.\n" +
+			"With --finding, judge again the stored results that a finding rests on, by the rules in force now.",
 		Example: `  echo '{"id":"a","provider":"generic","status":401,"body":"{\"error\":\"invalid_client\"}"}' | keyrounds explain`,
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if list {
 				return listPresets(cmd.OutOrStdout(), out)
+			}
+			if id != 0 {
+				return explainFinding(cmd, o, out, id)
 			}
 			providers := map[string]checker.Provider{}
 			if o.configPath != "" || os.Getenv("KEYROUNDS_CONFIG") != "" {
@@ -44,6 +50,7 @@ func newExplain(o *options) *cobra.Command {
 	}
 	out.flags(cmd, "table", "json")
 	cmd.Flags().BoolVar(&list, "list", false, "list the presets")
+	cmd.Flags().Int64Var(&id, "finding", 0, "judge again what the finding of this id rests on")
 	return cmd
 }
 
@@ -137,20 +144,26 @@ func explainLine(line []byte, providers map[string]checker.Provider) (readingJSO
 
 func listPresets(w io.Writer, out output) error {
 	type presetJSON struct {
-		Name       string `json:"name"`
-		Title      string `json:"title"`
-		TokenURL   string `json:"token_url"`
-		AuthMethod string `json:"auth_method"`
-		Matchers   int    `json:"matchers"`
-		Docs       string `json:"docs"`
+		Name        string `json:"name"`
+		Title       string `json:"title"`
+		TokenURL    string `json:"token_url"`
+		AuthMethod  string `json:"auth_method"`
+		Matchers    int    `json:"matchers"`
+		MinInterval string `json:"min_interval"`
+		Check       string `json:"check"`
+		Docs        string `json:"docs"`
 	}
 	var (
 		values []presetJSON
 		rows   [][]string
 	)
 	for _, p := range checker.Presets() {
-		values = append(values, presetJSON{p.Name, p.Title, p.Provider.TokenURL, p.Provider.AuthMethod, len(p.Matchers), p.Docs})
-		rows = append(rows, []string{p.Name, p.Title, p.Provider.AuthMethod, p.Provider.TokenURL, fmt.Sprint(len(p.Matchers))})
+		least := ""
+		if d := p.Check.MinInterval.Duration; d > 0 {
+			least = credential.FormatDuration(d)
+		}
+		values = append(values, presetJSON{p.Name, p.Title, p.Provider.TokenURL, p.Provider.AuthMethod, len(p.Matchers), least, p.Check.String(), p.Docs})
+		rows = append(rows, []string{p.Name, p.Title, p.Provider.AuthMethod, p.Provider.TokenURL, fmt.Sprint(len(p.Matchers)), least, p.Check.String()})
 	}
-	return out.list(w, []string{"PRESET", "PROVIDER", "AUTH METHOD", "TOKEN URL", "MATCHERS"}, rows, values)
+	return out.list(w, []string{"PRESET", "PROVIDER", "AUTH METHOD", "TOKEN URL", "MATCHERS", "AT MOST EVERY", "WHAT A CHECK DOES THERE"}, rows, values)
 }

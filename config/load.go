@@ -1,0 +1,54 @@
+package config
+
+import (
+	"time"
+
+	"github.com/keyrounds/keyrounds/checker"
+	"github.com/keyrounds/keyrounds/credential"
+)
+
+// load warns where schedules ask more of a provider than its rate or budget allows.
+func (b *builder) load(name string, p checker.Provider, c *Config) {
+	perMonth := MonthlyRequests(p, c.Credentials)
+	if p.Budget > 0 && perMonth > float64(p.Budget) {
+		b.warn("providers."+name+".budget", "longer schedules, or a larger budget", "the schedules add up to %.0f token requests a month, more than the budget of %d: what is beyond waits", perMonth, p.Budget)
+	}
+	b.effects(name, p, perMonth)
+	if perSecond := perMonth / month.Seconds(); p.Rate > 0 && perSecond > float64(p.Rate) {
+		b.warn("providers."+name, "longer schedules, or a higher rate", "the schedules add up to %.1f checks a second, more than its rate", perSecond)
+	}
+}
+
+const month = 730 * time.Hour
+
+// effects warns of what is known to cost money, or to take from a quota, at p's kind of provider.
+func (b *builder) effects(name string, p checker.Provider, perMonth float64) {
+	preset, err := checker.FindPreset(p.Preset)
+	if err != nil || perMonth == 0 || p.Budget > 0 && p.Budget <= preset.Check.Quota {
+		return
+	}
+	effect := preset.Check
+	if effect.Quota > 0 && perMonth > float64(effect.Quota) {
+		b.warn("providers."+name, "budget, min_interval or longer schedules; source: "+effect.Source,
+			"the schedules add up to %.0f token requests a month; %s, of which small plans include %d", perMonth, effect.Cost, effect.Quota)
+	}
+	if effect.PerThousand > 0 {
+		b.warn("providers."+name, "budget, min_interval or longer schedules; source: "+effect.Source,
+			"the schedules add up to %.0f token requests a month, which cost about $%.2f: %s", perMonth, perMonth/1000*effect.PerThousand, effect.Cost)
+	}
+	if effect.Evicts != "" {
+		b.warn("providers."+name, "passive: true, or longer schedules; source: "+effect.Source, "every check takes a token: %s", effect.Evicts)
+	}
+}
+
+// MonthlyRequests is how many token requests a month the schedules of p's credentials add up to, with
+// its min_interval, without confirmations.
+func MonthlyRequests(p checker.Provider, cs []credential.Credential) float64 {
+	sum := 0.0
+	for _, c := range cs {
+		if s, err := credential.ParseSchedule(c.Schedule, time.UTC); err == nil && c.Provider == p.Name && !p.Passive {
+			sum += month.Seconds() / max(s.Interval(), p.MinInterval).Seconds()
+		}
+	}
+	return sum
+}
