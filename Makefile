@@ -1,7 +1,7 @@
 # make demo and make test are all that a newcomer needs; each sets up what it needs.
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 
-.PHONY: build demo test lint bench setup
+.PHONY: build demo test lint fuzz bench setup
 build:
 	go build -trimpath -ldflags "-X main.version=$(VERSION)" -o bin/keyrounds ./cmd/keyrounds
 
@@ -18,6 +18,13 @@ lint:
 
 test: setup lint build
 	go test -race -timeout 9m ./...
+	$(MAKE) fuzz FUZZTIME=3s
+
+# Each fuzz target for a while, from its seeds and what it found before.
+FUZZTIME ?= 1m
+fuzz:
+	@for target in checker:FuzzClassify checker:FuzzScopes checker:FuzzPresets config:FuzzParse secret:FuzzScrub; do \
+		go test -run '^$$' -fuzz "^$${target#*:}$$" -fuzztime $(FUZZTIME) ./$${target%:*} || exit 1; done
 
 bench:
 	go test -run '^$$' -bench . -benchmem ./...

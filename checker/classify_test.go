@@ -122,3 +122,52 @@ func FuzzClassify(f *testing.F) {
 		}
 	})
 }
+
+// Whatever scopes come, what is missing was declared and what is extra was granted.
+func FuzzScopes(f *testing.F) {
+	f.Add(`"a b"`, "", "a,c")
+	f.Add(`["a",1,null]`, `{"scp":"x"}`, "a")
+	f.Add(``, `{"roles":["a"]}`, "https://graph.microsoft.com/.default")
+	p := checker.Provider{TokenURL: "https://a.example/t"}
+	f.Fuzz(func(t *testing.T, scope, claims, declared string) {
+		body := `{"access_token":"` + unsigned(claims) + `"`
+		if scope != "" {
+			body += `,"scope":` + scope
+		}
+		want := strings.Split(declared, ",")
+		r := checker.Classify(p, checker.Response{Status: 200, Header: http.Header{}, Body: []byte(body + "}"), Requested: want})
+		for _, m := range r.Missing {
+			if !slices.Contains(want, m) || slices.Contains(r.Granted, m) {
+				t.Errorf("missing %q: %+v", m, r)
+			}
+		}
+		for _, x := range r.Extra {
+			if slices.Contains(want, x) || !slices.Contains(r.Granted, x) {
+				t.Errorf("extra %q: %+v", x, r)
+			}
+		}
+		if r.Outcome == checker.ScopeReduced != (len(r.Missing) > 0) {
+			t.Errorf("%+v", r)
+		}
+	})
+}
+
+// No preset makes a refusal of what could be trouble on the way.
+func FuzzPresets(f *testing.F) {
+	f.Add(0, 503, "application/json", `{"error":"invalid_client"}`)
+	f.Add(3, 429, "application/json", `{"error":"invalid_client","error_codes":[7000215]}`)
+	f.Add(5, 200, "text/html", "<html>client disabled")
+	presets := checker.Presets()
+	f.Fuzz(func(t *testing.T, n, status int, contentType, body string) {
+		preset := presets[(n%len(presets)+len(presets))%len(presets)]
+		p, err := checker.Provider{TokenURL: "https://a.example/t", Preset: preset.Name}.Complete()
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := checker.Classify(p, checker.Response{Status: status, Header: http.Header{"Content-Type": {contentType}}, Body: []byte(body)})
+		trouble := status >= 500 || status == 429 || status == 407 || status >= 300 && status < 400 || status == 404 || strings.HasPrefix(strings.TrimSpace(body), "<")
+		if r.Outcome == checker.Rejected && trouble {
+			t.Errorf("%s: %d %q is read as rejected by %s", preset.Name, status, body, r.Rule)
+		}
+	})
+}

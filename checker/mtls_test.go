@@ -111,7 +111,7 @@ func TestMutualTLS(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			p := serveTLS(t, idp, &tls.Config{ClientAuth: c.tls, ClientCAs: pool}, func(p *checker.Provider) { p.AuthMethod, p.RequestScopes = c.method, true })
+			p := serveTLS(t, idp, &tls.Config{ClientAuth: c.tls, ClientCAs: pool, MaxVersion: tls.VersionTLS12}, func(p *checker.Provider) { p.AuthMethod, p.RequestScopes = c.method, true })
 			r := checker.New(checker.Options{}).Check(t.Context(), p, target(c.id, c.show.pem(t), "read"))
 			if r.Outcome != c.want {
 				t.Errorf("%+v", r)
@@ -132,8 +132,14 @@ func TestCertificateAlerts(t *testing.T) {
 	mtls := func(p *checker.Provider) { p.AuthMethod = checker.TLSClientAuth }
 	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
 		p := serveTLS(t, h, &tls.Config{ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: pool, MaxVersion: version}, mtls)
-		if r := checker.New(checker.Options{}).Check(t.Context(), p, target("c", expired.pem(t))); r.Outcome != checker.Rejected || r.HTTPStatus != 0 {
-			t.Errorf("TLS %x, expired certificate: %+v", version, r)
+		// With TLS 1.3 the request is under way when the alert comes, and a reset may overtake it: then
+		// it is no answer, which is the careful reading.
+		read := map[checker.Outcome]int{}
+		for range 30 {
+			read[checker.New(checker.Options{}).Check(t.Context(), p, target("c", expired.pem(t))).Outcome]++
+		}
+		if read[checker.Rejected] == 0 || version == tls.VersionTLS12 && read[checker.Rejected] != 30 || read[checker.Rejected]+read[checker.Unreachable] != 30 {
+			t.Errorf("TLS %x, expired certificate: %v", version, read)
 		}
 		p.AuthMethod = checker.ClientSecretPost // no certificate was shown: not about the client
 		if r := checker.New(checker.Options{}).Check(t.Context(), p, target("c", "s3cretvalue")); r.Outcome != checker.Unreachable {

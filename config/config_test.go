@@ -150,6 +150,34 @@ credentials:
 	}
 }
 
+// What a check costs at known kinds of provider is said before it is spent.
+func TestWarningsOfKnownEffects(t *testing.T) {
+	t.Parallel()
+	for preset, want := range map[string]string{
+		"auth0":   "120 token requests a month; every token counts",
+		"cognito": "730 token requests a month, which cost about $1.64",
+		"zoho":    "a new one pushes out the oldest",
+	} {
+		text := fmt.Sprintf(`
+providers: {p: {preset: %s, token_url: "https://a.example/t"}}
+credentials: [`, preset)
+		n := 1
+		if preset == "auth0" {
+			n, want = 10, strings.Replace(want, "120", "1217", 1) // one alone stays within the quota
+		}
+		for i := range n {
+			text += fmt.Sprintf(`{name: a%[1]d, provider: p, client_id: x%[1]d, secret: "env:A", schedule: "*/15 * * * *"},`, i)
+		}
+		c, err := config.Parse("c", []byte(text+"]"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(c.Warnings) != 1 || !strings.Contains(c.Warnings[0].Message, want) {
+			t.Errorf("%s: %q, want %q", preset, c.Warnings, want)
+		}
+	}
+}
+
 func TestAliasesAreBounded(t *testing.T) {
 	t.Parallel()
 	bomb := "a: &a [x,x,x,x,x,x,x,x,x,x]\n"

@@ -217,7 +217,8 @@ func newFleet(n int64) *fleet {
 }
 
 func (f *fleet) see(rs ...checker.Result) {
-	v := verdict.Fleet{Provider: "p", States: map[int64]verdict.State{}, IncidentSince: f.f.IncidentSince, Affected: f.f.Affected, IncidentEnded: f.f.IncidentEnded}
+	v := f.f
+	v.Provider, v.States = "p", map[int64]verdict.State{}
 	in := map[int64]bool{}
 	for _, r := range rs {
 		in[r.CredentialID] = true
@@ -225,7 +226,7 @@ func (f *fleet) see(rs ...checker.Result) {
 	}
 	for id, s := range f.states {
 		if !in[id] {
-			v.Others = append(v.Others, verdict.Other{Credential: s.Credential, Status: s.Status, SuspectSince: s.SuspectSince, EverHealthy: !s.NeverHealthy()})
+			v.Others = append(v.Others, verdict.Other{Credential: s.Credential, Status: s.Status, SuspectSince: s.SuspectSince, EverHealthy: !s.NeverHealthy(), UncertainSince: s.UncertainSince})
 		}
 	}
 	next, events := verdict.Judge(v, rs, verdict.DefaultPolicy())
@@ -234,6 +235,12 @@ func (f *fleet) see(rs ...checker.Result) {
 	}
 	f.events = events
 	for _, e := range events {
+		switch {
+		case e.Kind == finding.Unverifiable && e.Subject == finding.Subject{}:
+			f.f.Blind = e.Op == finding.OpOpen
+		case e.Kind == finding.Unverifiable && e.Subject.Credential == "":
+			f.f.Outage = e.Op == finding.OpOpen
+		}
 		if e.Kind != finding.ProviderIncident {
 			continue
 		}

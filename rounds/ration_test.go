@@ -1,0 +1,115 @@
+package rounds
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/keyrounds/keyrounds/checker"
+	"github.com/keyrounds/keyrounds/credential"
+)
+
+// FAULTS N23: a budget is spread over its month, and ends with it.
+func TestAffordable(t *testing.T) {
+	t.Parallel()
+	june := func(day, hour int) time.Time { return time.Date(2026, 6, day, hour, 0, 0, 0, time.UTC) }
+	for _, c := range []struct {
+		budget, n int
+		want      time.Time
+	}{
+		{3000, 1, june(1, 0)},
+		{3000, 150, june(1, 0)}, // a twentieth may be spent ahead
+		{3000, 1650, june(16, 0)},
+		{3000, 3000, june(29, 12)},
+		{3000, 3001, june(31, 0)}, // July
+		{1, 1, june(1, 0)},
+		{1, 2, june(31, 0)},
+	} {
+		if got := affordable(c.budget, c.n, june(10, 5)); !got.Equal(c.want) {
+			t.Errorf("request %d of %d: %s, want %s", c.n, c.budget, got, c.want)
+		}
+	}
+}
+
+// A sweep hands out what a provider may be asked for now and moves the rest.
+func TestRation(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name    string
+		change  func(*checker.Provider)
+		claimed int
+		later   string // what holds of next_check_at
+		moved   int
+	}{
+		{"passive", func(p *checker.Provider) { p.Passive = true }, 0, "> now() + interval '1 day'", 20},
+		{"a budget", func(p *checker.Provider) { p.Budget = 1 }, 1, "= date_trunc('month', now() AT TIME ZONE 'UTC') AT TIME ZONE 'UTC' + interval '1 month'", 19},
+		{"no limits", nil, 20, "> now() + interval '1 minute'", 20},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			h := newHouse(t, 20, c.change)
+			r := h.replica(h.pool)
+			h.exec(`UPDATE credentials SET next_check_at = now() - interval '1 second', schedule = '0 0 29 2 *'`)
+			for range 2 { // the second finds nothing more
+				if err := r.sweep(t.Context(), func(context.Context, pgx.Tx) error { return nil }); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if n := h.count(`SELECT coalesce(sum(jsonb_array_length(args->'credential_ids')), 0) FROM river_job WHERE kind = 'batch'`); n != c.claimed {
+				t.Errorf("%d handed out, want %d", n, c.claimed)
+			}
+			if n := h.count(`SELECT count(*) FROM credentials WHERE next_check_at ` + c.later); n != c.moved {
+				t.Errorf("%d moved as they should be, want %d", n, c.moved)
+			}
+			if n := h.count(`SELECT coalesce(max(requests), 0) FROM provider_pace`); n != c.claimed {
+				t.Errorf("%d requests counted, want %d", n, c.claimed)
+			}
+		})
+	}
+}
+
+func TestMinInterval(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, 1, nil)
+	r := h.replica(h.pool)
+	c := credential.Credential{Name: "a", Schedule: "*/15 * * * *"}
+	now := r.Registry.Next(c, time.Date(2026, 6, 1, 12, 0, 0, 0, time.UTC))
+	for least, want := range map[time.Duration]time.Duration{
+		0: 15 * time.Minute, 15 * time.Minute: 15 * time.Minute, 16 * time.Minute: 30 * time.Minute, 6 * time.Hour: 6 * time.Hour,
+	} {
+		if got := r.nextSlot(checker.Provider{MinInterval: least}, c, now).Sub(now); got != want {
+			t.Errorf("min_interval %s: the next check after %s, want %s", least, got, want)
+		}
+	}
+}
+
+// A provider's concurrency holds over all replicas: one batch at a time works there, and one that died
+// gives way.
+func TestOneBatchAtATime(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, 1, nil)
+	a, b := h.replica(h.pool), h.replica(h.open(h.url))
+	leave, err := a.occupy(t.Context(), "idp", 1, 0)
+	if err != nil || leave == nil {
+		t.Fatal(err)
+	}
+	if other, err := b.occupy(t.Context(), "idp", 2, 0); err != nil || other != nil {
+		t.Errorf("two at once (%v)", err)
+	}
+	if again, err := b.occupy(t.Context(), "idp", 1, 0); err != nil || again == nil {
+		t.Errorf("the job that was rescued has to wait for itself (%v)", err)
+	}
+	if elsewhere, err := b.occupy(t.Context(), "other", 2, 0); err != nil || elsewhere == nil {
+		t.Errorf("another provider has to wait (%v)", err)
+	}
+	leave()
+	if next, err := b.occupy(t.Context(), "idp", 2, 0); err != nil || next == nil {
+		t.Errorf("it did not leave (%v)", err)
+	}
+	h.exec(`UPDATE provider_pace SET busy_until = now()`)
+	if next, err := a.occupy(t.Context(), "idp", 3, 0); err != nil || next == nil {
+		t.Errorf("one that died does not give way (%v)", err)
+	}
+}
