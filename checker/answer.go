@@ -3,10 +3,12 @@ package checker
 import (
 	"bytes"
 	"encoding/json"
+	"maps"
 	"mime"
 	"net/http"
 	"net/url"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -107,12 +109,15 @@ func formMembers(body string) map[string]any {
 // findCode looks where providers put an error code, in this order; the first hit wins. Numbers
 // and the words of HTTP statuses are no codes.
 func (a *answer) findCode() {
-	m := a.members
+	m := make(map[string]any, len(a.members)) // whatever the case: Apigee writes ErrorCode
+	for _, name := range slices.Sorted(maps.Keys(a.members)) {
+		m[strings.ToLower(name)] = a.members[name]
+	}
 	nested, _ := m["error"].(map[string]any)
 	response, _ := m["response"].(map[string]any)
 	fault, _ := m["fault"].(map[string]any)
 	for _, v := range []any{
-		m["error"], nested["code"], nested["type"], nested["status"], m["errorCode"], m["error_code"],
+		m["error"], nested["code"], nested["type"], nested["status"], m["errorcode"], m["error_code"],
 		firstOf(m["errors"])["code"], firstOf(response["errors"])["code"],
 		m["status"], m["code"], m["name"],
 	} {
@@ -122,7 +127,7 @@ func (a *answer) findCode() {
 		}
 	}
 	for _, v := range []any{
-		m["error_description"], m["error_descrription"], m["errorDescription"], m["reason"], m["message"], m["errorSummary"], m["detail"],
+		m["error_description"], m["error_descrription"], m["errordescription"], m["reason"], m["message"], m["errorsummary"], m["detail"], m["description"],
 		m["error_message"], nested["message"], firstOf(m["errors"])["message"], firstOf(response["errors"])["message"],
 		fault["faultstring"], m["error"],
 	} {
@@ -139,7 +144,7 @@ func (a *answer) findCode() {
 	ok, isBool := m["ok"].(bool)
 	success, isSuccess := m["success"].(bool)
 	a.failed = a.code != "" || isBool && !ok || isSuccess && !success ||
-		filled(m["error"]) || filled(m["errors"]) || filled(m["errorCode"])
+		filled(m["error"]) || filled(m["errors"]) || filled(m["errorcode"])
 	if a.code == "" && isCode(a.description) && strings.Contains(a.description, "_") {
 		a.code = strings.ToLower(a.description) // {"message":"invalid_client"}
 	}

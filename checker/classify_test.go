@@ -3,6 +3,7 @@ package checker_test
 import (
 	"bufio"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"os"
 	"slices"
@@ -170,4 +171,19 @@ func FuzzPresets(f *testing.F) {
 			t.Errorf("%s: %d %q is read as rejected by %s", preset.Name, status, body, r.Rule)
 		}
 	})
+}
+
+// docs/providers.md has the table of the presets as they are.
+func TestTheDocumentedPresets(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile("../docs/providers.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range checker.Presets() {
+		row := fmt.Sprintf("| `%s` | %s | `%s` |", p.Name, p.Title, p.Provider.AuthMethod)
+		if !strings.Contains(string(text), row) || !strings.Contains(string(text), p.Check.String()) {
+			t.Errorf("docs/providers.md has not the row %q with %q", row, p.Check)
+		}
+	}
 }

@@ -2,6 +2,8 @@ package rounds
 
 import (
 	"context"
+	"net/http"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -111,5 +113,32 @@ func TestOneBatchAtATime(t *testing.T) {
 	h.exec(`UPDATE provider_pace SET busy_until = now()`)
 	if next, err := a.occupy(t.Context(), "idp", 3, 0); err != nil || next == nil {
 		t.Errorf("one that died does not give way (%v)", err)
+	}
+}
+
+// FAULTS P12: many that are due at once, over three replicas, never ask for more at once than the
+// provider's concurrency.
+func TestConcurrencyOverAllReplicas(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, 600, func(p *checker.Provider) { p.Concurrency = 4 })
+	var now, most atomic.Int32
+	url := h.serve(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		n := now.Add(1)
+		defer now.Add(-1)
+		for m := most.Load(); n > m && !most.CompareAndSwap(m, n); m = most.Load() {
+		}
+		h.idp.ServeHTTP(w, r)
+	}))
+	p := h.settings.Providers["idp"]
+	p.TokenURL = url
+	h.settings.Providers["idp"] = p
+	for range 3 {
+		h.start(h.open(h.url))
+	}
+	h.awaitResults(600)
+	h.settle()
+	h.once(1)
+	if m := most.Load(); m > 4 || m < 2 {
+		t.Errorf("%d requests at once, want at most 4", m)
 	}
 }
