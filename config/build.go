@@ -320,6 +320,10 @@ func (b *builder) credentials(c *Config, in []CredentialIn) {
 		if s, err := credential.ParseSchedule(cred.Schedule, time.UTC); err == nil && s.Interval() < 5*time.Minute {
 			b.warn(path+".schedule", "every 15 minutes is usual", "checks every %s: each one is a token request at the provider", credential.FormatDuration(s.Interval()))
 		}
+		if s, err := credential.ParseSchedule(cred.Schedule, time.UTC); err == nil && s.Interval() < c.Providers[cred.Provider].MinInterval && ci.Schedule != "" {
+			b.warn(path+".schedule", "min_interval of the provider says how often", "is checked every %s at most, not every %s",
+				credential.FormatDuration(c.Providers[cred.Provider].MinInterval), credential.FormatDuration(s.Interval()))
+		}
 		if secret.LooseMode(cred.Secret) {
 			b.warn(path+".secret", "chmod o-r it", "every user of this machine can read this file")
 		}

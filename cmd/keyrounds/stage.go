@@ -83,6 +83,7 @@ providers:
     token_url: %[2]s/identity/oauth/token
     allow_private_networks: true
     rate: 50/s
+    min_interval: 1s
     probes:
       - {scope: company_read, get: "%[2]s/configuration/company/my"}
       - {scope: jobs_read, get: "%[2]s/jobs?limit=1"}
