@@ -37,7 +37,7 @@ func (c corpusLine) classify(t *testing.T, preset string) checker.Reading {
 	return checker.Classify(p, checker.Response{Status: c.Status, Header: h, Body: []byte(c.Body), Requested: c.RequestedScopes})
 }
 
-func corpus(t *testing.T, file string) []corpusLine {
+func corpus(t testing.TB, file string) []corpusLine {
 	t.Helper()
 	f, err := os.Open(file)
 	if err != nil {
@@ -109,6 +109,9 @@ func FuzzClassify(f *testing.F) {
 	f.Add(401, "application/json", `{"error":"invalid_client"}`)
 	f.Add(403, "text/html", "<html>")
 	f.Add(200, "application/x-www-form-urlencoded", "error=%zz&access_token=")
+	for _, c := range slices.Concat(corpus(f, "testdata/corpus.jsonl"), corpus(f, "testdata/more.jsonl")) {
+		f.Add(c.Status, c.Headers["Content-Type"], c.Body)
+	}
 	p, err := checker.Provider{TokenURL: "https://a.example/t"}.Complete()
 	if err != nil {
 		f.Fatal(err)
@@ -158,6 +161,9 @@ func FuzzPresets(f *testing.F) {
 	f.Add(0, 503, "application/json", `{"error":"invalid_client"}`)
 	f.Add(3, 429, "application/json", `{"error":"invalid_client","error_codes":[7000215]}`)
 	f.Add(5, 200, "text/html", "<html>client disabled")
+	for i, c := range corpus(f, "testdata/corpus.jsonl") {
+		f.Add(i, c.Status, c.Headers["Content-Type"], c.Body)
+	}
 	presets := checker.Presets()
 	f.Fuzz(func(t *testing.T, n, status int, contentType, body string) {
 		preset := presets[(n%len(presets)+len(presets))%len(presets)]

@@ -110,6 +110,7 @@ func metadataURLs(issuer string) []string {
 }
 
 func (c *Checker) readMetadataAt(ctx context.Context, client *http.Client, p Provider, at string) (metadata, *Reading) {
+	// None of the document's own text is shown: it was not cleaned of a secret that it may hold.
 	failed := func(status int, o Outcome, format string, args ...any) (metadata, *Reading) {
 		r := says(o, "", "metadata (RFC 8414)", "the issuer's metadata: "+format, args...)
 		r.HTTPStatus = status
@@ -140,10 +141,10 @@ func (c *Checker) readMetadataAt(ctx context.Context, client *http.Client, p Pro
 		return failed(resp.StatusCode, Malformed, "no such document came (HTTP %d)", resp.StatusCode)
 	}
 	if strings.TrimSuffix(m.Issuer, "/") != strings.TrimSuffix(p.Issuer, "/") { // RFC 8414 §3.3
-		return failed(resp.StatusCode, Misconfigured, "it is for another issuer, %q", m.Issuer)
+		return failed(resp.StatusCode, Misconfigured, "it is for another issuer")
 	}
-	if why := badURL(m.Token, p.AllowPrivateNetworks); why != "" {
-		return failed(resp.StatusCode, Misconfigured, "its token_endpoint %s", why)
+	if badURL(m.Token, p.AllowPrivateNetworks) != "" {
+		return failed(resp.StatusCode, Misconfigured, "its token_endpoint is no URL that a secret may be sent to")
 	}
 	return m, nil
 }

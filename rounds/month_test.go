@@ -32,22 +32,10 @@ func TestAMonth(t *testing.T) {
 		begin := time.Now()
 		day := func(d, h float64) time.Time { return begin.Add(time.Duration((d*24 + h) * float64(time.Hour))) }
 		all := slices.Sorted(maps.Keys(w.idps))
-		fault := func(from time.Time, lasts time.Duration, f sim.Fault, providers ...string) {
-			w.plan(from, func() {
-				for _, p := range providers {
-					w.idps[p].Break(f)
-				}
-			})
-			w.plan(from.Add(lasts), func() {
-				for _, p := range providers {
-					w.idps[p].Break(sim.NoFault)
-				}
-			})
-		}
 		for i, f := range []sim.Fault{sim.Down, sim.RateLimit, sim.Firewall, sim.Captive, sim.EmptyObject, sim.Redirect, sim.Huge, sim.Hang, sim.Drop} {
-			fault(day(float64(1+3*i), 7), 5*time.Hour, f, all[i%3])
+			w.fault(day(float64(1+3*i), 7), 5*time.Hour, f, all[i%3])
 		}
-		fault(day(28, 2), 20*time.Minute, sim.Drop, all...) // our own network
+		w.fault(day(28, 2), 20*time.Minute, sim.Drop, all...) // our own network
 		for i := range 8 {                                  // a secret is rotated there, and some minutes later here
 			name := fmt.Sprintf("c%02d", 5*i)
 			w.plan(day(float64(2+3*i), 11.5), func() { w.idp(name).SetSecret(name, "rotated-"+name) })
@@ -74,6 +62,25 @@ func TestAMonth(t *testing.T) {
 			}
 		}
 		t.Logf("%d exchanges; the revocation paged after %s", w.exchanges, late)
+	})
+}
+
+// A provider that is down for three days is one finding, and all is well again by itself.
+func TestAnOutageOfDays(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		begin := time.Now()
+		w.fault(begin.Add(24*time.Hour), 72*time.Hour, sim.Down, "alpha")
+		w.run(begin.Add(5 * 24 * time.Hour))
+		if len(w.pages) != 1 || w.pages[0].Kind != finding.Unverifiable || w.pages[0].Subject.Key() != "provider/alpha" || len(w.open) != 0 {
+			t.Errorf("pages %+v; still open: %v", w.pages, w.open)
+		}
+		for name, s := range w.states {
+			if s.Status != verdict.Healthy || !s.UncertainSince.IsZero() {
+				t.Errorf("%s ends %s, uncertain since %s", name, s.Status, s.UncertainSince)
+			}
+		}
 	})
 }
 
@@ -143,6 +150,17 @@ func (w *world) idp(name string) *sim.Provider {
 }
 
 func (w *world) plan(at time.Time, do func()) { w.events = append(w.events, event{at, do}) }
+
+// fault makes providers misbehave for a time.
+func (w *world) fault(from time.Time, lasts time.Duration, f sim.Fault, providers ...string) {
+	for at, f := range map[time.Time]sim.Fault{from: f, from.Add(lasts): sim.NoFault} {
+		w.plan(at, func() {
+			for _, p := range providers {
+				w.idps[p].Break(f)
+			}
+		})
+	}
+}
 
 func (w *world) next(c credential.Credential, after time.Time) time.Time {
 	return w.schedule.NextCheck(c.Name, after)

@@ -13,7 +13,6 @@ import (
 
 	"github.com/keyrounds/keyrounds/app"
 	"github.com/keyrounds/keyrounds/audit"
-	"github.com/keyrounds/keyrounds/checker"
 	"github.com/keyrounds/keyrounds/finding"
 	"github.com/keyrounds/keyrounds/sim"
 	"github.com/keyrounds/keyrounds/verdict"
@@ -180,7 +179,7 @@ func (t *teller) summarize() {
 	}
 	healthy := 0
 	for _, st := range standings {
-		if st.Status == verdict.Healthy && st.Outcome == checker.OK {
+		if st.Status == verdict.Healthy {
 			healthy++
 		}
 	}
