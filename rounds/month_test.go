@@ -36,7 +36,7 @@ func TestAMonth(t *testing.T) {
 			w.fault(day(float64(1+3*i), 7), 5*time.Hour, f, all[i%3])
 		}
 		w.fault(day(28, 2), 20*time.Minute, sim.Drop, all...) // our own network
-		for i := range 8 {                                  // a secret is rotated there, and some minutes later here
+		for i := range 8 {                                    // a secret is rotated there, and some minutes later here
 			name := fmt.Sprintf("c%02d", 5*i)
 			w.plan(day(float64(2+3*i), 11.5), func() { w.idp(name).SetSecret(name, "rotated-"+name) })
 			w.plan(day(float64(2+3*i), 11.6), func() { w.rotate(name, "rotated-"+name) })

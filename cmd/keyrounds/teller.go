@@ -46,6 +46,7 @@ Simulated: the provider (a SmartRecruiters on loopback) and Slack; times are sec
   status page      http://%s/
   provider's admin %s/admin   (revoke, restore, cut a scope, break it yourself)
   beside it, try   keyrounds --config %s/config.yaml credentials list
+                   … credentials show ats-sync, … explain --finding 1
   log              %s/keyrounds.log
 
 `, t.app.Addr(), t.stage.providerURL, dir, dir)
