@@ -48,7 +48,8 @@ func (c *Checker) Check(ctx context.Context, p Provider, t Target) Result {
 
 // CheckAll checks ts at one provider, at most p.Concurrency at once and p.Rate a second.
 //
-// When stop closes, no further check begins; exchanges under way end, probes are cut short. The
+// When stop closes, or the provider asks to be left alone for more than LongestPause, no further check
+// begins; exchanges under way end, at a stop probes are cut short. The
 // results are those of the checks that began, in the order of ts. A nil stop never closes.
 func (c *Checker) CheckAll(ctx context.Context, stop <-chan struct{}, p Provider, ts []Target) []Result {
 	// A stop ends what can be left out, never an exchange.
@@ -101,45 +102,6 @@ func (c *Checker) CheckAll(ctx context.Context, stop <-chan struct{}, p Provider
 		}
 	}
 	return done
-}
-
-// pause is how long a provider asked a batch to stay away.
-type pause struct {
-	mu    sync.Mutex
-	until time.Time
-}
-
-// longestPause is the longest that a batch waits; for more, it hands back what is left.
-const longestPause = 3 * time.Second
-
-func (h *pause) ask(r *Result) {
-	if r == nil || r.RetryAfter == 0 {
-		return
-	}
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if until := time.Now().Add(r.RetryAfter); until.After(h.until) {
-		h.until = until
-	}
-}
-
-// over waits until the pause is. false: it is too long, or ctx ended.
-func (h *pause) over(ctx context.Context) bool {
-	h.mu.Lock()
-	left := time.Until(h.until)
-	h.mu.Unlock()
-	if left <= 0 {
-		return true
-	}
-	if left > longestPause {
-		return false
-	}
-	select {
-	case <-time.After(left):
-		return true
-	case <-ctx.Done():
-		return false
-	}
 }
 
 // Fail returns results that say that nothing could be checked, and why.

@@ -1,8 +1,10 @@
 package checker
 
 import (
+	"context"
 	"net/http"
 	"strconv"
+	"sync"
 	"time"
 )
 
@@ -51,4 +53,44 @@ func untilReset(text string, now time.Time) time.Duration {
 		d = time.Unix(int64(n), 0).Sub(now)
 	}
 	return min(max(d, time.Second), maxPause)
+}
+
+// pause is how long a provider asked a batch to stay away.
+type pause struct {
+	mu    sync.Mutex
+	until time.Time
+}
+
+// LongestPause is the longest that CheckAll waits where a provider asks it to; for more, it begins no
+// further check.
+const LongestPause = 3 * time.Second
+
+func (h *pause) ask(r *Result) {
+	if r == nil || r.RetryAfter == 0 {
+		return
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if until := time.Now().Add(r.RetryAfter); until.After(h.until) {
+		h.until = until
+	}
+}
+
+// over waits until the pause is. false: it is too long, or ctx ended.
+func (h *pause) over(ctx context.Context) bool {
+	h.mu.Lock()
+	left := time.Until(h.until)
+	h.mu.Unlock()
+	if left <= 0 {
+		return true
+	}
+	if left > LongestPause {
+		return false
+	}
+	select {
+	case <-time.After(left):
+		return true
+	case <-ctx.Done():
+		return false
+	}
 }

@@ -250,6 +250,9 @@ func (r *Rounds) CheckNow(ctx context.Context, creds []credential.Credential, ea
 			todo = todo[1:]
 			continue
 		}
+		if pause := asked(judged); pause > checker.LongestPause {
+			return fmt.Errorf("the provider %q asks us to stay away for %s; of its credentials %d were not checked", b.provider.Name, pause, len(b.creds))
+		}
 		select { // a slow provider: the batch had its time, and gets another
 		case <-ctx.Done():
 			return ctx.Err()
@@ -260,6 +263,14 @@ func (r *Rounds) CheckNow(ctx context.Context, creds []credential.Credential, ea
 		}
 	}
 	return nil
+}
+
+// asked is the longest pause that the provider asked for.
+func asked(judged []Judged) (pause time.Duration) {
+	for _, j := range judged {
+		pause = max(pause, j.Result.RetryAfter)
+	}
+	return pause
 }
 
 func unchecked(creds []credential.Credential, judged []Judged) []credential.Credential {

@@ -3,6 +3,7 @@ package rounds
 import (
 	"context"
 	"net/http"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -140,5 +141,27 @@ func TestConcurrencyOverAllReplicas(t *testing.T) {
 	h.once(1)
 	if m := most.Load(); m > 4 || m < 2 {
 		t.Errorf("%d requests at once, want at most 4", m)
+	}
+}
+
+// A provider that limits us is left alone by checks by hand as well.
+func TestCheckNowStopsWhereAProviderAsksForIt(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, 50, func(p *checker.Provider) { p.Concurrency = 1 })
+	p := h.settings.Providers["idp"]
+	p.TokenURL = h.serve(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Retry-After", "90")
+		w.WriteHeader(http.StatusTooManyRequests)
+	}))
+	h.settings.Providers["idp"] = p
+	r := h.replica(h.pool)
+	creds, err := r.Registry.List(t.Context(), false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	checked := 0
+	err = r.CheckNow(t.Context(), creds, func(js []Judged) { checked += len(js) })
+	if err == nil || !strings.Contains(err.Error(), "asks us to stay away") || checked != 1 || h.results() != 1 {
+		t.Errorf("%d checked, %d stored: %v", checked, h.results(), err)
 	}
 }
