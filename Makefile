@@ -23,7 +23,7 @@ test: setup lint build
 # Each fuzz target for a while, from its seeds and what it found before.
 FUZZTIME ?= 1m
 fuzz:
-	@for target in checker:FuzzClassify checker:FuzzScopes checker:FuzzPresets config:FuzzParse secret:FuzzScrub; do \
+	@for target in checker:FuzzClassify checker:FuzzScopes checker:FuzzPresets checker:FuzzGuardAddress config:FuzzParse secret:FuzzScrub; do \
 		go test -run '^$$' -fuzz "^$${target#*:}$$" -fuzztime $(FUZZTIME) ./$${target%:*} || exit 1; done
 
 bench:

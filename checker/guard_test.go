@@ -70,3 +70,34 @@ func TestGuardAddress(t *testing.T) {
 		}
 	}
 }
+
+// FAULTS N10: what net/netip holds for special is never dialled, and every disguise of an IPv4 address
+// has its verdict.
+func FuzzGuardAddress(f *testing.F) {
+	for _, a := range []string{"127.0.0.1", "10.0.0.1", "169.254.169.254", "100.100.100.200", "93.184.216.34", "::1", "fd00:ec2::254", "2002:a00:1::1"} {
+		b := netip.MustParseAddr(a).As16()
+		f.Add(b[:])
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		if len(b) != 16 {
+			return
+		}
+		a := netip.AddrFrom16([16]byte(b)).Unmap()
+		refused := guardAddress(a, false) != nil
+		if special := a.IsLoopback() || a.IsPrivate() || a.IsLinkLocalUnicast() || a.IsMulticast() || a.IsUnspecified(); special && !refused {
+			t.Errorf("%s is dialled", a)
+		}
+		if guardAddress(a, true) != nil && !refused {
+			t.Errorf("%s is refused only where private networks are allowed", a)
+		}
+		v4 := netip.AddrFrom4([4]byte(b[12:16]))
+		for _, disguise := range []string{"::ffff:", "64:ff9b::", "::ffff:0:", "::"} {
+			d := netip.MustParseAddr(disguise + v4.String())
+			for _, private := range []bool{false, true} {
+				if guardAddress(v4, private) != nil && guardAddress(d, private) == nil {
+					t.Errorf("%s is refused and %s is not", v4, d)
+				}
+			}
+		}
+	})
+}
