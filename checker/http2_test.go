@@ -1,6 +1,7 @@
 package checker_test
 
 import (
+	"bufio"
 	"bytes"
 	"crypto/tls"
 	"crypto/x509"
@@ -142,6 +143,9 @@ func TestHostileHTTP2(t *testing.T) {
 func TestSlowHeaders(t *testing.T) {
 	t.Parallel()
 	p := rawServer(t, "http/1.1", func(_ int32, c net.Conn) {
+		if _, err := http.ReadRequest(bufio.NewReader(c)); err != nil { // an answer before the question is another fault
+			return
+		}
 		_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nX: ")
 		for {
 			if _, err := io.WriteString(c, "y"); err != nil {
