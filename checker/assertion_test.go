@@ -158,3 +158,29 @@ func TestASecretThatIsNoKey(t *testing.T) {
 		}
 	}
 }
+
+// A refused assertion is not held against the credential while the clocks differ; a secret has no clock.
+func TestAWrongClockIsNotTheCredential(t *testing.T) {
+	t.Parallel()
+	_, _, key := keys(t)
+	for _, c := range []struct {
+		method checker.AuthMethod
+		skew   time.Duration
+		want   checker.Outcome
+	}{
+		{checker.PrivateKeyJWT, 5 * time.Minute, checker.Misconfigured},
+		{checker.PrivateKeyJWT, -5 * time.Minute, checker.Misconfigured},
+		{checker.PrivateKeyJWT, 10 * time.Second, checker.Rejected},
+		{checker.ClientSecretPost, 5 * time.Minute, checker.Rejected},
+	} {
+		p := serve(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Date", time.Now().Add(c.skew).UTC().Format(http.TimeFormat))
+			w.WriteHeader(http.StatusUnauthorized)
+			fmt.Fprint(w, `{"error":"invalid_client"}`)
+		}), func(p *checker.Provider) { p.AuthMethod = c.method })
+		r := checker.New(checker.Options{}).Check(t.Context(), p, target("c", pkcs8(t, key)))
+		if r.Outcome != c.want || (r.Reason == checker.ClockOff) != (c.want == checker.Misconfigured) {
+			t.Errorf("%s, %s: %+v", c.method, c.skew, r)
+		}
+	}
+}

@@ -48,6 +48,7 @@ func TestRation(t *testing.T) {
 	}{
 		{"passive", func(p *checker.Provider) { p.Passive = true }, 0, "> now() + interval '1 day'", 20},
 		{"a budget", func(p *checker.Provider) { p.Budget = 1 }, 1, "= date_trunc('month', now() AT TIME ZONE 'UTC') AT TIME ZONE 'UTC' + interval '1 month'", 19},
+		{"a least time of years", func(p *checker.Provider) { p.MinInterval = 3 * 365 * 24 * time.Hour }, 20, "> now() + interval '2 years 11 months'", 20},
 		{"no limits", nil, 20, "> now() + interval '1 minute'", 20},
 	} {
 		t.Run(c.name, func(t *testing.T) {
