@@ -129,6 +129,7 @@ func TestConcurrencyOverAllReplicas(t *testing.T) {
 		defer now.Add(-1)
 		for m := most.Load(); n > m && !most.CompareAndSwap(m, n); m = most.Load() {
 		}
+		time.Sleep(5 * time.Millisecond) // so that batches would overlap
 		h.idp.ServeHTTP(w, r)
 	}))
 	p := h.settings.Providers["idp"]
