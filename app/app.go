@@ -25,8 +25,10 @@ import (
 	"github.com/keyrounds/keyrounds/notify/slack"
 	"github.com/keyrounds/keyrounds/postgres"
 	"github.com/keyrounds/keyrounds/registry"
+	"github.com/keyrounds/keyrounds/report"
 	"github.com/keyrounds/keyrounds/rounds"
 	"github.com/keyrounds/keyrounds/secret"
+	"github.com/keyrounds/keyrounds/usage"
 )
 
 // Options of Open.
@@ -36,6 +38,7 @@ type Options struct {
 	Log     *slog.Logger
 	Daemon  bool             // takes the data_dir for itself
 	Tick    time.Duration    // between sweeps; 0: the default of rounds
+	Judge   time.Duration    // between judgements of usage; likewise
 	Now     func() time.Time // default time.Now
 }
 
@@ -45,8 +48,10 @@ type App struct {
 	Pool     *pgxpool.Pool
 	Registry *registry.Store
 	Audit    *audit.Store
+	Usage    *usage.Store
 	Notifier *notify.Notifier
 	Rounds   *rounds.Rounds
+	Reports  *report.Maker
 
 	config    atomic.Pointer[config.Config]
 	private   *postgres.Private // nil: the database is someone else's
@@ -60,6 +65,7 @@ type App struct {
 	stop               context.CancelFunc
 	beginning, serving sync.WaitGroup
 	started            atomic.Bool // rounds are running
+	opened             time.Time
 }
 
 // Open opens the database, or starts the private one, and makes all parts. It does not wait for a
@@ -69,6 +75,7 @@ func Open(ctx context.Context, o Options) (*App, error) {
 		o.Now = time.Now
 	}
 	a := &App{Options: o, metrics: prometheus.NewRegistry()}
+	a.opened = a.Now()
 	a.config.Store(o.Config)
 	if err := a.open(ctx); err != nil {
 		a.Close()
@@ -90,22 +97,32 @@ func (a *App) open(ctx context.Context) error {
 	a.metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	a.reloaded = newReloadMetrics(a.metrics, a.Version)
 	a.Registry, a.Audit = registry.New(a.Pool, c.Zone), audit.New(a.Pool)
+	a.Usage = rounds.OpenUsage(a.Pool, c.Zone, a.Registry, a.Audit)
 	a.Notifier, err = notify.New(notify.Options{
-		Pool: a.Pool, Receivers: receivers(c), Finding: a.tellable, Record: a.recordNotification, Metrics: a.metrics, Log: a.Log, Now: a.Now,
+		Pool: a.Pool, Receivers: receivers(c), Finding: a.tellable, Record: a.recordNotification, Letter: a.letter,
+		Digest: func() bool { return a.config.Load().Digest != "" }, Metrics: a.metrics, Log: a.Log, Now: a.Now,
 	})
 	if err != nil {
 		return err
 	}
+	a.Reports = report.New(report.Options{Pool: a.Pool, Registry: a.Registry, Audit: a.Audit, Usage: a.Usage, Zone: c.Zone, Version: a.Version, Frozen: a.reportFrozen})
 	a.Rounds, err = rounds.New(rounds.Options{
-		Pool: a.Pool, Registry: a.Registry, Audit: a.Audit, Notifier: a.Notifier, Sealer: a.sealer,
+		Pool: a.Pool, Registry: a.Registry, Audit: a.Audit, Usage: a.Usage, Notifier: a.Notifier, Sealer: a.sealer,
 		Checker: checker.New(checker.Options{Version: a.Version, Now: a.Now}),
-		Metrics: a.metrics, Log: a.Log, Tick: a.Tick, Now: a.Now,
+		Metrics: a.metrics, Log: a.Log, Tick: a.Tick, Judge: a.Judge, Monthly: a.monthly, Now: a.Now,
 	}, settings(c))
 	return err
 }
 
 func settings(c *config.Config) rounds.Settings {
-	return rounds.Settings{Providers: c.Providers, Policy: c.Policy, Keep: c.Keep}
+	s := rounds.Settings{Providers: c.Providers, Policy: c.Policy, Keep: c.Keep, FeedAuth: map[string]rounds.FeedAuth{}}
+	for _, f := range c.Feeds {
+		s.Feeds = append(s.Feeds, f.Feed)
+		if f.Polled() {
+			s.FeedAuth[f.Name] = rounds.FeedAuth{Token: f.Token, Credential: f.Credential}
+		}
+	}
+	return s
 }
 
 func receivers(c *config.Config) []notify.Receiver {

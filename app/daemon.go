@@ -22,12 +22,15 @@ import (
 func (a *App) Start(ctx context.Context) error {
 	c := a.config.Load()
 	a.metrics.MustRegister(web.NewCollector(web.Sources{
-		Audit: a.Audit, Jobs: a.Rounds.Jobs, PerCredential: c.PerCredentialMetrics, Log: a.Log,
+		Audit: a.Audit, Usage: a.Usage, Jobs: a.Rounds.Jobs, PerCredential: c.PerCredentialMetrics, Log: a.Log, Now: a.Now,
 		Lag: func(ctx context.Context) (time.Duration, error) { return a.Registry.Lag(ctx, a.Now()) },
 	}))
 	a.notReady("starting")
 	var err error
-	a.web, err = listen(c, web.New(web.Options{Audit: a.Audit, Gatherer: a.metrics, Ready: a.isReady, Version: a.Version, Log: a.Log, Now: a.Now}))
+	a.web, err = listen(c, web.New(web.Options{
+		Audit: a.Audit, Registry: a.Registry, Usage: a.Usage, Reports: a.Reports, PushFeeds: a.pushFeeds, Take: a.Rounds.TakeUsage,
+		Gatherer: a.metrics, Ready: a.isReady, Version: a.Version, Log: a.Log, Now: a.Now,
+	}))
 	if err != nil {
 		return err
 	}

@@ -65,6 +65,9 @@ func (a *App) sync(ctx context.Context, c *config.Config) error {
 			passive = append(passive, name)
 		}
 	}
+	if err == nil {
+		err = a.inTx(ctx, func(tx pgx.Tx) error { return a.Usage.Sync(ctx, tx, settings(c).Feeds, a.Now()) })
+	}
 	if err != nil || len(passive) == 0 {
 		return err
 	}

@@ -45,8 +45,11 @@ func (s *Store) apply(ctx context.Context, tx pgx.Tx, e finding.Event) (*finding
 		f, err := insertFinding(ctx, tx, e)
 		return &finding.Change{Finding: f}, err
 	case e.Op == finding.OpOpen && saysMore(old.Evidence, e.Evidence):
-		f, err := updateFinding(ctx, tx, `evidence = $2, updated_at = $3`, old.ID, e.Evidence, e.At)
+		f, err := updateFinding(ctx, tx, `evidence = $2, updated_at = $3`, old.ID, e.Evidence.After(old.Evidence), e.At)
 		return &finding.Change{Finding: f, From: old.State}, err
+	case e.Op == finding.OpOpen && len(e.Evidence.Uses) > 0: // the same again: kept, and nobody is told
+		_, err := updateFinding(ctx, tx, `evidence = $2`, old.ID, e.Evidence.After(old.Evidence))
+		return nil, err
 	case e.Op == finding.OpResolve && exists:
 		f, err := updateFinding(ctx, tx, `state = 'resolved', resolved_at = $2, updated_at = $2, resolved_why = $3`, old.ID, e.At, e.Why)
 		return &finding.Change{Finding: f, From: old.State}, err
@@ -56,7 +59,21 @@ func (s *Store) apply(ctx context.Context, tx pgx.Tx, e finding.Event) (*finding
 
 // saysMore compares what a person would act on; times and counts move with every check.
 func saysMore(old, now finding.Evidence) bool {
-	return !slices.Equal(old.Affected, now.Affected) || !slices.Equal(old.MissingScopes, now.MissingScopes) || old.Certain != now.Certain
+	for _, u := range now.Uses {
+		i := slices.IndexFunc(old.Uses, func(o finding.Use) bool { return o.Network == u.Network })
+		if i < 0 || u.Uses > 0 && old.Uses[i].Uses == 0 {
+			return len(old.Uses) < maxNetworks
+		}
+	}
+	return !slices.Equal(old.UnusedScopes, now.UnusedScopes) || !slices.Equal(old.Affected, now.Affected) || !slices.Equal(old.MissingScopes, now.MissingScopes) || old.Certain != now.Certain
+}
+
+// After so many networks another one is no news.
+const maxNetworks = 16
+
+// OpenOf returns the findings of some kinds that are not resolved.
+func (s *Store) OpenOf(ctx context.Context, tx pgx.Tx, kinds ...finding.Kind) ([]finding.Finding, error) {
+	return find(ctx, tx, `state <> 'resolved' AND kind = ANY($1) ORDER BY id`, kinds)
 }
 
 // CloseAll resolves every finding of a credential.
@@ -224,6 +241,7 @@ func updateFinding(ctx context.Context, tx pgx.Tx, set string, id int64, args ..
 type Filter struct {
 	Kind       finding.Kind
 	Credential string
+	Severity   finding.Severity
 	Resolved   bool // also those
 	Limit      int  // 0: 1,000
 }
@@ -233,9 +251,9 @@ func (s *Store) Findings(ctx context.Context, f Filter) ([]finding.Finding, erro
 	if f.Limit <= 0 {
 		f.Limit = 1000
 	}
-	return find(ctx, s.pool, `($1 OR state <> 'resolved') AND ($2 = '' OR kind = $2) AND ($3 = '' OR credential = $3)
+	return find(ctx, s.pool, `($1 OR state <> 'resolved') AND ($2 = '' OR kind = $2) AND ($3 = '' OR credential = $3) AND ($5 = '' OR severity = $5)
 		ORDER BY (state = 'resolved'), array_position(ARRAY['critical', 'warning', 'info'], severity), opened_at DESC, id DESC LIMIT $4`,
-		f.Resolved, f.Kind, f.Credential, f.Limit)
+		f.Resolved, f.Kind, f.Credential, f.Limit, f.Severity)
 }
 
 // Finding returns one of them, or ErrNoFinding.

@@ -47,7 +47,7 @@ func (s *Store) Story(ctx context.Context, f finding.Finding) (Story, error) {
 			expires, skew int64
 		)
 		err = row.Scan(&r.ID, &r.At, &r.CredentialID, &r.Credential, &r.Provider, &r.Outcome, &r.Reason, &r.Rule, &then, &r.HTTPStatus,
-			&r.ErrorCode, &r.ErrorDescription, &r.Message, &expires, &r.Granted, &r.Missing, &r.Extra, &r.TokenHash, &skew)
+			&r.ErrorCode, &r.ErrorDescription, &r.Message, &expires, &r.Granted, &r.Missing, &r.Extra, &r.Trail.TokenHash, &skew)
 		r.ExpiresIn, r.ClockSkew = time.Duration(expires)*time.Second, time.Duration(skew)*time.Millisecond
 		st.Then = append(st.Then, then)
 		return r, err

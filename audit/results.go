@@ -32,6 +32,9 @@ func (s *Store) Record(ctx context.Context, tx pgx.Tx, rs []checker.Result, next
 	if _, err := tx.CopyFrom(ctx, pgx.Identifier{"checks"}, checkColumns, pgx.CopyFromRows(rows)); err != nil {
 		return fmt.Errorf("record results: %w", err)
 	}
+	if err := settle(ctx, tx, rs); err != nil {
+		return err
+	}
 	return putStates(ctx, tx, rs, next)
 }
 
@@ -44,7 +47,7 @@ func (s *Store) Stored(ctx context.Context, tx pgx.Tx, r checker.Result) (stored
 var checkColumns = []string{
 	"id", "checked_at", "credential_id", "provider", "outcome", "reason", "rule", "status", "http_status", "error_code", "error_description", "message",
 	"latency_us", "dns_us", "connect_us", "tls_us", "first_byte_us", "expires_in_s", "granted_scopes", "missing_scopes", "extra_scopes", "probes",
-	"token_hash", "clock_skew_ms",
+	"token_hash", "clock_skew_ms", "jti_hash", "egress", "requests", "took_us",
 }
 
 func checkRow(r checker.Result, st verdict.State) ([]any, error) {
@@ -56,7 +59,8 @@ func checkRow(r checker.Result, st verdict.State) ([]any, error) {
 		r.ID, r.At, r.CredentialID, r.Provider, string(r.Outcome), string(r.Reason), r.Rule, string(st.Status), int16(r.HTTPStatus), r.ErrorCode, r.ErrorDescription, r.Message,
 		r.Phases.Total.Microseconds(), r.Phases.DNS.Microseconds(), r.Phases.Connect.Microseconds(), r.Phases.TLS.Microseconds(), r.Phases.FirstByte.Microseconds(),
 		int32(r.ExpiresIn / time.Second), r.Granted, orEmpty(r.Missing), orEmpty(r.Extra), probes,
-		r.TokenHash, int32(min(max(r.ClockSkew.Milliseconds(), -1<<31), 1<<31-1)),
+		r.Trail.TokenHash, int32(min(max(r.ClockSkew.Milliseconds(), -1<<31), 1<<31-1)),
+		r.Trail.JTIHash, nullAddr(r.Trail.Egress), int16(min(r.Trail.Requests, 1<<15-1)), r.Trail.Took.Microseconds(),
 	}, nil
 }
 

@@ -37,6 +37,18 @@ func (s *Store) Track(ctx context.Context, tx pgx.Tx, ts []Tracked, now time.Tim
 	return tx.SendBatch(ctx, batch).Close()
 }
 
+// Statuses returns what is held of some credentials.
+func (s *Store) Statuses(ctx context.Context, tx pgx.Tx, ids []int64) (map[int64]verdict.State, error) {
+	rows, err := tx.Query(ctx, `SELECT credential_id, status, since FROM credential_state WHERE credential_id = ANY($1)`, ids)
+	if err != nil {
+		return nil, err
+	}
+	all := map[int64]verdict.State{}
+	var v verdict.State
+	_, err = pgx.ForEachRow(rows, []any{&v.CredentialID, &v.Status, &v.Since}, func() error { all[v.CredentialID] = v; return nil })
+	return all, err
+}
+
 // Standing is a credential as it stands, with its last check.
 type Standing struct {
 	verdict.State

@@ -104,6 +104,39 @@ func (c *Checker) CheckAll(ctx context.Context, stop <-chan struct{}, p Provider
 	return done
 }
 
+// Token exchanges t's credential for a token and hands it over, for those who use it: the feeds. It
+// tries no probe and gives nothing back. The zero Value: there was none, and the result says why.
+func (c *Checker) Token(ctx context.Context, p Provider, t Target) (secret.Value, Result) {
+	r := c.start(p, t)
+	client, release, err := c.newClient(p, nil)
+	if err != nil {
+		return secret.Value{}, c.Fail(p, []Target{t}, err)[0]
+	}
+	defer release()
+	whole, bad := c.complete(ctx, client, p)
+	if bad != nil {
+		return secret.Value{}, c.fail(p, []Target{t}, *bad)[0]
+	}
+	value, err := t.Secret(ctx)
+	if err != nil {
+		return secret.Value{}, c.Fail(p, []Target{t}, err)[0]
+	}
+	defer value.Wipe()
+	auth, err := authenticate(whole, t.Credential, value, c.now())
+	if err != nil {
+		return secret.Value{}, c.Fail(p, []Target{t}, err)[0]
+	}
+	token := c.exchange(ctx, client, whole, t.Credential, auth, nil, &r)
+	r.clean(secret.NewScrubber(append(auth.sent, token)...))
+	return token, r
+}
+
+// Client is an HTTP client that keeps to what p says of networks, TLS and proxies, and follows no
+// redirect. release closes its connections.
+func (c *Checker) Client(p Provider) (client *http.Client, release func(), err error) {
+	return c.newClient(p, nil)
+}
+
 // Fail returns results that say that nothing could be checked, and why.
 func (c *Checker) Fail(p Provider, ts []Target, err error) []Result {
 	return c.fail(p, ts, says(Misconfigured, "", "provider", "%v", err))
@@ -121,7 +154,11 @@ func (c *Checker) fail(p Provider, ts []Target, why Reading) []Result {
 }
 
 func (c *Checker) start(p Provider, t Target) Result {
-	return Result{ID: uuid.Must(uuid.NewV7()), CredentialID: t.Credential.ID, Credential: t.Credential.Name, Provider: p.Name, At: c.now(), Setup: p.setup()}
+	id := t.ID
+	if id == uuid.Nil {
+		id = uuid.Must(uuid.NewV7())
+	}
+	return Result{ID: id, CredentialID: t.Credential.ID, Credential: t.Credential.Name, Provider: p.Name, At: c.now(), Setup: p.setup()}
 }
 
 // batch is what the checks of one CheckAll share.
@@ -149,6 +186,7 @@ func (b batch) checkSafely(ctx context.Context, t Target) (r *Result) {
 // check returns nil where it was stopped before the exchange.
 func (b batch) check(ctx context.Context, t Target) *Result {
 	r := b.start(b.provider, t)
+	defer r.took(time.Now())
 	value, err := t.Secret(b.optional)
 	if err != nil {
 		if b.optional.Err() != nil {

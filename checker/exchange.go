@@ -9,8 +9,10 @@ import (
 	"fmt"
 	"io"
 	"mime"
+	"net"
 	"net/http"
 	"net/http/httptrace"
+	"net/netip"
 	"slices"
 	"strings"
 	"sync"
@@ -31,8 +33,9 @@ func (c *Checker) exchange(ctx context.Context, client *http.Client, p Provider,
 		r.Reading = says(Misconfigured, "", "request", "the request could not be made: %v", err)
 		return secret.Value{}
 	}
-	c.dress(req)
+	c.sign(req, r)
 	resp, err := client.Do(req)
+	r.Trail.Egress = watch.egress()
 	if err != nil {
 		r.Phases = watch.phases()
 		if r.Reading = cert.refused(err); r.Outcome == "" {
@@ -70,7 +73,11 @@ func (c *Checker) exchange(ctx context.Context, client *http.Client, p Provider,
 	}
 	token := readAnswer(answer, p.Response).token()
 	sum := sha256.Sum256([]byte(token))
-	r.TokenHash = sum[:]
+	r.Trail.TokenHash = sum[:]
+	if claims, ok := claimsOf(token); ok && claims.JTI != "" {
+		sum := sha256.Sum256([]byte(claims.JTI))
+		r.Trail.JTIHash = sum[:]
+	}
 	clear(body)
 	return secret.New([]byte(token))
 }
@@ -124,6 +131,15 @@ func (c *Checker) dress(req *http.Request) {
 	req.Header.Set("Accept", "application/json")
 	req.Header.Set("User-Agent", c.userAgent)
 }
+
+// sign dresses a request of the check r and names that check in it.
+func (c *Checker) sign(req *http.Request, r *Result) {
+	c.dress(req)
+	req.Header.Set("User-Agent", c.userAgent+" check/"+Nonce(r.ID))
+	r.Trail.Requests++
+}
+
+func (r *Result) took(began time.Time) { r.Trail.Took = time.Since(began) }
 
 var (
 	errTooLarge = errors.New("larger than the limit")
@@ -180,6 +196,7 @@ type stopwatch struct {
 	mu                                          sync.Mutex
 	began, dns, dial, shake, wrote              time.Time
 	dnsTook, dialTook, shakeTook, firstByteTook time.Duration
+	local                                       net.Addr
 }
 
 func (w *stopwatch) trace() *httptrace.ClientTrace {
@@ -196,6 +213,11 @@ func (w *stopwatch) trace() *httptrace.ClientTrace {
 		}
 	}
 	return &httptrace.ClientTrace{
+		GotConn: func(info httptrace.GotConnInfo) {
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			w.local = info.Conn.LocalAddr()
+		},
 		DNSStart:             func(httptrace.DNSStartInfo) { start(&w.dns) },
 		DNSDone:              func(httptrace.DNSDoneInfo) { stop(&w.dns, &w.dnsTook) },
 		ConnectStart:         func(_, _ string) { start(&w.dial) },
@@ -205,6 +227,16 @@ func (w *stopwatch) trace() *httptrace.ClientTrace {
 		WroteRequest:         func(httptrace.WroteRequestInfo) { start(&w.wrote) },
 		GotFirstResponseByte: func() { stop(&w.wrote, &w.firstByteTook) },
 	}
+}
+
+// egress is this machine's address of the connection, the zero Addr where there was none.
+func (w *stopwatch) egress() netip.Addr {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if a, ok := w.local.(*net.TCPAddr); ok {
+		return a.AddrPort().Addr().Unmap().WithZone("")
+	}
+	return netip.Addr{}
 }
 
 func (w *stopwatch) phases() Phases {

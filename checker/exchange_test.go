@@ -87,8 +87,8 @@ func TestARealAuthorizationServer(t *testing.T) {
 				if r.Outcome != checker.OK || r.HTTPStatus != http.StatusOK || !slices.Equal(r.Granted, []string{"read", "write"}) {
 					t.Fatalf("%+v", r)
 				}
-				if r.ExpiresIn < 29*time.Minute || r.ExpiresIn > 30*time.Minute || len(r.TokenHash) != 32 {
-					t.Errorf("expires in %v, token hash %x", r.ExpiresIn, r.TokenHash)
+				if r.ExpiresIn < 29*time.Minute || r.ExpiresIn > 30*time.Minute || len(r.Trail.TokenHash) != 32 {
+					t.Errorf("expires in %v, token hash %x", r.ExpiresIn, r.Trail.TokenHash)
 				}
 				ph := r.Phases
 				if ph.Connect <= 0 || ph.TLS <= 0 || ph.FirstByte <= 0 || ph.Total < ph.Connect+ph.TLS+ph.FirstByte {

@@ -17,7 +17,7 @@ func (c *Checker) introspect(ctx context.Context, client *http.Client, p Provide
 	if p.IntrospectionURL == "" {
 		return
 	}
-	resp, body, err := c.withToken(ctx, client, p, p.IntrospectionURL, cred, value, token)
+	resp, body, err := c.withToken(ctx, client, p, p.IntrospectionURL, cred, value, token, r)
 	if err != nil {
 		r.trace("introspection: %s", noAnswer(err).Message)
 		return
@@ -43,7 +43,7 @@ func (c *Checker) introspect(ctx context.Context, client *http.Client, p Provide
 }
 
 // withToken posts the token with client authentication, as RFC 7009 and RFC 7662 have it.
-func (c *Checker) withToken(ctx context.Context, client *http.Client, p Provider, url string, cred credential.Credential, value, token secret.Value) (*http.Response, []byte, error) {
+func (c *Checker) withToken(ctx context.Context, client *http.Client, p Provider, url string, cred credential.Credential, value, token secret.Value, r *Result) (*http.Response, []byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, Timeout)
 	defer cancel()
 	auth, err := authenticate(p, cred, value, c.now()) // an assertion serves once
@@ -57,7 +57,7 @@ func (c *Checker) withToken(ctx context.Context, client *http.Client, p Provider
 		return nil, nil, err
 	}
 	auth.dress(req)
-	c.dress(req)
+	c.sign(req, r)
 	resp, err := client.Do(req)
 	if err != nil {
 		return nil, nil, err
@@ -73,7 +73,7 @@ func (c *Checker) revoke(ctx context.Context, client *http.Client, p Provider, c
 	if p.RevocationURL == "" {
 		return
 	}
-	resp, _, err := c.withToken(ctx, client, p, p.RevocationURL, cred, value, token)
+	resp, _, err := c.withToken(ctx, client, p, p.RevocationURL, cred, value, token, r)
 	if err != nil {
 		r.trace("revocation of the token: %s", noAnswer(err).Message)
 		return

@@ -42,7 +42,7 @@ func (c *Checker) probe(ctx context.Context, client *http.Client, p Provider, cr
 		if !slices.Contains(cred.Scopes, pr.Scope) || slices.Contains(r.Missing, pr.Scope) {
 			continue
 		}
-		got := c.probeOne(ctx, client, pr, token)
+		got := c.probeOne(ctx, client, pr, token, r)
 		r.trace("probe of %s: HTTP %d, %s %s", pr.Scope, got.HTTPStatus, got.Verdict, got.Reason)
 		r.Probes = append(r.Probes, got)
 		if got.Verdict == ProbeDenied {
@@ -53,7 +53,7 @@ func (c *Checker) probe(ctx context.Context, client *http.Client, p Provider, cr
 	}
 }
 
-func (c *Checker) probeOne(ctx context.Context, client *http.Client, pr Probe, token secret.Value) ProbeResult {
+func (c *Checker) probeOne(ctx context.Context, client *http.Client, pr Probe, token secret.Value, r *Result) ProbeResult {
 	ctx, cancel := context.WithTimeout(ctx, Timeout)
 	defer cancel()
 	got := ProbeResult{Scope: pr.Scope, Verdict: ProbeInconclusive, Reason: APIUnreachable}
@@ -63,7 +63,7 @@ func (c *Checker) probeOne(ctx context.Context, client *http.Client, pr Probe, t
 		got.Message = "the probe's URL is not valid"
 		return got
 	}
-	c.dress(req)
+	c.sign(req, r)
 	req.Header.Set("Authorization", "Bearer "+token.Reveal())
 	resp, err := client.Do(req)
 	if err != nil {

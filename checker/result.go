@@ -2,6 +2,8 @@ package checker
 
 import (
 	"context"
+	"encoding/hex"
+	"net/netip"
 	"time"
 
 	"github.com/google/uuid"
@@ -13,6 +15,7 @@ import (
 // Target is a credential and how to get its secret. The secret is read just before it is used and
 // wiped after.
 type Target struct {
+	ID         uuid.UUID // of the result to be; zero: one is made
 	Credential credential.Credential
 	Secret     func(context.Context) (secret.Value, error)
 }
@@ -28,13 +31,35 @@ type Result struct {
 	Reading
 	Phases    Phases
 	Probes    []ProbeResult
-	TokenHash []byte        // SHA-256 of the token, to tell our own use from others'; nil: no token
+	Trail     Trail
 	ClockSkew time.Duration // the provider's Date less our clock; 0 where it sent none
 	// CertificateExpires is when the token endpoint's own certificate does; zero: not known.
 	CertificateExpires time.Time
 	Setup              string   // changes when the provider's settings here do: where and how it was asked
 	Trace              []string // what happened, line by line, for `check -v`
 }
+
+// Trail is what a check leaves in the logs of those whom it asked, so that our own use can be told
+// from others'. Every request of it names Nonce(ID) in its User-Agent.
+type Trail struct {
+	TokenHash []byte        // SHA-256 of the token; nil: no token
+	JTIHash   []byte        // SHA-256 of its claim jti (RFC 7519 §4.1.7); nil: it has none
+	Egress    netip.Addr    // this machine's address of the connection; a NAT may show another
+	Requests  int           // with the client's name or its token
+	Took      time.Duration // from the first request to the end of the last
+}
+
+// Footprint is one line of the ledger of our own use: what one check left in others' logs.
+type Footprint struct {
+	Check        uuid.UUID
+	CredentialID int64
+	At           time.Time // when it began, or was intended
+	Done         bool      // its result is stored; otherwise it is under way, or nobody lived to say
+	Trail
+}
+
+// Nonce is the part of a check's id that no other check shares: 16 hexadecimal digits.
+func Nonce(id uuid.UUID) string { return hex.EncodeToString(id[8:]) }
 
 // Reading is what Classify makes of an answer.
 type Reading struct {

@@ -15,6 +15,7 @@ type claims struct {
 	Roles []any   `json:"roles"`
 	Iat   float64 `json:"iat"`
 	Exp   float64 `json:"exp"`
+	JTI   string  `json:"jti"`
 }
 
 func claimsOf(token string) (c claims, ok bool) {

@@ -67,12 +67,13 @@ func (b *builder) build() *Config {
 	b.policy(c, f.Verdict)
 	b.slack(c, f.Slack)
 	b.defaults(c, f.Defaults)
-	b.later(f)
+	b.later(c, f)
 	if f.Metrics != nil && f.Metrics.PerCredential != nil {
 		c.PerCredentialMetrics = *f.Metrics.PerCredential
 	}
 	b.providers(c, f.Providers)
 	b.credentials(c, f.Credentials)
+	b.feeds(c, f)
 	return c
 }
 
@@ -280,24 +281,29 @@ func (b *builder) cron(path, expr string) {
 	}
 }
 
-// later checks the keys that a later version will act on.
-func (b *builder) later(f File) {
+// later checks the keys that a later version will act on, and the schedules.
+func (b *builder) later(c *Config, f File) {
 	if len(f.Receivers) > 0 {
 		b.fail("receivers", "leave it empty", "not supported by this version")
 	}
-	if len(f.Feeds) > 0 {
-		b.fail("feeds", "leave it empty", "not supported by this version")
+	c.Digest = b.orOff("digest", f.Digest, "0 9 * * 1-5")
+	given := ""
+	if f.Reports != nil {
+		given = f.Reports.Unused
 	}
-	if f.Digest != "" {
-		b.cron("digest", f.Digest)
+	c.Reports.Unused = b.orOff("reports.unused", given, "0 8 1 * *")
+}
+
+// orOff reads a schedule that can be switched off.
+func (b *builder) orOff(path, given, usual string) string {
+	switch given {
+	case "":
+		return usual
+	case "off":
+		return ""
 	}
-	for _, k := range slices.Sorted(maps.Keys(f.Reports)) {
-		if k != "unused" {
-			b.fail("reports."+k, "did you mean \"unused\"?", "unknown report")
-		} else {
-			b.cron("reports."+k, f.Reports[k])
-		}
-	}
+	b.cron(path, given)
+	return given
 }
 
 func (b *builder) credentials(c *Config, in []CredentialIn) {

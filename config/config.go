@@ -14,6 +14,7 @@ import (
 	"github.com/keyrounds/keyrounds/checker"
 	"github.com/keyrounds/keyrounds/credential"
 	"github.com/keyrounds/keyrounds/secret"
+	"github.com/keyrounds/keyrounds/usage"
 	"github.com/keyrounds/keyrounds/verdict"
 )
 
@@ -30,6 +31,9 @@ type Config struct {
 	Zone                 *time.Location
 	Policy               verdict.Policy
 	Slack                Slack
+	Feeds                []Feed
+	Reports              Reports
+	Digest               string // cron, in Zone; "": none, low severities are told alone
 	PerCredentialMetrics bool
 	Keep                 int // months of results
 	Warnings             []Problem
@@ -39,6 +43,18 @@ type Config struct {
 type Defaults struct {
 	Schedule    string
 	UnusedAfter time.Duration
+}
+
+// Feed is a source of usage events.
+type Feed struct {
+	usage.Feed
+	Token      secret.Reference // of its log API, or of those who push to it
+	Credential string           // instead: the registered credential whose token asks its log API
+}
+
+// Reports says when reports are made; by schedules.
+type Reports struct {
+	Unused string // cron, in Zone; "": never
 }
 
 // Slack says where findings are told. The zero value: nowhere.

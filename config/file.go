@@ -16,9 +16,10 @@ type File struct {
 	Slack       *SlackIn              `json:"slack,omitempty" jsonschema_description:"Where findings are told."`
 	Metrics     *MetricsIn            `json:"metrics,omitempty" jsonschema_description:"What /metrics shows."`
 	Receivers   []string              `json:"receivers,omitempty" jsonschema_description:"Receivers other than Slack. Not supported by this version: leave it empty."`
-	Digest      string                `json:"digest,omitempty" jsonschema_description:"Cron of the digest of low severities. Has no effect in this version."`
-	Feeds       []map[string]any      `json:"feeds,omitempty" jsonschema_description:"Sources of usage. Not supported by this version: leave it empty."`
-	Reports     map[string]string     `json:"reports,omitempty" jsonschema_description:"Schedules of reports (unused). Has no effect in this version."`
+	Digest      string                `json:"digest,omitempty" jsonschema_description:"Cron of the digest of low severities. Default 0 9 * * 1-5; off: each is told alone."`
+	Feeds       []FeedIn              `json:"feeds,omitempty" jsonschema_description:"Sources of usage: who uses the credentials beside keyrounds."`
+	Egress      []string              `json:"egress_addresses,omitempty" jsonschema_description:"Addresses that providers see keyrounds' own checks from, where a NAT hides them."`
+	Reports     *ReportsIn            `json:"reports,omitempty" jsonschema_description:"When reports are made."`
 	Retention   string                `json:"retention,omitempty" jsonschema_description:"How long results are kept, in months or years. Default 13mo."`
 }
 
@@ -150,4 +151,34 @@ type SlackIn struct {
 // MetricsIn is metrics:.
 type MetricsIn struct {
 	PerCredential *bool `json:"per_credential,omitempty" jsonschema_description:"Series for each credential. Default true."`
+}
+
+// FeedIn is one of feeds:.
+type FeedIn struct {
+	Name       string   `json:"name" jsonschema_description:"[a-z0-9][a-z0-9-]*, unique."`
+	Provider   string   `json:"provider" jsonschema_description:"Whose credentials it shows."`
+	Type       string   `json:"type" jsonschema_description:"file, push, http, or a log API: okta, auth0, entra, entra-activity, smartrecruiters."`
+	Format     string   `json:"format,omitempty" jsonschema_description:"How its records are read: a preset (keyrounds usage formats). Default that of the type, else plain."`
+	JQ         string   `json:"jq,omitempty" jsonschema_description:"Instead of a format: an expression that makes events of a record."`
+	Paths      []string `json:"paths,omitempty" jsonschema_description:"Of type file: files, directories or patterns, absolute."`
+	URL        string   `json:"url,omitempty" jsonschema_description:"Of a log API: its base, such as https://acme.okta.com; of type http the whole template with {since} {until} {cursor}."`
+	Items      string   `json:"items,omitempty" jsonschema_description:"Of type http: jq that finds the records in an answer."`
+	Next       string   `json:"next,omitempty" jsonschema_description:"Of type http: jq that finds the next page's URL in an answer."`
+	Cursor     string   `json:"cursor,omitempty" jsonschema_description:"Of type http: jq on the list of records that gives the next {cursor}."`
+	Link       bool     `json:"link,omitempty" jsonschema_description:"Of type http: the next page is in the header Link."`
+	Every      string   `json:"every,omitempty" jsonschema_description:"How often a log API is asked. Default 5m."`
+	Overlap    string   `json:"overlap,omitempty" jsonschema_description:"How much is asked for again, since records come late."`
+	Lag        string   `json:"lag,omitempty" jsonschema_description:"The newest time that may still be incomplete."`
+	First      string   `json:"first,omitempty" jsonschema_description:"How far back the first poll goes."`
+	AuthScheme string   `json:"auth_scheme,omitempty" jsonschema_description:"Of the Authorization header. Default that of the type, else Bearer."`
+	Token      string   `json:"token,omitempty" jsonschema_description:"Reference to the token of its log API, or of those who push to it."`
+	Credential string   `json:"credential,omitempty" jsonschema_description:"Instead of a token: the registered credential that asks its log API."`
+	Partial    bool     `json:"partial,omitempty" jsonschema_description:"It sees only some uses: its silence proves nothing."`
+	Silence    string   `json:"silence,omitempty" jsonschema_description:"Quiet for so long is ordinary; more is a gap. Default 1d."`
+	Keep       bool     `json:"keep,omitempty" jsonschema_description:"Keep single events. Default only a row a day, network and user agent."`
+}
+
+// ReportsIn is reports:.
+type ReportsIn struct {
+	Unused string `json:"unused,omitempty" jsonschema_description:"Cron of the monthly unused-credential report. Default 0 8 1 * *; off: none."`
 }

@@ -148,14 +148,19 @@ func (t *tree) context(path string) string {
 		return ""
 	case parts[0] == "credentials" && len(parts) > 1:
 		return inside("credential " + t.credentialName(parts[1]))
+	case parts[0] == "feeds" && len(parts) > 1:
+		return inside("feed " + t.feedName(parts[1]))
 	case parts[0] == "providers" && len(parts) > 1:
 		return inside(fmt.Sprintf("provider %q", parts[1]))
 	}
 	return path + ": "
 }
 
-func (t *tree) credentialName(index string) string {
-	list, _ := t.root["credentials"].([]any)
+func (t *tree) credentialName(index string) string { return t.nameIn("credentials", index) }
+func (t *tree) feedName(index string) string       { return t.nameIn("feeds", index) }
+
+func (t *tree) nameIn(key, index string) string {
+	list, _ := t.root[key].([]any)
 	for i, e := range list {
 		if m, ok := e.(map[string]any); ok && fmt.Sprint(i) == index {
 			if name, ok := m["name"].(string); ok {

@@ -4,7 +4,10 @@
 // It decides nothing and stores nothing: verdict makes events, audit applies them, notify tells.
 package finding
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // Kind says what sort of thing was found.
 type Kind string
@@ -27,6 +30,8 @@ const (
 	Flapping            Kind = "flapping"
 	ProviderIncident    Kind = "provider_incident"
 	LifetimeShrunk      Kind = "lifetime_shrunk"
+	UnusedScopes        Kind = "unused_scopes"
+	Unpresented         Kind = "unpresented_tokens"
 )
 
 // Severity says how urgent a finding is.
@@ -44,7 +49,7 @@ func (k Kind) Severity() Severity {
 	switch k {
 	case Revoked, Leaked, UsedAfterRevocation, CanaryTripped, ProviderIncident:
 		return Critical
-	case ScopeExcess, Unused, NeverUsed, Orphaned, StaleSecret, LifetimeShrunk:
+	case ScopeExcess, Unused, NeverUsed, Orphaned, StaleSecret, LifetimeShrunk, UnusedScopes, Unpresented:
 		return Info
 	default:
 		return Warning
@@ -112,7 +117,16 @@ type Evidence struct {
 	UsualLife        time.Duration     `json:"usual_life_ns,omitempty"` // and lived before
 	SetupChanged     bool              `json:"setup_changed,omitempty"` // the provider's settings here changed since it last worked
 	ClockSkew        time.Duration     `json:"clock_skew_ns,omitempty"` // the provider's clock less ours
-	PeersTotal       int               `json:"peers_total,omitempty"`   // the provider's other credentials
+	RevokedAt        time.Time         `json:"revoked_at,omitzero"`     // as the provider's own log says
+	RevokedBy        string            `json:"revoked_by,omitempty"`    // likewise
+	RevokedFeed      string            `json:"revoked_feed,omitempty"`  // which feed of the log said so
+	RevokedOne       bool              `json:"revoked_one,omitempty"`   // it does not say which credential
+	LastUsed         time.Time         `json:"last_used,omitzero"`      // by others than keyrounds
+	DaysUnused       int               `json:"days_unused,omitempty"`
+	Coverage         string            `json:"coverage,omitempty"` // what the feeds watched
+	UnusedScopes     []string          `json:"unused_scopes,omitempty"`
+	Uses             []Use             `json:"uses,omitempty"`        // by network
+	PeersTotal       int               `json:"peers_total,omitempty"` // the provider's other credentials
 	PeersHealthy     int               `json:"peers_healthy,omitempty"`
 	Affected         []string          `json:"affected,omitempty"`    // of an incident
 	Owner            string            `json:"owner,omitempty"`       // of the credential, filled in when it is told
@@ -120,6 +134,46 @@ type Evidence struct {
 	Scopes           []string          `json:"scopes,omitempty"`      // likewise
 	Console          string            `json:"console,omitempty"`     // likewise: where to revoke it
 	Labels           map[string]string `json:"labels,omitempty"`      // likewise
+}
+
+// Use is what one network did with a credential.
+type Use struct {
+	Network   string    `json:"network"`
+	Address   string    `json:"address,omitempty"` // of the last
+	UserAgent string    `json:"user_agent,omitempty"`
+	First     time.Time `json:"first"`
+	Last      time.Time `json:"last"`
+	Uses      int64     `json:"uses"`            // that succeeded
+	Failures  int64     `json:"failures"`        // that were refused
+	Known     bool      `json:"known,omitempty"` // it used the credential before
+}
+
+const maxUses = 20
+
+// After returns e with the uses that were known before added to it, the newest networks first.
+func (e Evidence) After(before Evidence) Evidence {
+	uses := slices.Clone(e.Uses)
+	for _, old := range before.Uses {
+		i := slices.IndexFunc(uses, func(u Use) bool { return u.Network == old.Network })
+		if i < 0 {
+			uses = append(uses, old)
+			continue
+		}
+		u := &uses[i]
+		u.Uses, u.Failures, u.Known = u.Uses+old.Uses, u.Failures+old.Failures, old.Known
+		if old.First.Before(u.First) {
+			u.First = old.First
+		}
+		if old.Last.After(u.Last) {
+			u.Last, u.Address, u.UserAgent = old.Last, old.Address, old.UserAgent
+		}
+	}
+	slices.SortStableFunc(uses, func(a, b Use) int { return b.First.Compare(a.First) })
+	e.Uses = uses[:min(len(uses), maxUses)]
+	if len(before.Uses) > 0 && (e.Since.IsZero() || before.Since.Before(e.Since)) {
+		e.Since = before.Since
+	}
+	return e
 }
 
 // Op is what an event does.

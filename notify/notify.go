@@ -31,6 +31,8 @@ type Receiver interface {
 	// Send posts m or, where m.Told says what was posted before, updates that. Its error never
 	// holds a secret; a *RetryError says when to try again.
 	Send(ctx context.Context, m Message) (Receipt, error)
+	// Post posts a letter, which is never updated. Its errors are like those of Send.
+	Post(ctx context.Context, l Letter) (Receipt, error)
 }
 
 // Message is a finding as it is now, and where it was told before.
@@ -57,6 +59,10 @@ type Options struct {
 	Receivers []Receiver
 	// Finding loads a finding as it is now, with what a message says about its credential.
 	Finding func(ctx context.Context, id int64) (finding.Finding, error)
+	// Letter writes the letter of a key that was given to EnqueueLetter.
+	Letter func(ctx context.Context, key string) (Letter, error)
+	// Digest reports whether low severities are told by a digest: then none of them is told alone.
+	Digest func() bool
 	// Record appends to the record of who did what, in the transaction of the receipt.
 	Record  func(ctx context.Context, tx pgx.Tx, action string, subject finding.Subject, detail any) error
 	Metrics prometheus.Registerer // nil: none
@@ -117,6 +123,9 @@ func (Args) InsertOpts() river.InsertOpts { return river.InsertOpts{Queue: Queue
 func (n *Notifier) Enqueue(ctx context.Context, tx pgx.Tx, cs []finding.Change) error {
 	var jobs []river.InsertManyParams
 	for _, c := range cs {
+		if c.Finding.Severity == finding.Info && n.Digest != nil && n.Digest() {
+			continue
+		}
 		for _, r := range *n.receivers.Load() {
 			jobs = append(jobs, river.InsertManyParams{Args: Args{c.Finding.ID, r.Name()}})
 		}
@@ -173,11 +182,7 @@ func (n *Notifier) Deliver(ctx context.Context, a Args) error {
 func (n *Notifier) failed(f finding.Finding, a Args, err error) error {
 	n.metrics.sent(a.Receiver, "error")
 	n.Log.Warn("notification failed", "finding", f.ID, "receiver", a.Receiver, "error", err)
-	var retry *RetryError
-	if errors.As(err, &retry) {
-		return river.JobSnooze(min(max(retry.After, time.Second), time.Hour))
-	}
-	return err
+	return retryLater(err)
 }
 
 // told is what a receiver was last told.

@@ -38,6 +38,16 @@ func Describe(f finding.Finding) Words {
 	} else {
 		add("The provider said", answer(e))
 	}
+	if !e.RevokedAt.IsZero() {
+		add("The provider's log", revocation(e))
+	}
+	add("Last used", clock(e.LastUsed))
+	if e.DaysUnused > 0 {
+		add("Unused for", fmt.Sprintf("%d days", e.DaysUnused))
+	}
+	add("Watched", e.Coverage)
+	add("Unused scopes", strings.Join(e.UnusedScopes, " "))
+	add("Used from", usedFrom(e.Uses))
 	add("Scopes missing", strings.Join(e.MissingScopes, " "))
 	add("Scopes not declared", strings.Join(e.ExtraScopes, " "))
 	if e.TokenLife > 0 {
@@ -80,10 +90,88 @@ func headline(f finding.Finding) string {
 		return fmt.Sprintf("credential %s cannot be verified at %s", name, provider)
 	case finding.Flapping:
 		return fmt.Sprintf("credential %s is accepted and refused in turn by %s", name, provider)
+	case finding.Unused:
+		return fmt.Sprintf("credential %s of %s is not used", name, provider)
+	case finding.NeverUsed:
+		return fmt.Sprintf("credential %s of %s was never used", name, provider)
+	case finding.UnusedScopes:
+		return fmt.Sprintf("credential %s of %s has scopes that nobody uses", name, provider)
+	case finding.Unpresented:
+		return fmt.Sprintf("tokens of credential %s of %s are issued and never presented", name, provider)
+	case finding.StaleSecret:
+		return fmt.Sprintf("the secret of credential %s of %s is too old", name, provider)
+	case finding.Orphaned:
+		return fmt.Sprintf("nobody is named as owner of credential %s of %s", name, provider)
+	case finding.UsedAfterRevocation:
+		if slices.ContainsFunc(f.Evidence.Uses, func(u finding.Use) bool { return !u.Known }) {
+			return fmt.Sprintf("credential %s of %s has ended, and someone new tries it", name, provider)
+		}
+		return fmt.Sprintf("credential %s of %s has ended, and a forgotten job still tries it", name, provider)
+	case finding.UnexpectedUse:
+		return fmt.Sprintf("credential %s of %s is used from an unexpected network", name, provider)
+	case finding.CanaryTripped:
+		return fmt.Sprintf("canary %s of %s was used: somebody has what only a thief can have", name, provider)
 	case finding.ProviderIncident:
 		return fmt.Sprintf("provider %s refuses %d credentials at once", name, len(f.Evidence.Affected))
 	}
 	return fmt.Sprintf("%s: %s", words(string(f.Kind)), name)
+}
+
+// Brief is a finding in half a line, for a list of its kind.
+func Brief(f finding.Finding) string {
+	e := f.Evidence
+	switch {
+	case len(e.UnusedScopes) > 0:
+		return strings.Join(e.UnusedScopes, " ")
+	case len(e.ExtraScopes) > 0:
+		return strings.Join(e.ExtraScopes, " ")
+	case e.Message != "":
+		return e.Message
+	}
+	return "since " + clock(f.OpenedAt)
+}
+
+func revocation(e finding.Evidence) string {
+	who := "somebody"
+	if e.RevokedBy != "" {
+		who = e.RevokedBy
+	}
+	text := fmt.Sprintf("%s revoked it on %s (feed %s)", who, clock(e.RevokedAt), e.RevokedFeed)
+	if e.RevokedOne {
+		text = fmt.Sprintf("%s revoked a credential on %s; it does not say which one (feed %s)", who, clock(e.RevokedAt), e.RevokedFeed)
+	}
+	return text
+}
+
+// usedFrom lists networks, those that are new to the credential first.
+func usedFrom(uses []finding.Use) string {
+	var parts []string
+	for _, known := range []bool{false, true} {
+		for _, u := range uses {
+			if u.Known != known || len(parts) >= 5 {
+				continue
+			}
+			text := u.Network
+			if u.Address != "" {
+				text = u.Address
+			}
+			if u.UserAgent != "" {
+				text += " by " + u.UserAgent
+			}
+			text += fmt.Sprintf(", last %s, %d times", clock(u.Last), u.Uses+u.Failures)
+			if u.Failures > 0 {
+				text += fmt.Sprintf(" (%d refused)", u.Failures)
+			}
+			if known {
+				text += ", as before it ended"
+			}
+			parts = append(parts, text)
+		}
+	}
+	if n := len(uses) - len(parts); n > 0 {
+		parts = append(parts, fmt.Sprintf("and %d networks more", n))
+	}
+	return strings.Join(parts, "; ")
 }
 
 func words(s string) string { return strings.ReplaceAll(s, "_", " ") }
@@ -94,7 +182,9 @@ func certainty(f finding.Finding) string {
 		return ""
 	}
 	text := fmt.Sprintf("refused %d times from %s to %s", len(e.Refusals), clock(first(e.Refusals)), clock(last(e.Refusals)))
-	if e.Certain {
+	if !e.RevokedAt.IsZero() && !e.RevokedOne {
+		text += "; the provider's own log has the revocation"
+	} else if e.Certain {
 		text += "; the provider names the cause"
 	} else {
 		text += "; it does not tell revoked from rotated"
@@ -155,10 +245,33 @@ func steps(f finding.Finding, name string) []string {
 		return []string{"See why the provider gives no certain answer: keyrounds check -v " + name + ". A revocation could hide behind it."}
 	case finding.Flapping:
 		return []string{"Look for two parties that change the secret, or a provider whose nodes disagree."}
+	case finding.Unused, finding.NeverUsed:
+		return withConsole(f, "Ask the owner, then revoke it. The plan is in: keyrounds usage show "+name)
+	case finding.UnusedScopes:
+		return withConsole(f, "Ask the owner, then make a credential without them, and take them out of scopes.")
+	case finding.Unpresented:
+		return []string{"Find out who gets tokens and does nothing with them: keyrounds usage show " + name}
+	case finding.StaleSecret:
+		return withConsole(f, fmt.Sprintf("Make a new secret and store it: keyrounds credentials rotate %s.", name))
+	case finding.Orphaned:
+		return []string{"Name who answers for it: owner in the configuration."}
+	case finding.UsedAfterRevocation:
+		return []string{"Where the network is known, find the job and stop it. Where it is not, take the secret for leaked.", "Its use: keyrounds usage show " + name}
+	case finding.UnexpectedUse:
+		return []string{"Ask the owner whether that network is theirs; then add it to expected_networks. If it is not: rotate the secret.", "Its use: keyrounds usage show " + name}
+	case finding.CanaryTripped:
+		return withConsole(f, "Take the place where it was planted for breached. Look where the address leads, then make a new canary: keyrounds credentials rotate "+name)
 	case finding.ProviderIncident:
 		return []string{"Look at the provider first. Its credentials are judged one by one when this ends."}
 	}
 	return nil
+}
+
+func withConsole(f finding.Finding, s string) []string {
+	if f.Evidence.Console == "" {
+		return []string{s}
+	}
+	return []string{s, "Console: " + f.Evidence.Console}
 }
 
 func standing(f finding.Finding) string {

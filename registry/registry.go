@@ -88,6 +88,29 @@ func get(ctx context.Context, q Querier, name string) (credential.Credential, er
 	return cs[0], nil
 }
 
+// OfClients returns the credentials of a provider with any of these client ids, retired ones among them.
+func (s *Store) OfClients(ctx context.Context, q Querier, provider string, clientIDs []string) ([]credential.Credential, error) {
+	return collect(ctx, q, `SELECT `+columns+` FROM credentials WHERE provider = $1 AND client_id = ANY($2) ORDER BY retired_at IS NOT NULL, id`, provider, clientIDs)
+}
+
+// ClientIDs returns every client id that is or was registered, by provider.
+func (s *Store) ClientIDs(ctx context.Context) (map[string]map[string]bool, error) {
+	rows, err := s.pool.Query(ctx, `SELECT provider, client_id FROM credentials`)
+	if err != nil {
+		return nil, err
+	}
+	all := map[string]map[string]bool{}
+	var provider, id string
+	_, err = pgx.ForEachRow(rows, []any{&provider, &id}, func() error {
+		if all[provider] == nil {
+			all[provider] = map[string]bool{}
+		}
+		all[provider][id] = true
+		return nil
+	})
+	return all, err
+}
+
 // Active returns those of ids that are not retired, in no order.
 func (s *Store) Active(ctx context.Context, ids []int64) ([]credential.Credential, error) {
 	return collect(ctx, s.pool, `SELECT `+columns+` FROM credentials WHERE id = ANY($1) AND retired_at IS NULL`, ids)

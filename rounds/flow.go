@@ -7,10 +7,12 @@ import (
 	"slices"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 	"github.com/riverqueue/river"
 	"github.com/riverqueue/river/rivertype"
 
+	"github.com/keyrounds/keyrounds/audit"
 	"github.com/keyrounds/keyrounds/checker"
 	"github.com/keyrounds/keyrounds/credential"
 	"github.com/keyrounds/keyrounds/finding"
@@ -73,7 +75,11 @@ func (r *Rounds) work(ctx context.Context, provider string, creds []credential.C
 	settings, began := r.settings.Load(), r.Now()
 	stop, cancel := r.stopSignal()
 	defer cancel()
-	results := r.check(ctx, stop, settings, provider, creds)
+	targets, err := r.intend(ctx, creds)
+	if err != nil {
+		return nil, err
+	}
+	results := r.check(ctx, stop, settings, provider, targets)
 	judged, changes, err := r.store(ctx, settings, creds, results, complete)
 	if err != nil {
 		return nil, err
@@ -82,12 +88,23 @@ func (r *Rounds) work(ctx context.Context, provider string, creds []credential.C
 	return judged, nil
 }
 
-// check resolves each secret just before it is used and drops it after.
-func (r *Rounds) check(ctx context.Context, stop <-chan struct{}, s *Settings, provider string, creds []credential.Credential) []checker.Result {
-	targets := make([]checker.Target, len(creds))
+// intend makes targets of creds, and writes down that they are about to be used before they are: a feed
+// that shows a use sooner than its result is stored finds out that it is ours. A check that could not
+// be written down is not made.
+func (r *Rounds) intend(ctx context.Context, creds []credential.Credential) ([]checker.Target, error) {
+	targets, intents := make([]checker.Target, len(creds)), make([]audit.Intent, len(creds))
 	for i, c := range creds {
-		targets[i] = checker.Target{Credential: c, Secret: func(ctx context.Context) (secret.Value, error) { return r.resolve(ctx, c) }}
+		id := uuid.Must(uuid.NewV7())
+		targets[i] = checker.Target{ID: id, Credential: c, Secret: func(ctx context.Context) (secret.Value, error) { return r.resolve(ctx, c) }}
+		intents[i] = audit.Intent{Check: id, CredentialID: c.ID, At: r.Now()}
 	}
+	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
+	defer cancel()
+	return targets, r.Audit.Intend(ctx, intents)
+}
+
+// check resolves each secret just before it is used and drops it after.
+func (r *Rounds) check(ctx context.Context, stop <-chan struct{}, s *Settings, provider string, targets []checker.Target) []checker.Result {
 	p, ok := s.Providers[provider]
 	if !ok { // it left the configuration; its credentials were added by a command
 		return r.Checker.Fail(checker.Provider{Name: provider}, targets, fmt.Errorf("the provider %q is not in the configuration", provider))
@@ -171,6 +188,9 @@ func (r *Rounds) storeOnce(ctx context.Context, s *Settings, creds []credential.
 			return nil, nil, errStored
 		}
 	}
+	if err := r.corroborate(ctx, tx, &fleet, results); err != nil {
+		return nil, nil, err
+	}
 	states, events := verdict.Judge(fleet, results, s.Policy)
 	if err := r.Audit.Record(ctx, tx, results, states); err != nil {
 		return nil, nil, err
@@ -193,6 +213,36 @@ func (r *Rounds) storeOnce(ctx context.Context, s *Settings, creds []credential.
 		judged[i] = Judged{results[i], states[i]}
 	}
 	return judged, changes, tx.Commit(ctx)
+}
+
+// corroborate adds what feeds of the provider's own log say, where something was refused.
+func (r *Rounds) corroborate(ctx context.Context, tx pgx.Tx, f *verdict.Fleet, results []checker.Result) error {
+	var ids []int64
+	since := time.Time{}
+	for _, res := range results {
+		if res.Outcome != checker.Rejected {
+			continue
+		}
+		ids = append(ids, res.CredentialID)
+		if last := f.States[res.CredentialID].LastSuccess; since.IsZero() || last.Before(since) {
+			since = last
+		}
+	}
+	if len(ids) == 0 {
+		return nil
+	}
+	of, unsaid, err := r.Usage.Revocations(ctx, tx, f.Provider, ids, since.Add(-time.Minute))
+	if err != nil {
+		return err
+	}
+	f.Told = map[int64]verdict.Revocation{}
+	for id, v := range of {
+		f.Told[id] = verdict.Revocation{At: v.At, By: v.Actor, Feed: v.Feed}
+	}
+	for _, v := range unsaid {
+		f.Unsaid = append(f.Unsaid, verdict.Revocation{At: v.At, By: v.Actor, Feed: v.Feed})
+	}
+	return nil
 }
 
 // reschedule follows the verdict where it wants another time than the schedule names, hands back
@@ -236,6 +286,10 @@ func (r *Rounds) tell(provider string, judged []Judged, changes []finding.Change
 		r.Log.Info("round finished", "provider", provider, "checked", len(judged), "ok", counts[checker.OK],
 			"rejected", counts[checker.Rejected], "uncertain", len(judged)-counts[checker.OK]-counts[checker.Rejected], "took", took.Round(time.Millisecond))
 	}
+	r.tellChanges(changes)
+}
+
+func (r *Rounds) tellChanges(changes []finding.Change) {
 	for _, c := range changes {
 		f := c.Finding
 		r.Log.Warn("finding", "finding", f.ID, "kind", f.Kind, "severity", f.Severity, "subject", f.Subject.Key(), "state", f.State, "was", c.From)

@@ -132,8 +132,9 @@ func (h *house) replica(pool *pgxpool.Pool) *Rounds {
 	if err != nil {
 		h.t.Fatal(err)
 	}
+	reg := registry.New(pool, time.UTC)
 	r, err := New(Options{
-		Pool: pool, Registry: registry.New(pool, time.UTC), Audit: store, Checker: checker.New(checker.Options{}), Notifier: n,
+		Pool: pool, Registry: reg, Audit: store, Usage: OpenUsage(pool, time.UTC, reg, store), Checker: checker.New(checker.Options{}), Notifier: n,
 		Metrics: prometheus.NewRegistry(), Log: slog.New(slog.DiscardHandler), Tick: 200 * time.Millisecond,
 	}, h.settings)
 	if err != nil {
@@ -227,6 +228,10 @@ func (l *listener) Send(_ context.Context, m notify.Message) (notify.Receipt, er
 	defer l.mu.Unlock()
 	l.told = append(l.told, m)
 	return notify.Receipt{Channel: "c", Ref: fmt.Sprint(m.Finding.ID)}, nil
+}
+
+func (*listener) Post(context.Context, notify.Letter) (notify.Receipt, error) {
+	return notify.Receipt{}, nil
 }
 
 func (l *listener) messages() []notify.Message {

@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/riverqueue/river"
 	"github.com/riverqueue/river/riverdriver/riverpgxv5"
+	"github.com/riverqueue/river/rivertype"
 
 	"github.com/keyrounds/keyrounds/checker"
 	"github.com/keyrounds/keyrounds/credential"
@@ -147,8 +148,70 @@ type keeper struct {
 }
 
 func (w *keeper) Work(ctx context.Context, _ *river.Job[keepArgs]) error {
-	r := w.rounds
-	return r.Audit.EnsurePartitions(ctx, r.Now(), r.settings.Load().Keep)
+	r, now := w.rounds, w.rounds.Now()
+	keep := r.settings.Load().Keep
+	before := now.AddDate(0, -keep, 0)
+	return errors.Join(r.Audit.EnsurePartitions(ctx, now, keep), r.Audit.RollUp(ctx, now), r.Audit.Forget(ctx, before), r.Usage.Forget(ctx, now, before))
+}
+
+// pollArgs is the tick of polled feeds.
+type pollArgs struct{}
+
+func (pollArgs) Kind() string { return "poll" }
+
+func (pollArgs) InsertOpts() river.InsertOpts {
+	return river.InsertOpts{Queue: usageQueue, MaxAttempts: 1, UniqueOpts: oneOfKind}
+}
+
+// oneOfKind keeps a second job from being inserted while one is waiting or at work.
+var oneOfKind = river.UniqueOpts{ByState: []rivertype.JobState{
+	rivertype.JobStateAvailable, rivertype.JobStatePending, rivertype.JobStateRunning, rivertype.JobStateRetryable, rivertype.JobStateScheduled,
+}}
+
+type poller struct {
+	river.WorkerDefaults[pollArgs]
+	rounds *Rounds
+}
+
+func (w *poller) Work(ctx context.Context, _ *river.Job[pollArgs]) error { return w.rounds.poll(ctx) }
+
+// judgeArgs judges the use of every credential.
+type judgeArgs struct{}
+
+func (judgeArgs) Kind() string { return "judge" }
+
+func (judgeArgs) InsertOpts() river.InsertOpts {
+	return river.InsertOpts{Queue: usageQueue, MaxAttempts: 2, UniqueOpts: oneOfKind}
+}
+
+type judge struct {
+	river.WorkerDefaults[judgeArgs]
+	rounds *Rounds
+}
+
+func (w *judge) Work(ctx context.Context, _ *river.Job[judgeArgs]) error {
+	return w.rounds.JudgeUsage(ctx)
+}
+
+// monthlyArgs makes the reports that are due.
+type monthlyArgs struct{}
+
+func (monthlyArgs) Kind() string { return "monthly" }
+
+func (monthlyArgs) InsertOpts() river.InsertOpts {
+	return river.InsertOpts{Queue: usageQueue, MaxAttempts: 2, UniqueOpts: oneOfKind}
+}
+
+type monthly struct {
+	river.WorkerDefaults[monthlyArgs]
+	rounds *Rounds
+}
+
+func (w *monthly) Work(ctx context.Context, _ *river.Job[monthlyArgs]) error {
+	if w.rounds.Monthly == nil {
+		return nil
+	}
+	return w.rounds.Monthly(ctx)
 }
 
 // batch is what one job checks.

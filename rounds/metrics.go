@@ -6,6 +6,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/keyrounds/keyrounds/checker"
+	"github.com/keyrounds/keyrounds/usage"
 )
 
 type metrics struct {
@@ -14,6 +15,7 @@ type metrics struct {
 	duration *prometheus.HistogramVec
 	batch    prometheus.Histogram
 	inFlight prometheus.Gauge
+	taken    *prometheus.HistogramVec
 }
 
 func newMetrics(reg prometheus.Registerer) *metrics {
@@ -36,11 +38,21 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		inFlight: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "keyrounds_checks_in_flight", Help: "Credentials in the batches that this process works on.",
 		}),
+		taken: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "keyrounds_feed_batch_records", Help: "Records in what this process took in at once, by feed.",
+			Buckets: []float64{1, 10, 100, 1000, 10_000, 100_000},
+		}, []string{"feed"}),
 	}
 	if reg != nil {
-		reg.MustRegister(m.checks, m.expires, m.duration, m.batch, m.inFlight)
+		reg.MustRegister(m.checks, m.expires, m.duration, m.batch, m.inFlight, m.taken)
 	}
 	return m
+}
+
+func (m *metrics) usage(n usage.News) {
+	if records := n.Counts.Records(); records > 0 {
+		m.taken.WithLabelValues(n.Feed.Name).Observe(float64(records))
+	}
 }
 
 func (m *metrics) observe(r checker.Result) {

@@ -24,6 +24,7 @@ import (
 	"github.com/keyrounds/keyrounds/notify"
 	"github.com/keyrounds/keyrounds/registry"
 	"github.com/keyrounds/keyrounds/secret"
+	"github.com/keyrounds/keyrounds/usage"
 	"github.com/keyrounds/keyrounds/verdict"
 )
 
@@ -44,6 +45,7 @@ const (
 	claimLimit   = 5000
 	batchQueue   = "checks"
 	sweepQueue   = "sweep"
+	usageQueue   = "usage"
 	maxBatches   = 8 // at once on one replica
 	maxDelivered = 4
 )
@@ -54,6 +56,8 @@ type Settings struct {
 	Providers map[string]checker.Provider // complete
 	Policy    verdict.Policy
 	Keep      int // months of results
+	Feeds     []usage.Feed
+	FeedAuth  map[string]FeedAuth // by feed
 }
 
 // Options of New.
@@ -61,13 +65,17 @@ type Options struct {
 	Pool     *pgxpool.Pool
 	Registry *registry.Store
 	Audit    *audit.Store
+	Usage    *usage.Store
 	Checker  *checker.Checker
 	Notifier *notify.Notifier
 	Sealer   *secret.Sealer // nil: sealed secrets cannot be opened
 	Metrics  prometheus.Registerer
 	Log      *slog.Logger
-	Tick     time.Duration    // between sweeps; default 5 s
-	Now      func() time.Time // default time.Now
+	Tick     time.Duration // between sweeps; default 5 s
+	Judge    time.Duration // between judgements of usage; default 1 h
+	// Monthly makes the reports that are due; nil: there are none.
+	Monthly func(context.Context) error
+	Now     func() time.Time // default time.Now
 }
 
 // Rounds does the rounds.
@@ -78,12 +86,17 @@ type Rounds struct {
 	metrics  *metrics
 	stopping chan struct{}
 	stopOnce sync.Once
+
+	following sync.WaitGroup
 }
 
 // New makes Rounds. Nothing runs before Start; CheckNow checks without it.
 func New(o Options, s Settings) (*Rounds, error) {
 	if o.Tick <= 0 {
 		o.Tick = 5 * time.Second
+	}
+	if o.Judge <= 0 {
+		o.Judge = time.Hour
 	}
 	if o.Now == nil {
 		o.Now = time.Now
@@ -94,7 +107,11 @@ func New(o Options, s Settings) (*Rounds, error) {
 	river.AddWorker(workers, &sweeper{rounds: r})
 	river.AddWorker(workers, &batchWorker{rounds: r})
 	river.AddWorker(workers, &keeper{rounds: r})
+	river.AddWorker(workers, &poller{rounds: r})
+	river.AddWorker(workers, &judge{rounds: r})
+	river.AddWorker(workers, &monthly{rounds: r})
 	river.AddWorker(workers, &notify.Worker{Notifier: o.Notifier})
+	river.AddWorker(workers, &notify.LetterWorker{Notifier: o.Notifier})
 	var err error
 	r.client, err = river.NewClient(riverpgxv5.New(o.Pool), &river.Config{
 		Logger:                      slog.New(riverLog{o.Log.Handler()}),
@@ -105,12 +122,16 @@ func New(o Options, s Settings) (*Rounds, error) {
 		CompletedJobRetentionPeriod: time.Hour,
 		Queues: map[string]river.QueueConfig{
 			sweepQueue:   {MaxWorkers: 1},
+			usageQueue:   {MaxWorkers: 2},
 			batchQueue:   {MaxWorkers: maxBatches},
 			notify.Queue: {MaxWorkers: maxDelivered},
 		},
 		PeriodicJobs: []*river.PeriodicJob{
 			periodic(o.Tick, sweepArgs{}),
 			periodic(6*time.Hour, keepArgs{}),
+			periodic(o.Tick, pollArgs{}),
+			periodic(o.Judge, judgeArgs{}),
+			periodic(min(o.Judge, 10*time.Minute), monthlyArgs{}),
 		},
 	})
 	return r, err
@@ -125,7 +146,14 @@ func periodic(every time.Duration, args river.JobArgs) *river.PeriodicJob {
 func (r *Rounds) Reload(s Settings) { r.settings.Store(&s) }
 
 // Start begins. It fails while the database is away; the caller tries again.
-func (r *Rounds) Start(ctx context.Context) error { return r.client.Start(context.WithoutCancel(ctx)) }
+func (r *Rounds) Start(ctx context.Context) error {
+	ctx = context.WithoutCancel(ctx)
+	if err := r.client.Start(ctx); err != nil {
+		return err
+	}
+	r.following.Go(func() { r.follow(ctx) })
+	return nil
+}
 
 // Stop begins no further check, lets those in flight end, hands the rest back, and returns within
 // 15 s.
@@ -133,6 +161,7 @@ func (r *Rounds) Stop() {
 	r.stopOnce.Do(func() { close(r.stopping) })
 	ctx, cancel := context.WithTimeout(context.Background(), stopTime)
 	defer cancel()
+	defer r.following.Wait()
 	if err := r.client.Stop(ctx); err == nil {
 		return
 	}

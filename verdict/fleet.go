@@ -23,6 +23,16 @@ type Fleet struct {
 	// not be reached either, since then at the latest.
 	ElsewhereSilent bool
 	ElsewhereSince  time.Time
+	// What the provider's own log says, as far as a feed has it.
+	Told   map[int64]Revocation // the last revocation of a credential in the batch
+	Unsaid []Revocation         // lately, without saying of which credential; the newest first
+}
+
+// Revocation is a provider's own word that a credential was revoked.
+type Revocation struct {
+	At   time.Time
+	By   string // "": not said
+	Feed string
 }
 
 // Other is one of the provider's credentials that is not in the batch.

@@ -111,7 +111,7 @@ func TestShrinkingLifetime(t *testing.T) {
 		if !same {
 			n++
 		}
-		r.ExpiresIn, r.TokenHash = life, []byte{n, 1, 2, 3, 4, 5, 6, 7}
+		r.ExpiresIn, r.Trail.TokenHash = life, []byte{n, 1, 2, 3, 4, 5, 6, 7}
 		f.see(r)
 	}
 	see(0, time.Hour, false)
@@ -173,7 +173,7 @@ func TestReplay(t *testing.T) {
 		}
 		rs = append(rs, r, result(2, r.At.Sub(start)+time.Second, checker.OK, ""))
 	}
-	steps := verdict.Replay(before, rs, verdict.DefaultPolicy())
+	steps := verdict.Replay(before, rs, verdict.DefaultPolicy(), nil)
 	last := steps[len(steps)-2]
 	if last.State.Status != verdict.Revoked || len(last.Events) != 1 || last.Events[0].Kind != finding.Revoked || last.Events[0].Evidence.PeersHealthy != 2 {
 		t.Errorf("%+v", last)

@@ -16,8 +16,8 @@ type Step struct {
 
 // Replay judges the stored results of one provider again, one after the other in their order, from
 // the states that its credentials had before. The same results and policy come to the same verdicts,
-// but for what other providers said at the time.
-func Replay(before map[int64]State, results []checker.Result, p Policy) []Step {
+// but for what other providers said at the time. told is what the provider's own log said.
+func Replay(before map[int64]State, results []checker.Result, p Policy, told map[int64]Revocation) []Step {
 	states := map[int64]State{}
 	for id, s := range before {
 		states[id] = s
@@ -28,6 +28,7 @@ func Replay(before map[int64]State, results []checker.Result, p Policy) []Step {
 	)
 	for _, r := range results {
 		f := fleet
+		f.Told = told
 		f.Provider, f.States, f.Others = r.Provider, map[int64]State{r.CredentialID: states[r.CredentialID]}, nil
 		if states[r.CredentialID].Status == "" {
 			delete(f.States, r.CredentialID)

@@ -28,7 +28,7 @@ const newLifeAfter = 7 * 24 * time.Hour
 // again counts its life down, which is nothing.
 func (j *judgement) lifetime() {
 	life, token := j.result.ExpiresIn, ""
-	if h := j.result.TokenHash; len(h) >= 8 {
+	if h := j.result.Trail.TokenHash; len(h) >= 8 {
 		token = hex.EncodeToString(h[:8])
 	}
 	again := token == j.Token

@@ -16,7 +16,8 @@ import (
 //
 //  1. A token ends every suspicion. Nothing else does.
 //  2. Rejected makes a credential suspect; only refusals that confirm it, each at its time, make it
-//     revoked. A certain reason needs one, the others all of Policy.Confirm.
+//     revoked. A certain reason needs one, the others all of Policy.Confirm. Where the provider's own log
+//     says that it was revoked since it last worked, the first refusal is enough.
 //  3. A credential that never worked since we have its present secret stays pending for the grace.
 //  4. Where many of a provider's credentials turn at once, that is one incident; none of them is
 //     revoked before it is over and the refusals were confirmed anew.
@@ -39,7 +40,7 @@ func Judge(f Fleet, rs []checker.Result, p Policy) ([]State, []finding.Event) {
 			states = append(states, prev)
 			continue
 		}
-		j := &judgement{State: prev, prev: prev, result: r, policy: p, incident: incident, outage: outage}
+		j := &judgement{State: prev, prev: prev, result: r, policy: p, incident: incident, outage: outage, told: f.Told[r.CredentialID], unsaid: f.Unsaid}
 		j.judge()
 		states = append(states, j.State)
 		events = append(events, j.events...)
@@ -55,6 +56,8 @@ type judgement struct {
 	policy   Policy
 	incident incident
 	outage   outage
+	told     Revocation
+	unsaid   []Revocation
 	events   []finding.Event
 }
 
@@ -127,6 +130,11 @@ func (j *judgement) suspect() {
 		j.SuspectSince, j.Refusals = at, []time.Time{at}
 		j.become(Suspect)
 	}
+	if j.corroborated() {
+		j.become(Revoked)
+		j.openRevoked()
+		return
+	}
 	if j.incident.on {
 		return
 	}
@@ -146,6 +154,15 @@ func (j *judgement) suspect() {
 	j.become(Revoked)
 	j.openRevoked()
 }
+
+// corroborated reports whether the provider's own log says that the credential was revoked after it last
+// worked. Its clock may be off by as much as clockSlack.
+func (j *judgement) corroborated() bool {
+	at := j.told.At
+	return !at.IsZero() && at.After(j.LastSuccess.Add(-clockSlack)) && at.After(j.Changed.Add(-clockSlack)) && !at.After(j.result.At.Add(clockSlack))
+}
+
+const clockSlack = time.Minute
 
 // setupChanged reports whether the provider's settings here changed since it last worked: then they
 // may be what is refused.
@@ -255,10 +272,27 @@ func (j *judgement) become(s Status) {
 }
 
 func (j *judgement) openRevoked() {
-	j.open(finding.Revoked, finding.Evidence{
+	e := finding.Evidence{
 		Since: j.SuspectSince, Refusals: slices.Clone(j.Refusals), Certain: j.result.Reason.Certain(),
 		SetupChanged: j.setupChanged(), NeverHealthy: j.NeverHealthy(), PeersTotal: j.incident.peers - 1, PeersHealthy: j.incident.healthy,
-	})
+	}
+	if j.corroborated() {
+		e.Certain, e.RevokedAt, e.RevokedBy, e.RevokedFeed = true, j.told.At, j.told.By, j.told.Feed
+	} else if r, ok := j.unattributed(); ok {
+		e.RevokedOne, e.RevokedAt, e.RevokedBy, e.RevokedFeed = true, r.At, r.By, r.Feed
+	}
+	j.open(finding.Revoked, e)
+}
+
+// unattributed is a revocation in the provider's own log, between the last success and now, that does not
+// say of which credential. It confirms nothing, and is worth naming.
+func (j *judgement) unattributed() (Revocation, bool) {
+	for _, r := range j.unsaid {
+		if r.At.After(j.LastSuccess.Add(-clockSlack)) && !r.At.After(j.result.At.Add(clockSlack)) && !j.NeverHealthy() {
+			return r, true
+		}
+	}
+	return Revocation{}, false
 }
 
 func (j *judgement) openScopeLost() {

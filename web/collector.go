@@ -2,12 +2,14 @@ package web
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/keyrounds/keyrounds/audit"
+	"github.com/keyrounds/keyrounds/usage"
 	"github.com/keyrounds/keyrounds/verdict"
 )
 
@@ -15,10 +17,12 @@ import (
 // maximum over replicas.
 type Sources struct {
 	Audit         *audit.Store
+	Usage         *usage.Store
 	Lag           func(context.Context) (time.Duration, error)
 	Jobs          func(context.Context) (map[string]int, error)
 	PerCredential bool
 	Log           *slog.Logger
+	Now           func() time.Time
 }
 
 // NewCollector returns a collector of what the database holds, read at each scrape within 5 s.
@@ -32,11 +36,16 @@ var (
 	descFindings = prometheus.NewDesc("keyrounds_findings", "Findings that are not resolved.", []string{"kind", "severity", "state"}, nil)
 	descLag      = prometheus.NewDesc("keyrounds_round_lag_seconds", "How long the credential that waits longest is overdue.", nil, nil)
 	descJobs     = prometheus.NewDesc("keyrounds_jobs", "Jobs that are not done, by state.", []string{"state"}, nil)
+	descUsed     = prometheus.NewDesc("keyrounds_credential_last_used_timestamp_seconds", "When others than keyrounds last used a credential, as its feeds show.", []string{"credential", "provider"}, nil)
+	descFeedLast = prometheus.NewDesc("keyrounds_feed_last_event_timestamp_seconds", "Time of a feed's newest record.", []string{"feed"}, nil)
+	descFeedLag  = prometheus.NewDesc("keyrounds_feed_lag_seconds", "How long ago a feed last showed that it lives: a record, a heartbeat or an empty poll.", []string{"feed"}, nil)
+	descFeedUp   = prometheus.NewDesc("keyrounds_feed_up", "1 if a feed could be read the last time.", []string{"feed"}, nil)
+	descEvents   = prometheus.NewDesc("keyrounds_feed_events_total", "Records that a feed brought, by what became of them.", []string{"feed", "result"}, nil)
 	descUp       = prometheus.NewDesc("keyrounds_database_up", "1 if the database answered this scrape.", nil, nil)
 )
 
 func (c *collector) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{descStatus, descSuccess, descFindings, descLag, descJobs, descUp} {
+	for _, d := range []*prometheus.Desc{descStatus, descSuccess, descFindings, descLag, descJobs, descUsed, descFeedLast, descFeedLag, descFeedUp, descEvents, descUp} {
 		ch <- d
 	}
 }
@@ -47,7 +56,10 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	gauge := func(d *prometheus.Desc, v float64, labels ...string) {
 		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
 	}
-	err := c.collect(ctx, gauge)
+	counter := func(d *prometheus.Desc, v float64, labels ...string) {
+		ch <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, v, labels...)
+	}
+	err := errors.Join(c.collect(ctx, gauge), c.feeds(ctx, gauge, counter))
 	if err != nil {
 		c.Log.Debug("the database did not answer a scrape", "error", err)
 		gauge(descUp, 0)
@@ -62,6 +74,10 @@ func (c *collector) collect(ctx context.Context, gauge func(*prometheus.Desc, fl
 		if err != nil {
 			return err
 		}
+		used, err := c.Usage.LastUses(ctx)
+		if err != nil {
+			return err
+		}
 		for _, st := range standings {
 			for _, s := range verdict.Statuses() {
 				v := 0.0
@@ -69,6 +85,9 @@ func (c *collector) collect(ctx context.Context, gauge func(*prometheus.Desc, fl
 					v = 1
 				}
 				gauge(descStatus, v, st.Credential, st.Provider, string(s))
+			}
+			if at := used[st.CredentialID]; !at.IsZero() {
+				gauge(descUsed, float64(at.UnixMilli())/1000, st.Credential, st.Provider)
 			}
 			if !st.LastSuccess.IsZero() {
 				gauge(descSuccess, float64(st.LastSuccess.UnixMilli())/1000, st.Credential, st.Provider)
@@ -93,6 +112,33 @@ func (c *collector) collect(ctx context.Context, gauge func(*prometheus.Desc, fl
 	}
 	for state, n := range jobs {
 		gauge(descJobs, float64(n), state)
+	}
+	return nil
+}
+
+func (c *collector) feeds(ctx context.Context, gauge, counter func(*prometheus.Desc, float64, ...string)) error {
+	feeds, err := c.Usage.Feeds(ctx)
+	if err != nil {
+		return err
+	}
+	for _, f := range feeds {
+		if !f.Configured {
+			continue
+		}
+		if !f.LastEvent.IsZero() {
+			gauge(descFeedLast, float64(f.LastEvent.UnixMilli())/1000, f.Feed)
+		}
+		if !f.LastSeen.IsZero() {
+			gauge(descFeedLag, max(0, c.Now().Sub(f.LastSeen).Seconds()), f.Feed)
+		}
+		up := 1.0
+		if f.Error != "" {
+			up = 0
+		}
+		gauge(descFeedUp, up, f.Feed)
+		for _, r := range usage.Results() {
+			counter(descEvents, float64(f.Counts[r]), f.Feed, string(r))
+		}
 	}
 	return nil
 }

@@ -1,6 +1,6 @@
 // Package web serves the status page, the read-only JSON API, /metrics and health.
 //
-// It changes nothing: no route takes anything but GET.
+// It changes nothing but what a feed pushes: no other route takes anything but GET.
 package web
 
 import (
@@ -18,26 +18,40 @@ import (
 	"github.com/keyrounds/keyrounds/audit"
 	"github.com/keyrounds/keyrounds/finding"
 	"github.com/keyrounds/keyrounds/notify"
+	"github.com/keyrounds/keyrounds/registry"
+	"github.com/keyrounds/keyrounds/report"
+	"github.com/keyrounds/keyrounds/usage"
 )
 
 // Options of New.
 type Options struct {
 	Audit    *audit.Store
-	Gatherer prometheus.Gatherer
-	Ready    func(context.Context) error // why not ready; nil: ready
-	Version  string
-	Log      *slog.Logger
-	Now      func() time.Time
+	Registry *registry.Store
+	Usage    *usage.Store
+	Reports  *report.Maker
+	// PushFeeds are the feeds that take pushes, and Take takes one in.
+	PushFeeds func() []PushFeed
+	Take      TakeFunc
+	Gatherer  prometheus.Gatherer
+	Ready     func(context.Context) error // why not ready; nil: ready
+	Version   string
+	Log       *slog.Logger
+	Now       func() time.Time
 }
 
 // New returns the handler of all routes.
 func New(o Options) http.Handler {
-	s := &site{o}
+	s := &site{Options: o}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", s.page)
 	mux.HandleFunc("GET /style.css", s.style)
 	mux.HandleFunc("GET /api/v1/credentials", s.credentials)
 	mux.HandleFunc("GET /api/v1/findings", s.findings)
+	mux.HandleFunc("POST /api/v1/usage", s.push)
+	mux.HandleFunc("GET /api/v1/usage", s.usage)
+	mux.HandleFunc("GET /api/v1/feeds", s.feeds)
+	mux.HandleFunc("GET /api/v1/reports", s.reports)
+	mux.HandleFunc("GET /api/v1/reports/{month}", s.report)
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { text(w, http.StatusOK, "ok\n") })
 	mux.HandleFunc("GET /readyz", s.ready)
 	mux.Handle("GET /metrics", promhttp.HandlerFor(o.Gatherer, promhttp.HandlerOpts{ErrorHandling: promhttp.ContinueOnError, EnableOpenMetrics: true}))
@@ -47,7 +61,10 @@ func New(o Options) http.Handler {
 //go:embed page.html style.css
 var files embed.FS
 
-type site struct{ Options }
+type site struct {
+	Options
+	failures failures
+}
 
 // guard sets the headers of every answer. The page has no script and loads nothing from elsewhere.
 func guard(next http.Handler) http.Handler {

@@ -12,6 +12,8 @@ import (
 	"unicode"
 
 	"github.com/spf13/cobra"
+
+	"github.com/keyrounds/keyrounds/report"
 )
 
 // output is the flag -o and what it means.
@@ -88,10 +90,7 @@ func writeCSV(w io.Writer, head []string, rows [][]string) error {
 	for _, r := range rows {
 		cells := make([]string, len(r))
 		for i, v := range r {
-			if v != "" && strings.ContainsRune("=+-@\t\r", rune(v[0])) {
-				v = "'" + v
-			}
-			cells[i] = printable(v, false)
+			cells[i] = printable(report.Cell(v), false)
 		}
 		_ = c.Write(cells)
 	}

@@ -3,6 +3,9 @@ package main
 import (
 	"fmt"
 	"io"
+	"time"
+
+	"github.com/schollz/progressbar/v3"
 )
 
 // progress is a counter on standard error, shown only on a terminal.
@@ -29,3 +32,16 @@ func (p *progress) end() {
 		fmt.Fprint(p.w, "\r\x1b[K")
 	}
 }
+
+// readProgress shows how much of a file was read, on a terminal only. total is -1 where nobody knows.
+func readProgress(w io.Writer, name string, total int64) io.WriteCloser {
+	if !isTerminal(w) {
+		return nopCloser{io.Discard}
+	}
+	return progressbar.NewOptions64(total, progressbar.OptionSetWriter(w), progressbar.OptionSetDescription(name), progressbar.OptionShowBytes(true),
+		progressbar.OptionThrottle(100*time.Millisecond), progressbar.OptionClearOnFinish(), progressbar.OptionSetWidth(30))
+}
+
+type nopCloser struct{ io.Writer }
+
+func (nopCloser) Close() error { return nil }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/keyrounds/keyrounds/audit"
 	"github.com/keyrounds/keyrounds/finding"
+	"github.com/keyrounds/keyrounds/usage"
 	"github.com/keyrounds/keyrounds/verdict"
 )
 
@@ -39,6 +40,9 @@ func explainFinding(cmd *cobra.Command, o *options, out output, id int64) error 
 	}
 	if f.Subject == (finding.Subject{}) {
 		return &hintError{fmt.Errorf("finding %d rests on all providers at once, and cannot be judged from the results of one", id), "keyrounds findings show " + fmt.Sprint(id)}
+	}
+	if slices.Contains(usage.Judged(), f.Kind) {
+		return &hintError{fmt.Errorf("finding %d rests on what feeds and the registry say, not on checks", id), "keyrounds findings show " + fmt.Sprint(id) + ", keyrounds usage show " + f.Subject.Credential}
 	}
 	story, err := a.Audit.Story(cmd.Context(), f)
 	if err != nil {
@@ -75,7 +79,11 @@ func explainFinding(cmd *cobra.Command, o *options, out output, id int64) error 
 }
 
 func replayed(f finding.Finding, story audit.Story, p verdict.Policy) (steps []stepJSON, again bool) {
-	for i, s := range verdict.Replay(story.Before, story.Results, p) {
+	told := map[int64]verdict.Revocation{}
+	if e := f.Evidence; !e.RevokedAt.IsZero() && !e.RevokedOne {
+		told[f.Subject.CredentialID] = verdict.Revocation{At: e.RevokedAt, By: e.RevokedBy, Feed: e.RevokedFeed}
+	}
+	for i, s := range verdict.Replay(story.Before, story.Results, p, told) {
 		var opened []string
 		for _, e := range s.Events {
 			again = again || e.Op == finding.OpOpen && e.Kind == f.Kind && e.Subject.Key() == f.Subject.Key()

@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"strings"
 	"time"
 
@@ -44,11 +43,7 @@ func (r *Receiver) Send(ctx context.Context, m notify.Message) (notify.Receipt, 
 		return notify.Receipt{}, fmt.Errorf("slack token: %w", err)
 	}
 	defer token.Wipe()
-	options := []slack.Option{slack.OptionHTTPClient(&http.Client{Timeout: timeout})}
-	if r.o.APIURL != "" {
-		options = append(options, slack.OptionAPIURL(r.o.APIURL))
-	}
-	client := slack.New(token.Reveal(), options...)
+	client := r.client(token)
 	content := render(m.Finding)
 	receipt := m.Told
 	if receipt.Ref == "" {

@@ -1,0 +1,219 @@
+package config
+
+import (
+	"fmt"
+	"maps"
+	"net/netip"
+	"net/url"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/keyrounds/keyrounds/credential"
+	"github.com/keyrounds/keyrounds/secret"
+	"github.com/keyrounds/keyrounds/usage"
+)
+
+// httpFeed is the type of a log API that no preset knows.
+const httpFeed = "http"
+
+func (b *builder) feeds(c *Config, f File) {
+	var egress []netip.Addr
+	for i, text := range f.Egress {
+		a, err := netip.ParseAddr(text)
+		if err != nil {
+			b.fail(fmt.Sprintf("egress_addresses.%d", i), "an address such as 203.0.113.7", "%q is not an address", text)
+			continue
+		}
+		egress = append(egress, a.Unmap())
+	}
+	names := map[string]bool{}
+	for i, in := range f.Feeds {
+		path := fmt.Sprintf("feeds.%d", i)
+		if names[in.Name] {
+			b.fail(path+".name", "each feed has a name of its own", "the name %q is given twice", in.Name)
+		}
+		names[in.Name] = true
+		feed := b.feed(c, path, in)
+		feed.Addresses = egress
+		c.Feeds = append(c.Feeds, feed)
+	}
+}
+
+func (b *builder) feed(c *Config, path string, in FeedIn) Feed {
+	f := Feed{Credential: in.Credential}
+	f.Name, f.Provider, f.Type, f.Partial, f.Keep, f.Silence = in.Name, in.Provider, in.Type, in.Partial, in.Keep, usage.DefaultSilence
+	if !credential.ValidName(in.Name) {
+		b.fail(path+".name", "lower-case letters, digits and hyphens", "%q is not a valid name", in.Name)
+	}
+	if _, ok := c.Providers[in.Provider]; !ok {
+		b.fail(path+".provider", didYouMean(in.Provider, slices.Collect(maps.Keys(c.Providers))), "unknown provider %q", in.Provider)
+	}
+	b.duration(path+".silence", in.Silence, &f.Silence)
+	b.feedToken(c, path, in, &f)
+	switch {
+	case in.Type == usage.FileFeed:
+		b.filePaths(path, in, &f)
+	case in.Type == usage.PushFeed:
+		if f.Token.IsZero() {
+			b.fail(path+".token", "env:NAME or another reference; those who push send it as a bearer token", "is missing")
+		}
+	default:
+		b.poll(path, in, &f)
+	}
+	b.format(path, in, &f)
+	b.onlyFor(path, in)
+	return f
+}
+
+func (b *builder) feedToken(c *Config, path string, in FeedIn, f *Feed) {
+	if in.Token != "" {
+		var err error
+		if f.Token, err = secret.ParseReference(in.Token); err != nil || f.Token.Scheme() == secret.SchemeSealed {
+			b.fail(path+".token", "env:NAME, file:/path, exec:command or systemd:NAME", "not a reference that a feed can have")
+		}
+	}
+	if in.Credential == "" {
+		return
+	}
+	if in.Token != "" {
+		b.fail(path+".credential", "one of the two", "token and credential are both given")
+	}
+	if in.Type == usage.FileFeed || in.Type == usage.PushFeed {
+		b.fail(path+".credential", "token, or none", "a %s feed asks no log API", in.Type)
+	}
+	if !credential.ValidName(in.Credential) {
+		b.fail(path+".credential", "the name of a registered credential", "%q is not a credential's name", in.Credential)
+	}
+}
+
+func (b *builder) filePaths(path string, in FeedIn, f *Feed) {
+	if len(in.Paths) == 0 {
+		b.fail(path+".paths", "such as [/var/log/nginx/api.json]", "is missing")
+	}
+	for i, p := range in.Paths {
+		if _, err := filepath.Match(p, ""); err != nil || !filepath.IsAbs(p) || filepath.Clean(p) != strings.TrimSuffix(p, "/") {
+			b.fail(fmt.Sprintf("%s.paths.%d", path, i), "a file, a directory or a pattern, from the root: /var/log/nginx/*.json", "%q is not an absolute path", p)
+			continue
+		}
+		f.Paths = append(f.Paths, p)
+	}
+}
+
+// poll reads what a log API is asked with.
+func (b *builder) poll(path string, in FeedIn, f *Feed) {
+	var spec usage.PollSpec
+	if in.Type != httpFeed {
+		p, err := usage.FindPreset(in.Type)
+		if err != nil || p.Poll == nil {
+			b.fail(path+".type", didYouMean(in.Type, feedTypes()), "unknown type %q of a feed", in.Type)
+			return
+		}
+		spec = *p.Poll
+		f.Partial = f.Partial || spec.Partial
+	} else {
+		spec = usage.PollSpec{URL: in.URL, Items: in.Items, Next: in.Next, Cursor: in.Cursor, Link: in.Link}
+		if strings.Contains(in.URL, "{cursor}") && in.Cursor == "" {
+			b.fail(path+".cursor", "jq such as .[-1].id", "is missing: the url has {cursor}")
+		}
+	}
+	if in.AuthScheme != "" {
+		spec.Auth = in.AuthScheme
+	}
+	every := usage.DefaultEvery
+	for key, at := range map[string]struct {
+		text string
+		into *time.Duration
+	}{"every": {in.Every, &every}, "overlap": {in.Overlap, &spec.Overlap.Duration}, "lag": {in.Lag, &spec.Lag.Duration}, "first": {in.First, &spec.First.Duration}} {
+		b.duration(path+"."+key, at.text, at.into)
+	}
+	base := in.URL
+	if in.Type == httpFeed {
+		base = ""
+	}
+	if base == "" {
+		base = spec.Base
+	}
+	if base == "" && in.Type != httpFeed {
+		b.fail(path+".url", "the tenant's address, such as https://acme.okta.com", "is missing")
+		return
+	}
+	if u, err := url.Parse(base); in.Type != httpFeed && (err != nil || u.Host == "" || !b.mayAsk(f.Provider, u)) {
+		b.fail(path+".url", "https://…", "not a URL with https")
+		return
+	}
+	if u, err := url.Parse(in.URL); in.Type == httpFeed && (err != nil || u.Host == "" || !b.mayAsk(f.Provider, u)) {
+		b.fail(path+".url", "https://…, with {since}, {until} or {cursor}", "not a URL with https")
+		return
+	}
+	var err error
+	if f.Poll, err = usage.NewPoll(spec, base, every); err != nil {
+		b.fail(path, "", "%v", err)
+	}
+}
+
+// mayAsk: https, or http where the provider may be in a private network.
+func (b *builder) mayAsk(provider string, u *url.URL) bool {
+	p, _ := b.tree.root["providers"].(map[string]any)[provider].(map[string]any)
+	return u.Scheme == "https" || u.Scheme == "http" && p["allow_private_networks"] == true
+}
+
+func feedTypes() []string {
+	types := []string{usage.FileFeed, usage.PushFeed, httpFeed}
+	for _, p := range usage.Presets() {
+		if p.Poll != nil {
+			types = append(types, p.Name)
+		}
+	}
+	return types
+}
+
+func (b *builder) format(path string, in FeedIn, f *Feed) {
+	if in.JQ != "" {
+		if in.Format != "" {
+			b.fail(path+".jq", "one of the two", "format and jq are both given")
+		}
+		var err error
+		if f.Format, err = usage.NewFormat("", in.JQ); err != nil {
+			b.fail(path+".jq", "an expression of jq that gives {client_id, at, …}", "%v", err)
+		}
+		return
+	}
+	name := in.Format
+	if name == "" {
+		name = "plain"
+		if p, err := usage.FindPreset(in.Type); err == nil && p.Poll != nil {
+			name = in.Type
+		}
+	}
+	var err error
+	if f.Format, err = usage.NewFormat(name, ""); err != nil {
+		var known []string
+		for _, p := range usage.Presets() {
+			known = append(known, p.Name)
+		}
+		b.fail(path+".format", didYouMean(name, known), "unknown format %q", name)
+	}
+}
+
+// onlyFor refuses keys that mean nothing for a feed's type.
+func (b *builder) onlyFor(path string, in FeedIn) {
+	polled := in.Type != usage.FileFeed && in.Type != usage.PushFeed
+	for key, wrong := range map[string]bool{
+		"paths":   len(in.Paths) > 0 && in.Type != usage.FileFeed,
+		"url":     in.URL != "" && !polled,
+		"every":   in.Every != "" && !polled,
+		"items":   in.Items != "" && in.Type != httpFeed,
+		"next":    in.Next != "" && in.Type != httpFeed,
+		"cursor":  in.Cursor != "" && in.Type != httpFeed,
+		"link":    in.Link && in.Type != httpFeed,
+		"overlap": in.Overlap != "" && !polled,
+		"lag":     in.Lag != "" && !polled,
+		"first":   in.First != "" && !polled,
+	} {
+		if wrong {
+			b.fail(path+"."+key, "", "means nothing for a feed of type %s", in.Type)
+		}
+	}
+}

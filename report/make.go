@@ -1,0 +1,198 @@
+package report
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/keyrounds/keyrounds/credential"
+	"github.com/keyrounds/keyrounds/usage"
+	"github.com/keyrounds/keyrounds/verdict"
+)
+
+// NotOverError says that a month's report cannot be made yet.
+type NotOverError struct {
+	Month Month
+	Until time.Time
+}
+
+func (e *NotOverError) Error() string {
+	return fmt.Sprintf("%s is not over before %s", e.Month, e.Until.Format("2 Jan 2006 15:04 MST"))
+}
+
+// Hint says what to do instead.
+func (e *NotOverError) Hint() string {
+	return "--as-of DATE makes a trial, which is not frozen"
+}
+
+// sources is all that reports of one time are made of.
+type sources struct {
+	credentials  []credential.Credential
+	book         *usage.Book
+	answers      map[int64]usage.Answer
+	where        map[int64]usage.Where
+	status       map[int64]string
+	feeds        []usage.FeedStatus
+	unregistered []usage.Unregistered
+}
+
+const (
+	trendMonths   = 12
+	mostUnlisted  = 50
+	fresh         = 25 * time.Hour // a state as young as this is told as it is now
+	unknownStatus = string(verdict.Unknown)
+)
+
+// gather reads what is known at a time. now tells whether that is the present.
+func (m *Maker) gather(ctx context.Context, month Month, at, now time.Time) (*sources, error) {
+	all, err := m.Registry.List(ctx, true)
+	if err != nil {
+		return nil, err
+	}
+	s := &sources{answers: map[int64]usage.Answer{}, status: map[int64]string{}}
+	for _, c := range all {
+		if stood(c, at) {
+			s.credentials = append(s.credentials, c)
+		}
+	}
+	if s.book, err = m.Usage.Open(ctx, m.Pool, all); err != nil {
+		return nil, err
+	}
+	ids := make([]int64, len(s.credentials))
+	for i, c := range s.credentials {
+		ids[i] = c.ID
+		s.answers[c.ID] = s.book.Assess(c, at)
+	}
+	if s.where, err = m.Usage.LastFrom(ctx, m.Pool, ids, at); err != nil {
+		return nil, err
+	}
+	if err := m.statuses(ctx, s, month, at, now); err != nil {
+		return nil, err
+	}
+	if s.feeds, err = m.Usage.Feeds(ctx); err != nil {
+		return nil, err
+	}
+	registered, err := m.Registry.ClientIDs(ctx)
+	if err != nil {
+		return nil, err
+	}
+	s.unregistered, err = m.Usage.Unregistered(ctx, registered, mostUnlisted)
+	return s, err
+}
+
+// stood reports whether a credential was registered at a time, or existed then and was registered by those
+// who ask now.
+func stood(c credential.Credential, at time.Time) bool {
+	if !c.Retired.IsZero() && !c.Retired.After(at) {
+		return false
+	}
+	return c.Registered.Before(at) || c.Retired.IsZero() && (c.Created.IsZero() || c.Created.Before(at))
+}
+
+// statuses are those of then: the present ones where then is now, else from the rows of days.
+func (m *Maker) statuses(ctx context.Context, s *sources, month Month, at, now time.Time) error {
+	if now.Sub(at) < fresh {
+		standings, err := m.Audit.Standings(ctx, true)
+		for _, st := range standings {
+			s.status[st.CredentialID] = string(st.Status)
+		}
+		return err
+	}
+	if err := m.Audit.RollUp(ctx, now); err != nil {
+		return err
+	}
+	then, err := m.Audit.StandingsAt(ctx, month.Span(m.Zone).From, at)
+	for id, a := range then {
+		s.status[id] = a.Status
+	}
+	return err
+}
+
+// make makes the report of one owner, or of all.
+func (m *Maker) make(s *sources, owner string, at, now time.Time) *Report {
+	r := &Report{
+		Report: "unused", AsOf: at.UTC(), Timezone: m.Zone.String(), Owner: owner, MadeAt: now.UTC().Truncate(time.Second), MadeBy: "keyrounds " + m.Version,
+		Credentials: []Row{}, Unregistered: []Unregistered{}, Feeds: []FeedRow{},
+	}
+	var mine []credential.Credential
+	for _, c := range s.credentials {
+		if owner == "" || c.Owner == owner {
+			mine = append(mine, c)
+		}
+	}
+	providers := map[string]bool{}
+	for _, c := range mine {
+		providers[c.Provider] = true
+		a := s.answers[c.ID]
+		r.Summary.add(a.State)
+		r.Credentials = append(r.Credentials, m.row(c, a, s.where[c.ID], cmp.Or(s.status[c.ID], unknownStatus), at))
+	}
+	slices.SortFunc(r.Credentials, worstFirst)
+	r.Trend = m.trend(s, mine, at)
+	if len(r.Trend) > 1 {
+		r.Before = r.Trend[len(r.Trend)-2].Summary
+	}
+	r.SecretAges = ages(mine, at)
+	for _, f := range s.feeds {
+		if providers[f.Provider] || owner == "" {
+			r.Feeds = append(r.Feeds, feedRow(f))
+		}
+	}
+	if owner == "" {
+		for _, u := range s.unregistered {
+			r.Unregistered = append(r.Unregistered, Unregistered{u.Provider, u.ClientID, u.Events, u.LastAt.UTC(), u.CreatedBy})
+		}
+	}
+	return r
+}
+
+func feedRow(f usage.FeedStatus) FeedRow {
+	row := FeedRow{Feed: f.Feed, Provider: f.Provider, Type: f.Type, Partial: f.Partial, Uses: f.Counts[usage.ResultUse], Own: f.Counts.Own(), Bad: f.Counts[usage.ResultBad]}
+	if !f.LastSeen.IsZero() {
+		at := f.LastSeen.UTC()
+		row.SeenAt = &at
+	}
+	return row
+}
+
+// trend answers for the ends of the last months, the last one being at itself.
+func (m *Maker) trend(s *sources, mine []credential.Credential, at time.Time) []Point {
+	last := MonthOf(at.Add(-time.Second), m.Zone)
+	var points []Point
+	for i := trendMonths - 1; i >= 0; i-- {
+		month := last.Add(-i)
+		end := month.Span(m.Zone).To
+		if i == 0 {
+			end = at
+		}
+		p := Point{Month: month.String()}
+		for _, c := range mine {
+			switch {
+			case i == 0:
+				p.add(s.answers[c.ID].State)
+			case stood(c, end) && s.book.Existed(c, end):
+				p.add(s.book.Assess(c, end).State)
+			}
+		}
+		points = append(points, p)
+	}
+	return points
+}
+
+// ages is how old the present secrets are.
+func ages(cs []credential.Credential, at time.Time) []Bucket {
+	buckets := []Bucket{{"under 3 months", 0}, {"3 to 6 months", 0}, {"6 to 12 months", 0}, {"1 to 2 years", 0}, {"over 2 years", 0}}
+	for _, c := range cs {
+		since := usage.SecretSince(c)
+		i := 0
+		for _, months := range []int{-3, -6, -12, -24} {
+			if since.Before(at.AddDate(0, months, 0)) {
+				i++
+			}
+		}
+		buckets[i].N++
+	}
+	return buckets
+}

@@ -1,0 +1,181 @@
+package report
+
+import (
+	"bytes"
+	_ "embed"
+	"encoding/csv"
+	"encoding/json"
+	"fmt"
+	"html/template"
+	"strings"
+	"time"
+
+	"github.com/invopop/jsonschema"
+)
+
+// Render writes r in a format. The same report gives the same bytes.
+func (r *Report) Render(f Format) ([]byte, error) {
+	switch f {
+	case JSON:
+		var b bytes.Buffer
+		e := json.NewEncoder(&b)
+		e.SetIndent("", "  ")
+		err := e.Encode(r)
+		return b.Bytes(), err
+	case CSV:
+		return r.csv()
+	case HTML:
+		return r.html()
+	}
+	return nil, fmt.Errorf("unknown format %q of a report", f)
+}
+
+// Schema is the JSON schema of Report (draft 2020-12).
+func Schema() ([]byte, error) {
+	s := (&jsonschema.Reflector{ExpandedStruct: true}).Reflect(&Report{})
+	s.ID = "https://github.com/keyrounds/keyrounds/report"
+	s.Title = "keyrounds monthly report of unused credentials"
+	b, err := json.MarshalIndent(s, "", "  ")
+	return append(b, '\n'), err
+}
+
+// The columns of the CSV. They are a promise: new ones come at the end.
+var columns = []string{
+	"month", "credential", "provider", "owner", "created", "usage", "last_used_at", "last_used_from", "days_unused", "coverage", "coverage_reason",
+	"unused_scopes", "status", "recommendation", "why", "also", "rhythm", "next_expected_use", "last_used_by", "canary",
+}
+
+func (r *Report) csv() ([]byte, error) {
+	var b bytes.Buffer
+	w := csv.NewWriter(&b)
+	_ = w.Write(columns)
+	for _, c := range r.Credentials {
+		days := ""
+		if c.DaysUnused != nil {
+			days = fmt.Sprint(*c.DaysUnused)
+		}
+		row := []string{
+			r.Month, c.Credential, c.Provider, c.Owner, c.Created, c.Usage, stamp(c.LastUsedAt), c.LastUsedFrom, days, c.Coverage, c.CoverageReason,
+			strings.Join(c.UnusedScopes, " "), c.Status, string(c.Recommendation), c.Why, strings.Join(c.Also, "; "), c.Rhythm, stamp(c.NextUse), c.LastUsedBy, fmt.Sprint(c.Canary),
+		}
+		for i := range row {
+			row[i] = Cell(row[i])
+		}
+		_ = w.Write(row)
+	}
+	w.Flush()
+	return b.Bytes(), w.Error()
+}
+
+// Cell keeps a spreadsheet from taking a text for a formula (OWASP, CSV injection): an apostrophe goes
+// before what begins like one.
+func Cell(s string) string {
+	if s != "" && strings.ContainsRune("=+-@\t\r\n|%", rune(s[0])) || strings.HasPrefix(s, "＝") || strings.HasPrefix(s, "＋") || strings.HasPrefix(s, "－") || strings.HasPrefix(s, "＠") {
+		return "'" + s
+	}
+	return s
+}
+
+func stamp(t *time.Time) string {
+	if t == nil {
+		return ""
+	}
+	return t.UTC().Format(time.RFC3339)
+}
+
+//go:embed report.html
+var page string
+
+var tmpl = template.Must(template.New("report").Funcs(template.FuncMap{
+	"day":   func(t time.Time) string { return t.Format("2 Jan 2006") },
+	"dayp":  dayOf,
+	"words": func(s string) string { return strings.ReplaceAll(s, "_", " ") },
+	"join":  strings.Join,
+	"signed": func(now, before int) string {
+		switch {
+		case now == before:
+			return "as before"
+		case now > before:
+			return fmt.Sprintf("%d more", now-before)
+		}
+		return fmt.Sprintf("%d fewer", before-now)
+	},
+	"mark": func(usage string) string {
+		return map[string]string{"used": "●", "unused": "○", "never_used": "◇", "not_known": "?"}[usage]
+	},
+}).Parse(page))
+
+func dayOf(t *time.Time, zone string) string {
+	if t == nil {
+		return ""
+	}
+	l, err := time.LoadLocation(zone)
+	if err != nil {
+		l = time.UTC
+	}
+	return t.In(l).Format("2 Jan 2006")
+}
+
+// view is what the page shows beside the report itself.
+type view struct {
+	*Report
+	Title    string
+	Headline string
+	Todo     []todo
+	Chart    template.HTML
+	Ages     template.HTML
+	Rows     []Row // that ask for something
+	Rest     []Row
+}
+
+type todo struct {
+	Recommendation Recommendation
+	N              int
+}
+
+func (r *Report) html() ([]byte, error) {
+	v := view{Report: r, Title: "Unused credentials", Chart: trendChart(r.Trend), Ages: agesChart(r.SecretAges)}
+	month, err := ParseMonth(r.Month)
+	switch {
+	case err == nil:
+		v.Title += ", " + month.first.Format("January 2006")
+	default:
+		v.Title += ", trial as of " + r.AsOf.Format("2 Jan 2006 15:04 MST")
+	}
+	n := map[Recommendation]int{}
+	for _, c := range r.Credentials {
+		n[c.Recommendation]++
+		if c.Recommendation == Keep {
+			v.Rest = append(v.Rest, c)
+		} else {
+			v.Rows = append(v.Rows, c)
+		}
+	}
+	for _, rec := range urgency {
+		if n[rec] > 0 && rec != Keep {
+			v.Todo = append(v.Todo, todo{rec, n[rec]})
+		}
+	}
+	v.Headline = headline(r)
+	var b bytes.Buffer
+	err = tmpl.Execute(&b, v)
+	return b.Bytes(), err
+}
+
+func headline(r *Report) string {
+	s := r.Summary
+	idle := s.Unused + s.NeverUsed
+	switch {
+	case s.Registered == 0:
+		return "No credential was registered."
+	case idle == 0 && s.NotKnown == 0:
+		return fmt.Sprintf("All %d credentials are used.", s.Registered)
+	case idle == 0:
+		return fmt.Sprintf("No credential is known to be unused; of %d of %d it is not known.", s.NotKnown, s.Registered)
+	}
+	text := fmt.Sprintf("%d of %d credentials are not used.", idle, s.Registered)
+	if s.NotKnown > 0 {
+		text += fmt.Sprintf(" Of %d it is not known.", s.NotKnown)
+	}
+	return text
+}

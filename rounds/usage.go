@@ -1,0 +1,375 @@
+package rounds
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/keyrounds/keyrounds/audit"
+	"github.com/keyrounds/keyrounds/checker"
+	"github.com/keyrounds/keyrounds/credential"
+	"github.com/keyrounds/keyrounds/finding"
+	"github.com/keyrounds/keyrounds/registry"
+	"github.com/keyrounds/keyrounds/secret"
+	"github.com/keyrounds/keyrounds/usage"
+	"github.com/keyrounds/keyrounds/verdict"
+)
+
+// The flow of usage, beside that of checks:
+//
+//	feed: what is new ─▶ events, our own taken out ─▶ rows, coverage, position, findings, outbox: one transaction
+
+// OpenUsage makes the usage store that knows clients from reg and our own use from a.
+func OpenUsage(pool *pgxpool.Pool, zone *time.Location, reg *registry.Store, a *audit.Store) *usage.Store {
+	return usage.New(usage.Options{
+		Pool: pool, Zone: zone, Ledger: a.Ledger,
+		Clients: func(ctx context.Context, tx pgx.Tx, provider string, ids []string) ([]credential.Credential, error) {
+			return reg.OfClients(ctx, tx, provider, ids)
+		},
+	})
+}
+
+// TakeUsage takes in what read brings of a feed, and opens and closes findings by it, in one
+// transaction.
+func (r *Rounds) TakeUsage(ctx context.Context, feed usage.Feed, read func(context.Context, *usage.Take) (usage.News, error)) (usage.News, error) {
+	now := r.Now()
+	tx, err := r.Pool.Begin(ctx)
+	if err != nil {
+		return usage.News{}, err
+	}
+	defer rollback(ctx, tx)
+	take, err := r.Usage.Begin(ctx, tx, feed, now)
+	if err != nil {
+		return usage.News{}, err
+	}
+	news, err := read(ctx, take)
+	if err != nil {
+		return news, err
+	}
+	ids := make([]int64, 0, len(news.Touched))
+	for _, t := range news.Touched {
+		ids = append(ids, t.Credential.ID)
+	}
+	if err := r.checkSoon(ctx, tx, news, now); err != nil {
+		return news, err
+	}
+	held, err := r.held(ctx, tx, ids)
+	if err != nil {
+		return news, err
+	}
+	events, err := r.Usage.Alarms(ctx, tx, news, held, now)
+	if err != nil {
+		return news, err
+	}
+	if events, err = r.worthwhile(ctx, tx, events); err != nil {
+		return news, err
+	}
+	changes, err := r.Audit.Apply(ctx, tx, events)
+	if err != nil {
+		return news, err
+	}
+	if err := r.Notifier.Enqueue(ctx, tx, changes); err != nil {
+		return news, err
+	}
+	if err := tx.Commit(ctx); err != nil {
+		return news, err
+	}
+	r.metrics.usage(news)
+	r.tellChanges(changes)
+	return news, nil
+}
+
+// checkSoon makes those credentials due that the provider's own log says were revoked or changed: a refusal
+// and that log together are certain.
+func (r *Rounds) checkSoon(ctx context.Context, tx pgx.Tx, news usage.News, now time.Time) error {
+	var (
+		due []registry.Due
+		ids []int64
+	)
+	for _, l := range news.Lifecycle {
+		if l.CredentialID != 0 && l.Action != usage.Created && now.Sub(l.At) < 24*time.Hour && !slices.Contains(ids, l.CredentialID) {
+			ids = append(ids, l.CredentialID)
+			due = append(due, registry.Due{ID: l.CredentialID, At: now})
+		}
+	}
+	if len(ids) == 0 {
+		return nil
+	}
+	if err := r.Registry.Lock(ctx, tx, ids); err != nil {
+		return err
+	}
+	return r.Registry.Reschedule(ctx, tx, due)
+}
+
+func (r *Rounds) held(ctx context.Context, tx pgx.Tx, ids []int64) (map[int64]usage.Held, error) {
+	states, err := r.Audit.Statuses(ctx, tx, ids)
+	held := map[int64]usage.Held{}
+	for id, s := range states {
+		held[id] = usage.Held{Revoked: s.Status == verdict.Revoked, Since: s.Since}
+	}
+	return held, err
+}
+
+// worthwhile leaves out the ends of findings that are not open.
+func (r *Rounds) worthwhile(ctx context.Context, tx pgx.Tx, events []finding.Event) ([]finding.Event, error) {
+	if !slices.ContainsFunc(events, func(e finding.Event) bool { return e.Op == finding.OpResolve }) {
+		return events, nil
+	}
+	open, err := r.Audit.OpenOf(ctx, tx, finding.Unused, finding.NeverUsed)
+	if err != nil {
+		return nil, err
+	}
+	is := map[string]bool{}
+	for _, f := range open {
+		is[string(f.Kind)+" "+f.Subject.Key()] = true
+	}
+	return slices.DeleteFunc(events, func(e finding.Event) bool {
+		return e.Op == finding.OpResolve && !is[string(e.Kind)+" "+e.Subject.Key()]
+	}), nil
+}
+
+// follow takes in what file feeds of this machine have new, until the daemon stops.
+func (r *Rounds) follow(ctx context.Context) {
+	failing := map[string]string{}
+	for {
+		more := false
+		for _, feed := range r.settings.Load().Feeds {
+			if feed.Type != usage.FileFeed || r.stopped() {
+				continue
+			}
+			full, err := r.followOnce(ctx, feed)
+			more = more || full
+			r.feedError(ctx, feed.Name, failing, err)
+		}
+		pause := r.Tick
+		if more {
+			pause = time.Millisecond
+		}
+		select {
+		case <-r.stopping:
+			return
+		case <-time.After(min(pause, time.Second)):
+		}
+	}
+}
+
+// feedError notes why a feed cannot be read, and logs it once.
+func (r *Rounds) feedError(ctx context.Context, feed string, failing map[string]string, err error) {
+	if err == nil || errors.Is(err, usage.ErrMoved) || errors.Is(err, usage.ErrBusy) || errors.Is(err, context.Canceled) || errors.Is(err, usage.ErrUnknownFeed) {
+		delete(failing, feed)
+		return
+	}
+	if failing[feed] == err.Error() {
+		return
+	}
+	failing[feed] = err.Error()
+	r.Log.Warn("a feed cannot be read", "feed", feed, "error", err)
+	if err := r.Usage.Fail(ctx, feed, r.Now(), err); err != nil {
+		r.Log.Debug("nor can that be noted", "feed", feed, "error", err)
+	}
+}
+
+const takeTimeout = 30 * time.Second
+
+func (r *Rounds) followOnce(ctx context.Context, feed usage.Feed) (more bool, err error) {
+	ctx, cancel := context.WithTimeout(ctx, takeTimeout)
+	defer cancel()
+	chunks, err := r.Usage.Chunks(ctx, feed, r.Now())
+	errs := []error{err}
+	for _, c := range chunks {
+		news, err := r.TakeUsage(ctx, feed, func(ctx context.Context, t *usage.Take) (usage.News, error) { return t.Chunk(ctx, c) })
+		if err == nil && news.Counts.Records() > 0 {
+			r.Log.Debug("took in usage", "feed", feed.Name, "file", c.Name, "records", news.Counts.Records(), "uses", news.Counts[usage.ResultUse], "own", news.Counts.Own())
+		}
+		errs = append(errs, err)
+		more = more || err == nil && c.Full
+	}
+	return more, errors.Join(errs...)
+}
+
+// pollTime is how long one poll may go on; what is left comes with the next.
+const pollTime = 40 * time.Second
+
+// poll asks the feeds that are due, one after the other.
+func (r *Rounds) poll(ctx context.Context) error {
+	feeds := r.settings.Load().Feeds
+	for end := time.Now().Add(pollTime); time.Now().Before(end) && !r.stopped(); {
+		feed, ok, err := r.Usage.ClaimPoll(ctx, feeds, r.Now())
+		if err != nil || !ok {
+			return err
+		}
+		next := r.Now().Add(feed.Poll.Every)
+		more, err := r.pollOnce(ctx, feed, end)
+		var wait *usage.WaitError
+		switch {
+		case errors.As(err, &wait):
+			next = r.Now().Add(max(wait.After, feed.Poll.Every))
+		case more:
+			next = r.Now()
+		}
+		if err != nil && !errors.Is(err, usage.ErrMoved) && !errors.Is(err, usage.ErrBusy) {
+			r.Log.Warn("a feed could not be polled", "feed", feed.Name, "error", err)
+			if err := r.Usage.Fail(ctx, feed.Name, r.Now(), err); err != nil {
+				return err
+			}
+		}
+		if err := r.Usage.PollAgain(ctx, feed.Name, next); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (r *Rounds) pollOnce(ctx context.Context, feed usage.Feed, end time.Time) (more bool, err error) {
+	token, err := r.feedToken(ctx, feed)
+	if err != nil {
+		return false, err
+	}
+	defer token.Wipe()
+	client, release, err := r.Checker.Client(r.settings.Load().Providers[feed.Provider])
+	if err != nil {
+		return false, err
+	}
+	defer release()
+	position, err := r.Usage.Position(ctx, feed.Name)
+	if err != nil {
+		return false, err
+	}
+	asker, err := usage.Ask(feed, client, token, position, r.Now())
+	if err != nil {
+		return false, err
+	}
+	for asker.More() {
+		if r.stopped() || time.Now().After(end) {
+			return true, nil
+		}
+		page, err := asker.Next(ctx)
+		if err != nil {
+			return false, err
+		}
+		news, err := r.TakeUsage(ctx, feed, func(ctx context.Context, t *usage.Take) (usage.News, error) { return t.Page(ctx, page) })
+		if err != nil {
+			return false, err
+		}
+		r.Log.Debug("took in usage", "feed", feed.Name, "records", news.Counts.Records(), "uses", news.Counts[usage.ResultUse], "own", news.Counts.Own())
+	}
+	return asker.Cut(), nil
+}
+
+// feedToken is what a feed's log API is asked with: a token that is configured, or one that a registered
+// credential is exchanged for. That exchange is a real use of it, and is not taken out.
+func (r *Rounds) feedToken(ctx context.Context, feed usage.Feed) (secret.Value, error) {
+	auth := r.settings.Load().FeedAuth[feed.Name]
+	switch {
+	case !auth.Token.IsZero():
+		v, err := secret.Resolve(ctx, auth.Token)
+		if err != nil {
+			return v, fmt.Errorf("token: %w", err)
+		}
+		return v, nil
+	case auth.Credential == "":
+		return secret.Value{}, nil
+	}
+	c, err := r.Registry.Get(ctx, auth.Credential)
+	if err != nil {
+		return secret.Value{}, err
+	}
+	p, ok := r.settings.Load().Providers[c.Provider]
+	if !ok {
+		return secret.Value{}, fmt.Errorf("the provider %q of credential %q is not in the configuration", c.Provider, c.Name)
+	}
+	token, res := r.Checker.Token(ctx, p, checker.Target{Credential: c, Secret: func(ctx context.Context) (secret.Value, error) { return r.resolve(ctx, c) }})
+	if token.IsZero() {
+		return token, fmt.Errorf("credential %q got no token: %s %s", c.Name, res.Outcome, res.Message)
+	}
+	return token, nil
+}
+
+// FeedAuth is how a feed's log API is asked: with a token, or as a registered credential.
+type FeedAuth struct {
+	Token      secret.Reference
+	Credential string
+}
+
+func (r *Rounds) stopped() bool {
+	select {
+	case <-r.stopping:
+		return true
+	default:
+		return false
+	}
+}
+
+// JudgeUsage opens and closes the findings that hold of credentials by themselves: unused, never used,
+// stale, without an owner.
+func (r *Rounds) JudgeUsage(ctx context.Context) error {
+	now := r.Now()
+	creds, err := r.Registry.List(ctx, true)
+	if err != nil {
+		return err
+	}
+	tx, err := r.Pool.Begin(ctx)
+	if err != nil {
+		return err
+	}
+	defer rollback(ctx, tx)
+	// One at a time, over all replicas.
+	if _, err := tx.Exec(ctx, `SELECT pg_advisory_xact_lock(hashtext('keyrounds: judge usage'))`); err != nil {
+		return err
+	}
+	book, err := r.Usage.Open(ctx, tx, creds)
+	if err != nil {
+		return err
+	}
+	found, err := r.Audit.OpenOf(ctx, tx, usage.Judged()...)
+	if err != nil {
+		return err
+	}
+	open := map[string][]finding.Finding{}
+	for _, f := range found {
+		open[f.Subject.Credential] = append(open[f.Subject.Credential], f)
+	}
+	ids, owners := make([]int64, len(creds)), false
+	for i, c := range creds {
+		ids[i] = c.ID
+		owners = owners || c.Owner != "" && c.Retired.IsZero()
+	}
+	held, err := r.held(ctx, tx, ids)
+	if err != nil {
+		return err
+	}
+	is := map[string]bool{}
+	for _, f := range found {
+		is[string(f.Kind)+" "+f.Subject.Key()] = true
+	}
+	var events []finding.Event
+	for _, c := range creds {
+		if !c.Retired.IsZero() && len(open[c.Name]) == 0 {
+			continue
+		}
+		for _, e := range usage.Standing(c, book.Assess(c, now), held[c.ID], open[c.Name], owners, now) {
+			// What is open already stays as it was found, but for scopes.
+			if e.Op == finding.OpOpen && (!c.Retired.IsZero() || is[string(e.Kind)+" "+e.Subject.Key()] && e.Kind != finding.UnusedScopes) {
+				continue
+			}
+			events = append(events, e)
+		}
+	}
+	changes, err := r.Audit.Apply(ctx, tx, events)
+	if err != nil {
+		return err
+	}
+	if err := r.Notifier.Enqueue(ctx, tx, changes); err != nil {
+		return err
+	}
+	if err := tx.Commit(ctx); err != nil {
+		return err
+	}
+	r.tellChanges(changes)
+	return nil
+}

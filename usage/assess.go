@@ -1,0 +1,333 @@
+package usage
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/keyrounds/keyrounds/credential"
+)
+
+// Rules of the answer to "is this credential used?", in this order; the first that fits decides:
+//
+//  1. A use by others in the time that counts: used. Nothing else can say that.
+//  2. Feeds that did not watch all of that time, or a credential that did not exist throughout: not
+//     known, and why.
+//  3. A use before it: unused. No use ever seen: never used.
+//
+// The time that counts is unused_after; where the uses so far come in a rhythm that is longer, a
+// quarter more than that rhythm. Our own checks, and what was refused, are no use.
+
+// State is the answer.
+type State string
+
+// The states.
+const (
+	Used      State = "used"
+	Unused    State = "unused"
+	NeverUsed State = "never_used"
+	NotKnown  State = "not_known"
+)
+
+// Answer says whether a credential is used, how that is known, and how.
+type Answer struct {
+	State    State
+	Reason   string // for a person; of NotKnown: why
+	LastUse  time.Time
+	DaysIdle int           // whole days since LastUse; -1: no use is known
+	Window   Span          // the time that counts
+	Covered  time.Duration // how much of it the feeds watched
+	Gaps     []Span        // the rest, in stretches longer than the feeds' silence
+	Feeds    []string      // that were asked
+	NoFeed   bool          // there is none that could say
+	OnlyOwn  bool          // only keyrounds used it in that time
+	Rhythm   Rhythm
+
+	Address     netip.Addr // where the last use came from
+	Network     netip.Prefix
+	UserAgent   string
+	QuietHours  string   // "01:00–05:00"; "": none is known
+	ScopesKnown bool     // feeds say with which scopes
+	Unscoped    []string // declared scopes that nobody used in that time
+	Unpresented bool     // others got tokens, and nobody presented one, though feeds would show it
+	Exchanges   int64    // in the months of the window
+	Requests    int64
+}
+
+// facts are what Assess knows of one credential at a time.
+type facts struct {
+	credential credential.Credential
+	months     []monthFacts // the oldest first
+	feeds      []feedFacts  // of its provider
+	scopes     map[string]time.Time
+	zone       *time.Location
+}
+
+type monthFacts struct {
+	month               time.Time
+	exchanges, requests int64
+	own, failures       int64
+	first, last         time.Time
+	days, hours         uint32
+	scopesSeen          bool
+	hidden              time.Duration
+}
+
+type feedFacts struct {
+	name                      string
+	state                     bool // last-used times only
+	partial, configured, file bool
+	silence                   time.Duration
+	coverage                  []Span // in order
+	seen                      time.Time
+	exchanges, requests       bool // it shows such
+}
+
+// assess answers for the time at.
+func assess(f facts, at time.Time) Answer {
+	a := Answer{DaysIdle: -1, Rhythm: rhythm(f, at)}
+	c := f.credential
+	after := c.UnusedAfter
+	if r := a.Rhythm.Every; r > 0 {
+		after = max(after, r+r/4+3*24*time.Hour)
+	}
+	a.Window = Span{at.Add(-after), at}
+	f.uses(&a, at)
+	f.coverage(&a)
+	existed := f.existedSince()
+	switch {
+	case !a.LastUse.IsZero() && a.LastUse.After(a.Window.From):
+		a.State, a.Reason = Used, fmt.Sprintf("last used %s", days(a.DaysIdle))
+		if c.UnusedAfter < after && at.Sub(a.LastUse) >= c.UnusedAfter {
+			a.Reason += ", which is its rhythm: " + a.Rhythm.String()
+		}
+	case a.NoFeed:
+		a.State = NotKnown // coverage said why
+	case len(a.Gaps) > 0:
+		a.State = NotKnown
+	case a.Window.From.Before(existed.Add(-24*time.Hour)) && c.Created.IsZero():
+		a.State, a.Reason = NotKnown, fmt.Sprintf("registered only since %s, and `created` is not given", date(existed))
+	case a.Window.From.Before(existed.Add(-24 * time.Hour)):
+		a.State, a.Reason = NotKnown, fmt.Sprintf("it exists only since %s; it counts as unused after %s", date(existed), credential.FormatDuration(after))
+	case f.hidden(&a):
+		a.State = NotKnown
+	case a.LastUse.IsZero():
+		a.State, a.Reason = NeverUsed, fmt.Sprintf("no use was ever seen; the feeds watched since %s", date(f.watchedSince()))
+	default:
+		a.State, a.Reason = Unused, fmt.Sprintf("last used %s, and the feeds watched ever since", days(a.DaysIdle))
+	}
+	if (a.State == Unused || a.State == NeverUsed) && a.OnlyOwn {
+		a.Reason += "; only keyrounds' own checks use it"
+	}
+	return a
+}
+
+func days(n int) string {
+	switch n {
+	case 0:
+		return "today"
+	case 1:
+		return "yesterday"
+	}
+	return fmt.Sprintf("%d days ago", n)
+}
+
+func date(t time.Time) string { return t.UTC().Format("2 Jan 2006") }
+
+// uses reads what the months say until at.
+func (f facts) uses(a *Answer, at time.Time) {
+	var own int64
+	var hours, everyHour uint32
+	for _, m := range f.months {
+		if !m.first.IsZero() && m.first.Before(at) {
+			last := m.last
+			if last.After(at) { // the month goes on after at: the days before it tell
+				last = f.lastDayBefore(m, at)
+			}
+			a.LastUse = later(a.LastUse, last)
+		}
+		end := m.month.AddDate(0, 1, 0)
+		if end.Before(a.Window.From) || m.month.After(at) {
+			continue
+		}
+		a.Exchanges, a.Requests, own = a.Exchanges+m.exchanges, a.Requests+m.requests, own+m.own
+		a.ScopesKnown = a.ScopesKnown || m.scopesSeen
+		everyHour |= m.hours
+		if m.month.After(at.AddDate(0, -4, 0)) {
+			hours |= m.hours
+		}
+	}
+	if !a.LastUse.IsZero() {
+		a.DaysIdle = max(0, int(at.Sub(a.LastUse)/(24*time.Hour)))
+	}
+	if hours == 0 {
+		hours = everyHour
+	}
+	a.QuietHours = quiet(hours)
+	a.OnlyOwn = own > 0 && a.LastUse.Before(a.Window.From)
+	if a.ScopesKnown {
+		for _, s := range f.credential.Scopes {
+			if f.scopes[s].Before(a.Window.From) {
+				a.Unscoped = append(a.Unscoped, s)
+			}
+		}
+	}
+}
+
+// lastDayBefore is the end of the last day with a use before at.
+func (f facts) lastDayBefore(m monthFacts, at time.Time) time.Time {
+	best := m.first
+	for d := range 31 {
+		if m.days&(1<<d) == 0 {
+			continue
+		}
+		begin := time.Date(m.month.Year(), m.month.Month(), d+1, 0, 0, 0, 0, f.zone)
+		if end := begin.AddDate(0, 0, 1); !end.After(at) && end.Add(-time.Second).After(best) {
+			best = end.Add(-time.Second)
+		}
+	}
+	return best
+}
+
+// coverage looks at what the feeds of the provider watched. Each of them must have watched: a feed shows
+// the uses of its own gateway, and another one's silence proves nothing of them. What a command imported
+// stands in for all of them.
+func (f facts) coverage(a *Answer) {
+	var watching []feedFacts
+	var imported []Span
+	silence := time.Duration(0)
+	for _, fd := range f.feeds {
+		switch {
+		case fd.partial:
+		case fd.file:
+			imported = append(imported, fd.coverage...)
+			silence = max(silence, fd.silence)
+			a.Feeds = append(a.Feeds, fd.name)
+		case fd.configured:
+			watching = append(watching, fd)
+			a.Feeds = append(a.Feeds, fd.name)
+		}
+	}
+	if len(watching) == 0 && len(imported) == 0 {
+		a.NoFeed, a.Reason = true, fmt.Sprintf("no feed shows the use of %s's credentials", f.credential.Provider)
+		a.Gaps = []Span{a.Window}
+		return
+	}
+	a.Covered = a.Window.To.Sub(a.Window.From)
+	if len(watching) == 0 {
+		watching = []feedFacts{{name: "import/" + f.credential.Provider, silence: silence}}
+	}
+	for _, fd := range watching {
+		spans := join(append(slices.Clone(fd.coverage), imported...), fd.silence)
+		gaps := holes(spans, a.Window, fd.silence)
+		missing := time.Duration(0)
+		for _, g := range gaps {
+			missing += g.To.Sub(g.From)
+		}
+		a.Covered = min(a.Covered, a.Window.To.Sub(a.Window.From)-missing)
+		if len(gaps) > 0 && len(a.Gaps) == 0 {
+			a.Gaps = gaps
+			a.Reason = gapReason(fd.name, gaps, a.Window)
+		}
+	}
+}
+
+// gapReason says the worst of a feed's gaps: that it is silent now, or began too late, or was away.
+func gapReason(feed string, gaps []Span, window Span) string {
+	first, last := gaps[0], gaps[len(gaps)-1]
+	switch {
+	case first == window || first.From.Equal(window.From) && first.To.Equal(window.To):
+		return fmt.Sprintf("feed %s has shown nothing since %s", feed, date(window.From))
+	case last.To.Equal(window.To):
+		return fmt.Sprintf("feed %s silent since %s", feed, last.From.UTC().Format("2 Jan"))
+	case first.From.Equal(window.From):
+		return fmt.Sprintf("feed %s watches only since %s", feed, date(first.To))
+	}
+	text := fmt.Sprintf("feed %s saw nothing from %s to %s", feed, first.From.UTC().Format("2 Jan 15:04"), first.To.UTC().Format("2 Jan 15:04"))
+	if n := len(gaps) - 1; n > 0 {
+		text += fmt.Sprintf(" and %d times more", n)
+	}
+	return text
+}
+
+// The share of the time that counts which last-used times must tell of.
+const leastSeen = 0.9
+
+// hidden: a last-used time says nothing of what was before it. Where our own checks come after most of
+// it, nothing is known.
+func (f facts) hidden(a *Answer) bool {
+	if !slices.ContainsFunc(f.feeds, func(fd feedFacts) bool { return fd.state && fd.configured && !fd.partial }) ||
+		slices.ContainsFunc(f.feeds, func(fd feedFacts) bool { return !fd.state && fd.configured && !fd.partial }) {
+		return false
+	}
+	var hidden time.Duration
+	for _, m := range f.months {
+		if m.month.AddDate(0, 1, 0).After(a.Window.From) && m.month.Before(a.Window.To) {
+			hidden += m.hidden
+		}
+	}
+	window := a.Window.To.Sub(a.Window.From)
+	if float64(window-hidden) >= leastSeen*float64(window) {
+		return false
+	}
+	a.Covered = max(0, a.Covered-hidden)
+	a.Reason = "the feed gives only a last-used time, and keyrounds' own checks hide what was before them: check it less often than the feed is polled"
+	return true
+}
+
+// existedSince is the earliest time that the credential is known to have existed.
+func (f facts) existedSince() time.Time {
+	since := f.credential.Registered
+	if !f.credential.Created.IsZero() {
+		since = f.credential.Created
+	}
+	for _, m := range f.months {
+		if !m.first.IsZero() && m.first.Before(since) {
+			since = m.first
+		}
+	}
+	return since
+}
+
+func (f facts) watchedSince() (t time.Time) {
+	for _, fd := range f.feeds {
+		if !fd.partial && len(fd.coverage) > 0 && (t.IsZero() || fd.coverage[0].From.Before(t)) {
+			t = fd.coverage[0].From
+		}
+	}
+	return t
+}
+
+// quiet is the longest run of hours without a use, of hours of a day as bits.
+func quiet(hours uint32) string {
+	if hours == 0 {
+		return ""
+	}
+	bestFrom, bestLen := 0, 0
+	for from := range 24 {
+		n := 0
+		for n < 24 && hours&(1<<((from+n)%24)) == 0 {
+			n++
+		}
+		if n > bestLen {
+			bestFrom, bestLen = from, n
+		}
+	}
+	if bestLen == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%02d:00–%02d:00", bestFrom, (bestFrom+bestLen)%24)
+}
+
+// String is the coverage in words: "90 of 90 days (gateway, okta-prod)".
+func (a Answer) Coverage() string {
+	day := 24 * time.Hour
+	whole := int((a.Window.To.Sub(a.Window.From) + day/2) / day)
+	text := fmt.Sprintf("%d of %d days", min(whole, int((a.Covered+day/2)/day)), whole)
+	if len(a.Feeds) > 0 {
+		text += " (" + strings.Join(a.Feeds, ", ") + ")"
+	}
+	return text
+}

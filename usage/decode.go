@@ -1,0 +1,202 @@
+package usage
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"regexp"
+
+	"github.com/klauspost/compress/gzip"
+	"github.com/klauspost/compress/zstd"
+	"github.com/valyala/fastjson"
+
+	"github.com/keyrounds/keyrounds/secret"
+)
+
+// The most of a text that is one record.
+const (
+	maxLine     = 1 << 20
+	maxDocument = 256 << 20
+)
+
+// Bad is a record that could not be read.
+type Bad struct {
+	Reason string `json:"reason"`
+	Sample string `json:"sample"` // its beginning, cleaned, with whatever looks like a secret masked
+}
+
+func newBad(reason string, record []byte) Bad { return Bad{reason, sample(record)} }
+
+const maxSample = 160
+
+var (
+	sensitiveWords = regexp.MustCompile(`(?i)((?:secret|token|password|passwd|authorization|bearer|basic|assertion|api[_-]?key)[^A-Za-z0-9]{1,6})[^\s"'&,}]+`)
+	longRuns       = regexp.MustCompile(`[A-Za-z0-9+/_=~-]{12,}`)
+)
+
+// sample masks what looks like a secret: values of such names, and every long run.
+func sample(record []byte) string {
+	text := secret.Scrubber{}.Clean(string(record[:min(len(record), 4096)]), 2*maxSample)
+	text = sensitiveWords.ReplaceAllString(text, "$1…")
+	text = longRuns.ReplaceAllString(text, "…")
+	return secret.Scrubber{}.Clean(text, maxSample)
+}
+
+// reading is what became of some records.
+type reading struct {
+	Events  []Event
+	Records int
+	Skipped int   // records of something else than the use of clients
+	Bad     []Bad // at most maxBad of them
+	BadSeen int
+}
+
+const maxBad = 5
+
+func (r *reading) bad(reason string, record []byte) {
+	if r.BadSeen++; len(r.Bad) < maxBad {
+		r.Bad = append(r.Bad, newBad(reason, record))
+	}
+}
+
+func (r *reading) merge(o reading) {
+	r.Events = append(r.Events, o.Events...)
+	r.Records, r.Skipped, r.BadSeen = r.Records+o.Records, r.Skipped+o.Skipped, r.BadSeen+o.BadSeen
+	r.Bad = append(r.Bad, o.Bad...)
+	r.Bad = r.Bad[max(0, len(r.Bad)-maxBad):]
+}
+
+// lines reads whole lines. It is safe for concurrent use with a parser of its own each.
+func (f Format) lines(ctx context.Context, p *fastjson.Parser, text []byte) (r reading) {
+	for len(text) > 0 && ctx.Err() == nil {
+		line := text
+		if i := bytes.IndexByte(text, '\n'); i >= 0 {
+			line, text = text[:i], text[i+1:]
+		} else {
+			text = nil
+		}
+		f.line(ctx, p, bytes.TrimSpace(bytes.TrimPrefix(line, bom)), &r)
+	}
+	return r
+}
+
+var bom = []byte("\xef\xbb\xbf")
+
+func (f Format) line(ctx context.Context, p *fastjson.Parser, line []byte, r *reading) {
+	switch {
+	case len(line) == 0:
+	case len(line) > maxLine:
+		r.Records++
+		r.bad(fmt.Sprintf("the line is longer than %d MiB", maxLine>>20), line)
+	case f.Input == Text:
+		f.record(ctx, string(line), line, r)
+	default:
+		v, err := p.ParseBytes(line)
+		if err != nil {
+			r.Records++
+			r.bad("it is not JSON", line)
+			return
+		}
+		f.value(ctx, plain(v), line, r)
+	}
+}
+
+// value is one record, or a list of them.
+func (f Format) value(ctx context.Context, v any, text []byte, r *reading) {
+	if list, ok := v.([]any); ok {
+		for _, e := range list {
+			f.record(ctx, e, text, r)
+		}
+		return
+	}
+	f.record(ctx, v, text, r)
+}
+
+func (f Format) record(ctx context.Context, v any, text []byte, r *reading) {
+	r.Records++
+	events, err := f.Events(ctx, v)
+	if err != nil {
+		r.bad(err.Error(), text)
+		return
+	}
+	if len(events) == 0 {
+		r.Skipped++
+	}
+	r.Events = append(r.Events, events...)
+}
+
+// plain turns a value of fastjson, which lives in its parser's memory, into one of gojq.
+func plain(v *fastjson.Value) any {
+	switch v.Type() {
+	case fastjson.TypeString:
+		b, _ := v.StringBytes()
+		return string(b)
+	case fastjson.TypeNumber:
+		if i, err := v.Int(); err == nil {
+			return i
+		}
+		f, _ := v.Float64()
+		return f
+	case fastjson.TypeTrue:
+		return true
+	case fastjson.TypeFalse:
+		return false
+	case fastjson.TypeArray:
+		vs, _ := v.Array()
+		list := make([]any, len(vs))
+		for i, e := range vs {
+			list[i] = plain(e)
+		}
+		return list
+	case fastjson.TypeObject:
+		o, _ := v.Object()
+		m := make(map[string]any, o.Len())
+		o.Visit(func(key []byte, v *fastjson.Value) { m[string(key)] = plain(v) })
+		return m
+	}
+	return nil
+}
+
+// documents reads JSON values of any layout, one after the other, and gives each of them.
+func documents(in io.Reader, each func(v any)) error {
+	limited := &io.LimitedReader{R: in, N: maxDocument}
+	d := json.NewDecoder(limited)
+	for {
+		var v any
+		err := d.Decode(&v)
+		switch {
+		case errors.Is(err, io.EOF):
+			return nil
+		case err != nil && limited.N <= 0:
+			return fmt.Errorf("a document is larger than %d MiB", maxDocument>>20)
+		case err != nil:
+			return fmt.Errorf("it is not JSON after byte %d", d.InputOffset())
+		}
+		limited.N = maxDocument
+		each(v)
+	}
+}
+
+// Decompress returns what in holds, whether plain, gzip or zstd: its first bytes say which.
+func Decompress(in io.Reader) (io.Reader, error) {
+	b := bufio.NewReaderSize(in, 256<<10)
+	head, err := b.Peek(4)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return nil, err
+	}
+	switch {
+	case bytes.HasPrefix(head, []byte{0x1f, 0x8b}):
+		return gzip.NewReader(b)
+	case bytes.HasPrefix(head, []byte{0x28, 0xb5, 0x2f, 0xfd}):
+		d, err := zstd.NewReader(b, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(128<<20))
+		if err != nil {
+			return nil, err
+		}
+		return d.IOReadCloser(), nil
+	}
+	return b, nil
+}

@@ -1,0 +1,226 @@
+package usage
+
+import (
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"net/netip"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Kind says what a record of a feed is about.
+type Kind string
+
+// The kinds.
+const (
+	Exchange  Kind = "exchange"  // a client asked the authorization server for a token
+	Request   Kind = "request"   // a client called an API
+	LastUsed  Kind = "last_used" // all that is known is when a client was last used
+	Heartbeat Kind = "heartbeat" // the feed lives
+	Created   Kind = "created"   // someone made a credential, as the provider's own log says
+	Changed   Kind = "changed"   // someone changed it
+	Revoked   Kind = "revoked"   // someone revoked it
+)
+
+func (k Kind) isUse() bool       { return k == Exchange || k == Request || k == LastUsed }
+func (k Kind) isLifecycle() bool { return k == Created || k == Changed || k == Revoked }
+
+// Event is a record of a feed in the form that is the same for all of them. What comes from outside
+// in it is cleaned when it is stored.
+type Event struct {
+	Kind      Kind
+	ID        string // the source's own; may be empty
+	ClientID  string // may be empty: the record says nothing of a client
+	At        time.Time
+	Address   netip.Addr // where from; not valid: not said
+	UserAgent string
+	Scopes    []string // nil: not said
+	OK        bool     // it was not refused
+	TokenID   string   // the token's jti
+	TokenHash []byte   // SHA-256 of the token
+	Actor     string   // who did it, of a lifecycle event
+}
+
+// The names of an event's members in the output of a format's jq.
+const (
+	memberKind = "kind"
+	memberID   = "event_id"
+)
+
+// eventOf reads what a format's jq makes of a record: an object with the members kind (default
+// request), event_id, client_id, at, source_ip, user_agent, scopes, ok (default true), token_id,
+// token_sha256 and actor. Its errors say which member is wrong and never repeat its value.
+func eventOf(v any) (Event, error) {
+	m, ok := v.(map[string]any)
+	if !ok {
+		return Event{}, errors.New("the format's jq gives something that is no object")
+	}
+	e := Event{Kind: Request, OK: true}
+	if k, ok := m[memberKind].(string); ok {
+		e.Kind = Kind(k)
+	}
+	if !e.Kind.isUse() && !e.Kind.isLifecycle() && e.Kind != Heartbeat {
+		return e, errors.New("the format's jq gives an unknown kind")
+	}
+	var err error
+	if e.At, err = timeOf(m["at"]); err != nil {
+		return e, err
+	}
+	e.ID, e.ClientID = textOf(m[memberID]), textOf(m["client_id"])
+	if e.ClientID == "-" { // an empty variable in nginx and Envoy
+		e.ClientID = ""
+	}
+	if len(e.ClientID) > 512 {
+		return e, errors.New("client_id is longer than 512 bytes")
+	}
+	e.Address = addressOf(textOf(m["source_ip"]))
+	e.UserAgent, e.Actor, e.TokenID = textOf(m["user_agent"]), textOf(m["actor"]), textOf(m["token_id"])
+	e.Scopes = scopesOf(m["scopes"])
+	e.TokenHash = hashOf(textOf(m["token_sha256"]))
+	switch ok := m["ok"].(type) {
+	case bool:
+		e.OK = ok
+	case nil:
+	default:
+		return e, errors.New("ok is neither true nor false")
+	}
+	return e, nil
+}
+
+func textOf(v any) string {
+	switch v := v.(type) {
+	case string:
+		return v
+	case int:
+		return strconv.Itoa(v)
+	case float64:
+		return strconv.FormatFloat(v, 'f', -1, 64)
+	case json.Number: // what gojq's fromjson makes
+		return v.String()
+	}
+	return ""
+}
+
+var errTime = errors.New("at is missing, or no time: RFC 3339, or seconds or milliseconds since 1970, is expected")
+
+// The layouts of time beside RFC 3339, the commonest first.
+var layouts = []string{
+	"02/Jan/2006:15:04:05 -0700", // nginx and Apache $time_local
+	"2006-01-02T15:04:05.999999999-0700",
+	"2006-01-02 15:04:05.999999999Z07:00",
+	"2006-01-02T15:04:05.999999999", // without a zone: UTC
+	"2006-01-02 15:04:05.999999999",
+	"2006-01-02 15:04:05,999",
+}
+
+func timeOf(v any) (time.Time, error) {
+	switch v := v.(type) {
+	case string:
+		if t, err := time.Parse(time.RFC3339Nano, v); err == nil {
+			return t.UTC(), nil
+		}
+		for _, l := range layouts {
+			if t, err := time.Parse(l, v); err == nil {
+				return t.UTC(), nil
+			}
+		}
+		if f, err := strconv.ParseFloat(v, 64); err == nil {
+			return unix(f)
+		}
+	case int:
+		return unix(float64(v))
+	case float64:
+		return unix(v)
+	case json.Number:
+		if f, err := v.Float64(); err == nil {
+			return unix(f)
+		}
+	}
+	return time.Time{}, errTime
+}
+
+// unix reads seconds, milliseconds, microseconds or nanoseconds since 1970 by their size: until the
+// year 5138 seconds have at most 11 digits.
+func unix(f float64) (time.Time, error) {
+	for f >= 1e11 {
+		f /= 1000
+	}
+	if math.IsNaN(f) || f <= 0 {
+		return time.Time{}, errTime
+	}
+	return time.UnixMicro(int64(math.Round(f * 1e6))).UTC(), nil
+}
+
+// addressOf reads an address, with or without a port or brackets. Of a list, as in X-Forwarded-For,
+// it takes none: which entry can be believed is the format's to say.
+func addressOf(s string) netip.Addr {
+	if s == "" {
+		return netip.Addr{}
+	}
+	a, err := netip.ParseAddr(s)
+	if err != nil {
+		ap, perr := netip.ParseAddrPort(s)
+		if a = ap.Addr(); perr != nil {
+			if a, err = netip.ParseAddr(strings.Trim(s, "[]")); err != nil {
+				return netip.Addr{}
+			}
+		}
+	}
+	return a.Unmap().WithZone("")
+}
+
+const maxScopes = 200
+
+func scopesOf(v any) []string {
+	var list []string
+	switch v := v.(type) {
+	case string:
+		if v == "" || v == "-" {
+			return nil
+		}
+		list = strings.FieldsFunc(v, func(r rune) bool { return r == ' ' || r == ',' })
+	case []any:
+		for _, e := range v {
+			if s, ok := e.(string); ok && s != "" {
+				list = append(list, s)
+			}
+		}
+	}
+	return list[:min(len(list), maxScopes)]
+}
+
+// hashOf reads a SHA-256 in hexadecimal or base64.
+func hashOf(s string) []byte {
+	if s == "" {
+		return nil
+	}
+	for _, decode := range []func(string) ([]byte, error){hex.DecodeString, base64.StdEncoding.DecodeString, base64.RawURLEncoding.DecodeString} {
+		if b, err := decode(s); err == nil && len(b) == sha256.Size {
+			return b
+		}
+	}
+	return nil
+}
+
+// Validate says what is wrong with an event's time, or "".
+func (e Event) misplaced(now time.Time) string {
+	switch {
+	case e.At.After(now.Add(mostAhead)):
+		return fmt.Sprintf("it is dated more than %s ahead of this machine's clock", mostAhead)
+	case e.At.Before(now.Add(-mostBehind)):
+		return "it is older than five years"
+	}
+	return ""
+}
+
+// Records may be ahead of our clock by so much, and behind by so much.
+const (
+	mostAhead  = 10 * time.Minute
+	mostBehind = 5 * 366 * 24 * time.Hour
+)

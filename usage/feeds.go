@@ -1,0 +1,150 @@
+package usage
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/keyrounds/keyrounds/secret"
+)
+
+// Sync makes the feeds of the configuration those that are given. One that left stays with what it
+// brought; from then on it covers nothing.
+func (s *Store) Sync(ctx context.Context, tx pgx.Tx, feeds []Feed, now time.Time) error {
+	names := make([]string, len(feeds))
+	for i, f := range feeds {
+		names[i] = f.Name
+		if err := s.Register(ctx, tx, f, now); err != nil {
+			return err
+		}
+	}
+	_, err := tx.Exec(ctx, `UPDATE usage_feeds SET configured = false WHERE configured AND type <> $2 AND NOT feed = ANY($1)`, names, ImportFeed)
+	return err
+}
+
+// Register makes a feed known.
+func (s *Store) Register(ctx context.Context, tx pgx.Tx, f Feed, now time.Time) error {
+	var next *time.Time
+	if f.Polled() {
+		next = &now
+	}
+	_, err := tx.Exec(ctx, `
+		INSERT INTO usage_feeds AS u (feed, provider, type, format, partial, silence, configured, first_at, next_poll_at)
+		VALUES ($1, $2, $3, $4, $5, $6, true, $7, $8)
+		ON CONFLICT (feed) DO UPDATE SET provider = excluded.provider, type = excluded.type, format = excluded.format, partial = excluded.partial,
+			silence = excluded.silence, configured = true,
+			next_poll_at = CASE WHEN excluded.next_poll_at IS NULL THEN NULL ELSE coalesce(u.next_poll_at, excluded.next_poll_at) END
+		WHERE (u.provider, u.type, u.format, u.partial, u.silence, u.configured) IS DISTINCT FROM
+			(excluded.provider, excluded.type, excluded.format, excluded.partial, excluded.silence, true)`,
+		f.Name, f.Provider, f.Type, f.Format.Name, f.Partial, f.Silence, now, next)
+	return err
+}
+
+// Fail notes why a feed cannot be read now.
+func (s *Store) Fail(ctx context.Context, feed string, now time.Time, cause error) error {
+	_, err := s.Pool.Exec(ctx, `UPDATE usage_feeds SET error = $2, error_since = coalesce(error_since, $3) WHERE feed = $1`,
+		feed, secret.Scrubber{}.Clean(cause.Error(), 300), now)
+	return err
+}
+
+// FeedStatus is how a feed stands.
+type FeedStatus struct {
+	Feed       string    `json:"feed"`
+	Provider   string    `json:"provider"`
+	Type       string    `json:"type"`
+	Format     string    `json:"format"`
+	Partial    bool      `json:"partial"`
+	Configured bool      `json:"configured"`
+	FirstAt    time.Time `json:"first_at"`
+	LastEvent  time.Time `json:"last_event_at,omitzero"`
+	LastSeen   time.Time `json:"last_seen_at,omitzero"` // its last sign of life
+	Counts     Counts    `json:"counts"`
+	Samples    []Bad     `json:"samples"`
+	Error      string    `json:"error,omitempty"`
+	ErrorSince time.Time `json:"error_since,omitzero"`
+	Coverage   []Span    `json:"-"`
+
+	Silence time.Duration `json:"-"`
+}
+
+// Feeds lists the feeds by name, also those that are no longer configured.
+func (s *Store) Feeds(ctx context.Context) ([]FeedStatus, error) {
+	rows, err := s.Pool.Query(ctx, `
+		SELECT feed, provider, type, format, partial, configured, first_at, last_event_at, last_seen_at, counts, samples, error, error_since, coverage, silence
+		FROM usage_feeds ORDER BY feed`)
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (f FeedStatus, err error) {
+		var (
+			event, seen, since *time.Time
+			counts, samples    []byte
+			coverage           multirange
+		)
+		err = row.Scan(&f.Feed, &f.Provider, &f.Type, &f.Format, &f.Partial, &f.Configured, &f.FirstAt, &event, &seen, &counts, &samples, &f.Error, &since, &coverage, &f.Silence)
+		if err != nil {
+			return f, err
+		}
+		f.LastEvent, f.LastSeen, f.ErrorSince, f.Coverage = fromNull(event), fromNull(seen), fromNull(since), fromMultirange(coverage)
+		return f, errors.Join(json.Unmarshal(counts, &f.Counts), json.Unmarshal(samples, &f.Samples))
+	})
+}
+
+func fromNull(t *time.Time) time.Time {
+	if t == nil {
+		return time.Time{}
+	}
+	return *t
+}
+
+// Forget drops what is older than before, and what only guards against seeing things twice after a
+// month.
+func (s *Store) Forget(ctx context.Context, now, before time.Time) error {
+	batch := &pgx.Batch{}
+	for _, sql := range []string{
+		`DELETE FROM usage_days WHERE day < $1`,
+		`DELETE FROM usage_months WHERE month < $1::timestamptz - interval '1 month'`,
+		`DELETE FROM usage_events WHERE at < $1`,
+		`DELETE FROM usage_lifecycle WHERE at < $1`,
+		`DELETE FROM usage_unregistered WHERE last_at < $1`,
+	} {
+		batch.Queue(sql, before)
+	}
+	month := now.AddDate(0, -1, 0)
+	batch.Queue(`DELETE FROM usage_taken WHERE taken_at < $1`, month.AddDate(0, -12, 0))
+	batch.Queue(`DELETE FROM usage_batches WHERE taken_at < $1 AND feed NOT LIKE 'import/%'`, month)
+	batch.Queue(`DELETE FROM usage_seen s USING usage_feeds f WHERE f.feed = s.feed AND s.event_at < $1 AND f.format <> 'entra-activity'`, month.AddDate(0, -2, 0))
+	batch.Queue(`DELETE FROM usage_files WHERE seen_at < $1`, month.AddDate(0, -2, 0))
+	return s.Pool.SendBatch(ctx, batch).Close()
+}
+
+// TakenBatch returns when a batch of a feed was taken in already, and what came of it; the zero time
+// where it was not. Otherwise it is now noted as taken.
+func (t *Take) TakenBatch(ctx context.Context, id string) (time.Time, Counts, error) {
+	var (
+		at  time.Time
+		raw []byte
+		c   Counts
+	)
+	err := t.tx.QueryRow(ctx, `SELECT taken_at, counts FROM usage_batches WHERE feed = $1 AND batch_id = $2`, t.feed.Name, id).Scan(&at, &raw)
+	switch {
+	case errors.Is(err, pgx.ErrNoRows):
+		return time.Time{}, nil, nil
+	case err != nil:
+		return time.Time{}, nil, err
+	}
+	return at, c, json.Unmarshal(raw, &c)
+}
+
+// NoteBatch notes that a batch was taken in.
+func (t *Take) NoteBatch(ctx context.Context, id string) error {
+	counts, err := json.Marshal(t.counts)
+	if err != nil {
+		return err
+	}
+	_, err = t.tx.Exec(ctx, `INSERT INTO usage_batches (feed, batch_id, taken_at, counts) VALUES ($1, $2, $3, $4)`, t.feed.Name, id, t.now, counts)
+	return err
+}

@@ -1,0 +1,338 @@
+package usage
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/keyrounds/keyrounds/credential"
+	"github.com/keyrounds/keyrounds/finding"
+)
+
+// Rules of what a use by others means, beside that it is a use:
+//
+//  1. Of a canary: it is tripped, whether or not the use succeeded.
+//  2. Of a credential that is revoked or retired: from a network that used it before it is a forgotten job,
+//     and told after a day, since the job that broke is told of already; from another one at once.
+//  3. From outside of expected_networks, or, where the last 30 days are a stable history, from a network
+//     that is not in it: unexpected. What was refused is not: client ids are no secrets.
+//  4. Old records, as imports bring them, open nothing but what concerns canaries.
+
+const (
+	news         = 7 * 24 * time.Hour // older uses are no alarm
+	forgotten    = 24 * time.Hour
+	historyDays  = 30
+	stableDays   = 10 // days of use in those
+	stableNets   = 3  // from at most so many networks
+	quietEnough  = 7 * 24 * time.Hour
+	unseenEnough = 30 * 24 * time.Hour
+)
+
+// Held is what is held of a credential that others used.
+type Held struct {
+	Revoked bool
+	Since   time.Time // of that
+}
+
+// Alarms are the findings that a batch of uses opens at once, and the ends of those that a use ends. It is
+// called after Finish, in the same transaction.
+func (s *Store) Alarms(ctx context.Context, tx pgx.Tx, n News, held map[int64]Held, now time.Time) ([]finding.Event, error) {
+	past, err := s.past(ctx, tx, n.Touched, held, now)
+	if err != nil {
+		return nil, err
+	}
+	var events []finding.Event
+	for _, tc := range n.Touched {
+		events = append(events, alarms(tc, held[tc.Credential.ID], past[tc.Credential.ID], n.Feed.Name, now)...)
+	}
+	return events, nil
+}
+
+// history is where a credential was used from before this batch.
+type history struct {
+	networks map[netip.Prefix]bool // in the last 30 days
+	days     int                   // of use in those
+	long     bool                  // the first use was before those
+}
+
+func (h history) stable() bool {
+	return h.long && h.days >= stableDays && len(h.networks) <= stableNets
+}
+
+func (s *Store) past(ctx context.Context, tx pgx.Tx, touched []*Touched, held map[int64]Held, now time.Time) (map[int64]history, error) {
+	begins := map[int64]map[netip.Prefix]time.Time{}
+	var ids []int64
+	for _, tc := range touched {
+		c := tc.Credential
+		if ends := held[c.ID].Revoked || !c.Retired.IsZero() || c.Canary; ends || !s.allKnown(tc, now) {
+			ids = append(ids, tc.Credential.ID)
+			begins[tc.Credential.ID] = map[netip.Prefix]time.Time{}
+			for p, seen := range tc.Networks {
+				begins[tc.Credential.ID][p] = seen.First
+			}
+		}
+	}
+	all := map[int64]history{}
+	if len(ids) == 0 {
+		return all, nil
+	}
+	rows, err := tx.Query(ctx, `
+		SELECT d.credential_id, d.network, min(d.first_at), array_agg(DISTINCT d.day),
+			EXISTS (SELECT FROM usage_months m WHERE m.credential_id = d.credential_id AND m.first_at < $2)
+		FROM usage_days d WHERE d.credential_id = ANY($1) AND d.day >= $2::date AND d.uses > 0 GROUP BY 1, 2`, ids, now.AddDate(0, 0, -historyDays))
+	if err != nil {
+		return nil, err
+	}
+	var (
+		id      int64
+		network netip.Prefix
+		firstAt time.Time
+		days    []time.Time
+		long    bool
+		seen    = map[int64]map[time.Time]bool{}
+	)
+	_, err = pgx.ForEachRow(rows, []any{&id, &network, &firstAt, &days, &long}, func() error {
+		h := all[id]
+		if h.networks == nil {
+			h.networks, seen[id] = map[netip.Prefix]bool{}, map[time.Time]bool{}
+		}
+		if begin, touched := begins[id][network]; !touched || firstAt.Before(begin) {
+			h.networks[network] = true
+			for _, d := range days {
+				seen[id][d] = true
+			}
+		}
+		h.days, h.long = len(seen[id]), long
+		all[id] = h
+		return nil
+	})
+	s.remember(all, now)
+	return all, err
+}
+
+// allKnown reports whether every network of tc was known lately, so that it need not be looked up again.
+func (s *Store) allKnown(tc *Touched, now time.Time) bool {
+	s.knownMu.Lock()
+	defer s.knownMu.Unlock()
+	for p := range tc.Networks {
+		if now.Sub(s.known[known{tc.Credential.ID, p}]) > historyDays*24*time.Hour/2 {
+			return false
+		}
+	}
+	return true
+}
+
+// remember notes networks that were known before the batch at hand: whatever becomes of its transaction.
+func (s *Store) remember(past map[int64]history, now time.Time) {
+	s.knownMu.Lock()
+	defer s.knownMu.Unlock()
+	if len(s.known) > maxKnown {
+		clear(s.known)
+	}
+	for id, h := range past {
+		for p := range h.networks {
+			s.known[known{id, p}] = now
+		}
+	}
+}
+
+const maxKnown = 200_000
+
+type known struct {
+	credential int64
+	network    netip.Prefix
+}
+
+func alarms(tc *Touched, held Held, past history, feed string, now time.Time) []finding.Event {
+	c := tc.Credential
+	var events []finding.Event
+	open := func(k finding.Kind, why string, uses []finding.Use) {
+		if len(uses) == 0 {
+			return
+		}
+		e := finding.Evidence{Uses: uses, Message: why + " (feed " + feed + ")"}
+		for _, u := range uses {
+			if e.Since.IsZero() || u.First.Before(e.Since) {
+				e.Since = u.First
+			}
+		}
+		events = append(events, finding.Event{Op: finding.OpOpen, Kind: k, Subject: subject(c), At: now, Evidence: e})
+	}
+	choose := func(fits func(p netip.Prefix, s *Seen) bool) (uses []finding.Use) {
+		for p, s := range tc.Networks {
+			if fits(p, s) {
+				uses = append(uses, useOf(p, s, past.networks[p]))
+			}
+		}
+		slices.SortFunc(uses, func(a, b finding.Use) int { return b.Last.Compare(a.Last) })
+		return uses
+	}
+	since, ended := held.Since, held.Revoked
+	if !c.Retired.IsZero() {
+		since, ended = c.Retired, true
+	}
+	fresh := func(s *Seen) bool { return now.Sub(s.Last) < news }
+	switch {
+	case c.Canary:
+		open(finding.CanaryTripped, "nobody may use it, and someone did", choose(func(_ netip.Prefix, s *Seen) bool { return s.Last.After(planted(c)) }))
+	case ended:
+		open(finding.UsedAfterRevocation, "it was used after it had ended", choose(func(p netip.Prefix, s *Seen) bool {
+			after := since
+			if past.networks[p] {
+				after = since.Add(forgotten)
+			}
+			return fresh(s) && s.Last.After(after)
+		}))
+	default:
+		open(finding.UnexpectedUse, "it was used from where it is not used otherwise", choose(func(p netip.Prefix, s *Seen) bool {
+			if !fresh(s) || s.Uses == 0 {
+				return false
+			}
+			if len(c.ExpectedNetworks) > 0 {
+				return s.Unexpected
+			}
+			return past.stable() && p != Anywhere && !past.networks[p]
+		}))
+	}
+	if !tc.LastUse.IsZero() && !ended {
+		for _, k := range []finding.Kind{finding.Unused, finding.NeverUsed} {
+			if now.Sub(tc.LastUse) < c.UnusedAfter {
+				events = append(events, finding.Event{Op: finding.OpResolve, Kind: k, Subject: subject(c), At: now, Why: "it was used " + tc.LastUse.UTC().Format("2 Jan 2006 15:04 MST")})
+			}
+		}
+	}
+	return events
+}
+
+// planted is since when a canary's present secret lies in wait; zero: as long as anybody knows.
+func planted(c credential.Credential) time.Time {
+	if c.Created.IsZero() && !c.Changed.After(c.Registered.Add(time.Minute)) {
+		return time.Time{}
+	}
+	return SecretSince(c)
+}
+
+func subject(c credential.Credential) finding.Subject {
+	return finding.Subject{Credential: c.Name, CredentialID: c.ID, Provider: c.Provider}
+}
+
+func useOf(p netip.Prefix, s *Seen, known bool) finding.Use {
+	u := finding.Use{Network: p.String(), UserAgent: s.UserAgent, First: s.First, Last: s.Last, Uses: s.Uses, Failures: s.Failures, Known: known}
+	if p == Anywhere {
+		u.Network = "not said"
+	}
+	if s.Address.IsValid() {
+		u.Address = s.Address.String()
+	}
+	return u
+}
+
+// standing are the kinds that Standing opens and closes.
+var standing = []finding.Kind{finding.Unused, finding.NeverUsed, finding.UnusedScopes, finding.Unpresented, finding.StaleSecret, finding.Orphaned}
+
+// Judged are the kinds of findings that Standing looks after.
+func Judged() []finding.Kind {
+	return append(slices.Clone(standing), finding.UnexpectedUse, finding.UsedAfterRevocation, finding.CanaryTripped)
+}
+
+// Standing are the findings that hold of a credential by itself, whatever happened last, and the ends of
+// those of open that do not hold any more. owners says whether owners are named here at all: where they
+// are not, a credential without one is no finding.
+func Standing(c credential.Credential, a Answer, held Held, open []finding.Finding, owners bool, now time.Time) []finding.Event {
+	holds := map[finding.Kind]finding.Evidence{}
+	if (a.State == Unused || a.State == NeverUsed) && !c.Canary && !held.Revoked {
+		k := finding.Unused
+		if a.State == NeverUsed {
+			k = finding.NeverUsed
+		}
+		holds[k] = finding.Evidence{Since: a.LastUse, LastUsed: a.LastUse, DaysUnused: max(0, a.DaysIdle), Coverage: a.Coverage(), Message: a.Reason}
+	}
+	if a.State == Used && len(a.Gaps) == 0 && a.ScopesKnown && len(a.Unscoped) > 0 {
+		holds[finding.UnusedScopes] = finding.Evidence{UnusedScopes: a.Unscoped, Coverage: a.Coverage(), Message: "no use needed them in that time"}
+	}
+	if a.Unpresented {
+		holds[finding.Unpresented] = finding.Evidence{Coverage: a.Coverage(), Message: fmt.Sprintf("%d tokens were issued, and no request shows one", a.Exchanges)}
+	}
+	if age := now.Sub(SecretSince(c)); c.MaxAge > 0 && age > c.MaxAge {
+		holds[finding.StaleSecret] = finding.Evidence{Since: SecretSince(c), Message: fmt.Sprintf("the secret is at least %d days old; max_age is %s", int(age.Hours()/24), credential.FormatDuration(c.MaxAge))}
+	}
+	if owners && c.Owner == "" {
+		holds[finding.Orphaned] = finding.Evidence{Message: "nobody is named as its owner"}
+	}
+	var events []finding.Event
+	for _, k := range standing {
+		if e, ok := holds[k]; ok {
+			events = append(events, finding.Event{Op: finding.OpOpen, Kind: k, Subject: subject(c), At: now, Evidence: e})
+		}
+	}
+	for _, f := range open {
+		if why := ended(c, f, a, holds, held, now); why != "" {
+			events = append(events, finding.Event{Op: finding.OpResolve, Kind: f.Kind, Subject: subject(c), At: now, Why: why})
+		}
+	}
+	return events
+}
+
+// SecretSince is since when a credential's present secret is in use, as far as is known.
+func SecretSince(c credential.Credential) time.Time {
+	since := c.Registered
+	if !c.Created.IsZero() {
+		since = c.Created
+	}
+	if c.Changed.After(c.Registered.Add(time.Minute)) { // it was rotated here
+		since = later(since, c.Changed)
+	}
+	return since
+}
+
+// ended says why an open finding does not hold any more; "": it does.
+func ended(c credential.Credential, f finding.Finding, a Answer, holds map[finding.Kind]finding.Evidence, held Held, now time.Time) string {
+	last := time.Time{}
+	for _, u := range f.Evidence.Uses {
+		last = later(last, u.Last)
+	}
+	if slices.Contains(standing, f.Kind) {
+		if _, holds := holds[f.Kind]; holds {
+			return ""
+		}
+		switch {
+		case f.Kind == finding.Unused || f.Kind == finding.NeverUsed:
+			return cmp.Or(a.Reason, "it is used")
+		case f.Kind == finding.Orphaned && c.Owner != "":
+			return "its owner is " + c.Owner
+		case f.Kind == finding.Orphaned:
+			return "owners are not named here"
+		}
+		return "it does not hold any more"
+	}
+	switch rotated := c.Changed.After(last); {
+	case rotated && f.Kind != finding.UnexpectedUse:
+		return "it was rotated since"
+	case f.Kind == finding.CanaryTripped && !c.Canary:
+		return "it is no canary any more"
+	case f.Kind == finding.UsedAfterRevocation && !held.Revoked && c.Retired.IsZero():
+		return "it works again"
+	case f.Kind == finding.UsedAfterRevocation && now.Sub(last) > quietEnough:
+		return "nobody tried it for 7 days"
+	case f.Kind == finding.UnexpectedUse && now.Sub(last) > unseenEnough:
+		return "nothing of that kind for 30 days"
+	case f.Kind == finding.UnexpectedUse && expected(c, f.Evidence.Uses):
+		return "those networks are expected now"
+	}
+	return ""
+}
+
+func expected(c credential.Credential, uses []finding.Use) bool {
+	if len(c.ExpectedNetworks) == 0 {
+		return false
+	}
+	return !slices.ContainsFunc(uses, func(u finding.Use) bool {
+		addr, err := netip.ParseAddr(u.Address)
+		return err != nil || !slices.ContainsFunc(c.ExpectedNetworks, func(p netip.Prefix) bool { return p.Contains(addr) })
+	})
+}

@@ -1,0 +1,205 @@
+package usage
+
+import (
+	"context"
+	"net/netip"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/keyrounds/keyrounds/credential"
+)
+
+// Querier is a pool or a transaction.
+type Querier interface {
+	Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
+}
+
+// Book is what is known of the use of some credentials, read once and asked for any time.
+type Book struct {
+	zone   *time.Location
+	months map[int64][]monthFacts
+	scopes map[int64]map[string]time.Time
+	feeds  map[string][]feedFacts // by provider
+}
+
+// Open reads what is known of the use of credentials.
+func (s *Store) Open(ctx context.Context, q Querier, cs []credential.Credential) (*Book, error) {
+	ids := make([]int64, len(cs))
+	for i, c := range cs {
+		ids[i] = c.ID
+	}
+	b := &Book{zone: s.Zone, months: map[int64][]monthFacts{}, scopes: map[int64]map[string]time.Time{}, feeds: map[string][]feedFacts{}}
+	for _, load := range []func(context.Context, Querier, []int64) error{b.loadMonths, b.loadScopes, b.loadFeeds} {
+		if err := load(ctx, q, ids); err != nil {
+			return nil, err
+		}
+	}
+	return b, nil
+}
+
+func (b *Book) loadMonths(ctx context.Context, q Querier, ids []int64) error {
+	rows, err := q.Query(ctx, `
+		SELECT credential_id, month, exchanges, requests, own, failures, first_at, last_at, days, hours, scopes_seen, hidden_s
+		FROM usage_months WHERE credential_id = ANY($1) ORDER BY credential_id, month`, ids)
+	if err != nil {
+		return err
+	}
+	var (
+		id                  int64
+		m                   monthFacts
+		first, last         *time.Time
+		days, hours, hidden int32
+	)
+	_, err = pgx.ForEachRow(rows, []any{&id, &m.month, &m.exchanges, &m.requests, &m.own, &m.failures, &first, &last, &days, &hours, &m.scopesSeen, &hidden}, func() error {
+		m.first, m.last, m.days, m.hours, m.hidden = fromNull(first), fromNull(last), uint32(days), uint32(hours), time.Duration(hidden)*time.Second
+		y, mo, d := m.month.Date()
+		m.month = time.Date(y, mo, d, 0, 0, 0, 0, b.zone)
+		b.months[id] = append(b.months[id], m)
+		return nil
+	})
+	return err
+}
+
+func (b *Book) loadScopes(ctx context.Context, q Querier, ids []int64) error {
+	rows, err := q.Query(ctx, `SELECT credential_id, scope, last_at FROM usage_scopes WHERE credential_id = ANY($1)`, ids)
+	if err != nil {
+		return err
+	}
+	var (
+		id    int64
+		scope string
+		at    time.Time
+	)
+	_, err = pgx.ForEachRow(rows, []any{&id, &scope, &at}, func() error {
+		if b.scopes[id] == nil {
+			b.scopes[id] = map[string]time.Time{}
+		}
+		b.scopes[id][scope] = at
+		return nil
+	})
+	return err
+}
+
+func (b *Book) loadFeeds(ctx context.Context, q Querier, _ []int64) error {
+	rows, err := q.Query(ctx, `
+		SELECT provider, feed, partial, configured, type, format, silence, coverage, last_seen_at,
+			exchanges, requests
+		FROM usage_feeds ORDER BY feed`)
+	if err != nil {
+		return err
+	}
+	var (
+		provider, kind, format string
+		f                      feedFacts
+		coverage               multirange
+		seen                   *time.Time
+	)
+	_, err = pgx.ForEachRow(rows, []any{&provider, &f.name, &f.partial, &f.configured, &kind, &format, &f.silence, &coverage, &seen, &f.exchanges, &f.requests}, func() error {
+		f.coverage, f.seen, f.file = fromMultirange(coverage), fromNull(seen), kind == ImportFeed
+		f.state = stateFormat(format)
+		b.feeds[provider] = append(b.feeds[provider], f)
+		coverage = nil
+		return nil
+	})
+	return err
+}
+
+// stateFormat reports whether a format gives last-used times only.
+func stateFormat(name string) bool {
+	p, err := FindPreset(name)
+	return err == nil && p.Poll != nil && p.Poll.State
+}
+
+// Assess answers for one credential at a time; where the last use came from is not filled in.
+func (b *Book) Assess(c credential.Credential, at time.Time) Answer {
+	f := facts{credential: c, months: b.months[c.ID], feeds: b.feeds[c.Provider], scopes: b.scopes[c.ID], zone: b.zone}
+	a := assess(f, at)
+	a.Unpresented = f.unpresented(a)
+	return a
+}
+
+// Existed reports whether a credential is known to have existed at a time.
+func (b *Book) Existed(c credential.Credential, at time.Time) bool {
+	return facts{credential: c, months: b.months[c.ID]}.existedSince().Before(at)
+}
+
+// unpresented: feeds show both exchanges and requests, and of this credential only exchanges.
+func (f facts) unpresented(a Answer) bool {
+	var exchanges, requests bool
+	for _, fd := range f.feeds {
+		exchanges, requests = exchanges || fd.exchanges, requests || fd.requests && !fd.partial
+	}
+	return exchanges && requests && a.State == Used && len(a.Gaps) == 0 && a.Exchanges > 0 && a.Requests == 0
+}
+
+// Where is where the last use of a credential came from.
+type Where struct {
+	At        time.Time
+	Address   netip.Addr // not valid: not said
+	Network   netip.Prefix
+	UserAgent string
+}
+
+// LastFrom returns, by credential, where the last use before a time came from.
+func (s *Store) LastFrom(ctx context.Context, q Querier, ids []int64, before time.Time) (map[int64]Where, error) {
+	rows, err := q.Query(ctx, `
+		SELECT c.id, u.last_at, u.last_address, u.network, u.user_agent
+		FROM unnest($1::bigint[]) AS c (id) CROSS JOIN LATERAL (
+			SELECT last_at, last_address, network, user_agent FROM usage_days d
+			WHERE d.credential_id = c.id AND d.uses > 0 AND d.first_at < $2 ORDER BY day DESC, last_at DESC LIMIT 1) u`, ids, before)
+	if err != nil {
+		return nil, err
+	}
+	all := map[int64]Where{}
+	var (
+		id      int64
+		w       Where
+		address *netip.Addr
+	)
+	_, err = pgx.ForEachRow(rows, []any{&id, &w.At, &address, &w.Network, &w.UserAgent}, func() error {
+		w.Address = netip.Addr{}
+		if address != nil {
+			w.Address = *address
+		}
+		all[id] = w
+		return nil
+	})
+	return all, err
+}
+
+// Source is who used a credential: a network and a user agent.
+type Source struct {
+	Network   string    `json:"network"`
+	UserAgent string    `json:"user_agent"`
+	Uses      int64     `json:"uses"`
+	Failures  int64     `json:"failures"`
+	FirstAt   time.Time `json:"first_at"`
+	LastAt    time.Time `json:"last_at"`
+}
+
+// Sources lists who used a credential since a time, the last first, at most limit.
+func (s *Store) Sources(ctx context.Context, credentialID int64, since time.Time, limit int) ([]Source, error) {
+	rows, err := s.Pool.Query(ctx, `
+		SELECT CASE WHEN network = '0.0.0.0/0' THEN 'not said' ELSE network::text END, user_agent, sum(uses)::bigint, sum(failures)::bigint, min(first_at), max(last_at)
+		FROM usage_days WHERE credential_id = $1 AND day >= $2::date GROUP BY 1, 2 ORDER BY 6 DESC LIMIT $3`, credentialID, since, limit)
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, pgx.RowToStructByPos[Source])
+}
+
+// LastUses returns when each credential was last used, for metrics.
+func (s *Store) LastUses(ctx context.Context) (map[int64]time.Time, error) {
+	rows, err := s.Pool.Query(ctx, `SELECT credential_id, max(last_at) FROM usage_months WHERE last_at IS NOT NULL GROUP BY 1`)
+	if err != nil {
+		return nil, err
+	}
+	all := map[int64]time.Time{}
+	var (
+		id int64
+		at time.Time
+	)
+	_, err = pgx.ForEachRow(rows, []any{&id, &at}, func() error { all[id] = at; return nil })
+	return all, err
+}

@@ -1,0 +1,139 @@
+package usage
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/keyrounds/keyrounds/checker"
+)
+
+// Rules by which an event is told to be of one of our own checks; the first that fits decides:
+//
+//  1. It has the token's jti or hash: ours for certain.
+//  2. Its user agent has the nonce of one of our checks. With another nonce it is another
+//     installation's, and nobody of ours.
+//  3. It comes from an address that our checks come from, with our user agent or none, within seconds
+//     of a check.
+//  4. All it has is a time, and that is within seconds of a check.
+//
+// By rules 3 and 4 a check accounts for no more events than it made requests: a job on the same
+// machine that runs at the same minute is still seen. Where an event names another token than the
+// check's, they never apply.
+
+const (
+	surely  = time.Hour       // how far the clocks of a log may be off where the proof is in the event itself
+	seconds = 5 * time.Second // and where the time is part of the proof
+	// A check that nobody said the end of may last so long: its job's time, and the wait for others.
+	unfinished = 75 * time.Second
+	// What such a check accounts for at most.
+	unfinishedRequests = 20
+)
+
+const ownProduct = "keyrounds/"
+
+// nonceOf returns the nonce of one of our user agents, "" of others.
+func nonceOf(userAgent string) string {
+	if !strings.HasPrefix(userAgent, ownProduct) {
+		return ""
+	}
+	_, nonce, ok := strings.Cut(userAgent, " check/")
+	if !ok || len(nonce) < 16 {
+		return ""
+	}
+	return nonce[:16]
+}
+
+// couldBeOwn reports whether an event has to be held against the ledger.
+func couldBeOwn(e Event) bool {
+	return e.TokenID != "" || e.TokenHash != nil || e.UserAgent == "" || strings.HasPrefix(e.UserAgent, ownProduct)
+}
+
+// ledger is what our checks of some credentials left, for the events of one batch.
+type ledger struct {
+	lines  map[int64][]checker.Footprint // by credential
+	taken  map[uuid.UUID]int             // by rules 3 and 4
+	news   map[uuid.UUID]bool            // of taken
+	egress map[netip.Addr]bool           // addresses that the provider sees us from
+}
+
+// own says by which rule e is ours, "" that it is not, and whether it shows for certain where our
+// checks come from.
+func (l *ledger) own(e Event, credentialID int64) (rule Result, teaches bool) {
+	lines := l.lines[credentialID]
+	if len(lines) == 0 {
+		return "", false
+	}
+	for _, f := range lines {
+		if e.names(f) && within(e.At, f, surely) {
+			return ResultOwnToken, false
+		}
+	}
+	if nonce := nonceOf(e.UserAgent); nonce != "" {
+		for _, f := range lines {
+			if checker.Nonce(f.Check) == nonce && within(e.At, f, surely) {
+				return ResultOwnNonce, within(e.At, f, seconds)
+			}
+		}
+		return "", false
+	}
+	if e.UserAgent != "" && !strings.HasPrefix(e.UserAgent, ownProduct) {
+		return "", false
+	}
+	switch timeOnly := e.UserAgent == "" && e.TokenID == "" && e.TokenHash == nil && !e.Address.IsValid(); {
+	case timeOnly && l.take(e, lines, func(checker.Footprint) bool { return true }):
+		return ResultOwnTime, false
+	case e.Address.IsValid() && l.take(e, lines, func(f checker.Footprint) bool { return f.Egress == e.Address || l.egress[e.Address] }):
+		return ResultOwnAddress, false
+	}
+	return "", false
+}
+
+// names reports whether e names the very token of f.
+func (e Event) names(f checker.Footprint) bool {
+	if e.TokenHash != nil && bytes.Equal(e.TokenHash, f.TokenHash) {
+		return true
+	}
+	if e.TokenID == "" {
+		return false
+	}
+	sum := sha256.Sum256([]byte(e.TokenID))
+	return bytes.Equal(sum[:], f.JTIHash) || bytes.Equal(sum[:], f.TokenHash)
+}
+
+// otherToken reports whether e names a token that is surely not f's.
+func (e Event) otherToken(f checker.Footprint) bool {
+	return f.Done && (e.TokenHash != nil && f.TokenHash != nil && !bytes.Equal(e.TokenHash, f.TokenHash) || e.TokenID != "" && f.JTIHash != nil && !e.names(f))
+}
+
+func within(at time.Time, f checker.Footprint, slack time.Duration) bool {
+	took := f.Took
+	if !f.Done {
+		took = unfinished
+	}
+	return !at.Before(f.At.Add(-slack)) && !at.After(f.At.Add(took+slack))
+}
+
+// take accounts e to the first check that fits and has requests left.
+func (l *ledger) take(e Event, lines []checker.Footprint, fits func(checker.Footprint) bool) bool {
+	i := slices.IndexFunc(lines, func(f checker.Footprint) bool {
+		most := f.Requests
+		if !f.Done {
+			most = unfinishedRequests
+		}
+		return within(e.At, f, seconds) && !e.otherToken(f) && fits(f) && (e.Kind == LastUsed || l.taken[f.Check] < most)
+	})
+	if i < 0 {
+		return false
+	}
+	if e.Kind != LastUsed { // the same last use is told again and again
+		l.taken[lines[i].Check]++
+		l.news[lines[i].Check] = true
+	}
+	return true
+}

@@ -1,0 +1,432 @@
+package usage
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/itchyny/gojq"
+	"github.com/jackc/pgx/v5"
+
+	"github.com/keyrounds/keyrounds/credential"
+	"github.com/keyrounds/keyrounds/secret"
+)
+
+// PollSpec says how a log API is asked. In its URLs {base}, {since}, {until} (RFC 3339) and {cursor} stand
+// for what they name.
+type PollSpec struct {
+	URL           string   `yaml:"url"`
+	StartURL      string   `yaml:"start_url"` // while there is no cursor yet; what it brings is taken in as well
+	Base          string   `yaml:"base"`      // where the feed names none
+	Auth          string   `yaml:"auth"`      // scheme of the Authorization header
+	Items         string   `yaml:"items"`     // jq: the records of an answer; default the answer itself
+	Next          string   `yaml:"next"`      // jq: the next page's URL, or what NextParameter is set to
+	NextParameter string   `yaml:"next_parameter"`
+	Link          bool     `yaml:"link"`    // the next page is in the header Link (RFC 8288)
+	Cursor        string   `yaml:"cursor"`  // jq on the records: where the next request goes on
+	More          string   `yaml:"more"`    // jq on the records: ask on at once
+	State         bool     `yaml:"state"`   // a list of last-used times, not of events
+	Partial       bool     `yaml:"partial"` // it shows no use, or not all
+	Overlap       duration `yaml:"overlap"` // this much is asked for again, since records come late
+	Lag           duration `yaml:"lag"`     // the newest time that may still be incomplete
+	First         duration `yaml:"first"`   // how far back the first poll goes
+	Source        string   `yaml:"source"`  // where this is documented
+}
+
+type duration struct{ time.Duration }
+
+// UnmarshalText reads 90d, 12h, 2m.
+func (d *duration) UnmarshalText(b []byte) (err error) {
+	d.Duration, err = credential.ParseDuration(string(b))
+	return err
+}
+
+// Poll is a log API that is asked from time to time.
+type Poll struct {
+	Spec  PollSpec
+	Base  string
+	Every time.Duration
+
+	items, next, cursor, more *gojq.Code
+}
+
+// DefaultEvery is the Every of a feed that says nothing else.
+const DefaultEvery = 5 * time.Minute
+
+// NewPoll makes a poll of a specification.
+func NewPoll(spec PollSpec, base string, every time.Duration) (Poll, error) {
+	p := Poll{Spec: spec, Base: strings.TrimSuffix(base, "/"), Every: every}
+	if p.Base == "" {
+		p.Base = spec.Base
+	}
+	if p.Every <= 0 {
+		p.Every = DefaultEvery
+	}
+	for _, e := range []struct {
+		name, text string
+		code       **gojq.Code
+	}{{"items", spec.Items, &p.items}, {"next", spec.Next, &p.next}, {"cursor", spec.Cursor, &p.cursor}, {"more", spec.More, &p.more}} {
+		if e.text == "" {
+			continue
+		}
+		q, err := gojq.Parse(e.text)
+		if err == nil {
+			*e.code, err = gojq.Compile(q)
+		}
+		if err != nil {
+			return p, fmt.Errorf("%s: jq: %w", e.name, err)
+		}
+	}
+	u, err := url.Parse(p.fill(spec.URL, pollPosition{}, time.Time{}, time.Time{}))
+	if err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" {
+		return p, errors.New("url: not a URL")
+	}
+	return p, nil
+}
+
+// pollPosition is how far a polled feed was read.
+type pollPosition struct {
+	Until  time.Time `json:"until,omitzero"` // everything before it was brought
+	Cursor string    `json:"cursor,omitempty"`
+}
+
+// Page is one answer of a log API.
+type Page struct {
+	read     reading
+	before   pollPosition
+	position pollPosition
+	covered  []Span // complete when it is the last
+}
+
+// Asker polls one feed: Next as long as there is a page.
+type Asker struct {
+	feed     Feed
+	client   *http.Client
+	token    secret.Value
+	position pollPosition
+	from     time.Time
+	until    time.Time
+	url      string
+	pages    int
+}
+
+// The bounds of a poll. What is beyond comes with the next one.
+const (
+	maxPages    = 500
+	maxPage     = 32 << 20
+	pageTimeout = 30 * time.Second
+)
+
+// Ask begins a poll of feed from where position, as Finish stored it, says. token may be empty. The
+// client must follow no redirect.
+func Ask(feed Feed, client *http.Client, token secret.Value, position []byte, now time.Time) (*Asker, error) {
+	a := &Asker{feed: feed, client: client, token: token, until: now.Add(-feed.Poll.Spec.Lag.Duration).UTC()}
+	if err := json.Unmarshal(position, &a.position); err != nil {
+		return nil, fmt.Errorf("position: %w", err)
+	}
+	a.from = a.position.Until
+	if a.from.IsZero() {
+		a.from = a.until.Add(-feed.Poll.Spec.First.Duration)
+	}
+	if !a.until.After(a.from) {
+		a.until = a.from
+	}
+	spec := feed.Poll.Spec
+	text := spec.URL
+	if spec.StartURL != "" && a.position.Cursor == "" {
+		text = spec.StartURL
+	}
+	a.url = feed.Poll.fill(text, a.position, a.from.Add(-spec.Overlap.Duration), a.until)
+	return a, nil
+}
+
+func (p Poll) fill(text string, at pollPosition, since, until time.Time) string {
+	return strings.NewReplacer("{base}", p.Base, "{cursor}", url.QueryEscape(at.Cursor),
+		"{since}", url.QueryEscape(since.UTC().Format("2006-01-02T15:04:05.000Z")),
+		"{until}", url.QueryEscape(until.UTC().Format("2006-01-02T15:04:05.000Z"))).Replace(text)
+}
+
+// More reports whether there is a page to ask for.
+func (a *Asker) More() bool { return a.url != "" }
+
+// Cut reports whether the poll ended before everything was asked for.
+func (a *Asker) Cut() bool { return a.pages >= maxPages }
+
+// Next asks for one page. Its errors hold neither the URL's query nor the token.
+func (a *Asker) Next(ctx context.Context) (*Page, error) {
+	ctx, cancel := context.WithTimeout(ctx, pageTimeout)
+	defer cancel()
+	body, header, err := a.get(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var answer any
+	if err := json.Unmarshal(body, &answer); err != nil {
+		return nil, errors.New("the answer is not JSON")
+	}
+	a.pages++
+	spec := a.feed.Poll.Spec
+	list, err := a.feed.Poll.records(answer)
+	if err != nil {
+		return nil, err
+	}
+	pg := &Page{before: a.position, position: a.position}
+	for _, v := range list {
+		text, _ := json.Marshal(v)
+		a.feed.Format.record(ctx, v, text, &pg.read)
+	}
+	if c, ok := one(a.feed.Poll.cursor, anyList(list)); ok && len(list) > 0 {
+		pg.position.Cursor = textOf(c)
+	}
+	next, err := a.following(answer, list, header)
+	if err != nil {
+		return nil, err
+	}
+	a.url = next
+	switch {
+	case next == "":
+		pg.position.Until = a.until
+		if !pg.before.Until.IsZero() || !spec.State && spec.StartURL == "" {
+			pg.covered = []Span{{a.from, a.until}}
+		} else {
+			pg.covered = []Span{{a.until, a.until}}
+		}
+	case a.pages >= maxPages:
+		a.url = ""
+		if newest := newestOf(pg.read.Events); spec.Cursor == "" && newest.After(a.from) {
+			pg.position.Until = newest // in order of time, as every spec without a cursor asks for
+			pg.covered = []Span{{a.from, newest}}
+		}
+	}
+	a.position = pg.position
+	return pg, nil
+}
+
+func newestOf(es []Event) (t time.Time) {
+	for _, e := range es {
+		t = later(t, e.At)
+	}
+	return t
+}
+
+// following is the next page's URL. It must be on the same server: the token goes with it.
+func (a *Asker) following(answer any, list []any, header http.Header) (string, error) {
+	spec, next := a.feed.Poll.Spec, ""
+	switch {
+	case spec.Link:
+		next = linkNext(header)
+		if len(list) == 0 { // Okta names a next page for ever
+			next = ""
+		}
+	case a.feed.Poll.next != nil:
+		v, _ := one(a.feed.Poll.next, answer)
+		next = textOf(v)
+		if next != "" && spec.NextParameter != "" {
+			u, err := url.Parse(a.url)
+			if err != nil {
+				return "", errors.New("the URL of this page is broken")
+			}
+			q := u.Query()
+			q.Set(spec.NextParameter, next)
+			u.RawQuery = q.Encode()
+			next = u.String()
+		}
+	case a.feed.Poll.more != nil:
+		if v, ok := one(a.feed.Poll.more, anyList(list)); ok && v == true && a.position.Cursor != "" {
+			pos := a.position
+			if c, ok := one(a.feed.Poll.cursor, anyList(list)); ok {
+				pos.Cursor = textOf(c)
+			}
+			next = a.feed.Poll.fill(spec.URL, pos, a.from, a.until)
+		}
+	}
+	if next == "" {
+		return "", nil
+	}
+	here, err1 := url.Parse(a.url)
+	there, err2 := url.Parse(next)
+	if err1 != nil || err2 != nil {
+		return "", errors.New("the next page's URL is broken")
+	}
+	there = here.ResolveReference(there)
+	if there.Scheme != here.Scheme || there.Host != here.Host {
+		return "", fmt.Errorf("the next page is on another server (%s): the token is not sent there", secret.Scrubber{}.Clean(there.Host, 100))
+	}
+	if there.String() == a.url {
+		return "", errors.New("the next page is this page")
+	}
+	return there.String(), nil
+}
+
+var linkPattern = regexp.MustCompile(`<([^>]*)>\s*;[^<]*\brel="?next"?`)
+
+func linkNext(h http.Header) string {
+	for _, v := range h.Values("Link") {
+		if m := linkPattern.FindStringSubmatch(v); m != nil {
+			return m[1]
+		}
+	}
+	return ""
+}
+
+func (p Poll) records(answer any) ([]any, error) {
+	v := answer
+	if p.items != nil {
+		v, _ = one(p.items, answer)
+	}
+	switch v := v.(type) {
+	case nil:
+		return nil, nil
+	case []any:
+		return v, nil
+	}
+	return nil, errors.New("the answer holds no list of records")
+}
+
+func anyList(l []any) any {
+	if l == nil {
+		return []any{}
+	}
+	return l
+}
+
+func one(code *gojq.Code, in any) (any, bool) {
+	if code == nil {
+		return nil, false
+	}
+	v, ok := code.Run(in).Next()
+	if _, failed := v.(error); failed || v == nil {
+		return nil, false
+	}
+	return v, ok
+}
+
+// WaitError asks to poll again after a time, which the server named.
+type WaitError struct {
+	After time.Duration
+	Err   error
+}
+
+func (e *WaitError) Error() string { return e.Err.Error() }
+func (e *WaitError) Unwrap() error { return e.Err }
+
+func (a *Asker) get(ctx context.Context) ([]byte, http.Header, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, a.url, nil)
+	if err != nil {
+		return nil, nil, errors.New("the URL is broken")
+	}
+	req.Header.Set("Accept", "application/json")
+	req.Header.Set("User-Agent", "keyrounds-feed (+https://github.com/keyrounds/keyrounds)")
+	if !a.token.IsZero() {
+		req.Header.Set("Authorization", first(a.feed.Poll.Spec.Auth, "Bearer")+" "+a.token.Reveal())
+	}
+	resp, err := a.client.Do(req)
+	if err != nil {
+		if ctx.Err() != nil {
+			return nil, nil, errors.New("no answer in time")
+		}
+		return nil, nil, errors.New("the server could not be reached") // the error's own text may hold the URL
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(resp.Body, maxPage+1))
+	switch {
+	case err != nil:
+		return nil, nil, errors.New("the answer broke off")
+	case len(body) > maxPage:
+		return nil, nil, fmt.Errorf("the answer is larger than %d MiB", maxPage>>20)
+	case resp.StatusCode == http.StatusTooManyRequests || resp.StatusCode == http.StatusServiceUnavailable:
+		return nil, nil, &WaitError{askedPause(resp.Header), fmt.Errorf("HTTP %d: asked to wait", resp.StatusCode)}
+	case resp.StatusCode != http.StatusOK:
+		return nil, nil, fmt.Errorf("HTTP %d", resp.StatusCode)
+	}
+	return body, resp.Header, nil
+}
+
+// askedPause reads Retry-After in seconds, or X-Rate-Limit-Reset (Okta, Auth0: seconds since 1970); from
+// a minute to an hour.
+func askedPause(h http.Header) time.Duration {
+	pause := time.Minute
+	if n, err := strconv.Atoi(h.Get("Retry-After")); err == nil {
+		pause = time.Duration(n) * time.Second
+	} else if n, err := strconv.ParseInt(first(h.Get("X-Rate-Limit-Reset"), h.Get("X-RateLimit-Reset")), 10, 64); err == nil {
+		pause = time.Until(time.Unix(n, 0))
+	}
+	return min(max(pause, 10*time.Second), time.Hour)
+}
+
+func first(a, b string) string {
+	if a != "" {
+		return a
+	}
+	return b
+}
+
+// ErrMoved is returned where a feed was read on by another meanwhile: what was read here is dropped.
+var ErrMoved = errors.New("the feed was read on by another process meanwhile")
+
+// Page takes in one page of a poll, with the feed's position.
+func (t *Take) Page(ctx context.Context, pg *Page) (News, error) {
+	var at pollPosition
+	if err := json.Unmarshal(t.row.position, &at); err != nil {
+		return News{}, fmt.Errorf("position: %w", err)
+	}
+	if at.Cursor != pg.before.Cursor || !at.Until.Equal(pg.before.Until) {
+		return News{}, ErrMoved
+	}
+	t.hideFrom = pg.before.Until
+	if err := t.Add(ctx, pg.read); err != nil {
+		return News{}, err
+	}
+	return t.Finish(ctx, pg.position, pg.covered...)
+}
+
+// Position returns how far a feed was read, for Ask.
+func (s *Store) Position(ctx context.Context, feed string) (position []byte, err error) {
+	err = s.Pool.QueryRow(ctx, `SELECT position FROM usage_feeds WHERE feed = $1`, feed).Scan(&position)
+	if errors.Is(err, pgx.ErrNoRows) {
+		err = fmt.Errorf("%w: %q", ErrUnknownFeed, feed)
+	}
+	return position, err
+}
+
+// ClaimPoll returns which of the feeds is due to be polled, and makes it due again after its Every. ok is
+// false where none is.
+func (s *Store) ClaimPoll(ctx context.Context, feeds []Feed, now time.Time) (feed Feed, ok bool, err error) {
+	names := []string{}
+	for _, f := range feeds {
+		if f.Polled() {
+			names = append(names, f.Name)
+		}
+	}
+	if len(names) == 0 {
+		return feed, false, nil
+	}
+	var name string
+	err = s.Pool.QueryRow(ctx, `
+		UPDATE usage_feeds SET next_poll_at = $2::timestamptz + interval '1 minute'
+		WHERE feed = (SELECT feed FROM usage_feeds WHERE feed = ANY($1) AND next_poll_at <= $2 ORDER BY next_poll_at LIMIT 1 FOR UPDATE SKIP LOCKED)
+		RETURNING feed`, names, now).Scan(&name)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return feed, false, nil
+	}
+	i := slices.IndexFunc(feeds, func(f Feed) bool { return f.Name == name })
+	if err != nil || i < 0 {
+		return feed, false, err
+	}
+	return feeds[i], true, nil
+}
+
+// PollAgain says when a feed is polled next.
+func (s *Store) PollAgain(ctx context.Context, feed string, at time.Time) error {
+	_, err := s.Pool.Exec(ctx, `UPDATE usage_feeds SET next_poll_at = $2 WHERE feed = $1`, feed, at)
+	return err
+}

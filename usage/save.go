@@ -1,0 +1,339 @@
+package usage
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
+	"github.com/keyrounds/keyrounds/secret"
+)
+
+// News is what a batch brought, for those who judge it.
+type News struct {
+	Feed      Feed
+	Counts    Counts
+	Samples   []Bad // records that could not be read
+	Touched   []*Touched
+	Lifecycle []Lifecycle
+	First     time.Time // of the records that have a time; zero: none has
+	Last      time.Time
+}
+
+// Finish stores what Add took in, and with it the feed's position, which is any JSON. covered are the
+// spans that the feed is known to have watched beside those that its records show.
+func (t *Take) Finish(ctx context.Context, position any, covered ...Span) (News, error) {
+	touched, spans := t.tally.touched, t.tally.spans
+	if err := t.flush(ctx); err != nil {
+		return News{}, err
+	}
+	n := News{Feed: t.feed, Counts: t.counts, Samples: t.samples, Lifecycle: t.lifecycle}
+	for _, s := range spans {
+		if n.First.IsZero() || s.From.Before(n.First) {
+			n.First = s.From
+		}
+		n.Last = later(n.Last, s.To)
+	}
+	for _, tc := range touched {
+		n.Touched = append(n.Touched, tc)
+	}
+	slices.SortFunc(n.Touched, func(a, b *Touched) int { return strings.Compare(a.Credential.Name, b.Credential.Name) })
+	if err := t.saveFeed(ctx, position, append(slices.Clone(spans), covered...)); err != nil {
+		return News{}, err
+	}
+	return n, errors.Join(t.saveTaken(ctx), t.saveEgress(ctx))
+}
+
+// FinishImport is Finish for a file that somebody brought: the feed's own position stays.
+func (t *Take) FinishImport(ctx context.Context, covered ...Span) (News, error) {
+	return t.Finish(ctx, json.RawMessage(t.row.position), covered...)
+}
+
+// flush writes the rows and keeps what Finish needs.
+func (t *Take) flush(ctx context.Context) error {
+	for _, save := range []func(context.Context) error{t.saveDays, t.saveMonths, t.saveScopes, t.saveUnregistered, t.saveLifecycle, t.saveKept} {
+		if err := save(ctx); err != nil {
+			return fmt.Errorf("usage of feed %q: %w", t.feed.Name, err)
+		}
+	}
+	old := t.tally
+	if len(t.lifecycle) < flushAt {
+		t.lifecycle = append(t.lifecycle, old.lifecycle...)
+	}
+	t.tally = newTally(t.s.Zone)
+	t.tally.touched, t.tally.spans, t.tally.newest, t.tally.perDay, t.tally.clean = old.touched, old.spans, old.newest, old.perDay, old.clean
+	if len(t.tally.perDay) > 1_000_000 {
+		t.tally.perDay = map[credDay]int{}
+	}
+	return nil
+}
+
+const daysSQL = `
+	INSERT INTO usage_days AS u (credential_id, day, network, user_agent, uses, failures, first_at, last_at, last_address)
+	SELECT * FROM unnest($1::bigint[], $2::date[], $3::cidr[], $4::text[], $5::bigint[], $6::bigint[], $7::timestamptz[], $8::timestamptz[], $9::inet[])
+	ON CONFLICT (credential_id, day, network, user_agent) DO UPDATE SET uses = u.uses + excluded.uses, failures = u.failures + excluded.failures,
+		first_at = least(u.first_at, excluded.first_at), last_at = greatest(u.last_at, excluded.last_at),
+		last_address = CASE WHEN excluded.last_at >= u.last_at THEN excluded.last_address ELSE u.last_address END`
+
+func (t *Take) saveDays(ctx context.Context) error {
+	if err := t.foldCrowded(ctx); err != nil {
+		return err
+	}
+	keys := sortedKeys(t.tally.days, func(a, b dayKey) int {
+		return cmp.Or(cmp.Compare(a.credential, b.credential), int(a.day-b.day), a.network.Compare(b.network), strings.Compare(a.userAgent, b.userAgent))
+	})
+	var (
+		n                   = len(keys)
+		ids                 = make([]int64, n)
+		days, firsts, lasts = make([]time.Time, n), make([]time.Time, n), make([]time.Time, n)
+		networks            = make([]netip.Prefix, n)
+		agents              = make([]string, n)
+		uses, failures      = make([]int64, n), make([]int64, n)
+		addresses           = make([]*netip.Addr, n)
+	)
+	for i, k := range keys {
+		r := t.tally.days[k]
+		ids[i], days[i], networks[i], agents[i], uses[i], failures[i] = k.credential, k.date(), k.network, k.userAgent, r.uses, r.failures
+		firsts[i], lasts[i], addresses[i] = r.first, r.last, nullAddr(r.address)
+	}
+	if n == 0 {
+		return nil
+	}
+	_, err := t.tx.Exec(ctx, daysSQL, ids, days, networks, agents, uses, failures, firsts, lasts, addresses)
+	return err
+}
+
+// foldCrowded puts what is new on a day that has too many rows already into one row.
+func (t *Take) foldCrowded(ctx context.Context) error {
+	var ids []int64
+	var days []time.Time
+	seen := map[credDay]bool{}
+	for k := range t.tally.days {
+		if cd := (credDay{k.credential, k.day}); !seen[cd] {
+			seen[cd] = true
+			ids, days = append(ids, k.credential), append(days, k.date())
+		}
+	}
+	if len(ids) == 0 {
+		return nil
+	}
+	rows, err := t.tx.Query(ctx, `
+		SELECT u.credential_id, u.day, array_agg(u.network::text || ' ' || u.user_agent)
+		FROM usage_days u JOIN unnest($1::bigint[], $2::date[]) AS w (id, day) ON u.credential_id = w.id AND u.day = w.day
+		GROUP BY 1, 2 HAVING count(*) >= $3`, ids, days, maxPerDay)
+	if err != nil {
+		return err
+	}
+	var (
+		id    int64
+		day   time.Time
+		known []string
+	)
+	_, err = pgx.ForEachRow(rows, []any{&id, &day, &known}, func() error {
+		cd := credDay{id, int32(day.Unix() / 86400)}
+		for k, r := range t.tally.days {
+			if (credDay{k.credential, k.day}) == cd && !slices.Contains(known, k.network.String()+" "+k.userAgent) {
+				t.tally.moveToOthers(k, r)
+			}
+		}
+		return nil
+	})
+	return err
+}
+
+func (t *tally) moveToOthers(k dayKey, r *dayRow) {
+	delete(t.days, k)
+	k.network, k.userAgent = Anywhere, others
+	o := t.days[k]
+	if o == nil {
+		t.days[k] = r
+		return
+	}
+	o.uses, o.failures = o.uses+r.uses, o.failures+r.failures
+	if r.first.Before(o.first) {
+		o.first = r.first
+	}
+	if r.last.After(o.last) {
+		o.last, o.address = r.last, r.address
+	}
+}
+
+const monthsSQL = `
+	INSERT INTO usage_months AS u (credential_id, month, exchanges, requests, failures, own, first_at, last_at, days, hours, scopes_seen, hidden_s)
+	SELECT * FROM unnest($1::bigint[], $2::date[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::timestamptz[], $8::timestamptz[], $9::int[], $10::int[], $11::bool[], $12::int[])
+	ON CONFLICT (credential_id, month) DO UPDATE SET exchanges = u.exchanges + excluded.exchanges, requests = u.requests + excluded.requests,
+		failures = u.failures + excluded.failures, own = u.own + excluded.own,
+		first_at = least(u.first_at, excluded.first_at), last_at = greatest(u.last_at, excluded.last_at),
+		days = u.days | excluded.days, hours = u.hours | excluded.hours, scopes_seen = u.scopes_seen OR excluded.scopes_seen,
+		hidden_s = u.hidden_s + excluded.hidden_s`
+
+func (t *Take) saveMonths(ctx context.Context) error {
+	keys := sortedKeys(t.tally.months, func(a, b monthKey) int { return cmp.Or(cmp.Compare(a.credential, b.credential), int(a.month-b.month)) })
+	var (
+		n                                  = len(keys)
+		ids                                = make([]int64, n)
+		months                             = make([]time.Time, n)
+		exchanges, requests, failures, own = make([]int64, n), make([]int64, n), make([]int64, n), make([]int64, n)
+		firsts, lasts                      = make([]*time.Time, n), make([]*time.Time, n)
+		days, hours, hidden                = make([]int32, n), make([]int32, n), make([]int32, n)
+		scopes                             = make([]bool, n)
+	)
+	for i, k := range keys {
+		m := t.tally.months[k]
+		ids[i], months[i], exchanges[i], requests[i], failures[i], own[i] = k.credential, k.date(), m.exchanges, m.requests, m.failures, m.own
+		firsts[i], lasts[i], days[i], hours[i], scopes[i], hidden[i] = nullTime(m.first), nullTime(m.last), int32(m.days), int32(m.hours), m.scopesSeen, int32(m.hidden.Seconds())
+	}
+	if n == 0 {
+		return nil
+	}
+	_, err := t.tx.Exec(ctx, monthsSQL, ids, months, exchanges, requests, failures, own, firsts, lasts, days, hours, scopes, hidden)
+	return err
+}
+
+func (t *Take) saveScopes(ctx context.Context) error {
+	keys := sortedKeys(t.tally.scopes, func(a, b scopeKey) int {
+		return cmp.Or(cmp.Compare(a.credential, b.credential), strings.Compare(a.scope, b.scope))
+	})
+	ids, scopes, at := make([]int64, len(keys)), make([]string, len(keys)), make([]time.Time, len(keys))
+	for i, k := range keys {
+		ids[i], scopes[i], at[i] = k.credential, k.scope, t.tally.scopes[k]
+	}
+	if len(keys) == 0 {
+		return nil
+	}
+	_, err := t.tx.Exec(ctx, `
+		INSERT INTO usage_scopes AS u (credential_id, scope, last_at) SELECT * FROM unnest($1::bigint[], $2::text[], $3::timestamptz[])
+		ON CONFLICT (credential_id, scope) DO UPDATE SET last_at = greatest(u.last_at, excluded.last_at)`, ids, scopes, at)
+	return err
+}
+
+// A provider's list of unregistered client ids grows to maxUnregistered; those that are on it are kept
+// up to date.
+const unregisteredSQL = `
+	INSERT INTO usage_unregistered AS u (provider, client_id, events, first_at, last_at, last_address, created_at, created_by)
+	SELECT $1, $2, $3, $4, $5, $6, $7, $8
+	WHERE (SELECT count(*) FROM usage_unregistered WHERE provider = $1) < $9 OR EXISTS (SELECT FROM usage_unregistered WHERE provider = $1 AND client_id = $2)
+	ON CONFLICT (provider, client_id) DO UPDATE SET events = u.events + excluded.events, first_at = least(u.first_at, excluded.first_at),
+		last_address = CASE WHEN excluded.last_at >= u.last_at THEN excluded.last_address ELSE u.last_address END,
+		last_at = greatest(u.last_at, excluded.last_at), created_at = coalesce(excluded.created_at, u.created_at),
+		created_by = CASE WHEN excluded.created_by = '' THEN u.created_by ELSE excluded.created_by END`
+
+func (t *Take) saveUnregistered(ctx context.Context) error {
+	batch := &pgx.Batch{}
+	for _, id := range sortedKeys(t.tally.unregistered, strings.Compare) {
+		u := t.tally.unregistered[id]
+		batch.Queue(unregisteredSQL, u.Provider, u.ClientID, u.Events, u.FirstAt, u.LastAt, nullAddr(u.Address), nullTime(u.CreatedAt), u.CreatedBy, maxUnregistered)
+	}
+	return t.tx.SendBatch(ctx, batch).Close()
+}
+
+func (t *Take) saveLifecycle(ctx context.Context) error {
+	batch := &pgx.Batch{}
+	for _, l := range t.tally.lifecycle {
+		var id *int64
+		if l.CredentialID != 0 {
+			id = &l.CredentialID
+		}
+		batch.Queue(`INSERT INTO usage_lifecycle (provider, event_id, at, action, client_id, credential_id, actor, feed)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING`, l.Provider, l.EventID, l.At, l.Action, l.ClientID, id, l.Actor, l.Feed)
+	}
+	return t.tx.SendBatch(ctx, batch).Close()
+}
+
+func (t *Take) saveKept(ctx context.Context) error {
+	kept, clean := t.tally.kept, secret.Scrubber{}
+	_, err := t.tx.CopyFrom(ctx, pgx.Identifier{"usage_events"}, []string{"feed", "credential_id", "at", "event_id", "kind", "ok", "source_ip", "user_agent", "scopes"},
+		pgx.CopyFromSlice(len(kept), func(i int) ([]any, error) {
+			k := kept[i]
+			scopes := []string{}
+			for _, s := range k.Scopes {
+				scopes = append(scopes, clean.Clean(s, 256))
+			}
+			return []any{t.feed.Name, k.credential, k.At, clean.Clean(k.ID, 200), string(k.Kind), k.OK, nullAddr(k.Address), t.tally.agent(k.UserAgent), scopes}, nil
+		}))
+	return err
+}
+
+func (t *Take) saveFeed(ctx context.Context, position any, spans []Span) error {
+	t.row.counts.add(t.counts)
+	samples := append(t.row.samples, t.samples...)
+	samples = samples[max(0, len(samples)-maxBad):]
+	coverage := join(append(t.row.coverage, spans...), t.feed.Silence)
+	seen := t.tally.newest
+	for _, s := range spans {
+		seen = later(seen, s.To)
+	}
+	at, err1 := json.Marshal(position)
+	counts, err2 := json.Marshal(t.row.counts)
+	bad, err3 := json.Marshal(orEmpty(samples))
+	if err := errors.Join(err1, err2, err3); err != nil {
+		return err
+	}
+	_, err := t.tx.Exec(ctx, `
+		UPDATE usage_feeds SET position = $2, coverage = $3, last_event_at = greatest(last_event_at, $4), last_seen_at = greatest(last_seen_at, $5),
+			counts = $6, samples = $7, exchanges = exchanges OR $8, requests = requests OR $9, error = '', error_since = NULL
+		WHERE feed = $1`, t.feed.Name, at, toMultirange(coverage), nullTime(t.tally.newest), nullTime(seen), counts, bad, t.shows[Exchange], t.shows[Request])
+	return err
+}
+
+func (t *Take) saveTaken(ctx context.Context) error {
+	checks, taken := make([]uuid.UUID, 0, len(t.taken)), make([]int16, 0, len(t.taken))
+	for c, n := range t.taken {
+		checks, taken = append(checks, c), append(taken, int16(n))
+	}
+	if len(checks) == 0 {
+		return nil
+	}
+	_, err := t.tx.Exec(ctx, `
+		INSERT INTO usage_taken (check_id, taken, taken_at) SELECT *, $3 FROM unnest($1::uuid[], $2::smallint[]) ORDER BY 1
+		ON CONFLICT (check_id) DO UPDATE SET taken = excluded.taken, taken_at = excluded.taken_at`, checks, taken, t.now)
+	return err
+}
+
+func (t *Take) saveEgress(ctx context.Context) error {
+	batch := &pgx.Batch{}
+	for _, a := range sortedKeys(t.learned, netip.Addr.Compare) {
+		batch.Queue(`INSERT INTO usage_egress AS u (provider, address, seen_at) VALUES ($1, $2, $3)
+			ON CONFLICT (provider, address) DO UPDATE SET seen_at = greatest(u.seen_at, excluded.seen_at)`, t.feed.Provider, a, t.learned[a])
+	}
+	return t.tx.SendBatch(ctx, batch).Close()
+}
+
+// sortedKeys are the keys in the order in which everyone locks their rows.
+func sortedKeys[K comparable, V any](m map[K]V, compare func(a, b K) int) []K {
+	keys := make([]K, 0, len(m))
+	for k := range m {
+		keys = append(keys, k)
+	}
+	slices.SortFunc(keys, compare)
+	return keys
+}
+
+func nullAddr(a netip.Addr) *netip.Addr {
+	if !a.IsValid() {
+		return nil
+	}
+	return &a
+}
+
+func nullTime(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	return &t
+}
+
+func orEmpty[T any](s []T) []T {
+	if s == nil {
+		return []T{}
+	}
+	return s
+}

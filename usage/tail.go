@@ -1,0 +1,295 @@
+package usage
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// Rules of following files:
+//
+//  1. A file is what it begins with: its first bytes (up to headSize) are its identity, not its name or
+//     its inode. So a file that was renamed is read on, one that was truncated and written anew is
+//     a new one, and a name that stands for another file now begins at the start.
+//  2. How far it was read is stored in the transaction of its events, and compared there with
+//     where the reading began: neither a crash nor another process brings a line twice or loses one.
+//  3. Only whole lines are read. The last line of a file that was rotated away counts without its end.
+//  4. A file that was rotated away is found among its neighbours (NAME.* and NAME-*), also as .gz, and
+//     read to its end. Neighbours that were never followed are not read.
+
+const (
+	headSize  = 1024
+	chunkSize = 4 << 20
+	settled   = 10 * time.Second // since its last change a rotated file is complete
+)
+
+// followed is a file of a feed and how far it was read.
+type followed struct {
+	head   []byte // SHA-256 of the first headLen bytes; nil: new
+	length int
+	name   string
+	offset int64
+	seen   time.Time
+}
+
+// Chunk is whole lines that a file feed has not taken in yet.
+type Chunk struct {
+	Name   string
+	Full   bool // there is more
+	text   []byte
+	before followed
+	after  followed
+	stored int64 // the place that must be stored still; -1: none
+	ended  bool  // a compressed file that was read to its end: it needs no place any more
+}
+
+// Chunks looks at the files of a feed and returns what is new, at most one chunk a file. A file that
+// cannot be read is an error; the others are read all the same.
+func (s *Store) Chunks(ctx context.Context, feed Feed, now time.Time) ([]Chunk, error) {
+	known, err := s.followed(ctx, feed.Name)
+	if err != nil {
+		return nil, err
+	}
+	var (
+		chunks []Chunk
+		errs   []error
+		busy   = map[string]bool{} // heads that this scan has found
+	)
+	active, err := expand(feed.Paths)
+	if err != nil {
+		errs = append(errs, err)
+	}
+	// Under the name that it had a file is looked for first, so that a copy of it is not taken for it.
+	slices.SortStableFunc(active, func(a, b string) int { return order(known, b) - order(known, a) })
+	for _, name := range append(active, neighbours(active)...) {
+		c, err := look(name, known, busy, !slices.Contains(active, name), now)
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		if c != nil {
+			chunks = append(chunks, *c)
+		}
+	}
+	return chunks, errors.Join(errs...)
+}
+
+func order(known []followed, name string) int {
+	if slices.ContainsFunc(known, func(f followed) bool { return f.name == name }) {
+		return 1
+	}
+	return 0
+}
+
+func (s *Store) followed(ctx context.Context, feed string) ([]followed, error) {
+	rows, err := s.Pool.Query(ctx, `SELECT head, head_len, name, at_offset, seen_at FROM usage_files WHERE feed = $1 ORDER BY head_len DESC, seen_at DESC`, feed)
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (f followed, err error) {
+		return f, row.Scan(&f.head, &f.length, &f.name, &f.offset, &f.seen)
+	})
+}
+
+// expand lists the files of paths: those of a directory, those that a pattern fits, or the path itself.
+// Compressed ones are left to `usage import`.
+func expand(paths []string) ([]string, error) {
+	var (
+		all  []string
+		errs []error
+	)
+	for _, p := range paths {
+		names, err := filepath.Glob(p)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", p, err)
+		}
+		if len(names) == 0 && !strings.ContainsAny(p, `*?[`) {
+			errs = append(errs, fmt.Errorf("%s: %w", p, os.ErrNotExist))
+		}
+		for _, n := range names {
+			if st, err := os.Stat(n); err == nil && st.IsDir() {
+				entries, err := os.ReadDir(n)
+				if err != nil {
+					errs = append(errs, plainPath(err))
+				}
+				for _, e := range entries {
+					all = append(all, filepath.Join(n, e.Name()))
+				}
+				continue
+			}
+			all = append(all, n)
+		}
+	}
+	all = slices.DeleteFunc(all, func(n string) bool {
+		st, err := os.Stat(n)
+		return compressed(n) || err == nil && !st.Mode().IsRegular() || strings.HasPrefix(filepath.Base(n), ".")
+	})
+	slices.Sort(all)
+	return slices.Compact(all), errors.Join(errs...)
+}
+
+func compressed(name string) bool {
+	return slices.Contains([]string{".gz", ".zst", ".bz2", ".xz"}, filepath.Ext(name))
+}
+
+// neighbours are what rotated files of these names may be called.
+func neighbours(active []string) []string {
+	var all []string
+	for _, n := range active {
+		quoted := strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`).Replace(n)
+		for _, pattern := range []string{quoted + ".*", quoted + "-*"} {
+			found, _ := filepath.Glob(pattern)
+			all = append(all, found...)
+		}
+	}
+	slices.Sort(all)
+	return slices.DeleteFunc(slices.Compact(all), func(n string) bool { return slices.Contains(active, n) })
+}
+
+func plainPath(err error) error {
+	var pe *os.PathError
+	if errors.As(err, &pe) {
+		return fmt.Errorf("%s: %w", pe.Path, pe.Err)
+	}
+	return err
+}
+
+// look returns what is new in one file; nil: nothing.
+func look(name string, known []followed, busy map[string]bool, rotated bool, now time.Time) (*Chunk, error) {
+	if rotated && compressed(name) && (filepath.Ext(name) != ".gz" || !missing(known, busy, now)) {
+		return nil, nil
+	}
+	f, err := os.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, nil // it was rotated away just now
+	}
+	if err != nil {
+		return nil, plainPath(err)
+	}
+	defer f.Close()
+	st, err := f.Stat()
+	if err != nil || !st.Mode().IsRegular() {
+		return nil, plainPath(err)
+	}
+	var in io.Reader = f
+	zip := compressed(name)
+	if zip {
+		if in, err = Decompress(f); err != nil {
+			return nil, nil // being written
+		}
+	}
+	head := make([]byte, headSize)
+	n, err := io.ReadFull(in, head)
+	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
+		return nil, plainPath(err)
+	}
+	head = head[:n]
+	at, found := identify(head, known, busy)
+	stored := int64(-1)
+	switch {
+	case !found && rotated, !found && !bytes.Contains(head, []byte("\n")) && len(head) < headSize:
+		return nil, nil
+	case found && !zip && st.Size() < at.offset: // truncated, and written anew with the same beginning
+		stored, at.offset = at.offset, 0
+	case found:
+		stored = at.offset
+	}
+	if found {
+		busy[string(at.head)] = true
+	}
+	c := &Chunk{Name: name, before: at, after: at, stored: stored}
+	c.after.name, c.after.seen = name, now
+	if at.head == nil || at.length < len(head) {
+		sum := sha256.Sum256(head)
+		c.after.head, c.after.length = sum[:], len(head)
+		busy[string(sum[:])] = true
+	}
+	if zip {
+		_, err = io.CopyN(io.Discard, in, at.offset-int64(len(head)))
+		if at.offset < int64(len(head)) {
+			in, err = io.MultiReader(bytes.NewReader(head[at.offset:]), in), nil
+		}
+		if err != nil {
+			return nil, nil
+		}
+	} else if _, err := f.Seek(at.offset, io.SeekStart); err != nil {
+		return nil, plainPath(err)
+	}
+	text, err := io.ReadAll(io.LimitReader(in, chunkSize))
+	if err != nil {
+		return nil, plainPath(err)
+	}
+	c.Full = len(text) == chunkSize
+	end := bytes.LastIndexByte(text, '\n') + 1
+	if end == 0 && c.Full || rotated && !c.Full && now.Sub(st.ModTime()) > settled {
+		end = len(text)
+	}
+	c.text, c.ended = text[:end], zip && !c.Full
+	c.after.offset += int64(end)
+	if end == 0 && !c.ended && now.Sub(at.seen) < 24*time.Hour {
+		return nil, nil
+	}
+	return c, nil
+}
+
+// missing reports whether a file that was followed lately has not been found: it may be compressed by now.
+func missing(known []followed, busy map[string]bool, now time.Time) bool {
+	return slices.ContainsFunc(known, func(f followed) bool { return !busy[string(f.head)] && now.Sub(f.seen) < 48*time.Hour })
+}
+
+// identify finds the file that begins with head among those that are known.
+func identify(head []byte, known []followed, busy map[string]bool) (followed, bool) {
+	for _, k := range known {
+		if k.length > len(head) || busy[string(k.head)] {
+			continue
+		}
+		if sum := sha256.Sum256(head[:k.length]); bytes.Equal(sum[:], k.head) {
+			return k, true
+		}
+	}
+	return followed{}, false
+}
+
+// Chunk takes in a chunk, with the place that its file was read to.
+func (t *Take) Chunk(ctx context.Context, c Chunk) (News, error) {
+	head, offset := c.before.head, int64(-1)
+	if head == nil {
+		head = c.after.head
+	}
+	err := t.tx.QueryRow(ctx, `SELECT at_offset FROM usage_files WHERE feed = $1 AND head = $2`, t.feed.Name, head).Scan(&offset)
+	if err != nil && !errors.Is(err, pgx.ErrNoRows) {
+		return News{}, err
+	}
+	if offset != c.stored {
+		return News{}, ErrMoved
+	}
+	if err := t.Read(ctx, bytes.NewReader(c.text)); err != nil {
+		return News{}, err
+	}
+	if c.before.head != nil && (c.ended || !bytes.Equal(c.before.head, c.after.head)) {
+		if _, err := t.tx.Exec(ctx, `DELETE FROM usage_files WHERE feed = $1 AND head = $2`, t.feed.Name, c.before.head); err != nil {
+			return News{}, err
+		}
+	}
+	if !c.ended {
+		_, err = t.tx.Exec(ctx, `
+			INSERT INTO usage_files (feed, head, head_len, name, at_offset, seen_at) VALUES ($1, $2, $3, $4, $5, $6)
+			ON CONFLICT (feed, head) DO UPDATE SET name = excluded.name, at_offset = excluded.at_offset, seen_at = excluded.seen_at`,
+			t.feed.Name, c.after.head, c.after.length, c.after.name, c.after.offset, c.after.seen)
+		if err != nil {
+			return News{}, err
+		}
+	}
+	return t.Finish(ctx, struct{}{})
+}

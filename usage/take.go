@@ -1,0 +1,376 @@
+package usage
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/keyrounds/keyrounds/checker"
+	"github.com/keyrounds/keyrounds/credential"
+	"github.com/keyrounds/keyrounds/secret"
+)
+
+// Take takes in events of one feed in one transaction: Begin, Add as often as there is something,
+// then Finish. What a feed's position says and what its events became commit together.
+type Take struct {
+	s         *Store
+	tx        pgx.Tx
+	feed      Feed
+	now       time.Time
+	tally     *tally
+	clients   map[string][]credential.Credential
+	egress    map[netip.Addr]bool
+	learned   map[netip.Addr]time.Time
+	taken     map[uuid.UUID]int // that changed
+	counts    Counts
+	shows     map[Kind]bool
+	samples   []Bad
+	lifecycle []Lifecycle // that was flushed
+	row       feedRow
+	hideFrom  time.Time // of a feed of last-used times: until when it was known before
+}
+
+type feedRow struct {
+	coverage []Span
+	counts   Counts
+	shows    map[Kind]bool
+	samples  []Bad
+	position []byte
+}
+
+// ErrUnknownFeed is returned for a feed that Sync did not bring.
+var ErrUnknownFeed = errors.New("no such feed")
+
+// Begin locks the feed until tx ends: what it brings is taken in one after the other, whichever
+// replica does it.
+func (s *Store) Begin(ctx context.Context, tx pgx.Tx, feed Feed, now time.Time) (*Take, error) {
+	t := &Take{
+		s: s, tx: tx, feed: feed, now: now, tally: newTally(s.Zone), clients: map[string][]credential.Credential{}, counts: Counts{}, shows: map[Kind]bool{},
+		egress: map[netip.Addr]bool{}, learned: map[netip.Addr]time.Time{}, taken: map[uuid.UUID]int{}, row: feedRow{counts: Counts{}},
+	}
+	var coverage multirange
+	var counts, samples []byte
+	if err := alone(ctx, tx, feed.Provider); err != nil {
+		return nil, err
+	}
+	err := tx.QueryRow(ctx, `SELECT coverage, counts, samples, position FROM usage_feeds WHERE feed = $1 FOR UPDATE`, feed.Name).
+		Scan(&coverage, &counts, &samples, &t.row.position)
+	if errors.Is(err, pgx.ErrNoRows) {
+		err = fmt.Errorf("%w: %q", ErrUnknownFeed, feed.Name)
+	}
+	if err != nil {
+		return nil, err
+	}
+	t.row.coverage = fromMultirange(coverage)
+	if err := errors.Join(json.Unmarshal(counts, &t.row.counts), json.Unmarshal(samples, &t.row.samples)); err != nil {
+		return nil, err
+	}
+	for _, a := range feed.Addresses {
+		t.egress[a] = true
+	}
+	rows, err := tx.Query(ctx, `SELECT address FROM usage_egress WHERE provider = $1 AND seen_at > $2`, feed.Provider, now.Add(-rememberEgress))
+	if err != nil {
+		return nil, err
+	}
+	var a netip.Addr
+	_, err = pgx.ForEachRow(rows, []any{&a}, func() error { t.egress[a] = true; return nil })
+	return t, err
+}
+
+// ErrBusy is returned where another process takes in events of the same provider for long: try again.
+var ErrBusy = errors.New("another process takes in events of this provider: try again")
+
+// alone lets one transaction at a time take in events of a provider: two that fold the same
+// credentials would wait for each other's rows.
+func alone(ctx context.Context, tx pgx.Tx, provider string) error {
+	if _, err := tx.Exec(ctx, `SET LOCAL lock_timeout = '5s'`); err != nil {
+		return err
+	}
+	_, err := tx.Exec(ctx, `SELECT pg_advisory_xact_lock(hashtext('keyrounds: usage of ' || $1))`, provider)
+	var pe *pgconn.PgError
+	if errors.As(err, &pe) && pe.Code == "55P03" { // lock_not_available
+		return ErrBusy
+	}
+	return err
+}
+
+// Long lets the transaction last: for imports, which read while it is open.
+func (t *Take) Long(ctx context.Context) error {
+	_, err := t.tx.Exec(ctx, `SET LOCAL idle_in_transaction_session_timeout = 0; SET LOCAL statement_timeout = '10min'; SET LOCAL lock_timeout = '1min'`)
+	return err
+}
+
+// Tx is the transaction that everything is taken in by.
+func (t *Take) Tx() pgx.Tx { return t.tx }
+
+// An address that our checks were not seen from for so long is forgotten.
+const rememberEgress = 30 * 24 * time.Hour
+
+// Add takes in what was read.
+func (t *Take) Add(ctx context.Context, r reading) error {
+	t.counts[ResultSkipped] += int64(r.Skipped)
+	t.counts[ResultBad] += int64(r.BadSeen)
+	t.samples = append(t.samples, r.Bad...)
+	events := make([]Event, 0, len(r.Events))
+	for _, e := range r.Events {
+		if why := e.misplaced(t.now); why != "" {
+			t.counts[ResultBad]++
+			t.samples = append(t.samples, Bad{Reason: why})
+			continue
+		}
+		events = append(events, e)
+	}
+	t.samples = t.samples[max(0, len(t.samples)-maxBad):]
+	var err error
+	if t.feed.Polled() {
+		if events, err = t.fresh(ctx, events); err != nil {
+			return err
+		}
+	}
+	if err := t.identify(ctx, events); err != nil {
+		return err
+	}
+	own, err := t.ledger(ctx, events)
+	if err != nil {
+		return err
+	}
+	for _, e := range events {
+		t.one(e, own)
+	}
+	for check := range own.news {
+		t.taken[check] = own.taken[check]
+	}
+	if len(t.tally.days) > flushAt || len(t.tally.scopes) > flushAt || len(t.tally.lifecycle) > flushAt || len(t.tally.kept) > flushAt {
+		return t.flush(ctx)
+	}
+	return nil
+}
+
+const flushAt = 20_000
+
+// one folds a single event.
+func (t *Take) one(e Event, own *ledger) {
+	if t.feed.Poll.Spec.State {
+		t.tally.newest = later(t.tally.newest, e.At)
+	} else {
+		t.tally.live(e.At, t.feed.Silence)
+	}
+	switch {
+	case e.Kind == Heartbeat:
+		t.counts[ResultHeartbeat]++
+	case e.Kind.isLifecycle():
+		t.counts[ResultLifecycle]++
+		t.happened(e)
+	case e.ClientID == "":
+		t.counts[ResultNoClient]++
+	case len(t.clients[e.ClientID]) == 0:
+		t.counts[ResultUnregistered]++
+		t.unregistered(e)
+	default:
+		t.shows[e.Kind] = true
+		t.used(e, own)
+	}
+}
+
+// used folds the use of a registered client: of each credential with its client id, since a feed does not
+// tell two secrets of one client apart.
+func (t *Take) used(e Event, own *ledger) {
+	result := ResultUse
+	if !e.OK {
+		result = ResultFailure
+	}
+	for _, c := range t.clients[e.ClientID] {
+		rule, teaches := own.own(e, c.ID)
+		if rule == "" {
+			continue
+		}
+		if teaches && e.Address.IsValid() {
+			t.egress[e.Address] = true
+			t.learned[e.Address] = later(t.learned[e.Address], e.At)
+		}
+		t.counts[rule]++
+		m := t.tally.monthOf(c.ID, t.tally.when(e.At))
+		m.own++
+		if from := t.hideFrom; e.Kind == LastUsed && !from.IsZero() && e.At.After(from) {
+			m.hidden += e.At.Sub(from)
+		}
+		return
+	}
+	t.counts[result]++
+	for _, c := range t.clients[e.ClientID] {
+		t.tally.use(c, e)
+		if t.feed.Keep {
+			t.tally.kept = append(t.tally.kept, keptEvent{c.ID, e})
+		}
+	}
+}
+
+func later(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
+}
+
+// identify looks up the clients of events.
+func (t *Take) identify(ctx context.Context, events []Event) error {
+	var unknown []string
+	for _, e := range events {
+		if _, known := t.clients[e.ClientID]; !known && e.ClientID != "" {
+			t.clients[e.ClientID] = nil
+			unknown = append(unknown, secret.Scrubber{}.Clean(e.ClientID, 512))
+		}
+	}
+	if len(unknown) == 0 {
+		return nil
+	}
+	cs, err := t.s.Clients(ctx, t.tx, t.feed.Provider, unknown)
+	for _, c := range cs {
+		t.clients[c.ClientID] = append(t.clients[c.ClientID], c)
+	}
+	if len(t.clients) > maxClients { // a flood of made-up client ids
+		for id, cs := range t.clients {
+			if len(cs) == 0 && !slices.Contains(unknown, id) {
+				delete(t.clients, id)
+			}
+		}
+	}
+	return err
+}
+
+const maxClients = 200_000
+
+// ledger loads what our own checks left around the events that could be ours.
+func (t *Take) ledger(ctx context.Context, events []Event) (*ledger, error) {
+	l := &ledger{lines: nil, taken: map[uuid.UUID]int{}, news: map[uuid.UUID]bool{}, egress: t.egress}
+	type want struct {
+		ids      map[int64]bool
+		from, to time.Time
+	}
+	days := map[int64]*want{}
+	for _, e := range events {
+		if !e.Kind.isUse() || !couldBeOwn(e) {
+			continue
+		}
+		day := e.At.Unix() / 86400
+		w := days[day]
+		if w == nil {
+			w = &want{map[int64]bool{}, e.At, e.At}
+			days[day] = w
+		}
+		if e.At.Before(w.from) {
+			w.from = e.At
+		}
+		w.to = later(w.to, e.At)
+		for _, c := range t.clients[e.ClientID] {
+			w.ids[c.ID] = true
+		}
+	}
+	l.lines = map[int64][]checker.Footprint{}
+	var checks []uuid.UUID
+	seen := map[uuid.UUID]bool{}
+	for _, w := range days {
+		if len(w.ids) == 0 {
+			continue
+		}
+		ids := make([]int64, 0, len(w.ids))
+		for id := range w.ids {
+			ids = append(ids, id)
+		}
+		lines, err := t.s.Ledger(ctx, t.tx, ids, w.from.Add(-surely-unfinished), w.to.Add(surely))
+		if err != nil {
+			return nil, err
+		}
+		for _, f := range lines {
+			if !seen[f.Check] {
+				seen[f.Check] = true
+				l.lines[f.CredentialID] = append(l.lines[f.CredentialID], f)
+				checks = append(checks, f.Check)
+			}
+		}
+	}
+	for _, lines := range l.lines {
+		slices.SortFunc(lines, func(a, b checker.Footprint) int { return a.At.Compare(b.At) })
+	}
+	if len(checks) == 0 {
+		return l, nil
+	}
+	rows, err := t.tx.Query(ctx, `SELECT check_id, taken FROM usage_taken WHERE check_id = ANY($1)`, checks)
+	if err != nil {
+		return nil, err
+	}
+	var (
+		check uuid.UUID
+		n     int
+	)
+	if _, err = pgx.ForEachRow(rows, []any{&check, &n}, func() error { l.taken[check] = n; return nil }); err != nil {
+		return nil, err
+	}
+	for check, n := range t.taken {
+		l.taken[check] = n
+	}
+	return l, nil
+}
+
+// fresh drops what an earlier poll brought already. Of a feed of last-used times only those are
+// fresh that changed.
+func (t *Take) fresh(ctx context.Context, events []Event) ([]Event, error) {
+	state := t.feed.Poll.Spec.State
+	hashes, at := make([][]byte, 0, len(events)), make([]time.Time, 0, len(events))
+	first := map[string]int{}
+	for i, e := range events {
+		h := e.hash(state)
+		if j, twice := first[string(h)]; twice {
+			if state && e.At.After(events[j].At) {
+				first[string(h)] = i
+			}
+			continue
+		}
+		first[string(h)] = i
+	}
+	for h, i := range first {
+		hashes, at = append(hashes, []byte(h)), append(at, events[i].At)
+	}
+	rows, err := t.tx.Query(ctx, `
+		INSERT INTO usage_seen AS s (feed, event, event_at) SELECT $1, * FROM unnest($2::bytea[], $3::timestamptz[]) ORDER BY 2
+		ON CONFLICT (feed, event) DO UPDATE SET event_at = excluded.event_at WHERE $4 AND s.event_at < excluded.event_at
+		RETURNING event`, t.feed.Name, hashes, at, state)
+	if err != nil {
+		return nil, err
+	}
+	keep := map[int]bool{}
+	var h []byte
+	if _, err := pgx.ForEachRow(rows, []any{&h}, func() error { keep[first[string(h)]] = true; return nil }); err != nil {
+		return nil, err
+	}
+	var fresh []Event
+	for i, e := range events {
+		if keep[i] {
+			fresh = append(fresh, e)
+		}
+	}
+	t.counts[ResultDuplicate] += int64(len(events) - len(fresh))
+	return fresh, nil
+}
+
+// hash tells an event from others of its feed: by its id where it has one.
+func (e Event) hash(state bool) []byte {
+	text := e.ID
+	switch {
+	case state:
+		text = e.ClientID
+	case text == "":
+		text = fmt.Sprint(e.Kind, e.ClientID, e.At.UnixNano(), e.Address, e.UserAgent, e.OK, e.TokenID, e.Actor)
+	}
+	sum := sha256.Sum256([]byte(text))
+	return sum[:16]
+}

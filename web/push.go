@@ -1,0 +1,220 @@
+package web
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/json"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/keyrounds/keyrounds/secret"
+	"github.com/keyrounds/keyrounds/usage"
+)
+
+// PushFeed is a feed that takes pushes, and how its token is read.
+type PushFeed struct {
+	usage.Feed
+	Token func(context.Context) (secret.Value, error)
+}
+
+// TakeFunc takes in what read brings of a feed, in one transaction.
+type TakeFunc func(ctx context.Context, feed usage.Feed, read func(context.Context, *usage.Take) (usage.News, error)) (usage.News, error)
+
+// The bounds of a push.
+const (
+	maxPush        = 1 << 20  // bytes, as they come
+	maxPushOpened  = 16 << 20 // after gzip or zstd
+	maxPushRecords = 10_000
+	pushTime       = 20 * time.Second
+)
+
+// A client that gives so many wrong tokens within a minute is refused for the rest of it.
+const mostFailures = 10
+
+type pushed struct {
+	Feed      string       `json:"feed"`
+	Batch     string       `json:"batch"`
+	Duplicate bool         `json:"duplicate"` // it was taken in before, and was not again
+	Records   int64        `json:"records"`
+	Results   usage.Counts `json:"results"`
+	Bad       []usage.Bad  `json:"bad,omitempty"` // some of those that could not be read
+}
+
+// push takes in a batch of records: POST /api/v1/usage, one JSON value a line (or as the feed's format has
+// it), plain, gzip or zstd; Authorization: Bearer, or X-Feed-Token where that header is taken. The batch is
+// named by Idempotency-Key, or else by its content; the same one changes nothing the second time.
+func (s *site) push(w http.ResponseWriter, r *http.Request) {
+	host, _, _ := net.SplitHostPort(r.RemoteAddr)
+	if s.failures.tooMany(host, s.Now()) {
+		w.Header().Set("Retry-After", "60")
+		refuse(w, http.StatusTooManyRequests, "too many wrong tokens from this address: wait a minute")
+		return
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), pushTime)
+	defer cancel()
+	feed, ok := s.feedOf(ctx, r)
+	if !ok {
+		s.failures.add(host, s.Now())
+		w.Header().Set("WWW-Authenticate", `Bearer realm="keyrounds feeds"`)
+		refuse(w, http.StatusUnauthorized, "the token of a push feed is wanted: Authorization: Bearer TOKEN, or X-Feed-Token")
+		return
+	}
+	key := r.Header.Get("Idempotency-Key")
+	if len(key) > 200 || strings.ContainsFunc(key, func(c rune) bool { return c < ' ' || c > '~' }) {
+		refuse(w, http.StatusBadRequest, "Idempotency-Key: at most 200 printable ASCII characters")
+		return
+	}
+	raw, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxPush))
+	if err != nil {
+		s.refusePush(w, err)
+		return
+	}
+	if key == "" {
+		key = usage.DigestOf(raw)
+	}
+	answer := pushed{Feed: feed.Name, Batch: key}
+	news, err := s.Take(ctx, feed.Feed, func(ctx context.Context, t *usage.Take) (usage.News, error) {
+		return takePush(ctx, t, key, raw, s.Now())
+	})
+	var before *usage.TakenBeforeError
+	switch {
+	case errors.As(err, &before):
+		answer.Duplicate, answer.Results = true, before.Counts
+	case err != nil:
+		s.refusePush(w, err)
+		return
+	default:
+		answer.Results, answer.Bad = news.Counts, news.Samples
+	}
+	answer.Records = answer.Results.Records()
+	w.Header().Set("Content-Type", "application/json")
+	_ = json.NewEncoder(w).Encode(answer)
+}
+
+var errTooLarge = errors.New("too large")
+
+func takePush(ctx context.Context, t *usage.Take, key string, raw []byte, now time.Time) (usage.News, error) {
+	at, counts, err := t.TakenBatch(ctx, key)
+	if err != nil {
+		return usage.News{}, err
+	}
+	if !at.IsZero() {
+		return usage.News{}, &usage.TakenBeforeError{At: at, Counts: counts}
+	}
+	in, err := usage.Decompress(strings.NewReader(string(raw)))
+	if err != nil {
+		return usage.News{}, errUnreadable
+	}
+	if err := t.Read(ctx, &bounded{in, maxPushOpened}); err != nil {
+		return usage.News{}, err
+	}
+	if t.Records() > maxPushRecords {
+		return usage.News{}, errTooLarge
+	}
+	if err := t.NoteBatch(ctx, key); err != nil {
+		return usage.News{}, err
+	}
+	// A push lives, whatever is in it: an empty one is a heartbeat.
+	return t.Finish(ctx, struct{}{}, usage.Span{From: now, To: now})
+}
+
+var errUnreadable = errors.New("unreadable")
+
+// bounded fails after so many bytes.
+type bounded struct {
+	in   io.Reader
+	left int
+}
+
+func (b *bounded) Read(p []byte) (int, error) {
+	n, err := b.in.Read(p)
+	if b.left -= n; b.left < 0 {
+		return 0, errTooLarge
+	}
+	if err != nil && !errors.Is(err, io.EOF) {
+		err = errUnreadable
+	}
+	return n, err
+}
+
+func (s *site) refusePush(w http.ResponseWriter, err error) {
+	var large *http.MaxBytesError
+	var network net.Error
+	switch {
+	case errors.As(err, &large), errors.Is(err, errTooLarge):
+		refuse(w, http.StatusRequestEntityTooLarge, "a push has at most 1 MiB, 16 MiB opened, and 10,000 records: send several")
+	case errors.Is(err, errUnreadable):
+		refuse(w, http.StatusBadRequest, "the body is neither plain, nor gzip, nor zstd")
+	case errors.Is(err, os.ErrDeadlineExceeded), errors.As(err, &network) && network.Timeout(), errors.Is(err, io.ErrUnexpectedEOF):
+		refuse(w, http.StatusRequestTimeout, "the body did not come in time")
+	default:
+		s.Log.Error("a push could not be taken in", "error", err)
+		w.Header().Set("Retry-After", "10")
+		refuse(w, http.StatusServiceUnavailable, "it could not be stored: send it again")
+	}
+}
+
+func refuse(w http.ResponseWriter, status int, why string) {
+	w.Header().Set("Content-Type", "application/problem+json") // RFC 9457
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(map[string]any{"title": http.StatusText(status), "status": status, "detail": why})
+}
+
+// feedOf finds the feed whose token the request has. Every token is compared, in constant time.
+func (s *site) feedOf(ctx context.Context, r *http.Request) (feed PushFeed, found bool) {
+	given := r.Header.Get("X-Feed-Token")
+	if given == "" {
+		given, _ = strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+	}
+	if given == "" || s.PushFeeds == nil {
+		return feed, false
+	}
+	hash := sha256.Sum256([]byte(given))
+	for _, f := range s.PushFeeds() {
+		token, err := f.Token(ctx)
+		if err != nil {
+			s.Log.Warn("the token of a feed cannot be read", "feed", f.Name, "error", err)
+			continue
+		}
+		want := sha256.Sum256([]byte(token.Reveal()))
+		if !token.IsZero() && subtle.ConstantTimeCompare(hash[:], want[:]) == 1 {
+			feed, found = f, true
+		}
+		token.Wipe()
+	}
+	return feed, found
+}
+
+// failures counts wrong tokens by address and minute.
+type failures struct {
+	mu     sync.Mutex
+	minute int64
+	by     map[string]int
+}
+
+func (f *failures) at(now time.Time) {
+	if m := now.Unix() / 60; f.minute != m || f.by == nil || len(f.by) > 10_000 {
+		f.minute, f.by = m, map[string]int{}
+	}
+}
+
+func (f *failures) tooMany(host string, now time.Time) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.at(now)
+	return f.by[host] >= mostFailures
+}
+
+func (f *failures) add(host string, now time.Time) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.at(now)
+	f.by[host]++
+}

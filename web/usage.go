@@ -1,0 +1,125 @@
+package web
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/keyrounds/keyrounds/credential"
+	"github.com/keyrounds/keyrounds/report"
+	"github.com/keyrounds/keyrounds/usage"
+)
+
+// UsageJSON is the answer to whether a credential is used, here and in the commands.
+type UsageJSON struct {
+	Credential     string     `json:"credential"`
+	Provider       string     `json:"provider"`
+	Owner          string     `json:"owner"`
+	Usage          string     `json:"usage"`
+	LastUsedAt     *time.Time `json:"last_used_at"`
+	LastUsedFrom   string     `json:"last_used_from"`
+	LastUsedBy     string     `json:"last_used_by"`
+	DaysUnused     *int       `json:"days_unused"`
+	Coverage       string     `json:"coverage"`
+	CoverageReason string     `json:"coverage_reason"`
+	Reason         string     `json:"reason"`
+	UnusedScopes   []string   `json:"unused_scopes"`
+	Rhythm         string     `json:"rhythm"`
+	QuietHours     string     `json:"quiet_hours"`
+}
+
+// NewUsageJSON makes one.
+func NewUsageJSON(c credential.Credential, a usage.Answer, w usage.Where) UsageJSON {
+	u := UsageJSON{
+		Credential: c.Name, Provider: c.Provider, Owner: c.Owner, Usage: string(a.State), Coverage: a.Coverage(), Reason: a.Reason,
+		UnusedScopes: append([]string{}, a.Unscoped...), Rhythm: a.Rhythm.String(), QuietHours: a.QuietHours,
+	}
+	if a.State == usage.NotKnown {
+		u.CoverageReason = a.Reason
+	}
+	if !a.LastUse.IsZero() {
+		at, days := a.LastUse.UTC(), a.DaysIdle
+		u.LastUsedAt, u.DaysUnused, u.LastUsedBy = &at, &days, w.UserAgent
+		switch {
+		case w.Address.IsValid():
+			u.LastUsedFrom = w.Address.String()
+		case w.Network.IsValid() && w.Network != usage.Anywhere:
+			u.LastUsedFrom = w.Network.String()
+		}
+	}
+	return u
+}
+
+// Usages answers for all registered credentials, by name.
+func Usages(ctx context.Context, s *usage.Store, cs []credential.Credential, at time.Time) ([]UsageJSON, error) {
+	book, err := s.Open(ctx, s.Pool, cs)
+	if err != nil {
+		return nil, err
+	}
+	ids := make([]int64, len(cs))
+	for i, c := range cs {
+		ids[i] = c.ID
+	}
+	where, err := s.LastFrom(ctx, s.Pool, ids, at)
+	all := []UsageJSON{}
+	for _, c := range cs {
+		all = append(all, NewUsageJSON(c, book.Assess(c, at), where[c.ID]))
+	}
+	return all, err
+}
+
+func (s *site) usage(w http.ResponseWriter, r *http.Request) {
+	cs, err := s.Registry.List(r.Context(), false)
+	if err != nil {
+		s.json(w, nil, err)
+		return
+	}
+	all, err := Usages(r.Context(), s.Usage, cs, s.Now())
+	s.json(w, all, err)
+}
+
+func (s *site) feeds(w http.ResponseWriter, r *http.Request) {
+	all, err := s.Usage.Feeds(r.Context())
+	if all == nil {
+		all = []usage.FeedStatus{}
+	}
+	s.json(w, all, err)
+}
+
+func (s *site) reports(w http.ResponseWriter, r *http.Request) {
+	made, err := s.Reports.Made(r.Context())
+	months := []string{}
+	for _, m := range made {
+		months = append(months, m.String())
+	}
+	s.json(w, months, err)
+}
+
+// report gives a report that was made. It makes none: a GET changes nothing.
+func (s *site) report(w http.ResponseWriter, r *http.Request) {
+	month, err := report.ParseMonth(r.PathValue("month"))
+	if err != nil {
+		refuse(w, http.StatusNotFound, "a month such as 2026-10 is expected")
+		return
+	}
+	format := report.Format(r.URL.Query().Get("format"))
+	if format == "" {
+		format = report.HTML
+	}
+	types := map[report.Format]string{report.HTML: "text/html; charset=utf-8", report.CSV: "text/csv; charset=utf-8", report.JSON: "application/json"}
+	if types[format] == "" {
+		refuse(w, http.StatusBadRequest, "format is html, csv or json")
+		return
+	}
+	content, ok, err := s.Reports.Stored(r.Context(), month, r.URL.Query().Get("owner"), format)
+	switch {
+	case err != nil:
+		s.json(w, nil, err)
+	case !ok:
+		refuse(w, http.StatusNotFound, "no such report was made; keyrounds report unused --month "+month.String()+" makes it")
+	default:
+		w.Header().Set("Content-Type", types[format])
+		w.Header().Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'")
+		_, _ = w.Write(content)
+	}
+}
