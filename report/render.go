@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/invopop/jsonschema"
+
+	"github.com/keyrounds/keyrounds/usage"
 )
 
 // Render writes r in a format. The same report gives the same bytes.
@@ -162,20 +164,32 @@ func (r *Report) html() ([]byte, error) {
 	return b.Bytes(), err
 }
 
+// headline is the answer in a sentence. A canary that nobody uses is as it should be, and does not count.
 func headline(r *Report) string {
-	s := r.Summary
-	idle := s.Unused + s.NeverUsed
-	switch {
-	case s.Registered == 0:
-		return "No credential was registered."
-	case idle == 0 && s.NotKnown == 0:
-		return fmt.Sprintf("All %d credentials are used.", s.Registered)
-	case idle == 0:
-		return fmt.Sprintf("No credential is known to be unused; of %d of %d it is not known.", s.NotKnown, s.Registered)
+	idle, unknown, all := 0, 0, 0
+	for _, c := range r.Credentials {
+		if c.Canary {
+			continue
+		}
+		all++
+		switch usage.State(c.Usage) {
+		case usage.Unused, usage.NeverUsed:
+			idle++
+		case usage.NotKnown:
+			unknown++
+		}
 	}
-	text := fmt.Sprintf("%d of %d credentials are not used.", idle, s.Registered)
-	if s.NotKnown > 0 {
-		text += fmt.Sprintf(" Of %d it is not known.", s.NotKnown)
+	switch {
+	case r.Summary.Registered == 0:
+		return "No credential was registered."
+	case idle == 0 && unknown == 0:
+		return fmt.Sprintf("All %d credentials are used.", all)
+	case idle == 0:
+		return fmt.Sprintf("No credential is known to be unused; of %d of %d it is not known.", unknown, all)
+	}
+	text := fmt.Sprintf("%d of %d credentials are not used.", idle, all)
+	if unknown > 0 {
+		text += fmt.Sprintf(" Of %d it is not known.", unknown)
 	}
 	return text
 }

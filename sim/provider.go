@@ -6,8 +6,10 @@ package sim
 
 import (
 	"crypto/rand"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"net"
 	"net/http"
 	"net/url"
 	"slices"
@@ -50,12 +52,19 @@ type Request struct {
 	Path     string
 	ClientID string
 	Status   int
+
+	Address   string // without the port
+	UserAgent string
+	Scope     string // that the path needs
+	TokenID   string // the jti of the token that was issued or presented; "": it has none
 }
 
 // Provider is a simulated SmartRecruiters: the documented exchange, an API that honours scopes, and
 // an admin page. It is safe for concurrent use.
 type Provider struct {
 	RedirectTo string
+	JWT        bool          // tokens are JWTs with a jti (RFC 9068), instead of opaque
+	AccessLog  func(Request) // is told every request, as a gateway's log would be; may be nil
 
 	mu      sync.Mutex
 	clients map[string]*Client
@@ -185,10 +194,13 @@ func (p *Provider) token(w http.ResponseWriter, r *http.Request) {
 		p.fail(w, r, id, http.StatusUnauthorized, "invalid_client", "Bad client credentials")
 	default:
 		t := "DCRD10-" + strings.ToLower(rand.Text())
+		if p.JWT {
+			t = jwt(map[string]any{"jti": rand.Text(), "client_id": id, "iat": time.Now().Unix(), "exp": time.Now().Add(time.Hour).Unix()})
+		}
 		p.mu.Lock()
 		p.tokens[t] = id
 		p.mu.Unlock()
-		p.note(r, id, http.StatusOK)
+		p.noteToken(r, id, http.StatusOK, "", t)
 		answer(w, http.StatusOK, map[string]any{"access_token": t, "token_type": "bearer", "expires_in": 1799})
 	}
 }
@@ -272,9 +284,27 @@ func (p *Provider) api(scope string) http.HandlerFunc {
 		case !slices.Contains(c.Scopes, scope) || slices.Contains(c.Cut, scope):
 			status, body = http.StatusForbidden, map[string]any{"errorCode": "OAuthPermissionsException", "message": "required scope: " + scope}
 		}
-		p.note(r, c.ID, status)
+		p.noteToken(r, c.ID, status, scope, t)
 		answer(w, status, body)
 	}
+}
+
+// jwt is a token whose signature nobody checks.
+func jwt(claims map[string]any) string {
+	body, _ := json.Marshal(claims)
+	e := base64.RawURLEncoding
+	return e.EncodeToString([]byte(`{"alg":"none","typ":"at+jwt"}`)) + "." + e.EncodeToString(body) + "." + e.EncodeToString([]byte("signature"))
+}
+
+func jti(token string) string {
+	parts := strings.Split(token, ".")
+	if len(parts) != 3 {
+		return ""
+	}
+	body, _ := base64.RawURLEncoding.DecodeString(parts[1])
+	var claims struct{ JTI string }
+	_ = json.Unmarshal(body, &claims)
+	return claims.JTI
 }
 
 func (p *Provider) fail(w http.ResponseWriter, r *http.Request, id string, status int, code, description string) {
@@ -286,10 +316,17 @@ func (p *Provider) fail(w http.ResponseWriter, r *http.Request, id string, statu
 	answer(w, status, body)
 }
 
-func (p *Provider) note(r *http.Request, id string, status int) {
+func (p *Provider) note(r *http.Request, id string, status int) { p.noteToken(r, id, status, "", "") }
+
+func (p *Provider) noteToken(r *http.Request, id string, status int, scope, token string) {
+	host, _, _ := net.SplitHostPort(r.RemoteAddr)
+	line := Request{time.Now(), r.URL.Path, id, status, host, r.UserAgent(), scope, jti(token)}
 	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.journal = append(p.journal, Request{time.Now(), r.URL.Path, id, status})
+	p.journal = append(p.journal, line)
+	p.mu.Unlock()
+	if p.AccessLog != nil {
+		p.AccessLog(line)
+	}
 }
 
 func answer(w http.ResponseWriter, status int, body any) {

@@ -116,6 +116,9 @@ const (
 
 // network is the /24 or /48 of an address.
 func network(a netip.Addr) netip.Prefix {
+	if !a.IsValid() {
+		return Anywhere
+	}
 	bits := 24
 	if a.Is6() {
 		bits = 48
