@@ -129,15 +129,15 @@ type Row struct {
 	Created        string         `json:"created" jsonschema_description:"Date; empty: not known."`
 	Canary         bool           `json:"canary"`
 	Usage          string         `json:"usage" jsonschema:"enum=used,enum=unused,enum=never_used,enum=not_known"`
-	LastUsedAt     *time.Time     `json:"last_used_at" jsonschema_description:"By others than keyrounds; null: no use is known."`
+	LastUsedAt     *time.Time     `json:"last_used_at" jsonschema:"oneof_type=string;null" jsonschema_description:"By others than keyrounds; null: no use is known."`
 	LastUsedFrom   string         `json:"last_used_from" jsonschema_description:"Address or network; empty: not said."`
 	LastUsedBy     string         `json:"last_used_by" jsonschema_description:"User agent; empty: not said."`
-	DaysUnused     *int           `json:"days_unused" jsonschema_description:"Whole days since; null: no use is known."`
+	DaysUnused     *int           `json:"days_unused" jsonschema:"oneof_type=integer;null" jsonschema_description:"Whole days since; null: no use is known."`
 	Coverage       string         `json:"coverage" jsonschema_description:"How much of the time that counts the feeds watched."`
 	CoverageReason string         `json:"coverage_reason" jsonschema_description:"Of not_known: why."`
 	UnusedScopes   []string       `json:"unused_scopes" jsonschema_description:"Declared, and not used in the time that counts, where feeds carry scopes."`
 	Rhythm         string         `json:"rhythm" jsonschema_description:"Such as daily or quarterly; empty: none is known."`
-	NextUse        *time.Time     `json:"next_expected_use" jsonschema_description:"By its rhythm; null: not known."`
+	NextUse        *time.Time     `json:"next_expected_use" jsonschema:"oneof_type=string;null" jsonschema_description:"By its rhythm; null: not known."`
 	Status         string         `json:"status" jsonschema_description:"What its checks said: pending, healthy, degraded, suspect, revoked or unknown."`
 	Recommendation Recommendation `json:"recommendation" jsonschema:"enum=revoke,enum=rotate,enum=drop_scopes,enum=name_owner,enum=connect_feed,enum=retire,enum=keep"`
 	Also           []string       `json:"also" jsonschema_description:"Further recommendations."`
@@ -160,7 +160,7 @@ type FeedRow struct {
 	Provider string     `json:"provider"`
 	Type     string     `json:"type"`
 	Partial  bool       `json:"partial"`
-	SeenAt   *time.Time `json:"last_seen_at"`
+	SeenAt   *time.Time `json:"last_seen_at" jsonschema:"oneof_type=string;null"`
 	Uses     int64      `json:"uses" jsonschema_description:"By others, so far."`
 	Own      int64      `json:"own" jsonschema_description:"Of keyrounds itself, taken out."`
 	Bad      int64      `json:"bad" jsonschema_description:"Records that could not be read."`

@@ -148,13 +148,13 @@ func (f facts) uses(a *Answer, at time.Time) {
 			}
 			a.LastUse = later(a.LastUse, last)
 		}
+		everyHour |= m.hours
 		end := m.month.AddDate(0, 1, 0)
 		if end.Before(a.Window.From) || m.month.After(at) {
 			continue
 		}
 		a.Exchanges, a.Requests, own = a.Exchanges+m.exchanges, a.Requests+m.requests, own+m.own
 		a.ScopesKnown = a.ScopesKnown || m.scopesSeen
-		everyHour |= m.hours
 		if m.month.After(at.AddDate(0, -4, 0)) {
 			hours |= m.hours
 		}

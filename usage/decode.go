@@ -70,8 +70,9 @@ func (r *reading) merge(o reading) {
 	r.Bad = r.Bad[max(0, len(r.Bad)-maxBad):]
 }
 
-// lines reads whole lines. It is safe for concurrent use with a parser of its own each.
-func (f Format) lines(ctx context.Context, p *fastjson.Parser, text []byte) (r reading) {
+// lines reads whole lines; events is memory to be used again. It is safe for concurrent use with a parser of its own each.
+func (f Format) lines(ctx context.Context, p *fastjson.Parser, text []byte, events []Event) (r reading) {
+	r.Events = events[:0]
 	for len(text) > 0 && ctx.Err() == nil {
 		line := text
 		if i := bytes.IndexByte(text, '\n'); i >= 0 {

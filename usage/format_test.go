@@ -62,7 +62,7 @@ func (f Format) readAll(t *testing.T, text string) (r reading) {
 		}
 		return r
 	}
-	return f.lines(t.Context(), new(fastjson.Parser), []byte(text))
+	return f.lines(t.Context(), new(fastjson.Parser), []byte(text), nil)
 }
 
 // members are those of an event that are given, as an example writes them.

@@ -50,17 +50,18 @@ func (t *Take) readLines(ctx context.Context, in io.Reader) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	type job struct {
-		text []byte
-		done chan reading
+		text   []byte
+		events []Event
+		done   chan reading
 	}
 	workers := max(1, runtime.GOMAXPROCS(0))
 	jobs, order := make(chan job), make(chan job, 2*workers)
-	free := make(chan []byte, 4*workers)
+	free, spare := make(chan []byte, 4*workers), make(chan []Event, 4*workers)
 	for range workers {
 		go func() {
 			var p fastjson.Parser
 			for j := range jobs {
-				j.done <- t.feed.Format.lines(ctx, &p, j.text)
+				j.done <- t.feed.Format.lines(ctx, &p, j.text, j.events)
 			}
 		}()
 	}
@@ -69,7 +70,11 @@ func (t *Take) readLines(ctx context.Context, in io.Reader) error {
 		defer close(order)
 		defer close(jobs)
 		readErr = pieces(in, free, func(text []byte) bool {
-			j := job{text, make(chan reading, 1)}
+			j := job{text: text, done: make(chan reading, 1)}
+			select {
+			case j.events = <-spare:
+			default:
+			}
 			select {
 			case order <- j:
 			case <-ctx.Done():
@@ -91,6 +96,10 @@ func (t *Take) readLines(ctx context.Context, in io.Reader) error {
 			}
 			select {
 			case free <- j.text:
+			default:
+			}
+			select {
+			case spare <- r.Events:
 			default:
 			}
 		case <-ctx.Done():

@@ -120,7 +120,7 @@ func (t *Take) Add(ctx context.Context, r reading) error {
 	t.counts[ResultSkipped] += int64(r.Skipped)
 	t.counts[ResultBad] += int64(r.BadSeen)
 	t.samples = append(t.samples, r.Bad...)
-	events := make([]Event, 0, len(r.Events))
+	events := r.Events[:0]
 	for _, e := range r.Events {
 		if why := e.misplaced(t.now); why != "" {
 			t.counts[ResultBad]++

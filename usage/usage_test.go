@@ -1,0 +1,105 @@
+package usage_test
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/keyrounds/keyrounds/checker"
+	"github.com/keyrounds/keyrounds/credential"
+	"github.com/keyrounds/keyrounds/postgres/pgtest"
+	"github.com/keyrounds/keyrounds/usage"
+)
+
+func TestMain(m *testing.M) { pgtest.Main(m) }
+
+// desk is a usage store whose clients and ledger the test makes up.
+type desk struct {
+	testing.TB
+	pool    *pgxpool.Pool
+	store   *usage.Store
+	clients map[string]credential.Credential
+	ledger  []checker.Footprint
+	now     time.Time
+}
+
+func newDesk(t testing.TB, clients ...credential.Credential) *desk {
+	t.Helper()
+	d := &desk{TB: t, pool: pgtest.New(t), clients: map[string]credential.Credential{}, now: time.Now().UTC().Truncate(time.Second)}
+	for _, c := range clients {
+		d.clients[c.ClientID] = c
+	}
+	d.store = d.another()
+	return d
+}
+
+// another is the same store in another process.
+func (d *desk) another() *usage.Store {
+	return usage.New(usage.Options{
+		Pool: d.pool, Zone: time.UTC,
+		Clients: func(_ context.Context, _ pgx.Tx, _ string, ids []string) (cs []credential.Credential, err error) {
+			for _, id := range ids {
+				if c, ok := d.clients[id]; ok {
+					cs = append(cs, c)
+				}
+			}
+			return cs, nil
+		},
+		Ledger: func(context.Context, pgx.Tx, []int64, time.Time, time.Time) ([]checker.Footprint, error) { return d.ledger, nil },
+	})
+}
+
+func (d *desk) tx(do func(pgx.Tx) error) {
+	d.Helper()
+	if err := pgx.BeginFunc(d.Context(), d.pool, do); err != nil {
+		d.Fatal(err)
+	}
+}
+
+// feed makes a feed known.
+func (d *desk) feed(f usage.Feed) usage.Feed {
+	d.Helper()
+	if f.Format.Name == "" {
+		f.Format = d.format("plain")
+	}
+	f.Provider, f.Silence = "p", usage.DefaultSilence
+	d.tx(func(tx pgx.Tx) error { return d.store.Register(d.Context(), tx, f, d.now) })
+	return f
+}
+
+func (d *desk) format(name string) usage.Format {
+	d.Helper()
+	f, err := usage.NewFormat(name, "")
+	if err != nil {
+		d.Fatal(err)
+	}
+	return f
+}
+
+func (d *desk) take(f usage.Feed, read func(context.Context, *usage.Take) (usage.News, error)) (news usage.News, err error) {
+	err = pgx.BeginFunc(d.Context(), d.pool, func(tx pgx.Tx) error {
+		t, err := d.store.Begin(d.Context(), tx, f, d.now)
+		if err == nil {
+			news, err = read(d.Context(), t)
+		}
+		return err
+	})
+	return news, err
+}
+
+func (d *desk) count(sql string, args ...any) (n int) {
+	d.Helper()
+	if err := d.pool.QueryRow(d.Context(), sql, args...).Scan(&n); err != nil {
+		d.Fatal(err)
+	}
+	return n
+}
+
+func (d *desk) uses() int { return d.count(`SELECT coalesce(sum(uses), 0)::int FROM usage_days`) }
+
+func client(id int64, name string) credential.Credential {
+	return credential.Credential{ID: id, Name: name, Provider: "p", ClientID: name, UnusedAfter: 90 * 24 * time.Hour}
+}
