@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"syscall"
@@ -26,7 +27,8 @@ import (
 //     where the reading began: neither a crash nor another process brings a line twice or loses one.
 //  3. Only whole lines are read. The last line of a file that was rotated away counts without its end.
 //  4. A file that was rotated away is found among its neighbours (NAME.* and NAME-*), also as .gz, and
-//     read to its end. Neighbours that were never followed are not read.
+//     read to its end. Of neighbours that were never followed those are read that were rotated since the
+//     name was last read, as their number or date and their time say: several in a row may have been.
 
 const (
 	headSize  = 1024
@@ -73,7 +75,7 @@ func (s *Store) Chunks(ctx context.Context, feed Feed, now time.Time) ([]Chunk, 
 	// Under the name that it had a file is looked for first, so that a copy of it is not taken for it.
 	slices.SortStableFunc(active, func(a, b string) int { return order(known, b) - order(known, a) })
 	for _, name := range append(active, neighbours(active)...) {
-		c, err := look(name, known, busy, !slices.Contains(active, name), now)
+		c, err := look(name, known, busy, rotatedFrom(name, active), lastRead(name, active, known), now)
 		if err != nil {
 			errs = append(errs, err)
 			continue
@@ -84,6 +86,34 @@ func (s *Store) Chunks(ctx context.Context, feed Feed, now time.Time) ([]Chunk, 
 	}
 	return chunks, errors.Join(errs...)
 }
+
+// rotatedFrom returns the active name that a neighbour was rotated from, "" of an active one.
+func rotatedFrom(name string, active []string) string {
+	if slices.Contains(active, name) {
+		return ""
+	}
+	best := ""
+	for _, a := range active {
+		if strings.HasPrefix(name, a) && len(a) > len(best) {
+			best = a
+		}
+	}
+	return best
+}
+
+// lastRead is when the file of that active name was last read; zero: never.
+func lastRead(name string, active []string, known []followed) (t time.Time) {
+	base := rotatedFrom(name, active)
+	for _, k := range known {
+		if base != "" && strings.HasPrefix(k.name, base) {
+			t = later(t, k.seen)
+		}
+	}
+	return t
+}
+
+// rotation is how logrotate and its like end a name: with a number or a date.
+var rotation = regexp.MustCompile(`^[.-](?:[0-9]{1,4}|[0-9]{4}-?[0-9]{2}-?[0-9]{2}(?:[T_.-]?[0-9]{1,6}(?:[:.-][0-9]+)*)?)(?:\.gz)?$`)
 
 func order(known []followed, name string) int {
 	if slices.ContainsFunc(known, func(f followed) bool { return f.name == name }) {
@@ -166,8 +196,14 @@ func plainPath(err error) error {
 }
 
 // look returns what is new in one file; nil: nothing.
-func look(name string, known []followed, busy map[string]bool, rotated bool, now time.Time) (*Chunk, error) {
-	if rotated && compressed(name) && (filepath.Ext(name) != ".gz" || !missing(known, busy, now)) {
+func look(name string, known []followed, busy map[string]bool, base string, last, now time.Time) (*Chunk, error) {
+	rotated := base != ""
+	meanwhile := false // it may be one that was never followed, since it came and went too soon
+	if rotated && rotation.MatchString(strings.TrimPrefix(name, base)) && !last.IsZero() {
+		st, err := os.Stat(name)
+		meanwhile = err == nil && st.ModTime().After(last)
+	}
+	if rotated && compressed(name) && (filepath.Ext(name) != ".gz" || !meanwhile && !missing(known, busy, now)) {
 		return nil, nil
 	}
 	f, err := os.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0)
@@ -198,7 +234,7 @@ func look(name string, known []followed, busy map[string]bool, rotated bool, now
 	at, found := identify(head, known, busy)
 	stored := int64(-1)
 	switch {
-	case !found && rotated, !found && !bytes.Contains(head, []byte("\n")) && len(head) < headSize:
+	case !found && rotated && !meanwhile, !found && !bytes.Contains(head, []byte("\n")) && len(head) < headSize:
 		return nil, nil
 	case found && !zip && st.Size() < at.offset: // truncated, and written anew with the same beginning
 		stored, at.offset = at.offset, 0
@@ -235,9 +271,9 @@ func look(name string, known []followed, busy map[string]bool, rotated bool, now
 	if end == 0 && c.Full || rotated && !c.Full && now.Sub(st.ModTime()) > settled {
 		end = len(text)
 	}
-	c.text, c.ended = text[:end], zip && !c.Full
+	c.text = text[:end]
 	c.after.offset += int64(end)
-	if end == 0 && !c.ended && now.Sub(at.seen) < 24*time.Hour {
+	if end == 0 && now.Sub(at.seen) < 24*time.Hour {
 		return nil, nil
 	}
 	return c, nil
@@ -277,19 +313,17 @@ func (t *Take) Chunk(ctx context.Context, c Chunk) (News, error) {
 	if err := t.Read(ctx, bytes.NewReader(c.text)); err != nil {
 		return News{}, err
 	}
-	if c.before.head != nil && (c.ended || !bytes.Equal(c.before.head, c.after.head)) {
+	if c.before.head != nil && !bytes.Equal(c.before.head, c.after.head) {
 		if _, err := t.tx.Exec(ctx, `DELETE FROM usage_files WHERE feed = $1 AND head = $2`, t.feed.Name, c.before.head); err != nil {
 			return News{}, err
 		}
 	}
-	if !c.ended {
-		_, err = t.tx.Exec(ctx, `
-			INSERT INTO usage_files (feed, head, head_len, name, at_offset, seen_at) VALUES ($1, $2, $3, $4, $5, $6)
-			ON CONFLICT (feed, head) DO UPDATE SET name = excluded.name, at_offset = excluded.at_offset, seen_at = excluded.seen_at`,
-			t.feed.Name, c.after.head, c.after.length, c.after.name, c.after.offset, c.after.seen)
-		if err != nil {
-			return News{}, err
-		}
+	_, err = t.tx.Exec(ctx, `
+		INSERT INTO usage_files (feed, head, head_len, name, at_offset, seen_at) VALUES ($1, $2, $3, $4, $5, $6)
+		ON CONFLICT (feed, head) DO UPDATE SET name = excluded.name, at_offset = excluded.at_offset, seen_at = excluded.seen_at`,
+		t.feed.Name, c.after.head, c.after.length, c.after.name, c.after.offset, c.after.seen)
+	if err != nil {
+		return News{}, err
 	}
 	return t.Finish(ctx, struct{}{})
 }

@@ -48,7 +48,9 @@ func (d *desk) another() *usage.Store {
 			}
 			return cs, nil
 		},
-		Ledger: func(context.Context, pgx.Tx, []int64, time.Time, time.Time) ([]checker.Footprint, error) { return d.ledger, nil },
+		Ledger: func(context.Context, pgx.Tx, []int64, time.Time, time.Time) ([]checker.Footprint, error) {
+			return d.ledger, nil
+		},
 	})
 }
 
