@@ -23,8 +23,8 @@ test: setup lint build
 # Each fuzz target for a while, from its seeds and what it found before.
 FUZZTIME ?= 1m
 fuzz:
-	@for target in checker:FuzzClassify checker:FuzzScopes checker:FuzzPresets checker:FuzzGuardAddress config:FuzzParse secret:FuzzScrub; do \
-		go test -run '^$$' -fuzz "^$${target#*:}$$" -fuzztime $(FUZZTIME) ./$${target%:*} || exit 1; done
+	@for target in checker:FuzzClassify checker:FuzzScopes checker:FuzzPresets checker:FuzzGuardAddress config:FuzzParse secret:FuzzScrub usage:FuzzRecords; do \
+		go test -run '^$$' -fuzz "^$${target#*:}$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 10x ./$${target%:*} || exit 1; done
 
 bench:
 	go test -run '^$$' -bench . -benchmem ./...

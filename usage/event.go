@@ -148,11 +148,11 @@ func timeOf(v any) (time.Time, error) {
 // unix reads seconds, milliseconds, microseconds or nanoseconds since 1970 by their size: until the
 // year 5138 seconds have at most 11 digits.
 func unix(f float64) (time.Time, error) {
+	if math.IsNaN(f) || math.IsInf(f, 0) || f <= 0 {
+		return time.Time{}, errTime
+	}
 	for f >= 1e11 {
 		f /= 1000
-	}
-	if math.IsNaN(f) || f <= 0 {
-		return time.Time{}, errTime
 	}
 	return time.UnixMicro(int64(math.Round(f * 1e6))).UTC(), nil
 }
