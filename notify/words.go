@@ -158,7 +158,7 @@ func usedFrom(uses []finding.Use) string {
 			if u.UserAgent != "" {
 				text += " by " + u.UserAgent
 			}
-			text += fmt.Sprintf(", last %s, %d times", clock(u.Last), u.Uses+u.Failures)
+			text += fmt.Sprintf(", last %s, events: %d", clock(u.Last), u.Uses+u.Failures)
 			if u.Failures > 0 {
 				text += fmt.Sprintf(" (%d refused)", u.Failures)
 			}

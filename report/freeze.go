@@ -223,14 +223,18 @@ func (m *Maker) Trial(ctx context.Context, at time.Time, owner string, now time.
 }
 
 // Due makes the report of the last closed month where its time has come: the first slot of next after the
-// month's end. next gives the first slot after a time. Exactly one is made for a month, whoever asks and
-// however often.
+// month's end; next gives the first slot after a time. Exactly one is made for a month, whoever asks and
+// however often. A month that was over before the first credential was registered is not made by itself.
 func (m *Maker) Due(ctx context.Context, next func(time.Time) time.Time, now time.Time) (Month, bool, error) {
 	month := MonthOf(now, m.Zone).Add(-1)
 	if slot := next(month.Span(m.Zone).To.Add(-time.Second)); slot.IsZero() || slot.After(now) {
 		return month, false, nil
 	}
 	if _, made, err := m.owners(ctx, month); made || err != nil {
+		return month, false, err
+	}
+	var watched bool
+	if err := m.Pool.QueryRow(ctx, `SELECT EXISTS (SELECT FROM credentials WHERE registered_at < $1)`, month.Span(m.Zone).To).Scan(&watched); err != nil || !watched {
 		return month, false, err
 	}
 	made, err := m.Freeze(ctx, month, now)

@@ -3,8 +3,10 @@ package sim
 import (
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 )
@@ -15,6 +17,13 @@ type SlackMessage struct {
 	Text        string // of the notification
 	Blocks      json.RawMessage
 	Updates     int
+	Files       []SlackFile // in its thread
+}
+
+// SlackFile is a file that was shared.
+type SlackFile struct {
+	Name    string
+	Content string
 }
 
 // Lines returns the text of the blocks, a line each.
@@ -43,6 +52,7 @@ type Slack struct {
 	messages []SlackMessage
 	calls    []string // raw bodies, for tests that look for secrets
 	fail     []string // errors for the next calls
+	uploads  []SlackFile
 }
 
 // FailNext makes the next calls fail with these errors; "429" and "500" are HTTP statuses, "hang"
@@ -68,6 +78,10 @@ func (s *Slack) Calls() []string {
 }
 
 func (s *Slack) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if id, ok := strings.CutPrefix(r.URL.Path, "/upload/"); ok {
+		s.upload(w, r, id)
+		return
+	}
 	r.Body = http.MaxBytesReader(w, r.Body, 1<<20)
 	if err := r.ParseForm(); err != nil {
 		answer(w, http.StatusBadRequest, map[string]any{"ok": false, "error": "invalid_form_data"})
@@ -89,7 +103,7 @@ func (s *Slack) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch fail {
 	case "":
 	case "lost":
-		s.act(r.URL.Path, form.Get)
+		s.act(r.URL.Path, form.Get, r.Host)
 		panic(http.ErrAbortHandler)
 	case "hang":
 		<-r.Context().Done()
@@ -109,10 +123,45 @@ func (s *Slack) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		answer(w, http.StatusOK, map[string]any{"ok": false, "error": "invalid_auth"})
 		return
 	}
-	answer(w, http.StatusOK, s.act(r.URL.Path, form.Get))
+	answer(w, http.StatusOK, s.act(r.URL.Path, form.Get, r.Host))
 }
 
-func (s *Slack) act(path string, field func(string) string) map[string]any {
+// upload takes a file's content, as files.getUploadURLExternal asked for.
+func (s *Slack) upload(w http.ResponseWriter, r *http.Request, id string) {
+	r.Body = http.MaxBytesReader(w, r.Body, 32<<20)
+	f, _, err := r.FormFile("file")
+	n, nerr := strconv.Atoi(id)
+	if err != nil || nerr != nil {
+		w.WriteHeader(http.StatusBadRequest)
+		return
+	}
+	content, _ := io.ReadAll(f)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if n < len(s.uploads) {
+		s.uploads[n].Content = string(content)
+		s.calls = append(s.calls, r.URL.Path+" "+string(content))
+	}
+	_, _ = io.WriteString(w, "OK")
+}
+
+// share puts uploaded files into the thread of a message.
+func (s *Slack) share(field func(string) string) (*SlackMessage, map[string]any) {
+	var files []struct{ ID string }
+	_ = json.Unmarshal([]byte(field("files")), &files)
+	i := slices.IndexFunc(s.messages, func(m SlackMessage) bool { return m.TS == field("thread_ts") && m.Channel == field("channel_id") })
+	if i < 0 {
+		return nil, map[string]any{"ok": false, "error": "channel_not_found"}
+	}
+	for _, f := range files {
+		if n, err := strconv.Atoi(f.ID); err == nil && n < len(s.uploads) {
+			s.messages[i].Files = append(s.messages[i].Files, s.uploads[n])
+		}
+	}
+	return &s.messages[i], map[string]any{"ok": true, "files": files}
+}
+
+func (s *Slack) act(path string, field func(string) string, host string) map[string]any {
 	s.mu.Lock()
 	var m *SlackMessage
 	switch {
@@ -127,6 +176,18 @@ func (s *Slack) act(path string, field func(string) string) map[string]any {
 		}
 		m = &s.messages[i]
 		m.Updates++
+	case strings.HasSuffix(path, "/files.getUploadURLExternal"):
+		defer s.mu.Unlock()
+		s.uploads = append(s.uploads, SlackFile{Name: field("filename")})
+		id := strconv.Itoa(len(s.uploads) - 1)
+		return map[string]any{"ok": true, "file_id": id, "upload_url": "http://" + host + "/upload/" + id}
+	case strings.HasSuffix(path, "/files.completeUploadExternal"):
+		m, said := s.share(field)
+		s.mu.Unlock()
+		if m != nil && s.Told != nil {
+			s.Told(*m)
+		}
+		return said
 	default:
 		s.mu.Unlock()
 		return map[string]any{"ok": false, "error": "unknown_method"}

@@ -150,7 +150,7 @@ func (f facts) uses(a *Answer, at time.Time) {
 		}
 		everyHour |= m.hours
 		end := m.month.AddDate(0, 1, 0)
-		if end.Before(a.Window.From) || m.month.After(at) {
+		if end.Before(a.Window.From) || !m.month.Before(at) {
 			continue
 		}
 		a.Exchanges, a.Requests, own = a.Exchanges+m.exchanges, a.Requests+m.requests, own+m.own

@@ -86,11 +86,14 @@ func readSecrets(ctx context.Context, c *config.Config, path string) error {
 	}
 	try("database.url", c.Database.Ref)
 	try("slack.token", c.Slack.Token)
+	for i, f := range c.Feeds {
+		try(fmt.Sprintf("feeds.%d.token", i), f.Token)
+	}
 	return config.Locate(path, text, bad)
 }
 
 func summarize(w io.Writer, c *config.Config, path string) error {
-	fmt.Fprintf(w, "%s is valid; providers: %d, credentials: %d\n", path, len(c.Providers), len(c.Credentials))
+	fmt.Fprintf(w, "%s is valid; providers: %d, credentials: %d, feeds: %d\n", path, len(c.Providers), len(c.Credentials), len(c.Feeds))
 	if len(c.Providers) == 0 {
 		return nil
 	}

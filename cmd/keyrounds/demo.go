@@ -26,7 +26,8 @@ func newDemo(o *options) *cobra.Command {
 		Short: "Show it all on this machine: a simulated provider and Slack, no configuration",
 		Long: "Show it all on this machine, without configuration: the real daemon with its private Postgres, beside\n" +
 			"a simulated SmartRecruiters and a simulated Slack. Within a minute a credential is revoked, suspected,\n" +
-			"confirmed, alerted and restored. It goes on until Ctrl-C, or as long as --for says.",
+			"confirmed, alerted and restored; a gateway's log shows which credentials are used, unused, never used, and\n" +
+			"that someone used a canary; and the report of unused credentials is made. It goes on until Ctrl-C, or as long as --for says.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx := cmd.Context()
@@ -77,7 +78,7 @@ func (o *options) demo(ctx context.Context, out io.Writer, keep bool) error {
 		return err
 	}
 	fmt.Fprintln(out, "starting a private Postgres …")
-	a, err := app.Open(ctx, app.Options{Config: c, Version: buildVersion(), Log: log, Daemon: true, Tick: time.Second})
+	a, err := app.Open(ctx, app.Options{Config: c, Version: buildVersion(), Log: log, Daemon: true, Tick: time.Second, Judge: 3 * time.Second})
 	if err != nil {
 		if ctx.Err() != nil {
 			return nil

@@ -24,6 +24,7 @@ type stage struct {
 	config      string // the file that the daemon reads
 	clients     []sim.Client
 	servers     []*http.Server
+	gateway     *gateway
 }
 
 // The cast: what a company might have registered.
@@ -40,6 +41,8 @@ var cast = []struct{ name, owner, purpose, scopes string }{
 	{"event-hooks", "talent-platform", "subscribes to events", "company_read webhooks_read"},
 	{"approvals", "finance", "reads approvals", "company_read approvals_read"},
 	{"audit-export", "security", "exports audit events", "company_read audit_events_read"},
+	{"honeypot", "security", "a canary in the wiki: nobody may ever use it", "company_read"},
+	{"payroll", "finance", "reads grades from the second provider, which no feed watches", "company_read"},
 }
 
 func setStage(ctx context.Context, dir string) (*stage, error) {
@@ -48,10 +51,13 @@ func setStage(ctx context.Context, dir string) (*stage, error) {
 		s.clients = append(s.clients, sim.Client{ID: strings.ToLower(rand.Text()), Name: c.name, Secret: rand.Text(), Scopes: strings.Fields(c.scopes)})
 	}
 	s.provider = sim.NewProvider(s.clients...)
-	var err1, err2 error
+	var err1, err2, err3 error
+	if s.gateway, err3 = newGateway(filepath.Join(dir, "gateway.json"), s.clients, time.Now()); err3 == nil {
+		s.provider.AccessLog = s.gateway.request
+	}
 	s.providerURL, err1 = s.serve(ctx, s.provider)
 	s.slackURL, err2 = s.serve(ctx, s.slack)
-	return s, errors.Join(err1, err2, s.write(dir))
+	return s, errors.Join(err1, err2, err3, s.write(dir))
 }
 
 func (s *stage) serve(ctx context.Context, h http.Handler) (string, error) {
@@ -68,6 +74,9 @@ func (s *stage) serve(ctx context.Context, h http.Handler) (string, error) {
 func (s *stage) close() {
 	for _, server := range s.servers {
 		_ = server.Close()
+	}
+	if s.gateway != nil {
+		s.gateway.close()
 	}
 }
 
@@ -87,15 +96,24 @@ providers:
     probes:
       - {scope: company_read, get: "%[2]s/configuration/company/my"}
       - {scope: jobs_read, get: "%[2]s/jobs?limit=1"}
-defaults: {schedule: "@every 4s"}
+  hris: {token_url: "%[2]s/identity/oauth/token", allow_private_networks: true, rate: 50/s, min_interval: 1s}
+feeds:
+  - {name: gateway, provider: smartrecruiters, type: file, format: nginx-json, paths: ["%[1]s/gateway.json"]}
+defaults: {schedule: "@every 4s", unused_after: 90d}
+digest: "@every 20s"
 verdict: {confirm: [3s, 8s], refusals_per_hour: 0, grace: 1m, unverifiable_after: 10m, incident: {within: 20s}}
 slack: {token: "file:%[1]s/slack-token", channel: "#credential-alerts", api_url: "%[3]s/"}
 credentials:
 `, dir, s.providerURL, s.slackURL)
 	secrets := map[string]string{"slack-token": s.slack.Token}
 	for i, c := range s.clients {
-		fmt.Fprintf(&b, "  - {name: %s, provider: smartrecruiters, client_id: %s, secret: \"file:%s/%s.secret\", scopes: [%s], owner: %s, description: %q}\n",
-			c.Name, c.ID, dir, c.Name, strings.Join(c.Scopes, ", "), cast[i].owner, cast[i].purpose)
+		provider := "smartrecruiters"
+		if c.Name == "payroll" {
+			provider = "hris"
+		}
+		fmt.Fprintf(&b, "  - {name: %s, provider: %s, client_id: %s, secret: \"file:%s/%s.secret\", scopes: [%s], owner: %s, description: %q, created: %s, canary: %t, max_age: %s}\n",
+			c.Name, provider, c.ID, dir, c.Name, strings.Join(c.Scopes, ", "), cast[i].owner, cast[i].purpose,
+			time.Now().AddDate(0, -5*i-14, 0).Format(time.DateOnly), c.Name == "honeypot", map[bool]string{true: "365d", false: "0s"}[c.Name == "onboarding"])
 		secrets[c.Name+".secret"] = c.Secret
 	}
 	var errs []error

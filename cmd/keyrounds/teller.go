@@ -3,9 +3,12 @@ package main
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"html"
 	"io"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -14,8 +17,11 @@ import (
 	"github.com/keyrounds/keyrounds/app"
 	"github.com/keyrounds/keyrounds/audit"
 	"github.com/keyrounds/keyrounds/finding"
+	"github.com/keyrounds/keyrounds/report"
 	"github.com/keyrounds/keyrounds/sim"
+	"github.com/keyrounds/keyrounds/usage"
 	"github.com/keyrounds/keyrounds/verdict"
+	"github.com/keyrounds/keyrounds/web"
 )
 
 // teller prints what happens in the demo: what the story does to the provider, what keyrounds makes
@@ -30,6 +36,7 @@ type teller struct {
 	posted, updated int
 	was             map[string]verdict.Status
 	turns           int
+	dir             string
 }
 
 func newTeller(out io.Writer, a *app.App, s *stage) *teller {
@@ -46,10 +53,12 @@ Simulated: the provider (a SmartRecruiters on loopback) and Slack; times are sec
   status page      http://%s/
   provider's admin %s/admin   (revoke, restore, cut a scope, break it yourself)
   beside it, try   keyrounds --config %s/config.yaml credentials list
-                   … credentials show ats-sync, … explain --finding 1
+                   … credentials show ats-sync, … explain --finding 1, … usage list, … usage show offer-letters
+  feed             %s/gateway.json (thirteen months of a gateway's log, growing)
   log              %s/keyrounds.log
 
-`, t.app.Addr(), t.stage.providerURL, dir, dir)
+`, t.app.Addr(), t.stage.providerURL, dir, dir, dir)
+	t.dir = dir
 }
 
 // scene is one thing that the story does.
@@ -60,15 +69,17 @@ type scene struct {
 }
 
 func (t *teller) scenes() []scene {
-	ats, careers := t.stage.id("ats-sync"), t.stage.id("careers-site")
+	ats, careers, canary := t.stage.id("ats-sync"), t.stage.id("careers-site"), t.stage.id("honeypot")
 	return []scene{
 		{8 * time.Second, "an administrator revokes the credential of ats-sync", func(p *sim.Provider) { p.Revoke(ats) }},
+		{14 * time.Second, "someone found the canary honeypot in the wiki, and tries it", func(*sim.Provider) { t.stage.gateway.use(canary, "192.0.2.66", "curl/8.5.0", "") }},
+		{24 * time.Second, "the month is over: the report of unused credentials is made", func(*sim.Provider) { t.report() }},
 		{26 * time.Second, "it was a mistake: ats-sync is restored", func(p *sim.Provider) { p.Restore(ats) }},
 		{34 * time.Second, "careers-site loses the scope jobs_read", func(p *sim.Provider) { p.Cut(careers, "jobs_read") }},
 		{46 * time.Second, "careers-site gets it back", func(p *sim.Provider) { p.Restore(careers) }},
 		{54 * time.Second, "the provider is down (HTTP 503): no credential must be blamed", func(p *sim.Provider) { p.Break(sim.Down) }},
 		{62 * time.Second, "the provider is up again", func(p *sim.Provider) { p.Break(sim.NoFault) }},
-		{66 * time.Second, "the provider goes mad and refuses everybody: one incident, not twelve pages", func(p *sim.Provider) { p.Break(sim.Refuse) }},
+		{66 * time.Second, "the provider goes mad and refuses everybody: one incident, not a page each", func(p *sim.Provider) { p.Break(sim.Refuse) }},
 		{78 * time.Second, "it comes to its senses", func(p *sim.Provider) { p.Break(sim.NoFault) }},
 	}
 }
@@ -97,6 +108,45 @@ func (t *teller) play(ctx context.Context) {
 			if scenes = scenes[1:]; len(scenes) == 0 {
 				t.line("36", "story", "the rest is yours: use the admin page; Ctrl-C ends the demo")
 			}
+		}
+	}
+}
+
+// report makes last month's report, as the daemon does at the beginning of a month.
+func (t *teller) report() {
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	month := report.MonthOf(time.Now(), t.app.Config().Zone).Add(-1)
+	page, err := t.app.Reports.Monthly(ctx, month, "", report.HTML, time.Now())
+	path := filepath.Join(t.dir, "unused-credentials-"+month.String()+".html")
+	if err = errors.Join(err, os.WriteFile(path, page, 0o644)); err != nil {
+		t.line("31", "report", "it could not be made: "+err.Error())
+		return
+	}
+	t.line("35", "report", "unused credentials of "+month.String()+": file://"+path)
+}
+
+// usage tells what the feed shows of the credentials.
+func (t *teller) usage(ctx context.Context) {
+	cs, err := t.app.Registry.List(ctx, false)
+	if err != nil {
+		return
+	}
+	all, err := web.Usages(ctx, t.app.Usage, cs, time.Now())
+	if err != nil {
+		return
+	}
+	names := map[string][]string{}
+	for _, u := range all {
+		names[u.Usage] = append(names[u.Usage], u.Credential)
+	}
+	fmt.Fprintln(t.out, "What the gateway's log says of their use:")
+	for _, state := range []usage.State{usage.Used, usage.Unused, usage.NeverUsed, usage.NotKnown} {
+		fmt.Fprintf(t.out, "  %-10s %s\n", strings.ReplaceAll(string(state), "_", " "), strings.Join(names[string(state)], ", "))
+	}
+	if feeds, err := t.app.Usage.Feeds(ctx); err == nil {
+		for _, f := range feeds {
+			ruleLine(t.out, "  feed "+f.Feed, f.Counts)
 		}
 	}
 }
@@ -137,6 +187,9 @@ func (t *teller) slack(m sim.SlackMessage) {
 	}
 	t.mu.Unlock()
 	var b strings.Builder
+	for _, f := range m.Files {
+		verb = fmt.Sprintf("got the file %s (%d KiB) in its thread", f.Name, len(f.Content)>>10)
+	}
 	for _, l := range m.Lines() {
 		fmt.Fprintf(&b, "\n         │ %s", printable(html.UnescapeString(strings.ReplaceAll(l, "*", "")), false))
 	}
@@ -185,4 +238,5 @@ func (t *teller) summarize() {
 		}
 	}
 	fmt.Fprintf(t.out, "At the end %d of %d credentials are healthy.\n", healthy, len(standings))
+	t.usage(ctx)
 }
