@@ -3,11 +3,13 @@ package main
 import (
 	"encoding/base64"
 	"encoding/hex"
+	"fmt"
 	"net/http"
 	"net/url"
 	"os/exec"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -19,6 +21,8 @@ import (
 func TestNoSecretIsAnywhere(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, 12)
+	const pushed = "c4n4ry-push/t0ken+val"
+	s.configure(fmt.Sprintf("feeds: [{name: pushed, provider: idp, type: push, keep: true, token: \"file:%s\"}]", s.write("push-token", pushed)), "", 12)
 	const sealed = "c4n4ry-sealed/s3cret+val"
 	add := exec.Command("keyrounds", "-c", s.config(), "credentials", "add", "sealed-one", "--provider", "idp", "--client-id", "id-05")
 	add.Stdin = strings.NewReader(sealed)
@@ -42,6 +46,25 @@ func TestNoSecretIsAnywhere(t *testing.T) {
 		command("check", "-v")
 		return strings.Count(strings.Join(s.slack.Calls(), "\n"), "chat.postMessage") >= 4
 	})
+	token := "x"
+	for _, t := range s.idp.Tokens() {
+		token = t
+	}
+	d.push(pushed, strings.Join([]string{
+		`{"client_id":"id-01","at":"` + time.Now().Format(time.RFC3339) + `","token_id":"` + token + `","source_ip":"203.0.113.7","user_agent":"job/1 ` + token + `"}`,
+		`{"client_id":"id-02","at":"soon","authorization":"Bearer ` + token + `"}`,
+		`not json: client_secret=` + goodSecret + ` token=` + token + ` ` + sealed,
+		`{"client_id":"stranger","at":"` + time.Now().Format(time.RFC3339) + `"}`,
+	}, "\n"))
+	d.push("wrong "+pushed, "")
+	command("usage", "status")
+	command("usage", "list", "-o", "json")
+	command("usage", "unregistered")
+	command("usage", "show", "c01", "-o", "json")
+	for _, format := range []string{"html", "csv", "json"} {
+		command("report", "unused", "--as-of", time.Now().Format(time.DateOnly), "-o", format)
+	}
+	command("report", "unused", "-o", "html")
 	command("check", "-o", "json")
 	command("credentials", "list", "-o", "json")
 	command("credentials", "show", "c01", "-o", "json")
@@ -56,7 +79,7 @@ func TestNoSecretIsAnywhere(t *testing.T) {
 		"what Slack was sent":      strings.Join(s.slack.Calls(), "\n"),
 		"what Slack shows decoded": unescape(strings.Join(s.slack.Calls(), "\n")),
 	}
-	for _, path := range []string{"/", "/metrics", "/api/v1/credentials", "/api/v1/findings?resolved=true", "/readyz", "/healthz"} {
+	for _, path := range []string{"/", "/metrics", "/api/v1/credentials", "/api/v1/findings?resolved=true", "/api/v1/usage", "/api/v1/feeds", "/api/v1/reports", "/readyz", "/healthz"} {
 		status, body := d.get(path)
 		if status != http.StatusOK {
 			t.Errorf("%s is %d", path, status)
@@ -82,10 +105,11 @@ func TestNoSecretIsAnywhere(t *testing.T) {
 		}
 	}
 
-	if !strings.Contains(places["what Slack was sent"], "c03") || !strings.Contains(places["table public.credentials"], "sealed-one") {
+	if !strings.Contains(places["what Slack was sent"], "c03") || !strings.Contains(places["table public.credentials"], "sealed-one") ||
+		!strings.Contains(places["table public.usage_events"], "job/1") || !strings.Contains(places["/api/v1/feeds"], "it is not JSON") || !strings.Contains(places["what the commands print"], "stranger") {
 		t.Error("the search does not see what it should")
 	}
-	canaries := append(s.idp.Tokens(), goodSecret, sealed, slackToken)
+	canaries := append(s.idp.Tokens(), goodSecret, sealed, slackToken, pushed)
 	if len(canaries) < 6 {
 		t.Errorf("only %d canaries", len(canaries))
 	}
@@ -101,6 +125,21 @@ func TestNoSecretIsAnywhere(t *testing.T) {
 			}
 		}
 	}
+}
+
+// push sends records to the daemon as a feed does.
+func (d *process) push(token, body string) {
+	d.s.t.Helper()
+	req, err := http.NewRequest(http.MethodPost, d.url+"/api/v1/usage", strings.NewReader(body))
+	if err != nil {
+		d.s.t.Fatal(err)
+	}
+	req.Header.Set("Authorization", "Bearer "+token)
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		d.s.t.Fatal(err)
+	}
+	_ = resp.Body.Close()
 }
 
 func unescape(s string) string {
