@@ -36,12 +36,12 @@ var table = map[string]struct {
 	"migrations":      {2, "", false},
 	"rounds":          {3, "audit checker credential finding notify registry secret usage verdict", true},
 	"report":          {3, "audit credential registry usage verdict", true},
-	"web":             {4, "audit finding notify registry report rounds secret usage verdict", false},
+	"web":             {4, "audit credential finding notify registry report secret usage verdict", false},
 	"config":          {4, "checker credential secret usage verdict", false},
 	"sim":             {4, "", false},
 	"sim/authserver":  {4, "", false},
 	"app":             {5, "audit checker config credential finding notify notify/slack postgres registry report rounds secret usage web", true},
-	"cmd/keyrounds":   {6, "app audit checker config credential finding notify postgres registry report rounds secret sim usage verdict web", true},
+	"cmd/keyrounds":   {6, "app audit checker config credential finding notify registry report rounds secret sim usage verdict web", true},
 }
 
 func TestImportsFollowTheTable(t *testing.T) {

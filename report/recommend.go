@@ -155,7 +155,7 @@ func (m *Maker) plan(c credential.Credential, a usage.Answer, r Row) []string {
 		plan = append(plan, "No rhythm is known: no next use is expected.")
 	}
 	if a.QuietHours != "" {
-		plan = append(plan, fmt.Sprintf("Quiet hours: %s %s. Revoke it then.", a.QuietHours, m.Zone))
+		plan = append(plan, fmt.Sprintf("Quiet hours: %s (%s). Revoke it then.", a.QuietHours, m.Zone))
 	} else {
 		plan = append(plan, "No quiet hours are known: revoke it at the beginning of a working day, when people can react.")
 	}

@@ -176,7 +176,7 @@ func TestRecommendations(t *testing.T) {
 	if s := r.Summary; s != (report.Summary{Registered: 11, Used: 5, Unused: 1, NeverUsed: 3, NotKnown: 2}) {
 		t.Errorf("the summary is %+v", s)
 	}
-	if p := row(t, r, "idle").Plan; len(p) != 4 || !strings.Contains(p[0], "3 Mar 2026 10:00 UTC by job/1 from 203.0.113.7") || !strings.Contains(p[0], "Owner: web") || !strings.Contains(p[2], "11:00–10:00") || !strings.Contains(p[3], "14 days") {
+	if p := row(t, r, "idle").Plan; len(p) != 4 || !strings.Contains(p[0], "3 Mar 2026 10:00 UTC by job/1 from 203.0.113.7") || !strings.Contains(p[0], "Owner: web") || !strings.Contains(p[2], "all but 10:00–11:00") || !strings.Contains(p[3], "14 days") {
 		t.Errorf("the plan is %q", p)
 	}
 	if r.Credentials[0].Recommendation != report.Revoke || r.Credentials[len(r.Credentials)-1].Recommendation != report.Keep {

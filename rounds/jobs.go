@@ -154,65 +154,33 @@ func (w *keeper) Work(ctx context.Context, _ *river.Job[keepArgs]) error {
 	return errors.Join(r.Audit.EnsurePartitions(ctx, now, keep), r.Audit.RollUp(ctx, now), r.Audit.Forget(ctx, before), r.Usage.Forget(ctx, now, before))
 }
 
-// pollArgs is the tick of polled feeds.
-type pollArgs struct{}
+// What is done from time to time beside the sweeps, one at a time over all replicas.
+type (
+	pollArgs    struct{ now } // asks the polled feeds that are due
+	judgeArgs   struct{ now } // judges the use of every credential
+	monthlyArgs struct{ now } // makes the reports that are due
+)
 
-func (pollArgs) Kind() string { return "poll" }
-
-func (pollArgs) InsertOpts() river.InsertOpts {
-	return river.InsertOpts{Queue: usageQueue, MaxAttempts: 1, UniqueOpts: oneOfKind}
-}
-
-// oneOfKind keeps a second job from being inserted while one is waiting or at work.
-var oneOfKind = river.UniqueOpts{ByState: []rivertype.JobState{
-	rivertype.JobStateAvailable, rivertype.JobStatePending, rivertype.JobStateRunning, rivertype.JobStateRetryable, rivertype.JobStateScheduled,
-}}
-
-type poller struct {
-	river.WorkerDefaults[pollArgs]
-	rounds *Rounds
-}
-
-func (w *poller) Work(ctx context.Context, _ *river.Job[pollArgs]) error { return w.rounds.poll(ctx) }
-
-// judgeArgs judges the use of every credential.
-type judgeArgs struct{}
-
-func (judgeArgs) Kind() string { return "judge" }
-
-func (judgeArgs) InsertOpts() river.InsertOpts {
-	return river.InsertOpts{Queue: usageQueue, MaxAttempts: 2, UniqueOpts: oneOfKind}
-}
-
-type judge struct {
-	river.WorkerDefaults[judgeArgs]
-	rounds *Rounds
-}
-
-func (w *judge) Work(ctx context.Context, _ *river.Job[judgeArgs]) error {
-	return w.rounds.JudgeUsage(ctx)
-}
-
-// monthlyArgs makes the reports that are due.
-type monthlyArgs struct{}
-
+func (pollArgs) Kind() string    { return "poll" }
+func (judgeArgs) Kind() string   { return "judge" }
 func (monthlyArgs) Kind() string { return "monthly" }
 
-func (monthlyArgs) InsertOpts() river.InsertOpts {
-	return river.InsertOpts{Queue: usageQueue, MaxAttempts: 2, UniqueOpts: oneOfKind}
+// now is a tick: the next one is the retry, and while one waits or works no second one is inserted.
+type now struct{}
+
+func (now) InsertOpts() river.InsertOpts {
+	return river.InsertOpts{Queue: usageQueue, MaxAttempts: 1, UniqueOpts: river.UniqueOpts{ByState: []rivertype.JobState{
+		rivertype.JobStateAvailable, rivertype.JobStatePending, rivertype.JobStateRunning, rivertype.JobStateRetryable, rivertype.JobStateScheduled,
+	}}}
 }
 
-type monthly struct {
-	river.WorkerDefaults[monthlyArgs]
-	rounds *Rounds
+// ticker does what a tick is for.
+type ticker[A river.JobArgs] struct {
+	river.WorkerDefaults[A]
+	do func(context.Context) error
 }
 
-func (w *monthly) Work(ctx context.Context, _ *river.Job[monthlyArgs]) error {
-	if w.rounds.Monthly == nil {
-		return nil
-	}
-	return w.rounds.Monthly(ctx)
-}
+func (w *ticker[A]) Work(ctx context.Context, _ *river.Job[A]) error { return w.do(ctx) }
 
 // batch is what one job checks.
 type batch struct {

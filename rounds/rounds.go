@@ -98,6 +98,9 @@ func New(o Options, s Settings) (*Rounds, error) {
 	if o.Judge <= 0 {
 		o.Judge = time.Hour
 	}
+	if o.Monthly == nil {
+		o.Monthly = func(context.Context) error { return nil }
+	}
 	if o.Now == nil {
 		o.Now = time.Now
 	}
@@ -107,9 +110,9 @@ func New(o Options, s Settings) (*Rounds, error) {
 	river.AddWorker(workers, &sweeper{rounds: r})
 	river.AddWorker(workers, &batchWorker{rounds: r})
 	river.AddWorker(workers, &keeper{rounds: r})
-	river.AddWorker(workers, &poller{rounds: r})
-	river.AddWorker(workers, &judge{rounds: r})
-	river.AddWorker(workers, &monthly{rounds: r})
+	river.AddWorker(workers, &ticker[pollArgs]{do: r.poll})
+	river.AddWorker(workers, &ticker[judgeArgs]{do: r.JudgeUsage})
+	river.AddWorker(workers, &ticker[monthlyArgs]{do: o.Monthly})
 	river.AddWorker(workers, &notify.Worker{Notifier: o.Notifier})
 	river.AddWorker(workers, &notify.LetterWorker{Notifier: o.Notifier})
 	var err error

@@ -300,7 +300,7 @@ func (f facts) watchedSince() (t time.Time) {
 	return t
 }
 
-// quiet is the longest run of hours without a use, of hours of a day as bits.
+// quiet is the longest run of hours without a use, of hours of a day as bits, in words.
 func quiet(hours uint32) string {
 	if hours == 0 {
 		return ""
@@ -315,8 +315,11 @@ func quiet(hours uint32) string {
 			bestFrom, bestLen = from, n
 		}
 	}
-	if bestLen == 0 {
+	switch {
+	case bestLen == 0:
 		return ""
+	case bestLen >= 20: // it is shorter to say when it is not quiet
+		return fmt.Sprintf("all but %02d:00–%02d:00", (bestFrom+bestLen)%24, bestFrom)
 	}
 	return fmt.Sprintf("%02d:00–%02d:00", bestFrom, (bestFrom+bestLen)%24)
 }

@@ -63,13 +63,6 @@ func (r *reading) bad(reason string, record []byte) {
 	}
 }
 
-func (r *reading) merge(o reading) {
-	r.Events = append(r.Events, o.Events...)
-	r.Records, r.Skipped, r.BadSeen = r.Records+o.Records, r.Skipped+o.Skipped, r.BadSeen+o.BadSeen
-	r.Bad = append(r.Bad, o.Bad...)
-	r.Bad = r.Bad[max(0, len(r.Bad)-maxBad):]
-}
-
 // lines reads whole lines; events is memory to be used again. It is safe for concurrent use with a parser of its own each.
 func (f Format) lines(ctx context.Context, p *fastjson.Parser, text []byte, events []Event) (r reading) {
 	r.Events = events[:0]

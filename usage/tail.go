@@ -53,7 +53,6 @@ type Chunk struct {
 	before followed
 	after  followed
 	stored int64 // the place that must be stored still; -1: none
-	ended  bool  // a compressed file that was read to its end: it needs no place any more
 }
 
 // Chunks looks at the files of a feed and returns what is new, at most one chunk a file. A file that

@@ -42,7 +42,6 @@ type Take struct {
 type feedRow struct {
 	coverage []Span
 	counts   Counts
-	shows    map[Kind]bool
 	samples  []Bad
 	position []byte
 }
