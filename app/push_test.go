@@ -202,7 +202,7 @@ func TestPushIsBounded(t *testing.T) {
 		want   int
 	}{
 		"1 GB":              {io.LimitReader(endless{}, 1<<30), nil, http.StatusRequestEntityTooLarge},
-		"a bomb of 512 MiB": {bytes.NewReader(bomb(512)), nil, http.StatusRequestEntityTooLarge},
+		"a bomb of 64 MiB":  {bytes.NewReader(bomb(64)), nil, http.StatusRequestEntityTooLarge},
 		"a million records": {strings.NewReader(strings.Repeat("[]\n", 1000) + strings.Repeat("7\n", 20_000)), nil, http.StatusRequestEntityTooLarge},
 		"a broken gzip":     {strings.NewReader("\x1f\x8bnonsense"), nil, http.StatusBadRequest},
 		"a strange key":     {strings.NewReader(""), []string{"Idempotency-Key", strings.Repeat("x", 201)}, http.StatusBadRequest},

@@ -8,6 +8,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"net/netip"
 	"os"
 	"time"
 
@@ -32,6 +33,7 @@ type Config struct {
 	Policy               verdict.Policy
 	Slack                Slack
 	Feeds                []Feed
+	Egress               []netip.Addr // that providers see our own checks from
 	Reports              Reports
 	Digest               string // cron, in Zone; "": none, low severities are told alone
 	PerCredentialMetrics bool

@@ -19,14 +19,13 @@ import (
 const httpFeed = "http"
 
 func (b *builder) feeds(c *Config, f File) {
-	var egress []netip.Addr
 	for i, text := range f.Egress {
 		a, err := netip.ParseAddr(text)
 		if err != nil {
 			b.fail(fmt.Sprintf("egress_addresses.%d", i), "an address such as 203.0.113.7", "%q is not an address", text)
 			continue
 		}
-		egress = append(egress, a.Unmap())
+		c.Egress = append(c.Egress, a.Unmap())
 	}
 	names := map[string]bool{}
 	for i, in := range f.Feeds {
@@ -36,7 +35,7 @@ func (b *builder) feeds(c *Config, f File) {
 		}
 		names[in.Name] = true
 		feed := b.feed(c, path, in)
-		feed.Addresses = egress
+		feed.Addresses = c.Egress
 		c.Feeds = append(c.Feeds, feed)
 	}
 }
@@ -113,7 +112,8 @@ func (b *builder) poll(path string, in FeedIn, f *Feed) {
 		spec = *p.Poll
 		f.Partial = f.Partial || spec.Partial
 	} else {
-		spec = usage.PollSpec{URL: in.URL, Items: in.Items, Next: in.Next, Cursor: in.Cursor, Link: in.Link}
+		spec.First.Duration = 7 * 24 * time.Hour
+		spec = usage.PollSpec{First: spec.First, URL: in.URL, Items: in.Items, Next: in.Next, Cursor: in.Cursor, Link: in.Link}
 		if strings.Contains(in.URL, "{cursor}") && in.Cursor == "" {
 			b.fail(path+".cursor", "jq such as .[-1].id", "is missing: the url has {cursor}")
 		}

@@ -150,8 +150,12 @@ type keeper struct {
 func (w *keeper) Work(ctx context.Context, _ *river.Job[keepArgs]) error {
 	r, now := w.rounds, w.rounds.Now()
 	keep := r.settings.Load().Keep
+	err := errors.Join(r.Audit.EnsurePartitions(ctx, now, keep), r.Audit.RollUp(ctx, now))
+	if keep <= 0 {
+		return err
+	}
 	before := now.AddDate(0, -keep, 0)
-	return errors.Join(r.Audit.EnsurePartitions(ctx, now, keep), r.Audit.RollUp(ctx, now), r.Audit.Forget(ctx, before), r.Usage.Forget(ctx, now, before))
+	return errors.Join(err, r.Audit.Forget(ctx, before), r.Usage.Forget(ctx, now, before))
 }
 
 // What is done from time to time beside the sweeps, one at a time over all replicas.

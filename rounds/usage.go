@@ -158,19 +158,25 @@ func (r *Rounds) follow(ctx context.Context) {
 	}
 }
 
-// feedError notes why a feed cannot be read, and logs it once.
+// feedError notes why a feed cannot be read, and that it can again, and logs each once.
 func (r *Rounds) feedError(ctx context.Context, feed string, failing map[string]string, err error) {
-	if err == nil || errors.Is(err, usage.ErrMoved) || errors.Is(err, usage.ErrBusy) || errors.Is(err, context.Canceled) || errors.Is(err, usage.ErrUnknownFeed) {
+	text := ""
+	switch {
+	case errors.Is(err, usage.ErrMoved), errors.Is(err, usage.ErrBusy), errors.Is(err, usage.ErrUnknownFeed), errors.Is(err, context.Canceled):
+		return // the next turn tells more
+	case err != nil:
+		text = err.Error()
+	}
+	if was, known := failing[feed]; known && was == text {
+		return
+	}
+	failing[feed] = text
+	if text != "" {
+		r.Log.Warn("a feed cannot be read", "feed", feed, "error", text)
+	}
+	if err := r.Usage.Fail(ctx, feed, r.Now(), text); err != nil {
 		delete(failing, feed)
-		return
-	}
-	if failing[feed] == err.Error() {
-		return
-	}
-	failing[feed] = err.Error()
-	r.Log.Warn("a feed cannot be read", "feed", feed, "error", err)
-	if err := r.Usage.Fail(ctx, feed, r.Now(), err); err != nil {
-		r.Log.Debug("nor can that be noted", "feed", feed, "error", err)
+		r.Log.Debug("how a feed stands cannot be noted", "feed", feed, "error", err)
 	}
 }
 
@@ -214,7 +220,7 @@ func (r *Rounds) poll(ctx context.Context) error {
 		}
 		if err != nil && !errors.Is(err, usage.ErrMoved) && !errors.Is(err, usage.ErrBusy) {
 			r.Log.Warn("a feed could not be polled", "feed", feed.Name, "error", err)
-			if err := r.Usage.Fail(ctx, feed.Name, r.Now(), err); err != nil {
+			if err := r.Usage.Fail(ctx, feed.Name, r.Now(), err.Error()); err != nil {
 				return err
 			}
 		}

@@ -441,3 +441,56 @@ func TestAlarms(t *testing.T) {
 		}
 	}
 }
+
+// What holds of credentials by themselves is found once, and ends when it does not hold any more.
+func TestStandingFindings(t *testing.T) {
+	t.Parallel()
+	begin := time.Now().UTC().AddDate(0, 0, -100).Truncate(24 * time.Hour)
+	c := newCalendar(t, 5, begin, nil)
+	c.exec(`UPDATE credentials SET owner = 'web', scopes = '{a,b}', created_on = '2024-01-01'`)
+	c.exec(`UPDATE credentials SET owner = '' WHERE name = 'c0000'`)
+	c.exec(`UPDATE credentials SET max_age = '365 days' WHERE name = 'c0001'`)
+	c.exec(`UPDATE credentials SET canary = true WHERE name = 'c0004'`)
+	gateway := c.feed(usage.Feed{Name: "gateway", Provider: "idp", Type: usage.PushFeed})
+	idp := c.feed(usage.Feed{Name: "idp-log", Provider: "idp", Type: usage.PushFeed})
+	for c.now = begin.Add(time.Hour); c.now.Before(begin.AddDate(0, 0, 99)); c.now = c.now.Add(24 * time.Hour) {
+		line := func(client, kind string, scopes ...string) map[string]any {
+			return map[string]any{"client_id": "id-" + client, "at": c.now, "kind": kind, "scopes": scopes, "source_ip": "203.0.113.7", "user_agent": "job/1"}
+		}
+		c.bring(gateway, line("c0000", "request", "a", "b"), line("c0001", "request", "a", "b"), line("c0002", "request", "a"))
+		c.bring(idp, line("c0000", "exchange"), line("c0003", "exchange"))
+	}
+	c.judge()
+	c.judge()
+	want := map[finding.Kind]string{finding.Orphaned: "c0000", finding.StaleSecret: "c0001", finding.UnusedScopes: "c0002", finding.Unpresented: "c0003"}
+	fs := c.findings("")
+	for _, f := range fs {
+		if want[f.Kind] != f.Subject.Credential || f.State != finding.Open {
+			t.Errorf("%s of %s is %s", f.Kind, f.Subject.Credential, f.State)
+		}
+		if f.Kind == finding.UnusedScopes && fmt.Sprint(f.Evidence.UnusedScopes) != "[b]" {
+			t.Errorf("unused scopes: %v", f.Evidence.UnusedScopes)
+		}
+	}
+	if len(fs) != len(want) {
+		t.Errorf("%d findings of %d", len(fs), len(want))
+	}
+	c.exec(`UPDATE credentials SET owner = 'web', max_age = '0', scopes = '{a}'`)
+	c.bring(gateway, map[string]any{"client_id": "id-c0003", "at": c.now})
+	c.judge()
+	for _, f := range c.findings("") {
+		if f.State != finding.Resolved || f.ResolvedWhy == "" {
+			t.Errorf("%s of %s is %s: %s", f.Kind, f.Subject.Credential, f.State, f.ResolvedWhy)
+		}
+	}
+	// What is older than the retention goes, but for what tells "long ago" from "never".
+	if err := c.rounds.Usage.Forget(t.Context(), c.now, c.now.AddDate(0, 0, -30)); err != nil {
+		t.Fatal(err)
+	}
+	if n := c.count(`SELECT count(*) FROM usage_days WHERE day < '` + c.now.AddDate(0, 0, -31).Format(time.DateOnly) + `'`); n != 0 {
+		t.Errorf("%d old rows stay", n)
+	}
+	if n := c.count(`SELECT count(DISTINCT month) FROM usage_months`); n < 4 {
+		t.Errorf("only %d months stay", n)
+	}
+}

@@ -43,10 +43,10 @@ func (s *Store) Register(ctx context.Context, tx pgx.Tx, f Feed, now time.Time) 
 	return err
 }
 
-// Fail notes why a feed cannot be read now.
-func (s *Store) Fail(ctx context.Context, feed string, now time.Time, cause error) error {
-	_, err := s.Pool.Exec(ctx, `UPDATE usage_feeds SET error = $2, error_since = coalesce(error_since, $3) WHERE feed = $1`,
-		feed, secret.Scrubber{}.Clean(cause.Error(), 300), now)
+// Fail notes why a feed cannot be read now; "": it can.
+func (s *Store) Fail(ctx context.Context, feed string, now time.Time, why string) error {
+	_, err := s.Pool.Exec(ctx, `UPDATE usage_feeds SET error = $2, error_since = CASE WHEN $2 = '' THEN NULL ELSE coalesce(error_since, $3) END WHERE feed = $1`,
+		feed, secret.Scrubber{}.Clean(why, 300), now)
 	return err
 }
 
@@ -106,17 +106,24 @@ func (s *Store) Forget(ctx context.Context, now, before time.Time) error {
 	batch := &pgx.Batch{}
 	for _, sql := range []string{
 		`DELETE FROM usage_days WHERE day < $1`,
-		`DELETE FROM usage_months WHERE month < $1::timestamptz - interval '1 month'`,
 		`DELETE FROM usage_events WHERE at < $1`,
 		`DELETE FROM usage_lifecycle WHERE at < $1`,
 		`DELETE FROM usage_unregistered WHERE last_at < $1`,
 	} {
 		batch.Queue(sql, before)
 	}
+	// Months are small, and tell "used long ago" from "never".
+	batch.Queue(`DELETE FROM usage_months WHERE month < least($1::timestamptz, $2::timestamptz - interval '25 months')`, before.AddDate(0, -1, 0), now)
 	month := now.AddDate(0, -1, 0)
 	batch.Queue(`DELETE FROM usage_taken WHERE taken_at < $1`, month.AddDate(0, -12, 0))
 	batch.Queue(`DELETE FROM usage_batches WHERE taken_at < $1 AND feed NOT LIKE 'import/%'`, month)
-	batch.Queue(`DELETE FROM usage_seen s USING usage_feeds f WHERE f.feed = s.feed AND s.event_at < $1 AND f.format <> 'entra-activity'`, month.AddDate(0, -2, 0))
+	var states []string // their last-used times are told again and again
+	for _, p := range Presets() {
+		if stateFormat(p.Name) {
+			states = append(states, p.Name)
+		}
+	}
+	batch.Queue(`DELETE FROM usage_seen s USING usage_feeds f WHERE f.feed = s.feed AND s.event_at < $1 AND NOT f.format = ANY($2)`, month.AddDate(0, -2, 0), orEmpty(states))
 	batch.Queue(`DELETE FROM usage_files WHERE seen_at < $1`, month.AddDate(0, -2, 0))
 	return s.Pool.SendBatch(ctx, batch).Close()
 }

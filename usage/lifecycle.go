@@ -23,7 +23,8 @@ type Lifecycle struct {
 	Feed         string    `json:"feed"`
 }
 
-// Unregistered is a client id that feeds show and nobody registered.
+// Unregistered is a client id that feeds show and nobody registered. Where the provider's log says that a
+// credential was created, and not which, the client id is empty and CreatedAt is given.
 type Unregistered struct {
 	Provider  string     `json:"provider"`
 	ClientID  string     `json:"client_id"`
@@ -81,11 +82,14 @@ func (t *Take) unregistered(e Event) *Unregistered {
 }
 
 // Unregistered lists the client ids that feeds show and nobody registered meanwhile, those that were
-// used last first, at most limit. registered are those that are, by provider.
+// used last first, at most limit, and what was created lately without a client id being said. registered are those that are, by provider.
 func (s *Store) Unregistered(ctx context.Context, registered map[string]map[string]bool, limit int) ([]Unregistered, error) {
 	rows, err := s.Pool.Query(ctx, `
-		SELECT provider, client_id, events, first_at, last_at, last_address, created_at, created_by
-		FROM usage_unregistered ORDER BY last_at DESC, client_id`)
+		SELECT provider, client_id, events, first_at, last_at, last_address, created_at, created_by FROM usage_unregistered
+		UNION ALL
+		SELECT provider, '', 0, at, at, NULL, at, actor FROM usage_lifecycle l
+		WHERE action = 'created' AND client_id = '' AND at > now() - interval '90 days'
+		ORDER BY 5 DESC, 2`)
 	if err != nil {
 		return nil, err
 	}

@@ -119,6 +119,23 @@ func (b *Book) Assess(c credential.Credential, at time.Time) Answer {
 	return a
 }
 
+// ScopeUse says whether a scope was used: "last 2 Nov 2026", "no", or "not known: why".
+func (b *Book) ScopeUse(c credential.Credential, scope string, at time.Time) string {
+	a := b.Assess(c, at)
+	last := b.scopes[c.ID][scope]
+	switch {
+	case !last.IsZero():
+		return "last " + date(last)
+	case a.NoFeed:
+		return "not known: no feed"
+	case !a.ScopesKnown:
+		return "not known: no feed says scopes"
+	case len(a.Gaps) > 0:
+		return "not known: " + a.Reason
+	}
+	return "no"
+}
+
 // Existed reports whether a credential is known to have existed at a time.
 func (b *Book) Existed(c credential.Credential, at time.Time) bool {
 	return facts{credential: c, months: b.months[c.ID]}.existedSince().Before(at)

@@ -68,13 +68,16 @@ func Usages(ctx context.Context, s *usage.Store, cs []credential.Credential, at 
 	return all, err
 }
 
-func (s *site) usage(w http.ResponseWriter, r *http.Request) {
-	cs, err := s.Registry.List(r.Context(), false)
+func (s *site) usages(ctx context.Context) ([]UsageJSON, error) {
+	cs, err := s.Registry.List(ctx, false)
 	if err != nil {
-		s.json(w, nil, err)
-		return
+		return nil, err
 	}
-	all, err := Usages(r.Context(), s.Usage, cs, s.Now())
+	return Usages(ctx, s.Usage, cs, s.Now())
+}
+
+func (s *site) usage(w http.ResponseWriter, r *http.Request) {
+	all, err := s.usages(r.Context())
 	s.json(w, all, err)
 }
 

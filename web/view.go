@@ -18,9 +18,18 @@ type view struct {
 	Bad         bool
 	Counts      []statusCount
 	Findings    []row
-	Credentials []audit.Standing
+	Low         []row // of low severity, in a line each
+	MoreLow     int   // that are not listed
+	Credentials []standing
 	Now         time.Time
 	Version     string
+	Report      string // the newest month whose report was made; "": none
+}
+
+// standing is a credential with what the feeds show of its use.
+type standing struct {
+	audit.Standing
+	Use UsageJSON
 }
 
 type statusCount struct {
@@ -37,32 +46,49 @@ var badness = map[verdict.Status]int{
 	verdict.Revoked: 0, verdict.Suspect: 1, verdict.Degraded: 2, verdict.Pending: 3, verdict.Unknown: 4, verdict.Healthy: 5,
 }
 
-func newView(standings []audit.Standing, open []finding.Finding, now time.Time, version string) view {
-	v := view{Credentials: standings, Now: now, Version: version}
-	counts := map[verdict.Status]int{}
+func newView(standings []audit.Standing, open []finding.Finding, uses []UsageJSON, now time.Time, version string) view {
+	v := view{Now: now, Version: version}
+	counts, use := map[verdict.Status]int{}, map[string]UsageJSON{}
+	for _, u := range uses {
+		use[u.Credential] = u
+	}
 	for _, st := range standings {
+		v.Credentials = append(v.Credentials, standing{st, use[st.Credential]})
 		counts[st.Status]++
 	}
 	for _, s := range []verdict.Status{verdict.Revoked, verdict.Suspect, verdict.Degraded, verdict.Pending, verdict.Healthy} {
 		v.Counts = append(v.Counts, statusCount{s, counts[s]})
 	}
-	slices.SortStableFunc(v.Credentials, func(a, b audit.Standing) int { return cmp.Compare(badness[a.Status], badness[b.Status]) })
+	slices.SortStableFunc(v.Credentials, func(a, b standing) int { return cmp.Compare(badness[a.Status], badness[b.Status]) })
+	low := 0
 	for _, f := range open {
-		v.Findings = append(v.Findings, row{f, notify.Describe(f)})
+		switch {
+		case f.Severity != finding.Info:
+			v.Findings = append(v.Findings, row{f, notify.Describe(f)})
+			continue
+		case low < mostLow:
+			v.Low = append(v.Low, row{f, notify.Words{Title: notify.Brief(f)}})
+		default:
+			v.MoreLow++
+		}
+		low++
 	}
+	urgent := len(open) - low
 	switch n := len(standings); {
 	case n == 0:
 		v.Answer = "No credential is registered yet."
 	case len(open) == 0 && counts[verdict.Healthy] == n:
 		v.Answer = fmt.Sprintf("All %d credentials work.", n)
-	case len(open) == 0:
+	case urgent == 0:
 		v.Answer = fmt.Sprintf("%d of %d credentials work; nothing needs you now.", counts[verdict.Healthy], n)
 	default:
-		v.Answer = fmt.Sprintf("%d of %d credentials work; open findings: %d.", counts[verdict.Healthy], n, len(open))
+		v.Answer = fmt.Sprintf("%d of %d credentials work; open findings: %d.", counts[verdict.Healthy], n, urgent)
 		v.Bad = true
 	}
 	return v
 }
+
+const mostLow = 50
 
 func at(t time.Time) string {
 	if t.IsZero() {

@@ -10,6 +10,7 @@ import (
 	"html/template"
 	"log/slog"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -165,11 +166,18 @@ func NewFindingJSON(f finding.Finding) FindingJSON {
 	}
 }
 
-var page = template.Must(template.New("page.html").Funcs(template.FuncMap{"at": at, "ago": ago, "ms": func(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }}).ParseFS(files, "page.html"))
+var page = template.Must(template.New("page.html").Funcs(template.FuncMap{"at": at, "ago": ago, "use": func(s string) string { return strings.ReplaceAll(s, "_", " ") },
+	"agop": func(now time.Time, t *time.Time) string { return ago(now, *t) }, "ms": func(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }}).ParseFS(files, "page.html"))
 
 func (s *site) page(w http.ResponseWriter, r *http.Request) {
 	standings, err := s.Audit.Standings(r.Context(), false)
-	var open []finding.Finding
+	var (
+		open []finding.Finding
+		uses []UsageJSON
+	)
+	if err == nil {
+		uses, err = s.usages(r.Context())
+	}
 	if err == nil {
 		open, err = s.Audit.Findings(r.Context(), audit.Filter{})
 	}
@@ -178,7 +186,11 @@ func (s *site) page(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
-	err = page.Execute(w, newView(standings, open, s.Now(), s.Version))
+	v := newView(standings, open, uses, s.Now(), s.Version)
+	if made, err := s.Reports.Made(r.Context()); err == nil && len(made) > 0 {
+		v.Report = made[0].String()
+	}
+	err = page.Execute(w, v)
 	if err != nil {
 		s.Log.Debug("the page was not sent whole", "error", err)
 	}

@@ -313,7 +313,11 @@ func newCredentialsShow(o *options) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			table := truth(c, a.Config().Providers[c.Provider], last, drift)
+			book, err := a.Usage.Open(cmd.Context(), a.Pool, []credential.Credential{c})
+			if err != nil {
+				return err
+			}
+			table := truth(c, a.Config().Providers[c.Provider], last, drift, func(scope string) string { return book.ScopeUse(c, scope, a.Now()) })
 			full := struct {
 				credentialJSON
 				Truth  scopesJSON    `json:"scope_truth"`

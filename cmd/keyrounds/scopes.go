@@ -18,7 +18,7 @@ type scopeJSON struct {
 	Requested bool   `json:"requested"` // sent with the exchange
 	Granted   string `json:"granted"`   // yes, no, not said
 	Effective string `json:"effective"` // yes, no: why, not known: why, not probed, not verifiable safely
-	Used      string `json:"used"`      // not known: no feed
+	Used      string `json:"used"`      // last and when, no, not known: why
 }
 
 type scopesJSON struct {
@@ -29,13 +29,13 @@ type scopesJSON struct {
 }
 
 // truth is the table of a credential's scopes.
-func truth(c credential.Credential, p checker.Provider, last audit.LastScopes, drift []audit.Drift) scopesJSON {
+func truth(c credential.Credential, p checker.Provider, last audit.LastScopes, drift []audit.Drift, used func(scope string) string) scopesJSON {
 	all := slices.Concat(c.Scopes, last.Granted)
 	slices.Sort(all)
 	t := scopesJSON{At: last.At, Scopes: []scopeJSON{}, Drift: orEmpty(drift)}
 	var keep []string
 	for _, scope := range slices.Compact(all) {
-		s := scopeJSON{Scope: scope, Approved: slices.Contains(c.Scopes, scope), Granted: "not said", Effective: "not probed", Used: "not known: no feed"}
+		s := scopeJSON{Scope: scope, Approved: slices.Contains(c.Scopes, scope), Granted: "not said", Effective: "not probed", Used: used(scope)}
 		s.Requested = s.Approved && p.RequestScopes
 		if last.Granted != nil {
 			s.Granted = "no"

@@ -243,7 +243,8 @@ func newUsageUnregistered(o *options) *cobra.Command {
 				if u.Address.IsValid() {
 					from = u.Address.String()
 				}
-				rows = append(rows, []string{u.ClientID, u.Provider, count(u.Events), stamp(u.FirstAt), stamp(u.LastAt), from, stamp(u.CreatedAt), u.CreatedBy})
+				id := cmp.Or(u.ClientID, "(not said)")
+				rows = append(rows, []string{id, u.Provider, count(u.Events), stamp(u.FirstAt), stamp(u.LastAt), from, stamp(u.CreatedAt), u.CreatedBy})
 			}
 			if len(rows) == 0 && out.format == "table" {
 				fmt.Fprintln(cmd.OutOrStdout(), "none: every client id in the feeds is registered")
@@ -252,7 +253,7 @@ func newUsageUnregistered(o *options) *cobra.Command {
 			if err := out.list(cmd.OutOrStdout(), []string{"CLIENT ID", "PROVIDER", "EVENTS", "FIRST", "LAST", "FROM", "CREATED", "BY"}, rows, orEmpty(list)); err != nil || out.format != "table" {
 				return err
 			}
-			fmt.Fprintf(cmd.OutOrStdout(), "register one: keyrounds credentials add NAME --provider %s --client-id '%s'\n", list[0].Provider, printable(strings.ReplaceAll(list[0].ClientID, "'", ""), false))
+			fmt.Fprintf(cmd.OutOrStdout(), "register one: keyrounds credentials add NAME --provider %s --client-id '%s'\n", list[0].Provider, printable(strings.ReplaceAll(cmp.Or(list[0].ClientID, "ID"), "'", ""), false))
 			return nil
 		},
 	}
@@ -353,9 +354,7 @@ func (f importFlags) resolve(c *config.Config) (feed usage.Feed, covers []usage.
 			return feed, nil, err
 		}
 	}
-	for i := range c.Feeds {
-		feed.Addresses = c.Feeds[i].Addresses
-	}
+	feed.Addresses = c.Egress
 	feed.Poll = usage.Poll{} // a file is no poll: nothing overlaps
 	return feed, covers, f.span(c, &covers)
 }
