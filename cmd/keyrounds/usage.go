@@ -2,19 +2,14 @@ package main
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
 	"io"
-	"os"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
-	"github.com/keyrounds/keyrounds/app"
-	"github.com/keyrounds/keyrounds/config"
 	"github.com/keyrounds/keyrounds/credential"
 	"github.com/keyrounds/keyrounds/usage"
 	"github.com/keyrounds/keyrounds/web"
@@ -285,168 +280,4 @@ func newUsageFormats() *cobra.Command {
 	}
 	out.flags(cmd, "table", "json", "csv")
 	return cmd
-}
-
-type importFlags struct {
-	provider, format, feed, from, until string
-}
-
-func newUsageImport(o *options) *cobra.Command {
-	var (
-		out output
-		f   importFlags
-	)
-	cmd := &cobra.Command{
-		Use:   "import --provider NAME --format FORMAT FILE...",
-		Short: "Take in files of usage records; - is standard input",
-		Long: "Take in files of usage records, plain, gzip or zstd; - is standard input. Each file is taken in whole or not\n" +
-			"at all, and the same content only once. Its records show when it was watching: from the first to the last\n" +
-			"of them, where no day is missing; --from and --until say so where traffic is thin.\n" +
-			"A format is a preset (keyrounds usage formats), or a file: FORMAT.jq, or FORMAT.yaml like the presets.",
-		Example: "  keyrounds usage import --provider smartrecruiters --format nginx-json /var/log/nginx/api.json*\n" +
-			"  zcat old.gz | keyrounds usage import --provider smartrecruiters --format plain -",
-		Args: func(_ *cobra.Command, args []string) error {
-			if len(args) == 0 {
-				return &hintError{errors.New("no file is named"), "- is standard input"}
-			}
-			return nil
-		},
-		RunE: func(cmd *cobra.Command, args []string) error {
-			a, err := o.open(cmd.Context())
-			if err != nil {
-				return err
-			}
-			defer a.Close()
-			feed, covers, err := f.resolve(a.Config())
-			if err != nil {
-				return err
-			}
-			return importFiles(cmd, a, out, feed, covers, args)
-		},
-	}
-	out.flags(cmd, "table", "json", "csv")
-	cmd.Flags().StringVar(&f.provider, "provider", "", "whose credentials the records show")
-	cmd.Flags().StringVar(&f.format, "format", "", "how records are read (default plain, or that of --feed)")
-	cmd.Flags().StringVar(&f.feed, "feed", "", "take them in as of this feed of the configuration")
-	cmd.Flags().StringVar(&f.from, "from", "", "the files show everything from this date on")
-	cmd.Flags().StringVar(&f.until, "until", "", "up to the end of this date")
-	return cmd
-}
-
-func (f importFlags) resolve(c *config.Config) (feed usage.Feed, covers []usage.Span, err error) {
-	if f.feed != "" {
-		i := slices.IndexFunc(c.Feeds, func(x config.Feed) bool { return x.Name == f.feed })
-		if i < 0 {
-			return feed, nil, &hintError{fmt.Errorf("no such feed: %q", f.feed), "see keyrounds usage status"}
-		}
-		feed = c.Feeds[i].Feed
-		if f.provider != "" && f.provider != feed.Provider {
-			return feed, nil, &hintError{fmt.Errorf("the feed %q shows credentials of %q", f.feed, feed.Provider), "leave --provider out"}
-		}
-	} else {
-		if _, ok := c.Providers[f.provider]; !ok {
-			return feed, nil, &hintError{fmt.Errorf("unknown provider %q", f.provider), "--provider is one of the configuration's; see keyrounds config check"}
-		}
-		feed = usage.Import(f.provider, usage.Format{})
-	}
-	if f.format != "" || f.feed == "" {
-		if feed.Format, err = usage.ReadFormat(cmp.Or(f.format, "plain")); err != nil {
-			return feed, nil, err
-		}
-	}
-	feed.Addresses = c.Egress
-	feed.Poll = usage.Poll{} // a file is no poll: nothing overlaps
-	return feed, covers, f.span(c, &covers)
-}
-
-func (f importFlags) span(c *config.Config, covers *[]usage.Span) error {
-	if f.from == "" && f.until == "" {
-		return nil
-	}
-	from, err1 := time.ParseInLocation(time.DateOnly, f.from, c.Zone)
-	until, err2 := time.ParseInLocation(time.DateOnly, f.until, c.Zone)
-	if until = until.AddDate(0, 0, 1); err1 != nil || err2 != nil || !from.Before(until) || until.After(time.Now().AddDate(0, 0, 1)) {
-		return &hintError{errors.New("--from and --until are two dates that are not in the future"), "for example --from 2026-08-01 --until 2026-10-31"}
-	}
-	if now := time.Now(); until.After(now) {
-		until = now
-	}
-	*covers = []usage.Span{{From: from, To: until}}
-	return nil
-}
-
-type importJSON struct {
-	File      string       `json:"file"`
-	Records   int64        `json:"records"`
-	Results   usage.Counts `json:"results"`
-	FirstAt   *time.Time   `json:"first_at"`
-	LastAt    *time.Time   `json:"last_at"`
-	Duplicate bool         `json:"duplicate"` // it was taken in before, and was not again
-	Bad       []usage.Bad  `json:"bad"`
-}
-
-func importFiles(cmd *cobra.Command, a *app.App, out output, feed usage.Feed, covers []usage.Span, names []string) error {
-	var (
-		values  []importJSON
-		rows    [][]string
-		unknown int64
-	)
-	for _, name := range names {
-		v, err := importFile(cmd, a, feed, covers, name)
-		if err != nil {
-			return err
-		}
-		values = append(values, v)
-		c := v.Results
-		note := ""
-		if v.Duplicate {
-			note = "taken in before, not again"
-		}
-		rows = append(rows, []string{name, count(v.Records), count(c[usage.ResultUse]), count(c[usage.ResultFailure]), count(c.Own()), count(c[usage.ResultUnregistered]), count(c[usage.ResultBad]), stampOf(v.FirstAt), stampOf(v.LastAt), note})
-		unknown += c[usage.ResultUnregistered]
-	}
-	if err := out.list(cmd.OutOrStdout(), []string{"FILE", "RECORDS", "USES", "REFUSED", "OWN", "UNREGISTERED", "BAD", "FIRST", "LAST", "NOTE"}, rows, values); err != nil || out.format != "table" {
-		return err
-	}
-	for _, v := range values {
-		ruleLine(cmd.OutOrStdout(), v.File, v.Results)
-		printBad(cmd.OutOrStdout(), v.File, v.Bad)
-	}
-	if unknown > 0 {
-		fmt.Fprintln(cmd.OutOrStdout(), "client ids that nobody registered: keyrounds usage unregistered")
-	}
-	return nil
-}
-
-func importFile(cmd *cobra.Command, a *app.App, feed usage.Feed, covers []usage.Span, name string) (importJSON, error) {
-	in, size := cmd.InOrStdin(), int64(-1)
-	if name != "-" {
-		f, err := os.Open(name)
-		if err != nil {
-			return importJSON{}, err
-		}
-		defer f.Close()
-		if st, err := f.Stat(); err == nil && st.IsDir() {
-			return importJSON{}, &hintError{fmt.Errorf("%s is a directory", name), "name its files; a feed of type file follows a directory"}
-		} else if err == nil && st.Mode().IsRegular() {
-			size = st.Size()
-		}
-		in = f
-	}
-	bar := readProgress(cmd.ErrOrStderr(), name, size)
-	defer bar.Close()
-	news, err := a.Import(cmd.Context(), actor(), feed, name, io.TeeReader(in, bar), covers...)
-	v := importJSON{File: name, Results: news.Counts, Bad: orEmpty(news.Samples)}
-	var before *usage.TakenBeforeError
-	switch {
-	case errors.As(err, &before):
-		v.Duplicate, v.Results = true, before.Counts
-	case err != nil:
-		return v, err
-	case !news.First.IsZero():
-		first, last := news.First.UTC(), news.Last.UTC()
-		v.FirstAt, v.LastAt = &first, &last
-	}
-	v.Records = v.Results.Records()
-	return v, nil
 }
