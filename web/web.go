@@ -166,8 +166,10 @@ func NewFindingJSON(f finding.Finding) FindingJSON {
 	}
 }
 
-var page = template.Must(template.New("page.html").Funcs(template.FuncMap{"at": at, "ago": ago, "use": func(s string) string { return strings.ReplaceAll(s, "_", " ") },
-	"agop": func(now time.Time, t *time.Time) string { return ago(now, *t) }, "ms": func(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }}).ParseFS(files, "page.html"))
+var page = template.Must(template.New("page.html").Funcs(template.FuncMap{
+	"at": at, "ago": ago, "use": func(s string) string { return strings.ReplaceAll(s, "_", " ") },
+	"agop": func(now time.Time, t *time.Time) string { return ago(now, *t) }, "ms": func(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 },
+}).ParseFS(files, "page.html"))
 
 func (s *site) page(w http.ResponseWriter, r *http.Request) {
 	standings, err := s.Audit.Standings(r.Context(), false)
