@@ -29,7 +29,8 @@ func (e *NotOverError) Hint() string {
 
 // sources is all that reports of one time are made of.
 type sources struct {
-	credentials  []credential.Credential
+	all          []credential.Credential // also those that are retired by now
+	credentials  []credential.Credential // those that were registered then
 	book         *usage.Book
 	answers      map[int64]usage.Answer
 	where        map[int64]usage.Where
@@ -41,7 +42,8 @@ type sources struct {
 const (
 	trendMonths   = 12
 	mostUnlisted  = 50
-	fresh         = 25 * time.Hour // a state as young as this is told as it is now
+	present       = time.Hour      // a report of a time as near as this tells what is held now
+	fresh         = 48 * time.Hour // and one as near as this does where there is no row of a day
 	unknownStatus = string(verdict.Unknown)
 )
 
@@ -51,7 +53,7 @@ func (m *Maker) gather(ctx context.Context, month Month, at, now time.Time) (*so
 	if err != nil {
 		return nil, err
 	}
-	s := &sources{answers: map[int64]usage.Answer{}, status: map[int64]string{}}
+	s := &sources{all: all, answers: map[int64]usage.Answer{}, status: map[int64]string{}}
 	for _, c := range all {
 		if stood(c, at) {
 			s.credentials = append(s.credentials, c)
@@ -98,7 +100,9 @@ func (m *Maker) statuses(ctx context.Context, s *sources, month Month, at, now t
 		for _, st := range standings {
 			s.status[st.CredentialID] = string(st.Status)
 		}
-		return err
+		if err != nil || now.Sub(at) < present {
+			return err
+		}
 	}
 	if err := m.Audit.RollUp(ctx, now); err != nil {
 		return err
@@ -130,7 +134,7 @@ func (m *Maker) make(s *sources, owner string, at, now time.Time) *Report {
 		r.Credentials = append(r.Credentials, m.row(c, a, s.where[c.ID], cmp.Or(s.status[c.ID], unknownStatus), at))
 	}
 	slices.SortFunc(r.Credentials, worstFirst)
-	r.Trend = m.trend(s, mine, at)
+	r.Trend = m.trend(s, owner, at)
 	if len(r.Trend) > 1 {
 		r.Before = r.Trend[len(r.Trend)-2].Summary
 	}
@@ -158,7 +162,7 @@ func feedRow(f usage.FeedStatus) FeedRow {
 }
 
 // trend answers for the ends of the last months, the last one being at itself.
-func (m *Maker) trend(s *sources, mine []credential.Credential, at time.Time) []Point {
+func (m *Maker) trend(s *sources, owner string, at time.Time) []Point {
 	last := MonthOf(at.Add(-time.Second), m.Zone)
 	var points []Point
 	for i := trendMonths - 1; i >= 0; i-- {
@@ -168,11 +172,12 @@ func (m *Maker) trend(s *sources, mine []credential.Credential, at time.Time) []
 			end = at
 		}
 		p := Point{Month: month.String()}
-		for _, c := range mine {
+		for _, c := range s.all {
 			switch {
+			case owner != "" && c.Owner != owner || !stood(c, end):
 			case i == 0:
 				p.add(s.answers[c.ID].State)
-			case stood(c, end) && s.book.Existed(c, end):
+			case s.book.Existed(c, end):
 				p.add(s.book.Assess(c, end).State)
 			}
 		}

@@ -152,7 +152,7 @@ func TestRecommendations(t *testing.T) {
 	d.exec(`INSERT INTO checks_daily SELECT id, '2026-10-30', 96, 0, 96, 0, 1, 'revoked', '2026-10-30 23:00Z', NULL FROM credentials WHERE name = 'gone'`)
 	d.credential("quarterly", `owner = 'web'`, `unused_after = '30 days'`)
 	d.used("quarterly", "2025-11-30", "2026-02-28", "2026-05-31", "2026-08-31")
-	d.credential("retired", `retired_at = '2026-09-01'`)
+	d.credential("retired", `retired_at = '2026-10-15'`)
 	r := d.october()
 	for name, want := range map[string]struct {
 		usage, recommendation, why string
@@ -172,6 +172,9 @@ func TestRecommendations(t *testing.T) {
 		if got := row(t, r, name); got.Usage != want.usage || string(got.Recommendation) != want.recommendation || !strings.Contains(got.Why, want.why) {
 			t.Errorf("%s: %s, %s because %q; not %v", name, got.Usage, got.Recommendation, got.Why, want)
 		}
+	}
+	if b := r.Before; b.Registered != 11 || r.Trend[7].Registered != 11 { // young came, retired went
+		t.Errorf("the months before: %+v", r.Trend)
 	}
 	if s := r.Summary; s != (report.Summary{Registered: 11, Used: 5, Unused: 1, NeverUsed: 3, NotKnown: 2}) {
 		t.Errorf("the summary is %+v", s)
