@@ -13,6 +13,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -330,3 +331,71 @@ func TestTheMonthTurns(t *testing.T) {
 }
 
 func auditOf(k finding.Kind) audit.Filter { return audit.Filter{Kind: k, Resolved: true} }
+
+// A log API is asked on schedule, as a registered credential; what it answers is use, and so is asking.
+func TestPolledOnSchedule(t *testing.T) {
+	t.Parallel()
+	idp := sim.NewProvider(sim.Client{ID: "reader", Secret: "s3cretvalue"})
+	server := httptest.NewServer(idp)
+	t.Cleanup(server.Close)
+	now := time.Now().UTC()
+	api := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		token, _ := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+		if !slices.Contains(idp.Tokens(), token) {
+			w.WriteHeader(http.StatusUnauthorized)
+			return
+		}
+		fmt.Fprintf(w, `{"events":[{"id":"e1","who":"a","when":%q}]}`, now.Add(-time.Hour).Format(time.RFC3339))
+	}))
+	t.Cleanup(api.Close)
+	dir := t.TempDir()
+	database := pgtest.EmptyURL(t)
+	if err := os.WriteFile(filepath.Join(dir, "s"), []byte("s3cretvalue"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	parse := func(secret string) *config.Config {
+		c, err := config.Parse("keyrounds.yaml", fmt.Appendf(nil, `
+data_dir: %[1]s
+database: {url: %[2]q}
+listen: 127.0.0.1:0
+providers: {idp: {token_url: "%[3]s/identity/oauth/token", allow_private_networks: true, passive: true}}
+credentials:
+  - {name: a, provider: idp, client_id: a, secret: "file:%[1]s/s"}
+  - {name: reader, provider: idp, client_id: reader, secret: "file:%[1]s/%[5]s"}
+feeds: [{name: api, provider: idp, type: http, url: "%[4]s/log?since={since}", credential: reader, items: .events, every: 1s,
+  jq: "{event_id: .id, client_id: .who, at: .when}"}]
+`, dir, database, server.URL, api.URL, secret))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c
+	}
+	a, err := app.Open(t.Context(), app.Options{Config: parse("s"), Version: "test", Log: slog.New(slog.DiscardHandler), Daemon: true, Tick: 100 * time.Millisecond})
+	if err == nil {
+		err = a.Start(t.Context())
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(a.Stop)
+	o := &office{T: t, app: a}
+	feed := func() usage.FeedStatus {
+		fs, err := a.Usage.Feeds(t.Context())
+		if err != nil || len(fs) != 1 {
+			return usage.FeedStatus{Counts: usage.Counts{}}
+		}
+		return fs[0]
+	}
+	o.await("it was polled twice", func() bool { return feed().Counts[usage.ResultDuplicate] > 0 })
+	if f := feed(); f.Counts[usage.ResultUse] != 1 || f.Error != "" || len(f.Coverage) != 1 {
+		t.Errorf("%+v", f)
+	}
+	idp.Revoke("reader")
+	o.await("it says why it cannot be polled", func() bool { return strings.Contains(feed().Error, `credential "reader" got no token: rejected`) })
+	idp.Restore("reader")
+	o.await("it can be polled again", func() bool { return feed().Error == "" })
+	if err := a.Reload(t.Context(), parse("nothere")); err != nil {
+		t.Fatal(err)
+	}
+	o.await("it says that the secret is gone", func() bool { return feed().Error != "" && !strings.Contains(feed().Error, "s3cret") })
+}

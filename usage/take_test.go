@@ -1,0 +1,111 @@
+package usage_test
+
+import (
+	"bytes"
+	"compress/gzip"
+	"context"
+	"fmt"
+	"io"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/klauspost/compress/zstd"
+
+	"github.com/keyrounds/keyrounds/usage"
+)
+
+func (d *desk) bring(f usage.Feed, text string) usage.News {
+	d.Helper()
+	news, err := d.take(f, func(ctx context.Context, t *usage.Take) (usage.News, error) {
+		if err := t.Read(ctx, strings.NewReader(text)); err != nil {
+			return usage.News{}, err
+		}
+		return t.Finish(ctx, struct{}{})
+	})
+	if err != nil {
+		d.Fatal(err)
+	}
+	return news
+}
+
+// However many networks and user agents use a credential on one day, it is at most 200 rows and one for
+// the rest, over any number of batches, and no use is lost.
+func TestACrowdedDay(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t, client(1, "a"))
+	f := d.feed(usage.Feed{Name: "push", Type: usage.PushFeed})
+	for batch := range 3 {
+		var b strings.Builder
+		for i := range 300 {
+			fmt.Fprintf(&b, `{"client_id":"a","at":%q,"source_ip":"10.%d.%d.1","user_agent":"job/%d"}`+"\n", d.now.Truncate(24*time.Hour).Format(time.RFC3339), batch, i%250, i)
+		}
+		d.bring(f, b.String())
+	}
+	if rows, uses := d.count(`SELECT count(*) FROM usage_days`), d.uses(); rows > 201 || uses != 900 {
+		t.Errorf("%d rows, %d uses of 900", rows, uses)
+	}
+	if n := d.count(`SELECT count(*) FROM usage_days WHERE user_agent = '(others)' AND network = '0.0.0.0/0'`); n != 1 {
+		t.Errorf("%d rows for the rest", n)
+	}
+}
+
+// Plain, gzip and zstd are told by their content; broken ones are an error.
+func TestDecompress(t *testing.T) {
+	t.Parallel()
+	text := strings.Repeat("a line\n", 1000)
+	var z, s bytes.Buffer
+	g := gzip.NewWriter(&z)
+	_, _ = io.WriteString(g, text)
+	_ = g.Close()
+	e, err := zstd.NewWriter(&s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, _ = io.WriteString(e, text)
+	_ = e.Close()
+	for name, in := range map[string]string{"plain": text, "gzip": z.String(), "two gzips": z.String() + z.String(), "zstd": s.String(), "empty": ""} {
+		r, err := usage.Decompress(strings.NewReader(in))
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		got, err := io.ReadAll(r)
+		if want := map[string]int{"empty": 0, "two gzips": 2 * len(text)}[name]; err != nil || name != "empty" && want == 0 && string(got) != text || want > 0 && len(got) != want {
+			t.Errorf("%s: %d bytes, error %v", name, len(got), err)
+		}
+	}
+	for name, in := range map[string]string{"half a gzip": z.String()[:20], "half a zstd": s.String()[:len(s.String())-3], "nonsense after gzip's magic": "\x1f\x8bxx"} {
+		r, err := usage.Decompress(strings.NewReader(in))
+		if err == nil {
+			_, err = io.ReadAll(r)
+		}
+		if err == nil {
+			t.Errorf("%s is read without an error", name)
+		}
+	}
+}
+
+// A flood of client ids that nobody registered fills its list and no more; what is on it is kept up to date.
+func TestUnregistered(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t, client(1, "a"))
+	f := d.feed(usage.Feed{Name: "push", Type: usage.PushFeed})
+	var b strings.Builder
+	for i := range 3000 {
+		fmt.Fprintf(&b, `{"client_id":"x%d","at":%q}`+"\n", i, d.now.Format(time.RFC3339))
+	}
+	d.bring(f, b.String())
+	d.bring(f, `{"client_id":"x7\u0000\u202e","at":"`+d.now.Format(time.RFC3339)+`","source_ip":"203.0.113.7"}`+"\n"+`{"client_id":"x7","at":"`+d.now.Format(time.RFC3339)+`"}`)
+	d.bring(f, `{"kind":"created","client_id":"x8","at":"`+d.now.Format(time.RFC3339)+`","actor":"alice"}`+"\n"+`{"kind":"created","at":"`+d.now.Format(time.RFC3339)+`","actor":"bob"}`)
+	list, err := d.store.Unregistered(t.Context(), map[string]map[string]bool{"p": {"x9": true}}, 5000)
+	if err != nil || len(list) != 1000 { // 1000 on the list, less x9, and the one that bob made
+		t.Errorf("%d are listed, error %v", len(list), err)
+	}
+	by := map[string]usage.Unregistered{}
+	for _, u := range list {
+		by[u.ClientID] = u
+	}
+	if by["x7"].Events != 3 || by["x8"].CreatedBy != "alice" || by["x8"].Events != 1 || by[""].CreatedBy != "bob" || by["x9"].Events != 0 {
+		t.Errorf("%+v %+v %+v", by["x7"], by["x8"], by[""])
+	}
+}
