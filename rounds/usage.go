@@ -135,7 +135,7 @@ func (r *Rounds) worthwhile(ctx context.Context, tx pgx.Tx, events []finding.Eve
 
 // follow takes in what file feeds of this machine have new, until the daemon stops.
 func (r *Rounds) follow(ctx context.Context) {
-	failing := map[string]string{}
+	stands := map[string]standing{}
 	for {
 		more := false
 		for _, feed := range r.settings.Load().Feeds {
@@ -144,7 +144,7 @@ func (r *Rounds) follow(ctx context.Context) {
 			}
 			full, err := r.followOnce(ctx, feed)
 			more = more || full
-			r.feedError(ctx, feed.Name, failing, err)
+			r.feedError(ctx, feed.Name, stands, err)
 		}
 		pause := r.Tick
 		if more {
@@ -158,8 +158,14 @@ func (r *Rounds) follow(ctx context.Context) {
 	}
 }
 
+// standing is how a feed stands, as it was last logged and noted.
+type standing struct {
+	text  string
+	noted bool
+}
+
 // feedError notes why a feed cannot be read, and that it can again, and logs each once.
-func (r *Rounds) feedError(ctx context.Context, feed string, failing map[string]string, err error) {
+func (r *Rounds) feedError(ctx context.Context, feed string, stands map[string]standing, err error) {
 	text := ""
 	switch {
 	case errors.Is(err, usage.ErrMoved), errors.Is(err, usage.ErrBusy), errors.Is(err, usage.ErrUnknownFeed), errors.Is(err, context.Canceled):
@@ -167,17 +173,14 @@ func (r *Rounds) feedError(ctx context.Context, feed string, failing map[string]
 	case err != nil:
 		text = err.Error()
 	}
-	if was, known := failing[feed]; known && was == text {
+	was, known := stands[feed]
+	if known && was.noted && was.text == text {
 		return
 	}
-	failing[feed] = text
-	if text != "" {
+	if text != "" && was.text != text {
 		r.Log.Warn("a feed cannot be read", "feed", feed, "error", text)
 	}
-	if err := r.Usage.Fail(ctx, feed, r.Now(), text); err != nil {
-		delete(failing, feed)
-		r.Log.Debug("how a feed stands cannot be noted", "feed", feed, "error", err)
-	}
+	stands[feed] = standing{text, r.Usage.Fail(ctx, feed, r.Now(), text) == nil}
 }
 
 const takeTimeout = 30 * time.Second
