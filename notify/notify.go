@@ -39,6 +39,9 @@ type Receiver interface {
 type Message struct {
 	Finding finding.Finding
 	Told    Receipt // zero: not yet
+	Channel string  // where this receiver last posted anything; "": nothing yet
+	Turn    string  // what happened since it was told, for the thread; "": nothing that is told there
+	Unclear bool    // an earlier send of it may have been done: look for it first
 }
 
 // Receipt says where a message is.
@@ -168,15 +171,45 @@ func (n *Notifier) Deliver(ctx context.Context, a Args) error {
 		n.Log.Debug("nothing to tell", "finding", f.ID, "receiver", a.Receiver, "why", why)
 		return nil
 	}
-	receipt, err := r.Send(ctx, Message{Finding: f, Told: told.receipt})
+	m := Message{Finding: f, Told: told.receipt, Turn: turn(f, told)}
+	if m.Channel, err = lastChannel(ctx, tx, a.Receiver); err != nil {
+		return err
+	}
+	if m.Unclear, err = n.attempt(ctx, a); err != nil {
+		return err
+	}
+	receipt, err := r.Send(ctx, m)
 	if err != nil {
+		if surely(err) && !m.Unclear {
+			n.ended(ctx, a)
+		}
 		return n.failed(f, a, err)
 	}
 	n.metrics.sent(a.Receiver, "ok")
 	if err := n.keep(ctx, tx, a, f, told, receipt); err != nil {
 		return err
 	}
+	if _, err := tx.Exec(ctx, `DELETE FROM notify_attempts WHERE finding_id = $1 AND receiver = $2`, a.FindingID, a.Receiver); err != nil {
+		return err
+	}
 	return tx.Commit(ctx)
+}
+
+// turn is what happened to a finding since it was told, in words; "": nothing that a thread keeps.
+func turn(f finding.Finding, t told) string {
+	switch {
+	case t.digest == "" || t.state == f.State:
+		return ""
+	case f.State == finding.Open:
+		return "open again"
+	}
+	return standing(f)
+}
+
+// lastChannel is where a receiver last posted, as it calls it.
+func lastChannel(ctx context.Context, tx pgx.Tx, receiver string) (channel string, err error) {
+	err = tx.QueryRow(ctx, `SELECT coalesce((SELECT channel FROM notify_messages WHERE receiver = $1 ORDER BY sent_at DESC LIMIT 1), '')`, receiver).Scan(&channel)
+	return channel, err
 }
 
 func (n *Notifier) failed(f finding.Finding, a Args, err error) error {
@@ -189,6 +222,7 @@ func (n *Notifier) failed(f finding.Finding, a Args, err error) error {
 type told struct {
 	receipt Receipt
 	digest  string
+	state   finding.State
 }
 
 // nothingToTell returns why a receiver need not be told, or "".
@@ -211,8 +245,8 @@ func digest(f finding.Finding) string {
 }
 
 func loadTold(ctx context.Context, tx pgx.Tx, a Args) (t told, err error) {
-	err = tx.QueryRow(ctx, `SELECT channel, message_ref, told_digest FROM notify_messages WHERE finding_id = $1 AND receiver = $2`,
-		a.FindingID, a.Receiver).Scan(&t.receipt.Channel, &t.receipt.Ref, &t.digest)
+	err = tx.QueryRow(ctx, `SELECT channel, message_ref, told_digest, told_state FROM notify_messages WHERE finding_id = $1 AND receiver = $2`,
+		a.FindingID, a.Receiver).Scan(&t.receipt.Channel, &t.receipt.Ref, &t.digest, &t.state)
 	if errors.Is(err, pgx.ErrNoRows) {
 		err = nil
 	}

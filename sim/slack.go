@@ -18,6 +18,8 @@ type SlackMessage struct {
 	Blocks      json.RawMessage
 	Updates     int
 	Files       []SlackFile // in its thread
+	Replies     []SlackMessage
+	Metadata    json.RawMessage
 }
 
 // SlackFile is a file that was shared.
@@ -45,8 +47,9 @@ func (m SlackMessage) Lines() []string {
 
 // Slack is a simulated Slack: chat.postMessage and chat.update. It is safe for concurrent use.
 type Slack struct {
-	Token string               // that it accepts
-	Told  func(m SlackMessage) // called after each post and update; may be nil
+	Token     string               // that it accepts
+	NoHistory bool                 // the scopes to read channels are missing
+	Told      func(m SlackMessage) // called after each post and update; may be nil
 
 	mu       sync.Mutex
 	messages []SlackMessage
@@ -145,6 +148,44 @@ func (s *Slack) upload(w http.ResponseWriter, r *http.Request, id string) {
 	_, _ = io.WriteString(w, "OK")
 }
 
+// read answers what a bot with the scopes of history may see, two messages a page.
+func (s *Slack) read(path string, field func(string) string) map[string]any {
+	if s.NoHistory {
+		return map[string]any{"ok": false, "error": "missing_scope", "needed": "channels:history"}
+	}
+	channels, list := map[string]bool{}, []SlackMessage{}
+	for _, m := range s.messages {
+		channels[m.Channel] = true
+		switch {
+		case strings.HasSuffix(path, "history") && m.Channel == field("channel"):
+			list = append(list, m)
+		case strings.HasSuffix(path, "replies") && m.Channel == field("channel") && m.TS == field("ts"):
+			list = append(append(list, m), m.Replies...)
+		}
+	}
+	if strings.HasSuffix(path, "list") {
+		all := []map[string]any{}
+		for c := range channels {
+			all = append(all, map[string]any{"id": c, "name": strings.TrimPrefix(c, "C")})
+		}
+		return map[string]any{"ok": true, "channels": all}
+	}
+	if strings.HasSuffix(path, "history") {
+		slices.Reverse(list) // the newest first, as Slack does
+	}
+	from, _ := strconv.Atoi(field("cursor"))
+	page := []map[string]any{}
+	for _, m := range list[min(from, len(list)):min(from+2, len(list))] {
+		page = append(page, map[string]any{"type": "message", "ts": m.TS, "text": m.Text, "metadata": m.Metadata})
+	}
+	more := from+2 < len(list)
+	answer := map[string]any{"ok": true, "messages": page, "has_more": more}
+	if more {
+		answer["response_metadata"] = map[string]any{"next_cursor": strconv.Itoa(from + 2)}
+	}
+	return answer
+}
+
 // share puts uploaded files into the thread of a message.
 func (s *Slack) share(field func(string) string) (*SlackMessage, map[string]any) {
 	var files []struct{ ID string }
@@ -165,6 +206,19 @@ func (s *Slack) act(path string, field func(string) string, host string) map[str
 	s.mu.Lock()
 	var m *SlackMessage
 	switch {
+	case strings.HasSuffix(path, "/chat.postMessage") && field("thread_ts") != "":
+		defer s.mu.Unlock()
+		i := slices.IndexFunc(s.messages, func(m SlackMessage) bool { return m.TS == field("thread_ts") && m.Channel == field("channel") })
+		if i < 0 {
+			return map[string]any{"ok": false, "error": "thread_not_found"}
+		}
+		parent := &s.messages[i]
+		ts := fmt.Sprintf("%s%03d", parent.TS, len(parent.Replies)+1)
+		parent.Replies = append(parent.Replies, SlackMessage{Channel: parent.Channel, TS: ts, Text: field("text"), Metadata: json.RawMessage(field("metadata"))})
+		return map[string]any{"ok": true, "channel": parent.Channel, "ts": ts}
+	case strings.HasSuffix(path, "/conversations.list"), strings.HasSuffix(path, "/conversations.history"), strings.HasSuffix(path, "/conversations.replies"):
+		defer s.mu.Unlock()
+		return s.read(path, field)
 	case strings.HasSuffix(path, "/chat.postMessage"):
 		s.messages = append(s.messages, SlackMessage{Channel: "C" + strings.TrimLeft(field("channel"), "#C"), TS: fmt.Sprintf("1790000000.%06d", len(s.messages)+1)})
 		m = &s.messages[len(s.messages)-1]
@@ -192,7 +246,7 @@ func (s *Slack) act(path string, field func(string) string, host string) map[str
 		s.mu.Unlock()
 		return map[string]any{"ok": false, "error": "unknown_method"}
 	}
-	m.Text, m.Blocks = field("text"), json.RawMessage(field("blocks"))
+	m.Text, m.Blocks, m.Metadata = field("text"), json.RawMessage(field("blocks")), json.RawMessage(field("metadata"))
 	told := *m
 	s.mu.Unlock()
 	if s.Told != nil {

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"strings"
 	"time"
 
@@ -44,17 +45,50 @@ func (r *Receiver) Send(ctx context.Context, m notify.Message) (notify.Receipt, 
 	}
 	defer token.Wipe()
 	client := r.client(token)
-	content := render(m.Finding)
-	receipt := m.Told
-	if receipt.Ref == "" {
-		receipt.Channel, receipt.Ref, err = client.PostMessageContext(ctx, r.o.Channel, content...)
-	} else {
-		_, _, _, err = client.UpdateMessageContext(ctx, receipt.Channel, receipt.Ref, content...)
-	}
+	receipt, err := r.send(ctx, client, m)
 	if err != nil {
 		return notify.Receipt{}, plain(err, secret.NewScrubber(token))
 	}
 	return receipt, nil
+}
+
+func (r *Receiver) send(ctx context.Context, client *slack.Client, m notify.Message) (_ notify.Receipt, err error) {
+	if m.Unclear && m.Told.Ref == "" {
+		if m.Told, err = r.posted(ctx, client, m); err != nil {
+			return m.Told, err
+		}
+	}
+	content := append(render(m.Finding), marked(metadataMessage, key(m.Finding)))
+	if m.Told.Ref != "" {
+		_, _, _, err = client.UpdateMessageContext(ctx, m.Told.Channel, m.Told.Ref, content...)
+		var said slack.SlackErrorResponse
+		if errors.As(err, &said) && said.Err == "message_not_found" { // a person deleted it: it is told anew
+			m.Told, m.Turn, err = notify.Receipt{}, "", nil
+		}
+		if err != nil {
+			return m.Told, err
+		}
+	}
+	if m.Told.Ref == "" {
+		m.Told.Channel, m.Told.Ref, err = client.PostMessageContext(ctx, r.o.Channel, content...)
+		return m.Told, err
+	}
+	return m.Told, r.reply(ctx, client, m)
+}
+
+// reply keeps a finding's history in its thread.
+func (r *Receiver) reply(ctx context.Context, client *slack.Client, m notify.Message) error {
+	if m.Turn == "" {
+		return nil
+	}
+	if m.Unclear {
+		if done, err := r.replied(ctx, client, m); done || err != nil {
+			return err
+		}
+	}
+	_, _, err := client.PostMessageContext(ctx, m.Told.Channel, slack.MsgOptionTS(m.Told.Ref), slack.MsgOptionText(escape(cut(upperFirst(m.Turn), maxSection)), false),
+		marked(metadataReply, replyKey(m.Finding)), slack.MsgOptionDisableLinkUnfurl(), slack.MsgOptionDisableMediaUnfurl())
+	return err
 }
 
 // plain keeps the kind of an error and drops what may hold a URL or a token.
@@ -68,7 +102,9 @@ func plain(err error, s secret.Scrubber) error {
 	case errors.As(err, &limited):
 		return &notify.RetryError{After: limited.RetryAfter, Err: fmt.Errorf("slack limits messages, again in %s", limited.RetryAfter)}
 	case errors.As(err, &said):
-		return fmt.Errorf("slack: %s", s.Clean(said.Err, 100))
+		return &notify.RefusedError{Err: fmt.Errorf("slack: %s", s.Clean(said.Err, 100))}
+	case errors.As(err, &status) && status.Code < http.StatusInternalServerError:
+		return &notify.RefusedError{Err: fmt.Errorf("slack answered HTTP %d", status.Code)}
 	case errors.As(err, &status):
 		return fmt.Errorf("slack answered HTTP %d", status.Code)
 	case errors.Is(err, context.DeadlineExceeded):

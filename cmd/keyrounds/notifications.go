@@ -1,0 +1,62 @@
+package main
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strconv"
+
+	"github.com/spf13/cobra"
+
+	"github.com/keyrounds/keyrounds/notify"
+)
+
+func newNotifications(o *options) *cobra.Command {
+	var (
+		out   output
+		limit int
+	)
+	cmd := &cobra.Command{
+		Use:   "notifications",
+		Short: "Show what receivers were told, what waits, and what failed and why",
+		Long:  "Show what receivers were told, what waits, and what failed and why. Exit 1: something failed for good.",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			a, err := o.open(cmd.Context())
+			if err != nil {
+				return err
+			}
+			defer a.Close()
+			list, err := a.Notifier.Deliveries(cmd.Context(), limit)
+			if err != nil {
+				return err
+			}
+			var rows [][]string
+			for _, d := range list {
+				what := d.Letter
+				if d.FindingID != 0 {
+					what = "finding " + strconv.FormatInt(d.FindingID, 10)
+				}
+				where := d.Channel
+				if d.Ref != "" {
+					where += " " + d.Ref
+				}
+				rows = append(rows, []string{d.Receiver, what, d.State, fmt.Sprint(d.Tries), stamp(d.At), cmp.Or(d.Error, where)})
+			}
+			if len(rows) == 0 && out.format == "table" {
+				fmt.Fprintln(cmd.OutOrStdout(), "nothing was told yet")
+				return nil
+			}
+			if err := out.list(cmd.OutOrStdout(), []string{"RECEIVER", "WHAT", "STATE", "TRIES", "AT", "WHERE, OR WHY NOT"}, rows, orEmpty(list)); err != nil {
+				return err
+			}
+			if slices.ContainsFunc(list, func(d notify.Delivery) bool { return d.State == "discarded" }) {
+				return errFound
+			}
+			return nil
+		},
+	}
+	out.flags(cmd, "table", "json", "csv")
+	cmd.Flags().IntVar(&limit, "limit", 50, "at most so many of those that were sent")
+	return cmd
+}
