@@ -19,6 +19,7 @@ type SlackMessage struct {
 	Updates     int
 	Files       []SlackFile // in its thread
 	Replies     []SlackMessage
+	Thread      string // of a reply: the TS of the message that it belongs to
 	Metadata    json.RawMessage
 }
 
@@ -207,15 +208,22 @@ func (s *Slack) act(path string, field func(string) string, host string) map[str
 	var m *SlackMessage
 	switch {
 	case strings.HasSuffix(path, "/chat.postMessage") && field("thread_ts") != "":
-		defer s.mu.Unlock()
 		i := slices.IndexFunc(s.messages, func(m SlackMessage) bool { return m.TS == field("thread_ts") && m.Channel == field("channel") })
 		if i < 0 {
+			s.mu.Unlock()
 			return map[string]any{"ok": false, "error": "thread_not_found"}
 		}
 		parent := &s.messages[i]
-		ts := fmt.Sprintf("%s%03d", parent.TS, len(parent.Replies)+1)
-		parent.Replies = append(parent.Replies, SlackMessage{Channel: parent.Channel, TS: ts, Text: field("text"), Metadata: json.RawMessage(field("metadata"))})
-		return map[string]any{"ok": true, "channel": parent.Channel, "ts": ts}
+		reply := SlackMessage{
+			Channel: parent.Channel, TS: fmt.Sprintf("%s%03d", parent.TS, len(parent.Replies)+1), Text: field("text"),
+			Metadata: json.RawMessage(field("metadata")), Thread: parent.TS,
+		}
+		parent.Replies = append(parent.Replies, reply)
+		s.mu.Unlock()
+		if s.Told != nil {
+			s.Told(reply)
+		}
+		return map[string]any{"ok": true, "channel": reply.Channel, "ts": reply.TS}
 	case strings.HasSuffix(path, "/conversations.list"), strings.HasSuffix(path, "/conversations.history"), strings.HasSuffix(path, "/conversations.replies"):
 		defer s.mu.Unlock()
 		return s.read(path, field)

@@ -177,6 +177,10 @@ func (t *teller) watch(ctx context.Context) {
 var colour = map[verdict.Status]string{verdict.Healthy: "32", verdict.Suspect: "33", verdict.Degraded: "33", verdict.Revoked: "31;1"}
 
 func (t *teller) slack(m sim.SlackMessage) {
+	if m.Thread != "" {
+		t.line("35", "slack", "reply in the thread of a message: "+printable(html.UnescapeString(m.Text), false))
+		return
+	}
 	t.mu.Lock()
 	verb := "posted"
 	if m.Updates > 0 {
