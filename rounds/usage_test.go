@@ -433,6 +433,27 @@ func TestAlarms(t *testing.T) {
 	if len(fs) != 2 || fs[1].Subject.Credential != "c0001" || fs[1].Evidence.Uses[0].Known || !fs[0].Evidence.Uses[0].Known {
 		t.Errorf("findings: %+v", fs)
 	}
+	// Also long after: the network that used it before it ended is known.
+	c.now = c.now.AddDate(0, 0, 40)
+	use("c0001", "10.20.1.1", false)
+	if fs := c.findings(finding.UsedAfterRevocation); len(fs[1].Evidence.Uses) != 2 || !fs[1].Evidence.Uses[0].Known {
+		t.Errorf("uses: %+v", fs[1].Evidence.Uses)
+	}
+	// Retired: it left the registry, and nobody is alarmed; under a new name it goes on.
+	c.exec(`UPDATE credentials SET retired_at = '` + c.now.Format(time.RFC3339) + `' WHERE name = 'c0003'`)
+	use("c0003", "192.0.2.99", true)
+	c.exec(`INSERT INTO credentials (name, provider, client_id, secret_ref, schedule, unused_after, source, registered_at, changed_at, next_check_at)
+		VALUES ('renamed', 'idp', 'id-c0003', 'env:X', '@daily', '90 days', 'file', now(), now(), now())`)
+	use("c0003", "192.0.2.99", true)
+	if n := c.count(`SELECT count(*) FROM usage_days u JOIN credentials c ON c.id = u.credential_id WHERE c.name = 'renamed'`); n != 1 {
+		t.Errorf("%d rows under the new name", n)
+	}
+	if n := c.count(`SELECT sum(uses)::int FROM usage_days u JOIN credentials c ON c.id = u.credential_id WHERE c.name = 'c0003'`); n != 1 {
+		t.Errorf("%d uses under the old name", n)
+	}
+	if fs := c.findings(finding.UsedAfterRevocation); len(fs) != 2 {
+		t.Errorf("findings: %+v", fs)
+	}
 	c.now = c.now.AddDate(0, 0, 8)
 	c.judge()
 	for _, f := range c.findings(finding.UsedAfterRevocation) {

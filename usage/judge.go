@@ -17,8 +17,9 @@ import (
 // Rules of what a use by others means, beside that it is a use:
 //
 //  1. Of a canary: it is tripped, whether or not the use succeeded.
-//  2. Of a credential that is revoked or retired: from a network that used it before it is a forgotten job,
-//     and told after a day, since the job that broke is told of already; from another one at once.
+//  2. Of a credential that is revoked: from a network that used it before it is a forgotten job, and told
+//     after a day, since the job that broke is told of already; from another one at once. One that is
+//     retired is not watched any more: it left the registry, which says nothing of the provider.
 //  3. From outside of expected_networks, or, where the last 30 days are a stable history, from a network
 //     that is not in it: unexpected. What was refused is not: client ids are no secrets.
 //  4. Old records, as imports bring them, open nothing but what concerns canaries.
@@ -66,11 +67,17 @@ func (h history) stable() bool {
 
 func (s *Store) past(ctx context.Context, tx pgx.Tx, touched []*Touched, held map[int64]Held, now time.Time) (map[int64]history, error) {
 	begins := map[int64]map[netip.Prefix]time.Time{}
-	var ids []int64
+	var (
+		ids   []int64
+		since []time.Time
+	)
 	for _, tc := range touched {
 		c := tc.Credential
-		if ends := held[c.ID].Revoked || !c.Retired.IsZero() || c.Canary; ends || !s.allKnown(tc, now) {
-			ids = append(ids, tc.Credential.ID)
+		if always := held[c.ID].Revoked || c.Canary; always || !s.allKnown(tc, now) {
+			ids, since = append(ids, c.ID), append(since, now.AddDate(0, 0, -historyDays))
+			if h := held[c.ID]; h.Revoked { // who used it before it ended, however long ago that is
+				since[len(since)-1] = h.Since.AddDate(0, 0, -3*historyDays)
+			}
 			begins[tc.Credential.ID] = map[netip.Prefix]time.Time{}
 			for p, seen := range tc.Networks {
 				begins[tc.Credential.ID][p] = seen.First
@@ -83,8 +90,9 @@ func (s *Store) past(ctx context.Context, tx pgx.Tx, touched []*Touched, held ma
 	}
 	rows, err := tx.Query(ctx, `
 		SELECT d.credential_id, d.network, min(d.first_at), array_agg(DISTINCT d.day),
-			EXISTS (SELECT FROM usage_months m WHERE m.credential_id = d.credential_id AND m.first_at < $2)
-		FROM usage_days d WHERE d.credential_id = ANY($1) AND d.day >= $2::date AND d.uses > 0 GROUP BY 1, 2`, ids, now.AddDate(0, 0, -historyDays))
+			EXISTS (SELECT FROM usage_months m WHERE m.credential_id = d.credential_id AND m.first_at < w.since)
+		FROM unnest($1::bigint[], $2::timestamptz[]) AS w (id, since) JOIN usage_days d ON d.credential_id = w.id AND d.day >= w.since::date
+		WHERE d.uses > 0 GROUP BY d.credential_id, d.network, w.since`, ids, since)
 	if err != nil {
 		return nil, err
 	}
@@ -172,19 +180,18 @@ func alarms(tc *Touched, held Held, past history, feed string, now time.Time) []
 		slices.SortFunc(uses, func(a, b finding.Use) int { return b.Last.Compare(a.Last) })
 		return uses
 	}
-	since, ended := held.Since, held.Revoked
 	if !c.Retired.IsZero() {
-		since, ended = c.Retired, true
+		return nil
 	}
 	fresh := func(s *Seen) bool { return now.Sub(s.Last) < news }
 	switch {
 	case c.Canary:
 		open(finding.CanaryTripped, "nobody may use it, and someone did", choose(func(_ netip.Prefix, s *Seen) bool { return s.Last.After(planted(c)) }))
-	case ended:
+	case held.Revoked:
 		open(finding.UsedAfterRevocation, "it was used after it had ended", choose(func(p netip.Prefix, s *Seen) bool {
-			after := since
+			after := held.Since
 			if past.networks[p] {
-				after = since.Add(forgotten)
+				after = after.Add(forgotten)
 			}
 			return fresh(s) && s.Last.After(after)
 		}))
@@ -199,7 +206,7 @@ func alarms(tc *Touched, held Held, past history, feed string, now time.Time) []
 			return past.stable() && p != Anywhere && !past.networks[p]
 		}))
 	}
-	if !tc.LastUse.IsZero() && !ended {
+	if !tc.LastUse.IsZero() && !held.Revoked {
 		for _, k := range []finding.Kind{finding.Unused, finding.NeverUsed} {
 			if now.Sub(tc.LastUse) < c.UnusedAfter {
 				events = append(events, finding.Event{Op: finding.OpResolve, Kind: k, Subject: subject(c), At: now, Why: "it was used " + tc.LastUse.UTC().Format("2 Jan 2006 15:04 MST")})
@@ -315,7 +322,7 @@ func ended(c credential.Credential, f finding.Finding, a Answer, holds map[findi
 		return "it was rotated since"
 	case f.Kind == finding.CanaryTripped && !c.Canary:
 		return "it is no canary any more"
-	case f.Kind == finding.UsedAfterRevocation && !held.Revoked && c.Retired.IsZero():
+	case f.Kind == finding.UsedAfterRevocation && !held.Revoked:
 		return "it works again"
 	case f.Kind == finding.UsedAfterRevocation && now.Sub(last) > quietEnough:
 		return "nobody tried it for 7 days"

@@ -234,7 +234,10 @@ func (t *Take) identify(ctx context.Context, events []Event) error {
 	}
 	cs, err := t.s.Clients(ctx, t.tx, t.feed.Provider, unknown)
 	for _, c := range cs {
-		t.clients[c.ClientID] = append(t.clients[c.ClientID], c)
+		// One that was registered anew under another name goes on; the old name's history ends.
+		if known := t.clients[c.ClientID]; c.Retired.IsZero() || len(known) == 0 || !known[0].Retired.IsZero() {
+			t.clients[c.ClientID] = append(known, c)
+		}
 	}
 	if len(t.clients) > maxClients { // a flood of made-up client ids
 		for id, cs := range t.clients {
