@@ -34,6 +34,14 @@ const (
 	Unpresented         Kind = "unpresented_tokens"
 )
 
+// Kinds lists all of them.
+func Kinds() []Kind {
+	return []Kind{
+		Revoked, ScopeLost, ScopeExcess, Unused, NeverUsed, Leaked, UnexpectedUse, UsedAfterRevocation, CanaryTripped, SecretUnreadable, Orphaned,
+		StaleSecret, Unverifiable, Flapping, ProviderIncident, LifetimeShrunk, UnusedScopes, Unpresented,
+	}
+}
+
 // Severity says how urgent a finding is.
 type Severity string
 

@@ -139,3 +139,29 @@ func TestDeliveries(t *testing.T) {
 		t.Errorf("%+v", l)
 	}
 }
+
+// A sample of every kind reaches the receivers, is plainly a test, and is not kept.
+func TestSamples(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	for i, k := range finding.Kinds() {
+		sent, err := d.Test(t.Context(), k, "")
+		ms := d.slack.Messages()
+		if err != nil || len(sent) != 1 || len(ms) != i+1 {
+			t.Fatalf("%s: sent to %v, %d messages, error %v", k, sent, len(ms), err)
+		}
+		if text := strings.Join(ms[i].Lines(), "\n"); !strings.Contains(text, "a test") || !strings.Contains(text, "sample-") {
+			t.Errorf("%s: %s", k, text)
+		}
+	}
+	if _, err := d.Test(t.Context(), finding.Revoked, "pager"); !errors.Is(err, notify.ErrNoReceiver) {
+		t.Errorf("a receiver that is not there: %v", err)
+	}
+	d.slack.FailNext("channel_not_found")
+	if _, err := d.Test(t.Context(), finding.Revoked, "slack"); err == nil || err.Error() != "slack: channel_not_found" {
+		t.Errorf("error %v", err)
+	}
+	if list, err := d.Deliveries(t.Context(), 10); err != nil || len(list) != 0 {
+		t.Errorf("%+v, error %v", list, err)
+	}
+}

@@ -1,0 +1,62 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/spf13/cobra"
+
+	"github.com/keyrounds/keyrounds/finding"
+	"github.com/keyrounds/keyrounds/notify"
+)
+
+func newNotify(o *options) *cobra.Command {
+	cmd := &cobra.Command{Use: "notify", Short: "Try the receivers: test"}
+	cmd.AddCommand(newNotifyTest(o))
+	return cmd
+}
+
+func newNotifyTest(o *options) *cobra.Command {
+	var kind, receiver string
+	cmd := &cobra.Command{
+		Use:     "test",
+		Short:   "Send a sample of a finding to the receivers",
+		Long:    "Send a sample of a finding to the receivers, to see that they work and what they show. Nothing is stored.",
+		Example: "  keyrounds notify test --kind revoked",
+		Args:    cobra.NoArgs,
+		PreRunE: func(*cobra.Command, []string) error {
+			if !slices.Contains(finding.Kinds(), finding.Kind(kind)) {
+				return &hintError{fmt.Errorf("unknown kind %q", kind), "one of " + joinComma(kindNames())}
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			a, err := o.open(cmd.Context())
+			if err != nil {
+				return err
+			}
+			defer a.Close()
+			sent, err := a.Notifier.Test(cmd.Context(), finding.Kind(kind), receiver)
+			for _, name := range sent {
+				fmt.Fprintf(cmd.OutOrStdout(), "%s has a sample of %s\n", name, kind)
+			}
+			if errors.Is(err, notify.ErrNoReceiver) {
+				return &hintError{err, "slack.token and slack.channel make one; its name is slack"}
+			}
+			return err
+		},
+	}
+	cmd.Flags().StringVar(&kind, "kind", string(finding.Revoked), "of which kind, as in keyrounds findings list")
+	cmd.Flags().StringVar(&receiver, "receiver", "", "only this receiver")
+	_ = cmd.RegisterFlagCompletionFunc("kind", cobra.FixedCompletions(kindNames(), cobra.ShellCompDirectiveNoFileComp))
+	return cmd
+}
+
+func kindNames() []string {
+	var names []string
+	for _, k := range finding.Kinds() {
+		names = append(names, string(k))
+	}
+	return names
+}

@@ -1,0 +1,70 @@
+package notify
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/keyrounds/keyrounds/finding"
+)
+
+// Sample is a made-up finding of a kind, to see what receivers show.
+func Sample(k finding.Kind, now time.Time) finding.Finding {
+	f := finding.Finding{
+		Kind: k, Severity: k.Severity(), State: finding.Open, OpenedAt: now, UpdatedAt: now,
+		Subject: finding.Subject{Credential: "sample-credential", Provider: "sample-provider"},
+		Evidence: finding.Evidence{
+			Message: "this is a test of keyrounds, nothing happened", Since: now.Add(-12 * time.Minute), Owner: "nobody: a test", Description: "a test of keyrounds",
+			Scopes: []string{"sample_read"},
+		},
+	}
+	e := &f.Evidence
+	switch k {
+	case finding.Revoked:
+		e.HTTPStatus, e.ErrorCode, e.ErrorDescription, e.Reason = 401, "invalid_client", "a test: nothing was revoked", "unspecified"
+		e.LastSuccess, e.PeersTotal, e.PeersHealthy = now.Add(-27*time.Minute), 11, 11
+		e.Refusals = []time.Time{now.Add(-12 * time.Minute), now.Add(-10 * time.Minute), now}
+	case finding.ScopeLost:
+		e.MissingScopes = []string{"sample_write"}
+	case finding.ScopeExcess:
+		e.ExtraScopes = []string{"sample_admin"}
+	case finding.UnusedScopes:
+		e.UnusedScopes = []string{"sample_write"}
+	case finding.Unused:
+		e.LastUsed, e.DaysUnused, e.Coverage = now.AddDate(0, 0, -120), 120, "90 of 90 days (sample-feed)"
+	case finding.LifetimeShrunk:
+		e.TokenLife, e.UsualLife = 10*time.Minute, time.Hour
+	case finding.UnexpectedUse, finding.UsedAfterRevocation, finding.CanaryTripped:
+		e.Uses = []finding.Use{{Network: "192.0.2.0/24", Address: "192.0.2.66", UserAgent: "curl/8.5.0", First: now, Last: now, Uses: 1}}
+	case finding.ProviderIncident:
+		f.Subject.Credential, e.Affected = "", []string{"sample-one", "sample-two", "sample-three"}
+	}
+	return f
+}
+
+// Test sends a sample to every receiver, or to the one of that name, and keeps nothing. It returns the
+// receivers that have it.
+func (n *Notifier) Test(ctx context.Context, k finding.Kind, receiver string) (sent []string, err error) {
+	ctx, cancel := context.WithTimeout(ctx, sendTimeout)
+	defer cancel()
+	var errs []error
+	found := false
+	for _, r := range *n.receivers.Load() {
+		if receiver != "" && r.Name() != receiver {
+			continue
+		}
+		found = true
+		if _, err := r.Send(ctx, Message{Finding: Sample(k, n.Now())}); err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		sent = append(sent, r.Name())
+	}
+	if !found {
+		errs = append(errs, ErrNoReceiver)
+	}
+	return sent, errors.Join(errs...)
+}
+
+// ErrNoReceiver says that there is nobody to tell.
+var ErrNoReceiver = errors.New("no such receiver is configured")
