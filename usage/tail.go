@@ -33,6 +33,7 @@ import (
 const (
 	headSize  = 1024
 	chunkSize = 4 << 20
+	scanSize  = 32 << 20
 	settled   = 10 * time.Second // since its last change a rotated file is complete
 )
 
@@ -55,8 +56,8 @@ type Chunk struct {
 	stored int64 // the place that must be stored still; -1: none
 }
 
-// Chunks looks at the files of a feed and returns what is new, at most one chunk a file. A file that
-// cannot be read is an error; the others are read all the same.
+// Chunks looks at the files of a feed and returns what is new, at most one chunk a file and about 32 MiB in
+// all. A file that cannot be read is an error; the others are read all the same.
 func (s *Store) Chunks(ctx context.Context, feed Feed, now time.Time) ([]Chunk, error) {
 	known, err := s.followed(ctx, feed.Name)
 	if err != nil {
@@ -66,6 +67,7 @@ func (s *Store) Chunks(ctx context.Context, feed Feed, now time.Time) ([]Chunk, 
 		chunks []Chunk
 		errs   []error
 		busy   = map[string]bool{} // heads that this scan has found
+		held   int                 // bytes in the chunks
 	)
 	active, err := expand(feed.Paths)
 	if err != nil {
@@ -79,8 +81,12 @@ func (s *Store) Chunks(ctx context.Context, feed Feed, now time.Time) ([]Chunk, 
 			errs = append(errs, err)
 			continue
 		}
-		if c != nil {
-			chunks = append(chunks, *c)
+		if c == nil {
+			continue
+		}
+		if chunks, held = append(chunks, *c), held+len(c.text); held >= scanSize { // the rest has its turn next
+			chunks[len(chunks)-1].Full = true
+			break
 		}
 	}
 	return chunks, errors.Join(errs...)

@@ -339,3 +339,28 @@ func TestBadRecords(t *testing.T) {
 		t.Error("a record of the future is kept")
 	}
 }
+
+// A directory of large files is read in turns, so that memory is bounded.
+func TestFollowLargeFiles(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t, client(1, "a"))
+	dir, pad, written := d.TempDir(), strings.Repeat("x", 100_000), 0
+	for i := range 12 {
+		var b strings.Builder
+		for j := range 50 {
+			written++
+			fmt.Fprintf(&b, `{"client_id":"a","at":%q,"event_id":"%d-%d","pad":%q}`+"\n", d.now.Format(time.RFC3339), i, j, pad)
+		}
+		if err := os.WriteFile(filepath.Join(dir, fmt.Sprintf("%02d.json", i)), []byte(b.String()), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	f := d.feed(usage.Feed{Name: "nginx", Type: usage.FileFeed, Paths: []string{dir}})
+	chunks, err := d.store.Chunks(t.Context(), f, d.now)
+	if err != nil || len(chunks) > 9 || !chunks[len(chunks)-1].Full {
+		t.Errorf("%d chunks at once, error %v", len(chunks), err)
+	}
+	l := &log{desk: d, written: written}
+	l.follow(d.store, f)
+	l.once()
+}
