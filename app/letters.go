@@ -107,7 +107,7 @@ func (a *App) digest(ctx context.Context, now time.Time) error {
 	}
 	from := last
 	if from.IsZero() {
-		from = now.Add(-a.uptime(now))
+		from = a.opened
 	}
 	slot := s.Next(from)
 	if slot.IsZero() || slot.After(now) {
@@ -122,8 +122,6 @@ func (a *App) digest(ctx context.Context, now time.Time) error {
 		return err
 	})
 }
-
-func (a *App) uptime(now time.Time) time.Duration { return now.Sub(a.opened) }
 
 // lowSeverities are those findings that opened, or ended, since a time.
 func (a *App) lowSeverities(ctx context.Context, since time.Time) (fresh, ended []finding.Finding, err error) {
