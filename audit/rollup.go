@@ -58,33 +58,20 @@ const rollUpSQL = `
 	ON CONFLICT (credential_id, day) DO UPDATE SET checks = excluded.checks, ok = excluded.ok, rejected = excluded.rejected, uncertain = excluded.uncertain,
 		latency_us = excluded.latency_us, status = excluded.status, last_check_at = excluded.last_check_at, last_success_at = excluded.last_success_at`
 
-// AsOf is what was held of a credential at a time.
-type AsOf struct {
-	Status        string
-	LastCheckAt   time.Time
-	LastSuccessAt time.Time // zero: none is known
-	Checks, OK    int64     // in the days that were asked for
-}
-
-// StandingsAt returns, by credential, what was held at the end of the day (UTC) before a time, from the
-// rows of days; and how many checks there were since from.
-func (s *Store) StandingsAt(ctx context.Context, from, before time.Time) (map[int64]AsOf, error) {
-	rows, err := s.pool.Query(ctx, `
-		SELECT credential_id, (array_agg(status ORDER BY day DESC))[1], max(last_check_at), max(last_success_at),
-			coalesce(sum(checks) FILTER (WHERE day >= $1::date), 0), coalesce(sum(ok) FILTER (WHERE day >= $1::date), 0)
-		FROM checks_daily WHERE day < $2::date GROUP BY 1`, from, before)
+// StatusesAt returns, by credential, the status at the end of the last day (UTC) before a time that has a
+// row of checks_daily.
+func (s *Store) StatusesAt(ctx context.Context, before time.Time) (map[int64]string, error) {
+	rows, err := s.pool.Query(ctx, `SELECT DISTINCT ON (credential_id) credential_id, status FROM checks_daily WHERE day < $1::date ORDER BY credential_id, day DESC`, before)
 	if err != nil {
 		return nil, err
 	}
-	all := map[int64]AsOf{}
 	var (
-		id      int64
-		a       AsOf
-		success *time.Time
+		all    = map[int64]string{}
+		id     int64
+		status string
 	)
-	_, err = pgx.ForEachRow(rows, []any{&id, &a.Status, &a.LastCheckAt, &success, &a.Checks, &a.OK}, func() error {
-		a.LastSuccessAt = fromNull(success)
-		all[id] = a
+	_, err = pgx.ForEachRow(rows, []any{&id, &status}, func() error {
+		all[id] = status
 		return nil
 	})
 	return all, err

@@ -147,7 +147,7 @@ func (m *Maker) Freeze(ctx context.Context, month Month, now time.Time) (made bo
 	if now.Before(at) {
 		return false, &NotOverError{month, at}
 	}
-	s, err := m.gather(ctx, month, at, now)
+	s, err := m.gather(ctx, at, now)
 	if err != nil {
 		return false, err
 	}
@@ -200,7 +200,7 @@ func (s *sources) owners() []string {
 
 // Row is what a trial as of now says of one credential.
 func (m *Maker) Row(ctx context.Context, c credential.Credential, now time.Time) (Row, error) {
-	s, err := m.gather(ctx, MonthOf(now, m.Zone), now, now)
+	s, err := m.gather(ctx, now, now)
 	if err != nil {
 		return Row{}, err
 	}
@@ -210,7 +210,7 @@ func (m *Maker) Row(ctx context.Context, c credential.Credential, now time.Time)
 
 // Trial makes a report as of any time that is not frozen.
 func (m *Maker) Trial(ctx context.Context, at time.Time, owner string, now time.Time) (*Report, error) {
-	s, err := m.gather(ctx, MonthOf(at.Add(-time.Second), m.Zone), at, now)
+	s, err := m.gather(ctx, at, now)
 	if err != nil {
 		return nil, err
 	}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -48,7 +49,7 @@ const (
 )
 
 // gather reads what is known at a time. now tells whether that is the present.
-func (m *Maker) gather(ctx context.Context, month Month, at, now time.Time) (*sources, error) {
+func (m *Maker) gather(ctx context.Context, at, now time.Time) (*sources, error) {
 	all, err := m.Registry.List(ctx, true)
 	if err != nil {
 		return nil, err
@@ -70,7 +71,7 @@ func (m *Maker) gather(ctx context.Context, month Month, at, now time.Time) (*so
 	if s.where, err = m.Usage.LastFrom(ctx, m.Pool, ids, at); err != nil {
 		return nil, err
 	}
-	if err := m.statuses(ctx, s, month, at, now); err != nil {
+	if err := m.statuses(ctx, s, at, now); err != nil {
 		return nil, err
 	}
 	if s.feeds, err = m.Usage.Feeds(ctx); err != nil {
@@ -94,7 +95,7 @@ func stood(c credential.Credential, at time.Time) bool {
 }
 
 // statuses are those of then: the present ones where then is now, else from the rows of days.
-func (m *Maker) statuses(ctx context.Context, s *sources, month Month, at, now time.Time) error {
+func (m *Maker) statuses(ctx context.Context, s *sources, at, now time.Time) error {
 	if now.Sub(at) < fresh {
 		standings, err := m.Audit.Standings(ctx, true)
 		for _, st := range standings {
@@ -107,10 +108,8 @@ func (m *Maker) statuses(ctx context.Context, s *sources, month Month, at, now t
 	if err := m.Audit.RollUp(ctx, now); err != nil {
 		return err
 	}
-	then, err := m.Audit.StandingsAt(ctx, month.Span(m.Zone).From, at)
-	for id, a := range then {
-		s.status[id] = a.Status
-	}
+	then, err := m.Audit.StatusesAt(ctx, at)
+	maps.Copy(s.status, then)
 	return err
 }
 
