@@ -85,23 +85,24 @@ func (f importFlags) resolve(c *config.Config) (feed usage.Feed, covers []usage.
 	}
 	feed.Addresses = c.Egress
 	feed.Poll = usage.Poll{} // a file is no poll: nothing overlaps
-	return feed, covers, f.span(c, &covers)
+	covers, err = f.span(c)
+	return feed, covers, err
 }
 
-func (f importFlags) span(c *config.Config, covers *[]usage.Span) error {
+// span is what the files show everything of, by the flags; nil: nobody said.
+func (f importFlags) span(c *config.Config) ([]usage.Span, error) {
 	if f.from == "" && f.until == "" {
-		return nil
+		return nil, nil
 	}
 	from, err1 := time.ParseInLocation(time.DateOnly, f.from, c.Zone)
 	until, err2 := time.ParseInLocation(time.DateOnly, f.until, c.Zone)
 	if until = until.AddDate(0, 0, 1); err1 != nil || err2 != nil || !from.Before(until) || until.After(time.Now().AddDate(0, 0, 1)) {
-		return &hintError{errors.New("--from and --until are two dates that are not in the future"), "for example --from 2026-08-01 --until 2026-10-31"}
+		return nil, &hintError{errors.New("--from and --until are two dates that are not in the future"), "for example --from 2026-08-01 --until 2026-10-31"}
 	}
 	if now := time.Now(); until.After(now) {
 		until = now
 	}
-	*covers = []usage.Span{{From: from, To: until}}
-	return nil
+	return []usage.Span{{From: from, To: until}}, nil
 }
 
 type importJSON struct {
