@@ -11,7 +11,7 @@ func newAudit(o *options) *cobra.Command {
 	var (
 		out     output
 		subject string
-		limit   int
+		limit   uint32
 	)
 	log := &cobra.Command{
 		Use: "log", Short: "Show the record of who did what, the newest first", Args: cobra.NoArgs,
@@ -22,7 +22,7 @@ func newAudit(o *options) *cobra.Command {
 				return err
 			}
 			defer a.Close()
-			entries, err := a.Audit.Log(cmd.Context(), subject, limit)
+			entries, err := a.Audit.Log(cmd.Context(), subject, int(limit))
 			if err != nil {
 				return err
 			}
@@ -34,8 +34,8 @@ func newAudit(o *options) *cobra.Command {
 		},
 	}
 	out.flags(log, "table", "json", "csv")
-	log.Flags().StringVar(&subject, "subject", "", "only of this subject: credential/NAME or provider/NAME")
-	log.Flags().IntVar(&limit, "limit", 100, "at most this many")
+	log.Flags().StringVar(&subject, "subject", "", "only of this subject: credential/NAME, provider/NAME or report/MONTH")
+	log.Flags().Uint32Var(&limit, "limit", 100, "at most `N` of them")
 	cmd.AddCommand(log)
 	return cmd
 }

@@ -14,7 +14,7 @@ import (
 func newNotifications(o *options) *cobra.Command {
 	var (
 		out   output
-		limit int
+		limit uint32
 	)
 	cmd := &cobra.Command{
 		Use:   "notifications",
@@ -27,7 +27,7 @@ func newNotifications(o *options) *cobra.Command {
 				return err
 			}
 			defer a.Close()
-			list, err := a.Notifier.Deliveries(cmd.Context(), limit)
+			list, err := a.Notifier.Deliveries(cmd.Context(), int(limit))
 			if err != nil {
 				return err
 			}
@@ -57,6 +57,6 @@ func newNotifications(o *options) *cobra.Command {
 		},
 	}
 	out.flags(cmd, "table", "json", "csv")
-	cmd.Flags().IntVar(&limit, "limit", 50, "at most so many of those that were sent")
+	cmd.Flags().Uint32Var(&limit, "limit", 50, "at most `N` of those that were sent")
 	return cmd
 }
