@@ -22,7 +22,6 @@ import (
 	"github.com/keyrounds/keyrounds/config"
 	"github.com/keyrounds/keyrounds/finding"
 	"github.com/keyrounds/keyrounds/notify"
-	"github.com/keyrounds/keyrounds/notify/slack"
 	"github.com/keyrounds/keyrounds/postgres"
 	"github.com/keyrounds/keyrounds/registry"
 	"github.com/keyrounds/keyrounds/report"
@@ -99,8 +98,9 @@ func (a *App) open(ctx context.Context) error {
 	a.Registry, a.Audit = registry.New(a.Pool, c.Zone), audit.New(a.Pool)
 	a.Usage = rounds.OpenUsage(a.Pool, c.Zone, a.Registry, a.Audit)
 	a.Notifier, err = notify.New(notify.Options{
-		Pool: a.Pool, Receivers: receivers(c), Finding: a.tellable, Record: a.recordNotification, Letter: a.letter,
-		Digest: func() bool { return a.config.Load().Digest != "" }, Metrics: a.metrics, Log: a.Log, Now: a.Now,
+		Pool: a.Pool, Setup: a.notifySetup(c), Finding: a.tellable, Before: a.Audit.Before, Apply: a.Audit.Apply,
+		Gone:   func(err error) bool { return errors.Is(err, audit.ErrNoFinding) },
+		Record: a.recordNotification, Letter: a.letter, Metrics: a.metrics, Log: a.Log, Now: a.Now,
 	})
 	if err != nil {
 		return err
@@ -123,16 +123,6 @@ func settings(c *config.Config) rounds.Settings {
 		}
 	}
 	return s
-}
-
-func receivers(c *config.Config) []notify.Receiver {
-	if c.Slack.Token.IsZero() {
-		return nil
-	}
-	return []notify.Receiver{slack.New(slack.Options{
-		Token:   func(ctx context.Context) (secret.Value, error) { return secret.Resolve(ctx, c.Slack.Token) },
-		Channel: c.Slack.Channel, APIURL: c.Slack.APIURL,
-	})}
 }
 
 func (a *App) databaseURL(ctx context.Context) (string, error) {

@@ -125,7 +125,7 @@ func (a *App) reload(ctx context.Context, c *config.Config) error {
 		}
 	}
 	a.config.Store(c)
-	a.Notifier.Reload(receivers(c))
+	a.Notifier.Reload(a.notifySetup(c))
 	a.Rounds.Reload(settings(c))
 	for key, differs := range map[string]bool{
 		"data_dir": old.DataDir != c.DataDir, "database": old.Database != c.Database, "listen": old.Listen != c.Listen,

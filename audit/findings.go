@@ -174,7 +174,7 @@ func (s *Store) recordChanges(ctx context.Context, tx pgx.Tx, actor string, cs [
 	return s.Append(ctx, tx, es...)
 }
 
-const findingColumns = `id, kind, severity, credential_id, credential, provider, state, evidence, opened_at, updated_at, resolved_at, resolved_why, acknowledged_by, snoozed_until`
+const findingColumns = `id, kind, severity, credential_id, credential, provider, state, evidence, opened_at, updated_at, resolved_at, resolved_why, acknowledged_by, snoozed_until, false_alarm_by, false_alarm_why`
 
 func scanFinding(row pgx.CollectableRow) (f finding.Finding, err error) {
 	var (
@@ -182,7 +182,7 @@ func scanFinding(row pgx.CollectableRow) (f finding.Finding, err error) {
 		resolved, snoozed *time.Time
 	)
 	err = row.Scan(&f.ID, &f.Kind, &f.Severity, &credentialID, &f.Subject.Credential, &f.Subject.Provider, &f.State, &f.Evidence,
-		&f.OpenedAt, &f.UpdatedAt, &resolved, &f.ResolvedWhy, &f.AcknowledgedBy, &snoozed)
+		&f.OpenedAt, &f.UpdatedAt, &resolved, &f.ResolvedWhy, &f.AcknowledgedBy, &snoozed, &f.FalseAlarmBy, &f.FalseAlarmWhy)
 	if credentialID != nil {
 		f.Subject.CredentialID = *credentialID
 	}
@@ -263,6 +263,15 @@ func (s *Store) Finding(ctx context.Context, id int64) (finding.Finding, error) 
 		err = fmt.Errorf("%w: %d", err, id)
 	}
 	return f, err
+}
+
+// Before returns the finding of the same kind and subject that was resolved last before f opened, if that was
+// after since; 0: there is none.
+func (s *Store) Before(ctx context.Context, f finding.Finding, since time.Time) (id int64, err error) {
+	err = s.pool.QueryRow(ctx, `
+		SELECT coalesce((SELECT id FROM findings WHERE kind = $1 AND subject = $2 AND id < $3 AND resolved_at >= $4 ORDER BY resolved_at DESC LIMIT 1), 0)`,
+		f.Kind, f.Subject.Key(), f.ID, since).Scan(&id)
+	return id, err
 }
 
 // Count is how many findings there are of a kind, severity and state.

@@ -32,13 +32,14 @@ const (
 	LifetimeShrunk      Kind = "lifetime_shrunk"
 	UnusedScopes        Kind = "unused_scopes"
 	Unpresented         Kind = "unpresented_tokens"
+	ReceiverFailing     Kind = "receiver_failing"
 )
 
 // Kinds lists all of them.
 func Kinds() []Kind {
 	return []Kind{
 		Revoked, ScopeLost, ScopeExcess, Unused, NeverUsed, Leaked, UnexpectedUse, UsedAfterRevocation, CanaryTripped, SecretUnreadable, Orphaned,
-		StaleSecret, Unverifiable, Flapping, ProviderIncident, LifetimeShrunk, UnusedScopes, Unpresented,
+		StaleSecret, Unverifiable, Flapping, ProviderIncident, LifetimeShrunk, UnusedScopes, Unpresented, ReceiverFailing,
 	}
 }
 
@@ -55,7 +56,7 @@ const (
 // Severity returns how urgent a kind is where nothing else is known.
 func (k Kind) Severity() Severity {
 	switch k {
-	case Revoked, Leaked, UsedAfterRevocation, CanaryTripped, ProviderIncident:
+	case Revoked, Leaked, UsedAfterRevocation, CanaryTripped, ProviderIncident, ReceiverFailing:
 		return Critical
 	case ScopeExcess, Unused, NeverUsed, Orphaned, StaleSecret, LifetimeShrunk, UnusedScopes, Unpresented:
 		return Info
@@ -217,6 +218,8 @@ type Finding struct {
 	ResolvedWhy    string
 	AcknowledgedBy string
 	SnoozedUntil   time.Time
+	FalseAlarmBy   string // who says that it was none; "": nobody
+	FalseAlarmWhy  string
 }
 
 // Change is what happened to a finding, for those who are told.

@@ -6,14 +6,15 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/riverqueue/river"
 
+	"github.com/keyrounds/keyrounds/audit"
 	"github.com/keyrounds/keyrounds/finding"
 	"github.com/keyrounds/keyrounds/notify"
 	"github.com/keyrounds/keyrounds/notify/slack"
@@ -26,40 +27,47 @@ func TestMain(m *testing.M) { pgtest.Main(m) }
 
 const token = "xoxb-c4n4ry-t0ken"
 
-// desk is a notifier with one finding and a Slack at the HTTP level.
+// desk is a notifier with real findings and a Slack at the HTTP level. Its clock stands until it is moved.
 type desk struct {
 	*notify.Notifier
-	mu    sync.Mutex
-	f     finding.Finding
-	slack *sim.Slack
+	t      *testing.T
+	audit  *audit.Store
+	slack  *sim.Slack
+	setup  notify.Setup
+	mu     sync.Mutex
+	now    time.Time
+	change func(*finding.Finding) // what tests add to each finding; nil: nothing
 }
 
-func newDesk(t *testing.T) *desk {
+func newDesk(t *testing.T, policy notify.Policy, more ...notify.Receiver) *desk {
 	t.Helper()
-	d := &desk{slack: &sim.Slack{Token: token}, f: finding.Finding{
-		ID: 1, Kind: finding.Revoked, Severity: finding.Critical, State: finding.Open, OpenedAt: time.Date(2026, 3, 1, 9, 0, 0, 0, time.UTC),
-		Subject: finding.Subject{Credential: "ats-sync", Provider: "idp"}, Evidence: finding.Evidence{HTTPStatus: 401, ErrorCode: "invalid_client"},
-	}}
+	d := &desk{t: t, slack: &sim.Slack{Token: token}, now: time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC)} // a Monday
 	server := httptest.NewServer(d.slack)
 	t.Cleanup(server.Close)
-	receiver := slack.New(slack.Options{
+	d.setup = notify.Setup{Policy: policy, Receivers: append([]notify.Receiver{slack.New(slack.Options{
 		Token:   func(context.Context) (secret.Value, error) { return secret.New([]byte(token)), nil },
-		Channel: "#alerts", APIURL: server.URL + "/",
-	})
+		Channel: "#alerts", APIURL: server.URL + "/", Pace: time.Millisecond, Buttons: true,
+	})}, more...)}
 	pool := pgtest.New(t)
-	if _, err := pool.Exec(t.Context(), `INSERT INTO findings (kind, severity, subject, credential, provider, state, evidence, opened_at, updated_at)
-		VALUES ('revoked', 'critical', 'credential/ats-sync', 'ats-sync', 'idp', 'open', '{}', now(), now())`); err != nil {
-		t.Fatal(err)
-	}
+	d.audit = audit.New(pool)
 	var err error
 	d.Notifier, err = notify.New(notify.Options{
-		Pool: pool, Receivers: []notify.Receiver{receiver}, Log: slog.New(slog.DiscardHandler),
-		Finding: func(context.Context, int64) (finding.Finding, error) {
+		Pool: pool, Setup: d.setup, Log: slog.New(slog.DiscardHandler), Now: d.clock, Before: d.audit.Before, Apply: d.audit.Apply,
+		Gone:   func(err error) bool { return errors.Is(err, audit.ErrNoFinding) },
+		Record: func(context.Context, pgx.Tx, string, finding.Subject, any) error { return nil },
+		Letter: func(_ context.Context, key string) (notify.Letter, error) {
+			return notify.Letter{Title: "letter " + key, Lines: []string{"a line"}, File: &notify.File{Name: "a.txt", Content: []byte("c")}}, nil
+		},
+		Finding: func(ctx context.Context, id int64) (finding.Finding, error) {
+			f, err := d.audit.Finding(ctx, id)
+			f.Evidence.Owner = "team-" + f.Subject.Credential
 			d.mu.Lock()
 			defer d.mu.Unlock()
-			return d.f, nil
+			if d.change != nil {
+				d.change(&f)
+			}
+			return f, err
 		},
-		Record: func(context.Context, pgx.Tx, string, finding.Subject, any) error { return nil },
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -67,103 +75,361 @@ func newDesk(t *testing.T) *desk {
 	return d
 }
 
-func (d *desk) change(f func(*finding.Finding)) {
+func (d *desk) clock() time.Time {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	f(&d.f)
+	return d.now
 }
 
-func (d *desk) deliver(t *testing.T) error {
+func (d *desk) later(by time.Duration) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.now = d.now.Add(by)
+}
+
+// tx changes findings and puts the changes into the outbox, as the flow does.
+func (d *desk) tx(do func(context.Context, pgx.Tx) ([]finding.Change, error)) []finding.Change {
+	d.t.Helper()
+	var cs []finding.Change
+	err := pgx.BeginFunc(d.t.Context(), d.Pool, func(tx pgx.Tx) (err error) {
+		if cs, err = do(d.t.Context(), tx); err != nil {
+			return err
+		}
+		return d.Enqueue(d.t.Context(), tx, cs)
+	})
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	return cs
+}
+
+func (d *desk) apply(op finding.Op, k finding.Kind, names ...string) []finding.Change {
+	d.t.Helper()
+	return d.tx(func(ctx context.Context, tx pgx.Tx) ([]finding.Change, error) {
+		var evs []finding.Event
+		for _, name := range names {
+			evs = append(evs, finding.Event{Op: op, Kind: k, Subject: finding.Subject{Credential: name, Provider: "idp"}, At: d.clock(), Evidence: finding.Evidence{HTTPStatus: 401, ErrorCode: "invalid_client", Reason: "unspecified"}, Why: "it works again"})
+		}
+		return d.audit.Apply(ctx, tx, evs)
+	})
+}
+
+func (d *desk) open(names ...string) []finding.Change {
+	return d.apply(finding.OpOpen, finding.Revoked, names...)
+}
+
+func (d *desk) resolve(names ...string) { d.apply(finding.OpResolve, finding.Revoked, names...) }
+
+func (d *desk) ack(id int64) {
+	d.tx(func(ctx context.Context, tx pgx.Tx) ([]finding.Change, error) {
+		c, err := d.audit.Acknowledge(ctx, tx, "user ann", id, d.clock())
+		return []finding.Change{c}, err
+	})
+}
+
+// settle does what the jobs do, once: look, then work off every lane.
+func (d *desk) settle() {
+	d.t.Helper()
+	if _, err := d.Attend(d.t.Context()); err != nil {
+		d.t.Fatal(err)
+	}
+	lanes, err := d.Lanes(d.t.Context())
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	for _, l := range lanes {
+		d.later(2 * time.Millisecond) // the pace
+		if err := d.Tell(d.t.Context(), notify.LaneArgs{Receiver: l.Receiver, Channel: l.Channel}); err != nil {
+			d.t.Fatal(err)
+		}
+	}
+}
+
+// settled settles until nothing is due, moving the clock over what has to wait.
+func (d *desk) settled() {
+	d.t.Helper()
+	for range 30 {
+		d.settle()
+		lanes, err := d.Lanes(d.t.Context())
+		if err != nil {
+			d.t.Fatal(err)
+		}
+		if !slices.ContainsFunc(lanes, func(l notify.LaneState) bool { return l.Waiting > 0 }) {
+			return
+		}
+		d.later(5 * time.Second)
+	}
+	d.t.Fatal("something stays due")
+}
+
+func (d *desk) only() sim.SlackMessage {
+	d.t.Helper()
+	ms := d.slack.Messages()
+	if len(ms) != 1 {
+		d.t.Fatalf("%d messages, want one: %+v", len(ms), ms)
+	}
+	return ms[0]
+}
+
+func said(m sim.SlackMessage) string { return m.Text + "\n" + strings.Join(m.Lines(), "\n") }
+
+func wantIn(t *testing.T, text string, parts ...string) {
 	t.Helper()
-	return d.Deliver(t.Context(), notify.Args{FindingID: 1, Receiver: "slack"})
+	for _, p := range parts {
+		if !strings.Contains(text, p) {
+			t.Errorf("no %q in:\n%s", p, text)
+		}
+	}
 }
 
-// One finding is one message: posted once, then updated in place, and only when it says more.
+// One finding is one message: posted once, whoever comes at once, then updated in place, and only when it
+// says more.
 func TestOneMessage(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t)
+	d := newDesk(t, notify.Policy{})
+	id := d.open("ats-sync")[0].Finding.ID
+	if _, err := d.Attend(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 	var wait sync.WaitGroup
-	for range 5 { // whoever comes at once
+	for range 5 {
 		wait.Go(func() {
-			if err := d.deliver(t); err != nil {
+			if err := d.Tell(t.Context(), notify.LaneArgs{Receiver: "slack"}); err != nil {
 				t.Error(err)
 			}
 		})
 	}
 	wait.Wait()
-	d.change(func(f *finding.Finding) { f.State, f.AcknowledgedBy = finding.Acknowledged, "user ann" })
-	if err := d.deliver(t); err != nil {
-		t.Fatal(err)
-	}
-	d.change(func(f *finding.Finding) { f.State, f.ResolvedWhy = finding.Resolved, "the provider accepts it again" })
-	if err := errors.Join(d.deliver(t), d.deliver(t)); err != nil {
-		t.Fatal(err)
-	}
-	ms := d.slack.Messages()
-	if len(ms) != 1 || ms[0].Updates != 2 || !strings.Contains(strings.Join(ms[0].Lines(), "\n"), "RESOLVED") {
-		t.Errorf("%+v", ms)
+	wantIn(t, said(d.only()), "■ CRITICAL: credential ats-sync is refused by idp", "team-ats-sync")
+	d.ack(id)
+	d.settle()
+	wantIn(t, said(d.only()), "Acknowledged by user ann")
+	d.later(time.Minute)
+	d.resolve("ats-sync")
+	d.settle()
+	d.settle()
+	if m := d.only(); m.Updates != 2 || !strings.Contains(m.Text, "RESOLVED") {
+		t.Errorf("%d updates: %s", m.Updates, m.Text)
 	}
 }
 
 // What is over before anybody was told is not told.
 func TestResolvedBeforeItWasTold(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t)
-	d.change(func(f *finding.Finding) { f.State = finding.Resolved })
-	if err := d.deliver(t); err != nil || len(d.slack.Calls()) != 0 {
-		t.Errorf("%v, calls %v", err, d.slack.Calls())
+	d := newDesk(t, notify.Policy{GroupWait: time.Minute})
+	d.open("a", "b")
+	d.settle()
+	d.resolve("a", "b")
+	d.later(2 * time.Minute)
+	d.settle()
+	if calls := d.slack.Calls(); len(calls) != 0 {
+		t.Errorf("calls %v", calls)
 	}
 }
 
-// Whatever Slack answers, the error asks for another try, shows no token, and the next try tells.
+// A burst of one provider and kind is one message with the list, updated as its findings end; another kind is
+// another message.
+func TestABurst(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t, notify.Policy{GroupWait: 10 * time.Second})
+	d.open("c1", "c2")
+	d.settle()
+	d.later(5 * time.Second)
+	d.open("c3")
+	d.apply(finding.OpOpen, finding.ScopeLost, "c4")
+	d.settle()
+	if n := len(d.slack.Messages()); n != 0 {
+		t.Fatalf("%d messages before the burst is over", n)
+	}
+	d.later(11 * time.Second)
+	d.settled()
+	ms := d.slack.Messages()
+	if len(ms) != 2 {
+		t.Fatalf("%d messages", len(ms))
+	}
+	if ms[0].Text[:3] != "■" {
+		ms[0], ms[1] = ms[1], ms[0]
+	}
+	wantIn(t, said(ms[0]), "CRITICAL: 3 credentials of idp are refused", "• c1", "• c2", "• c3")
+	wantIn(t, said(ms[1]), "WARNING: credential c4 may do less")
+	d.resolve("c1", "c3")
+	d.settle()
+	ms = d.slack.Messages()
+	i := slices.IndexFunc(ms, func(m sim.SlackMessage) bool { return strings.Contains(m.Text, "3 credentials") })
+	wantIn(t, said(ms[i]), "2 of 3 resolved", "• c1 (owner team-c1) — resolved")
+	if r := ms[i].Replies; len(r) != 1 || !strings.HasPrefix(r[0].Text, "C1, c3: resolved") {
+		t.Errorf("the thread says %+v", r)
+	}
+	d.resolve("c2")
+	d.settle()
+	wantIn(t, said(d.slack.Messages()[i]), "RESOLVED", "All resolved")
+}
+
+// FAULTS A5: found, resolved, and found again a short while later is one thread, whose first message says how
+// it stands; what comes a day later is news.
+func TestFoundAgain(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t, notify.Policy{})
+	for range 3 {
+		d.open("ats-sync")
+		d.settle()
+		d.later(time.Minute)
+		d.resolve("ats-sync")
+		d.settle()
+		d.later(time.Minute)
+	}
+	d.open("ats-sync")
+	d.settle()
+	m := d.only()
+	if strings.Contains(m.Text, "RESOLVED") {
+		t.Errorf("it says %s", m.Text)
+	}
+	var turns []string
+	for _, r := range m.Replies {
+		turns = append(turns, r.Text)
+	}
+	if len(turns) != 6 {
+		t.Errorf("the thread: %q", turns)
+	}
+	d.resolve("ats-sync")
+	d.settle()
+	d.later(24 * time.Hour)
+	d.open("ats-sync")
+	d.settle()
+	if n := len(d.slack.Messages()); n != 2 {
+		t.Errorf("%d messages after a day", n)
+	}
+}
+
+// Whatever Slack answers, no error shows a token, what waits and why can be seen, and a later try tells.
 func TestSlackInTrouble(t *testing.T) {
 	t.Parallel()
-	for _, fault := range []string{"429", "500", "channel_not_found", "token_revoked", "hang"} {
+	for fault, want := range map[string]struct{ state, why string }{
+		"429": {"waiting", ""}, "500": {"failing", "slack answered HTTP 500"}, "hang": {"failing", "slack did not answer in time"},
+		"channel_not_found": {"failing", "slack: channel_not_found"}, "token_revoked": {"failing", "slack: token_revoked"}, "is_archived": {"failing", "slack: is_archived"},
+		"missing_scope": {"failing", "slack: missing_scope"}, "fatal_error": {"failing", "slack: fatal_error"}, "metadata_too_large": {"failing", "slack: metadata_too_large"},
+		"ratelimited": {"waiting", ""},
+	} {
 		t.Run(fault, func(t *testing.T) {
 			t.Parallel()
-			d := newDesk(t)
+			d := newDesk(t, notify.Policy{})
 			d.slack.FailNext(fault)
-			err := d.deliver(t)
-			if err == nil || strings.Contains(fmt.Sprintf("%+v", err), "c4n4ry") || strings.Contains(err.Error(), "127.0.0.1") {
-				t.Fatalf("%v", err)
+			d.open("ats-sync")
+			d.settle()
+			d.settle() // it waits
+			if n := len(d.slack.Calls()); n != 1 {
+				t.Errorf("%d calls at once", n)
 			}
-			var snooze *river.JobSnoozeError
-			if errors.As(err, &snooze) != (fault == "429") {
-				t.Errorf("%T %v", err, err)
+			list, err := d.Deliveries(t.Context(), 10)
+			if err != nil || len(list) != 1 || list[0].State != want.state || list[0].Error != want.why {
+				t.Errorf("%+v, error %v", list, err)
 			}
-			if err := d.deliver(t); err != nil || len(d.slack.Messages()) != 1 {
-				t.Errorf("the next try: %v, %d messages", err, len(d.slack.Messages()))
+			d.later(time.Minute)
+			d.settle()
+			d.only()
+			if list, err := d.Deliveries(t.Context(), 10); err != nil || len(list) != 1 || list[0].State != "sent" || list[0].Ref == "" {
+				t.Errorf("at the end %+v, error %v", list, err)
 			}
 		})
 	}
+}
+
+// Blocks that Slack does not take are left out; the text says it all.
+func TestRefusedBlocks(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t, notify.Policy{})
+	d.slack.FailNext("invalid_blocks")
+	d.open("ats-sync")
+	d.settle()
+	wantIn(t, d.only().Text, "credential ats-sync is refused", "invalid_client", "keyrounds credentials rotate ats-sync")
+}
+
+// FAULTS A1: while Slack limits messages they wait in order; a long queue becomes one message.
+func TestAQueue(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t, notify.Policy{})
+	post := func(n int, kind finding.Kind) {
+		for i := range n {
+			d.apply(finding.OpOpen, kind, fmt.Sprintf("c%02d", i))
+			if _, err := d.Attend(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			d.later(time.Millisecond)
+		}
+	}
+	post(5, finding.Revoked)
+	for range 10 {
+		d.slack.FailNext("429", "") // every other call is limited
+	}
+	d.settled()
+	var order []string
+	for _, m := range d.slack.Messages() {
+		order = append(order, strings.Fields(m.Text)[3])
+	}
+	if got := fmt.Sprint(order); got != "[c00 c01 c02 c03 c04]" {
+		t.Errorf("the order %s", got)
+	}
+	d.slack.FailNext("429")
+	post(60, finding.ScopeLost)
+	d.settled()
+	ms := d.slack.Messages()
+	if len(ms) != 6 {
+		t.Fatalf("%d messages", len(ms))
+	}
+	wantIn(t, said(ms[5]), "60 credentials of idp may do less than they need", "and 20 more")
 }
 
 // FAULTS A11: names and provider text are shown as they are, mention nobody and make no link; long
 // ones are cut to Slack's limits.
 func TestHostileWords(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t)
-	d.change(func(f *finding.Finding) {
+	d := newDesk(t, notify.Policy{})
+	d.change = func(f *finding.Finding) {
 		f.Evidence.ErrorDescription = "<!channel> <@U1> <https://evil.example|click> & *bold* " + strings.Repeat("x", 5000)
 		f.Evidence.Description = strings.Repeat("<!here>", 1000)
 		f.Evidence.Scopes = []string{strings.Repeat("s", 4000)}
-	})
-	if err := d.deliver(t); err != nil {
-		t.Fatal(err)
+		f.Evidence.Owner = "<!channel>" + strings.Repeat("o", 4000)
 	}
-	m := d.slack.Messages()[0]
-	text := m.Text + strings.Join(m.Lines(), "\n")
-	for _, bad := range []string{"<!", "<@", "<http", "*bold*"} {
-		if strings.Contains(text, bad) {
-			t.Errorf("the message holds %q", bad)
+	d.open("a")
+	d.settle()
+	var many []string
+	for i := range 500 {
+		many = append(many, fmt.Sprintf("c%03d", i))
+	}
+	d.open(many...)
+	d.settle()
+	for _, m := range d.slack.Messages() {
+		for _, bad := range []string{"<!", "<@", "<http", "*bold*"} {
+			if strings.Contains(said(m), bad) {
+				t.Errorf("the message holds %q", bad)
+			}
+		}
+		wantIn(t, said(m), "&lt;!channel&gt;")
+		if err := m.Valid(); err != nil {
+			t.Error(err)
 		}
 	}
-	if !strings.Contains(text, "&lt;!channel&gt;") {
-		t.Errorf("the text is not shown: %s", text)
+}
+
+// A letter is posted once to each receiver, with its file, also where the answer was lost.
+func TestALetter(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t, notify.Policy{})
+	for i, want := range []bool{true, false} {
+		d.tx(func(ctx context.Context, tx pgx.Tx) ([]finding.Change, error) {
+			fresh, err := d.EnqueueLetter(ctx, tx, "report/2026-02")
+			if fresh != want {
+				t.Errorf("%d: %t", i, fresh)
+			}
+			return nil, err
+		})
 	}
-	for _, line := range m.Lines() {
-		if n := len([]rune(line)); n > 3000 {
-			t.Errorf("a line of %d characters", n)
-		}
+	d.slack.FailNext("lost")
+	d.settled()
+	if m := d.only(); len(m.Files) != 1 || !strings.Contains(m.Text, "letter report/2026-02") {
+		t.Errorf("%+v", m)
+	}
+	if at, err := d.LastLetter(t.Context(), "report/"); err != nil || at.IsZero() {
+		t.Errorf("%v, error %v", at, err)
 	}
 }

@@ -1,6 +1,7 @@
 package notify_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -23,19 +24,14 @@ func TestLostAnswers(t *testing.T) {
 	}{"with history": {false, 200}, "without": {true, 400}} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			d := newDesk(t)
+			d := newDesk(t, notify.Policy{})
 			d.slack.NoHistory = k.noHistory
-			for i := range int64(200) {
-				d.change(func(f *finding.Finding) { f.ID, f.OpenedAt = i+1, f.OpenedAt.Add(time.Minute) })
-				a := notify.Args{FindingID: i + 1, Receiver: "slack"}
+			for i := range 200 {
 				d.slack.FailNext("lost")
-				if err := d.Deliver(t.Context(), a); err == nil {
-					t.Fatal("a lost answer is no error")
-				}
-				for range 2 {
-					if err := d.Deliver(t.Context(), a); err != nil {
-						t.Fatal(err)
-					}
+				d.open(fmt.Sprintf("c%03d", i))
+				for range 3 {
+					d.settle()
+					d.later(5 * time.Second)
 				}
 			}
 			ms := d.slack.Messages()
@@ -44,8 +40,7 @@ func TestLostAnswers(t *testing.T) {
 			}
 			seen := map[string]bool{}
 			for _, m := range ms {
-				lines := m.Lines()
-				seen[lines[len(lines)-1]] = true
+				seen[m.Text] = true
 			}
 			if len(seen) != 200 {
 				t.Errorf("%d findings are told", len(seen))
@@ -58,101 +53,108 @@ func TestLostAnswers(t *testing.T) {
 // are lost; the message itself is as the finding is.
 func TestHistoryInTheThread(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t)
-	turn := func(fail []string, change func(*finding.Finding)) {
+	d := newDesk(t, notify.Policy{})
+	id := d.open("ats-sync")[0].Finding.ID
+	d.settle()
+	act := func(do func(ctx context.Context, tx pgx.Tx) (finding.Change, error), fail ...string) {
 		t.Helper()
-		d.change(func(f *finding.Finding) { change(f); f.UpdatedAt = f.UpdatedAt.Add(time.Second) })
+		d.later(time.Minute)
 		d.slack.FailNext(fail...)
-		for range len(fail) + 1 {
-			_ = d.deliver(t)
-		}
+		d.tx(func(ctx context.Context, tx pgx.Tx) ([]finding.Change, error) {
+			c, err := do(ctx, tx)
+			return []finding.Change{c}, err
+		})
+		d.settled()
 	}
-	turn(nil, func(*finding.Finding) {})
-	turn([]string{"lost"}, func(f *finding.Finding) { f.State, f.AcknowledgedBy = finding.Acknowledged, "user ann" })
-	turn([]string{"", "lost"}, func(f *finding.Finding) { f.State, f.SnoozedUntil = finding.Snoozed, f.OpenedAt.Add(time.Hour) })
-	turn([]string{"500", "hang"}[:1], func(f *finding.Finding) { f.State = finding.Open })
-	turn(nil, func(f *finding.Finding) { f.Evidence.MissingScopes = []string{"a"} }) // an update, and no turn
-	turn([]string{"", "lost", "lost"}, func(f *finding.Finding) { f.State, f.ResolvedWhy = finding.Resolved, "the provider accepts it again" })
-	if err := d.deliver(t); err != nil {
-		t.Fatal(err)
-	}
-	ms := d.slack.Messages()
-	if len(ms) != 1 || !strings.Contains(ms[0].Text, "RESOLVED") {
-		t.Fatalf("%d messages: %+v", len(ms), ms)
-	}
+	act(func(ctx context.Context, tx pgx.Tx) (finding.Change, error) {
+		return d.audit.Acknowledge(ctx, tx, "user ann", id, d.clock())
+	}, "lost")
+	act(func(ctx context.Context, tx pgx.Tx) (finding.Change, error) {
+		return d.audit.Snooze(ctx, tx, "user ann", id, d.clock(), d.clock().Add(time.Minute))
+	}, "", "lost")
+	d.later(2 * time.Minute)
+	d.slack.FailNext("500")
+	d.tx(func(ctx context.Context, tx pgx.Tx) ([]finding.Change, error) {
+		return d.audit.Awaken(ctx, tx, d.clock())
+	})
+	d.settled()
+	d.slack.FailNext("", "lost", "lost")
+	d.later(time.Minute)
+	d.resolve("ats-sync")
+	d.settled()
 	var turns []string
-	for _, r := range ms[0].Replies {
+	for _, r := range d.only().Replies {
 		turns = append(turns, strings.Fields(r.Text)[0])
 	}
 	if got := fmt.Sprint(turns); got != "[Acknowledged Snoozed Open Resolved]" {
 		t.Errorf("the thread says %s", got)
 	}
+	wantIn(t, d.only().Text, "RESOLVED")
 }
 
 // A message that a person deleted is told anew.
 func TestADeletedMessage(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t)
-	if err := d.deliver(t); err != nil {
-		t.Fatal(err)
-	}
+	d := newDesk(t, notify.Policy{})
+	id := d.open("ats-sync")[0].Finding.ID
+	d.settle()
 	d.slack.FailNext("message_not_found")
-	d.change(func(f *finding.Finding) { f.State, f.AcknowledgedBy = finding.Acknowledged, "user ann" })
-	if err := d.deliver(t); err != nil || len(d.slack.Messages()) != 2 {
-		t.Errorf("%d messages, error %v", len(d.slack.Messages()), err)
+	d.ack(id)
+	d.settle()
+	if n := len(d.slack.Messages()); n != 2 {
+		t.Errorf("%d messages", n)
 	}
 }
 
-// What waits, what failed and why, and where what was sent is.
-func TestDeliveries(t *testing.T) {
+// A channel that was renamed is found by its id.
+func TestARenamedChannel(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t)
-	if err := d.deliver(t); err != nil {
-		t.Fatal(err)
+	d := newDesk(t, notify.Policy{})
+	d.open("a")
+	d.settle()
+	d.slack.FailNext("channel_not_found")
+	d.open("b")
+	d.settle()
+	ms := d.slack.Messages()
+	if len(ms) != 2 || ms[0].Channel != ms[1].Channel {
+		t.Errorf("%+v", ms)
 	}
-	err := pgx.BeginFunc(t.Context(), d.Pool, func(tx pgx.Tx) error {
-		if err := d.Enqueue(t.Context(), tx, []finding.Change{{Finding: finding.Finding{ID: 7}}}); err != nil {
-			return err
-		}
-		first, err1 := d.EnqueueLetter(t.Context(), tx, "report/2026-10")
-		again, err2 := d.EnqueueLetter(t.Context(), tx, "report/2026-10")
-		if !first || again {
-			t.Errorf("the letter is put in: %t, and again: %t", first, again)
-		}
-		_, err3 := tx.Exec(t.Context(), `UPDATE river_job SET state = 'discarded', finalized_at = now(), attempt = 25, errors = ARRAY['{"error": "slack: channel_not_found"}'::jsonb] WHERE kind = 'notify'`)
-		return errors.Join(err1, err2, err3)
-	})
-	if err != nil {
-		t.Fatal(err)
+}
+
+// A message that Slack refuses while it takes others holds nobody up, and is given up after a day.
+func TestARefusedMessage(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t, notify.Policy{})
+	d.slack.FailNext("metadata_too_large", "")
+	d.open("a")
+	d.settle()
+	d.open("b")
+	d.settle()
+	if text := d.only().Text; !strings.Contains(text, " b ") {
+		t.Errorf("told %s", text)
+	}
+	for range 40 {
+		d.slack.FailNext("metadata_too_large")
+		d.later(time.Hour)
+		d.settle()
 	}
 	list, err := d.Deliveries(t.Context(), 10)
-	if err != nil || len(list) != 3 {
-		t.Fatalf("%+v, error %v", list, err)
-	}
-	if l := list[0]; l.FindingID != 7 || l.State != "discarded" || l.Tries != 25 || l.Error != "slack: channel_not_found" {
-		t.Errorf("%+v", l)
-	}
-	if l := list[1]; l.Letter != "report/2026-10" || l.State != "available" {
-		t.Errorf("%+v", l)
-	}
-	if l := list[2]; l.FindingID != 1 || l.State != "sent" || l.Channel == "" || l.Ref == "" {
-		t.Errorf("%+v", l)
+	if err != nil || len(list) != 2 || list[0].State != "given_up" || list[0].Error != "slack: metadata_too_large" {
+		t.Errorf("%+v, error %v", list, err)
 	}
 }
 
 // A sample of every kind reaches the receivers, is plainly a test, and is not kept.
 func TestSamples(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t)
+	d := newDesk(t, notify.Policy{})
 	for i, k := range finding.Kinds() {
 		sent, err := d.Test(t.Context(), k, "")
 		ms := d.slack.Messages()
 		if err != nil || len(sent) != 1 || len(ms) != i+1 {
 			t.Fatalf("%s: sent to %v, %d messages, error %v", k, sent, len(ms), err)
 		}
-		if text := strings.Join(ms[i].Lines(), "\n"); !strings.Contains(text, "a test") || !strings.Contains(text, "sample-") {
-			t.Errorf("%s: %s", k, text)
-		}
+		wantIn(t, said(ms[i]), "a test", "sample-")
 	}
 	if _, err := d.Test(t.Context(), finding.Revoked, "pager"); !errors.Is(err, notify.ErrNoReceiver) {
 		t.Errorf("a receiver that is not there: %v", err)

@@ -3,6 +3,7 @@ package notify
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/keyrounds/keyrounds/finding"
@@ -38,6 +39,8 @@ func Sample(k finding.Kind, now time.Time) finding.Finding {
 		e.Uses = []finding.Use{{Network: "192.0.2.0/24", Address: "192.0.2.66", UserAgent: "curl/8.5.0", First: now, Last: now, Uses: 1}}
 	case finding.ProviderIncident:
 		f.Subject.Credential, e.Affected = "", []string{"sample-one", "sample-two", "sample-three"}
+	case finding.ReceiverFailing:
+		f.Subject, e.Affected = finding.Subject{}, []string{"sample-receiver"}
 	}
 	return f
 }
@@ -49,12 +52,15 @@ func (n *Notifier) Test(ctx context.Context, k finding.Kind, receiver string) (s
 	defer cancel()
 	var errs []error
 	found := false
-	for _, r := range *n.receivers.Load() {
+	setup, now := n.setup.Load(), n.Now()
+	fs := []finding.Finding{Sample(k, now)}
+	m := Message{Key: fmt.Sprintf("sample-%d", now.UnixMicro()), Findings: fs, Words: setup.words(fs), Made: now}
+	for _, r := range setup.Receivers {
 		if receiver != "" && r.Name() != receiver {
 			continue
 		}
 		found = true
-		if _, err := r.Send(ctx, Message{Finding: Sample(k, n.Now())}); err != nil {
+		if _, err := r.Send(ctx, m); err != nil {
 			errs = append(errs, err)
 			continue
 		}

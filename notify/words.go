@@ -9,12 +9,14 @@ import (
 	"github.com/keyrounds/keyrounds/finding"
 )
 
-// Words is a finding in plain text, the same for every receiver and for `findings show`.
+// Words is a finding, or a burst of them, in plain text, the same for every receiver and for `findings show`.
 type Words struct {
 	Title string   // what, and which
 	Facts []Fact   // since when, how sure, what it breaks
+	Items []string // of a burst: each finding in a line
 	Steps []string // what to do
 	State string   // where it stands; "" while it is open
+	Link  string   // to the page about it; "": there is none
 }
 
 // Fact is one line.
@@ -53,7 +55,9 @@ func Describe(f finding.Finding) Words {
 	if e.TokenLife > 0 {
 		add("Tokens live", fmt.Sprintf("%s, before it was %s", e.TokenLife, e.UsualLife))
 	}
-	add("Credentials", list(e.Affected, 30))
+	if f.Kind != finding.ReceiverFailing {
+		add("Credentials", list(e.Affected, 30))
+	}
 	add("Owner", e.Owner)
 	add("Used for", e.Description)
 	add("Scopes", strings.Join(e.Scopes, " "))
@@ -113,6 +117,8 @@ func headline(f finding.Finding) string {
 		return fmt.Sprintf("canary %s of %s was used: somebody has what only a thief can have", name, provider)
 	case finding.ProviderIncident:
 		return fmt.Sprintf("provider %s refuses %d credentials at once", name, len(f.Evidence.Affected))
+	case finding.ReceiverFailing:
+		return "people are not told: " + list(f.Evidence.Affected, 5) + " takes no messages"
 	}
 	return fmt.Sprintf("%s: %s", words(string(f.Kind)), name)
 }
@@ -263,6 +269,8 @@ func steps(f finding.Finding, name string) []string {
 		return withConsole(f, "Take the place where it was planted for breached. Look where the address leads, then make a new canary: keyrounds credentials rotate "+name)
 	case finding.ProviderIncident:
 		return []string{"Look at the provider first. Its credentials are judged one by one when this ends."}
+	case finding.ReceiverFailing:
+		return []string{"See what waits, and why: keyrounds notifications. Then try: keyrounds notify test"}
 	}
 	return nil
 }
@@ -277,7 +285,14 @@ func withConsole(f finding.Finding, s string) []string {
 func standing(f finding.Finding) string {
 	switch f.State {
 	case finding.Acknowledged:
-		return "acknowledged by " + f.AcknowledgedBy
+		text := "acknowledged by " + f.AcknowledgedBy
+		if f.FalseAlarmBy != "" {
+			text += "; a false alarm, says " + f.FalseAlarmBy
+			if f.FalseAlarmWhy != "" {
+				text += ": " + f.FalseAlarmWhy
+			}
+		}
+		return text
 	case finding.Snoozed:
 		return "snoozed until " + clock(f.SnoozedUntil)
 	case finding.Resolved:

@@ -126,7 +126,7 @@ func (h *house) replica(pool *pgxpool.Pool) *Rounds {
 	h.t.Helper()
 	store := audit.New(pool)
 	n, err := notify.New(notify.Options{
-		Pool: pool, Receivers: []notify.Receiver{h.told}, Finding: store.Finding, Log: slog.New(slog.DiscardHandler),
+		Pool: pool, Setup: notify.Setup{Receivers: []notify.Receiver{h.told}}, Finding: store.Finding, Log: slog.New(slog.DiscardHandler),
 		Record: func(context.Context, pgx.Tx, string, finding.Subject, any) error { return nil },
 	})
 	if err != nil {
@@ -227,12 +227,10 @@ func (l *listener) Send(_ context.Context, m notify.Message) (notify.Receipt, er
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.told = append(l.told, m)
-	return notify.Receipt{Channel: "c", Ref: fmt.Sprint(m.Finding.ID)}, nil
+	return notify.Receipt{Channel: "c", Ref: m.Key}, nil
 }
 
-func (*listener) Post(context.Context, notify.Letter) (notify.Receipt, error) {
-	return notify.Receipt{}, nil
-}
+func (*listener) Traits() notify.Traits { return notify.Traits{Edits: true} }
 
 func (l *listener) messages() []notify.Message {
 	l.mu.Lock()

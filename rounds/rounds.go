@@ -114,8 +114,8 @@ func New(o Options, s Settings) (*Rounds, error) {
 	river.AddWorker(workers, &ticker[pollArgs]{do: r.poll})
 	river.AddWorker(workers, &ticker[judgeArgs]{do: r.JudgeUsage})
 	river.AddWorker(workers, &ticker[monthlyArgs]{do: o.Monthly})
-	river.AddWorker(workers, &notify.Worker{Notifier: o.Notifier})
-	river.AddWorker(workers, &notify.LetterWorker{Notifier: o.Notifier})
+	river.AddWorker(workers, &notify.AttendWorker{Notifier: o.Notifier})
+	river.AddWorker(workers, &notify.LaneWorker{Notifier: o.Notifier})
 	var err error
 	r.client, err = river.NewClient(riverpgxv5.New(o.Pool), &river.Config{
 		Logger:                      slog.New(riverLog{o.Log.Handler()}),
@@ -133,6 +133,7 @@ func New(o Options, s Settings) (*Rounds, error) {
 		PeriodicJobs: []*river.PeriodicJob{
 			periodic(o.Tick, sweepArgs{}),
 			periodic(6*time.Hour, keepArgs{}),
+			periodic(o.Tick, notify.AttendArgs{}),
 			periodic(o.Tick, pollArgs{}),
 			periodic(o.Judge, judgeArgs{}),
 			periodic(min(o.Judge, 10*time.Minute), monthlyArgs{}),

@@ -292,7 +292,7 @@ func TestARevocationIsToldAndResolved(t *testing.T) {
 	h.idp.Revoke(h.clients[2])
 	h.due() // what follows comes by confirmations alone
 	h.await("one message", func() bool { return len(h.told.messages()) == 1 })
-	m := h.told.messages()[0].Finding
+	m := h.told.messages()[0].Findings[0]
 	if m.Kind != finding.Revoked || m.Subject.Credential != "c0002" || len(m.Evidence.Refusals) != 3 || m.Evidence.PeersHealthy != 3 {
 		t.Errorf("told %+v", m)
 	}
@@ -300,7 +300,7 @@ func TestARevocationIsToldAndResolved(t *testing.T) {
 	h.due()
 	h.await("the update", func() bool { return len(h.told.messages()) == 2 })
 	update := h.told.messages()[1]
-	if update.Finding.State != finding.Resolved || update.Told.Ref == "" || update.Finding.ID != m.ID {
+	if update.Findings[0].State != finding.Resolved || update.Told.Ref == "" || update.Findings[0].ID != m.ID {
 		t.Errorf("told %+v", update)
 	}
 }

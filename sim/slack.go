@@ -20,6 +20,7 @@ type SlackMessage struct {
 	Files       []SlackFile // in its thread
 	Replies     []SlackMessage
 	Thread      string // of a reply: the TS of the message that it belongs to
+	Broadcast   bool   // of a reply: it is shown in the channel as well
 	Metadata    json.RawMessage
 }
 
@@ -216,7 +217,7 @@ func (s *Slack) act(path string, field func(string) string, host string) map[str
 		parent := &s.messages[i]
 		reply := SlackMessage{
 			Channel: parent.Channel, TS: fmt.Sprintf("%s%03d", parent.TS, len(parent.Replies)+1), Text: field("text"),
-			Metadata: json.RawMessage(field("metadata")), Thread: parent.TS,
+			Metadata: json.RawMessage(field("metadata")), Thread: parent.TS, Broadcast: field("reply_broadcast") == "true",
 		}
 		parent.Replies = append(parent.Replies, reply)
 		s.mu.Unlock()

@@ -19,7 +19,7 @@ func newNotifications(o *options) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "notifications",
 		Short: "Show what receivers were told, what waits, and what failed and why",
-		Long:  "Show what receivers were told, what waits, and what failed and why. Exit 1: something failed for good.",
+		Long:  "Show what receivers were told, what waits, and what failed and why. Exit 1: something fails, or was given up.",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			a, err := o.open(cmd.Context())
@@ -34,8 +34,11 @@ func newNotifications(o *options) *cobra.Command {
 			var rows [][]string
 			for _, d := range list {
 				what := d.Letter
-				if d.FindingID != 0 {
-					what = "finding " + strconv.FormatInt(d.FindingID, 10)
+				if n := len(d.Findings); n > 0 {
+					what = "finding " + strconv.FormatInt(d.Findings[0], 10)
+					if n > 1 {
+						what += fmt.Sprintf(" and %d more", n-1)
+					}
 				}
 				where := d.Channel
 				if d.Ref != "" {
@@ -50,7 +53,7 @@ func newNotifications(o *options) *cobra.Command {
 			if err := out.list(cmd.OutOrStdout(), []string{"RECEIVER", "WHAT", "STATE", "TRIES", "AT", "WHERE, OR WHY NOT"}, rows, orEmpty(list)); err != nil {
 				return err
 			}
-			if slices.ContainsFunc(list, func(d notify.Delivery) bool { return d.State == "discarded" }) {
+			if slices.ContainsFunc(list, func(d notify.Delivery) bool { return d.State == "given_up" || d.State == "failing" }) {
 				return errFound
 			}
 			return nil

@@ -24,11 +24,15 @@ func newReceiver(t *testing.T) (*sim.Slack, *slack.Receiver) {
 	})
 }
 
+func send(r *slack.Receiver, l notify.Letter) (notify.Receipt, error) {
+	return r.Send(context.Background(), notify.Message{Key: "1-1", Letter: &l})
+}
+
 // A letter is one message with its file in the thread; names in it mention nobody.
 func TestLetter(t *testing.T) {
 	t.Parallel()
 	s, r := newReceiver(t)
-	_, err := r.Post(t.Context(), notify.Letter{
+	_, err := send(r, notify.Letter{
 		Title: "Report", Lines: append([]string{"• <!channel> *a* <http://x|y>"}, make([]string, 300)...), File: &notify.File{Name: "r.html", Content: []byte("<html>")},
 	})
 	ms := s.Messages()
@@ -45,7 +49,7 @@ func TestLetterWithoutItsFile(t *testing.T) {
 	t.Parallel()
 	s, r := newReceiver(t)
 	s.FailNext("", "missing_scope")
-	receipt, err := r.Post(t.Context(), notify.Letter{Title: "Report", Lines: []string{"a line"}, File: &notify.File{Name: "r.html", Content: []byte("x")}})
+	receipt, err := send(r, notify.Letter{Title: "Report", Lines: []string{"a line"}, File: &notify.File{Name: "r.html", Content: []byte("x")}})
 	ms := s.Messages()
 	if err != nil || receipt.Ref == "" || len(ms) != 1 || len(ms[0].Files) != 0 {
 		t.Fatalf("%+v, error %v", ms, err)
@@ -54,7 +58,7 @@ func TestLetterWithoutItsFile(t *testing.T) {
 		t.Errorf("it says %s", text)
 	}
 	s.FailNext("channel_not_found")
-	if _, err := r.Post(t.Context(), notify.Letter{Title: "Report"}); err == nil || err.Error() != "slack: channel_not_found" {
+	if _, err := send(r, notify.Letter{Title: "Report"}); err == nil || err.Error() != "slack: channel_not_found" {
 		t.Errorf("error %v", err)
 	}
 }

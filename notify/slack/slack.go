@@ -1,18 +1,17 @@
-// Package slack tells findings on Slack with chat.postMessage, and keeps each message up to date
-// with chat.update.
+// Package slack tells findings on Slack with chat.postMessage, keeps each message up to date with chat.update,
+// and takes what people press and type through Socket Mode.
 package slack
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"net/http"
-	"strings"
 	"time"
 
 	"github.com/slack-go/slack"
 
-	"github.com/keyrounds/keyrounds/finding"
 	"github.com/keyrounds/keyrounds/notify"
 	"github.com/keyrounds/keyrounds/secret"
 )
@@ -22,170 +21,163 @@ type Options struct {
 	// Token reads the bot token (scope chat:write), before every message, so that a new one is used
 	// at once.
 	Token   func(context.Context) (secret.Value, error)
-	Channel string // name with # or id
-	APIURL  string // default Slack's own; ends with a slash
+	Channel string        // name with # or id; of messages whose route names none
+	APIURL  string        // default Slack's own; ends with a slash
+	Buttons bool          // messages have buttons; a Socket takes what is pressed
+	Pace    time.Duration // least time between two posts in one channel; default 1 s, as Slack asks
 }
 
-// Receiver is a Slack channel.
+// Receiver is a Slack workspace.
 type Receiver struct{ o Options }
 
 // New makes a Receiver.
-func New(o Options) *Receiver { return &Receiver{o} }
+func New(o Options) *Receiver {
+	if o.Pace == 0 {
+		o.Pace = time.Second
+	}
+	return &Receiver{o}
+}
 
 // Name is "slack".
 func (*Receiver) Name() string { return "slack" }
 
+// Traits: it edits, and takes a message a second and channel (docs.slack.dev/apis/web-api/rate-limits).
+func (r *Receiver) Traits() notify.Traits { return notify.Traits{Edits: true, Pace: r.o.Pace} }
+
 const timeout = 10 * time.Second
 
-// Send posts or updates one message.
+// Send posts or updates one message. What happened since goes into its thread.
 func (r *Receiver) Send(ctx context.Context, m notify.Message) (notify.Receipt, error) {
 	token, err := r.o.Token(ctx)
 	if err != nil {
-		return notify.Receipt{}, fmt.Errorf("slack token: %w", err)
+		return notify.Receipt{}, &notify.RefusedError{Err: fmt.Errorf("slack token: %w", err), NeedsPerson: true, Fix: "mend slack.token, or what it points at"}
 	}
 	defer token.Wipe()
-	client := r.client(token)
-	receipt, err := r.send(ctx, client, m)
+	d := &delivery{r, apiClient(token, r.o.APIURL), m}
+	receipt, err := d.send(ctx)
 	if err != nil {
 		return notify.Receipt{}, plain(err, secret.NewScrubber(token))
 	}
 	return receipt, nil
 }
 
-func (r *Receiver) send(ctx context.Context, client *slack.Client, m notify.Message) (_ notify.Receipt, err error) {
-	if m.Unclear && m.Told.Ref == "" {
-		if m.Told, err = r.posted(ctx, client, m); err != nil {
-			return m.Told, err
-		}
+func apiClient(token secret.Value, url string, more ...slack.Option) *slack.Client {
+	options := append([]slack.Option{slack.OptionHTTPClient(&http.Client{Timeout: timeout})}, more...)
+	if url != "" {
+		options = append(options, slack.OptionAPIURL(url))
 	}
-	content := append(render(m.Finding), marked(metadataMessage, key(m.Finding)))
-	if m.Told.Ref != "" {
-		_, _, _, err = client.UpdateMessageContext(ctx, m.Told.Channel, m.Told.Ref, content...)
-		var said slack.SlackErrorResponse
-		if errors.As(err, &said) && said.Err == "message_not_found" { // a person deleted it: it is told anew
-			m.Told, m.Turn, err = notify.Receipt{}, "", nil
-		}
-		if err != nil {
-			return m.Told, err
-		}
-	}
-	if m.Told.Ref == "" {
-		m.Told.Channel, m.Told.Ref, err = client.PostMessageContext(ctx, r.o.Channel, content...)
-		return m.Told, err
-	}
-	return m.Told, r.reply(ctx, client, m)
+	return slack.New(token.Reveal(), options...)
 }
 
-// reply keeps a finding's history in its thread.
-func (r *Receiver) reply(ctx context.Context, client *slack.Client, m notify.Message) error {
-	if m.Turn == "" {
-		return nil
-	}
-	if m.Unclear {
-		if done, err := r.replied(ctx, client, m); done || err != nil {
-			return err
+// delivery is one Send.
+type delivery struct {
+	r   *Receiver
+	api *slack.Client
+	m   notify.Message
+}
+
+func (d *delivery) send(ctx context.Context) (told notify.Receipt, err error) {
+	told = d.m.Told
+	if d.m.Unclear && told.Ref == "" {
+		if told, err = d.posted(ctx); err != nil {
+			return told, err
 		}
 	}
-	_, _, err := client.PostMessageContext(ctx, m.Told.Channel, slack.MsgOptionTS(m.Told.Ref), slack.MsgOptionText(escape(cut(upperFirst(m.Turn), maxSection)), false),
-		marked(metadataReply, replyKey(m.Finding)), slack.MsgOptionDisableLinkUnfurl(), slack.MsgOptionDisableMediaUnfurl())
+	if told.Ref != "" && d.m.Letter == nil {
+		if err = d.update(ctx, told); refusedWith(err, "message_not_found", "cant_update_message", "edit_window_closed") { // deleted, or not ours: it is told anew
+			told, d.m.Turn, err = notify.Receipt{}, "", nil
+		}
+		if err != nil {
+			return told, err
+		}
+	}
+	if told.Ref == "" {
+		if told, err = d.post(ctx); err != nil {
+			return told, err
+		}
+	}
+	if d.m.Letter != nil {
+		return told, d.attach(ctx, told)
+	}
+	return told, d.reply(ctx, told)
+}
+
+func (d *delivery) post(ctx context.Context) (told notify.Receipt, err error) {
+	err = d.plainer(func(content []slack.MsgOption) error {
+		told.Channel, told.Ref, err = d.api.PostMessageContext(ctx, d.channelName(), content...)
+		if d.m.LastSeen != "" && refusedWith(err, "channel_not_found") { // it was renamed
+			told.Channel, told.Ref, err = d.api.PostMessageContext(ctx, d.m.LastSeen, content...)
+		}
+		return err
+	})
+	return told, err
+}
+
+func (d *delivery) update(ctx context.Context, told notify.Receipt) error {
+	return d.plainer(func(content []slack.MsgOption) error {
+		_, _, _, err := d.api.UpdateMessageContext(ctx, told.Channel, told.Ref, content...)
+		return err
+	})
+}
+
+// plainer sends the text alone where Slack does not take the blocks.
+func (d *delivery) plainer(send func([]slack.MsgOption) error) error {
+	err := send(d.content(true))
+	if refusedWith(err, "invalid_blocks", "invalid_blocks_format", "msg_blocks_too_long") {
+		return send(d.content(false))
+	}
 	return err
 }
 
-// plain keeps the kind of an error and drops what may hold a URL or a token.
-func plain(err error, s secret.Scrubber) error {
-	var (
-		limited *slack.RateLimitedError
-		status  slack.StatusCodeError
-		said    slack.SlackErrorResponse
-	)
-	switch {
-	case errors.As(err, &limited):
-		return &notify.RetryError{After: limited.RetryAfter, Err: fmt.Errorf("slack limits messages, again in %s", limited.RetryAfter)}
-	case errors.As(err, &said):
-		return &notify.RefusedError{Err: fmt.Errorf("slack: %s", s.Clean(said.Err, 100))}
-	case errors.As(err, &status) && status.Code < http.StatusInternalServerError:
-		return &notify.RefusedError{Err: fmt.Errorf("slack answered HTTP %d", status.Code)}
-	case errors.As(err, &status):
-		return fmt.Errorf("slack answered HTTP %d", status.Code)
-	case errors.Is(err, context.DeadlineExceeded):
-		return errors.New("slack did not answer in time")
+func (d *delivery) channelName() string {
+	if d.m.Channel != "" {
+		return d.m.Channel
 	}
-	return errors.New("slack could not be reached")
+	return d.r.o.Channel
 }
 
-// The limits of Block Kit, in characters (api.slack.com/reference/block-kit/blocks).
-const (
-	maxHeader  = 150
-	maxSection = 3000
-)
-
-func render(f finding.Finding) []slack.MsgOption {
-	w := notify.Describe(f)
-	title := mark(f) + " " + w.Title
-	blocks := []slack.Block{
-		slack.NewHeaderBlock(slack.NewTextBlockObject(slack.PlainTextType, cut(title, maxHeader), true, false)),
+// reply keeps the history in the message's thread.
+func (d *delivery) reply(ctx context.Context, told notify.Receipt) error {
+	if d.m.Turn == "" {
+		return nil
 	}
-	if w.State != "" {
-		blocks = append(blocks, section("*"+escape(upperFirst(w.State))+"*"))
-	}
-	var facts strings.Builder
-	for _, fact := range w.Facts {
-		fmt.Fprintf(&facts, "*%s:* %s\n", escape(fact.Label), escape(cut(fact.Text, 600)))
-	}
-	if facts.Len() > 0 {
-		blocks = append(blocks, section(facts.String()))
-	}
-	if f.State != finding.Resolved && len(w.Steps) > 0 {
-		var steps strings.Builder
-		for _, s := range w.Steps {
-			fmt.Fprintf(&steps, "• %s\n", escape(s))
+	if d.m.Unclear {
+		if done, err := d.replied(ctx, told); done || err != nil {
+			return err
 		}
-		blocks = append(blocks, section(steps.String()))
 	}
-	blocks = append(blocks, slack.NewContextBlock("", slack.NewTextBlockObject(slack.MarkdownType,
-		escape(fmt.Sprintf("keyrounds finding %d · %s · keyrounds findings show %d", f.ID, f.Kind, f.ID)), false, false)))
-	return []slack.MsgOption{
-		slack.MsgOptionText(escape(cut(title, maxSection)), false),
-		slack.MsgOptionBlocks(blocks...),
-		slack.MsgOptionDisableLinkUnfurl(),
-		slack.MsgOptionDisableMediaUnfurl(),
+	text := escape(cut(upperFirst(d.m.Turn), maxSection-200))
+	options := []slack.MsgOption{
+		slack.MsgOptionTS(told.Ref), marked(metadataReply, d.m.TurnKey), slack.MsgOptionDisableLinkUnfurl(), slack.MsgOptionDisableMediaUnfurl(),
 	}
+	if d.m.Loud {
+		options = append(options, slack.MsgOptionBroadcast())
+		if d.m.Mention != "" {
+			text = d.m.Mention + " " + text
+		}
+	}
+	_, _, err := d.api.PostMessageContext(ctx, told.Channel, append(options, slack.MsgOptionText(text, false))...)
+	return err
 }
 
-// mark tells severity and state by shape, beside the words.
-func mark(f finding.Finding) string {
-	switch {
-	case f.State == finding.Resolved:
-		return "✔ RESOLVED"
-	case f.Severity == finding.Critical:
-		return "■"
-	case f.Severity == finding.Warning:
-		return "▲"
+// attach puts a letter's file into its thread (scope files:write). Where the file is refused the message says
+// so, since a summary without it is better than none.
+func (d *delivery) attach(ctx context.Context, told notify.Receipt) error {
+	f := d.m.Letter.File
+	if f == nil {
+		return nil
 	}
-	return "●"
-}
-
-func section(text string) slack.Block {
-	return slack.NewSectionBlock(slack.NewTextBlockObject(slack.MarkdownType, cut(text, maxSection), false, false), nil, nil)
-}
-
-// escape takes Slack's control characters out of text, so that no name mentions a channel or makes
-// a link, and the signs of its formatting.
-func escape(s string) string {
-	return strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;", "*", "∗", "`", "ˋ", "~", "∼").Replace(s)
-}
-
-func cut(s string, most int) string {
-	r := []rune(s)
-	if len(r) <= most {
-		return s
+	_, err := d.api.UploadFileContext(ctx, slack.UploadFileParameters{
+		Reader: bytes.NewReader(f.Content), FileSize: len(f.Content), Filename: f.Name, Title: f.Name, Channel: told.Channel, ThreadTimestamp: told.Ref,
+	})
+	if err == nil {
+		return nil
 	}
-	return string(r[:most-1]) + "…"
-}
-
-func upperFirst(s string) string {
-	if s == "" {
-		return s
+	note := "The file could not be attached: " + plain(err, secret.Scrubber{}).Error() + "."
+	_, _, _, err = d.api.UpdateMessageContext(ctx, told.Channel, told.Ref, d.letter(note)...)
+	var said slack.SlackErrorResponse
+	if errors.As(err, &said) {
+		return nil // the letter itself is there
 	}
-	return strings.ToUpper(s[:1]) + s[1:]
+	return err
 }

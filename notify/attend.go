@@ -1,0 +1,377 @@
+package notify
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/riverqueue/river"
+
+	"github.com/keyrounds/keyrounds/finding"
+)
+
+// reopenWithin: what is found again so soon after it was resolved goes on in its old message.
+const reopenWithin = time.Hour
+
+// fallbackAfter is how long a lane may fail before others are told of it; one that needs a person is told
+// of at once.
+const fallbackAfter = 2 * time.Minute
+
+// Attend looks at what changed and what is due: it makes messages of what is pending, or finds the ones it
+// belongs to; reminds and escalates; tells the fallback what a failing receiver cannot; and wakes the lanes
+// that have something to send. again says when the next burst is complete, 0 where none gathers.
+func (n *Notifier) Attend(ctx context.Context) (again time.Duration, err error) {
+	err = pgx.BeginFunc(ctx, n.Pool, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, `SELECT pg_advisory_xact_lock(hashtext('keyrounds notify attend'))`); err != nil {
+			return err
+		}
+		a := attendance{n, tx, n.setup.Load(), n.Now()}
+		var err error
+		if again, err = a.route(ctx); err != nil {
+			return err
+		}
+		return errors.Join(a.nudge(ctx), a.failing(ctx), a.wakeLanes(ctx))
+	})
+	return again, err
+}
+
+// attendance is one run of Attend, in its transaction.
+type attendance struct {
+	n     *Notifier
+	tx    pgx.Tx
+	setup *Setup
+	now   time.Time
+}
+
+// change is a pending finding.
+type change struct {
+	f     finding.Finding
+	since time.Time
+}
+
+// route takes from the outbox what need not wait for the rest of its burst.
+func (a attendance) route(ctx context.Context) (again time.Duration, err error) {
+	rows, err := a.tx.Query(ctx, `SELECT finding_id, min(since) FROM notify_pending GROUP BY 1 ORDER BY min(id) LIMIT 5000`)
+	if err != nil {
+		return 0, err
+	}
+	var (
+		pending []change
+		c       change
+	)
+	_, err = pgx.ForEachRow(rows, []any{&c.f.ID, &c.since}, func() error { pending = append(pending, c); return nil })
+	if err != nil {
+		return 0, err
+	}
+	var done []int64
+	bursts := map[string][]change{}
+	for _, c := range pending {
+		id := c.f.ID
+		if c.f, err = a.n.Finding(ctx, id); a.n.Gone(err) {
+			done = append(done, id)
+			continue
+		}
+		if err != nil {
+			return 0, err
+		}
+		known, err := a.known(ctx, c.f)
+		if err != nil {
+			return 0, err
+		}
+		if known || c.f.State == finding.Resolved || c.f.Severity == finding.Info && a.setup.Policy.Digest {
+			done = append(done, id)
+			continue
+		}
+		key := string(c.f.Kind) + " " + c.f.Subject.Provider
+		bursts[key] = append(bursts[key], c)
+	}
+	for _, burst := range bursts {
+		oldest := slices.MinFunc(burst, func(a, b change) int { return a.since.Compare(b.since) }).since
+		if wait := oldest.Add(a.setup.Policy.GroupWait).Sub(a.now); wait > 0 && burst[0].f.Kind != finding.ReceiverFailing {
+			if again == 0 || wait < again {
+				again = wait
+			}
+			continue
+		}
+		if err := a.announce(ctx, burst); err != nil {
+			return 0, err
+		}
+		for _, c := range burst {
+			done = append(done, c.f.ID)
+		}
+	}
+	// What came meanwhile for the same finding goes as well: a message reads its findings when it is sent,
+	// which is after this commits.
+	_, err = a.tx.Exec(ctx, `DELETE FROM notify_pending WHERE finding_id = ANY($1)`, done)
+	return again, err
+}
+
+// known marks the messages of f as due, also those of the same finding before, where it was resolved a short
+// while ago. false: nobody was told of it.
+func (a attendance) known(ctx context.Context, f finding.Finding) (bool, error) {
+	tag, err := a.tx.Exec(ctx, `
+		UPDATE notify_messages SET due_at = $2, version = version + 1, given_up = false WHERE id IN (SELECT message_id FROM notify_members WHERE finding_id = $1)`, f.ID, a.now)
+	if err != nil || tag.RowsAffected() > 0 || a.n.Before == nil || f.State == finding.Resolved {
+		return tag.RowsAffected() > 0, err
+	}
+	before, err := a.n.Before(ctx, f, f.OpenedAt.Add(-reopenWithin))
+	if err != nil || before == 0 {
+		return false, err
+	}
+	tag, err = a.tx.Exec(ctx, `
+		INSERT INTO notify_members (message_id, finding_id)
+		SELECT message_id, $2 FROM notify_members JOIN notify_messages m ON m.id = message_id
+		WHERE finding_id = $1 AND m.told_digest <> '' AND NOT m.escalation ON CONFLICT DO NOTHING`, before, f.ID)
+	if err != nil || tag.RowsAffected() == 0 {
+		return false, err
+	}
+	_, err = a.tx.Exec(ctx, `
+		UPDATE notify_messages SET due_at = $2, version = version + 1, escalated = false WHERE id IN (SELECT message_id FROM notify_members WHERE finding_id = $1)`, f.ID, a.now)
+	return true, err
+}
+
+// announce makes the messages of a burst: one for each place that is told of some of it.
+func (a attendance) announce(ctx context.Context, burst []change) error {
+	of := map[Target][]int64{}
+	for _, c := range burst {
+		targets := a.setup.Policy.Targets(c.f, a.setup.names())
+		if c.f.Kind == finding.ReceiverFailing {
+			var err error
+			if targets, err = a.spare(ctx); err != nil {
+				return err
+			}
+		}
+		for _, t := range targets {
+			of[t] = append(of[t], c.f.ID)
+		}
+		if len(targets) == 0 {
+			a.n.Log.Debug("no receiver is told of a finding", "finding", c.f.ID, "kind", c.f.Kind)
+		}
+	}
+	for t, ids := range of {
+		if err := a.create(ctx, t, ids, false); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (a attendance) create(ctx context.Context, t Target, findings []int64, escalation bool) error {
+	_, err := a.tx.Exec(ctx, `
+		WITH made AS (INSERT INTO notify_messages (receiver, channel, mention, made_at, due_at, escalation) VALUES ($1, $2, $3, $4, $4, $6) RETURNING id)
+		INSERT INTO notify_members (message_id, finding_id) SELECT made.id, f FROM made, unnest($5::bigint[]) AS f`,
+		t.Receiver, t.Channel, t.Mention, a.now, findings, escalation)
+	return err
+}
+
+// nudge has people told again of what they have not acknowledged, and others told of it.
+func (a attendance) nudge(ctx context.Context) error {
+	_, err := a.tx.Exec(ctx, `
+		UPDATE notify_messages SET nudge = $2, due_at = $1, version = version + 1, remind_at = NULL WHERE least(remind_at, escalate_at) <= $1 AND remind_at <= $1`, a.now, nudgeRemind)
+	if err != nil {
+		return err
+	}
+	rows, err := a.tx.Query(ctx, `
+		UPDATE notify_messages SET nudge = $2, due_at = $1, version = version + 1, escalate_at = NULL, escalated = true
+		WHERE least(remind_at, escalate_at) <= $1 AND escalate_at <= $1 RETURNING id`, a.now, nudgeEscalate)
+	if err != nil {
+		return err
+	}
+	ids, err := pgx.CollectRows(rows, pgx.RowTo[int64])
+	if err != nil {
+		return err
+	}
+	return a.tellMore(ctx, ids, func(f finding.Finding) ([]Target, error) {
+		if !urgent(f) {
+			return nil, nil
+		}
+		return a.setup.Policy.Escalated(f, a.setup.names()), nil
+	})
+}
+
+// tellMore has the findings of messages told in more places, where they are not told yet.
+func (a attendance) tellMore(ctx context.Context, messages []int64, where func(finding.Finding) ([]Target, error)) error {
+	rows, err := a.tx.Query(ctx, `SELECT DISTINCT finding_id FROM notify_members WHERE message_id = ANY($1)`, messages)
+	if err != nil {
+		return err
+	}
+	ids, err := pgx.CollectRows(rows, pgx.RowTo[int64])
+	if err != nil {
+		return err
+	}
+	of := map[Target][]int64{}
+	for _, id := range ids {
+		f, err := a.n.Finding(ctx, id)
+		if a.n.Gone(err) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		targets, err := where(f)
+		if err != nil {
+			return err
+		}
+		for _, t := range targets {
+			var told bool
+			err := a.tx.QueryRow(ctx, `
+				SELECT EXISTS (SELECT FROM notify_members JOIN notify_messages m ON m.id = message_id WHERE finding_id = $1 AND receiver = $2 AND channel = $3)`,
+				id, t.Receiver, t.Channel).Scan(&told)
+			if err != nil {
+				return err
+			}
+			if !told {
+				of[t] = append(of[t], id)
+			}
+		}
+	}
+	for t, ids := range of {
+		if err := a.create(ctx, t, ids, true); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// failingSQL chooses the lanes that others are told of; $1 is the time before which they must have failed.
+const failingSQL = `failures > 0 AND (needs_person OR failing_since <= $1)`
+
+// failing opens and closes the finding about receivers that fail, and has the fallback told of the urgent
+// messages that they cannot take.
+func (a attendance) failing(ctx context.Context) error {
+	if _, err := a.tx.Exec(ctx, `DELETE FROM notify_lanes WHERE receiver <> ALL($1)`, orNone(a.setup.names())); err != nil {
+		return err
+	}
+	rows, err := a.tx.Query(ctx, `SELECT receiver, channel, failing_since, error FROM notify_lanes WHERE `+failingSQL+` ORDER BY 1, 2`, a.now.Add(-fallbackAfter))
+	if err != nil {
+		return err
+	}
+	type lane struct {
+		Receiver, Channel string
+		Since             time.Time
+		Error             string
+	}
+	lanes, err := pgx.CollectRows(rows, pgx.RowToStructByPos[lane])
+	if err != nil {
+		return err
+	}
+	event := finding.Event{Op: finding.OpResolve, Kind: finding.ReceiverFailing, At: a.now, Why: "every receiver takes messages again"}
+	if len(lanes) > 0 {
+		event = finding.Event{Op: finding.OpOpen, Kind: finding.ReceiverFailing, At: a.now, Evidence: finding.Evidence{Since: lanes[0].Since}}
+		var why []string
+		for _, l := range lanes {
+			name := strings.TrimSpace(l.Receiver + " " + l.Channel)
+			event.Evidence.Affected = append(event.Evidence.Affected, name)
+			why = append(why, name+": "+l.Error)
+		}
+		event.Evidence.Message = strings.Join(why, "; ")
+	}
+	if a.n.Apply != nil {
+		changes, err := a.n.Apply(ctx, a.tx, []finding.Event{event})
+		if err == nil {
+			err = a.n.Enqueue(ctx, a.tx, changes)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	for _, l := range lanes {
+		if err := a.divert(ctx, l.Receiver, l.Channel); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// divert has the fallback told of what waits in a failing lane and cannot wait.
+func (a attendance) divert(ctx context.Context, receiver, channel string) error {
+	rows, err := a.tx.Query(ctx, `
+		SELECT id FROM notify_messages WHERE receiver = $1 AND channel = $2 AND due_at <= $3 AND told_digest = '' AND letter = ''`, receiver, channel, a.now)
+	if err != nil {
+		return err
+	}
+	ids, err := pgx.CollectRows(rows, pgx.RowTo[int64])
+	if err != nil || len(ids) == 0 {
+		return err
+	}
+	spare, err := a.spare(ctx)
+	if err != nil {
+		return err
+	}
+	return a.tellMore(ctx, ids, func(f finding.Finding) ([]Target, error) {
+		held, _ := a.setup.Policy.Hold(f, a.now)
+		if f.State == finding.Resolved || !held.IsZero() || f.Severity != finding.Critical && f.Subject != (finding.Subject{}) {
+			return nil, nil
+		}
+		return spare, nil
+	})
+}
+
+// spare is who is told when a receiver fails: the fallback, or else whoever does not fail.
+func (a attendance) spare(ctx context.Context) ([]Target, error) {
+	if p := a.setup.Policy; p.Fallback != "" {
+		return []Target{{Receiver: p.Fallback}}, nil
+	}
+	rows, err := a.tx.Query(ctx, `SELECT DISTINCT receiver FROM notify_lanes WHERE failures > 0`)
+	if err != nil {
+		return nil, err
+	}
+	bad, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	var targets []Target
+	for _, name := range a.setup.names() {
+		if !slices.Contains(bad, name) {
+			targets = append(targets, Target{Receiver: name})
+		}
+	}
+	return targets, err
+}
+
+// wakeLanes has the lanes worked off that have something due and need not wait.
+func (a attendance) wakeLanes(ctx context.Context) error {
+	rows, err := a.tx.Query(ctx, `
+		SELECT DISTINCT m.receiver, m.channel FROM notify_messages m LEFT JOIN notify_lanes l USING (receiver, channel)
+		WHERE m.due_at <= $1 AND (l.next_at IS NULL OR l.next_at <= $1)`, a.now)
+	if err != nil {
+		return err
+	}
+	lanes, err := pgx.CollectRows(rows, pgx.RowToStructByPos[LaneArgs])
+	if err != nil {
+		return err
+	}
+	jobs := make([]river.JobArgs, len(lanes))
+	for i, l := range lanes {
+		jobs[i] = l
+	}
+	return a.n.wake(ctx, a.tx, jobs...)
+}
+
+func orNone(names []string) []string {
+	if names == nil {
+		return []string{}
+	}
+	return names
+}
+
+func bySeverity(a, b finding.Finding) int {
+	rank := func(f finding.Finding) int {
+		return slices.Index([]finding.Severity{finding.Critical, finding.Warning, finding.Info}, f.Severity)
+	}
+	return cmp.Or(cmp.Compare(rank(a), rank(b)), cmp.Compare(a.Subject.Key(), b.Subject.Key()), cmp.Compare(a.ID, b.ID))
+}
+
+func span(d time.Duration) string {
+	switch {
+	case d < 2*time.Minute:
+		return fmt.Sprintf("%d s", int(d.Seconds()))
+	case d < 2*time.Hour:
+		return fmt.Sprintf("%d min", int(d.Minutes()))
+	case d < 48*time.Hour:
+		return fmt.Sprintf("%d h", int(d.Hours()))
+	}
+	return fmt.Sprintf("%d days", int(d.Hours()/24))
+}

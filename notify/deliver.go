@@ -1,0 +1,401 @@
+package notify
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/keyrounds/keyrounds/finding"
+)
+
+// sent says what came of one delivery.
+type sent struct {
+	told bool          // the receiver took something
+	pace time.Duration // until the next post; 0: nothing was posted
+	err  error         // of the receiver
+}
+
+// stops reports whether the lane has to wait.
+func (s sent) stops() bool {
+	var refused *RefusedError
+	return s.err != nil && !(errors.As(s.err, &refused) && refused.OnlyThis)
+}
+
+// A send whose answer was lost may have been done: the connection broke, or the process died. So a send is
+// written down before it begins and taken out when its end is known. Where one is found the receiver looks
+// for what was posted before it posts again.
+
+// deliver brings a receiver up to date about one message. The lane is held.
+func (n *Notifier) deliver(ctx context.Context, id int64) (sent, error) {
+	r, err := n.load(ctx, id)
+	if err != nil {
+		return sent{}, err
+	}
+	receiver, ok := n.receiver(r.receiver)
+	if !ok {
+		return sent{}, n.giveUp(ctx, r, "the receiver is not configured any more")
+	}
+	traits := receiver.Traits()
+	m, err := n.message(ctx, r, traits)
+	if err != nil {
+		return sent{}, err
+	}
+	if !slices.ContainsFunc(m.Findings, urgent) {
+		r.nudge = ""
+	}
+	if until, why := n.held(r, m); !until.IsZero() {
+		n.Log.Debug("a message is held", "message", id, "until", until, "why", why)
+		return sent{}, n.putOff(ctx, r, until)
+	}
+	if why := r.nothingToTell(m, traits); why != "" {
+		n.Log.Debug("nothing to tell", "message", id, "receiver", r.receiver, "why", why)
+		return sent{}, n.settle(ctx, r, m, traits)
+	}
+	if _, err := n.Pool.Exec(ctx, `UPDATE notify_messages SET attempted_at = $2 WHERE id = $1`, id, n.Now()); err != nil {
+		return sent{}, err
+	}
+	out, cancel := context.WithTimeout(ctx, sendTimeout)
+	receipt, err := receiver.Send(out, m)
+	cancel()
+	if err != nil {
+		return sent{err: err}, n.failed(ctx, r, m, err)
+	}
+	n.metrics.sent(r.receiver, "ok")
+	s := sent{told: true}
+	if receipt != m.Told || m.Turn != "" || !traits.Edits {
+		s.pace = traits.Pace
+	}
+	return s, n.keep(ctx, r, m, receipt, traits)
+}
+
+// record is a row of notify_messages, with its members.
+type record struct {
+	id                             int64
+	receiver, channel, mention     string
+	letter                         string
+	made                           time.Time
+	due                            time.Time
+	version                        int64
+	nudge                          string
+	told                           Receipt
+	digest                         string
+	attempted, failing             *time.Time
+	tries                          int
+	posted, remindAt, escalateAt   *time.Time
+	escalated, escalation, givenUp bool
+	was                            map[int64]finding.State // "": not told yet
+}
+
+func (n *Notifier) load(ctx context.Context, id int64) (record, error) {
+	r := record{id: id, was: map[int64]finding.State{}}
+	err := n.Pool.QueryRow(ctx, `
+		SELECT receiver, channel, mention, letter, made_at, due_at, version, nudge, posted_channel, ref, told_digest, attempted_at, failing_since, tries,
+			posted_at, remind_at, escalate_at, escalated, escalation, given_up
+		FROM notify_messages WHERE id = $1`, id).Scan(
+		&r.receiver, &r.channel, &r.mention, &r.letter, &r.made, &r.due, &r.version, &r.nudge, &r.told.Channel, &r.told.Ref, &r.digest, &r.attempted, &r.failing, &r.tries,
+		&r.posted, &r.remindAt, &r.escalateAt, &r.escalated, &r.escalation, &r.givenUp)
+	if err != nil {
+		return r, err
+	}
+	rows, err := n.Pool.Query(ctx, `SELECT finding_id, told_state FROM notify_members WHERE message_id = $1`, id)
+	if err != nil {
+		return r, err
+	}
+	var (
+		member int64
+		state  finding.State
+	)
+	_, err = pgx.ForEachRow(rows, []any{&member, &state}, func() error { r.was[member] = state; return nil })
+	return r, err
+}
+
+// message is what the receiver gets.
+func (n *Notifier) message(ctx context.Context, r record, traits Traits) (Message, error) {
+	m := Message{
+		Key: fmt.Sprintf("%d-%d", r.id, r.made.UnixMicro()), Mention: r.mention, Channel: r.channel, Made: r.made, Told: r.told,
+		Unclear: r.attempted != nil,
+	}
+	err := n.Pool.QueryRow(ctx, `
+		SELECT coalesce((SELECT posted_channel FROM notify_messages WHERE receiver = $1 AND channel = $2 AND posted_channel <> '' ORDER BY sent_at DESC NULLS LAST LIMIT 1), '')`,
+		r.receiver, r.channel).Scan(&m.LastSeen)
+	if err != nil {
+		return m, err
+	}
+	if r.letter != "" {
+		letter, err := n.Letter(ctx, r.letter)
+		m.Letter = &letter
+		return m, err
+	}
+	for id := range r.was {
+		f, err := n.Finding(ctx, id)
+		if n.Gone(err) {
+			continue
+		}
+		if err != nil {
+			return m, err
+		}
+		m.Findings = append(m.Findings, f)
+	}
+	slices.SortFunc(m.Findings, bySeverity)
+	m.Words = n.setup.Load().words(m.Findings)
+	m.Turn, m.Loud = r.turn(m.Findings, n.Now())
+	m.TurnKey = m.Key + "-" + digest(m, traits) + "-" + r.nudge
+	return m, nil
+}
+
+// held returns until when nothing is posted. What is posted already is kept up to date.
+func (n *Notifier) held(r record, m Message) (until time.Time, why string) {
+	if m.Letter != nil || r.digest != "" && !m.Loud {
+		return time.Time{}, ""
+	}
+	p := n.setup.Load().Policy
+	for i, f := range m.Findings {
+		end, because := p.Hold(f, n.Now())
+		if f.State == finding.Resolved {
+			continue
+		}
+		if end.IsZero() {
+			return time.Time{}, ""
+		}
+		if i == 0 || until.IsZero() || end.Before(until) {
+			until, why = end, because
+		}
+	}
+	return until, why
+}
+
+// nothingToTell returns why a receiver need not be told, or "".
+func (r record) nothingToTell(m Message, traits Traits) string {
+	switch {
+	case m.Letter != nil && r.digest != "":
+		return "it was posted"
+	case m.Letter != nil:
+		return ""
+	case len(m.Findings) == 0:
+		return "there is no such finding any more"
+	case r.digest == "" && m.over():
+		return "it was resolved before anybody was told"
+	case traits.Again > 0 && !m.over():
+		return ""
+	case r.digest == digest(m, traits) && r.nudge == "":
+		return "the receiver knows it as it is"
+	case !traits.Edits && r.digest != "" && !m.over() && !m.Loud:
+		return "it does not edit, and nothing in it is worth another message"
+	}
+	return ""
+}
+
+// over reports whether nothing in it is open any more.
+func (m Message) over() bool {
+	return !slices.ContainsFunc(m.Findings, func(f finding.Finding) bool { return f.State != finding.Resolved })
+}
+
+// digest is the same for what reads the same.
+func digest(m Message, traits Traits) string {
+	h := sha256.New()
+	enc := json.NewEncoder(h)
+	for _, f := range m.Findings {
+		f.UpdatedAt = time.Time{}
+		if !traits.Edits {
+			f = finding.Finding{ID: f.ID, ResolvedAt: f.ResolvedAt}
+		}
+		_ = enc.Encode(f)
+	}
+	_ = enc.Encode(m.Words)
+	return hex.EncodeToString(h.Sum(nil)[:8])
+}
+
+// turn is what happened to the findings since they were told, in words, a line each; loud: everybody in the
+// channel should see it.
+func (r record) turn(fs []finding.Finding, now time.Time) (text string, loud bool) {
+	if r.digest == "" {
+		return "", false
+	}
+	var (
+		lines []string
+		names = map[string][]string{} // what happened → to which
+	)
+	for _, f := range fs {
+		was := r.was[f.ID]
+		what := standing(f)
+		switch {
+		case was == f.State:
+			continue
+		case f.State == finding.Open && was == "" && len(fs) > 1:
+			what = "also this"
+		case f.State == finding.Open:
+			what = "open again"
+		}
+		if what == "" {
+			continue
+		}
+		if f.State == finding.Open && f.Severity != finding.Info {
+			loud = true
+		}
+		if !slices.Contains(lines, what) {
+			lines = append(lines, what)
+		}
+		names[what] = append(names[what], f.Subject.Name())
+	}
+	for i, what := range lines {
+		if len(fs) > 1 {
+			lines[i] = list(names[what], 20) + ": " + what
+		}
+	}
+	if r.nudge != "" && slices.ContainsFunc(fs, urgent) {
+		lines, loud = append(lines, nudge(r.nudge, fs, now)), true
+	}
+	return strings.Join(lines, "\n"), loud
+}
+
+// nudge says again that it is open.
+func nudge(kind string, fs []finding.Finding, now time.Time) string {
+	var oldest time.Time
+	n := 0
+	for _, f := range fs {
+		if !urgent(f) {
+			continue
+		}
+		if n++; oldest.IsZero() || f.OpenedAt.Before(oldest) {
+			oldest = f.OpenedAt
+		}
+	}
+	text := "still open after " + span(now.Sub(oldest))
+	if len(fs) > 1 {
+		text = fmt.Sprintf("%d of them are %s", n, text)
+	}
+	text += ", and nobody has acknowledged it"
+	if kind == nudgeEscalate {
+		text += ": others are told now"
+	}
+	return text
+}
+
+const (
+	nudgeRemind   = "remind"
+	nudgeEscalate = "escalate"
+)
+
+// putOff looks again at the latest after a minute: the reason may end sooner than it said.
+func (n *Notifier) putOff(ctx context.Context, r record, until time.Time) error {
+	if most := n.Now().Add(time.Minute); until.After(most) {
+		until = most
+	}
+	_, err := n.Pool.Exec(ctx, `UPDATE notify_messages SET due_at = $2 WHERE id = $1 AND version = $3`, r.id, until, r.version)
+	return err
+}
+
+// settle notes that there is nothing to do until something changes.
+func (n *Notifier) settle(ctx context.Context, r record, m Message, traits Traits) error {
+	due := r.again(m, traits, n.Now())
+	_, err := n.Pool.Exec(ctx, `
+		UPDATE notify_messages SET due_at = CASE WHEN version = $2 THEN $3 ELSE due_at END, nudge = '', remind_at = CASE WHEN $4 THEN remind_at END, escalate_at = CASE WHEN $4 THEN escalate_at END
+		WHERE id = $1`, r.id, r.version, due, slices.ContainsFunc(m.Findings, urgent))
+	return err
+}
+
+// again is when a receiver that forgets is told again; nil: it need not be.
+func (r record) again(m Message, traits Traits, now time.Time) *time.Time {
+	if traits.Again == 0 || m.over() {
+		return nil
+	}
+	at := now.Add(traits.Again)
+	return &at
+}
+
+func (n *Notifier) giveUp(ctx context.Context, r record, why string) error {
+	n.metrics.sent(r.receiver, "gave_up")
+	n.Log.Error("a message is given up", "message", r.id, "receiver", r.receiver, "error", why)
+	_, err := n.Pool.Exec(ctx, `UPDATE notify_messages SET due_at = NULL, given_up = true, error = $2 WHERE id = $1`, r.id, why)
+	return err
+}
+
+// giveUpAfter is how long a message is tried that the receiver refuses while it takes others.
+const giveUpAfter = 24 * time.Hour
+
+// failed notes what the receiver says of this message; what it says of the lane is the lane's.
+func (n *Notifier) failed(ctx context.Context, r record, m Message, cause error) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	defer cancel()
+	n.Log.Warn("a notification failed", "message", r.id, "receiver", r.receiver, "channel", r.channel, "error", cause)
+	if surely(cause) && !m.Unclear {
+		if _, err := n.Pool.Exec(ctx, `UPDATE notify_messages SET attempted_at = NULL WHERE id = $1`, r.id); err != nil {
+			return err // it stays noted, and the next try looks for it
+		}
+	}
+	var retry *RetryError
+	if errors.As(cause, &retry) {
+		n.metrics.sent(r.receiver, "limited")
+		return nil
+	}
+	n.metrics.sent(r.receiver, "error")
+	var refused *RefusedError
+	if !errors.As(cause, &refused) || !refused.OnlyThis {
+		return nil
+	}
+	now := n.Now()
+	if r.failing != nil && now.Sub(*r.failing) > giveUpAfter {
+		return n.giveUp(ctx, r, cause.Error())
+	}
+	_, err := n.Pool.Exec(ctx, `
+		UPDATE notify_messages SET tries = tries + 1, failing_since = coalesce(failing_since, $2), error = $3, due_at = $4 WHERE id = $1`,
+		r.id, now, cause.Error(), now.Add(backoff(r.tries+1)))
+	return err
+}
+
+// keep writes down what was told, and when people are told again.
+func (n *Notifier) keep(ctx context.Context, r record, m Message, receipt Receipt, traits Traits) error {
+	now, p := n.Now(), n.setup.Load().Policy
+	told := "posted"
+	if m.Letter == nil {
+		told = digest(m, traits)
+	}
+	posted, remind, escalate := r.posted, r.remindAt, r.escalateAt
+	if posted == nil {
+		posted = &now
+	}
+	if !slices.ContainsFunc(m.Findings, urgent) {
+		remind, escalate = nil, nil
+	} else {
+		if at := now.Add(p.RemindEvery); p.RemindEvery > 0 && traits.Again == 0 && remind == nil {
+			remind = &at
+		}
+		if at := posted.Add(p.EscalateAfter); p.EscalateAfter > 0 && !r.escalated && !r.escalation {
+			escalate = &at
+		}
+	}
+	return pgx.BeginFunc(ctx, n.Pool, func(tx pgx.Tx) error {
+		_, err := tx.Exec(ctx, `
+			UPDATE notify_messages SET posted_channel = $3, ref = $4, told_digest = $5, posted_at = $6, sent_at = $7, attempted_at = NULL, tries = 0, failing_since = NULL, error = '',
+				nudge = '', remind_at = $8, escalate_at = $9, due_at = CASE WHEN version = $2 THEN $10 ELSE due_at END
+			WHERE id = $1`, r.id, r.version, receipt.Channel, receipt.Ref, told, posted, now, remind, escalate, r.again(m, traits, now))
+		if err != nil {
+			return err
+		}
+		for _, f := range m.Findings {
+			was := r.was[f.ID]
+			if was == f.State {
+				continue
+			}
+			if _, err := tx.Exec(ctx, `UPDATE notify_members SET told_state = $3 WHERE message_id = $1 AND finding_id = $2`, r.id, f.ID, f.State); err != nil {
+				return err
+			}
+			action := "notification.sent"
+			if r.digest != "" {
+				action = "notification.updated"
+			}
+			if err := n.Record(ctx, tx, action, f.Subject, map[string]any{"finding": f.ID, "receiver": r.receiver, "channel": receipt.Channel, "state": f.State}); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}

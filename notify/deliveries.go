@@ -1,0 +1,72 @@
+package notify
+
+import (
+	"context"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// Delivery is a message as it stands with its receiver.
+type Delivery struct {
+	Message  int64     `json:"message"`
+	Receiver string    `json:"receiver"`
+	Findings []int64   `json:"findings"` // none: it is a letter
+	Letter   string    `json:"letter,omitempty"`
+	State    string    `json:"state"` // sent, waiting, failing or given_up
+	Tries    int       `json:"tries"` // that failed in a row
+	At       time.Time `json:"at"`    // when it was sent, or is looked at next
+	Error    string    `json:"error,omitempty"`
+	Channel  string    `json:"channel,omitempty"`
+	Ref      string    `json:"ref,omitempty"`
+}
+
+// Deliveries lists what waits or failed, the oldest first, and then the newest that were sent, at most limit
+// of these.
+func (n *Notifier) Deliveries(ctx context.Context, limit int) ([]Delivery, error) {
+	rows, err := n.Pool.Query(ctx, `
+		WITH d AS (
+			SELECT m.id, m.receiver, m.letter,
+				CASE WHEN m.given_up THEN 'given_up'
+					WHEN m.due_at IS NULL OR m.told_digest <> '' AND m.due_at > $2 THEN 'sent'
+					WHEN m.failing_since IS NOT NULL OR l.failing_since IS NOT NULL THEN 'failing' ELSE 'waiting' END AS state,
+				greatest(m.tries, l.failures, 0) AS tries, coalesce(CASE WHEN m.due_at > $2 AND m.told_digest <> '' THEN m.sent_at ELSE greatest(m.due_at, nullif(l.next_at, '-infinity')) END, m.sent_at, m.made_at) AS at,
+				coalesce(nullif(m.error, ''), l.error, '') AS error, coalesce(nullif(m.posted_channel, ''), m.channel) AS channel, m.ref
+			FROM notify_messages m LEFT JOIN notify_lanes l USING (receiver, channel))
+		SELECT id, receiver, ARRAY(SELECT finding_id FROM notify_members WHERE message_id = d.id ORDER BY 1), letter, state,
+			CASE state WHEN 'failing' THEN tries ELSE 0 END, at, CASE WHEN state IN ('failing', 'given_up') THEN error ELSE '' END, channel, ref
+		FROM ((SELECT * FROM d WHERE state <> 'sent' ORDER BY id LIMIT 10000) UNION ALL (SELECT * FROM d WHERE state = 'sent' ORDER BY at DESC LIMIT $1)) AS d
+		ORDER BY state = 'sent', CASE WHEN state <> 'sent' THEN id END, at DESC`, limit, n.Now())
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, pgx.RowToStructByPos[Delivery])
+}
+
+// LaneState is how a way to people is.
+type LaneState struct {
+	Receiver, Channel string
+	Waiting           int       // messages that are due
+	Oldest            time.Time // since when the oldest of them is; zero: none
+	FailingSince      time.Time // zero: it works
+	Error             string
+}
+
+// Lanes returns how the ways to people are.
+func (n *Notifier) Lanes(ctx context.Context) ([]LaneState, error) {
+	rows, err := n.Pool.Query(ctx, `
+		SELECT receiver, channel, count(m.id) FILTER (WHERE m.due_at <= $1), coalesce(min(m.due_at) FILTER (WHERE m.due_at <= $1), 'epoch'), coalesce(max(l.failing_since), 'epoch'), coalesce(max(l.error), '')
+		FROM notify_lanes l FULL JOIN (SELECT * FROM notify_messages WHERE due_at IS NOT NULL) m USING (receiver, channel) GROUP BY 1, 2 ORDER BY 1, 2`, n.Now())
+	if err != nil {
+		return nil, err
+	}
+	list, err := pgx.CollectRows(rows, pgx.RowToStructByPos[LaneState])
+	for i := range list {
+		for _, t := range []*time.Time{&list[i].Oldest, &list[i].FailingSince} {
+			if t.Unix() == 0 {
+				*t = time.Time{}
+			}
+		}
+	}
+	return list, err
+}

@@ -1,0 +1,192 @@
+package notify
+
+import (
+	"slices"
+	"time"
+
+	"github.com/keyrounds/keyrounds/finding"
+)
+
+// Policy says who is told of what, and when. It is pure: values in, values out.
+type Policy struct {
+	Routes        []Route          // the first that fits decides; none fits: every receiver, in its own channel
+	Owners        map[string]Place // where owners of credentials are told, for routes with ToOwner
+	GroupWait     time.Duration    // what is found in this time, of one provider and kind, is one message
+	RemindEvery   time.Duration    // between reminders of open critical findings; 0: none
+	EscalateAfter time.Duration    // without acknowledgement of a critical one; 0: never
+	EscalateTo    Route            // who is told then
+	Fallback      string           // the receiver that is told when another fails; "": any that works
+	Quiet         []Quiet
+	Maintenance   []Maintenance
+	Zone          *time.Location // of Quiet; nil: UTC
+	Digest        bool           // low severities are told by a digest, none of them alone
+}
+
+// Place is a channel, and who is mentioned there.
+type Place struct {
+	Channel string // "": the receiver's own
+	Mention string // "": nobody
+}
+
+// Route says who is told of the findings that fit. Empty conditions fit all.
+type Route struct {
+	Severities []finding.Severity
+	Kinds      []finding.Kind
+	Providers  []string
+	Owners     []string
+	Labels     map[string]string // all of them
+	Receivers  []string          // by name; none: all but the fallback
+	Place                        // of receivers that have channels
+	ToOwner    bool              // in the place of the credential's owner, where Policy.Owners has one
+	Continue   bool              // the routes after this one are looked at as well
+}
+
+// Target is one place to tell.
+type Target struct {
+	Receiver string
+	Place
+}
+
+// Targets returns who is told of f, each place once. receivers are the names of those there are.
+func (p Policy) Targets(f finding.Finding, receivers []string) []Target {
+	var targets []Target
+	routed := false
+	for _, r := range p.Routes {
+		if !r.fits(f) {
+			continue
+		}
+		targets, routed = append(targets, p.of(r, f, receivers)...), true
+		if !r.Continue {
+			break
+		}
+	}
+	if !routed {
+		targets = p.of(Route{}, f, receivers)
+	}
+	return once(targets)
+}
+
+// Escalated returns who is told of f when nobody acknowledges it.
+func (p Policy) Escalated(f finding.Finding, receivers []string) []Target {
+	if p.EscalateAfter <= 0 {
+		return nil
+	}
+	return once(p.of(p.EscalateTo, f, receivers))
+}
+
+func (p Policy) of(r Route, f finding.Finding, receivers []string) []Target {
+	place := r.Place
+	if owner, ok := p.Owners[f.Evidence.Owner]; ok && r.ToOwner {
+		place = owner
+	}
+	var targets []Target
+	for _, name := range receivers {
+		if slices.Contains(r.Receivers, name) || len(r.Receivers) == 0 && (name != p.Fallback || len(receivers) == 1) {
+			targets = append(targets, Target{name, place})
+		}
+	}
+	return targets
+}
+
+// once leaves out places that come twice; the first mention stays.
+func once(targets []Target) (list []Target) {
+	for _, t := range targets {
+		if !slices.ContainsFunc(list, func(o Target) bool { return o.Receiver == t.Receiver && o.Channel == t.Channel }) {
+			list = append(list, t)
+		}
+	}
+	return list
+}
+
+func (r Route) fits(f finding.Finding) bool {
+	for k, v := range r.Labels {
+		if f.Evidence.Labels[k] != v {
+			return false
+		}
+	}
+	return fits(r.Severities, f.Severity) && fits(r.Kinds, f.Kind) && fits(r.Providers, f.Subject.Provider) && fits(r.Owners, f.Evidence.Owner)
+}
+
+func fits[T comparable](wanted []T, v T) bool { return len(wanted) == 0 || slices.Contains(wanted, v) }
+
+// Quiet is a time of the day, on some days of the week, when nobody is told of what is not critical.
+type Quiet struct {
+	Days     []time.Weekday // on which it begins; none: every day
+	From, To time.Duration  // since midnight by the clock; To is on the next day where it is not after From
+}
+
+// end returns when the quiet that holds at now ends, zero where none does.
+func (q Quiet) end(now time.Time) time.Time {
+	for _, back := range []int{0, 1} {
+		y, m, d := now.AddDate(0, 0, -back).Date()
+		from := clockOn(y, m, d, q.From, now.Location())
+		to := clockOn(y, m, d, q.To, now.Location())
+		if q.To <= q.From {
+			to = clockOn(y, m, d+1, q.To, now.Location())
+		}
+		if fits(q.Days, from.Weekday()) && !now.Before(from) && now.Before(to) {
+			return to
+		}
+	}
+	return time.Time{}
+}
+
+func clockOn(y int, m time.Month, d int, since time.Duration, zone *time.Location) time.Time {
+	return time.Date(y, m, d, int(since/time.Hour), int(since/time.Minute)%60, 0, 0, zone)
+}
+
+// Maintenance is a time in which a provider is worked on: what it answers then is told of no one, until it
+// is over and still so.
+type Maintenance struct {
+	Provider string
+	From, To time.Time
+	// Instead of From and To: begins at each time that Begins returns for the one before, and lasts For.
+	Begins func(after time.Time) time.Time
+	For    time.Duration
+}
+
+func (m Maintenance) end(now time.Time) time.Time {
+	from, to := m.From, m.To
+	if m.Begins != nil {
+		// The last beginning before now: none is further back than it lasts.
+		for at := m.Begins(now.Add(-m.For)); !at.IsZero() && !at.After(now); at = m.Begins(at) {
+			from, to = at, at.Add(m.For)
+		}
+	}
+	if from.IsZero() || now.Before(from) || !now.Before(to) {
+		return time.Time{}
+	}
+	return to
+}
+
+// The kinds that work on a provider can cause. A leak or a thief's use is told whatever it does.
+var ofMaintenance = []finding.Kind{
+	finding.Revoked, finding.ScopeLost, finding.ScopeExcess, finding.Unverifiable, finding.Flapping, finding.ProviderIncident, finding.LifetimeShrunk,
+}
+
+// Hold returns until when f is not told, and why; zero: it is told now.
+func (p Policy) Hold(f finding.Finding, now time.Time) (until time.Time, why string) {
+	for _, m := range p.Maintenance {
+		if end := m.end(now); m.Provider == f.Subject.Provider && slices.Contains(ofMaintenance, f.Kind) && end.After(until) {
+			until, why = end, "maintenance of "+m.Provider
+		}
+	}
+	if f.Severity == finding.Critical {
+		return until, why
+	}
+	zone := p.Zone
+	if zone == nil {
+		zone = time.UTC
+	}
+	for _, q := range p.Quiet {
+		if end := q.end(now.In(zone)); end.After(until) {
+			until, why = end, "quiet hours"
+		}
+	}
+	return until, why
+}
+
+// urgent findings are told of again, and escalated, while nobody acknowledges them.
+func urgent(f finding.Finding) bool {
+	return f.Severity == finding.Critical && f.State == finding.Open
+}

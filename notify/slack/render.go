@@ -1,0 +1,181 @@
+package slack
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/slack-go/slack"
+
+	"github.com/keyrounds/keyrounds/finding"
+	"github.com/keyrounds/keyrounds/notify"
+)
+
+// The limits of Block Kit, in characters (docs.slack.dev/reference/block-kit/blocks).
+const (
+	maxHeader  = 150
+	maxSection = 3000
+	maxBlocks  = 45 // of 50
+)
+
+// content is what the message says; without blocks its text says all.
+func (d *delivery) content(blocks bool) []slack.MsgOption {
+	if d.m.Letter != nil {
+		return d.letter("")
+	}
+	title := mark(d.m.Findings) + " " + d.m.Words.Title
+	text := escape(cut(title, maxSection-200))
+	if d.m.Mention != "" {
+		text = d.m.Mention + " " + text
+	}
+	options := []slack.MsgOption{marked(metadataMessage, d.m.Key), slack.MsgOptionDisableLinkUnfurl(), slack.MsgOptionDisableMediaUnfurl()}
+	if !blocks {
+		for _, b := range textOf(d.m.Words) {
+			text += "\n" + b
+		}
+		return append(options, slack.MsgOptionText(cut(text, maxSection), false), slack.MsgOptionBlocks([]slack.Block{}...))
+	}
+	return append(options, slack.MsgOptionText(text, false), slack.MsgOptionBlocks(d.blocks(title)...))
+}
+
+func (d *delivery) blocks(title string) []slack.Block {
+	w, fs := d.m.Words, d.m.Findings
+	blocks := []slack.Block{slack.NewHeaderBlock(slack.NewTextBlockObject(slack.PlainTextType, cut(title, maxHeader), true, false))}
+	if d.m.Mention != "" {
+		blocks = append(blocks, section(d.m.Mention))
+	}
+	if w.State != "" {
+		blocks = append(blocks, section("*"+escape(cut(upperFirst(w.State), 600))+"*"))
+	}
+	var facts []string
+	for _, fact := range w.Facts {
+		if fact.Label == "" {
+			facts = append(facts, escape(cut(fact.Text, 600)))
+			continue
+		}
+		facts = append(facts, fmt.Sprintf("*%s:* %s", escape(fact.Label), escape(cut(fact.Text, 600))))
+	}
+	blocks = append(blocks, sections(facts)...)
+	var items []string
+	for _, i := range w.Items {
+		items = append(items, "• "+escape(cut(i, 300)))
+	}
+	blocks = append(blocks, sections(items)...)
+	if !over(fs) && len(w.Steps) > 0 {
+		var steps []string
+		for _, s := range w.Steps {
+			steps = append(steps, "• "+escape(cut(s, 600)))
+		}
+		blocks = append(blocks, sections(steps)...)
+	}
+	blocks = blocks[:min(len(blocks), maxBlocks-2)]
+	if b := d.buttons(); b != nil {
+		blocks = append(blocks, b)
+	}
+	what := fmt.Sprintf("keyrounds finding %d · %s · keyrounds findings show %d", fs[0].ID, fs[0].Kind, fs[0].ID)
+	if len(fs) > 1 {
+		what = fmt.Sprintf("keyrounds · %d findings · keyrounds findings list", len(fs))
+	}
+	return append(blocks, slack.NewContextBlock("", slack.NewTextBlockObject(slack.MarkdownType, escape(what), false, false)))
+}
+
+// sections puts lines into as few sections as hold them.
+func sections(lines []string) (blocks []slack.Block) {
+	var text strings.Builder
+	flush := func() {
+		if text.Len() > 0 {
+			blocks = append(blocks, section(text.String()))
+		}
+		text.Reset()
+	}
+	n := 0
+	for _, l := range lines {
+		if n += len([]rune(l)) + 1; n > maxSection {
+			flush()
+			n = len([]rune(l)) + 1
+		}
+		text.WriteString(l + "\n")
+	}
+	flush()
+	return blocks
+}
+
+// textOf is what the blocks say, in lines.
+func textOf(w notify.Words) (lines []string) {
+	if w.State != "" {
+		lines = append(lines, escape(upperFirst(w.State)))
+	}
+	for _, f := range w.Facts {
+		lines = append(lines, escape(cut(f.Label+": "+f.Text, 300)))
+	}
+	for _, i := range append(w.Items, w.Steps...) {
+		lines = append(lines, "• "+escape(cut(i, 300)))
+	}
+	return lines
+}
+
+// mark tells severity and state by shape, beside the words.
+func mark(fs []finding.Finding) string {
+	switch {
+	case over(fs):
+		return "✔ RESOLVED"
+	case fs[0].Severity == finding.Critical:
+		return "■"
+	case fs[0].Severity == finding.Warning:
+		return "▲"
+	}
+	return "●"
+}
+
+func over(fs []finding.Finding) bool {
+	for _, f := range fs {
+		if f.State != finding.Resolved {
+			return false
+		}
+	}
+	return true
+}
+
+// letter is what a letter says; a note is added to it.
+func (d *delivery) letter(note string) []slack.MsgOption {
+	l := d.m.Letter
+	var lines []string
+	for _, line := range l.Lines {
+		lines = append(lines, escape(cut(line, 600)))
+	}
+	blocks := append([]slack.Block{slack.NewHeaderBlock(slack.NewTextBlockObject(slack.PlainTextType, cut(l.Title, maxHeader), true, false))}, sections(lines)...)
+	if len(blocks) > maxBlocks-2 {
+		blocks = append(blocks[:maxBlocks-2], section("… and more than a message holds."))
+	}
+	if note != "" {
+		blocks = append(blocks, section(escape(note)))
+	}
+	return []slack.MsgOption{
+		slack.MsgOptionText(escape(cut(l.Title, maxSection)), false), slack.MsgOptionBlocks(blocks...), marked(metadataLetter, d.m.Key),
+		slack.MsgOptionDisableLinkUnfurl(), slack.MsgOptionDisableMediaUnfurl(),
+	}
+}
+
+func section(text string) slack.Block {
+	return slack.NewSectionBlock(slack.NewTextBlockObject(slack.MarkdownType, cut(text, maxSection), false, false), nil, nil)
+}
+
+// escape takes Slack's control characters out of text, so that no name mentions a channel or makes
+// a link, and the signs of its formatting.
+func escape(s string) string {
+	return strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;", "*", "∗", "`", "ˋ", "~", "∼").Replace(s)
+}
+
+func cut(s string, most int) string {
+	r := []rune(s)
+	if len(r) <= most {
+		return s
+	}
+	return string(r[:most-1]) + "…"
+}
+
+func upperFirst(s string) string {
+	if s == "" {
+		return s
+	}
+	return strings.ToUpper(s[:1]) + s[1:]
+}
