@@ -21,27 +21,29 @@ var table = map[string]struct {
 	imports string
 	pgx     bool
 }{
-	"secret":          {0, "", false},
-	"credential":      {0, "secret", false},
-	"finding":         {0, "", false},
-	"checker":         {1, "credential secret", false},
-	"verdict":         {1, "checker finding", false},
-	"registry":        {2, "credential secret", true},
-	"audit":           {2, "checker finding verdict", true},
-	"usage":           {2, "checker credential finding secret", true},
-	"notify":          {2, "finding", true},
-	"notify/slack":    {2, "finding notify secret", false},
-	"postgres":        {2, "migrations", true},
-	"postgres/pgtest": {2, "postgres", true},
-	"migrations":      {2, "", false},
-	"rounds":          {3, "audit checker credential finding notify registry secret usage verdict", true},
-	"report":          {3, "audit credential registry usage verdict", true},
-	"web":             {4, "audit credential finding notify registry report secret usage verdict", false},
-	"config":          {4, "checker credential secret usage verdict", false},
-	"sim":             {4, "", false},
-	"sim/authserver":  {4, "", false},
-	"app":             {5, "audit checker config credential finding notify notify/slack postgres registry report rounds secret usage web", true},
-	"cmd/keyrounds":   {6, "app audit checker config credential finding notify registry report rounds secret sim usage verdict web", true},
+	"secret":              {0, "", false},
+	"credential":          {0, "secret", false},
+	"finding":             {0, "", false},
+	"checker":             {1, "credential secret", false},
+	"verdict":             {1, "checker finding", false},
+	"registry":            {2, "credential secret", true},
+	"audit":               {2, "checker finding verdict", true},
+	"usage":               {2, "checker credential finding secret", true},
+	"notify":              {2, "finding", true},
+	"notify/slack":        {2, "finding notify secret", false},
+	"notify/shoutrrr":     {2, "finding notify secret", false},
+	"notify/alertmanager": {2, "finding notify secret", false},
+	"postgres":            {2, "migrations", true},
+	"postgres/pgtest":     {2, "postgres", true},
+	"migrations":          {2, "", false},
+	"rounds":              {3, "audit checker credential finding notify registry secret usage verdict", true},
+	"report":              {3, "audit credential registry usage verdict", true},
+	"web":                 {4, "audit credential finding notify registry report secret usage verdict", false},
+	"config":              {4, "checker credential finding notify secret usage verdict", false},
+	"sim":                 {4, "", false},
+	"sim/authserver":      {4, "", false},
+	"app":                 {5, "audit checker config credential finding notify notify/alertmanager notify/shoutrrr notify/slack postgres registry report rounds secret usage web", true},
+	"cmd/keyrounds":       {6, "app audit checker config credential finding notify registry report rounds secret sim usage verdict web", true},
 }
 
 func TestImportsFollowTheTable(t *testing.T) {
@@ -86,7 +88,7 @@ func TestImportsFollowTheTable(t *testing.T) {
 // Imports go down; sideways only where the design says so.
 func TestTheTableGoesDown(t *testing.T) {
 	t.Parallel()
-	sideways := []string{"credential secret", "verdict checker", "postgres migrations", "postgres/pgtest postgres", "notify/slack notify"}
+	sideways := []string{"credential secret", "verdict checker", "postgres migrations", "postgres/pgtest postgres", "notify/slack notify", "notify/shoutrrr notify", "notify/alertmanager notify"}
 	for pkg, rule := range table {
 		for _, imported := range strings.Fields(rule.imports) {
 			if table[imported].tier >= rule.tier && !slices.Contains(sideways, pkg+" "+imported) {

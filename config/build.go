@@ -65,15 +65,15 @@ func (b *builder) build() *Config {
 	b.storage(c, f)
 	b.web(c)
 	b.policy(c, f.Verdict)
-	b.slack(c, f.Slack)
 	b.defaults(c, f.Defaults)
-	b.later(c, f)
+	b.schedules(c, f)
 	if f.Metrics != nil && f.Metrics.PerCredential != nil {
 		c.PerCredentialMetrics = *f.Metrics.PerCredential
 	}
 	b.providers(c, f.Providers)
 	b.credentials(c, f.Credentials)
 	b.feeds(c, f)
+	b.notifications(c, f)
 	return c
 }
 
@@ -234,36 +234,6 @@ func (b *builder) policy(c *Config, v *VerdictIn) {
 	}
 }
 
-func (b *builder) slack(c *Config, s *SlackIn) {
-	if s == nil {
-		return
-	}
-	c.Slack = Slack{Channel: s.Channel, APIURL: s.APIURL}
-	if s.Token != "" {
-		var err error
-		if c.Slack.Token, err = secret.ParseReference(s.Token); err != nil {
-			b.fail("slack.token", "env:SLACK_BOT_TOKEN or another reference", "%v", err)
-		}
-		if s.Channel == "" {
-			b.fail("slack.channel", `"#channel" in quotes, or the channel's id`, "is missing")
-		}
-	} else if s.Channel != "" {
-		b.warn("slack.channel", "token: env:SLACK_BOT_TOKEN", "without slack.token nothing is sent to it")
-	}
-	if s.APIURL != "" {
-		if u, err := url.Parse(s.APIURL); err != nil || u.Host == "" || u.Scheme != "https" && !(u.Scheme == "http" && Loopback(u.Hostname())) {
-			b.fail("slack.api_url", "https://…/", "not a URL with https")
-		} else if !strings.HasSuffix(s.APIURL, "/") {
-			c.Slack.APIURL += "/"
-		}
-	}
-	for key, value := range map[string]string{"app_token": s.AppToken, "webhook_url": s.WebhookURL} {
-		if value != "" {
-			b.fail("slack."+key, "leave it empty", "not supported by this version")
-		}
-	}
-}
-
 func (b *builder) defaults(c *Config, d *DefaultsIn) {
 	if d == nil {
 		return
@@ -281,11 +251,8 @@ func (b *builder) cron(path, expr string) {
 	}
 }
 
-// later checks the keys that a later version will act on, and the schedules.
-func (b *builder) later(c *Config, f File) {
-	if len(f.Receivers) > 0 {
-		b.fail("receivers", "leave it empty", "not supported by this version")
-	}
+// schedules reads those of what is made at certain times.
+func (b *builder) schedules(c *Config, f File) {
 	c.Digest = b.orOff("digest", f.Digest, "0 9 * * 1-5")
 	given := ""
 	if f.Reports != nil {

@@ -14,6 +14,7 @@ import (
 
 	"github.com/keyrounds/keyrounds/checker"
 	"github.com/keyrounds/keyrounds/credential"
+	"github.com/keyrounds/keyrounds/notify"
 	"github.com/keyrounds/keyrounds/secret"
 	"github.com/keyrounds/keyrounds/usage"
 	"github.com/keyrounds/keyrounds/verdict"
@@ -31,7 +32,11 @@ type Config struct {
 	Defaults             Defaults
 	Zone                 *time.Location
 	Policy               verdict.Policy
+	ExternalURL          string // "": no links
 	Slack                Slack
+	Receivers            []Receiver
+	Notify               notify.Policy
+	Templates            *notify.Templates // nil: keyrounds' own words
 	Feeds                []Feed
 	Egress               []netip.Addr // that providers see our own checks from
 	Reports              Reports
@@ -61,10 +66,30 @@ type Reports struct {
 
 // Slack says where findings are told. The zero value: nowhere.
 type Slack struct {
-	Token   secret.Reference
-	Channel string
-	APIURL  string // "": Slack's own
+	Token    secret.Reference
+	Channel  string
+	AppToken secret.Reference // zero: no buttons
+	Allow    []string         // ids of users and user groups that may act, or *
+	APIURL   string           // "": Slack's own
+	Webhook  secret.Reference // of the receiver webhook; zero: there is none
 }
+
+// Receiver is one beside Slack.
+type Receiver struct {
+	Name     string
+	Type     string           // Shoutrrr or Alertmanager
+	URL      secret.Reference // of shoutrrr
+	Base     string           // of Alertmanager
+	Token    secret.Reference // of Alertmanager; zero: none
+	Username string           // likewise; "": none
+	Password secret.Reference
+}
+
+// The types of receivers.
+const (
+	Shoutrrr     = "shoutrrr"
+	Alertmanager = "alertmanager"
+)
 
 // Address is a database URL: a reference, or the URL itself where it has no password in it.
 type Address struct {

@@ -7,6 +7,7 @@ type File struct {
 	Database    *DatabaseSection      `json:"database,omitempty" jsonschema_description:"Absent: a private Postgres in data_dir."`
 	Sealing     *SealingSection       `json:"sealing,omitempty" jsonschema_description:"Key that seals secrets in the database. Absent: made in data_dir."`
 	Listen      string                `json:"listen,omitempty" jsonschema_description:"Address of the pages, /metrics, /healthz and /readyz. Default 127.0.0.1:8181; on any other than loopback web_config must ask for sign-in."`
+	ExternalURL string                `json:"external_url,omitempty" jsonschema_description:"Where people reach the pages, for links in messages, such as https://keyrounds.example.com. Default: no links."`
 	WebConfig   string                `json:"web_config,omitempty" jsonschema_description:"File with TLS and basic_auth_users, as for Prometheus exporters."`
 	Providers   map[string]ProviderIn `json:"providers,omitempty" jsonschema_description:"Authorization servers by name."`
 	Credentials []CredentialIn        `json:"credentials,omitempty" jsonschema_description:"Registered clients. One that leaves the file is retired."`
@@ -15,7 +16,11 @@ type File struct {
 	Verdict     *VerdictIn            `json:"verdict,omitempty" jsonschema_description:"From results to verdicts."`
 	Slack       *SlackIn              `json:"slack,omitempty" jsonschema_description:"Where findings are told."`
 	Metrics     *MetricsIn            `json:"metrics,omitempty" jsonschema_description:"What /metrics shows."`
-	Receivers   []string              `json:"receivers,omitempty" jsonschema_description:"Receivers other than Slack. Not supported by this version: leave it empty."`
+	Receivers   []ReceiverIn          `json:"receivers,omitempty" jsonschema_description:"Receivers beside Slack."`
+	Routes      []RouteIn             `json:"routes,omitempty" jsonschema_description:"Who is told of what: the first that fits decides. Default: every receiver is told of everything."`
+	Owners      map[string]PlaceIn    `json:"owners,omitempty" jsonschema_description:"Where owners of credentials are told, for routes with to_owner."`
+	Notify      *NotificationsIn      `json:"notifications,omitempty" jsonschema_description:"When and how findings are told."`
+	Maintenance []MaintenanceIn       `json:"maintenance,omitempty" jsonschema_description:"Times in which a provider is worked on: what that can cause is told when it is over and still so."`
 	Digest      string                `json:"digest,omitempty" jsonschema_description:"Cron of the digest of low severities. Default 0 9 * * 1-5; off: each is told alone."`
 	Feeds       []FeedIn              `json:"feeds,omitempty" jsonschema_description:"Sources of usage: who uses the credentials beside keyrounds."`
 	Egress      []string              `json:"egress_addresses,omitempty" jsonschema_description:"Addresses that providers see keyrounds' own checks from, where a NAT hides them."`
@@ -141,11 +146,74 @@ type IncidentIn struct {
 
 // SlackIn is slack:.
 type SlackIn struct {
-	Token      string `json:"token,omitempty" jsonschema_description:"Reference to the bot token (scope chat:write)."`
-	Channel    string `json:"channel,omitempty" jsonschema_description:"Name with # or id."`
-	AppToken   string `json:"app_token,omitempty" jsonschema_description:"For buttons. Not supported by this version: leave it empty."`
-	APIURL     string `json:"api_url,omitempty" jsonschema_description:"Instead of Slack's own."`
-	WebhookURL string `json:"webhook_url,omitempty" jsonschema_description:"Incoming webhook. Not supported by this version: leave it empty."`
+	Token      string   `json:"token,omitempty" jsonschema_description:"Reference to the bot token (scope chat:write)."`
+	Channel    string   `json:"channel,omitempty" jsonschema_description:"Name with # or id."`
+	AppToken   string   `json:"app_token,omitempty" jsonschema_description:"Reference to the app-level token (scope connections:write), for buttons and /keyrounds through Socket Mode."`
+	Allow      []string `json:"allow,omitempty" jsonschema_description:"Who may press and type: ids of users (U…) or user groups (S…), or * for everybody in the workspace."`
+	APIURL     string   `json:"api_url,omitempty" jsonschema_description:"Instead of Slack's own."`
+	WebhookURL string   `json:"webhook_url,omitempty" jsonschema_description:"Reference to an incoming webhook: the receiver webhook, which posts and cannot update."`
+}
+
+// ReceiverIn is one of receivers:.
+type ReceiverIn struct {
+	Name     string `json:"name" jsonschema_description:"[a-z0-9][a-z0-9-]*, unique; not slack or webhook."`
+	Type     string `json:"type,omitempty" jsonschema_description:"shoutrrr (default) or alertmanager."`
+	URL      string `json:"url" jsonschema_description:"Of shoutrrr: reference to its service URL, such as env:PAGER_URL. Of Alertmanager: its base URL."`
+	Token    string `json:"token,omitempty" jsonschema_description:"Of Alertmanager: reference to a bearer token."`
+	Username string `json:"username,omitempty" jsonschema_description:"Of Alertmanager: basic authentication."`
+	Password string `json:"password,omitempty" jsonschema_description:"Of Alertmanager: reference to the password."`
+}
+
+// PlaceIn is a channel, and who is mentioned there.
+type PlaceIn struct {
+	Channel string `json:"channel,omitempty" jsonschema_description:"Slack channel: name with # or id. Default slack.channel."`
+	Mention string `json:"mention,omitempty" jsonschema_description:"Such as <!subteam^S0123ABCD>, <@U0123ABCD> or <!here>."`
+}
+
+// RouteIn is one of routes:. Every condition that is given must hold.
+type RouteIn struct {
+	Severity []string          `json:"severity,omitempty" jsonschema_description:"critical, warning or info."`
+	Kind     []string          `json:"kind,omitempty" jsonschema_description:"Kinds of finding, such as revoked."`
+	Provider []string          `json:"provider,omitempty" jsonschema_description:"Names of providers."`
+	Owner    []string          `json:"owner,omitempty" jsonschema_description:"Owners of credentials."`
+	Labels   map[string]string `json:"labels,omitempty" jsonschema_description:"Labels of credentials, all of them."`
+	Tell
+	ToOwner  bool `json:"to_owner,omitempty" jsonschema_description:"In the place that owners names for the credential's owner, where it names one."`
+	Continue bool `json:"continue,omitempty" jsonschema_description:"Look at the routes after this one as well."`
+}
+
+// Tell says who is told, and where.
+type Tell struct {
+	Receivers []string `json:"receivers,omitempty" jsonschema_description:"By name: slack, webhook, or one of receivers. Default all but the fallback."`
+	Channel   string   `json:"channel,omitempty" jsonschema_description:"Slack channel: name with # or id. Default slack.channel."`
+	Mention   string   `json:"mention,omitempty" jsonschema_description:"Such as <!subteam^S0123ABCD>, <@U0123ABCD> or <!here>."`
+}
+
+// NotificationsIn is notifications:.
+type NotificationsIn struct {
+	GroupWait     string    `json:"group_wait,omitempty" jsonschema_description:"What is found in this time, of one provider and kind, is one message. Default 10s."`
+	RemindEvery   string    `json:"remind_every,omitempty" jsonschema_description:"Between reminders of critical findings that nobody acknowledged. 0s: none. Default 4h."`
+	EscalateAfter string    `json:"escalate_after,omitempty" jsonschema_description:"Without acknowledgement of a critical finding for so long, escalate_to is told. Default never."`
+	EscalateTo    *Tell     `json:"escalate_to,omitempty" jsonschema_description:"Who is told then."`
+	Fallback      string    `json:"fallback,omitempty" jsonschema_description:"Receiver that is told when another fails, and of nothing else. Default webhook, where Slack has both a token and a webhook."`
+	QuietHours    []QuietIn `json:"quiet_hours,omitempty" jsonschema_description:"Times, in timezone, when only critical findings are told. The rest comes when they end."`
+	Templates     string    `json:"templates,omitempty" jsonschema_description:"Directory of templates for the words of messages (docs/notifications.md)."`
+}
+
+// QuietIn is one of notifications.quiet_hours:.
+type QuietIn struct {
+	Days []string `json:"days,omitempty" jsonschema_description:"mon to sun, on which it begins. Default every day."`
+	From string   `json:"from,omitempty" jsonschema_description:"HH:MM. Default 00:00."`
+	To   string   `json:"to,omitempty" jsonschema_description:"HH:MM, on the next day where it is not after from. Default 24:00."`
+}
+
+// MaintenanceIn is one of maintenance:.
+type MaintenanceIn struct {
+	Provider string `json:"provider" jsonschema_description:"Name of a provider."`
+	From     string `json:"from,omitempty" jsonschema_description:"Once: when it begins, RFC 3339."`
+	To       string `json:"to,omitempty" jsonschema_description:"And when it ends."`
+	Schedule string `json:"schedule,omitempty" jsonschema_description:"Again and again: cron, in timezone, of its beginnings."`
+	For      string `json:"for,omitempty" jsonschema_description:"And how long it lasts, 7d at most."`
 }
 
 // MetricsIn is metrics:.

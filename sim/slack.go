@@ -68,6 +68,13 @@ func (s *Slack) FailNext(errors ...string) {
 	s.fail = append(s.fail, errors...)
 }
 
+// Mend forgets what FailNext asked for.
+func (s *Slack) Mend() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.fail = nil
+}
+
 // Messages returns the messages as they stand.
 func (s *Slack) Messages() []SlackMessage {
 	s.mu.Lock()

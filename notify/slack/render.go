@@ -138,6 +138,13 @@ func over(fs []finding.Finding) bool {
 // letter is what a letter says; a note is added to it.
 func (d *delivery) letter(note string) []slack.MsgOption {
 	l := d.m.Letter
+	return []slack.MsgOption{
+		slack.MsgOptionText(escape(cut(l.Title, maxSection)), false), slack.MsgOptionBlocks(letterBlocks(*l, note)...), marked(metadataLetter, d.m.Key),
+		slack.MsgOptionDisableLinkUnfurl(), slack.MsgOptionDisableMediaUnfurl(),
+	}
+}
+
+func letterBlocks(l notify.Letter, note string) []slack.Block {
 	var lines []string
 	for _, line := range l.Lines {
 		lines = append(lines, escape(cut(line, 600)))
@@ -149,10 +156,7 @@ func (d *delivery) letter(note string) []slack.MsgOption {
 	if note != "" {
 		blocks = append(blocks, section(escape(note)))
 	}
-	return []slack.MsgOption{
-		slack.MsgOptionText(escape(cut(l.Title, maxSection)), false), slack.MsgOptionBlocks(blocks...), marked(metadataLetter, d.m.Key),
-		slack.MsgOptionDisableLinkUnfurl(), slack.MsgOptionDisableMediaUnfurl(),
-	}
+	return blocks
 }
 
 func section(text string) slack.Block {

@@ -1,0 +1,175 @@
+// Package alertmanager has findings told by an Alertmanager, for teams that route their alerts there.
+//
+// Each finding is an alert, whose labels are the same as long as it is open: Alertmanager knows it again by
+// them. It groups, silences and repeats on its own.
+package alertmanager
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/keyrounds/keyrounds/finding"
+	"github.com/keyrounds/keyrounds/notify"
+	"github.com/keyrounds/keyrounds/secret"
+)
+
+// Options of New.
+type Options struct {
+	Name     string
+	URL      string                                      // such as http://alertmanager:9093
+	Token    func(context.Context) (secret.Value, error) // bearer token; nil: none
+	Username string                                      // of basic authentication; "": none
+	Password func(context.Context) (secret.Value, error)
+	Now      func() time.Time
+}
+
+// Receiver is one Alertmanager. Of several that belong together each is one.
+type Receiver struct{ o Options }
+
+// New makes a Receiver.
+func New(o Options) *Receiver { return &Receiver{o} }
+
+// Name is the one it was made with.
+func (r *Receiver) Name() string { return r.o.Name }
+
+// Alertmanager takes an alert for resolved that it has not heard of for a while, so open ones are sent again
+// and again, as Prometheus does.
+const (
+	resend  = time.Minute
+	expires = 5 * time.Minute
+)
+
+// Traits: it forgets what is not told again.
+func (*Receiver) Traits() notify.Traits { return notify.Traits{Edits: true, Again: resend} }
+
+// alert is one of POST /api/v2/alerts (the OpenAPI specification of Alertmanager).
+type alert struct {
+	Labels       map[string]string `json:"labels"`
+	Annotations  map[string]string `json:"annotations"`
+	StartsAt     time.Time         `json:"startsAt"`
+	EndsAt       time.Time         `json:"endsAt"`
+	GeneratorURL string            `json:"generatorURL,omitempty"`
+}
+
+// Send posts the alerts of m.
+func (r *Receiver) Send(ctx context.Context, m notify.Message) (notify.Receipt, error) {
+	var alerts []alert
+	for _, f := range m.Findings {
+		alerts = append(alerts, r.alert(f, m.Words))
+	}
+	if len(alerts) == 0 {
+		return notify.Receipt{}, &notify.RefusedError{Err: fmt.Errorf("%s: takes alerts only, no letters", r.o.Name), OnlyThis: true}
+	}
+	body, err := json.Marshal(alerts)
+	if err != nil {
+		return notify.Receipt{}, err
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, r.o.URL+"/api/v2/alerts", bytes.NewReader(body))
+	if err != nil {
+		return notify.Receipt{}, fmt.Errorf("%s: its URL: %w", r.o.Name, err)
+	}
+	req.Header.Set("Content-Type", "application/json")
+	scrub, err := r.signIn(ctx, req)
+	if err != nil {
+		return notify.Receipt{}, &notify.RefusedError{Err: fmt.Errorf("%s: %w", r.o.Name, err), NeedsPerson: true, Fix: "mend token or password of the receiver, or what it points at"}
+	}
+	client := http.Client{Timeout: 10 * time.Second, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	resp, err := client.Do(req)
+	if err != nil {
+		return notify.Receipt{}, fmt.Errorf("%s: could not be reached", r.o.Name)
+	}
+	defer resp.Body.Close()
+	return notify.Receipt{Channel: "alerts"}, r.answer(resp, scrub)
+}
+
+func (r *Receiver) signIn(ctx context.Context, req *http.Request) (secret.Scrubber, error) {
+	read := r.o.Token
+	if read == nil {
+		read = r.o.Password
+	}
+	if read == nil {
+		return secret.Scrubber{}, nil
+	}
+	v, err := read(ctx)
+	if err != nil {
+		return secret.Scrubber{}, err
+	}
+	if r.o.Token != nil {
+		req.Header.Set("Authorization", "Bearer "+v.Reveal())
+	} else {
+		req.SetBasicAuth(r.o.Username, v.Reveal())
+	}
+	return secret.NewScrubber(v), nil
+}
+
+func (r *Receiver) answer(resp *http.Response, scrub secret.Scrubber) error {
+	if resp.StatusCode/100 == 2 {
+		return nil
+	}
+	text, _ := io.ReadAll(io.LimitReader(resp.Body, 4<<10))
+	err := fmt.Errorf("%s: HTTP %d: %s", r.o.Name, resp.StatusCode, scrub.Clean(strings.TrimSpace(string(text)), 200))
+	switch s := resp.StatusCode; {
+	case s == http.StatusTooManyRequests:
+		after, _ := strconv.Atoi(resp.Header.Get("Retry-After"))
+		return &notify.RetryError{After: time.Duration(max(after, 5)) * time.Second, Err: err}
+	case s == http.StatusUnauthorized || s == http.StatusForbidden:
+		return &notify.RefusedError{Err: err, NeedsPerson: true, Fix: "mend token, or username and password, of the receiver"}
+	case s == http.StatusBadRequest:
+		return &notify.RefusedError{Err: err, OnlyThis: true}
+	case s >= 500:
+		return err
+	}
+	return &notify.RefusedError{Err: errors.Join(err), NeedsPerson: true, Fix: "look at url of the receiver: /api/v2/alerts is added to it"}
+}
+
+func (r *Receiver) alert(f finding.Finding, burst notify.Words) alert {
+	w := notify.Describe(f)
+	a := alert{
+		Labels:      map[string]string{"alertname": alertName(f.Kind), "severity": string(f.Severity), "kind": string(f.Kind)},
+		Annotations: map[string]string{"summary": w.Title, "finding": strconv.FormatInt(f.ID, 10)},
+		StartsAt:    f.OpenedAt, EndsAt: r.o.Now().Add(expires), GeneratorURL: burst.Link,
+	}
+	for name, v := range map[string]string{"provider": f.Subject.Provider, "credential": f.Subject.Credential, "owner": f.Evidence.Owner} {
+		if v != "" {
+			a.Labels[name] = v
+		}
+	}
+	for name, v := range f.Evidence.Labels {
+		a.Labels["label_"+notInName.ReplaceAllString(name, "_")] = v
+	}
+	var lines []string
+	for _, fact := range w.Facts {
+		lines = append(lines, fact.Label+": "+fact.Text)
+	}
+	if f.State == finding.Acknowledged {
+		lines = append(lines, w.State)
+	}
+	a.Annotations["description"] = strings.Join(append(lines, w.Steps...), "\n")
+	switch f.State {
+	case finding.Resolved:
+		a.EndsAt = f.ResolvedAt
+	case finding.Snoozed: // it fires again when that ends
+		a.EndsAt = r.o.Now()
+	}
+	return a
+}
+
+var notInName = regexp.MustCompile(`[^a-zA-Z0-9_]`)
+
+// alertName is a kind as alerts are named: KeyroundsScopeLost.
+func alertName(k finding.Kind) string {
+	name := "Keyrounds"
+	for part := range strings.SplitSeq(string(k), "_") {
+		name += strings.ToUpper(part[:1]) + part[1:]
+	}
+	return name
+}

@@ -1,0 +1,66 @@
+package notify
+
+import (
+	"strings"
+
+	"github.com/keyrounds/keyrounds/finding"
+)
+
+// Plain returns a message as plain text, for receivers that have no layout of their own: its title, and the
+// rest of it. Nothing in it mentions anybody by the usual words for everybody.
+func (m Message) Plain() (title, body string) {
+	var lines []string
+	add := func(l ...string) { lines = append(lines, l...) }
+	switch {
+	case m.Letter != nil:
+		title = m.Letter.Title
+		add(m.Letter.Lines...)
+		if m.Letter.File != nil {
+			add("", "The file "+m.Letter.File.Name+" is not attached here: see keyrounds report.")
+		}
+	default:
+		title = m.Words.Title
+		if m.over() {
+			title = "RESOLVED " + title
+		}
+		if m.Turn != "" {
+			add(strings.Split(m.Turn, "\n")...)
+		} else if m.Words.State != "" {
+			add(m.Words.State)
+		}
+		for _, f := range m.Words.Facts {
+			add(strings.TrimPrefix(f.Label+": "+f.Text, ": "))
+		}
+		for _, i := range m.Words.Items {
+			add("- " + i)
+		}
+		if !m.over() && len(m.Words.Steps) > 0 {
+			add("", "What to do:")
+			for _, s := range m.Words.Steps {
+				add("- " + s)
+			}
+		}
+		if m.Words.Link != "" {
+			add("", m.Words.Link)
+		}
+	}
+	return harmless(title), harmless(strings.Join(lines, "\n"))
+}
+
+// Over reports whether nothing that the message is about is open any more.
+func (m Message) Over() bool { return m.over() }
+
+// Severity is the highest of its findings; info for a letter.
+func (m Message) Severity() finding.Severity {
+	if len(m.Findings) == 0 {
+		return finding.Info
+	}
+	return m.Findings[0].Severity
+}
+
+// harmless puts a word joiner into what chats take for a mention of everybody, or of somebody.
+func harmless(s string) string {
+	const joiner = "\u2060"
+	return strings.NewReplacer("@everyone", "@"+joiner+"everyone", "@here", "@"+joiner+"here", "@channel", "@"+joiner+"channel", "@all", "@"+joiner+"all",
+		"<@", "<"+joiner+"@", "<!", "<"+joiner+"!").Replace(s)
+}

@@ -1,0 +1,340 @@
+package notify_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/keyrounds/keyrounds/finding"
+	"github.com/keyrounds/keyrounds/notify"
+	"github.com/keyrounds/keyrounds/sim"
+)
+
+// pager is a receiver that cannot update.
+type pager struct {
+	name string
+	mu   sync.Mutex
+	got  []string
+	err  error
+}
+
+func (p *pager) Name() string        { return p.name }
+func (*pager) Traits() notify.Traits { return notify.Traits{} }
+
+func (p *pager) Send(_ context.Context, m notify.Message) (notify.Receipt, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.err != nil {
+		return notify.Receipt{}, p.err
+	}
+	title, body := m.Plain()
+	p.got = append(p.got, title+"\n"+body)
+	return notify.Receipt{Channel: "pager"}, nil
+}
+
+func (p *pager) titles() []string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var list []string
+	for _, g := range p.got {
+		list = append(list, strings.Split(g, "\n")[0])
+	}
+	return list
+}
+
+func (p *pager) fail(err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.err = err
+}
+
+// Routes choose who is told, and where: the first that fits, and those after it where it says so.
+func TestRoutes(t *testing.T) {
+	t.Parallel()
+	p := notify.Policy{
+		Fallback: "spare",
+		Owners:   map[string]notify.Place{"web": {Channel: "#web", Mention: "<!subteam^SWEB>"}},
+		Routes: []notify.Route{
+			{Kinds: []finding.Kind{finding.Leaked, finding.CanaryTripped}, Place: notify.Place{Channel: "#security"}, Receivers: []string{"slack", "pager"}},
+			{Severities: []finding.Severity{finding.Critical}, Receivers: []string{"pager"}, Continue: true},
+			{Labels: map[string]string{"env": "dev"}, Receivers: []string{"slack"}, Place: notify.Place{Channel: "#dev"}},
+			{Owners: []string{"web"}, ToOwner: true, Receivers: []string{"slack"}},
+			{Providers: []string{"idp"}, ToOwner: true},
+		},
+	}
+	names := []string{"slack", "pager", "spare"}
+	of := func(k finding.Kind, provider, owner, env string) finding.Finding {
+		return finding.Finding{Kind: k, Severity: k.Severity(), Subject: finding.Subject{Credential: "a", Provider: provider}, Evidence: finding.Evidence{Owner: owner, Labels: map[string]string{"env": env}}}
+	}
+	for name, k := range map[string]struct {
+		f    finding.Finding
+		want string
+	}{
+		"by kind":                   {of(finding.Leaked, "idp", "web", "dev"), "[{slack {#security }} {pager {#security }}]"},
+		"one more, then by label":   {of(finding.Revoked, "idp", "web", "dev"), "[{pager { }} {slack {#dev }}]"},
+		"by owner, to the owner":    {of(finding.ScopeLost, "x", "web", "prod"), "[{slack {#web <!subteam^SWEB>}}]"},
+		"an owner without a place":  {of(finding.ScopeLost, "idp", "hr", "prod"), "[{slack { }} {pager { }}]"},
+		"none fits: all but spare":  {of(finding.ScopeLost, "x", "hr", "prod"), "[{slack { }} {pager { }}]"},
+		"no place is told twice":    {of(finding.Revoked, "idp", "hr", "prod"), "[{pager { }} {slack { }}]"},
+		"only the one that carries": {of(finding.Revoked, "x", "hr", "prod"), "[{pager { }}]"},
+	} {
+		if got := fmt.Sprint(p.Targets(k.f, names)); got != k.want {
+			t.Errorf("%s: %s, want %s", name, got, k.want)
+		}
+	}
+	if got := fmt.Sprint(notify.Policy{Fallback: "spare"}.Targets(of(finding.Revoked, "x", "", ""), []string{"spare"})); got != "[{spare { }}]" {
+		t.Errorf("the only receiver is told of everything: %s", got)
+	}
+}
+
+// Quiet hours hold what is not critical until they end, also over midnight, weekends and daylight saving;
+// maintenance holds what it can cause, whatever the severity, and nothing else.
+func TestHold(t *testing.T) {
+	t.Parallel()
+	berlin, err := time.LoadLocation("Europe/Berlin")
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := func(text string) time.Time {
+		v, err := time.ParseInLocation("2006-01-02 15:04", text, berlin)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return v
+	}
+	p := notify.Policy{
+		Zone: berlin,
+		Quiet: []notify.Quiet{
+			{From: 22 * time.Hour, To: 7 * time.Hour},
+			{Days: []time.Weekday{time.Saturday, time.Sunday}, To: 24 * time.Hour},
+		},
+		Maintenance: []notify.Maintenance{
+			{Provider: "idp", From: at("2026-03-03 12:00"), To: at("2026-03-03 14:00")},
+			{Provider: "weekly", For: 2 * time.Hour, Begins: func(after time.Time) time.Time { // at noon, every day
+				y, m, d := after.In(berlin).Date()
+				for noon := time.Date(y, m, d, 12, 0, 0, 0, berlin); ; noon = noon.AddDate(0, 0, 1) {
+					if noon.After(after) {
+						return noon
+					}
+				}
+			}},
+		},
+	}
+	for _, k := range []struct {
+		kind     finding.Kind
+		provider string
+		now      string
+		want     string // "": told now
+	}{
+		{finding.ScopeLost, "x", "2026-03-03 21:59", ""},
+		{finding.ScopeLost, "x", "2026-03-03 22:00", "2026-03-04 07:00"},
+		{finding.ScopeLost, "x", "2026-03-04 06:59", "2026-03-04 07:00"},
+		{finding.ScopeLost, "x", "2026-03-04 07:00", ""},
+		{finding.ScopeLost, "x", "2026-03-07 10:00", "2026-03-08 00:00"}, // a Saturday; then comes Sunday
+		{finding.ScopeLost, "x", "2026-03-08 23:00", "2026-03-09 07:00"},
+		{finding.ScopeLost, "x", "2026-03-28 23:30", "2026-03-29 07:00"}, // the clock goes forward that night
+		{finding.Revoked, "x", "2026-03-03 23:00", ""},
+		{finding.Revoked, "idp", "2026-03-03 12:30", "2026-03-03 14:00"},
+		{finding.Revoked, "idp", "2026-03-03 14:00", ""},
+		{finding.Leaked, "idp", "2026-03-03 12:30", ""},
+		{finding.CanaryTripped, "idp", "2026-03-03 12:30", ""},
+		{finding.ProviderIncident, "weekly", "2026-03-05 13:59", "2026-03-05 14:00"},
+		{finding.ProviderIncident, "weekly", "2026-03-05 11:59", ""},
+		{finding.ProviderIncident, "other", "2026-03-05 13:59", ""},
+	} {
+		until, why := p.Hold(finding.Finding{Kind: k.kind, Severity: k.kind.Severity(), Subject: finding.Subject{Provider: k.provider}}, at(k.now))
+		want := time.Time{}
+		if k.want != "" {
+			want = at(k.want)
+		}
+		if !until.Equal(want) || (why == "") != want.IsZero() {
+			t.Errorf("%s of %s at %s: %s (%s), want %s", k.kind, k.provider, k.now, until, why, k.want)
+		}
+	}
+}
+
+// FAULTS A12: what is held is told when the reason ends, if it is still so; what ended meanwhile is not.
+func TestHeldUntilItEnds(t *testing.T) {
+	t.Parallel()
+	start := time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC)
+	d := newDesk(t, notify.Policy{Maintenance: []notify.Maintenance{{Provider: "idp", From: start, To: start.Add(30 * time.Minute)}}})
+	d.open("stays", "goes")
+	d.settle()
+	if list, err := d.Deliveries(t.Context(), 10); err != nil || len(list) != 1 || list[0].State != "waiting" {
+		t.Errorf("%+v, error %v", list, err)
+	}
+	d.later(20 * time.Minute)
+	d.resolve("goes")
+	d.settle()
+	if n := len(d.slack.Messages()); n != 0 {
+		t.Fatalf("%d messages in the maintenance", n)
+	}
+	d.later(10 * time.Minute)
+	d.settle()
+	wantIn(t, said(d.only()), "1 of 2 resolved", "• stays")
+
+	d.ack(1)
+	d.settle()
+	d.tx(func(ctx context.Context, tx pgx.Tx) ([]finding.Change, error) {
+		c, err := d.audit.Snooze(ctx, tx, "user ann", 1, d.clock(), d.clock().Add(time.Hour))
+		return []finding.Change{c}, err
+	})
+	d.settle()
+	d.later(time.Hour)
+	d.tx(func(ctx context.Context, tx pgx.Tx) ([]finding.Change, error) {
+		return d.audit.Awaken(ctx, tx, d.clock())
+	})
+	d.settle()
+	replies := d.only().Replies
+	if last := replies[len(replies)-1]; !last.Broadcast || !strings.Contains(last.Text, "open again") {
+		t.Errorf("after the snooze: %+v", last)
+	}
+}
+
+// Open critical findings are told again until somebody acknowledges them, and told to others when nobody does;
+// neither for what is acknowledged, snoozed, resolved or less than critical.
+func TestRemindersAndEscalation(t *testing.T) {
+	t.Parallel()
+	oncall := &pager{name: "oncall"}
+	d := newDesk(t, notify.Policy{
+		RemindEvery: time.Hour, EscalateAfter: 30 * time.Minute,
+		EscalateTo: notify.Route{Receivers: []string{"oncall", "slack"}, Place: notify.Place{Channel: "#on-call", Mention: "<!subteam^S1>"}},
+		Routes:     []notify.Route{{Receivers: []string{"slack"}, Place: notify.Place{Mention: "<@U1>"}}},
+	}, oncall)
+	first := d.open("a")[0].Finding.ID
+	d.apply(finding.OpOpen, finding.ScopeLost, "b")
+	d.settled()
+	for range 13 { // two hours and a little
+		d.later(10 * time.Minute)
+		d.settled()
+	}
+	ms := d.slack.Messages()
+	if len(ms) != 3 || ms[2].Channel != "Con-call" || !strings.HasPrefix(ms[2].Text, "<!subteam^S1> ■ CRITICAL: credential a") {
+		t.Fatalf("%d messages, the last %s", len(ms), ms[len(ms)-1].Text)
+	}
+	if got := oncall.titles(); len(got) < 1 || !strings.Contains(got[0], "credential a") {
+		t.Errorf("the pager got %q", got)
+	}
+	i := slices.IndexFunc(ms, func(m sim.SlackMessage) bool { return strings.HasPrefix(m.Text, "<@U1> ■") })
+	var told []string
+	for _, r := range ms[i].Replies {
+		if !r.Broadcast || !strings.HasPrefix(r.Text, "<@U1> Still open after") {
+			t.Errorf("a reply: %+v", r)
+		}
+		told = append(told, strings.TrimPrefix(r.Text, "<@U1> "))
+	}
+	if len(told) != 3 || !strings.HasSuffix(told[0], "30 min, and nobody has acknowledged it: others are told now") || !strings.HasPrefix(told[1], "Still open after 60 min") {
+		t.Errorf("the thread: %q", told)
+	}
+	d.ack(first)
+	d.settled()
+	before := len(d.slack.Calls())
+	for range 12 {
+		d.later(time.Hour)
+		d.settled()
+	}
+	if n := len(d.slack.Calls()) - before; n != 0 {
+		t.Errorf("%d calls after it was acknowledged", n)
+	}
+	before = len(oncall.titles())
+	d.resolve("a")
+	d.settled()
+	if got := oncall.titles(); len(got) != before+1 || !strings.HasPrefix(got[len(got)-1], "RESOLVED") {
+		t.Errorf("the pager got %q", got)
+	}
+}
+
+// FAULTS A7, N21: a receiver that fails is itself a finding, told on the fallback, which gets the urgent
+// messages as well; nothing is lost for the receiver when it works again.
+func TestTheFallback(t *testing.T) {
+	t.Parallel()
+	for _, fault := range []string{"token_revoked", "500"} {
+		t.Run(fault, func(t *testing.T) {
+			t.Parallel()
+			spare := &pager{name: "spare"}
+			d := newDesk(t, notify.Policy{Fallback: "spare"}, spare)
+			for range 20 {
+				d.slack.FailNext(fault)
+			}
+			d.open("a")
+			d.apply(finding.OpOpen, finding.ScopeLost, "b")
+			for range 6 {
+				d.settle()
+				d.later(time.Minute)
+			}
+			got := spare.titles()
+			slices.Sort(got)
+			if len(got) != 2 || !strings.HasPrefix(got[0], "CRITICAL: credential a is refused") || !strings.HasPrefix(got[1], "CRITICAL: people are not told: slack takes no messages") {
+				t.Fatalf("the fallback got %q", got)
+			}
+			d.slack.Mend()
+			for range 10 {
+				d.later(time.Minute)
+				d.settle()
+			}
+			if n := len(d.slack.Messages()); n != 2 {
+				t.Errorf("%d messages on Slack at the end", n)
+			}
+			if got := spare.titles(); len(got) != 3 || !strings.HasPrefix(got[2], "RESOLVED CRITICAL: people are not told") {
+				t.Errorf("the fallback got %q", got)
+			}
+			d.resolve("a")
+			d.settle()
+			if got := spare.titles(); len(got) != 4 || !strings.HasPrefix(got[3], "RESOLVED CRITICAL: credential a") {
+				t.Errorf("the fallback got %q", got)
+			}
+		})
+	}
+}
+
+// A receiver that cannot update posts when it begins and when it is over, and nothing between.
+func TestPostOnly(t *testing.T) {
+	t.Parallel()
+	p := &pager{name: "pager"}
+	d := newDesk(t, notify.Policy{Routes: []notify.Route{{Receivers: []string{"pager"}}}}, p)
+	id := d.open("a")[0].Finding.ID
+	d.settle()
+	d.ack(id)
+	d.settle()
+	p.fail(errors.New("away"))
+	d.resolve("a")
+	d.settle()
+	p.fail(nil)
+	d.later(time.Minute)
+	d.settle()
+	if got := p.titles(); !reflect.DeepEqual(got, []string{"CRITICAL: credential a is refused by idp", "RESOLVED CRITICAL: credential a is refused by idp"}) {
+		t.Errorf("%q", got)
+	}
+	d.later(time.Minute)
+	d.open("a")
+	d.settle()
+	if got := p.titles(); len(got) != 3 {
+		t.Errorf("found again: %q", got)
+	}
+}
+
+// What changes while a message is on its way is told after it.
+func TestChangedWhileItIsSent(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t, notify.Policy{})
+	id := d.open("a")[0].Finding.ID
+	once := sync.Once{}
+	d.slack.Told = func(sim.SlackMessage) {
+		once.Do(func() {
+			d.ack(id)
+			if _, err := d.Attend(context.Background()); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	d.settle()
+	wantIn(t, said(d.only()), "Acknowledged by user ann")
+}

@@ -1,0 +1,134 @@
+// Package shoutrrr tells findings by mail and in the many services that shoutrrr knows: Teams, Discord,
+// PagerDuty, Opsgenie, ntfy, webhooks.
+//
+// None of them is updated: what is over is a second message. PagerDuty and Opsgenie get a key that makes one
+// incident of both.
+package shoutrrr
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/nicholas-fedor/shoutrrr/pkg/router"
+	"github.com/nicholas-fedor/shoutrrr/pkg/types"
+
+	"github.com/keyrounds/keyrounds/finding"
+	"github.com/keyrounds/keyrounds/notify"
+	"github.com/keyrounds/keyrounds/secret"
+)
+
+// Receiver is one service URL.
+type Receiver struct {
+	name string
+	url  func(context.Context) (secret.Value, error)
+}
+
+// New makes a Receiver. url reads the service URL (shoutrrr.nickfedor.com/services/overview) before every
+// message.
+func New(name string, url func(context.Context) (secret.Value, error)) *Receiver {
+	return &Receiver{name, url}
+}
+
+// Name is the one it was made with.
+func (r *Receiver) Name() string { return r.name }
+
+// Traits: it posts only.
+func (*Receiver) Traits() notify.Traits { return notify.Traits{} }
+
+// Send posts m.
+func (r *Receiver) Send(ctx context.Context, m notify.Message) (notify.Receipt, error) {
+	raw, err := r.url(ctx)
+	if err != nil {
+		return notify.Receipt{}, r.refused(fmt.Errorf("its URL: %w", err), "mend url of the receiver, or what it points at")
+	}
+	defer raw.Wipe()
+	scrub := scrubber(raw)
+	scheme, _, _ := strings.Cut(raw.Reveal(), "://")
+	service, err := (&router.ServiceRouter{}).Locate(raw.Reveal())
+	if err != nil {
+		return notify.Receipt{}, r.refused(errors.New(scrub.Clean(err.Error(), 200)), "its URL is not one of shoutrrr's: shoutrrr.nickfedor.com/services/overview")
+	}
+	params, text := compose(strings.ToLower(scheme), m)
+	done := make(chan error, 1) // most services know no context; they end by their own timeouts
+	go func() { done <- service.Send(text, &params) }()
+	select {
+	case err = <-done:
+	case <-ctx.Done():
+		err = errors.New("no answer in time")
+	}
+	if err != nil {
+		return notify.Receipt{}, fmt.Errorf("%s: %s", r.name, scrub.Clean(err.Error(), 200))
+	}
+	return notify.Receipt{Channel: scheme}, nil
+}
+
+func (r *Receiver) refused(err error, fix string) error {
+	return &notify.RefusedError{Err: fmt.Errorf("%s: %w", r.name, err), NeedsPerson: true, Fix: fix}
+}
+
+// scrubber knows every part of a URL that can be a secret: errors of services hold any of them.
+func scrubber(raw secret.Value) secret.Scrubber {
+	vs := []secret.Value{raw}
+	if u, err := url.Parse(raw.Reveal()); err == nil {
+		password, _ := u.User.Password()
+		parts := append(strings.Split(u.Path, "/"), password, u.User.Username())
+		for _, values := range u.Query() {
+			parts = append(parts, values...)
+		}
+		if !strings.Contains(u.Host, ".") { // a token stands there: discord://token@id, slack://hook:…
+			parts = append(parts, u.Hostname())
+		}
+		for _, p := range parts {
+			if len(p) >= 6 {
+				vs = append(vs, secret.New([]byte(p)))
+			}
+		}
+	}
+	return secret.NewScrubber(vs...)
+}
+
+// The services that show a title apart from the text.
+var titled = []string{
+	"discord", "lark", "matrix", "mattermost", "slack", "teams", "telegram", "smtp", "opsgenie", "bark", "gotify", "join", "ntfy", "pushbullet", "pushover", "generic",
+}
+
+// compose is what a service gets: its own parameters, and the text.
+func compose(scheme string, m notify.Message) (types.Params, string) {
+	title, body := m.Plain()
+	scheme, _, _ = strings.Cut(scheme, "+")
+	params := types.Params{}
+	text := title + "\n" + body
+	if slices.Contains(titled, scheme) {
+		params.SetTitle(title)
+		if text = body; text == "" {
+			text = title
+		}
+	}
+	switch scheme {
+	case "pagerduty": // support.pagerduty.com: events of one dedup_key are one incident
+		params["dedup_key"], params["client"], params["source"], params["severity"] = "keyrounds-"+m.Key, "keyrounds", "keyrounds", severities[m.Severity()]
+		if m.Over() && m.Letter == nil {
+			params["action"] = "resolve"
+		}
+		text = cut(text, 1000)
+	case "opsgenie": // alerts of one alias are one alert; shoutrrr cannot close it
+		params["alias"], params["source"], params["priority"] = "keyrounds-"+m.Key, "keyrounds", priorities[m.Severity()]
+	}
+	return params, cut(text, 4000)
+}
+
+var (
+	severities = map[finding.Severity]string{finding.Critical: "critical", finding.Warning: "warning", finding.Info: "info"}
+	priorities = map[finding.Severity]string{finding.Critical: "P1", finding.Warning: "P3", finding.Info: "P5"}
+)
+
+func cut(s string, most int) string {
+	if r := []rune(s); len(r) > most {
+		return string(r[:most-1]) + "…"
+	}
+	return s
+}

@@ -1,0 +1,147 @@
+package shoutrrr
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/keyrounds/keyrounds/finding"
+	"github.com/keyrounds/keyrounds/notify"
+	"github.com/keyrounds/keyrounds/secret"
+)
+
+func receiver(url string) *Receiver {
+	return New("pager", func(context.Context) (secret.Value, error) { return secret.New([]byte(url)), nil })
+}
+
+func message(state finding.State) notify.Message {
+	f := notify.Sample(finding.Revoked, time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC))
+	f.State, f.Evidence.Description = state, "@everyone <!channel> <@U1>"
+	fs := []finding.Finding{f}
+	return notify.Message{Key: "7-1", Findings: fs, Words: notify.DescribeAll(fs)}
+}
+
+// A webhook gets title and text, with nobody mentioned; what the server answers is an error without the
+// URL's secrets.
+func TestGeneric(t *testing.T) {
+	t.Parallel()
+	var got string
+	status := http.StatusOK
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		b, _ := io.ReadAll(r.Body)
+		got = string(b)
+		w.WriteHeader(status)
+	}))
+	t.Cleanup(server.Close)
+	r := receiver("generic://" + strings.TrimPrefix(server.URL, "http://") + "/hooks/c4n4ry-path?disabletls=yes&template=json&@authorization=c4n4ry-header")
+	if _, err := r.Send(t.Context(), message(finding.Open)); err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(got, `"title":"CRITICAL: credential sample-credential is refused`) || !strings.Contains(got, "How sure:") {
+		t.Errorf("it got %s", got)
+	}
+	for _, bad := range []string{"@everyone", "<!", "<@"} {
+		if strings.Contains(strings.ReplaceAll(got, `\u003c`, "<"), bad) {
+			t.Errorf("it holds %q: %s", bad, got)
+		}
+	}
+	status = http.StatusInternalServerError
+	if _, err := r.Send(t.Context(), message(finding.Open)); err == nil || !strings.HasPrefix(err.Error(), "pager: ") || strings.Contains(err.Error(), "c4n4ry") {
+		t.Errorf("error %v", err)
+	}
+	server.Close()
+	if _, err := r.Send(t.Context(), message(finding.Open)); err == nil || strings.Contains(err.Error(), "c4n4ry") {
+		t.Errorf("error %v", err)
+	}
+}
+
+// A URL that is none of shoutrrr's needs a person, and is not shown.
+func TestBadURLs(t *testing.T) {
+	t.Parallel()
+	for _, url := range []string{"", "nothing", "gopher://c4n4ry-token@host", "discord://", "pagerduty://events.pagerduty.com/c4n4ry-key", "smtp://user:c4n4ry-pass@host:x/"} {
+		_, err := receiver(url).Send(t.Context(), message(finding.Open))
+		var refused *notify.RefusedError
+		if !errors.As(err, &refused) || !refused.NeedsPerson || refused.Fix == "" || strings.Contains(err.Error(), "c4n4ry") {
+			t.Errorf("%q: %v", url, err)
+		}
+	}
+}
+
+// PagerDuty and Opsgenie get the same key for the same message, and PagerDuty is told when it is over.
+func TestKeys(t *testing.T) {
+	t.Parallel()
+	for scheme, k := range map[string][3]string{
+		"pagerduty": {"dedup_key", "severity=critical", "action=resolve"},
+		"opsgenie":  {"alias", "priority=P1", ""},
+	} {
+		open, text := compose(scheme, message(finding.Open))
+		over, _ := compose(scheme, message(finding.Resolved))
+		if open[k[0]] != "keyrounds-7-1" || open[k[0]] != over[k[0]] || text == "" {
+			t.Errorf("%s: %v, then %v", scheme, open, over)
+		}
+		name, want, _ := strings.Cut(k[1], "=")
+		if open[name] != want || open["action"] != "" {
+			t.Errorf("%s: %v", scheme, open)
+		}
+		if name, want, _ := strings.Cut(k[2], "="); over[name] != want {
+			t.Errorf("%s: %v", scheme, over)
+		}
+	}
+}
+
+// Mail is mail: a subject, and the text.
+func TestMail(t *testing.T) {
+	t.Parallel()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	mails := make(chan string, 1)
+	go postOffice(l, mails)
+	r := receiver(fmt.Sprintf("smtp://%s/?from=keyrounds@example.com&to=ann@example.com&encryption=None&auth=None", l.Addr()))
+	if _, err := r.Send(t.Context(), message(finding.Open)); err != nil {
+		t.Fatal(err)
+	}
+	mail := <-mails
+	if !strings.Contains(mail, "Subject: CRITICAL: credential sample-credential") || !strings.Contains(mail, "What to do:") {
+		t.Errorf("the mail:\n%s", mail)
+	}
+}
+
+// postOffice takes one mail (RFC 5321).
+func postOffice(l net.Listener, mails chan<- string) {
+	conn, err := l.Accept()
+	if err != nil {
+		return
+	}
+	defer conn.Close()
+	in := bufio.NewScanner(conn)
+	say := func(s string) { fmt.Fprintf(conn, "%s\r\n", s) }
+	say("220 office")
+	for in.Scan() {
+		switch line := strings.ToUpper(in.Text()); {
+		case strings.HasPrefix(line, "DATA"):
+			say("354 go on")
+			var mail strings.Builder
+			for in.Scan() && in.Text() != "." {
+				mail.WriteString(in.Text() + "\n")
+			}
+			mails <- mail.String()
+			say("250 taken")
+		case strings.HasPrefix(line, "QUIT"):
+			say("221 bye")
+			return
+		default:
+			say("250 fine")
+		}
+	}
+}

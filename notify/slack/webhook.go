@@ -1,0 +1,75 @@
+package slack
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/slack-go/slack"
+
+	"github.com/keyrounds/keyrounds/notify"
+	"github.com/keyrounds/keyrounds/secret"
+)
+
+// Webhook is an incoming webhook, the poor man's Slack: it posts and cannot update, so what is over is a second
+// message.
+type Webhook struct {
+	url func(context.Context) (secret.Value, error)
+}
+
+// NewWebhook makes a Webhook. url reads its URL before every message.
+func NewWebhook(url func(context.Context) (secret.Value, error)) *Webhook { return &Webhook{url} }
+
+// Name is "webhook".
+func (*Webhook) Name() string { return "webhook" }
+
+// Traits: it posts only, a message a second.
+func (*Webhook) Traits() notify.Traits { return notify.Traits{Pace: time.Second} }
+
+// Send posts m.
+func (w *Webhook) Send(ctx context.Context, m notify.Message) (notify.Receipt, error) {
+	raw, err := w.url(ctx)
+	if err != nil {
+		return notify.Receipt{}, &notify.RefusedError{Err: fmt.Errorf("webhook: its URL: %w", err), NeedsPerson: true, Fix: "mend slack.webhook_url, or what it points at"}
+	}
+	defer raw.Wipe()
+	d := &delivery{&Receiver{}, nil, m}
+	msg := &slack.WebhookMessage{Text: escape(cut(m.Words.Title, 300))}
+	unfurl := false
+	msg.UnfurlLinks, msg.UnfurlMedia = &unfurl, &unfurl
+	blocks := []slack.Block{}
+	if m.Letter != nil {
+		msg.Text = escape(cut(m.Letter.Title, 300))
+		blocks = letterBlocks(*m.Letter, "")
+	} else {
+		if m.Mention != "" {
+			msg.Text = m.Mention + " " + msg.Text
+		}
+		if m.Turn != "" {
+			blocks = append(blocks, section("*"+escape(cut(upperFirst(m.Turn), 600))+"*"))
+		}
+		blocks = append(blocks, d.blocks(mark(m.Findings)+" "+m.Words.Title)...)
+	}
+	msg.Blocks = &slack.Blocks{BlockSet: blocks}
+	client := &http.Client{Timeout: timeout}
+	if err := slack.PostWebhookCustomHTTPContext(ctx, strings.TrimSpace(raw.Reveal()), client, msg); err != nil {
+		return notify.Receipt{}, webhookError(err, secret.NewScrubber(raw))
+	}
+	return notify.Receipt{Channel: "webhook"}, nil
+}
+
+// webhookError reads what a webhook answers: the status, and a word in its body that the library leaves out.
+func webhookError(err error, s secret.Scrubber) error {
+	err = plain(err, s)
+	if refused, ok := err.(*notify.RefusedError); ok {
+		switch {
+		case strings.HasSuffix(refused.Error(), "HTTP 400"):
+			refused.OnlyThis = true
+		default: // 403 and 410: it was switched off, 404: it is gone
+			refused.NeedsPerson, refused.Fix = true, "the webhook is gone or switched off: make a new one, and store its URL"
+		}
+	}
+	return err
+}
