@@ -30,7 +30,7 @@ var table = map[string]struct {
 	"audit":               {2, "checker finding verdict", true},
 	"usage":               {2, "checker credential finding secret", true},
 	"notify":              {2, "finding", true},
-	"notify/slack":        {2, "finding notify secret", false},
+	"notify/slack":        {2, "credential finding notify secret", false},
 	"notify/shoutrrr":     {2, "finding notify secret", false},
 	"notify/alertmanager": {2, "finding notify secret", false},
 	"postgres":            {2, "migrations", true},

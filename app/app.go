@@ -65,6 +65,8 @@ type App struct {
 	beginning, serving sync.WaitGroup
 	started            atomic.Bool // rounds are running
 	opened             time.Time
+	pressing           sync.Mutex
+	socket             socket
 }
 
 // Open opens the database, or starts the private one, and makes all parts. It does not wait for a

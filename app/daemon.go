@@ -22,7 +22,7 @@ import (
 func (a *App) Start(ctx context.Context) error {
 	c := a.config.Load()
 	a.metrics.MustRegister(web.NewCollector(web.Sources{
-		Audit: a.Audit, Usage: a.Usage, Jobs: a.Rounds.Jobs, PerCredential: c.PerCredentialMetrics, Log: a.Log, Now: a.Now,
+		Audit: a.Audit, Usage: a.Usage, Jobs: a.Rounds.Jobs, Lanes: a.Notifier.Lanes, PerCredential: c.PerCredentialMetrics, Log: a.Log, Now: a.Now,
 		Lag: func(ctx context.Context) (time.Duration, error) { return a.Registry.Lag(ctx, a.Now()) },
 	}))
 	a.notReady("starting")
@@ -53,6 +53,7 @@ func (a *App) begin(ctx context.Context) {
 		if err == nil {
 			a.started.Store(true)
 			a.ready.Store(nil)
+			a.listenToSlack(a.config.Load())
 			a.Log.Info("the rounds begin", "providers", len(a.config.Load().Providers), "credentials", len(a.config.Load().Credentials), "version", a.Version)
 			return
 		}
@@ -96,6 +97,7 @@ func (a *App) Stop() {
 		a.stop()
 	}
 	a.beginning.Wait()
+	a.hangUp()
 	if a.started.Load() {
 		a.Rounds.Stop()
 	}
@@ -126,6 +128,7 @@ func (a *App) reload(ctx context.Context, c *config.Config) error {
 	}
 	a.config.Store(c)
 	a.Notifier.Reload(a.notifySetup(c))
+	a.listenToSlack(c)
 	a.Rounds.Reload(settings(c))
 	for key, differs := range map[string]bool{
 		"data_dir": old.DataDir != c.DataDir, "database": old.Database != c.Database, "listen": old.Listen != c.Listen,

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -14,6 +15,9 @@ import (
 
 // ErrNoFinding is returned for an id that is not known.
 var ErrNoFinding = errors.New("no such finding")
+
+// ErrResolved is returned where somebody acts on a finding that is over.
+var ErrResolved = errors.New("is resolved")
 
 // Apply opens, changes and closes findings as evs say, in their order, writes each change to the
 // record, and returns the changes for those who are told.
@@ -111,6 +115,40 @@ func (s *Store) Snooze(ctx context.Context, tx pgx.Tx, actor string, id int64, n
 	})
 }
 
+// Events, not standing facts: what happened once does not end by itself, and being none it is over.
+var happened = []finding.Kind{finding.UnexpectedUse, finding.UsedAfterRevocation, finding.CanaryTripped}
+
+// FalseAlarm says that a finding was none, and why. What happened once is resolved by that; what still holds
+// is acknowledged, and ends when it does not hold any more. The first who says so stays.
+func (s *Store) FalseAlarm(ctx context.Context, tx pgx.Tx, actor string, id int64, why string, now time.Time) (finding.Change, error) {
+	return s.act(ctx, tx, actor, id, func(old finding.Finding) (finding.Finding, error) {
+		if old.FalseAlarmBy != "" {
+			return old, nil
+		}
+		if slices.Contains(happened, old.Kind) {
+			return updateFinding(ctx, tx, `state = 'resolved', resolved_at = $2, resolved_why = $3, updated_at = $2, snoozed_until = NULL, false_alarm_by = $4, false_alarm_why = $5`,
+				id, now, strings.TrimSuffix("a false alarm, says "+actor+": "+why, ": "), actor, why)
+		}
+		return updateFinding(ctx, tx, `state = 'acknowledged', acknowledged_by = $2, updated_at = $3, snoozed_until = NULL, false_alarm_by = $2, false_alarm_why = $4`, id, actor, now, why)
+	})
+}
+
+// Precision is how many findings of a provider and kind there were, and how many of them were false alarms.
+type Precision struct {
+	Provider           string
+	Kind               finding.Kind
+	Found, FalseAlarms int
+}
+
+// Precisions counts all findings, by provider and kind.
+func (s *Store) Precisions(ctx context.Context) ([]Precision, error) {
+	rows, err := s.pool.Query(ctx, `SELECT provider, kind, count(*), count(*) FILTER (WHERE false_alarm_by <> '') FROM findings GROUP BY 1, 2 ORDER BY 1, 2`)
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, pgx.RowToStructByPos[Precision])
+}
+
 func (s *Store) act(ctx context.Context, tx pgx.Tx, actor string, id int64, do func(finding.Finding) (finding.Finding, error)) (finding.Change, error) {
 	old, err := findOne(ctx, tx, `id = $1 FOR UPDATE`, id)
 	if errors.Is(err, ErrNoFinding) {
@@ -120,7 +158,7 @@ func (s *Store) act(ctx context.Context, tx pgx.Tx, actor string, id int64, do f
 		return finding.Change{}, err
 	}
 	if old.State == finding.Resolved {
-		return finding.Change{}, fmt.Errorf("finding %d is resolved since %s", id, old.ResolvedAt.Format(time.RFC3339))
+		return finding.Change{}, fmt.Errorf("finding %d %w since %s", id, ErrResolved, old.ResolvedAt.Format(time.RFC3339))
 	}
 	f, err := do(old)
 	if err != nil {
@@ -164,7 +202,7 @@ func (s *Store) recordChanges(ctx context.Context, tx pgx.Tx, actor string, cs [
 			action = "finding.reopened"
 		}
 		e, err := NewEntry(f.UpdatedAt, actor, action, f.Subject.Key(), map[string]any{
-			"finding": f.ID, "kind": f.Kind, "severity": f.Severity, "why": f.ResolvedWhy, "snoozed_until": nullTime(f.SnoozedUntil), "evidence": f.Evidence,
+			"finding": f.ID, "kind": f.Kind, "severity": f.Severity, "why": f.ResolvedWhy, "false_alarm": f.FalseAlarmWhy, "snoozed_until": nullTime(f.SnoozedUntil), "evidence": f.Evidence,
 		})
 		if err != nil {
 			return err

@@ -99,6 +99,14 @@ COMMENT ON COLUMN notify_members.message_id IS 'notify_messages.id.';
 COMMENT ON COLUMN notify_members.finding_id IS 'findings.id.';
 COMMENT ON COLUMN notify_members.told_state IS 'The finding''s state that the message told; empty: none yet.';
 
+CREATE TABLE notify_presses (
+    id text PRIMARY KEY,
+    at timestamptz NOT NULL
+);
+COMMENT ON TABLE notify_presses IS 'What people pressed or typed on Slack in the last day, so that none is done twice. Owned by notify.';
+COMMENT ON COLUMN notify_presses.id IS 'Slack''s envelope_id.';
+COMMENT ON COLUMN notify_presses.at IS 'When it was done.';
+
 INSERT INTO notify_messages (receiver, made_at, due_at, posted_channel, ref, told_digest, posted_at, sent_at, attempted_at, finding_before)
 SELECT b.receiver, b.sent_at, a.attempted_at, b.channel, b.message_ref, b.told_digest, b.sent_at, b.sent_at, a.attempted_at, b.finding_id
 FROM notify_messages_before b LEFT JOIN notify_attempts a USING (finding_id, receiver);

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -50,6 +51,8 @@ func (m SlackMessage) Lines() []string {
 // Slack is a simulated Slack: chat.postMessage and chat.update. It is safe for concurrent use.
 type Slack struct {
 	Token     string               // that it accepts
+	AppToken  string               // for Socket Mode; "": it has none
+	Groups    map[string][]string  // members of user groups
 	NoHistory bool                 // the scopes to read channels are missing
 	Told      func(m SlackMessage) // called after each post and update; may be nil
 
@@ -58,6 +61,8 @@ type Slack struct {
 	calls    []string // raw bodies, for tests that look for secrets
 	fail     []string // errors for the next calls
 	uploads  []SlackFile
+	host     string // where it is reached
+	socket   socketMode
 }
 
 // FailNext makes the next calls fail with these errors; "429" and "500" are HTTP statuses, "hang"
@@ -94,8 +99,14 @@ func (s *Slack) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.upload(w, r, id)
 		return
 	}
+	s.mu.Lock()
+	s.host = r.Host
+	s.mu.Unlock()
+	if s.socketRoutes(w, r) {
+		return
+	}
 	r.Body = http.MaxBytesReader(w, r.Body, 1<<20)
-	if err := r.ParseForm(); err != nil {
+	if err := s.parse(r); err != nil {
 		answer(w, http.StatusBadRequest, map[string]any{"ok": false, "error": "invalid_form_data"})
 		return
 	}
@@ -136,6 +147,26 @@ func (s *Slack) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	answer(w, http.StatusOK, s.act(r.URL.Path, form.Get, r.Host))
+}
+
+// parse reads a form, or JSON as one.
+func (s *Slack) parse(r *http.Request) error {
+	if !strings.HasPrefix(r.Header.Get("Content-Type"), "application/json") {
+		return r.ParseForm()
+	}
+	var fields map[string]json.RawMessage
+	if err := json.NewDecoder(r.Body).Decode(&fields); err != nil {
+		return err
+	}
+	r.PostForm = url.Values{}
+	for k, v := range fields {
+		var text string
+		if json.Unmarshal(v, &text) != nil {
+			text = string(v)
+		}
+		r.PostForm.Set(k, text)
+	}
+	return nil
 }
 
 // upload takes a file's content, as files.getUploadURLExternal asked for.
@@ -258,6 +289,19 @@ func (s *Slack) act(path string, field func(string) string, host string) map[str
 			s.Told(*m)
 		}
 		return said
+	case strings.HasSuffix(path, "/usergroups.users.list"):
+		defer s.mu.Unlock()
+		members, ok := s.Groups[field("usergroup")]
+		if !ok {
+			return map[string]any{"ok": false, "error": "no_such_subteam"}
+		}
+		return map[string]any{"ok": true, "users": members}
+	case strings.HasSuffix(path, "/views.open"):
+		s.mu.Unlock()
+		s.socket.mu.Lock()
+		s.socket.views = append(s.socket.views, json.RawMessage(field("view")))
+		s.socket.mu.Unlock()
+		return map[string]any{"ok": true, "view": map[string]any{"id": "V1"}}
 	default:
 		s.mu.Unlock()
 		return map[string]any{"ok": false, "error": "unknown_method"}

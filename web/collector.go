@@ -9,6 +9,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/keyrounds/keyrounds/audit"
+	"github.com/keyrounds/keyrounds/notify"
 	"github.com/keyrounds/keyrounds/usage"
 	"github.com/keyrounds/keyrounds/verdict"
 )
@@ -20,6 +21,7 @@ type Sources struct {
 	Usage         *usage.Store
 	Lag           func(context.Context) (time.Duration, error)
 	Jobs          func(context.Context) (map[string]int, error)
+	Lanes         func(context.Context) ([]notify.LaneState, error)
 	PerCredential bool
 	Log           *slog.Logger
 	Now           func() time.Time
@@ -41,11 +43,16 @@ var (
 	descFeedLag  = prometheus.NewDesc("keyrounds_feed_lag_seconds", "How long ago a feed last showed that it lives: a record, a heartbeat or an empty poll.", []string{"feed"}, nil)
 	descFeedUp   = prometheus.NewDesc("keyrounds_feed_up", "1 if a feed could be read the last time.", []string{"feed"}, nil)
 	descEvents   = prometheus.NewDesc("keyrounds_feed_events_total", "Records that a feed brought, by what became of them.", []string{"feed", "result"}, nil)
+	descWaiting  = prometheus.NewDesc("keyrounds_notifications_waiting", "Messages that are due and were not sent yet, by receiver and channel.", []string{"receiver", "channel"}, nil)
+	descOldest   = prometheus.NewDesc("keyrounds_notifications_oldest_waiting_seconds", "How long the one of them that waits longest is due.", []string{"receiver", "channel"}, nil)
+	descFailing  = prometheus.NewDesc("keyrounds_receiver_failing_seconds", "For how long a receiver has taken no message; 0: it works.", []string{"receiver", "channel"}, nil)
+	descFound    = prometheus.NewDesc("keyrounds_findings_found", "Findings that there ever were, by provider and kind.", []string{"provider", "kind"}, nil)
+	descFalse    = prometheus.NewDesc("keyrounds_findings_false_alarms", "How many of them were false alarms, as people say.", []string{"provider", "kind"}, nil)
 	descUp       = prometheus.NewDesc("keyrounds_database_up", "1 if the database answered this scrape.", nil, nil)
 )
 
 func (c *collector) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{descStatus, descSuccess, descFindings, descLag, descJobs, descUsed, descFeedLast, descFeedLag, descFeedUp, descEvents, descUp} {
+	for _, d := range []*prometheus.Desc{descStatus, descSuccess, descFindings, descLag, descJobs, descUsed, descFeedLast, descFeedLag, descFeedUp, descEvents, descWaiting, descOldest, descFailing, descFound, descFalse, descUp} {
 		ch <- d
 	}
 }
@@ -59,7 +66,7 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	counter := func(d *prometheus.Desc, v float64, labels ...string) {
 		ch <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, v, labels...)
 	}
-	err := errors.Join(c.collect(ctx, gauge), c.feeds(ctx, gauge, counter))
+	err := errors.Join(c.collect(ctx, gauge), c.feeds(ctx, gauge, counter), c.told(ctx, gauge))
 	if err != nil {
 		c.Log.Debug("the database did not answer a scrape", "error", err)
 		gauge(descUp, 0)
@@ -141,4 +148,29 @@ func (c *collector) feeds(ctx context.Context, gauge, counter func(*prometheus.D
 		}
 	}
 	return nil
+}
+
+// told is how the ways to people are, and what people said of what they were told.
+func (c *collector) told(ctx context.Context, gauge func(*prometheus.Desc, float64, ...string)) error {
+	lanes, err := c.Lanes(ctx)
+	if err != nil {
+		return err
+	}
+	since := func(t time.Time) float64 {
+		if t.IsZero() {
+			return 0
+		}
+		return max(0, c.Now().Sub(t).Seconds())
+	}
+	for _, l := range lanes {
+		gauge(descWaiting, float64(l.Waiting), l.Receiver, l.Channel)
+		gauge(descOldest, since(l.Oldest), l.Receiver, l.Channel)
+		gauge(descFailing, since(l.FailingSince), l.Receiver, l.Channel)
+	}
+	precisions, err := c.Audit.Precisions(ctx)
+	for _, p := range precisions {
+		gauge(descFound, float64(p.Found), p.Provider, string(p.Kind))
+		gauge(descFalse, float64(p.FalseAlarms), p.Provider, string(p.Kind))
+	}
+	return err
 }

@@ -18,8 +18,8 @@ import (
 )
 
 func newFindings(o *options) *cobra.Command {
-	cmd := &cobra.Command{Use: "findings", Short: "What someone should know: list, show, ack, snooze"}
-	cmd.AddCommand(newFindingsList(o), newFindingsShow(o), newFindingsAck(o), newFindingsSnooze(o))
+	cmd := &cobra.Command{Use: "findings", Short: "What someone should know: list, show, ack, snooze, false-alarm, precision"}
+	cmd.AddCommand(newFindingsList(o), newFindingsShow(o), newFindingsAck(o), newFindingsSnooze(o), newFindingsFalseAlarm(o), newFindingsPrecision(o))
 	return cmd
 }
 

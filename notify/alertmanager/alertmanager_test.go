@@ -109,11 +109,14 @@ func TestAnswers(t *testing.T) {
 		status int
 		want   func(error) bool
 	}{
-		"limited":   {429, func(err error) bool { var e *notify.RetryError; return errors.As(err, &e) && e.After == 7*time.Second }},
-		"forbidden": {403, func(err error) bool { var e *notify.RefusedError; return errors.As(err, &e) && e.NeedsPerson && e.Fix != "" }},
-		"bad":       {400, func(err error) bool { var e *notify.RefusedError; return errors.As(err, &e) && e.OnlyThis }},
-		"moved":     {301, func(err error) bool { var e *notify.RefusedError; return errors.As(err, &e) && e.NeedsPerson }},
-		"broken":    {503, func(err error) bool { var e *notify.RefusedError; return err != nil && !errors.As(err, &e) }},
+		"limited": {429, func(err error) bool { var e *notify.RetryError; return errors.As(err, &e) && e.After == 7*time.Second }},
+		"forbidden": {403, func(err error) bool {
+			var e *notify.RefusedError
+			return errors.As(err, &e) && e.NeedsPerson && e.Fix != ""
+		}},
+		"bad":    {400, func(err error) bool { var e *notify.RefusedError; return errors.As(err, &e) && e.OnlyThis }},
+		"moved":  {301, func(err error) bool { var e *notify.RefusedError; return errors.As(err, &e) && e.NeedsPerson }},
+		"broken": {503, func(err error) bool { var e *notify.RefusedError; return err != nil && !errors.As(err, &e) }},
 	} {
 		s := &server{status: k.status, header: http.Header{"Retry-After": {"7"}, "Location": {"http://127.0.0.1:1/"}}, body: "no: c4n4ry-token"}
 		_, err := newServer(t, s).Send(t.Context(), message(nil))

@@ -1,0 +1,243 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/keyrounds/keyrounds/audit"
+	"github.com/keyrounds/keyrounds/credential"
+	"github.com/keyrounds/keyrounds/finding"
+	"github.com/keyrounds/keyrounds/notify"
+	"github.com/keyrounds/keyrounds/registry"
+	"github.com/keyrounds/keyrounds/rounds"
+	"github.com/keyrounds/keyrounds/usage"
+	"github.com/keyrounds/keyrounds/verdict"
+	"github.com/keyrounds/keyrounds/web"
+)
+
+// refusal is why something was not done, in words for whoever asked.
+type refusal string
+
+func (r refusal) Error() string  { return string(r) }
+func (r refusal) Public() string { return string(r) }
+
+// do does what a person asked for where a message was told, and returns what that person is told.
+func (a *App) do(ctx context.Context, do notify.Action) (string, error) {
+	switch do.Do {
+	case notify.Status:
+		return a.statusText(ctx)
+	case notify.Unused:
+		return a.unusedText(ctx)
+	case notify.Check:
+		return a.checkFor(ctx, do)
+	}
+	ids, err := a.Notifier.Members(ctx, do.Message)
+	if err != nil {
+		return "", err
+	}
+	if len(ids) == 0 {
+		return "", refusal("This message is not about a finding of this keyrounds.")
+	}
+	return a.actOn(ctx, do, ids)
+}
+
+// actOn changes the findings of a message, all that are not over, in one transaction and once.
+func (a *App) actOn(ctx context.Context, do notify.Action, ids []int64) (text string, err error) {
+	err = a.inTx(ctx, func(tx pgx.Tx) error {
+		fresh, err := a.Notifier.Once(ctx, tx, do.ID)
+		if err != nil || !fresh {
+			return err // Slack sent it twice
+		}
+		var (
+			changes []finding.Change
+			why     []string
+		)
+		for _, id := range ids {
+			change, err := a.act(ctx, tx, do, id)
+			var refused refusal
+			switch {
+			case errors.As(err, &refused):
+				why = append(why, string(refused))
+			case err != nil:
+				return err
+			default:
+				changes = append(changes, change)
+			}
+		}
+		if len(changes) == 0 {
+			return refusal(strings.Join(slices.Compact(why), " "))
+		}
+		return a.Notifier.Enqueue(ctx, tx, changes)
+	})
+	return "", err
+}
+
+// act changes one finding. A refusal says that somebody was there before, or that it is over.
+func (a *App) act(ctx context.Context, tx pgx.Tx, do notify.Action, id int64) (c finding.Change, err error) {
+	now := a.Now()
+	switch do.Do {
+	case notify.Acknowledge:
+		c, err = a.Audit.Acknowledge(ctx, tx, do.Actor, id, now)
+		if err == nil && c.Finding.AcknowledgedBy != do.Actor {
+			err = refusal(fmt.Sprintf("%s looks after it already.", c.Finding.AcknowledgedBy))
+		}
+	case notify.Snooze:
+		c, err = a.Audit.Snooze(ctx, tx, do.Actor, id, now, now.Add(do.For))
+	case notify.FalseAlarm:
+		c, err = a.Audit.FalseAlarm(ctx, tx, do.Actor, id, do.Reason, now)
+		if err == nil && c.Finding.FalseAlarmBy != do.Actor {
+			err = refusal(fmt.Sprintf("%s has said so already.", c.Finding.FalseAlarmBy))
+		}
+	default:
+		err = fmt.Errorf("nobody knows how to %q", do.Do)
+	}
+	switch {
+	case errors.Is(err, audit.ErrResolved):
+		err = refusal("It is resolved already.")
+	case errors.Is(err, audit.ErrNoFinding):
+		err = refusal("There is no such finding any more.")
+	}
+	return c, err
+}
+
+// checkFor checks the credentials of a message, or one by its name, now.
+func (a *App) checkFor(ctx context.Context, do notify.Action) (string, error) {
+	creds, err := a.toCheck(ctx, do)
+	if err != nil {
+		return "", err
+	}
+	fresh := false
+	err = a.inTx(ctx, func(tx pgx.Tx) (err error) {
+		if fresh, err = a.Notifier.Once(ctx, tx, do.ID); err != nil || !fresh {
+			return err
+		}
+		e, err := audit.NewEntry(a.Now(), do.Actor, "check.asked", "slack", map[string]any{"credentials": names(creds)})
+		if err != nil {
+			return err
+		}
+		return a.Audit.Append(ctx, tx, e)
+	})
+	if err != nil || !fresh {
+		return "", err
+	}
+	var lines []string
+	err = a.Rounds.CheckNow(ctx, creds, func(js []rounds.Judged) {
+		for _, j := range js {
+			lines = append(lines, fmt.Sprintf("%s: %s, so it is %s. %s", j.Result.Credential, j.Result.Outcome, j.State.Status, j.Result.Message))
+		}
+	})
+	if err != nil {
+		return "", refusal("The check did not end: " + err.Error() + ".")
+	}
+	slices.Sort(lines)
+	return strings.Join(lines, "\n"), nil
+}
+
+const mostChecked = 20 // by one press
+
+func (a *App) toCheck(ctx context.Context, do notify.Action) ([]credential.Credential, error) {
+	wanted := []string{do.Name}
+	if do.Name == "" {
+		wanted = nil
+		ids, err := a.Notifier.Members(ctx, do.Message)
+		if err != nil {
+			return nil, err
+		}
+		for _, id := range ids {
+			f, err := a.Audit.Finding(ctx, id)
+			if err != nil {
+				return nil, err
+			}
+			if f.Subject.Credential != "" && f.State != finding.Resolved {
+				wanted = append(wanted, f.Subject.Credential)
+			}
+		}
+	}
+	if len(wanted) == 0 || len(wanted) > mostChecked {
+		return nil, refusal(fmt.Sprintf("A press checks 1 to %d credentials, and this would be %d.", mostChecked, len(wanted)))
+	}
+	var creds []credential.Credential
+	for _, name := range wanted {
+		c, err := a.Registry.Get(ctx, name)
+		if errors.Is(err, registry.ErrNotFound) || err == nil && !c.Retired.IsZero() {
+			return nil, refusal(fmt.Sprintf("No credential %q is registered.", name))
+		}
+		if err != nil {
+			return nil, err
+		}
+		creds = append(creds, c)
+	}
+	return creds, nil
+}
+
+func names(creds []credential.Credential) (list []string) {
+	for _, c := range creds {
+		list = append(list, c.Name)
+	}
+	return list
+}
+
+const mostLines = 20
+
+func (a *App) statusText(ctx context.Context) (string, error) {
+	standings, err := a.Audit.Standings(ctx, false)
+	if err != nil {
+		return "", err
+	}
+	open, err := a.Audit.Findings(ctx, audit.Filter{})
+	if err != nil {
+		return "", err
+	}
+	counts := map[verdict.Status]int{}
+	for _, s := range standings {
+		counts[s.Status]++
+	}
+	lines := []string{fmt.Sprintf("%d of %d credentials work.", counts[verdict.Healthy], len(standings))}
+	for _, s := range []verdict.Status{verdict.Revoked, verdict.Suspect, verdict.Degraded, verdict.Pending, verdict.Unknown} {
+		if n := counts[s]; n > 0 {
+			lines = append(lines, fmt.Sprintf("%s: %d", s, n))
+		}
+	}
+	for i, f := range open {
+		if i == mostLines {
+			lines = append(lines, fmt.Sprintf("and %d more findings: keyrounds findings list", len(open)-i))
+			break
+		}
+		lines = append(lines, fmt.Sprintf("• %s (finding %d, %s)", notify.Describe(f).Title, f.ID, f.State))
+	}
+	return strings.Join(lines, "\n"), nil
+}
+
+func (a *App) unusedText(ctx context.Context) (string, error) {
+	cs, err := a.Registry.List(ctx, false)
+	if err != nil {
+		return "", err
+	}
+	all, err := web.Usages(ctx, a.Usage, cs, a.Now())
+	if err != nil {
+		return "", err
+	}
+	var lines []string
+	unknown := 0
+	for _, u := range all {
+		switch usage.State(u.Usage) {
+		case usage.Unused, usage.NeverUsed:
+			lines = append(lines, fmt.Sprintf("• %s of %s: %s", u.Credential, u.Provider, strings.ReplaceAll(u.Usage, "_", " ")))
+		case usage.NotKnown:
+			unknown++
+		}
+	}
+	head := fmt.Sprintf("%d of %d credentials are not used.", len(lines), len(all))
+	if unknown > 0 {
+		head += fmt.Sprintf(" Of %d it is not known: no feed watched them long enough.", unknown)
+	}
+	if n := len(lines) - mostLines; n > 0 {
+		lines = append(lines[:mostLines], fmt.Sprintf("and %d more: keyrounds usage list", n))
+	}
+	return strings.Join(append([]string{head}, lines...), "\n"), nil
+}

@@ -1,0 +1,75 @@
+package main
+
+import (
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/spf13/cobra"
+
+	"github.com/keyrounds/keyrounds/app"
+	"github.com/keyrounds/keyrounds/finding"
+	"github.com/keyrounds/keyrounds/secret"
+)
+
+func newFindingsFalseAlarm(o *options) *cobra.Command {
+	var why string
+	cmd := &cobra.Command{
+		Use: "false-alarm ID", Short: "Say that a finding was none, and why",
+		Long: "Say that a finding was none, and why. What happened once, such as a use from an unexpected network, is resolved\n" +
+			"by that. What still holds is acknowledged, and ends when it does not hold any more. `findings precision` counts.",
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return o.withFinding(cmd, args[0], func(a *app.App, id int64) (finding.Finding, error) {
+				return a.Act(cmd.Context(), func(tx pgx.Tx) (finding.Change, error) {
+					return a.Audit.FalseAlarm(cmd.Context(), tx, actor(), id, secret.Scrubber{}.Clean(why, 300), time.Now())
+				})
+			}, func(f finding.Finding) error {
+				fmt.Fprintf(cmd.OutOrStdout(), "finding %d is a false alarm, says %s; it is %s\n", f.ID, f.FalseAlarmBy, f.State)
+				return nil
+			})
+		},
+	}
+	cmd.Flags().StringVar(&why, "why", "", "what it was instead")
+	return cmd
+}
+
+func newFindingsPrecision(o *options) *cobra.Command {
+	var out output
+	cmd := &cobra.Command{
+		Use: "precision", Short: "Count how many findings were false alarms, by provider and kind", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			a, err := o.open(cmd.Context())
+			if err != nil {
+				return err
+			}
+			defer a.Close()
+			list, err := a.Audit.Precisions(cmd.Context())
+			if err != nil {
+				return err
+			}
+			type row struct {
+				Provider    string       `json:"provider"`
+				Kind        finding.Kind `json:"kind"`
+				Found       int          `json:"found"`
+				FalseAlarms int          `json:"false_alarms"`
+				Precision   float64      `json:"precision"` // 1: none was false
+			}
+			values := []row{}
+			var rows [][]string
+			for _, p := range list {
+				r := row{p.Provider, p.Kind, p.Found, p.FalseAlarms, 1 - float64(p.FalseAlarms)/float64(p.Found)}
+				values = append(values, r)
+				rows = append(rows, []string{r.Provider, string(r.Kind), strconv.Itoa(r.Found), strconv.Itoa(r.FalseAlarms), fmt.Sprintf("%.1f %%", 100*r.Precision)})
+			}
+			if len(rows) == 0 && out.format == "table" {
+				fmt.Fprintln(cmd.OutOrStdout(), "no findings yet")
+				return nil
+			}
+			return out.list(cmd.OutOrStdout(), []string{"PROVIDER", "KIND", "FOUND", "FALSE ALARMS", "PRECISION"}, rows, values)
+		},
+	}
+	out.flags(cmd, "table", "json", "csv")
+	return cmd
+}

@@ -1,0 +1,39 @@
+package slack
+
+import (
+	"context"
+	"strings"
+
+	"github.com/slack-go/slack"
+
+	"github.com/keyrounds/keyrounds/notify"
+)
+
+const usage = "`/keyrounds status` how it stands\n`/keyrounds check NAME` checks a credential now\n`/keyrounds unused` which credentials nobody uses\n" +
+	"Findings are acknowledged, snoozed and judged with the buttons of their messages."
+
+// command does what was typed after /keyrounds. Only who typed it sees the answer.
+func (r request) command(ctx context.Context, c slack.SlashCommand) {
+	a := notify.Action{ID: r.r.EnvelopeID, Actor: actor(c.UserID, c.UserName)}
+	words := strings.Fields(c.Text)
+	say := func(text string) { r.answer(map[string]any{"response_type": "ephemeral", "text": text}) }
+	switch {
+	case !r.allowed(ctx, c.UserID):
+		say(notAllowed)
+	case len(words) == 1 && words[0] == "status":
+		a.Do = notify.Status
+		text, _ := r.do(ctx, quickly, a)
+		say(escape(text))
+	case len(words) == 1 && words[0] == "unused":
+		a.Do = notify.Unused
+		text, _ := r.do(ctx, quickly, a)
+		say(escape(text))
+	case len(words) == 2 && words[0] == "check":
+		say("Checking " + escape(cut(words[1], 100)) + " …")
+		a.Do, a.Name = notify.Check, words[1]
+		text, _ := r.do(ctx, slowly, a)
+		r.tell(ctx, c.ResponseURL, escape(text))
+	default:
+		say(usage)
+	}
+}
