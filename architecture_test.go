@@ -42,7 +42,7 @@ var table = map[string]struct {
 	"config":              {4, "checker credential finding notify secret usage verdict", false},
 	"sim":                 {4, "", false},
 	"sim/authserver":      {4, "", false},
-	"app":                 {5, "audit checker config credential finding notify notify/alertmanager notify/shoutrrr notify/slack postgres registry report rounds secret usage web", true},
+	"app":                 {5, "audit checker config credential finding notify notify/alertmanager notify/shoutrrr notify/slack postgres registry report rounds secret usage verdict web", true},
 	"cmd/keyrounds":       {6, "app audit checker config credential finding notify registry report rounds secret sim usage verdict web", true},
 }
 
