@@ -357,11 +357,18 @@ func orNone(names []string) []string {
 	return names
 }
 
+// bySeverity puts what is over last.
 func bySeverity(a, b finding.Finding) int {
+	over := func(f finding.Finding) int {
+		if f.State == finding.Resolved {
+			return 1
+		}
+		return 0
+	}
 	rank := func(f finding.Finding) int {
 		return slices.Index([]finding.Severity{finding.Critical, finding.Warning, finding.Info}, f.Severity)
 	}
-	return cmp.Or(cmp.Compare(rank(a), rank(b)), cmp.Compare(a.Subject.Key(), b.Subject.Key()), cmp.Compare(a.ID, b.ID))
+	return cmp.Or(cmp.Compare(over(a), over(b)), cmp.Compare(rank(a), rank(b)), cmp.Compare(a.Subject.Key(), b.Subject.Key()), cmp.Compare(a.ID, b.ID))
 }
 
 func span(d time.Duration) string {

@@ -68,6 +68,10 @@ func (n *Notifier) deliver(ctx context.Context, id int64) (sent, error) {
 	if err != nil {
 		return sent{err: err}, n.failed(ctx, r, m, err)
 	}
+	if receipt == (Receipt{}) { // it was not there, and what is over is not posted
+		_, err := n.Pool.Exec(ctx, `UPDATE notify_messages SET attempted_at = NULL WHERE id = $1`, id)
+		return sent{told: true}, errors.Join(err, n.settle(ctx, r, m, traits))
+	}
 	n.metrics.sent(r.receiver, "ok")
 	s := sent{told: true}
 	if receipt != m.Told || m.Turn != "" || !traits.Edits {
@@ -181,7 +185,7 @@ func (r record) nothingToTell(m Message, traits Traits) string {
 		return ""
 	case len(m.Findings) == 0:
 		return "there is no such finding any more"
-	case r.digest == "" && m.over():
+	case r.digest == "" && m.over() && !m.Unclear:
 		return "it was resolved before anybody was told"
 	case traits.Again > 0 && !m.over():
 		return ""
@@ -347,7 +351,7 @@ func (n *Notifier) failed(ctx context.Context, r record, m Message, cause error)
 	}
 	_, err := n.Pool.Exec(ctx, `
 		UPDATE notify_messages SET tries = tries + 1, failing_since = coalesce(failing_since, $2), error = $3, due_at = $4 WHERE id = $1`,
-		r.id, now, cause.Error(), now.Add(backoff(r.tries+1)))
+		r.id, now, cause.Error(), now.Add(backoff(n.Backoff, r.tries+1)))
 	return err
 }
 

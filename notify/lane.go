@@ -90,7 +90,7 @@ func (n *Notifier) work(ctx context.Context, l *lane) error {
 		if err != nil {
 			return err
 		}
-		l.note(s, n.Now())
+		l.note(s, n.Now(), n.Backoff)
 		wait := l.next.Sub(n.Now())
 		if s.stops() || time.Now().Add(wait).After(end) {
 			return nil
@@ -140,14 +140,14 @@ func (n *Notifier) join(ctx context.Context, ids []int64) error {
 }
 
 // note keeps what a send says of the lane.
-func (l *lane) note(s sent, now time.Time) {
+func (l *lane) note(s sent, now time.Time, first time.Duration) {
 	var retry *RetryError
 	var refused *RefusedError
 	switch {
 	case s.err == nil && s.pace > 0:
 		l.next = now.Add(s.pace)
 	case errors.As(s.err, &retry):
-		l.next = now.Add(min(max(retry.After, time.Second), time.Hour))
+		l.next = now.Add(min(max(retry.After, first), time.Hour))
 		return
 	case errors.As(s.err, &refused) && refused.OnlyThis:
 		return
@@ -158,7 +158,7 @@ func (l *lane) note(s sent, now time.Time) {
 		if l.failing == nil {
 			l.failing = &now
 		}
-		l.next = now.Add(backoff(l.fails))
+		l.next = now.Add(backoff(first, l.fails))
 		return
 	}
 	if s.told {
@@ -166,8 +166,8 @@ func (l *lane) note(s sent, now time.Time) {
 	}
 }
 
-// backoff grows from a second to longestWait, and differs a little each time.
-func backoff(fails int) time.Duration {
-	d := min(time.Second<<min(fails-1, 20), longestWait)
+// backoff grows from first to longestWait, and differs a little each time.
+func backoff(first time.Duration, fails int) time.Duration {
+	d := min(first<<min(fails-1, 20), longestWait)
 	return d - rand.N(d/4)
 }

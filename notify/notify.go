@@ -33,7 +33,8 @@ type Receiver interface {
 	Name() string
 	Traits() Traits
 	// Send posts m or, where m.Told says that it was posted before and the receiver edits, updates that. Its
-	// error never holds a secret; *RetryError and *RefusedError say more of it.
+	// error never holds a secret; *RetryError and *RefusedError say more of it. A zero Receipt: m is over, and it
+	// looked and found that it had not been posted.
 	Send(ctx context.Context, m Message) (Receipt, error)
 }
 
@@ -119,6 +120,7 @@ type Options struct {
 	Apply func(ctx context.Context, tx pgx.Tx, evs []finding.Event) ([]finding.Change, error)
 	// Record appends to the record of who did what, in the transaction of the receipt.
 	Record  func(ctx context.Context, tx pgx.Tx, action string, subject finding.Subject, detail any) error
+	Backoff time.Duration         // before the second try, doubled for each one more; default 1 s
 	Metrics prometheus.Registerer // nil: none
 	Log     *slog.Logger
 	Now     func() time.Time // default time.Now
@@ -136,6 +138,9 @@ type Notifier struct {
 func New(o Options) (*Notifier, error) {
 	if o.Now == nil {
 		o.Now = time.Now
+	}
+	if o.Backoff <= 0 {
+		o.Backoff = time.Second
 	}
 	if o.Gone == nil {
 		o.Gone = func(error) bool { return false }

@@ -18,25 +18,25 @@ import (
 	"github.com/keyrounds/keyrounds/finding"
 	"github.com/keyrounds/keyrounds/notify"
 	"github.com/keyrounds/keyrounds/notify/slack"
+	"github.com/keyrounds/keyrounds/postgres"
 	"github.com/keyrounds/keyrounds/postgres/pgtest"
 	"github.com/keyrounds/keyrounds/secret"
 	"github.com/keyrounds/keyrounds/sim"
 )
-
-func TestMain(m *testing.M) { pgtest.Main(m) }
 
 const token = "xoxb-c4n4ry-t0ken"
 
 // desk is a notifier with real findings and a Slack at the HTTP level. Its clock stands until it is moved.
 type desk struct {
 	*notify.Notifier
-	t      *testing.T
-	audit  *audit.Store
-	slack  *sim.Slack
-	setup  notify.Setup
-	mu     sync.Mutex
-	now    time.Time
-	change func(*finding.Finding) // what tests add to each finding; nil: nothing
+	t             *testing.T
+	audit         *audit.Store
+	slack         *sim.Slack
+	url, slackURL string
+	setup         notify.Setup
+	mu            sync.Mutex
+	now           time.Time
+	change        func(*finding.Finding) // what tests add to each finding; nil: nothing
 }
 
 func newDesk(t *testing.T, policy notify.Policy, more ...notify.Receiver) *desk {
@@ -48,9 +48,13 @@ func newDesk(t *testing.T, policy notify.Policy, more ...notify.Receiver) *desk 
 		Token:   func(context.Context) (secret.Value, error) { return secret.New([]byte(token)), nil },
 		Channel: "#alerts", APIURL: server.URL + "/", Pace: time.Millisecond, Buttons: true,
 	})}, more...)}
-	pool := pgtest.New(t)
+	d.slackURL, d.url = server.URL+"/", pgtest.URL(t)
+	pool, err := postgres.Open(t.Context(), d.url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(pool.Close)
 	d.audit = audit.New(pool)
-	var err error
 	d.Notifier, err = notify.New(notify.Options{
 		Pool: pool, Setup: d.setup, Log: slog.New(slog.DiscardHandler), Now: d.clock, Before: d.audit.Before, Apply: d.audit.Apply,
 		Gone:   func(err error) bool { return errors.Is(err, audit.ErrNoFinding) },

@@ -65,7 +65,7 @@ type Slack struct {
 	socket   socketMode
 }
 
-// FailNext makes the next calls fail with these errors; "429" and "500" are HTTP statuses, "hang"
+// FailNext makes the next calls fail with these errors; "429" (with Retry-After: 1, or "429 at once" with 0) and "500" are HTTP statuses, "hang"
 // waits, "lost" does the work and drops the answer.
 func (s *Slack) FailNext(errors ...string) {
 	s.mu.Lock()
@@ -131,8 +131,8 @@ func (s *Slack) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case "hang":
 		<-r.Context().Done()
 		return
-	case "429":
-		w.Header().Set("Retry-After", "1")
+	case "429", "429 at once":
+		w.Header().Set("Retry-After", map[string]string{"429": "1", "429 at once": "0"}[fail])
 		w.WriteHeader(http.StatusTooManyRequests)
 		return
 	case "500":

@@ -38,11 +38,12 @@ var channelID = regexp.MustCompile(`^[CGD][A-Z0-9]{7,}$`)
 
 const maxHistoryPages = 20
 
-// posted looks for the message; a zero Receipt: it is not there, or cannot be looked for.
-func (d *delivery) posted(ctx context.Context) (notify.Receipt, error) {
+// posted looks for the message; a zero Receipt: it is not there, or, where looked is false, cannot be looked
+// for.
+func (d *delivery) posted(ctx context.Context) (told notify.Receipt, looked bool, err error) {
 	id, err := d.channel(ctx)
 	if err != nil || id == "" {
-		return notify.Receipt{}, err
+		return notify.Receipt{}, false, err
 	}
 	p := &slack.GetConversationHistoryParameters{ChannelID: id, Limit: 200, IncludeAllMetadata: true, Oldest: strconv.FormatInt(d.m.Made.Add(-time.Minute).Unix(), 10)}
 	kind := metadataMessage
@@ -52,18 +53,18 @@ func (d *delivery) posted(ctx context.Context) (notify.Receipt, error) {
 	for range maxHistoryPages {
 		h, err := d.api.GetConversationHistoryContext(ctx, p)
 		if err != nil {
-			return notify.Receipt{}, missing(err)
+			return notify.Receipt{}, false, missing(err)
 		}
 		for _, msg := range h.Messages {
 			if carries(msg, kind, d.m.Key) {
-				return notify.Receipt{Channel: id, Ref: msg.Timestamp}, nil
+				return notify.Receipt{Channel: id, Ref: msg.Timestamp}, true, nil
 			}
 		}
 		if p.Cursor = h.ResponseMetaData.NextCursor; !h.HasMore || p.Cursor == "" {
 			break
 		}
 	}
-	return notify.Receipt{}, nil
+	return notify.Receipt{}, true, nil
 }
 
 // replied looks for the reply of this turn in the thread.

@@ -79,8 +79,12 @@ type delivery struct {
 func (d *delivery) send(ctx context.Context) (told notify.Receipt, err error) {
 	told = d.m.Told
 	if d.m.Unclear && told.Ref == "" {
-		if told, err = d.posted(ctx); err != nil {
+		var looked bool
+		if told, looked, err = d.posted(ctx); err != nil {
 			return told, err
+		}
+		if looked && told.Ref == "" && d.m.Letter == nil && over(d.m.Findings) {
+			return told, nil
 		}
 	}
 	if told.Ref != "" && d.m.Letter == nil {
