@@ -151,6 +151,7 @@ func (n *Notifier) message(ctx context.Context, r record, traits Traits) (Messag
 	slices.SortFunc(m.Findings, bySeverity)
 	m.Words = n.setup.Load().words(m.Findings)
 	m.Turn, m.Loud = r.turn(m.Findings, n.Now())
+	m.Same = r.digest == digest(m, traits)
 	m.TurnKey = m.Key + "-" + digest(m, traits) + "-" + r.nudge
 	return m, nil
 }

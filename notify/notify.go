@@ -55,6 +55,7 @@ type Message struct {
 	Channel  string            // as a route names it; "": the receiver's own
 	Made     time.Time         // when it was decided to send it: it was not posted before
 	Told     Receipt           // zero: not yet
+	Same     bool              // it was told as it is; what is new is the turn
 	LastSeen string            // channel where this lane last posted anything, as the receiver calls it; "": nothing yet
 	Turn     string            // what happened since it was told, for the thread; "": nothing that is told there
 	TurnKey  string            // the same for the same turn

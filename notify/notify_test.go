@@ -261,7 +261,7 @@ func TestABurst(t *testing.T) {
 	ms = d.slack.Messages()
 	i := slices.IndexFunc(ms, func(m sim.SlackMessage) bool { return strings.Contains(m.Text, "3 credentials") })
 	wantIn(t, said(ms[i]), "2 of 3 resolved", "• c1 (owner team-c1) — resolved")
-	if r := ms[i].Replies; len(r) != 1 || !strings.HasPrefix(r[0].Text, "C1, c3: resolved") {
+	if r := ms[i].Replies; len(r) != 1 || !strings.HasPrefix(r[0].Text, "c1, c3: resolved") {
 		t.Errorf("the thread says %+v", r)
 	}
 	d.resolve("c2")

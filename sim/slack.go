@@ -102,7 +102,7 @@ func (s *Slack) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
 	s.host = r.Host
 	s.mu.Unlock()
-	if s.socketRoutes(w, r) {
+	if s.page(w, r) || s.socketRoutes(w, r) {
 		return
 	}
 	r.Body = http.MaxBytesReader(w, r.Body, 1<<20)

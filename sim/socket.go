@@ -22,6 +22,7 @@ type socketMode struct {
 	acks      map[string]chan json.RawMessage
 	said      []string // to single people: ephemeral answers
 	views     []json.RawMessage
+	forms     int // that were sent
 }
 
 type socketConn struct {
@@ -231,6 +232,9 @@ func (s *Slack) Submit(user, name, text string) error {
 	var view map[string]any
 	_ = json.Unmarshal(s.socket.views[len(s.socket.views)-1], &view)
 	s.socket.mu.Unlock()
+	s.socket.mu.Lock()
+	s.socket.forms++
+	s.socket.mu.Unlock()
 	view["state"] = map[string]any{"values": map[string]any{"reason": map[string]any{"reason": map[string]any{"type": "plain_text_input", "value": text}}}}
 	_, err := s.envelope("interactive", map[string]any{"type": "view_submission", "user": map[string]any{"id": user, "name": name}, "view": view}, 1)
 	return err
@@ -241,6 +245,12 @@ func (s *Slack) Views() int {
 	s.socket.mu.Lock()
 	defer s.socket.mu.Unlock()
 	return len(s.socket.views)
+}
+
+func (s *Slack) submitted() int {
+	s.socket.mu.Lock()
+	defer s.socket.mu.Unlock()
+	return s.socket.forms
 }
 
 // Command types a slash command, and returns what is answered at once.

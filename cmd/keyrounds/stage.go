@@ -21,6 +21,7 @@ type stage struct {
 	slack       *sim.Slack
 	providerURL string
 	slackURL    string
+	dir         string
 	config      string // the file that the daemon reads
 	clients     []sim.Client
 	servers     []*http.Server
@@ -46,7 +47,7 @@ var cast = []struct{ name, owner, purpose, scopes string }{
 }
 
 func setStage(ctx context.Context, dir string) (*stage, error) {
-	s := &stage{slack: &sim.Slack{Token: "xoxb-demo-" + rand.Text()}, config: filepath.Join(dir, "config.yaml")}
+	s := &stage{slack: &sim.Slack{Token: "xoxb-demo-" + rand.Text(), AppToken: "xapp-demo-" + rand.Text()}, dir: dir, config: filepath.Join(dir, "config.yaml")}
 	for _, c := range cast {
 		s.clients = append(s.clients, sim.Client{ID: strings.ToLower(rand.Text()), Name: c.name, Secret: rand.Text(), Scopes: strings.Fields(c.scopes)})
 	}
@@ -102,10 +103,13 @@ feeds:
 defaults: {schedule: "@every 4s", unused_after: 90d}
 digest: "@every 20s"
 verdict: {confirm: [3s, 8s], refusals_per_hour: 0, grace: 1m, unverifiable_after: 10m, incident: {within: 20s}}
-slack: {token: "file:%[1]s/slack-token", channel: "#credential-alerts", api_url: "%[3]s/"}
+slack: {token: "file:%[1]s/slack-token", app_token: "file:%[1]s/slack-app-token", allow: [U01, U02], channel: "#credential-alerts", api_url: "%[3]s/"}
+routes:
+  - {kind: [canary_tripped, leaked], channel: "#security", mention: "<!subteam^SECURITY>"}
+notifications: {group_wait: 2s, remind_every: 25s}
 credentials:
 `, dir, s.providerURL, s.slackURL)
-	secrets := map[string]string{"slack-token": s.slack.Token}
+	secrets := map[string]string{"slack-token": s.slack.Token, "slack-app-token": s.slack.AppToken}
 	for i, c := range s.clients {
 		provider := "smartrecruiters"
 		if c.Name == "payroll" {
@@ -121,6 +125,30 @@ credentials:
 		errs = append(errs, os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600))
 	}
 	return errors.Join(append(errs, os.WriteFile(s.config, []byte(b.String()), 0o600))...)
+}
+
+// lose moves the secrets of some credentials away, or back.
+func (s *stage) lose(away bool, names ...string) {
+	for _, name := range names {
+		from, to := filepath.Join(s.dir, name+".secret"), filepath.Join(s.dir, name+".away")
+		if !away {
+			from, to = to, from
+		}
+		_ = os.Rename(from, to)
+	}
+}
+
+// press presses a button of the message about a credential, as ann, as soon as it is there.
+func (s *stage) press(about, action string) {
+	go func() {
+		for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(200 * time.Millisecond) {
+			for _, m := range s.slack.Messages() {
+				if strings.Contains(m.Text, about) && s.slack.Press(sim.Press{User: "U01", Name: "ann", Message: m, Action: action}) == nil {
+					return
+				}
+			}
+		}
+	}()
 }
 
 func (s *stage) id(name string) string {

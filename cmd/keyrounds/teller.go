@@ -51,13 +51,14 @@ keyrounds demo. Real: this daemon, its Postgres, its checks over HTTP, its messa
 Simulated: the provider (a SmartRecruiters on loopback) and Slack; times are seconds instead of minutes.
 
   status page      http://%s/
+  Slack            %s/   (messages, threads, buttons that work)
   provider's admin %s/admin   (revoke, restore, cut a scope, break it yourself)
   beside it, try   keyrounds --config %s/config.yaml credentials list
                    … credentials show ats-sync, … explain --finding 1, … usage list, … usage show offer-letters
   feed             %s/gateway.json (thirteen months of a gateway's log, growing)
   log              %s/keyrounds.log
 
-`, t.app.Addr(), t.stage.providerURL, dir, dir, dir)
+`, t.app.Addr(), t.stage.slackURL, t.stage.providerURL, dir, dir, dir)
 	t.dir = dir
 }
 
@@ -73,9 +74,12 @@ func (t *teller) scenes() []scene {
 	return []scene{
 		{8 * time.Second, "an administrator revokes the credential of ats-sync", func(p *sim.Provider) { p.Revoke(ats) }},
 		{14 * time.Second, "someone found the canary honeypot in the wiki, and tries it", func(*sim.Provider) { t.stage.gateway.use(canary, "192.0.2.66", "curl/8.5.0", "") }},
+		{22 * time.Second, "ann presses Acknowledge under the message about ats-sync, on Slack", func(*sim.Provider) { t.stage.press("ats-sync", "acknowledge") }},
 		{24 * time.Second, "the month is over: the report of unused credentials is made", func(*sim.Provider) { t.report() }},
-		{26 * time.Second, "it was a mistake: ats-sync is restored", func(p *sim.Provider) { p.Restore(ats) }},
-		{34 * time.Second, "careers-site loses the scope jobs_read", func(p *sim.Provider) { p.Cut(careers, "jobs_read") }},
+		{31 * time.Second, "it was a mistake: ats-sync is restored", func(p *sim.Provider) { p.Restore(ats) }},
+		{34 * time.Second, "a deployment loses the secrets of three credentials: one message, not three", func(*sim.Provider) { t.stage.lose(true, "interview-bot", "job-ads", "onboarding") }},
+		{36 * time.Second, "careers-site loses the scope jobs_read", func(p *sim.Provider) { p.Cut(careers, "jobs_read") }},
+		{42 * time.Second, "the secrets are back", func(*sim.Provider) { t.stage.lose(false, "interview-bot", "job-ads", "onboarding") }},
 		{46 * time.Second, "careers-site gets it back", func(p *sim.Provider) { p.Restore(careers) }},
 		{54 * time.Second, "the provider is down (HTTP 503): no credential must be blamed", func(p *sim.Provider) { p.Break(sim.Down) }},
 		{62 * time.Second, "the provider is up again", func(p *sim.Provider) { p.Break(sim.NoFault) }},
@@ -178,7 +182,7 @@ var colour = map[verdict.Status]string{verdict.Healthy: "32", verdict.Suspect: "
 
 func (t *teller) slack(m sim.SlackMessage) {
 	if m.Thread != "" {
-		t.line("35", "slack", "reply in the thread of a message: "+printable(html.UnescapeString(m.Text), false))
+		t.line("35", "slack", "reply in the thread of a message: "+printable(strings.ReplaceAll(html.UnescapeString(m.Text), "\n", "; "), false))
 		return
 	}
 	t.mu.Lock()
@@ -197,7 +201,7 @@ func (t *teller) slack(m sim.SlackMessage) {
 	for _, l := range m.Lines() {
 		fmt.Fprintf(&b, "\n         │ %s", printable(html.UnescapeString(strings.ReplaceAll(l, "*", "")), false))
 	}
-	t.line("35", "slack", "message "+verb+" in #credential-alerts:"+b.String())
+	t.line("35", "slack", "message "+verb+" in #"+strings.TrimPrefix(m.Channel, "C")+":"+b.String())
 }
 
 func (t *teller) line(code, who, text string) {

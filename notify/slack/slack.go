@@ -87,7 +87,7 @@ func (d *delivery) send(ctx context.Context) (told notify.Receipt, err error) {
 			return told, nil
 		}
 	}
-	if told.Ref != "" && d.m.Letter == nil {
+	if told.Ref != "" && d.m.Letter == nil && !d.m.Same {
 		if err = d.update(ctx, told); refusedWith(err, "message_not_found", "cant_update_message", "edit_window_closed") { // deleted, or not ours: it is told anew
 			told, d.m.Turn, err = notify.Receipt{}, "", nil
 		}
@@ -150,7 +150,11 @@ func (d *delivery) reply(ctx context.Context, told notify.Receipt) error {
 			return err
 		}
 	}
-	text := escape(cut(upperFirst(d.m.Turn), maxSection-200))
+	text := d.m.Turn
+	if len(d.m.Findings) == 1 { // otherwise it begins with names
+		text = upperFirst(text)
+	}
+	text = escape(cut(text, maxSection-200))
 	options := []slack.MsgOption{
 		slack.MsgOptionTS(told.Ref), marked(metadataReply, d.m.TurnKey), slack.MsgOptionDisableLinkUnfurl(), slack.MsgOptionDisableMediaUnfurl(),
 	}
