@@ -365,8 +365,8 @@ func TestStop(t *testing.T) {
 	close(stop)
 	close(answer)
 	rs := <-done
-	if len(rs) < 2 || len(rs) > 3 {
-		t.Errorf("%d results, want the two that were under way", len(rs))
+	if len(rs) < 2 || len(rs) > 4 { // the stop and the answers come in the same moment
+		t.Errorf("%d results, want the two that were under way, and at most one after each", len(rs))
 	}
 	for _, r := range rs {
 		if r.Outcome != checker.OK {
