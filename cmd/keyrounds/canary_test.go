@@ -23,7 +23,12 @@ func TestNoSecretIsAnywhere(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, 12)
 	const pushed = "c4n4ry-push/t0ken+val"
-	s.configure(fmt.Sprintf("feeds: [{name: pushed, provider: idp, type: push, keep: true, token: \"file:%s\"}]", s.write("push-token", pushed)), "", 12)
+	const pager, alerts = "c4n4ry-pager-path", "c4n4ry-alertmanager"
+	s.configure(fmt.Sprintf(`feeds: [{name: pushed, provider: idp, type: push, keep: true, token: "file:%s"}]
+receivers:
+  - {name: pager, url: "file:%s"}
+  - {name: am, type: alertmanager, url: "http://127.0.0.1:1", token: "file:%s"}`, s.write("push-token", pushed),
+		s.write("pager-url", "generic://127.0.0.1:1/"+pager+"?disabletls=yes&@authorization="+pager), s.write("am-token", alerts)), "", 12)
 	const sealed = "c4n4ry-sealed/s3cret+val"
 	add := exec.Command("keyrounds", "-c", s.config(), "credentials", "add", "sealed-one", "--provider", "idp", "--client-id", "id-05")
 	add.Stdin = strings.NewReader(sealed)
@@ -46,7 +51,7 @@ func TestNoSecretIsAnywhere(t *testing.T) {
 	s.await("three revocations and a lost scope are told", func() bool {
 		command("check", "-v")
 		calls := strings.Join(s.slack.Calls(), "\n")
-		return !slices.ContainsFunc([]string{"c01", "c02", "c03", "c04"}, func(name string) bool { return !strings.Contains(calls, "credential+"+name) })
+		return !slices.ContainsFunc([]string{"c01", "c02", "c03", "c04"}, func(name string) bool { return !strings.Contains(calls, name) })
 	})
 	token := "x"
 	for _, t := range s.idp.Tokens() {
@@ -59,6 +64,16 @@ func TestNoSecretIsAnywhere(t *testing.T) {
 		`{"client_id":"stranger","at":"` + time.Now().Format(time.RFC3339) + `"}`,
 	}, "\n"))
 	d.push("wrong "+pushed, "")
+	if _, err := s.slack.Command("U01", "ann "+token, "check c01 "+goodSecret); err != nil {
+		t.Error(err)
+	}
+	if _, err := s.slack.Command("U01", "ann", "check c01"); err != nil {
+		t.Error(err)
+	}
+	command("notify", "test")
+	command("notifications")
+	command("notifications", "-o", "json")
+	command("findings", "precision")
 	command("usage", "status")
 	command("usage", "list", "-o", "json")
 	command("usage", "unregistered")
@@ -108,10 +123,11 @@ func TestNoSecretIsAnywhere(t *testing.T) {
 	}
 
 	if !strings.Contains(places["what Slack was sent"], "c03") || !strings.Contains(places["table public.credentials"], "sealed-one") ||
-		!strings.Contains(places["table public.usage_events"], "job/1") || !strings.Contains(places["/api/v1/feeds"], "it is not JSON") || !strings.Contains(places["what the commands print"], "stranger") {
+		!strings.Contains(places["table public.usage_events"], "job/1") || !strings.Contains(places["/api/v1/feeds"], "it is not JSON") || !strings.Contains(places["what the commands print"], "stranger") ||
+		!strings.Contains(places["what the commands print"], "am: could not be reached") {
 		t.Error("the search does not see what it should")
 	}
-	canaries := append(s.idp.Tokens(), goodSecret, sealed, slackToken, pushed)
+	canaries := append(s.idp.Tokens(), goodSecret, sealed, slackToken, appToken, pushed, pager, alerts)
 	if len(canaries) < 6 {
 		t.Errorf("only %d canaries", len(canaries))
 	}

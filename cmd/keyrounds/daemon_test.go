@@ -78,7 +78,10 @@ func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	f.next.ServeHTTP(w, r)
 }
 
-const slackToken = "xoxb-c4n4ry-slack-t0ken"
+const (
+	slackToken = "xoxb-c4n4ry-slack-t0ken"
+	appToken   = "xapp-c4n4ry-app-t0ken"
+)
 
 // newSite makes a site with n clients of the provider, named c00 and so on.
 func newSite(t *testing.T, n int) *site {
@@ -87,10 +90,11 @@ func newSite(t *testing.T, n int) *site {
 	for i := range n {
 		clients = append(clients, sim.Client{ID: fmt.Sprintf("id-%02d", i), Name: fmt.Sprintf("c%02d", i), Secret: goodSecret, Scopes: []string{"company_read"}})
 	}
-	s := &site{t: t, dir: pgtest.Dir(t), idp: sim.NewProvider(clients...), slack: &sim.Slack{Token: slackToken}}
+	s := &site{t: t, dir: pgtest.Dir(t), idp: sim.NewProvider(clients...), slack: &sim.Slack{Token: slackToken, AppToken: appToken}}
 	s.front = newFront(s.idp)
 	s.write("secret", goodSecret)
 	s.write("slack-token", slackToken)
+	s.write("app-token", appToken)
 	s.configure("", "", n)
 	return s
 }
@@ -129,7 +133,8 @@ providers:
     rate: 1000/s
     probes: [{scope: company_read, get: "%[2]s/configuration/company/my"}]
 verdict: {confirm: [1s, 2s], refusals_per_hour: 0}
-slack: {token: "file:%[1]s/slack-token", channel: "#alerts", api_url: "%[3]s/"}
+slack: {token: "file:%[1]s/slack-token", app_token: "file:%[1]s/app-token", allow: ["*"], channel: "#alerts", api_url: "%[3]s/"}
+notifications: {group_wait: 0s}
 defaults: {schedule: "0 0 1 1 *"}
 %[4]s
 credentials:

@@ -106,7 +106,7 @@ verdict: {confirm: [3s, 8s], refusals_per_hour: 0, grace: 1m, unverifiable_after
 slack: {token: "file:%[1]s/slack-token", app_token: "file:%[1]s/slack-app-token", allow: [U01, U02], channel: "#credential-alerts", api_url: "%[3]s/"}
 routes:
   - {kind: [canary_tripped, leaked], channel: "#security", mention: "<!subteam^SECURITY>"}
-notifications: {group_wait: 2s, remind_every: 25s}
+notifications: {group_wait: 4s, remind_every: 25s}
 credentials:
 `, dir, s.providerURL, s.slackURL)
 	secrets := map[string]string{"slack-token": s.slack.Token, "slack-app-token": s.slack.AppToken}
