@@ -148,6 +148,7 @@ func (n *Notifier) message(ctx context.Context, r record, traits Traits) (Messag
 		}
 		m.Findings = append(m.Findings, f)
 	}
+	m.Findings = newest(m.Findings)
 	slices.SortFunc(m.Findings, bySeverity)
 	m.Words = n.setup.Load().words(m.Findings)
 	m.Turn, m.Loud = r.turn(m.Findings, n.Now())
@@ -156,13 +157,28 @@ func (n *Notifier) message(ctx context.Context, r record, traits Traits) (Messag
 	return m, nil
 }
 
+// newest leaves out what was found again since.
+func newest(fs []finding.Finding) (list []finding.Finding) {
+	last := map[string]int64{}
+	about := func(f finding.Finding) string { return string(f.Kind) + " " + f.Subject.Key() }
+	for _, f := range fs {
+		last[about(f)] = max(last[about(f)], f.ID)
+	}
+	for _, f := range fs {
+		if last[about(f)] == f.ID {
+			list = append(list, f)
+		}
+	}
+	return list
+}
+
 // held returns until when nothing is posted. What is posted already is kept up to date.
 func (n *Notifier) held(r record, m Message) (until time.Time, why string) {
 	if m.Letter != nil || r.digest != "" && !m.Loud {
 		return time.Time{}, ""
 	}
 	p := n.setup.Load().Policy
-	for i, f := range m.Findings {
+	for _, f := range m.Findings {
 		end, because := p.Hold(f, n.Now())
 		if f.State == finding.Resolved {
 			continue
@@ -170,7 +186,7 @@ func (n *Notifier) held(r record, m Message) (until time.Time, why string) {
 		if end.IsZero() {
 			return time.Time{}, ""
 		}
-		if i == 0 || until.IsZero() || end.Before(until) {
+		if until.IsZero() || end.Before(until) {
 			until, why = end, because
 		}
 	}

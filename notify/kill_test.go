@@ -181,7 +181,7 @@ func (w *world) check(messages []sim.SlackMessage) {
 	}
 	rows, err := w.Pool.Query(w.t.Context(), `
 		SELECT f.id, f.credential, f.state, coalesce(array_agg(m.id || '-' || (extract(epoch FROM m.made_at) * 1000000)::bigint) FILTER (WHERE m.told_digest <> ''), '{}')
-		FROM findings f LEFT JOIN notify_members ON finding_id = f.id LEFT JOIN notify_messages m ON m.id = message_id WHERE f.kind = 'revoked' GROUP BY 1 ORDER BY 1`)
+		FROM findings f LEFT JOIN notify_members ON finding_id = f.id LEFT JOIN notify_messages m ON m.id = message_id WHERE f.kind = 'revoked' AND NOT EXISTS (SELECT FROM findings l WHERE l.kind = f.kind AND l.subject = f.subject AND l.id > f.id) GROUP BY 1 ORDER BY 1`)
 	if err != nil {
 		w.t.Fatal(err)
 	}

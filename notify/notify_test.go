@@ -285,14 +285,14 @@ func TestFoundAgain(t *testing.T) {
 	d.open("ats-sync")
 	d.settle()
 	m := d.only()
-	if strings.Contains(m.Text, "RESOLVED") {
-		t.Errorf("it says %s", m.Text)
+	if strings.Contains(said(m), "RESOLVED") || !strings.Contains(m.Text, "credential ats-sync is refused") {
+		t.Errorf("it says %s", said(m))
 	}
 	var turns []string
 	for _, r := range m.Replies {
 		turns = append(turns, r.Text)
 	}
-	if len(turns) != 6 {
+	if len(turns) != 6 || !strings.HasPrefix(turns[0], "Resolved") || turns[1] != "Open again" {
 		t.Errorf("the thread: %q", turns)
 	}
 	d.resolve("ats-sync")

@@ -86,6 +86,13 @@ func readSecrets(ctx context.Context, c *config.Config, path string) error {
 	}
 	try("database.url", c.Database.Ref)
 	try("slack.token", c.Slack.Token)
+	try("slack.app_token", c.Slack.AppToken)
+	try("slack.webhook_url", c.Slack.Webhook)
+	for i, r := range c.Receivers {
+		try(fmt.Sprintf("receivers.%d.url", i), r.URL)
+		try(fmt.Sprintf("receivers.%d.token", i), r.Token)
+		try(fmt.Sprintf("receivers.%d.password", i), r.Password)
+	}
 	for i, f := range c.Feeds {
 		try(fmt.Sprintf("feeds.%d.token", i), f.Token)
 	}
@@ -93,7 +100,7 @@ func readSecrets(ctx context.Context, c *config.Config, path string) error {
 }
 
 func summarize(w io.Writer, c *config.Config, path string) error {
-	fmt.Fprintf(w, "%s is valid; providers: %d, credentials: %d, feeds: %d\n", path, len(c.Providers), len(c.Credentials), len(c.Feeds))
+	fmt.Fprintf(w, "%s is valid; providers: %d, credentials: %d, feeds: %d, receivers: %d\n", path, len(c.Providers), len(c.Credentials), len(c.Feeds), len(c.ReceiverNames()))
 	if len(c.Providers) == 0 {
 		return nil
 	}
