@@ -155,6 +155,8 @@ type FindingJSON struct {
 	ResolvedWhy    string           `json:"resolved_why,omitempty"`
 	AcknowledgedBy string           `json:"acknowledged_by,omitempty"`
 	SnoozedUntil   time.Time        `json:"snoozed_until,omitzero"`
+	FalseAlarmBy   string           `json:"false_alarm_by,omitempty"`
+	FalseAlarmWhy  string           `json:"false_alarm_why,omitempty"`
 	Evidence       finding.Evidence `json:"evidence"`
 }
 
@@ -162,7 +164,7 @@ type FindingJSON struct {
 func NewFindingJSON(f finding.Finding) FindingJSON {
 	return FindingJSON{
 		f.ID, f.Kind, f.Severity, f.State, f.Subject.Credential, f.Subject.Provider, notify.Describe(f).Title,
-		f.OpenedAt, f.UpdatedAt, f.ResolvedAt, f.ResolvedWhy, f.AcknowledgedBy, f.SnoozedUntil, f.Evidence,
+		f.OpenedAt, f.UpdatedAt, f.ResolvedAt, f.ResolvedWhy, f.AcknowledgedBy, f.SnoozedUntil, f.FalseAlarmBy, f.FalseAlarmWhy, f.Evidence,
 	}
 }
 

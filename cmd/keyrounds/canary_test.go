@@ -179,7 +179,7 @@ func TestDemo(t *testing.T) {
 	for _, want := range []string{
 		"Simulated: the provider", "14 credentials are registered", "ats-sync: pending → healthy", "revokes the credential of ats-sync",
 		"ats-sync: healthy → suspect", "message posted in #credential-alerts", "credential ats-sync is refused by smartrecruiters",
-		"ats-sync: suspect → revoked", "message updated in place", "Acknowledged by ann (slack U01)", "in #security", "the secrets of 3 credentials of smartrecruiters cannot be read", "reply in the thread of a message: Resolved", "ats-sync: revoked → healthy", "Slack messages posted", "credentials are healthy.",
+		"ats-sync: suspect → revoked", "message updated in place", "Acknowledged by ann (slack U01)", "in #security", "credentials of smartrecruiters cannot be read", "reply in the thread of a message: Resolved", "ats-sync: revoked → healthy", "Slack messages posted", "credentials are healthy.",
 		"canary honeypot of smartrecruiters was used", "192.0.2.66 by curl/8.5.0", "Digest: ", "never used (2):", "got the file unused-credentials-",
 		"REVOKE: offer-letters", "used       approvals, ats-sync,", "unused     audit-export, offer-letters", "never used interview-bot, salary-bands", "not known  payroll",
 		"0 by token,",
