@@ -65,7 +65,7 @@ func send(ctx context.Context, database, slackURL string) error {
 		if err := n.Tell(ctx, notify.LaneArgs{Receiver: "slack"}); err != nil {
 			return err
 		}
-		time.Sleep(5 * time.Millisecond)
+		time.Sleep(10 * time.Millisecond)
 	}
 }
 
@@ -101,7 +101,7 @@ func TestKilledWhileSending(t *testing.T) {
 			s.FailNext("", "lost")
 		}
 		before, calls := len(s.Calls()), 1+rand.IntN(6) // it is killed at the last of so many calls, or soon after
-		for end := time.Now().Add(300 * time.Millisecond); len(s.Calls()) < before+calls && time.Now().Before(end); {
+		for end := time.Now().Add(400 * time.Millisecond); len(s.Calls()) < before+calls && time.Now().Before(end); {
 			time.Sleep(time.Millisecond)
 		}
 		if len(s.Calls()) > before {

@@ -16,7 +16,7 @@ func Sample(k finding.Kind, now time.Time) finding.Finding {
 		Subject: finding.Subject{Credential: "sample-credential", Provider: "sample-provider"},
 		Evidence: finding.Evidence{
 			Message: "this is a test of keyrounds, nothing happened", Since: now.Add(-12 * time.Minute), Owner: "nobody: a test", Description: "a test of keyrounds",
-			Scopes: []string{"sample_read"},
+			Scopes: []string{"sample_read"}, Labels: map[string]string{"env": "test"},
 		},
 	}
 	e := &f.Evidence

@@ -2,6 +2,7 @@ package notify
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -61,6 +62,7 @@ func Describe(f finding.Finding) Words {
 	add("Owner", e.Owner)
 	add("Used for", e.Description)
 	add("Scopes", strings.Join(e.Scopes, " "))
+	add("Labels", labels(e.Labels))
 	if skew := e.ClockSkew.Abs(); skew > time.Minute {
 		add("Clock", fmt.Sprintf("the provider's clock and ours differ by %s", skew))
 	}
@@ -280,6 +282,14 @@ func withConsole(f finding.Finding, s string) []string {
 		return []string{s}
 	}
 	return []string{s, "Console: " + f.Evidence.Console}
+}
+
+func labels(of map[string]string) string {
+	var list []string
+	for _, k := range slices.Sorted(maps.Keys(of)) {
+		list = append(list, k+"="+of[k])
+	}
+	return strings.Join(list, " ")
 }
 
 func standing(f finding.Finding) string {
