@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
@@ -198,6 +199,18 @@ func TestButtons(t *testing.T) {
 	c.told("It is resolved already.")
 	c.press(sim.Press{User: "U01", Name: "ann", Message: m, Action: "acknowledge", Value: "7-7; DROP TABLE findings"})
 	c.told("not about a finding of this keyrounds")
+
+	// FAULTS A10: there is no address that a forged press could be sent to.
+	for _, path := range []string{"/", "/slack/actions", "/slack/events", "/api/v1/findings"} {
+		resp, err := http.Post("http://"+c.app.Addr()+path, "application/json", strings.NewReader("{}"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = resp.Body.Close()
+		if resp.StatusCode != http.StatusNotFound && resp.StatusCode != http.StatusMethodNotAllowed {
+			t.Errorf("POST %s is %d", path, resp.StatusCode)
+		}
+	}
 
 	var who []string
 	rows, err := c.app.Pool.Query(t.Context(), `SELECT DISTINCT actor || ' ' || action FROM record WHERE actor LIKE '%slack%' ORDER BY 1`)

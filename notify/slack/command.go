@@ -23,16 +23,16 @@ func (r request) command(ctx context.Context, c slack.SlashCommand) {
 	case len(words) == 1 && words[0] == "status":
 		a.Do = notify.Status
 		text, _ := r.do(ctx, quickly, a)
-		say(escape(text))
+		say(escape(text, maxSection))
 	case len(words) == 1 && words[0] == "unused":
 		a.Do = notify.Unused
 		text, _ := r.do(ctx, quickly, a)
-		say(escape(text))
+		say(escape(text, maxSection))
 	case len(words) == 2 && words[0] == "check":
-		say("Checking " + escape(cut(words[1], 100)) + " …")
+		say("Checking " + escape(words[1], 100) + " …")
 		a.Do, a.Name = notify.Check, words[1]
 		text, _ := r.do(ctx, slowly, a)
-		r.tell(ctx, c.ResponseURL, escape(text))
+		r.tell(ctx, c.ResponseURL, escape(text, maxSection))
 	default:
 		say(usage)
 	}

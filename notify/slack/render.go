@@ -3,6 +3,7 @@ package slack
 import (
 	"fmt"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/slack-go/slack"
 
@@ -23,7 +24,7 @@ func (d *delivery) content(blocks bool) []slack.MsgOption {
 		return d.letter("")
 	}
 	title := mark(d.m.Findings) + " " + d.m.Words.Title
-	text := escape(cut(title, maxSection-200))
+	text := escape(title, maxSection-200)
 	if d.m.Mention != "" {
 		text = d.m.Mention + " " + text
 	}
@@ -44,26 +45,26 @@ func (d *delivery) blocks(title string) []slack.Block {
 		blocks = append(blocks, section(d.m.Mention))
 	}
 	if w.State != "" {
-		blocks = append(blocks, section("*"+escape(cut(upperFirst(w.State), 600))+"*"))
+		blocks = append(blocks, section("*"+escape(upperFirst(w.State), 600)+"*"))
 	}
 	var facts []string
 	for _, fact := range w.Facts {
 		if fact.Label == "" {
-			facts = append(facts, escape(cut(fact.Text, 600)))
+			facts = append(facts, escape(fact.Text, 600))
 			continue
 		}
-		facts = append(facts, fmt.Sprintf("*%s:* %s", escape(fact.Label), escape(cut(fact.Text, 600))))
+		facts = append(facts, fmt.Sprintf("*%s:* %s", escape(fact.Label, 60), escape(fact.Text, 600)))
 	}
 	blocks = append(blocks, sections(facts)...)
 	var items []string
 	for _, i := range w.Items {
-		items = append(items, "• "+escape(cut(i, 300)))
+		items = append(items, "• "+escape(i, 300))
 	}
 	blocks = append(blocks, sections(items)...)
 	if !over(fs) && len(w.Steps) > 0 {
 		var steps []string
 		for _, s := range w.Steps {
-			steps = append(steps, "• "+escape(cut(s, 600)))
+			steps = append(steps, "• "+escape(s, 600))
 		}
 		blocks = append(blocks, sections(steps)...)
 	}
@@ -75,7 +76,7 @@ func (d *delivery) blocks(title string) []slack.Block {
 	if len(fs) > 1 {
 		what = fmt.Sprintf("keyrounds · %d findings · keyrounds findings list", len(fs))
 	}
-	return append(blocks, slack.NewContextBlock("", slack.NewTextBlockObject(slack.MarkdownType, escape(what), false, false)))
+	return append(blocks, slack.NewContextBlock("", slack.NewTextBlockObject(slack.MarkdownType, escape(what, 300), false, false)))
 }
 
 // sections puts lines into as few sections as hold them.
@@ -102,13 +103,13 @@ func sections(lines []string) (blocks []slack.Block) {
 // textOf is what the blocks say, in lines.
 func textOf(w notify.Words) (lines []string) {
 	if w.State != "" {
-		lines = append(lines, escape(upperFirst(w.State)))
+		lines = append(lines, escape(upperFirst(w.State), 600))
 	}
 	for _, f := range w.Facts {
-		lines = append(lines, escape(cut(f.Label+": "+f.Text, 300)))
+		lines = append(lines, escape(f.Label+": "+f.Text, 300))
 	}
 	for _, i := range append(w.Items, w.Steps...) {
-		lines = append(lines, "• "+escape(cut(i, 300)))
+		lines = append(lines, "• "+escape(i, 300))
 	}
 	return lines
 }
@@ -139,7 +140,7 @@ func over(fs []finding.Finding) bool {
 func (d *delivery) letter(note string) []slack.MsgOption {
 	l := d.m.Letter
 	return []slack.MsgOption{
-		slack.MsgOptionText(escape(cut(l.Title, maxSection)), false), slack.MsgOptionBlocks(letterBlocks(*l, note)...), marked(metadataLetter, d.m.Key),
+		slack.MsgOptionText(escape(l.Title, maxSection), false), slack.MsgOptionBlocks(letterBlocks(*l, note)...), marked(metadataLetter, d.m.Key),
 		slack.MsgOptionDisableLinkUnfurl(), slack.MsgOptionDisableMediaUnfurl(),
 	}
 }
@@ -147,14 +148,14 @@ func (d *delivery) letter(note string) []slack.MsgOption {
 func letterBlocks(l notify.Letter, note string) []slack.Block {
 	var lines []string
 	for _, line := range l.Lines {
-		lines = append(lines, escape(cut(line, 600)))
+		lines = append(lines, escape(line, 600))
 	}
 	blocks := append([]slack.Block{slack.NewHeaderBlock(slack.NewTextBlockObject(slack.PlainTextType, cut(l.Title, maxHeader), true, false))}, sections(lines)...)
 	if len(blocks) > maxBlocks-2 {
 		blocks = append(blocks[:maxBlocks-2], section("… and more than a message holds."))
 	}
 	if note != "" {
-		blocks = append(blocks, section(escape(note)))
+		blocks = append(blocks, section(escape(note, 600)))
 	}
 	return blocks
 }
@@ -163,11 +164,25 @@ func section(text string) slack.Block {
 	return slack.NewSectionBlock(slack.NewTextBlockObject(slack.MarkdownType, cut(text, maxSection), false, false), nil, nil)
 }
 
-// escape takes Slack's control characters out of text, so that no name mentions a channel or makes
-// a link, and the signs of its formatting.
-func escape(s string) string {
-	return strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;", "*", "∗", "`", "ˋ", "~", "∼").Replace(s)
+// escape takes Slack's control characters out of text, so that no name mentions a channel or makes a link, and
+// the signs of its formatting. What comes out has at most so many characters; an ellipsis shows the cut.
+func escape(s string, most int) string {
+	var b strings.Builder
+	n := 0
+	for _, r := range s {
+		safe, special := escapes[r]
+		if !special {
+			safe = string(r)
+		}
+		if n += utf8.RuneCountInString(safe); n >= most {
+			return b.String() + "…"
+		}
+		b.WriteString(safe)
+	}
+	return b.String()
 }
+
+var escapes = map[rune]string{'&': "&amp;", '<': "&lt;", '>': "&gt;", '*': "∗", '`': "ˋ", '~': "∼"}
 
 func cut(s string, most int) string {
 	r := []rune(s)

@@ -154,7 +154,7 @@ func (d *delivery) reply(ctx context.Context, told notify.Receipt) error {
 	if len(d.m.Findings) == 1 { // otherwise it begins with names
 		text = upperFirst(text)
 	}
-	text = escape(cut(text, maxSection-200))
+	text = escape(text, maxSection-200)
 	options := []slack.MsgOption{
 		slack.MsgOptionTS(told.Ref), marked(metadataReply, d.m.TurnKey), slack.MsgOptionDisableLinkUnfurl(), slack.MsgOptionDisableMediaUnfurl(),
 	}

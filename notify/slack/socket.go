@@ -276,7 +276,7 @@ func (s *Socket) ours(text string) bool {
 
 // note puts a line into the thread of the message that was pressed.
 func (r request) note(ctx context.Context, c slack.InteractionCallback, text string) {
-	_, _, err := r.api.PostMessageContext(ctx, c.Container.ChannelID, slack.MsgOptionTS(c.Container.MessageTs), slack.MsgOptionText(escape(cut(text, maxSection)), false),
+	_, _, err := r.api.PostMessageContext(ctx, c.Container.ChannelID, slack.MsgOptionTS(c.Container.MessageTs), slack.MsgOptionText(escape(text, maxSection), false),
 		slack.MsgOptionDisableLinkUnfurl(), slack.MsgOptionDisableMediaUnfurl())
 	if err != nil {
 		r.s.Log.Warn("a note was not put into a thread", "error", plain(err, secret.Scrubber{}))

@@ -36,19 +36,19 @@ func (w *Webhook) Send(ctx context.Context, m notify.Message) (notify.Receipt, e
 	}
 	defer raw.Wipe()
 	d := &delivery{&Receiver{}, nil, m}
-	msg := &slack.WebhookMessage{Text: escape(cut(m.Words.Title, 300))}
+	msg := &slack.WebhookMessage{Text: escape(m.Words.Title, 300)}
 	unfurl := false
 	msg.UnfurlLinks, msg.UnfurlMedia = &unfurl, &unfurl
 	blocks := []slack.Block{}
 	if m.Letter != nil {
-		msg.Text = escape(cut(m.Letter.Title, 300))
+		msg.Text = escape(m.Letter.Title, 300)
 		blocks = letterBlocks(*m.Letter, "")
 	} else {
 		if m.Mention != "" {
 			msg.Text = m.Mention + " " + msg.Text
 		}
 		if m.Turn != "" {
-			blocks = append(blocks, section("*"+escape(cut(upperFirst(m.Turn), 600))+"*"))
+			blocks = append(blocks, section("*"+escape(upperFirst(m.Turn), 600)+"*"))
 		}
 		blocks = append(blocks, d.blocks(mark(m.Findings)+" "+m.Words.Title)...)
 	}
