@@ -18,7 +18,7 @@ import (
 //     what it says of one message puts off that one only.
 
 const (
-	turnTime    = 20 * time.Second // a worker has a lane for so long, then lets others in
+	turnTime    = 12 * time.Second // a worker has a lane for so long, then lets others in; with a send less than idleTimeout
 	idleTimeout = 45 * time.Second
 	sendTimeout = 30 * time.Second
 	longestWait = 5 * time.Minute // between tries of a lane that fails
