@@ -73,6 +73,13 @@ func (s *Slack) FailNext(errors ...string) {
 	s.fail = append(s.fail, errors...)
 }
 
+// Called counts the calls so far.
+func (s *Slack) Called() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.calls)
+}
+
 // Mend forgets what FailNext asked for.
 func (s *Slack) Mend() {
 	s.mu.Lock()

@@ -171,7 +171,7 @@ func unescape(s string) string {
 // The demo tells its story and ends by itself.
 func TestDemo(t *testing.T) {
 	t.Parallel()
-	out, err := exec.Command("keyrounds", "demo", "--for", "50s").CombinedOutput()
+	out, err := exec.Command("keyrounds", "demo", "--for", "75s").CombinedOutput()
 	if err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
