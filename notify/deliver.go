@@ -152,7 +152,7 @@ func (n *Notifier) message(ctx context.Context, r record, traits Traits) (Messag
 	slices.SortFunc(m.Findings, bySeverity)
 	m.Words = n.setup.Load().words(m.Findings)
 	m.Turn, m.Loud = r.turn(m.Findings, n.Now())
-	m.Same = r.digest == digest(m, traits)
+	m.Same = r.digest == digest(m, traits) && !m.Unclear
 	m.TurnKey = m.Key + "-" + digest(m, traits) + "-" + r.nudge
 	return m, nil
 }
@@ -206,7 +206,7 @@ func (r record) nothingToTell(m Message, traits Traits) string {
 		return "it was resolved before anybody was told"
 	case traits.Again > 0 && !m.over():
 		return ""
-	case r.digest == digest(m, traits) && r.nudge == "":
+	case r.digest == digest(m, traits) && r.nudge == "" && !m.Unclear:
 		return "the receiver knows it as it is"
 	case !traits.Edits && r.digest != "" && !m.over() && !m.Loud:
 		return "it does not edit, and nothing in it is worth another message"

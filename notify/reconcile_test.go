@@ -92,6 +92,30 @@ func TestHistoryInTheThread(t *testing.T) {
 	wantIn(t, d.only().Text, "RESOLVED")
 }
 
+// An update whose answer was lost may have been done; where the finding is as before by then the message is
+// brought back to that.
+func TestAnUpdateThatMayHaveBeenDone(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t, notify.Policy{})
+	id := d.open("a")[0].Finding.ID
+	d.settle()
+	d.slack.FailNext("lost")
+	d.tx(func(ctx context.Context, tx pgx.Tx) ([]finding.Change, error) {
+		c, err := d.audit.Snooze(ctx, tx, "user ann", id, d.clock(), d.clock().Add(time.Second))
+		return []finding.Change{c}, err
+	})
+	d.settle()
+	wantIn(t, said(d.only()), "Snoozed until")
+	d.later(10 * time.Second)
+	d.tx(func(ctx context.Context, tx pgx.Tx) ([]finding.Change, error) {
+		return d.audit.Awaken(ctx, tx, d.clock())
+	})
+	d.settled()
+	if text := said(d.only()); strings.Contains(text, "Snoozed") {
+		t.Errorf("it still says %s", text)
+	}
+}
+
 // A message that a person deleted is told anew.
 func TestADeletedMessage(t *testing.T) {
 	t.Parallel()
