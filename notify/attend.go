@@ -76,8 +76,9 @@ func (a attendance) route(ctx context.Context) (again time.Duration, err error) 
 			done = append(done, id)
 			continue
 		}
-		if err != nil {
-			return 0, err
+		if err != nil { // it waits, and holds nobody up
+			a.n.Log.Error("a finding cannot be read, and nobody is told of it yet", "finding", id, "error", err)
+			continue
 		}
 		known, err := a.known(ctx, c.f)
 		if err != nil {

@@ -45,8 +45,9 @@ func (n *Notifier) deliver(ctx context.Context, id int64) (sent, error) {
 	}
 	traits := receiver.Traits()
 	m, err := n.message(ctx, r, traits)
-	if err != nil {
-		return sent{}, err
+	if err != nil { // it waits, and holds nobody up
+		n.Log.Error("a message cannot be written yet", "message", id, "error", err)
+		return sent{}, n.tryLater(ctx, r, "it cannot be written yet; keyrounds' log says why")
 	}
 	if !slices.ContainsFunc(m.Findings, urgent) {
 		r.nudge = ""
@@ -362,13 +363,18 @@ func (n *Notifier) failed(ctx context.Context, r record, m Message, cause error)
 	if !errors.As(cause, &refused) || !refused.OnlyThis {
 		return nil
 	}
-	now := n.Now()
-	if r.failing != nil && now.Sub(*r.failing) > giveUpAfter {
+	if r.failing != nil && n.Now().Sub(*r.failing) > giveUpAfter {
 		return n.giveUp(ctx, r, cause.Error())
 	}
+	return n.tryLater(ctx, r, cause.Error())
+}
+
+// tryLater puts off one message that failed, longer each time.
+func (n *Notifier) tryLater(ctx context.Context, r record, why string) error {
+	now := n.Now()
 	_, err := n.Pool.Exec(ctx, `
 		UPDATE notify_messages SET tries = tries + 1, failing_since = coalesce(failing_since, $2), error = $3, due_at = $4 WHERE id = $1`,
-		r.id, now, cause.Error(), now.Add(backoff(n.Backoff, r.tries+1)))
+		r.id, now, why, now.Add(backoff(n.Backoff, r.tries+1)))
 	return err
 }
 

@@ -36,6 +36,7 @@ type desk struct {
 	setup         notify.Setup
 	mu            sync.Mutex
 	now           time.Time
+	unreadable    int64                  // a finding that cannot be read; 0: none
 	change        func(*finding.Finding) // what tests add to each finding; nil: nothing
 }
 
@@ -67,6 +68,9 @@ func newDesk(t *testing.T, policy notify.Policy, more ...notify.Receiver) *desk 
 			f.Evidence.Owner = "team-" + f.Subject.Credential
 			d.mu.Lock()
 			defer d.mu.Unlock()
+			if id == d.unreadable {
+				return f, errors.New("it cannot be read")
+			}
 			if d.change != nil {
 				d.change(&f)
 			}

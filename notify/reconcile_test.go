@@ -116,6 +116,38 @@ func TestAnUpdateThatMayHaveBeenDone(t *testing.T) {
 	}
 }
 
+// A finding that cannot be read, and a letter that cannot be written, hold up nobody else.
+func TestWhatCannotBeWritten(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t, notify.Policy{})
+	bad := d.open("bad")[0].Finding.ID
+	good := d.open("good")[0].Finding.ID
+	d.settle()
+	d.mu.Lock()
+	d.unreadable = bad
+	d.mu.Unlock()
+	d.ack(bad)
+	d.ack(good)
+	other := d.open("other")[0].Finding.ID
+	d.settle()
+	d.settle()
+	if n := len(d.slack.Messages()); n != 2 {
+		t.Errorf("%d messages", n)
+	}
+	list, err := d.Deliveries(t.Context(), 10)
+	if err != nil || len(list) != 2 {
+		t.Errorf("%+v, error %v", list, err)
+	}
+	d.mu.Lock()
+	d.unreadable = 0
+	d.mu.Unlock()
+	d.later(10 * time.Minute)
+	d.settled()
+	if list, err = d.Deliveries(t.Context(), 10); err != nil || len(list) != 2 || list[0].State != "sent" || list[1].State != "sent" {
+		t.Errorf("%d: %+v, error %v", other, list, err)
+	}
+}
+
 // A message that a person deleted is told anew.
 func TestADeletedMessage(t *testing.T) {
 	t.Parallel()
