@@ -319,7 +319,8 @@ func (n *Notifier) putOff(ctx context.Context, r record, until time.Time) error 
 func (n *Notifier) settle(ctx context.Context, r record, m Message, traits Traits) error {
 	due := r.again(m, traits, n.Now())
 	_, err := n.Pool.Exec(ctx, `
-		UPDATE notify_messages SET due_at = CASE WHEN version = $2 THEN $3 ELSE due_at END, nudge = '', remind_at = CASE WHEN $4 THEN remind_at END, escalate_at = CASE WHEN $4 THEN escalate_at END
+		UPDATE notify_messages SET due_at = CASE WHEN version = $2 THEN $3 ELSE due_at END, nudge = CASE WHEN version = $2 THEN '' ELSE nudge END,
+			remind_at = CASE WHEN $4 THEN remind_at END, escalate_at = CASE WHEN $4 THEN escalate_at END
 		WHERE id = $1`, r.id, r.version, due, slices.ContainsFunc(m.Findings, urgent))
 	return err
 }
@@ -402,7 +403,7 @@ func (n *Notifier) keep(ctx context.Context, r record, m Message, receipt Receip
 	return pgx.BeginFunc(ctx, n.Pool, func(tx pgx.Tx) error {
 		_, err := tx.Exec(ctx, `
 			UPDATE notify_messages SET posted_channel = $3, ref = $4, told_digest = $5, posted_at = $6, sent_at = $7, attempted_at = NULL, tries = 0, failing_since = NULL, error = '',
-				nudge = '', remind_at = $8, escalate_at = $9, due_at = CASE WHEN version = $2 THEN $10 ELSE due_at END
+				nudge = CASE WHEN version = $2 THEN '' ELSE nudge END, remind_at = $8, escalate_at = $9, due_at = CASE WHEN version = $2 THEN $10 ELSE due_at END
 			WHERE id = $1`, r.id, r.version, receipt.Channel, receipt.Ref, told, posted, now, remind, escalate, r.again(m, traits, now))
 		if err != nil {
 			return err
