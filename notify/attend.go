@@ -140,7 +140,7 @@ func (a attendance) known(ctx context.Context, f finding.Finding) (bool, error) 
 func (a attendance) announce(ctx context.Context, burst []change) error {
 	of := map[Target][]int64{}
 	for _, c := range burst {
-		targets := a.setup.Policy.Targets(c.f, a.setup.names())
+		targets := a.setup.places(a.setup.Policy.Targets(c.f, a.setup.names()))
 		if c.f.Kind == finding.ReceiverFailing {
 			var err error
 			if targets, err = a.spare(ctx); err != nil {
@@ -191,7 +191,7 @@ func (a attendance) nudge(ctx context.Context) error {
 		if !urgent(f) {
 			return nil, nil
 		}
-		return a.setup.Policy.Escalated(f, a.setup.names()), nil
+		return a.setup.places(a.setup.Policy.Escalated(f, a.setup.names())), nil
 	})
 }
 

@@ -40,9 +40,10 @@ type Receiver interface {
 
 // Traits are what a receiver can do.
 type Traits struct {
-	Edits bool          // it updates messages in place; otherwise what is new is another message
-	Pace  time.Duration // least time between two posts in one channel
-	Again time.Duration // it forgets what is not told again within this time; 0: it does not
+	Edits    bool          // it updates messages in place; otherwise what is new is another message
+	Channels bool          // a message can go to another channel than its own
+	Pace     time.Duration // least time between two posts in one channel
+	Again    time.Duration // it forgets what is not told again within this time; 0: it does not
 }
 
 // Message is what people see, as it is now, and where it was told before.
@@ -172,6 +173,16 @@ func (s *Setup) names() []string {
 		names = append(names, r.Name())
 	}
 	return names
+}
+
+// places leaves out channels of receivers that have none, and then places that come twice.
+func (s *Setup) places(targets []Target) []Target {
+	for i, t := range targets {
+		if j := slices.IndexFunc(s.Receivers, func(r Receiver) bool { return r.Name() == t.Receiver }); j >= 0 && !s.Receivers[j].Traits().Channels {
+			targets[i].Channel = ""
+		}
+	}
+	return once(targets)
 }
 
 func (s *Setup) words(fs []finding.Finding) Words {

@@ -220,6 +220,10 @@ func TestRemindersAndEscalation(t *testing.T) {
 	if len(ms) != 3 || ms[2].Channel != "Con-call" || !strings.HasPrefix(ms[2].Text, "<!subteam^S1> ■ CRITICAL: credential a") {
 		t.Fatalf("%d messages, the last %s", len(ms), ms[len(ms)-1].Text)
 	}
+	lanes, err := d.Lanes(t.Context())
+	if err != nil || slices.ContainsFunc(lanes, func(l notify.LaneState) bool { return l.Receiver == "oncall" && l.Channel != "" }) {
+		t.Errorf("a pager has no channels: %+v, error %v", lanes, err)
+	}
 	if got := oncall.titles(); len(got) < 1 || !strings.Contains(got[0], "credential a") {
 		t.Errorf("the pager got %q", got)
 	}

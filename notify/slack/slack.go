@@ -42,7 +42,9 @@ func New(o Options) *Receiver {
 func (*Receiver) Name() string { return "slack" }
 
 // Traits: it edits, and takes a message a second and channel (docs.slack.dev/apis/web-api/rate-limits).
-func (r *Receiver) Traits() notify.Traits { return notify.Traits{Edits: true, Pace: r.o.Pace} }
+func (r *Receiver) Traits() notify.Traits {
+	return notify.Traits{Edits: true, Channels: true, Pace: r.o.Pace}
+}
 
 const timeout = 10 * time.Second
 
