@@ -71,7 +71,7 @@ func send(ctx context.Context, database, slackURL string) error {
 
 const kills = 200
 
-// FAULTS A3, A4, A6, R2: two replicas send while findings open, change and end, Slack limits, loses answers and
+// FAULTS A3, A4, A6, R2: four replicas send while findings open, change and end, Slack limits, loses answers and
 // breaks, and one of them is killed two hundred times at random. In the end each finding that was told is in
 // exactly one message, of which there is exactly one, and it says how the finding stands.
 func TestKilledWhileSending(t *testing.T) {
@@ -87,7 +87,7 @@ func TestKilledWhileSending(t *testing.T) {
 		t.Cleanup(func() { _ = cmd.Process.Kill() })
 		return cmd
 	}
-	replicas := []*exec.Cmd{start(), start()}
+	replicas := []*exec.Cmd{start(), start(), start(), start()} // a new one has time to begin while others send
 	for i := range kills {
 		w.stir()
 		switch rand.IntN(10) {
@@ -101,16 +101,17 @@ func TestKilledWhileSending(t *testing.T) {
 			s.FailNext("", "lost")
 		}
 		before, calls := s.Called(), 1+rand.IntN(6) // it is killed at the last of so many calls, or soon after
-		for end := time.Now().Add(400 * time.Millisecond); s.Called() < before+calls && time.Now().Before(end); {
+		for end := time.Now().Add(time.Second); s.Called() < before+calls && time.Now().Before(end); {
 			time.Sleep(2 * time.Millisecond)
 		}
 		if s.Called() > before {
 			w.sending++
 		}
 		time.Sleep(time.Duration(rand.IntN(5)) * time.Millisecond)
-		_ = replicas[i%2].Process.Kill()
-		_ = replicas[i%2].Wait()
-		replicas[i%2] = start()
+		r := &replicas[i%len(replicas)]
+		_ = (*r).Process.Kill()
+		_ = (*r).Wait()
+		*r = start()
 	}
 	s.Mend()
 	for end := time.Now().Add(2 * time.Minute); ; time.Sleep(50 * time.Millisecond) {
@@ -141,7 +142,7 @@ func (w *world) stir() {
 	w.t.Helper()
 	w.later(time.Since(w.clock()))
 	var names []string
-	for range rand.IntN(3) {
+	for range 1 + rand.IntN(2) {
 		w.names++
 		names = append(names, fmt.Sprintf("c%04d", w.names))
 	}
@@ -180,8 +181,9 @@ func (w *world) check(messages []sim.SlackMessage) {
 		shown[meta.Payload.Key] = m
 	}
 	rows, err := w.Pool.Query(w.t.Context(), `
-		SELECT f.id, f.credential, f.state, coalesce(array_agg(m.id || '-' || (extract(epoch FROM m.made_at) * 1000000)::bigint) FILTER (WHERE m.told_digest <> ''), '{}')
-		FROM findings f LEFT JOIN notify_members ON finding_id = f.id LEFT JOIN notify_messages m ON m.id = message_id WHERE f.kind = 'revoked' AND NOT EXISTS (SELECT FROM findings l WHERE l.kind = f.kind AND l.subject = f.subject AND l.id > f.id) GROUP BY 1 ORDER BY 1`)
+		SELECT f.id, f.credential, f.state, coalesce(array_agg(m.id || '-' || (extract(epoch FROM m.made_at) * 1000000)::bigint) FILTER (WHERE m.told_digest <> ''), '{}'),
+			coalesce(bool_or(EXISTS (SELECT FROM notify_members o JOIN findings l ON l.id = o.finding_id WHERE o.message_id = m.id AND l.subject = f.subject AND l.id > f.id)), false)
+		FROM findings f LEFT JOIN notify_members ON finding_id = f.id LEFT JOIN notify_messages m ON m.id = message_id WHERE f.kind = 'revoked' GROUP BY 1 ORDER BY 1`)
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -193,8 +195,9 @@ func (w *world) check(messages []sim.SlackMessage) {
 		told     int
 		used     = map[string]bool{}
 		findings int
+		again    bool // it was found again, and that is what its message says
 	)
-	_, err = pgx.ForEachRow(rows, []any{&id, &name, &state, &keys}, func() error {
+	_, err = pgx.ForEachRow(rows, []any{&id, &name, &state, &keys, &again}, func() error {
 		findings++
 		if len(keys) == 0 && state == finding.Resolved {
 			return nil // it was over before anybody was told
@@ -210,6 +213,7 @@ func (w *world) check(messages []sim.SlackMessage) {
 		m, ok := shown[keys[0]]
 		text := said(m)
 		switch used[keys[0]] = true; {
+		case ok && again:
 		case !ok || !strings.Contains(text, name) && !strings.Contains(text, "more: keyrounds findings list"):
 			w.t.Errorf("finding %d of %s is not shown: %s", id, name, text)
 		case state != finding.Resolved && strings.Contains(m.Text, "RESOLVED"):
