@@ -163,7 +163,7 @@ func TestButtons(t *testing.T) {
 		t.Errorf("somebody is mentioned: %s", text)
 	}
 	c.press(sim.Press{User: "U02", Name: "bob", Message: m, Action: "acknowledge"}) // by a user group
-	c.told("ann <!channel> (slack U01) looks after it already.")
+	c.told("ann &lt;!channel&gt; (slack U01) looks after it already.")
 
 	c.press(sim.Press{User: "U01", Name: "ann", Message: m, Action: "snooze", Option: "1d"})
 	m = c.message("Snoozed until")

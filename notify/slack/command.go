@@ -32,7 +32,7 @@ func (r request) command(ctx context.Context, c slack.SlashCommand) {
 		say("Checking " + escape(words[1], 100) + " …")
 		a.Do, a.Name = notify.Check, words[1]
 		text, _ := r.do(ctx, slowly, a)
-		r.tell(ctx, c.ResponseURL, escape(text, maxSection))
+		r.tell(ctx, c.ResponseURL, text)
 	default:
 		say(usage)
 	}

@@ -234,7 +234,7 @@ func (r request) do(ctx context.Context, most time.Duration, a notify.Action) (t
 	return "That did not work; keyrounds' log says why. Try it again.", false
 }
 
-const notAllowed = "You may not do this here. Who may is in `slack.allow` of keyrounds' configuration."
+const notAllowed = "You may not do this here. Who may is in slack.allow of keyrounds' configuration."
 
 // allowed reports whether a user may act.
 func (r request) allowed(ctx context.Context, user string) bool {
@@ -245,14 +245,16 @@ func (r request) allowed(ctx context.Context, user string) bool {
 	return ok
 }
 
-// tell answers to the one who pressed, and nobody else sees it.
+// tell answers to the one who pressed, and nobody else sees it. text is plain: it is escaped here.
 func (r request) tell(ctx context.Context, responseURL, text string) {
 	if text == "" || !r.s.ours(responseURL) {
 		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	body, _ := json.Marshal(map[string]any{"response_type": "ephemeral", "replace_original": false, "text": text})
+	body, _ := json.Marshal(map[string]any{
+		"response_type": "ephemeral", "replace_original": false, "text": escape(text, maxSection), "unfurl_links": false, "unfurl_media": false,
+	})
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, responseURL, strings.NewReader(string(body)))
 	if err != nil {
 		return
