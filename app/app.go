@@ -170,7 +170,7 @@ func (a *App) Prepare(ctx context.Context) error {
 func (a *App) tellable(ctx context.Context, id int64) (finding.Finding, error) {
 	f, err := a.Audit.Finding(ctx, id)
 	if err != nil {
-		return f, err
+		return f, postgres.Plain(err)
 	}
 	f.Evidence.Console = a.config.Load().Providers[f.Subject.Provider].ConsoleURL
 	c, err := a.Registry.Get(ctx, f.Subject.Credential)
@@ -178,7 +178,7 @@ func (a *App) tellable(ctx context.Context, id int64) (finding.Finding, error) {
 		return f, nil
 	}
 	f.Evidence.Owner, f.Evidence.Description, f.Evidence.Scopes, f.Evidence.Labels = c.Owner, c.Description, c.Scopes, c.Labels
-	return f, err
+	return f, postgres.Plain(err)
 }
 
 // Finding returns a finding as receivers are told it.

@@ -13,6 +13,7 @@ import (
 	"github.com/keyrounds/keyrounds/credential"
 	"github.com/keyrounds/keyrounds/finding"
 	"github.com/keyrounds/keyrounds/notify"
+	"github.com/keyrounds/keyrounds/postgres"
 	"github.com/keyrounds/keyrounds/registry"
 	"github.com/keyrounds/keyrounds/rounds"
 	"github.com/keyrounds/keyrounds/usage"
@@ -28,6 +29,11 @@ func (r refusal) Public() string { return string(r) }
 
 // do does what a person asked for where a message was told, and returns what that person is told.
 func (a *App) do(ctx context.Context, do notify.Action) (string, error) {
+	text, err := a.doing(ctx, do)
+	return text, postgres.Plain(err)
+}
+
+func (a *App) doing(ctx context.Context, do notify.Action) (string, error) {
 	switch do.Do {
 	case notify.Status:
 		return a.statusText(ctx)
@@ -132,7 +138,7 @@ func (a *App) checkFor(ctx context.Context, do notify.Action) (string, error) {
 		}
 	})
 	if err != nil {
-		return "", refusal("The check did not end: " + err.Error() + ".")
+		return "", refusal("The check did not end: " + postgres.Plain(err).Error() + ".")
 	}
 	slices.Sort(lines)
 	return strings.Join(lines, "\n"), nil

@@ -14,6 +14,7 @@ import (
 	"github.com/keyrounds/keyrounds/credential"
 	"github.com/keyrounds/keyrounds/finding"
 	"github.com/keyrounds/keyrounds/notify"
+	"github.com/keyrounds/keyrounds/postgres"
 	"github.com/keyrounds/keyrounds/report"
 )
 
@@ -55,15 +56,17 @@ func (a *App) reportFrozen(ctx context.Context, tx pgx.Tx, f report.Frozen) erro
 }
 
 // letter writes what Slack shows for a key.
-func (a *App) letter(ctx context.Context, key string) (notify.Letter, error) {
+func (a *App) letter(ctx context.Context, key string) (l notify.Letter, err error) {
 	kind, rest, _ := strings.Cut(key, "/")
 	switch kind {
 	case "report":
-		return a.reportLetter(ctx, rest)
+		l, err = a.reportLetter(ctx, rest)
 	case "digest":
-		return a.digestLetter(ctx, rest)
+		l, err = a.digestLetter(ctx, rest)
+	default:
+		err = fmt.Errorf("no letter is known under %q", key)
 	}
-	return notify.Letter{}, fmt.Errorf("no letter is known under %q", key)
+	return l, postgres.Plain(err)
 }
 
 func (a *App) reportLetter(ctx context.Context, text string) (notify.Letter, error) {
