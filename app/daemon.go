@@ -97,10 +97,10 @@ func (a *App) Stop() {
 		a.stop()
 	}
 	a.beginning.Wait()
-	a.hangUp()
 	if a.started.Load() {
-		a.Rounds.Stop()
+		a.Rounds.Stop() // a check that was asked for on Slack ends with it
 	}
+	a.hangUp()
 	if a.web != nil {
 		a.web.close()
 	}

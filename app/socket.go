@@ -10,7 +10,7 @@ import (
 
 // socket is the connection for Slack's buttons, while there is one.
 type socket struct {
-	stop func()
+	stop context.CancelFunc
 	of   config.Slack
 }
 
@@ -33,14 +33,11 @@ func (a *App) listenToSlack(c *config.Config) {
 		Token: resolving(c.Slack.Token), AppToken: resolving(c.Slack.AppToken), APIURL: c.Slack.APIURL, Allow: c.Slack.Allow, Do: a.do, Log: a.Log,
 	})
 	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		s.Run(ctx)
-	}()
-	a.socket = socket{func() { cancel(); <-done }, c.Slack}
+	a.serving.Go(func() { s.Run(ctx) })
+	a.socket = socket{cancel, c.Slack}
 }
 
+// hangUp closes the connection. What was pressed before goes on to its end; Stop waits for that.
 func (a *App) hangUp() {
 	a.pressing.Lock()
 	defer a.pressing.Unlock()
