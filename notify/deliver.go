@@ -83,30 +83,29 @@ func (n *Notifier) deliver(ctx context.Context, id int64) (sent, error) {
 
 // record is a row of notify_messages, with its members.
 type record struct {
-	id                             int64
-	receiver, channel, mention     string
-	letter                         string
-	made                           time.Time
-	due                            time.Time
-	version                        int64
-	nudge                          string
-	told                           Receipt
-	digest                         string
-	attempted, failing             *time.Time
-	tries                          int
-	posted, remindAt, escalateAt   *time.Time
-	escalated, escalation, givenUp bool
-	was                            map[int64]finding.State // "": not told yet
+	id                           int64
+	receiver, channel, mention   string
+	letter                       string
+	made                         time.Time
+	version                      int64
+	nudge                        string
+	told                         Receipt
+	digest                       string
+	attempted, failing           *time.Time
+	tries                        int
+	posted, remindAt, escalateAt *time.Time
+	escalated, escalation        bool
+	was                          map[int64]finding.State // "": not told yet
 }
 
 func (n *Notifier) load(ctx context.Context, id int64) (record, error) {
 	r := record{id: id, was: map[int64]finding.State{}}
 	err := n.Pool.QueryRow(ctx, `
-		SELECT receiver, channel, mention, letter, made_at, due_at, version, nudge, posted_channel, ref, told_digest, attempted_at, failing_since, tries,
-			posted_at, remind_at, escalate_at, escalated, escalation, given_up
+		SELECT receiver, channel, mention, letter, made_at, version, nudge, posted_channel, ref, told_digest, attempted_at, failing_since, tries,
+			posted_at, remind_at, escalate_at, escalated, escalation
 		FROM notify_messages WHERE id = $1`, id).Scan(
-		&r.receiver, &r.channel, &r.mention, &r.letter, &r.made, &r.due, &r.version, &r.nudge, &r.told.Channel, &r.told.Ref, &r.digest, &r.attempted, &r.failing, &r.tries,
-		&r.posted, &r.remindAt, &r.escalateAt, &r.escalated, &r.escalation, &r.givenUp)
+		&r.receiver, &r.channel, &r.mention, &r.letter, &r.made, &r.version, &r.nudge, &r.told.Channel, &r.told.Ref, &r.digest, &r.attempted, &r.failing, &r.tries,
+		&r.posted, &r.remindAt, &r.escalateAt, &r.escalated, &r.escalation)
 	if err != nil {
 		return r, err
 	}

@@ -49,13 +49,12 @@ type LaneState struct {
 	Waiting           int       // messages that are due
 	Oldest            time.Time // since when the oldest of them is; zero: none
 	FailingSince      time.Time // zero: it works
-	Error             string
 }
 
 // Lanes returns how the ways to people are.
 func (n *Notifier) Lanes(ctx context.Context) ([]LaneState, error) {
 	rows, err := n.Pool.Query(ctx, `
-		SELECT receiver, channel, count(m.id) FILTER (WHERE m.due_at <= $1), coalesce(min(m.due_at) FILTER (WHERE m.due_at <= $1), 'epoch'), coalesce(max(l.failing_since), 'epoch'), coalesce(max(l.error), '')
+		SELECT receiver, channel, count(m.id) FILTER (WHERE m.due_at <= $1), coalesce(min(m.due_at) FILTER (WHERE m.due_at <= $1), 'epoch'), coalesce(max(l.failing_since), 'epoch')
 		FROM notify_lanes l FULL JOIN (SELECT * FROM notify_messages WHERE due_at IS NOT NULL) m USING (receiver, channel) GROUP BY 1, 2 ORDER BY 1, 2`, n.Now())
 	if err != nil {
 		return nil, err

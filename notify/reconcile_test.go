@@ -116,7 +116,7 @@ func TestAnUpdateThatMayHaveBeenDone(t *testing.T) {
 	}
 }
 
-// A finding that cannot be read, and a letter that cannot be written, hold up nobody else.
+// A finding that cannot be read holds up nobody else.
 func TestWhatCannotBeWritten(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t, notify.Policy{})

@@ -8,7 +8,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -128,7 +127,7 @@ func (r *Receiver) answer(resp *http.Response, scrub secret.Scrubber) error {
 	case s >= 500:
 		return err
 	}
-	return &notify.RefusedError{Err: errors.Join(err), NeedsPerson: true, Fix: "look at url of the receiver: /api/v2/alerts is added to it"}
+	return &notify.RefusedError{Err: err, NeedsPerson: true, Fix: "look at url of the receiver: /api/v2/alerts is added to it"}
 }
 
 func (r *Receiver) alert(f finding.Finding, burst notify.Words) alert {
