@@ -133,6 +133,9 @@ func TestKilledWhileSending(t *testing.T) {
 		}
 	}
 	w.check(s.Messages())
+	if w.sending < kills/10 {
+		t.Errorf("only %d of %d kills came while something was sent: this shows too little", w.sending, kills)
+	}
 }
 
 // world is what happens to credentials.
