@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"os"
 	"path/filepath"
 	"sync"
@@ -16,6 +17,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/keyrounds/keyrounds/audit"
 	"github.com/keyrounds/keyrounds/checker"
@@ -35,10 +37,20 @@ type Options struct {
 	Config  *config.Config
 	Version string
 	Log     *slog.Logger
+	// Level is that of Log, which debug.listen changes; nil: nothing does.
+	Level   *slog.LevelVar
+	Metrics Metrics          // default a new registry
+	Tracer  trace.Tracer     // nil: nothing is traced
 	Daemon  bool             // takes the data_dir for itself
 	Tick    time.Duration    // between sweeps; 0: the default of rounds
 	Judge   time.Duration    // between judgements of usage; likewise
 	Now     func() time.Time // default time.Now
+}
+
+// Metrics is a registry of Prometheus metrics.
+type Metrics interface {
+	prometheus.Registerer
+	prometheus.Gatherer
 }
 
 // App is everything, opened. Without Start it serves commands.
@@ -56,8 +68,9 @@ type App struct {
 	private   *postgres.Private // nil: the database is someone else's
 	sealer    *secret.Sealer
 	sealerErr error
-	metrics   *prometheus.Registry
+	database  *postgres.Metrics
 	reloaded  reloadMetrics
+	beats     *prometheus.CounterVec
 
 	ready              atomic.Pointer[string] // why not; nil: ready
 	web                *server
@@ -67,6 +80,7 @@ type App struct {
 	opened             time.Time
 	pressing           sync.Mutex
 	socket             socket
+	debug              *http.Server
 }
 
 // Open opens the database, or starts the private one, and makes all parts. It does not wait for a
@@ -75,7 +89,10 @@ func Open(ctx context.Context, o Options) (*App, error) {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	a := &App{Options: o, metrics: prometheus.NewRegistry()}
+	if o.Metrics == nil {
+		o.Metrics = prometheus.NewRegistry()
+	}
+	a := &App{Options: o}
 	a.opened = a.Now()
 	a.config.Store(o.Config)
 	if err := a.open(ctx); err != nil {
@@ -87,22 +104,23 @@ func Open(ctx context.Context, o Options) (*App, error) {
 
 func (a *App) open(ctx context.Context) error {
 	c := a.Options.Config
+	a.database = postgres.NewMetrics(a.Metrics)
 	url, err := a.databaseURL(ctx)
 	if err != nil {
 		return err
 	}
-	if a.Pool, err = postgres.Open(ctx, url); err != nil {
+	if a.Pool, err = postgres.OpenWatched(ctx, url, a.database); err != nil {
 		return err
 	}
 	a.openSealer()
-	a.metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	a.reloaded = newReloadMetrics(a.metrics, a.Version)
+	a.Metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	a.reloaded, a.beats = newReloadMetrics(a.Metrics, a.Version), newBeats(a.Metrics)
 	a.Registry, a.Audit = registry.New(a.Pool, c.Zone), audit.New(a.Pool)
 	a.Usage = rounds.OpenUsage(a.Pool, c.Zone, a.Registry, a.Audit)
 	a.Notifier, err = notify.New(notify.Options{
 		Pool: a.Pool, Setup: a.notifySetup(c), Finding: a.tellable, Before: a.Audit.Before, Apply: a.Audit.Apply,
 		Gone:   func(err error) bool { return errors.Is(err, audit.ErrNoFinding) },
-		Record: a.recordNotification, Letter: a.letter, Metrics: a.metrics, Log: a.Log, Now: a.Now,
+		Record: a.recordNotification, Letter: a.letter, Metrics: a.Metrics, Tracer: a.Tracer, Log: a.Log, Now: a.Now,
 	})
 	if err != nil {
 		return err
@@ -111,7 +129,7 @@ func (a *App) open(ctx context.Context) error {
 	a.Rounds, err = rounds.New(rounds.Options{
 		Pool: a.Pool, Registry: a.Registry, Audit: a.Audit, Usage: a.Usage, Notifier: a.Notifier, Sealer: a.sealer,
 		Checker: checker.New(checker.Options{Version: a.Version, Now: a.Now}),
-		Metrics: a.metrics, Log: a.Log, Tick: a.Tick, Judge: a.Judge, Monthly: a.monthly, Now: a.Now,
+		Metrics: a.Metrics, Exemplars: c.Metrics.Exemplars, Tracer: a.Tracer, Log: a.Log, Tick: a.Tick, Judge: a.Judge, Monthly: a.monthly, Now: a.Now,
 	}, settings(c))
 	return err
 }
@@ -137,6 +155,7 @@ func (a *App) databaseURL(ctx context.Context) (string, error) {
 		return "", err
 	}
 	a.private = p
+	p.Watch(a.Metrics)
 	return p.URL(), nil
 }
 

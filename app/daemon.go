@@ -6,12 +6,14 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"reflect"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	toolkit "github.com/prometheus/exporter-toolkit/web"
 
 	"github.com/keyrounds/keyrounds/audit"
+	"github.com/keyrounds/keyrounds/collector"
 	"github.com/keyrounds/keyrounds/config"
 	"github.com/keyrounds/keyrounds/postgres"
 	"github.com/keyrounds/keyrounds/web"
@@ -21,17 +23,21 @@ import (
 // why not. Only an address that cannot be listened on is an error.
 func (a *App) Start(ctx context.Context) error {
 	c := a.config.Load()
-	a.metrics.MustRegister(web.NewCollector(web.Sources{
-		Audit: a.Audit, Usage: a.Usage, Jobs: a.Rounds.Jobs, Lanes: a.Notifier.Lanes, PerCredential: c.PerCredentialMetrics, Log: a.Log, Now: a.Now,
-		Lag: func(ctx context.Context) (time.Duration, error) { return a.Registry.Lag(ctx, a.Now()) },
+	a.Metrics.MustRegister(collector.New(collector.Sources{
+		Audit: a.Audit, Registry: a.Registry, Usage: a.Usage, Engine: a.Rounds.Engine, Lanes: a.Notifier.Lanes, Log: a.Log, Now: a.Now,
+		Longest: a.longest, Series: collector.Series{PerCredential: c.Metrics.PerCredential, Match: c.Metrics.Match, Labels: c.Metrics.Labels, Limit: c.Metrics.Limit},
 	}))
 	a.notReady("starting")
 	var err error
 	a.web, err = listen(c, web.New(web.Options{
 		Audit: a.Audit, Registry: a.Registry, Usage: a.Usage, Reports: a.Reports, PushFeeds: a.pushFeeds, Take: a.Rounds.TakeUsage,
-		Gatherer: a.metrics, Ready: a.isReady, Version: a.Version, Log: a.Log, Now: a.Now,
+		Gatherer: a.Metrics, Ready: a.isReady, Version: a.Version, Log: a.Log, Now: a.Now,
 	}))
 	if err != nil {
+		return err
+	}
+	if err := a.listenForDebug(c.DebugListen); err != nil {
+		a.web.close()
 		return err
 	}
 	ctx, a.stop = context.WithCancel(context.WithoutCancel(ctx))
@@ -54,6 +60,7 @@ func (a *App) begin(ctx context.Context) {
 			a.started.Store(true)
 			a.ready.Store(nil)
 			a.listenToSlack(a.config.Load())
+			a.beginning.Go(func() { a.beat(ctx) })
 			a.Log.Info("the rounds begin", "providers", len(a.config.Load().Providers), "credentials", len(a.config.Load().Credentials), "version", a.Version)
 			return
 		}
@@ -101,6 +108,7 @@ func (a *App) Stop() {
 		a.Rounds.Stop() // a check that was asked for on Slack ends with it
 	}
 	a.hangUp()
+	a.endDebug()
 	if a.web != nil {
 		a.web.close()
 	}
@@ -127,12 +135,13 @@ func (a *App) reload(ctx context.Context, c *config.Config) error {
 		}
 	}
 	a.config.Store(c)
+	a.setLevel(c.LogLevel)
 	a.Notifier.Reload(a.notifySetup(c))
 	a.listenToSlack(c)
 	a.Rounds.Reload(settings(c))
 	for key, differs := range map[string]bool{
 		"data_dir": old.DataDir != c.DataDir, "database": old.Database != c.Database, "listen": old.Listen != c.Listen,
-		"sealing": old.SealingKey != c.SealingKey, "timezone": old.Zone.String() != c.Zone.String(), "metrics": old.PerCredentialMetrics != c.PerCredentialMetrics,
+		"sealing": old.SealingKey != c.SealingKey, "timezone": old.Zone.String() != c.Zone.String(), "metrics": !reflect.DeepEqual(old.Metrics, c.Metrics), "debug": old.DebugListen != c.DebugListen,
 	} {
 		if differs {
 			a.Log.Warn("this change needs a restart", "key", key)
@@ -213,4 +222,13 @@ func (a *App) recordStart(ctx context.Context) error {
 		detail["last_check_at"], detail["gap_seconds"] = last, int(a.Now().Sub(last).Seconds())
 	}
 	return a.record(ctx, audit.Daemon, "daemon.started", "keyrounds", detail)
+}
+
+// longest is how long a check of a provider's credential may be away, given what its schedule says.
+func (a *App) longest(provider string, scheduled time.Duration) time.Duration {
+	p := a.config.Load().Providers[provider]
+	if p.Passive {
+		return 0
+	}
+	return max(scheduled, p.MinInterval)
 }

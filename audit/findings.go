@@ -328,3 +328,25 @@ func (s *Store) Counts(ctx context.Context) ([]Count, error) {
 	}
 	return pgx.CollectRows(rows, pgx.RowToStructByPos[Count])
 }
+
+// OpenFinding is what metrics say of a finding.
+type OpenFinding struct {
+	ID                   string
+	Kind                 finding.Kind
+	Severity             finding.Severity
+	State                finding.State
+	Credential, Provider string
+	CredentialID         int64 // 0: it is about none
+	OpenedAt             time.Time
+}
+
+// Open returns the findings that are not resolved, the most severe first, then the newest, at most limit.
+func (s *Store) Open(ctx context.Context, limit int) ([]OpenFinding, error) {
+	rows, err := s.pool.Query(ctx, `
+		SELECT id::text, kind, severity, state, credential, provider, coalesce(credential_id, 0), opened_at FROM findings WHERE state <> 'resolved'
+		ORDER BY array_position(ARRAY['critical', 'warning', 'info'], severity), opened_at DESC, id DESC LIMIT $1`, limit)
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, pgx.RowToStructByPos[OpenFinding])
+}

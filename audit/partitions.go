@@ -40,6 +40,14 @@ func (s *Store) EnsurePartitions(ctx context.Context, now time.Time, keep int) e
 	return tx.Commit(ctx)
 }
 
+// Ahead returns for how many whole months after now there are partitions.
+func (s *Store) Ahead(ctx context.Context, now time.Time) (n int, err error) {
+	err = s.pool.QueryRow(ctx, `
+		SELECT count(*) FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
+		WHERE i.inhparent = 'checks'::regclass AND c.relname ~ '^checks_\d{4}_\d{2}$' AND c.relname > $1`, partition(now.UTC())).Scan(&n)
+	return n, err
+}
+
 // partition's names sort by time.
 func partition(month time.Time) string { return "checks_" + month.Format("2006_01") }
 

@@ -74,13 +74,14 @@ func orEmpty[T any](s []T) []T {
 // A state that was retired meanwhile stays so.
 const putStatesSQL = `
 	INSERT INTO credential_state AS s (credential_id, credential, provider, status, since, changed_at, last_check_at, last_success_at,
-		last_certain_at, suspect_since, last_check, outcome, reason, message, latency_us, memory)
+		last_certain_at, suspect_since, last_check, outcome, reason, message, latency_us, memory, expires_in_s)
 	SELECT * FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::timestamptz[], $6::timestamptz[], $7::timestamptz[], $8::timestamptz[],
-		$9::timestamptz[], $10::timestamptz[], $11::uuid[], $12::text[], $13::text[], $14::text[], $15::bigint[], $16::jsonb[])
+		$9::timestamptz[], $10::timestamptz[], $11::uuid[], $12::text[], $13::text[], $14::text[], $15::bigint[], $16::jsonb[], $17::integer[])
 	ON CONFLICT (credential_id) DO UPDATE SET
 		status = excluded.status, since = excluded.since, last_check_at = excluded.last_check_at, last_success_at = excluded.last_success_at,
 		last_certain_at = excluded.last_certain_at, suspect_since = excluded.suspect_since, last_check = excluded.last_check,
-		outcome = excluded.outcome, reason = excluded.reason, message = excluded.message, latency_us = excluded.latency_us, memory = excluded.memory
+		outcome = excluded.outcome, reason = excluded.reason, message = excluded.message, latency_us = excluded.latency_us, memory = excluded.memory,
+		expires_in_s = CASE WHEN excluded.expires_in_s > 0 THEN excluded.expires_in_s ELSE s.expires_in_s END
 	WHERE s.status <> 'retired'`
 
 func putStates(ctx context.Context, tx pgx.Tx, rs []checker.Result, next []verdict.State) error {
@@ -91,6 +92,7 @@ func putStates(ctx context.Context, tx pgx.Tx, rs []checker.Result, next []verdi
 		outcomes, reasons, messages                       = make([]string, n), make([]string, n), make([]string, n)
 		since, changed, check, success, certain, suspects = make([]time.Time, n), make([]time.Time, n), make([]time.Time, n), make([]*time.Time, n), make([]*time.Time, n), make([]*time.Time, n)
 		memories                                          = make([][]byte, n)
+		expires                                           = make([]int32, n)
 		ids                                               = make([]uuid.UUID, n)
 	)
 	for i, st := range next {
@@ -99,13 +101,14 @@ func putStates(ctx context.Context, tx pgx.Tx, rs []checker.Result, next []verdi
 		credentials[i], names[i], providers[i], statuses[i] = st.CredentialID, st.Credential, st.Provider, string(st.Status)
 		since[i], changed[i], check[i], success[i], certain[i], suspects[i] = st.Since, st.Changed, r.At, nullTime(st.LastSuccess), nullTime(st.LastCertain), nullTime(st.SuspectSince)
 		outcomes[i], reasons[i], messages[i], latencies[i] = string(r.Outcome), string(r.Reason), r.Message, r.Phases.Total.Microseconds()
+		expires[i] = int32(r.ExpiresIn / time.Second)
 		var err error
 		if memories[i], err = json.Marshal(st); err != nil {
 			return err
 		}
 	}
 	_, err := tx.Exec(ctx, putStatesSQL, credentials, names, providers, statuses, since, changed, check, success, certain, suspects, ids,
-		outcomes, reasons, messages, latencies, memories)
+		outcomes, reasons, messages, latencies, memories, expires)
 	if err != nil {
 		return fmt.Errorf("record states: %w", err)
 	}

@@ -84,6 +84,41 @@ func (s *Store) Standings(ctx context.Context, retired bool) ([]Standing, error)
 	})
 }
 
+// Brief is what metrics say of a credential.
+type Brief struct {
+	CredentialID         int64
+	Credential, Provider string
+	Status               verdict.Status
+	Since                time.Time
+	LastCheck            time.Time
+	LastSuccess          time.Time
+	Latency              time.Duration // of the last check
+	ExpiresIn            time.Duration // of the last token
+	Missing, Excess      int           // scopes
+}
+
+// Briefs returns all credentials that are not retired, by name.
+func (s *Store) Briefs(ctx context.Context) ([]Brief, error) {
+	rows, err := s.pool.Query(ctx, `
+		SELECT credential_id, credential, provider, status, since, last_check_at, last_success_at, latency_us, expires_in_s,
+			jsonb_array_length(coalesce(memory->'missing_scopes', '[]')), jsonb_array_length(coalesce(memory->'extra_scopes', '[]'))
+		FROM credential_state WHERE status <> 'retired' ORDER BY credential`)
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (b Brief, err error) {
+		var (
+			check, success *time.Time
+			latency        int64
+			expires        int32
+		)
+		err = row.Scan(&b.CredentialID, &b.Credential, &b.Provider, &b.Status, &b.Since, &check, &success, &latency, &expires, &b.Missing, &b.Excess)
+		b.LastCheck, b.LastSuccess = fromNull(check), fromNull(success)
+		b.Latency, b.ExpiresIn = time.Duration(latency)*time.Microsecond, time.Duration(expires)*time.Second
+		return b, err
+	})
+}
+
 // Check is one stored result, for people.
 type Check struct {
 	At         time.Time       `json:"checked_at"`

@@ -74,23 +74,21 @@ func (c *Checker) CheckAll(ctx context.Context, stop <-chan struct{}, p Provider
 	var (
 		b       = batch{c, client, whole, optional, p.TokenURL == ""}
 		results = make([]*Result, len(ts))
-		limit   = rate.NewLimiter(p.Rate, 1)
-		slots   = make(chan struct{}, max(1, p.Concurrency))
-		hold    pause
+		turn    = turn{limit: rate.NewLimiter(p.Rate, 1), slots: make(chan struct{}, max(1, p.Concurrency))}
 		wait    sync.WaitGroup
 	)
 	for i, t := range ts {
-		select {
-		case slots <- struct{}{}:
-		case <-optional.Done():
-		}
-		if limit.Wait(optional) != nil || !hold.over(optional) {
+		waits, ok := turn.take(optional)
+		if !ok {
 			break
 		}
 		wait.Go(func() {
-			defer func() { <-slots }()
+			defer func() { <-turn.slots }()
 			results[i] = b.checkSafely(ctx, t)
-			hold.ask(results[i])
+			if results[i] != nil {
+				results[i].Waits = waits
+			}
+			turn.hold.ask(results[i])
 		})
 	}
 	wait.Wait()

@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"sync"
 	"time"
+
+	"golang.org/x/time/rate"
 )
 
 const maxPause = time.Hour
@@ -93,4 +95,33 @@ func (h *pause) over(ctx context.Context) bool {
 	case <-ctx.Done():
 		return false
 	}
+}
+
+// turn hands out the turns of one batch: by concurrency, then rate, then what the provider asked for.
+type turn struct {
+	slots chan struct{}
+	limit *rate.Limiter
+	hold  pause
+}
+
+// take waits for a turn, and says for what how long. false: ctx ended, or the pause is too long; whoever
+// began has to give the slot back.
+func (t *turn) take(ctx context.Context) (w Waits, ok bool) {
+	began := time.Now()
+	lap := func(d *time.Duration) {
+		now := time.Now()
+		*d, began = now.Sub(began), now
+	}
+	select {
+	case t.slots <- struct{}{}:
+	case <-ctx.Done():
+	}
+	lap(&w.Concurrency)
+	if t.limit.Wait(ctx) != nil {
+		return w, false
+	}
+	lap(&w.Rate)
+	ok = t.hold.over(ctx)
+	lap(&w.Pause)
+	return w, ok
 }

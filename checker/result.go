@@ -30,6 +30,7 @@ type Result struct {
 	At           time.Time // when the check began
 	Reading
 	Phases    Phases
+	Waits     Waits
 	Probes    []ProbeResult
 	Trail     Trail
 	ClockSkew time.Duration // the provider's Date less our clock; 0 where it sent none
@@ -85,6 +86,13 @@ type Phases struct {
 	TLS       time.Duration
 	FirstByte time.Duration // from the request's last byte to the answer's first
 	Total     time.Duration
+}
+
+// Waits says how long a check waited for its turn at its provider, before it began.
+type Waits struct {
+	Concurrency time.Duration // other checks were under way
+	Rate        time.Duration
+	Pause       time.Duration // the provider had asked to be left alone
 }
 
 // ProbeResult is what one request with the token said about one scope.

@@ -53,7 +53,7 @@ func (b *builder) build() *Config {
 	}
 	c := &Config{
 		DataDir: f.DataDir, Listen: f.Listen, WebConfig: f.WebConfig, Policy: verdict.DefaultPolicy(),
-		Defaults: Defaults{"*/15 * * * *", 90 * 24 * time.Hour}, PerCredentialMetrics: true, Keep: 13,
+		Defaults: Defaults{"*/15 * * * *", 90 * 24 * time.Hour}, Metrics: Metrics{PerCredential: true, Limit: 10_000}, Keep: 13,
 	}
 	if c.DataDir == "" {
 		c.DataDir = DefaultDataDir()
@@ -67,9 +67,7 @@ func (b *builder) build() *Config {
 	b.policy(c, f.Verdict)
 	b.defaults(c, f.Defaults)
 	b.schedules(c, f)
-	if f.Metrics != nil && f.Metrics.PerCredential != nil {
-		c.PerCredentialMetrics = *f.Metrics.PerCredential
-	}
+	b.observability(c, f)
 	b.providers(c, f.Providers)
 	b.credentials(c, f.Credentials)
 	b.feeds(c, f)

@@ -8,6 +8,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/netip"
 	"os"
 	"time"
@@ -22,28 +23,31 @@ import (
 
 // Config is a valid configuration.
 type Config struct {
-	DataDir              string
-	Database             Address // zero: the private Postgres in DataDir
-	SealingKey           string  // a file; "": made in DataDir
-	Listen               string
-	WebConfig            string                      // exporter-toolkit's file for TLS and sign-in
-	Providers            map[string]checker.Provider // complete
-	Credentials          []credential.Credential     // those of the file
-	Defaults             Defaults
-	Zone                 *time.Location
-	Policy               verdict.Policy
-	ExternalURL          string // "": no links
-	Slack                Slack
-	Receivers            []Receiver
-	Notify               notify.Policy
-	Templates            *notify.Templates // nil: keyrounds' own words
-	Feeds                []Feed
-	Egress               []netip.Addr // that providers see our own checks from
-	Reports              Reports
-	Digest               string // cron, in Zone; "": none, low severities are told alone
-	PerCredentialMetrics bool
-	Keep                 int // months of results
-	Warnings             []Problem
+	DataDir     string
+	Database    Address // zero: the private Postgres in DataDir
+	SealingKey  string  // a file; "": made in DataDir
+	Listen      string
+	WebConfig   string                      // exporter-toolkit's file for TLS and sign-in
+	Providers   map[string]checker.Provider // complete
+	Credentials []credential.Credential     // those of the file
+	Defaults    Defaults
+	Zone        *time.Location
+	Policy      verdict.Policy
+	ExternalURL string // "": no links
+	Slack       Slack
+	Receivers   []Receiver
+	Notify      notify.Policy
+	Templates   *notify.Templates // nil: keyrounds' own words
+	Feeds       []Feed
+	Egress      []netip.Addr // that providers see our own checks from
+	Reports     Reports
+	Digest      string // cron, in Zone; "": none, low severities are told alone
+	Metrics     Metrics
+	LogLevel    slog.Level
+	DebugListen string // loopback; empty: none
+	Heartbeat   Heartbeat
+	Keep        int // months of results
+	Warnings    []Problem
 }
 
 // Defaults are for credentials that say nothing else, also those that a command adds.

@@ -16,6 +16,9 @@ type File struct {
 	Verdict     *VerdictIn            `json:"verdict,omitempty" jsonschema_description:"From results to verdicts."`
 	Slack       *SlackIn              `json:"slack,omitempty" jsonschema_description:"Where findings are told."`
 	Metrics     *MetricsIn            `json:"metrics,omitempty" jsonschema_description:"What /metrics shows."`
+	Log         *LogIn                `json:"log,omitempty" jsonschema_description:"What the daemon logs."`
+	Debug       *DebugIn              `json:"debug,omitempty" jsonschema_description:"For those who look into the daemon itself."`
+	Heartbeat   *HeartbeatIn          `json:"heartbeat,omitempty" jsonschema_description:"Tell another monitor that the rounds go on."`
 	Receivers   []ReceiverIn          `json:"receivers,omitempty" jsonschema_description:"Receivers beside Slack."`
 	Routes      []RouteIn             `json:"routes,omitempty" jsonschema_description:"Who is told of what: the first that fits decides. Default: every receiver is told of everything."`
 	Owners      map[string]PlaceIn    `json:"owners,omitempty" jsonschema_description:"Where owners of credentials are told, for routes with to_owner."`
@@ -218,7 +221,27 @@ type MaintenanceIn struct {
 
 // MetricsIn is metrics:.
 type MetricsIn struct {
-	PerCredential *bool `json:"per_credential,omitempty" jsonschema_description:"Series for each credential. Default true."`
+	PerCredential *bool             `json:"per_credential,omitempty" jsonschema_description:"Series for each credential. Default true."`
+	Match         map[string]string `json:"match,omitempty" jsonschema_description:"Only for credentials with these labels."`
+	Labels        []string          `json:"labels,omitempty" jsonschema_description:"Labels of credentials that keyrounds_credential_info shows."`
+	Limit         *int              `json:"limit,omitempty" jsonschema_description:"Credentials with series of their own; those that are not healthy come first. Default 10000."`
+	Exemplars     bool              `json:"exemplars,omitempty" jsonschema_description:"Link latencies with traces that are recorded, for scrapers that read OpenMetrics."`
+}
+
+// LogIn is log:.
+type LogIn struct {
+	Level string `json:"level,omitempty" jsonschema_description:"debug, info, warn or error; a reload changes it. Default info. The flag --log-level wins."`
+}
+
+// DebugIn is debug:.
+type DebugIn struct {
+	Listen string `json:"listen" jsonschema_description:"Loopback address of Go's profiles (/debug/pprof/) and /log-level. Default: none."`
+}
+
+// HeartbeatIn is heartbeat:.
+type HeartbeatIn struct {
+	URL   string `json:"url" jsonschema_description:"Reference to the URL that is asked (GET) while the rounds go on, such as env:HEARTBEAT_URL, as healthchecks.io and Uptime Kuma have them."`
+	Every string `json:"every,omitempty" jsonschema_description:"Default 1m."`
 }
 
 // FeedIn is one of feeds:.

@@ -68,6 +68,9 @@ var (
 // ValidName reports whether s can name a credential or a provider.
 func ValidName(s string) bool { return namePattern.MatchString(s) }
 
+// ValidLabel reports whether s can be the key of a label.
+func ValidLabel(s string) bool { return labelPattern.MatchString(s) && !strings.HasPrefix(s, "__") }
+
 // Validate returns all that is wrong with c, in the order of the fields. It looks neither at the
 // provider nor at other credentials.
 func (c Credential) Validate() []Problem {
@@ -100,7 +103,7 @@ func (c Credential) Validate() []Problem {
 		}
 	}
 	for _, k := range slices.Sorted(maps.Keys(c.Labels)) {
-		if !labelPattern.MatchString(k) || strings.HasPrefix(k, "__") {
+		if !ValidLabel(k) {
 			add("labels."+k, "letters, digits and underscores, not beginning with a digit or two underscores", "%q is not a label name", k)
 		} else if !plainText(c.Labels[k], 200) {
 			add("labels."+k, "at most 200 characters of one line", "is not plain text")

@@ -68,6 +68,22 @@ func ParseSchedule(expr string, zone *time.Location) (Schedule, error) {
 	return s, nil
 }
 
+// Longest returns the longest time between two slots, as the next 200 show it.
+func (s Schedule) Longest() time.Duration {
+	if s.every > 0 {
+		return s.every
+	}
+	longest, last := time.Duration(0), s.Next(reference)
+	for range 200 {
+		next := s.Next(last)
+		if next.IsZero() {
+			break
+		}
+		longest, last = max(longest, next.Sub(last)), next
+	}
+	return longest
+}
+
 // Next returns the first slot after t, the zero Time if there is none within five years.
 func (s Schedule) Next(t time.Time) time.Time {
 	if s.every > 0 {

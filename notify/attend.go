@@ -52,11 +52,12 @@ type attendance struct {
 type change struct {
 	f     finding.Finding
 	since time.Time
+	trace string // of the newest change
 }
 
 // route takes from the outbox what need not wait for the rest of its burst.
 func (a attendance) route(ctx context.Context) (again time.Duration, err error) {
-	rows, err := a.tx.Query(ctx, `SELECT finding_id, min(since) FROM notify_pending GROUP BY 1 ORDER BY min(id) LIMIT 5000`)
+	rows, err := a.tx.Query(ctx, `SELECT finding_id, min(since), (array_agg(trace ORDER BY id DESC))[1] FROM notify_pending GROUP BY 1 ORDER BY min(id) LIMIT 5000`)
 	if err != nil {
 		return 0, err
 	}
@@ -64,7 +65,7 @@ func (a attendance) route(ctx context.Context) (again time.Duration, err error) 
 		pending []change
 		c       change
 	)
-	_, err = pgx.ForEachRow(rows, []any{&c.f.ID, &c.since}, func() error { pending = append(pending, c); return nil })
+	_, err = pgx.ForEachRow(rows, []any{&c.f.ID, &c.since, &c.trace}, func() error { pending = append(pending, c); return nil })
 	if err != nil {
 		return 0, err
 	}
@@ -80,7 +81,7 @@ func (a attendance) route(ctx context.Context) (again time.Duration, err error) 
 			a.n.Log.Error("a finding cannot be read, and nobody is told of it yet", "finding", id, "error", err)
 			continue
 		}
-		known, err := a.known(ctx, c.f)
+		known, err := a.known(ctx, c.f, c.trace)
 		if err != nil {
 			return 0, err
 		}
@@ -114,9 +115,9 @@ func (a attendance) route(ctx context.Context) (again time.Duration, err error) 
 
 // known marks the messages of f as due, also those of the same finding before, where it was resolved a short
 // while ago. false: nobody was told of it.
-func (a attendance) known(ctx context.Context, f finding.Finding) (bool, error) {
+func (a attendance) known(ctx context.Context, f finding.Finding, trace string) (bool, error) {
 	tag, err := a.tx.Exec(ctx, `
-		UPDATE notify_messages SET due_at = $2, version = version + 1, given_up = false WHERE id IN (SELECT message_id FROM notify_members WHERE finding_id = $1)`, f.ID, a.now)
+		UPDATE notify_messages SET due_at = $2, version = version + 1, given_up = false, trace = $3 WHERE id IN (SELECT message_id FROM notify_members WHERE finding_id = $1)`, f.ID, a.now, trace)
 	if err != nil || tag.RowsAffected() > 0 || a.n.Before == nil || f.State == finding.Resolved {
 		return tag.RowsAffected() > 0, err
 	}
@@ -132,7 +133,7 @@ func (a attendance) known(ctx context.Context, f finding.Finding) (bool, error) 
 		return false, err
 	}
 	_, err = a.tx.Exec(ctx, `
-		UPDATE notify_messages SET due_at = $2, version = version + 1, escalated = false WHERE id IN (SELECT message_id FROM notify_members WHERE finding_id = $1)`, f.ID, a.now)
+		UPDATE notify_messages SET due_at = $2, version = version + 1, escalated = false, trace = $3 WHERE id IN (SELECT message_id FROM notify_members WHERE finding_id = $1)`, f.ID, a.now, trace)
 	return true, err
 }
 
@@ -155,18 +156,19 @@ func (a attendance) announce(ctx context.Context, burst []change) error {
 		}
 	}
 	for t, ids := range of {
-		if err := a.create(ctx, t, ids, false); err != nil {
+		if err := a.create(ctx, t, ids, burst[0].trace, false); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (a attendance) create(ctx context.Context, t Target, findings []int64, escalation bool) error {
+// create makes a message. trace is that of one of the changes that it tells.
+func (a attendance) create(ctx context.Context, t Target, findings []int64, trace string, escalation bool) error {
 	_, err := a.tx.Exec(ctx, `
-		WITH made AS (INSERT INTO notify_messages (receiver, channel, mention, made_at, due_at, escalation) VALUES ($1, $2, $3, $4, $4, $6) RETURNING id)
+		WITH made AS (INSERT INTO notify_messages (receiver, channel, mention, made_at, due_at, escalation, trace) VALUES ($1, $2, $3, $4, $4, $6, $7) RETURNING id)
 		INSERT INTO notify_members (message_id, finding_id) SELECT made.id, f FROM made, unnest($5::bigint[]) AS f`,
-		t.Receiver, t.Channel, t.Mention, a.now, findings, escalation)
+		t.Receiver, t.Channel, t.Mention, a.now, findings, escalation, trace)
 	return err
 }
 
@@ -232,7 +234,7 @@ func (a attendance) tellMore(ctx context.Context, messages []int64, where func(f
 		}
 	}
 	for t, ids := range of {
-		if err := a.create(ctx, t, ids, true); err != nil {
+		if err := a.create(ctx, t, ids, "", true); err != nil {
 			return err
 		}
 	}

@@ -12,8 +12,12 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/codes"
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/keyrounds/keyrounds/finding"
+	"github.com/keyrounds/keyrounds/traces"
 )
 
 // sent says what came of one delivery.
@@ -63,9 +67,7 @@ func (n *Notifier) deliver(ctx context.Context, id int64) (sent, error) {
 	if _, err := n.Pool.Exec(ctx, `UPDATE notify_messages SET attempted_at = $2 WHERE id = $1`, id, n.Now()); err != nil {
 		return sent{}, err
 	}
-	out, cancel := context.WithTimeout(ctx, sendTimeout)
-	receipt, err := receiver.Send(out, m)
-	cancel()
+	receipt, err := n.send(ctx, receiver, r, m)
 	if err != nil {
 		return sent{err: err}, n.failed(ctx, r, m, err)
 	}
@@ -79,6 +81,20 @@ func (n *Notifier) deliver(ctx context.Context, id int64) (sent, error) {
 		s.pace = traits.Pace
 	}
 	return s, n.keep(ctx, r, m, receipt, traits)
+}
+
+// send is the end of a trace that began with the sweep.
+func (n *Notifier) send(ctx context.Context, receiver Receiver, r record, m Message) (Receipt, error) {
+	ctx, cancel := context.WithTimeout(ctx, sendTimeout)
+	defer cancel()
+	ctx, span := n.Tracer.Start(traces.With(ctx, r.trace), "notify", trace.WithSpanKind(trace.SpanKindClient), trace.WithAttributes(
+		attribute.String("keyrounds.receiver", r.receiver), attribute.Int64("keyrounds.message", r.id), attribute.Int("keyrounds.findings", len(m.Findings))))
+	defer span.End()
+	receipt, err := receiver.Send(ctx, m)
+	if err != nil {
+		span.SetStatus(codes.Error, "the receiver did not take it")
+	}
+	return receipt, err
 }
 
 // record is a row of notify_messages, with its members.
@@ -95,6 +111,7 @@ type record struct {
 	tries                        int
 	posted, remindAt, escalateAt *time.Time
 	escalated, escalation        bool
+	trace                        string
 	was                          map[int64]finding.State // "": not told yet
 }
 
@@ -102,10 +119,10 @@ func (n *Notifier) load(ctx context.Context, id int64) (record, error) {
 	r := record{id: id, was: map[int64]finding.State{}}
 	err := n.Pool.QueryRow(ctx, `
 		SELECT receiver, channel, mention, letter, made_at, version, nudge, posted_channel, ref, told_digest, attempted_at, failing_since, tries,
-			posted_at, remind_at, escalate_at, escalated, escalation
+			posted_at, remind_at, escalate_at, escalated, escalation, trace
 		FROM notify_messages WHERE id = $1`, id).Scan(
 		&r.receiver, &r.channel, &r.mention, &r.letter, &r.made, &r.version, &r.nudge, &r.told.Channel, &r.told.Ref, &r.digest, &r.attempted, &r.failing, &r.tries,
-		&r.posted, &r.remindAt, &r.escalateAt, &r.escalated, &r.escalation)
+		&r.posted, &r.remindAt, &r.escalateAt, &r.escalated, &r.escalation, &r.trace)
 	if err != nil {
 		return r, err
 	}

@@ -17,6 +17,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/riverqueue/river"
 	"github.com/riverqueue/river/riverdriver/riverpgxv5"
+	"go.opentelemetry.io/otel/trace"
+	"go.opentelemetry.io/otel/trace/noop"
 
 	"github.com/keyrounds/keyrounds/finding"
 )
@@ -124,6 +126,7 @@ type Options struct {
 	Record  func(ctx context.Context, tx pgx.Tx, action string, subject finding.Subject, detail any) error
 	Backoff time.Duration         // before the second try, doubled for each one more; default 1 s
 	Metrics prometheus.Registerer // nil: none
+	Tracer  trace.Tracer          // nil: none
 	Log     *slog.Logger
 	Now     func() time.Time // default time.Now
 }
@@ -143,6 +146,9 @@ func New(o Options) (*Notifier, error) {
 	}
 	if o.Backoff <= 0 {
 		o.Backoff = time.Second
+	}
+	if o.Tracer == nil {
+		o.Tracer = noop.Tracer{}
 	}
 	if o.Gone == nil {
 		o.Gone = func(error) bool { return false }

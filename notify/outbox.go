@@ -7,6 +7,7 @@ import (
 	"github.com/riverqueue/river"
 
 	"github.com/keyrounds/keyrounds/finding"
+	"github.com/keyrounds/keyrounds/traces"
 )
 
 // Enqueue puts changes into the outbox, in the transaction of the change: nobody is told of what did not
@@ -19,7 +20,7 @@ func (n *Notifier) Enqueue(ctx context.Context, tx pgx.Tx, cs []finding.Change) 
 	for i, c := range cs {
 		ids[i] = c.Finding.ID
 	}
-	if _, err := tx.Exec(ctx, `INSERT INTO notify_pending (finding_id, since) SELECT id, $2 FROM unnest($1::bigint[]) AS id`, ids, n.Now()); err != nil {
+	if _, err := tx.Exec(ctx, `INSERT INTO notify_pending (finding_id, since, trace) SELECT id, $2, $3 FROM unnest($1::bigint[]) AS id`, ids, n.Now(), traces.Of(ctx)); err != nil {
 		return err
 	}
 	return n.wake(ctx, tx, AttendArgs{})

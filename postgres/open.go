@@ -28,6 +28,11 @@ const maxConns = 20
 // Each connection has a statement timeout of 30 s, and where the server is part of a failover
 // pair the one that takes writes is chosen. Errors never show the password.
 func Open(ctx context.Context, url string) (*pgxpool.Pool, error) {
+	return OpenWatched(ctx, url, nil)
+}
+
+// OpenWatched is Open for a pool that m watches; nil: none does.
+func OpenWatched(ctx context.Context, url string, m *Metrics) (*pgxpool.Pool, error) {
 	c, err := pgxpool.ParseConfig(url)
 	if err != nil {
 		return nil, errors.New("the database URL cannot be read: postgres://user:password@host/database is expected")
@@ -48,7 +53,15 @@ func Open(ctx context.Context, url string) (*pgxpool.Pool, error) {
 		c.ConnConfig.ValidateConnect = pgconn.ValidateConnectTargetSessionAttrsReadWrite
 	}
 	c.HealthCheckPeriod = 15 * time.Second
-	return pgxpool.NewWithConfig(ctx, c)
+	if m == nil {
+		return pgxpool.NewWithConfig(ctx, c)
+	}
+	c.ConnConfig.Tracer = m
+	pool, err := pgxpool.NewWithConfig(ctx, c)
+	if err == nil {
+		m.watch(pool)
+	}
+	return pool, err
 }
 
 func setDefault(m map[string]string, k, v string) {

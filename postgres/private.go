@@ -8,6 +8,9 @@ import (
 	"os"
 	"path/filepath"
 	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sys/unix"
 )
 
 // Rules of the private server:
@@ -22,8 +25,9 @@ import (
 
 // Private is the server in a data_dir.
 type Private struct {
-	url  string
-	stop func()
+	url    string
+	stop   func()
+	server *server // nil: another process runs it
 }
 
 // PrivateOptions says how to run it.
@@ -85,7 +89,7 @@ func StartPrivate(ctx context.Context, o PrivateOptions) (*Private, error) {
 		lock.release()
 		return nil, fmt.Errorf("private Postgres in %s: %w", s.dir, err)
 	}
-	return &Private{url: s.url(), stop: func() {
+	return &Private{url: s.url(), server: s, stop: func() {
 		s.shutdown()
 		lock.release()
 	}}, nil
@@ -93,6 +97,39 @@ func StartPrivate(ctx context.Context, o PrivateOptions) (*Private, error) {
 
 // URL is for Open.
 func (p *Private) URL() string { return p.url }
+
+// Watch shows by reg how the server is, where this process runs it.
+func (p *Private) Watch(reg prometheus.Registerer) {
+	s := p.server
+	if s == nil {
+		return
+	}
+	gauge := func(name, help string, read func() float64) prometheus.Collector {
+		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, read)
+	}
+	reg.MustRegister(
+		gauge("keyrounds_private_postgres_up", "1 if the private Postgres runs.", func() float64 {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			if s.running {
+				return 1
+			}
+			return 0
+		}),
+		prometheus.NewCounterFunc(prometheus.CounterOpts{Name: "keyrounds_private_postgres_restarts_total", Help: "How often the private Postgres died and was started again."}, func() float64 {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			return float64(s.restarts)
+		}),
+		gauge("keyrounds_private_postgres_disk_free_bytes", "What is free on the disk that holds the private Postgres.", func() float64 {
+			var fs unix.Statfs_t
+			if unix.Statfs(s.dir, &fs) != nil {
+				return 0
+			}
+			return float64(fs.Bavail) * float64(fs.Bsize)
+		}),
+	)
+}
 
 // Stop stops the server if this process started it, in order, within 10 s.
 func (p *Private) Stop() { p.stop() }

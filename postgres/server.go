@@ -30,6 +30,8 @@ type server struct {
 	cmd      *exec.Cmd
 	up       bool // it answered once
 	stopping bool
+	running  bool // the process lives
+	restarts int
 	gone     chan struct{} // closed when the supervisor has ended
 }
 
@@ -124,12 +126,17 @@ func (s *server) supervise(first chan<- error) {
 			first = nil
 		}
 		if err == nil {
+			s.runs(true)
 			_ = cmd.Wait()
+			s.runs(false)
 		}
 		if !s.wanted() {
 			return
 		}
 		s.log.Error("the private Postgres ended and is started again", "dir", s.dir, "last_words", s.lastWords())
+		s.mu.Lock()
+		s.restarts++
+		s.mu.Unlock()
 		if time.Since(began) > time.Minute {
 			wait = firstWait
 		}
@@ -141,6 +148,12 @@ const (
 	firstWait = 200 * time.Millisecond
 	maxWait   = 10 * time.Second
 )
+
+func (s *server) runs(running bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.running = running
+}
 
 // wanted: it was up once, and nobody asked it to stop.
 func (s *server) wanted() bool {

@@ -64,3 +64,29 @@ func (s *Store) Leave(ctx context.Context, provider string, job int64) error {
 	_, err := s.pool.Exec(ctx, `UPDATE provider_pace SET busy_until = '-infinity', busy_by = 0 WHERE provider = $1 AND busy_by = $2`, provider, job)
 	return err
 }
+
+// Load is what a provider was asked already.
+type Load struct {
+	Booked   time.Duration // until what is handed out ends, or it may be asked again
+	Requests int           // in the month (UTC), as Spend counts
+}
+
+// Paces returns the load of every provider that was ever asked.
+func (s *Store) Paces(ctx context.Context, now time.Time) (map[string]Load, error) {
+	rows, err := s.pool.Query(ctx, `
+		SELECT provider, coalesce(nullif(paced_until, '-infinity'), $1), CASE WHEN month = $2 THEN requests ELSE 0 END FROM provider_pace`, now, monthOf(now))
+	if err != nil {
+		return nil, err
+	}
+	all := map[string]Load{}
+	var (
+		provider string
+		until    time.Time
+		n        int
+	)
+	_, err = pgx.ForEachRow(rows, []any{&provider, &until, &n}, func() error {
+		all[provider] = Load{max(0, until.Sub(now)), n}
+		return nil
+	})
+	return all, err
+}

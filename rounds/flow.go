@@ -11,6 +11,8 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/riverqueue/river"
 	"github.com/riverqueue/river/rivertype"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/keyrounds/keyrounds/audit"
 	"github.com/keyrounds/keyrounds/checker"
@@ -18,6 +20,7 @@ import (
 	"github.com/keyrounds/keyrounds/finding"
 	"github.com/keyrounds/keyrounds/registry"
 	"github.com/keyrounds/keyrounds/secret"
+	"github.com/keyrounds/keyrounds/traces"
 	"github.com/keyrounds/keyrounds/verdict"
 )
 
@@ -27,7 +30,7 @@ import (
 //	batch: secrets ─▶ checks ─▶ verdict ─▶ record, findings, outbox, completion: one transaction
 
 // sweep claims what is due and hands it out in batches, in one transaction.
-func (r *Rounds) sweep(ctx context.Context, complete func(context.Context, pgx.Tx) error) error {
+func (r *Rounds) sweep(ctx context.Context, complete func(context.Context, pgx.Tx) error) (err error) {
 	settings, now := r.settings.Load(), r.Now()
 	tx, err := r.Pool.Begin(ctx)
 	if err != nil {
@@ -41,6 +44,11 @@ func (r *Rounds) sweep(ctx context.Context, complete func(context.Context, pgx.T
 	if due, err = r.ration(ctx, tx, due, settings.Providers, now); err != nil {
 		return err
 	}
+	if len(due) > 0 {
+		var span trace.Span
+		ctx, span = r.span(ctx, "round", now, attribute.Int("keyrounds.due", len(due)))
+		defer func() { end(span, err) }()
+	}
 	var jobs []river.InsertManyParams
 	for _, b := range batches(due, settings.Providers) {
 		at, err := r.Registry.Pace(ctx, tx, b.provider.Name, now, b.takes())
@@ -50,7 +58,7 @@ func (r *Rounds) sweep(ctx context.Context, complete func(context.Context, pgx.T
 		if err := r.Registry.Spend(ctx, tx, b.provider.Name, now, len(b.creds)); err != nil {
 			return err
 		}
-		jobs = append(jobs, river.InsertManyParams{Args: batchArgs{b.provider.Name, b.ids()}, InsertOpts: b.insertOpts(now, at)})
+		jobs = append(jobs, river.InsertManyParams{Args: batchArgs{b.provider.Name, b.ids(), traces.Of(ctx)}, InsertOpts: b.insertOpts(now, at)})
 	}
 	if len(jobs) > 0 {
 		if _, err := r.client.InsertManyFastTx(ctx, tx, jobs); err != nil {
@@ -71,8 +79,10 @@ func (r *Rounds) sweep(ctx context.Context, complete func(context.Context, pgx.T
 }
 
 // work checks one batch and stores what came of it.
-func (r *Rounds) work(ctx context.Context, provider string, creds []credential.Credential, complete func(context.Context, pgx.Tx) error) ([]Judged, error) {
+func (r *Rounds) work(ctx context.Context, provider string, creds []credential.Credential, complete func(context.Context, pgx.Tx) error) (_ []Judged, err error) {
 	settings, began := r.settings.Load(), r.Now()
+	ctx, span := r.span(ctx, "batch", began, providerName(provider), attribute.Int("keyrounds.credentials", len(creds)))
+	defer func() { end(span, err) }()
 	stop, cancel := r.stopSignal()
 	defer cancel()
 	targets, err := r.intend(ctx, creds)
@@ -80,11 +90,12 @@ func (r *Rounds) work(ctx context.Context, provider string, creds []credential.C
 		return nil, err
 	}
 	results := r.check(ctx, stop, settings, provider, targets)
+	r.traceChecks(ctx, results)
 	judged, changes, err := r.store(ctx, settings, creds, results, complete)
 	if err != nil {
 		return nil, err
 	}
-	r.tell(provider, judged, changes, r.Now().Sub(began))
+	r.tell(ctx, provider, creds, judged, changes, r.Now().Sub(began))
 	return judged, nil
 }
 
@@ -114,7 +125,8 @@ func (r *Rounds) check(ctx context.Context, stop <-chan struct{}, s *Settings, p
 	return r.Checker.CheckAll(ctx, stop, p, targets)
 }
 
-func (r *Rounds) resolve(ctx context.Context, c credential.Credential) (secret.Value, error) {
+func (r *Rounds) resolve(ctx context.Context, c credential.Credential) (v secret.Value, err error) {
+	defer func() { r.metrics.resolved(c.Secret.Scheme(), err) }()
 	if c.Secret != secret.Sealed || c.Sealed == nil {
 		return secret.Resolve(ctx, c.Secret)
 	}
@@ -272,27 +284,30 @@ func (r *Rounds) reschedule(ctx context.Context, tx pgx.Tx, s *Settings, creds [
 }
 
 // tell logs and counts, after the commit only.
-func (r *Rounds) tell(provider string, judged []Judged, changes []finding.Change, took time.Duration) {
-	counts := map[checker.Outcome]int{}
+func (r *Rounds) tell(ctx context.Context, provider string, creds []credential.Credential, judged []Judged, changes []finding.Change, took time.Duration) {
+	counts, owners := map[checker.Outcome]int{}, map[int64]string{}
+	for _, c := range creds {
+		owners[c.ID] = c.Owner
+	}
 	for _, j := range judged {
 		counts[j.Result.Outcome]++
-		r.metrics.observe(j.Result)
+		r.metrics.check(ctx, j.Result, owners[j.Result.CredentialID])
 		r.Log.Debug("checked", "credential", j.Result.Credential, "provider", provider, "outcome", j.Result.Outcome,
 			"reason", j.Result.Reason, "status", j.State.Status, "took", j.Result.Phases.Total)
 	}
 	if len(judged) > 0 {
 		r.warnOfCertificate(judged[0].Result)
-		r.metrics.batch.Observe(took.Seconds())
+		r.metrics.observe(ctx, r.metrics.batch, took)
 		r.Log.Info("round finished", "provider", provider, "checked", len(judged), "ok", counts[checker.OK],
-			"rejected", counts[checker.Rejected], "uncertain", len(judged)-counts[checker.OK]-counts[checker.Rejected], "took", took.Round(time.Millisecond))
+			"rejected", counts[checker.Rejected], "uncertain", len(judged)-counts[checker.OK]-counts[checker.Rejected], "took", took.Round(time.Millisecond), traceAttr(ctx))
 	}
-	r.tellChanges(changes)
+	r.tellChanges(ctx, changes)
 }
 
-func (r *Rounds) tellChanges(changes []finding.Change) {
+func (r *Rounds) tellChanges(ctx context.Context, changes []finding.Change) {
 	for _, c := range changes {
 		f := c.Finding
-		r.Log.Warn("finding", "finding", f.ID, "kind", f.Kind, "severity", f.Severity, "subject", f.Subject.Key(), "state", f.State, "was", c.From)
+		r.Log.Warn("finding", "finding", f.ID, "kind", f.Kind, "severity", f.Severity, "subject", f.Subject.Key(), "state", f.State, "was", c.From, traceAttr(ctx))
 	}
 }
 

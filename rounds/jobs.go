@@ -15,6 +15,7 @@ import (
 
 	"github.com/keyrounds/keyrounds/checker"
 	"github.com/keyrounds/keyrounds/credential"
+	"github.com/keyrounds/keyrounds/traces"
 )
 
 type riverDriver = riverpgxv5.Driver
@@ -42,6 +43,7 @@ func (w *sweeper) Work(ctx context.Context, job *river.Job[sweepArgs]) error {
 type batchArgs struct {
 	Provider      string  `json:"provider"`
 	CredentialIDs []int64 `json:"credential_ids"`
+	Trace         string  `json:"trace,omitempty"` // traceparent of its sweep
 }
 
 func (batchArgs) Kind() string { return "batch" }
@@ -56,6 +58,7 @@ type batchWorker struct {
 }
 
 func (w *batchWorker) Work(ctx context.Context, job *river.Job[batchArgs]) error {
+	ctx = traces.With(ctx, job.Args.Trace)
 	leave, err := w.rounds.occupy(ctx, job.Args.Provider, job.ID, patience)
 	if err != nil {
 		return err

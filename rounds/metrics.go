@@ -1,50 +1,71 @@
 package rounds
 
 import (
+	"context"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/keyrounds/keyrounds/checker"
+	"github.com/keyrounds/keyrounds/traces"
 	"github.com/keyrounds/keyrounds/usage"
 )
 
 type metrics struct {
-	checks   *prometheus.CounterVec
-	expires  *prometheus.GaugeVec
-	duration *prometheus.HistogramVec
-	batch    prometheus.Histogram
-	inFlight prometheus.Gauge
-	taken    *prometheus.HistogramVec
+	checks        *prometheus.CounterVec
+	duration      *prometheus.HistogramVec
+	waits         *prometheus.CounterVec
+	ownerChecks   *prometheus.CounterVec
+	ownerDuration *prometheus.HistogramVec
+	expires       *prometheus.GaugeVec
+	secrets       *prometheus.CounterVec
+	batch         prometheus.Histogram
+	inFlight      prometheus.Gauge
+	taken         *prometheus.HistogramVec
+
+	exemplars bool
+	mu        sync.Mutex
+	owners    map[string]bool
 }
 
-func newMetrics(reg prometheus.Registerer) *metrics {
+var latencies = []float64{.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10}
+
+// histogram has classic buckets, and native ones for those who scrape them.
+func histogram(name, help string, buckets []float64) prometheus.HistogramOpts {
+	return prometheus.HistogramOpts{
+		Name: name, Help: help, Buckets: buckets,
+		NativeHistogramBucketFactor: 1.1, NativeHistogramMaxBucketNumber: 100, NativeHistogramMinResetDuration: time.Hour,
+	}
+}
+
+func newMetrics(reg prometheus.Registerer, exemplars bool) *metrics {
+	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
+		return prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, labels)
+	}
 	m := &metrics{
-		checks: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "keyrounds_checks_total", Help: "Checks done by this process, by provider and outcome.",
-		}, []string{"provider", "outcome"}),
+		checks: counter("keyrounds_checks_total", "Checks done by this process, by provider and outcome.", "provider", "outcome"),
+		duration: prometheus.NewHistogramVec(histogram("keyrounds_check_duration_seconds", "How long the phases of an exchange took (dns, connect, tls, first_byte, total).", latencies),
+			[]string{"provider", "phase"}),
+		waits:       counter("keyrounds_check_wait_seconds_total", "How long checks waited for their turn at a provider, for its concurrency, its rate, or a pause that it asked for.", "provider", "cause"),
+		ownerChecks: counter("keyrounds_owner_checks_total", "Checks done by this process, by owner of the credential, provider and outcome.", "owner", "provider", "outcome"),
+		ownerDuration: prometheus.NewHistogramVec(histogram("keyrounds_owner_check_duration_seconds", "How long exchanges took, by owner of the credential and provider.", latencies),
+			[]string{"owner", "provider"}),
 		expires: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "keyrounds_provider_certificate_expiry_timestamp_seconds", Help: "When the token endpoint's TLS certificate ends, as this process last saw it.",
 		}, []string{"provider"}),
-		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Name: "keyrounds_check_duration_seconds", Help: "How long the phases of an exchange took (dns, connect, tls, first_byte, total).",
-			Buckets:                     []float64{.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10},
-			NativeHistogramBucketFactor: 1.1, NativeHistogramMaxBucketNumber: 100, NativeHistogramMinResetDuration: time.Hour,
-		}, []string{"provider", "phase"}),
-		batch: prometheus.NewHistogram(prometheus.HistogramOpts{
-			Name: "keyrounds_batch_duration_seconds", Help: "How long a batch of checks took, from the first secret to the commit.",
-			Buckets: []float64{.05, .1, .25, .5, 1, 2.5, 5, 10, 20, 40, 60},
-		}),
+		secrets: counter("keyrounds_secrets_resolved_total", "Secrets that were to be read for checks, by scheme of the reference and result (ok, failed).", "scheme", "result"),
+		batch: prometheus.NewHistogram(histogram("keyrounds_batch_duration_seconds", "How long a batch of checks took, from the first secret to the commit.",
+			[]float64{.05, .1, .25, .5, 1, 2.5, 5, 10, 20, 40, 60})),
 		inFlight: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "keyrounds_checks_in_flight", Help: "Credentials in the batches that this process works on.",
 		}),
-		taken: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Name: "keyrounds_feed_batch_records", Help: "Records in what this process took in at once, by feed.",
-			Buckets: []float64{1, 10, 100, 1000, 10_000, 100_000},
-		}, []string{"feed"}),
+		taken: prometheus.NewHistogramVec(histogram("keyrounds_feed_batch_records", "Records in what this process took in at once, by feed.",
+			[]float64{1, 10, 100, 1000, 10_000, 100_000}), []string{"feed"}),
+		exemplars: exemplars, owners: map[string]bool{},
 	}
 	if reg != nil {
-		reg.MustRegister(m.checks, m.expires, m.duration, m.batch, m.inFlight, m.taken)
+		reg.MustRegister(m.checks, m.duration, m.waits, m.ownerChecks, m.ownerDuration, m.expires, m.secrets, m.batch, m.inFlight, m.taken)
 	}
 	return m
 }
@@ -55,8 +76,11 @@ func (m *metrics) usage(n usage.News) {
 	}
 }
 
-func (m *metrics) observe(r checker.Result) {
+// check counts one result, of a credential of owner.
+func (m *metrics) check(ctx context.Context, r checker.Result, owner string) {
+	owner = m.owner(owner)
 	m.checks.WithLabelValues(r.Provider, string(r.Outcome)).Inc()
+	m.ownerChecks.WithLabelValues(owner, r.Provider, string(r.Outcome)).Inc()
 	if !r.CertificateExpires.IsZero() {
 		m.expires.WithLabelValues(r.Provider).Set(float64(r.CertificateExpires.Unix()))
 	}
@@ -64,7 +88,49 @@ func (m *metrics) observe(r checker.Result) {
 		"dns": r.Phases.DNS, "connect": r.Phases.Connect, "tls": r.Phases.TLS, "first_byte": r.Phases.FirstByte, "total": r.Phases.Total,
 	} {
 		if d > 0 {
-			m.duration.WithLabelValues(r.Provider, phase).Observe(d.Seconds())
+			m.observe(ctx, m.duration.WithLabelValues(r.Provider, phase), d)
 		}
 	}
+	if r.Phases.Total > 0 {
+		m.observe(ctx, m.ownerDuration.WithLabelValues(owner, r.Provider), r.Phases.Total)
+	}
+	for cause, d := range map[string]time.Duration{"concurrency": r.Waits.Concurrency, "rate": r.Waits.Rate, "pause": r.Waits.Pause} {
+		m.waits.WithLabelValues(r.Provider, cause).Add(d.Seconds())
+	}
+}
+
+func (m *metrics) observe(ctx context.Context, o prometheus.Observer, d time.Duration) {
+	id := traces.ID(ctx)
+	if e, ok := o.(prometheus.ExemplarObserver); ok && m.exemplars && id != "" {
+		e.ObserveWithExemplar(d.Seconds(), prometheus.Labels{"trace_id": id})
+		return
+	}
+	o.Observe(d.Seconds())
+}
+
+func (m *metrics) resolved(scheme string, err error) {
+	result := "ok"
+	if err != nil {
+		result = "failed"
+	}
+	m.secrets.WithLabelValues(scheme, result).Inc()
+}
+
+// Owners beyond maxOwners share one series: who writes the configuration must not be able to fill the
+// memory of those who scrape.
+const (
+	maxOwners = 1000
+	overflow  = "_overflow"
+)
+
+func (m *metrics) owner(name string) string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if !m.owners[name] {
+		if len(m.owners) >= maxOwners {
+			return overflow
+		}
+		m.owners[name] = true
+	}
+	return name
 }

@@ -19,6 +19,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/riverqueue/river"
 	"github.com/riverqueue/river/riverdriver/riverpgxv5"
+	"go.opentelemetry.io/otel/trace"
+	"go.opentelemetry.io/otel/trace/noop"
 
 	"github.com/keyrounds/keyrounds/audit"
 	"github.com/keyrounds/keyrounds/checker"
@@ -71,9 +73,12 @@ type Options struct {
 	Notifier *notify.Notifier
 	Sealer   *secret.Sealer // nil: sealed secrets cannot be opened
 	Metrics  prometheus.Registerer
-	Log      *slog.Logger
-	Tick     time.Duration // between sweeps; default 5 s
-	Judge    time.Duration // between judgements of usage; default 1 h
+	// Exemplars links observations with the traces that are recorded.
+	Exemplars bool
+	Tracer    trace.Tracer // nil: none
+	Log       *slog.Logger
+	Tick      time.Duration // between sweeps; default 5 s
+	Judge     time.Duration // between judgements of usage; default 1 h
 	// Monthly makes the reports that are due; nil: there are none.
 	Monthly func(context.Context) error
 	Now     func() time.Time // default time.Now
@@ -105,7 +110,10 @@ func New(o Options, s Settings) (*Rounds, error) {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	r := &Rounds{Options: o, metrics: newMetrics(o.Metrics), stopping: make(chan struct{})}
+	if o.Tracer == nil {
+		o.Tracer = noop.Tracer{}
+	}
+	r := &Rounds{Options: o, metrics: newMetrics(o.Metrics, o.Exemplars), stopping: make(chan struct{})}
 	r.settings.Store(&s)
 	workers := river.NewWorkers()
 	river.AddWorker(workers, &sweeper{rounds: r})
@@ -175,21 +183,6 @@ func (r *Rounds) Stop() {
 	if err := r.client.StopAndCancel(last); err != nil && !errors.Is(err, context.Canceled) {
 		r.Log.Warn("some work did not end and will be done again", "error", err)
 	}
-}
-
-// Jobs counts the jobs of all replicas by state.
-func (r *Rounds) Jobs(ctx context.Context) (map[string]int, error) {
-	rows, err := r.Pool.Query(ctx, `SELECT state::text, count(*) FROM river_job WHERE state NOT IN ('completed', 'cancelled') GROUP BY 1`)
-	if err != nil {
-		return nil, err
-	}
-	counts := map[string]int{"available": 0, "running": 0, "retryable": 0, "scheduled": 0, "discarded": 0}
-	var (
-		state string
-		n     int
-	)
-	_, err = pgx.ForEachRow(rows, []any{&state, &n}, func() error { counts[state] = n; return nil })
-	return counts, err
 }
 
 // riverLog passes on what River warns of, and hides its chatter.

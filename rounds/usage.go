@@ -80,7 +80,7 @@ func (r *Rounds) TakeUsage(ctx context.Context, feed usage.Feed, read func(conte
 		return news, err
 	}
 	r.metrics.usage(news)
-	r.tellChanges(changes)
+	r.tellChanges(ctx, changes)
 	return news, nil
 }
 
@@ -379,6 +379,6 @@ func (r *Rounds) JudgeUsage(ctx context.Context) error {
 	if err := tx.Commit(ctx); err != nil {
 		return err
 	}
-	r.tellChanges(changes)
+	r.tellChanges(ctx, changes)
 	return nil
 }

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Installs what the tests need and a machine may lack: Postgres binaries and docker-compose, both
-# from Debian. What is there already is left alone.
+# Installs what the tests need and a machine may lack, from Debian: Postgres' programs, docker-compose, Prometheus
+# with promtool, amtool, a compiler. What is there already is left alone.
 set -euo pipefail
 
 missing=()
@@ -10,6 +10,8 @@ found_postgres() {
 }
 found_postgres || missing+=(postgresql)
 command -v docker-compose >/dev/null || missing+=(docker-compose)
+command -v promtool >/dev/null && command -v prometheus >/dev/null || missing+=(prometheus)
+command -v amtool >/dev/null || missing+=(prometheus-alertmanager)
 command -v gcc >/dev/null || missing+=(gcc libc6-dev) # the race detector is linked with cgo
 [ ${#missing[@]} -gt 0 ] || exit 0
 
@@ -28,6 +30,12 @@ export DEBIAN_FRONTEND=noninteractive
 if [[ " ${missing[*]} " == *" postgresql "* ]]; then
 	"${as_root[@]}" mkdir -p /etc/postgresql-common
 	[ -e /etc/postgresql-common/createcluster.conf ] || echo 'create_main_cluster = false' | "${as_root[@]}" tee /etc/postgresql-common/createcluster.conf >/dev/null
+fi
+# Nor are running services.
+if [ ! -e /usr/sbin/policy-rc.d ]; then
+	printf '#!/bin/sh\nexit 101\n' | "${as_root[@]}" tee /usr/sbin/policy-rc.d >/dev/null
+	"${as_root[@]}" chmod +x /usr/sbin/policy-rc.d
+	trap '"${as_root[@]}" rm -f /usr/sbin/policy-rc.d' EXIT
 fi
 "${as_root[@]}" apt-get update -qq
 "${as_root[@]}" apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null

@@ -55,9 +55,14 @@ func New(o Options) http.Handler {
 	mux.HandleFunc("GET /api/v1/reports/{month}", s.report)
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { text(w, http.StatusOK, "ok\n") })
 	mux.HandleFunc("GET /readyz", s.ready)
-	mux.Handle("GET /metrics", promhttp.HandlerFor(o.Gatherer, promhttp.HandlerOpts{ErrorHandling: promhttp.ContinueOnError, EnableOpenMetrics: true}))
+	mux.Handle("GET /metrics", promhttp.HandlerFor(o.Gatherer, promhttp.HandlerOpts{
+		ErrorHandling: promhttp.ContinueOnError, EnableOpenMetrics: true, MaxRequestsInFlight: maxScrapes,
+	}))
 	return guard(mux)
 }
+
+// maxScrapes at once; more get 503.
+const maxScrapes = 4
 
 //go:embed page.html style.css
 var files embed.FS

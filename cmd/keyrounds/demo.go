@@ -73,12 +73,18 @@ func (o *options) demo(ctx context.Context, out io.Writer, keep bool) error {
 		return err
 	}
 	defer logFile.Close()
-	log, err := o.logger(logFile, slog.LevelInfo)
+	level, err := o.level(slog.LevelInfo)
 	if err != nil {
 		return err
 	}
+	log := logger(logFile, level)
+	tracer, flush, err := tracing(ctx, log)
+	if err != nil {
+		return err
+	}
+	defer flush()
 	fmt.Fprintln(out, "starting a private Postgres …")
-	a, err := app.Open(ctx, app.Options{Config: c, Version: buildVersion(), Log: log, Daemon: true, Tick: time.Second, Judge: 3 * time.Second})
+	a, err := app.Open(ctx, app.Options{Config: c, Version: buildVersion(), Log: log, Level: level, Tracer: tracer, Daemon: true, Tick: time.Second, Judge: 3 * time.Second})
 	if err != nil {
 		if ctx.Err() != nil {
 			return nil

@@ -52,18 +52,30 @@ func (o *options) load() (*config.Config, string, error) {
 	return c, path, err
 }
 
-// logger writes text on a terminal, JSON otherwise.
-func (o *options) logger(w *os.File, level slog.Level) (*slog.Logger, error) {
-	if o.logLevel != "" {
-		if err := level.UnmarshalText([]byte(o.logLevel)); err != nil {
-			return nil, &hintError{fmt.Errorf("unknown log level %q", o.logLevel), "one of debug, info, warn, error"}
-		}
+// level is that of --log-level, or else usual.
+func (o *options) level(usual slog.Level) (*slog.LevelVar, error) {
+	level := &slog.LevelVar{}
+	level.Set(usual)
+	if o.logLevel != "" && level.UnmarshalText([]byte(o.logLevel)) != nil {
+		return nil, &hintError{fmt.Errorf("unknown log level %q", o.logLevel), "one of debug, info, warn, error"}
 	}
+	return level, nil
+}
+
+// overrule has --log-level win over log.level.
+func (o *options) overrule(c *config.Config) {
+	if o.logLevel != "" {
+		_ = c.LogLevel.UnmarshalText([]byte(o.logLevel)) // level read it before
+	}
+}
+
+// logger writes text on a terminal, JSON otherwise.
+func logger(w *os.File, level slog.Leveler) *slog.Logger {
 	h := &slog.HandlerOptions{Level: level, ReplaceAttr: readable}
 	if isTerminal(w) {
-		return slog.New(slog.NewTextHandler(w, h)), nil
+		return slog.New(slog.NewTextHandler(w, h))
 	}
-	return slog.New(slog.NewJSONHandler(w, h)), nil
+	return slog.New(slog.NewJSONHandler(w, h))
 }
 
 // readable writes durations with their unit, which slog's JSON leaves out.
@@ -85,10 +97,11 @@ func (o *options) open(ctx context.Context) (*app.App, error) {
 	if err != nil {
 		return nil, err
 	}
-	log, err := o.logger(os.Stderr, slog.LevelError)
+	level, err := o.level(slog.LevelError)
 	if err != nil {
 		return nil, err
 	}
+	log := logger(os.Stderr, level)
 	a, err := app.Open(ctx, app.Options{Config: c, Version: buildVersion(), Log: log})
 	if err != nil {
 		return nil, err

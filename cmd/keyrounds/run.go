@@ -23,28 +23,37 @@ func newRun(o *options) *cobra.Command {
 		Use:   "run",
 		Short: "Run the daemon",
 		Long: "Run the daemon. SIGHUP, or a change of the configuration file, reloads it; a file with a mistake\n" +
-			"changes nothing. SIGTERM lets the checks in flight end and stops within 15 s.",
+			"changes nothing. SIGTERM lets the checks in flight end and stops within 15 s.\n\n" +
+			"The log is text on a terminal and JSON otherwise. Traces (OpenTelemetry) go where the standard variables\n" +
+			"OTEL_TRACES_EXPORTER, OTEL_EXPORTER_OTLP_ENDPOINT, OTEL_TRACES_SAMPLER and their like say; without them nowhere.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, path, err := o.load()
 			if err != nil {
 				return err
 			}
-			log, err := o.logger(os.Stderr, slog.LevelInfo)
+			level, err := o.level(slog.LevelInfo)
 			if err != nil {
 				return err
 			}
+			log := logger(os.Stderr, level)
 			harden(log)
-			return daemon(cmd.Context(), c, path, log)
+			return o.daemon(cmd.Context(), c, path, log, level)
 		},
 	}
 }
 
-func daemon(ctx context.Context, c *config.Config, path string, log *slog.Logger) error {
+func (o *options) daemon(ctx context.Context, c *config.Config, path string, log *slog.Logger, level *slog.LevelVar) error {
+	o.overrule(c)
+	tracer, flush, err := tracing(ctx, log)
+	if err != nil {
+		return err
+	}
+	defer flush()
 	for _, w := range c.Warnings {
 		log.Warn("configuration", "file", w.File, "line", w.Line, "warning", w.Message, "hint", w.Hint)
 	}
-	a, err := app.Open(ctx, app.Options{Config: c, Version: buildVersion(), Log: log, Daemon: true})
+	a, err := app.Open(ctx, app.Options{Config: c, Version: buildVersion(), Log: log, Level: level, Tracer: tracer, Daemon: true})
 	if err != nil {
 		return err
 	}
@@ -53,7 +62,7 @@ func daemon(ctx context.Context, c *config.Config, path string, log *slog.Logger
 		return err
 	}
 	log.Info("keyrounds is up", "listen", a.Addr(), "config", path, "version", buildVersion())
-	reloads(ctx, path, func() { reload(ctx, a, path, log) })
+	reloads(ctx, path, func() { o.reload(ctx, a, path, log) })
 	log.Info("stopping")
 	a.Stop()
 	log.Info("stopped")
@@ -72,7 +81,7 @@ func harden(log *slog.Logger) {
 	}
 }
 
-func reload(ctx context.Context, a *app.App, path string, log *slog.Logger) {
+func (o *options) reload(ctx context.Context, a *app.App, path string, log *slog.Logger) {
 	c, err := config.Load(path)
 	if err != nil {
 		a.ReloadFailed()
@@ -86,6 +95,7 @@ func reload(ctx context.Context, a *app.App, path string, log *slog.Logger) {
 		log.Error("the configuration was not reloaded, the old one stays", "error", err)
 		return
 	}
+	o.overrule(c)
 	if err := a.Reload(ctx, c); err != nil {
 		log.Error("the configuration was not reloaded, the old one stays", "error", err)
 		return

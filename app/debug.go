@@ -1,0 +1,91 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/pprof"
+	"strings"
+	"time"
+
+	"github.com/keyrounds/keyrounds/config"
+)
+
+// listenForDebug serves Go's profiles, and the level of the log, on a loopback address of their own. They are
+// never on the address that others reach.
+func (a *App) listenForDebug(addr string) error {
+	a.setLevel(a.config.Load().LogLevel)
+	if addr == "" {
+		return nil
+	}
+	l, err := net.Listen("tcp", addr)
+	if err != nil {
+		return fmt.Errorf("debug.listen: %w", err)
+	}
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
+	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
+	mux.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
+	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
+	mux.HandleFunc("GET /log-level", func(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprintln(w, a.level()) })
+	mux.HandleFunc("PUT /log-level", a.putLevel)
+	a.debug = &http.Server{Handler: http.NewCrossOriginProtection().Handler(onlyHere(mux)), ReadHeaderTimeout: 5 * time.Second}
+	a.Log.Info("profiles and the log level are served", "listen", l.Addr().String())
+	a.serving.Go(func() {
+		if err := a.debug.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+			a.Log.Error("the debug listener ended", "error", err)
+		}
+	})
+	return nil
+}
+
+// onlyHere refuses what a web page had a browser ask for under another name of this machine.
+func onlyHere(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		host, _, err := net.SplitHostPort(r.Host)
+		if err != nil {
+			host = r.Host
+		}
+		if !config.Loopback(strings.Trim(host, "[]")) {
+			http.Error(w, "only by a loopback address", http.StatusMisdirectedRequest)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+func (a *App) endDebug() {
+	if a.debug != nil {
+		_ = a.debug.Close()
+	}
+}
+
+func (a *App) putLevel(w http.ResponseWriter, r *http.Request) {
+	text, err := io.ReadAll(io.LimitReader(r.Body, 16))
+	var level slog.Level
+	if err != nil || level.UnmarshalText([]byte(strings.TrimSpace(string(text)))) != nil {
+		http.Error(w, "debug, info, warn or error is expected", http.StatusBadRequest)
+		return
+	}
+	a.setLevel(level)
+	_, _ = fmt.Fprintln(w, a.level())
+}
+
+func (a *App) setLevel(l slog.Level) {
+	if a.Level == nil || a.Level.Level() == l {
+		return
+	}
+	a.Level.Set(l)
+	a.Log.Log(context.Background(), l, "the level of the log is now", "level", l)
+}
+
+func (a *App) level() string {
+	if a.Level == nil {
+		return "fixed"
+	}
+	return strings.ToLower(a.Level.Level().String())
+}

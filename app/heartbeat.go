@@ -1,0 +1,92 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/keyrounds/keyrounds/secret"
+)
+
+// A sweep that is older than this says that the rounds stand still.
+const sweepAge = time.Minute
+
+// beat tells another monitor that the rounds go on, as long as they do: a daemon that died, and one that
+// lives and sweeps no more, both fall silent there.
+func (a *App) beat(ctx context.Context) {
+	failing := false
+	for {
+		h := a.config.Load().Heartbeat
+		wait := h.Every
+		if h.URL.IsZero() {
+			wait = 5 * time.Second // a reload may bring one
+		} else {
+			result, err := a.beatOnce(ctx, h.URL)
+			if ctx.Err() != nil {
+				return
+			}
+			a.beats.WithLabelValues(result).Inc()
+			if err != nil && !failing {
+				a.Log.Warn("no heartbeat was sent", "result", result, "error", err)
+			}
+			failing = err != nil
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(wait):
+		}
+	}
+}
+
+func (a *App) beatOnce(ctx context.Context, ref secret.Reference) (result string, err error) {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	e, err := a.Rounds.Engine(ctx)
+	if err != nil {
+		return "withheld", err
+	}
+	if age := a.Now().Sub(e.LastSweep); age > max(sweepAge, 3*a.Tick) {
+		return "withheld", fmt.Errorf("the last sweep was %s ago", age.Round(time.Second))
+	}
+	url, err := secret.Resolve(ctx, ref)
+	if err != nil {
+		return "failed", err
+	}
+	defer url.Wipe()
+	if err := heartbeatGet(ctx, url); err != nil {
+		return "failed", err
+	}
+	return "ok", nil
+}
+
+func newBeats(reg prometheus.Registerer) *prometheus.CounterVec {
+	beats := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "keyrounds_heartbeats_total", Help: "Heartbeats to another monitor, by result (ok, failed, withheld: the rounds stand still).",
+	}, []string{"result"})
+	reg.MustRegister(beats)
+	return beats
+}
+
+// heartbeatGet asks a URL and drops what comes. Its errors do not name the URL, which is a secret.
+func heartbeatGet(ctx context.Context, url secret.Value) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url.Reveal(), nil)
+	if err != nil {
+		return errors.New("heartbeat.url is no URL")
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return errors.New("heartbeat.url could not be reached")
+	}
+	defer resp.Body.Close()
+	_, _ = io.Copy(io.Discard, io.LimitReader(resp.Body, 1<<20))
+	if resp.StatusCode >= 300 {
+		return fmt.Errorf("heartbeat.url: HTTP %d", resp.StatusCode)
+	}
+	return nil
+}

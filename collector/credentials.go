@@ -1,0 +1,160 @@
+package collector
+
+import (
+	"cmp"
+	"context"
+	"maps"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/keyrounds/keyrounds/audit"
+	"github.com/keyrounds/keyrounds/registry"
+	"github.com/keyrounds/keyrounds/verdict"
+)
+
+var (
+	credentials        = gauge("keyrounds_credentials", "Credentials by provider and status; all of them, whichever have series of their own.", "provider", "status")
+	credentialStatus   = gauge("keyrounds_credential_status", "1 for the status that holds of a credential, 0 for the others; with credential _overflow, how many of those beyond metrics.limit have it.", "credential", "provider", "status")
+	credentialChanged  = gauge("keyrounds_credential_status_since_timestamp_seconds", "When a credential's status began.", "credential", "provider")
+	credentialChecked  = gauge("keyrounds_credential_last_check_timestamp_seconds", "When a credential was last checked.", "credential", "provider")
+	credentialSuccess  = gauge("keyrounds_credential_last_success_timestamp_seconds", "When a credential last got a token.", "credential", "provider")
+	credentialUsed     = gauge("keyrounds_credential_last_used_timestamp_seconds", "When others than keyrounds last used a credential, as its feeds show.", "credential", "provider")
+	credentialLatency  = gauge("keyrounds_credential_last_check_duration_seconds", "How long the exchange of a credential's last check took.", "credential", "provider")
+	credentialInterval = gauge("keyrounds_credential_check_interval_seconds", "The longest time between two checks that a credential's schedule and its provider's limits allow.", "credential", "provider")
+	credentialLifetime = gauge("keyrounds_credential_token_lifetime_seconds", "The expires_in of a credential's last token (RFC 6749 section 5.1).", "credential", "provider")
+	credentialScopes   = gauge("keyrounds_credential_scopes", "How many scopes a credential has: declared, missing (declared and not granted), excess (granted and not declared).", "credential", "provider", "scopes")
+
+	credentialFamilies = []family{
+		credentials, credentialStatus, credentialChanged, credentialChecked, credentialSuccess, credentialUsed, credentialLatency, credentialInterval,
+		credentialLifetime, credentialScopes,
+	}
+)
+
+func (c *collector) credentials(ctx context.Context, s scrape, tags map[int64]registry.Tag) error {
+	briefs, err := c.Audit.Briefs(ctx)
+	if err != nil {
+		return err
+	}
+	counts := map[string]map[verdict.Status]int{}
+	for _, b := range briefs {
+		count(counts, b)
+	}
+	putCounts(counts, func(provider string, status verdict.Status, n int) {
+		s.put(credentials, float64(n), provider, string(status))
+	})
+	if !c.Series.PerCredential {
+		return nil
+	}
+	used, err := c.Usage.LastUses(ctx)
+	if err != nil {
+		return err
+	}
+	shown, rest := c.Series.choose(briefs, tags)
+	for _, b := range shown {
+		c.credential(s, b, tags[b.CredentialID], used[b.CredentialID])
+	}
+	left := map[string]map[verdict.Status]int{}
+	for _, b := range rest {
+		count(left, b)
+	}
+	putCounts(left, func(provider string, status verdict.Status, n int) {
+		s.put(credentialStatus, float64(n), Overflow, provider, string(status))
+	})
+	return nil
+}
+
+func (c *collector) credential(s scrape, b audit.Brief, t registry.Tag, used time.Time) {
+	name, provider := b.Credential, b.Provider
+	for _, status := range statuses {
+		v := 0.0
+		if status == b.Status {
+			v = 1
+		}
+		s.put(credentialStatus, v, name, provider, string(status))
+	}
+	values := []string{name, provider, t.Owner, strconv.FormatBool(t.Canary)}
+	for _, l := range c.Series.Labels {
+		values = append(values, t.Labels[l])
+	}
+	s.put(c.info, 1, values...)
+	s.at(credentialChanged, b.Since, name, provider)
+	s.at(credentialChecked, b.LastCheck, name, provider)
+	s.at(credentialSuccess, b.LastSuccess, name, provider)
+	s.at(credentialUsed, used, name, provider)
+	if !b.LastCheck.IsZero() {
+		s.put(credentialLatency, b.Latency.Seconds(), name, provider)
+	}
+	if d := c.Longest(provider, t.Interval); d > 0 {
+		s.put(credentialInterval, d.Seconds(), name, provider)
+	}
+	if b.ExpiresIn > 0 {
+		s.put(credentialLifetime, b.ExpiresIn.Seconds(), name, provider)
+	}
+	s.put(credentialScopes, float64(t.Scopes), name, provider, "declared")
+	s.put(credentialScopes, float64(b.Missing), name, provider, "missing")
+	s.put(credentialScopes, float64(b.Excess), name, provider, "excess")
+}
+
+// statuses that a credential with series can have.
+var statuses = slices.DeleteFunc(verdict.Statuses(), func(s verdict.Status) bool { return s == verdict.Retired })
+
+// choose returns those that get series, and of those that fit the ones beyond the limit. Whoever is not
+// healthy comes first, so that the limit hides no trouble.
+func (s Series) choose(all []audit.Brief, tags map[int64]registry.Tag) (shown, rest []audit.Brief) {
+	for _, b := range all {
+		if s.fits(tags[b.CredentialID].Labels) {
+			shown = append(shown, b)
+		}
+	}
+	if len(shown) <= s.Limit {
+		return shown, nil
+	}
+	slices.SortStableFunc(shown, func(a, b audit.Brief) int { return cmp.Compare(urgency(a), urgency(b)) })
+	return shown[:s.Limit], shown[s.Limit:]
+}
+
+func (s Series) fits(labels map[string]string) bool {
+	for k, v := range s.Match {
+		if labels[k] != v {
+			return false
+		}
+	}
+	return true
+}
+
+func urgency(b audit.Brief) int {
+	switch b.Status {
+	case verdict.Revoked:
+		return 0
+	case verdict.Suspect:
+		return 1
+	case verdict.Healthy:
+		return 3
+	}
+	return 2
+}
+
+func count(counts map[string]map[verdict.Status]int, b audit.Brief) {
+	if counts[b.Provider] == nil {
+		counts[b.Provider] = map[verdict.Status]int{}
+	}
+	counts[b.Provider][b.Status]++
+}
+
+// putCounts puts each provider's count of every status, 0 among them.
+func putCounts(counts map[string]map[verdict.Status]int, put func(string, verdict.Status, int)) {
+	for _, provider := range slices.Sorted(maps.Keys(counts)) {
+		for _, status := range statuses {
+			put(provider, status, counts[provider][status])
+		}
+	}
+}
+
+func prefixed(labels []string) []string {
+	all := make([]string, len(labels))
+	for i, l := range labels {
+		all[i] = "label_" + l
+	}
+	return all
+}

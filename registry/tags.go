@@ -1,0 +1,55 @@
+package registry
+
+import (
+	"context"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/keyrounds/keyrounds/credential"
+)
+
+// Tag is what metrics say of a credential beside its status.
+type Tag struct {
+	Owner    string
+	Labels   map[string]string
+	Canary   bool
+	Scopes   int           // declared
+	Interval time.Duration // the longest between two slots of its schedule
+}
+
+// Tags returns those of all credentials that are not retired, by id.
+func (s *Store) Tags(ctx context.Context) (map[int64]Tag, error) {
+	rows, err := s.pool.Query(ctx, `SELECT id, owner, labels, canary, cardinality(scopes), schedule FROM credentials WHERE retired_at IS NULL`)
+	if err != nil {
+		return nil, err
+	}
+	var (
+		all       = map[int64]Tag{}
+		intervals = map[string]time.Duration{} // few schedules, many credentials
+		id        int64
+		t         Tag
+		schedule  string
+	)
+	_, err = pgx.ForEachRow(rows, []any{&id, &t.Owner, &t.Labels, &t.Canary, &t.Scopes, &schedule}, func() error {
+		d, known := intervals[schedule]
+		if !known {
+			d = s.longest(schedule)
+			intervals[schedule] = d
+		}
+		t.Interval = d
+		all[id] = t
+		t = Tag{}
+		return nil
+	})
+	return all, err
+}
+
+// longest is a day for a schedule that this version cannot read, as in next.
+func (s *Store) longest(schedule string) time.Duration {
+	parsed, err := credential.ParseSchedule(schedule, s.zone)
+	if err != nil {
+		return 24 * time.Hour
+	}
+	return parsed.Longest()
+}
