@@ -42,6 +42,7 @@ var table = map[string]struct {
 	"web":                 {4, "audit credential finding notify registry report secret usage verdict", false},
 	"collector":           {4, "audit finding notify registry rounds usage verdict", false},
 	"config":              {4, "checker credential finding notify secret usage verdict", false},
+	"test/promtest":       {4, "", false},
 	"sim":                 {4, "", false},
 	"sim/authserver":      {4, "", false},
 	"app":                 {5, "audit checker collector config credential finding notify notify/alertmanager notify/shoutrrr notify/slack postgres registry report rounds secret usage verdict web", true},

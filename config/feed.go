@@ -58,6 +58,8 @@ func (b *builder) feed(c *Config, path string, in FeedIn) Feed {
 		if f.Token.IsZero() {
 			b.fail(path+".token", "env:NAME or another reference; those who push send it as a bearer token", "is missing")
 		}
+	case in.Type == usage.PrometheusFeed:
+		b.prometheus(path, in, &f)
 	default:
 		b.poll(path, in, &f)
 	}
@@ -153,6 +155,41 @@ func (b *builder) poll(path string, in FeedIn, f *Feed) {
 	}
 }
 
+// prometheus reads what a Prometheus is asked. It is the operator's own server, so it may be in a private network
+// whatever the provider may.
+func (b *builder) prometheus(path string, in FeedIn, f *Feed) {
+	preset, err := usage.FindPreset(in.Type)
+	if err != nil {
+		panic(err) // embedded
+	}
+	spec := *preset.Poll
+	if in.AuthScheme != "" {
+		spec.Auth = in.AuthScheme
+	}
+	every := usage.DefaultPromQLEvery
+	b.duration(path+".every", in.Every, &every)
+	b.duration(path+".lag", in.Lag, &spec.Lag.Duration)
+	b.duration(path+".first", in.First, &spec.First.Duration)
+	if in.Silence == "" {
+		f.Silence = time.Minute // its stretches follow each other without a gap
+	}
+	if u, err := url.Parse(in.URL); err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" || u.RawQuery != "" {
+		b.fail(path+".url", "the server's address, such as http://prometheus:9090", "not a URL")
+		return
+	}
+	if in.Label != "" && in.Query != "" {
+		b.fail(path+".label", "a query's only label is the client's id, whatever its name", "goes with metric, not with query")
+	}
+	if spec, err = (usage.PromQL{Metric: in.Metric, Label: in.Label, Query: in.Query, Coverage: in.Coverage}).Fill(spec); err != nil {
+		key, why, _ := strings.Cut(err.Error(), ": ")
+		b.fail(path+"."+key, "PromQL, in which {span} stands for the time since it was last asked", "%s", why)
+		return
+	}
+	if f.Poll, err = usage.NewPoll(spec, in.URL, every); err != nil {
+		b.fail(path, "", "%v", err)
+	}
+}
+
 // mayAsk: https, or http where the provider may be in a private network.
 func (b *builder) mayAsk(provider string, u *url.URL) bool {
 	p, _ := b.tree.root["providers"].(map[string]any)[provider].(map[string]any)
@@ -201,16 +238,20 @@ func (b *builder) format(path string, in FeedIn, f *Feed) {
 func (b *builder) onlyFor(path string, in FeedIn) {
 	polled := in.Type != usage.FileFeed && in.Type != usage.PushFeed
 	for key, wrong := range map[string]bool{
-		"paths":   len(in.Paths) > 0 && in.Type != usage.FileFeed,
-		"url":     in.URL != "" && !polled,
-		"every":   in.Every != "" && !polled,
-		"items":   in.Items != "" && in.Type != httpFeed,
-		"next":    in.Next != "" && in.Type != httpFeed,
-		"cursor":  in.Cursor != "" && in.Type != httpFeed,
-		"link":    in.Link && in.Type != httpFeed,
-		"overlap": in.Overlap != "" && !polled,
-		"lag":     in.Lag != "" && !polled,
-		"first":   in.First != "" && !polled,
+		"paths":    len(in.Paths) > 0 && in.Type != usage.FileFeed,
+		"url":      in.URL != "" && !polled,
+		"every":    in.Every != "" && !polled,
+		"items":    in.Items != "" && in.Type != httpFeed,
+		"next":     in.Next != "" && in.Type != httpFeed,
+		"cursor":   in.Cursor != "" && in.Type != httpFeed,
+		"link":     in.Link && in.Type != httpFeed,
+		"overlap":  in.Overlap != "" && (!polled || in.Type == usage.PrometheusFeed),
+		"lag":      in.Lag != "" && !polled,
+		"first":    in.First != "" && !polled,
+		"metric":   in.Metric != "" && in.Type != usage.PrometheusFeed,
+		"label":    in.Label != "" && in.Type != usage.PrometheusFeed,
+		"query":    in.Query != "" && in.Type != usage.PrometheusFeed,
+		"coverage": in.Coverage != "" && in.Type != usage.PrometheusFeed,
 	} {
 		if wrong {
 			b.fail(path+"."+key, "", "means nothing for a feed of type %s", in.Type)

@@ -240,7 +240,11 @@ func (r *Rounds) pollOnce(ctx context.Context, feed usage.Feed, end time.Time) (
 		return false, err
 	}
 	defer token.Wipe()
-	client, release, err := r.Checker.Client(r.settings.Load().Providers[feed.Provider])
+	to := r.settings.Load().Providers[feed.Provider]
+	if feed.Type == usage.PrometheusFeed { // the operator's own server, not the provider's
+		to = checker.Provider{Name: feed.Name, AllowPrivateNetworks: true}
+	}
+	client, release, err := r.Checker.Client(to)
 	if err != nil {
 		return false, err
 	}

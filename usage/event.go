@@ -45,7 +45,12 @@ type Event struct {
 	TokenID   string   // the token's jti
 	TokenHash []byte   // SHA-256 of the token
 	Actor     string   // who did it, of a lifecycle event
+	Count     int64    // so many between From and At; 0: it is one
+	From      time.Time
 }
+
+// times is how many e stands for.
+func (e Event) times() int64 { return max(1, e.Count) }
 
 // The names of an event's members in the output of a format's jq.
 const (
@@ -55,7 +60,7 @@ const (
 
 // eventOf reads what a format's jq makes of a record: an object with the members kind (default
 // request), event_id, client_id, at, source_ip, user_agent, scopes, ok (default true), token_id,
-// token_sha256 and actor. Its errors say which member is wrong and never repeat its value.
+// token_sha256, actor and count (how many such there were). Its errors say which member is wrong and never repeat its value.
 func eventOf(v any) (Event, error) {
 	m, ok := v.(map[string]any)
 	if !ok {
@@ -83,6 +88,9 @@ func eventOf(v any) (Event, error) {
 	e.UserAgent, e.Actor, e.TokenID = textOf(m["user_agent"]), textOf(m["actor"]), textOf(m["token_id"])
 	e.Scopes = scopesOf(m["scopes"])
 	e.TokenHash = hashOf(textOf(m["token_sha256"]))
+	if e.Count, err = countOf(m["count"]); err != nil {
+		return e, err
+	}
 	switch ok := m["ok"].(type) {
 	case bool:
 		e.OK = ok
@@ -91,6 +99,25 @@ func eventOf(v any) (Event, error) {
 		return e, errors.New("ok is neither true nor false")
 	}
 	return e, nil
+}
+
+// countOf rounds up: of a thing that Prometheus extrapolates there may be 0.9.
+func countOf(v any) (int64, error) {
+	var f float64
+	switch v := v.(type) {
+	case nil:
+		return 0, nil
+	case int:
+		f = float64(v)
+	case float64:
+		f = v
+	default:
+		return 0, errors.New("count is no number")
+	}
+	if math.IsNaN(f) || f <= 0 || f > 1e15 {
+		return 0, errors.New("count is no number of uses")
+	}
+	return int64(math.Ceil(f)), nil
 }
 
 func textOf(v any) string {

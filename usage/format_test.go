@@ -68,6 +68,9 @@ func (f Format) readAll(t *testing.T, text string) (r reading) {
 // members are those of an event that are given, as an example writes them.
 func (e Event) members() map[string]any {
 	m := map[string]any{"kind": string(e.Kind), "at": e.At.Format("2006-01-02T15:04:05.999999999Z07:00"), "ok": e.OK}
+	if e.Count > 0 {
+		m["count"] = uint64(e.Count)
+	}
 	for name, v := range map[string]string{"event_id": e.ID, "client_id": e.ClientID, "user_agent": e.UserAgent, "token_id": e.TokenID, "actor": e.Actor} {
 		if v != "" {
 			m[name] = v

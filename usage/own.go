@@ -62,6 +62,25 @@ type ledger struct {
 	egress map[netip.Addr]bool           // addresses that the provider sees us from
 }
 
+// requests is how many of the requests that e counts can be of our own checks: the exchange of each, where it
+// counts exchanges, or else the rest.
+func (l *ledger) requests(e Event, credentialID int64) (n int64) {
+	for _, f := range l.lines[credentialID] {
+		if f.At.After(e.At.Add(seconds)) || !within(e.From, f, seconds) && f.At.Before(e.From) {
+			continue
+		}
+		switch {
+		case e.Kind == Exchange:
+			n++
+		case f.Done:
+			n += int64(max(0, f.Requests-1))
+		default:
+			n += unfinishedRequests
+		}
+	}
+	return n
+}
+
 // own says by which rule e is ours, "" that it is not, and whether it shows for certain where our
 // checks come from.
 func (l *ledger) own(e Event, credentialID int64) (rule Result, teaches bool) {

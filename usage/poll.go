@@ -19,7 +19,8 @@ import (
 	"github.com/keyrounds/keyrounds/secret"
 )
 
-// PollSpec says how a log API is asked. In its URLs {base}, {since}, {until} (RFC 3339) and {cursor} stand
+// PollSpec says how a log API is asked. In its URLs {base}, {since}, {until} (RFC 3339), {time}
+// (until, in seconds since 1970), {span} (from since to until, as 300s), {step} (a part of it) and {cursor} stand
 // for what they name.
 type PollSpec struct {
 	URL           string   `yaml:"url"`
@@ -29,15 +30,21 @@ type PollSpec struct {
 	Items         string   `yaml:"items"`     // jq: the records of an answer; default the answer itself
 	Next          string   `yaml:"next"`      // jq: the next page's URL, or what NextParameter is set to
 	NextParameter string   `yaml:"next_parameter"`
-	Link          bool     `yaml:"link"`    // the next page is in the header Link (RFC 8288)
-	Cursor        string   `yaml:"cursor"`  // jq on the records: where the next request goes on
-	More          string   `yaml:"more"`    // jq on the records: ask on at once
-	State         bool     `yaml:"state"`   // a list of last-used times, not of events
-	Partial       bool     `yaml:"partial"` // it shows no use, or not all
-	Overlap       duration `yaml:"overlap"` // this much is asked for again, since records come late
-	Lag           duration `yaml:"lag"`     // the newest time that may still be incomplete
-	First         duration `yaml:"first"`   // how far back the first poll goes
-	Source        string   `yaml:"source"`  // where this is documented
+	Link          bool     `yaml:"link"`      // the next page is in the header Link (RFC 8288)
+	Cursor        string   `yaml:"cursor"`    // jq on the records: where the next request goes on
+	More          string   `yaml:"more"`      // jq on the records: ask on at once
+	State         bool     `yaml:"state"`     // a list of last-used times, not of events
+	Partial       bool     `yaml:"partial"`   // it shows no use, or not all
+	Counts        bool     `yaml:"counts"`    // a record is a count of what happened in the stretch asked for
+	CoverURL      string   `yaml:"cover_url"` // asked for each stretch as well:
+	Covered       string   `yaml:"covered"`   // jq on what it answers: was all of the stretch seen?
+	Problem       string   `yaml:"problem"`   // jq: what an answer that is an error says of it
+	Overlap       duration `yaml:"overlap"`   // this much is asked for again, since records come late
+	Lag           duration `yaml:"lag"`       // the newest time that may still be incomplete
+	First         duration `yaml:"first"`     // how far back the first poll goes
+	Source        string   `yaml:"source"`    // where this is documented
+
+	Span time.Duration `yaml:"-"` // of Counts: the length of each stretch; 0: as it comes
 }
 
 type duration struct{ time.Duration }
@@ -54,7 +61,7 @@ type Poll struct {
 	Base  string
 	Every time.Duration
 
-	items, next, cursor, more *gojq.Code
+	items, next, cursor, more, covered, problem *gojq.Code
 }
 
 // DefaultEvery is the Every of a feed that says nothing else.
@@ -72,7 +79,7 @@ func NewPoll(spec PollSpec, base string, every time.Duration) (Poll, error) {
 	for _, e := range []struct {
 		name, text string
 		code       **gojq.Code
-	}{{"items", spec.Items, &p.items}, {"next", spec.Next, &p.next}, {"cursor", spec.Cursor, &p.cursor}, {"more", spec.More, &p.more}} {
+	}{{"items", spec.Items, &p.items}, {"next", spec.Next, &p.next}, {"cursor", spec.Cursor, &p.cursor}, {"more", spec.More, &p.more}, {"covered", spec.Covered, &p.covered}, {"problem", spec.Problem, &p.problem}} {
 		if e.text == "" {
 			continue
 		}
@@ -114,7 +121,9 @@ type Asker struct {
 	from     time.Time
 	until    time.Time
 	url      string
+	coverURL string
 	pages    int
+	behind   bool // there are more stretches to ask for
 }
 
 // The bounds of a poll. What is beyond comes with the next one.
@@ -139,37 +148,54 @@ func Ask(feed Feed, client *http.Client, token secret.Value, position []byte, no
 		a.until = a.from
 	}
 	spec := feed.Poll.Spec
+	if spec.Counts && !a.stretch() {
+		return a, nil
+	}
 	text := spec.URL
 	if spec.StartURL != "" && a.position.Cursor == "" {
 		text = spec.StartURL
 	}
 	a.url = feed.Poll.fill(text, a.position, a.from.Add(-spec.Overlap.Duration), a.until)
+	a.coverURL = feed.Poll.fill(spec.CoverURL, a.position, a.from, a.until)
 	return a, nil
+}
+
+// stretch cuts what is asked for to one stretch, of whole seconds. false: it is not over yet.
+func (a *Asker) stretch() bool {
+	a.from = a.from.Truncate(time.Second)
+	whole, most := a.until.Sub(a.from).Truncate(time.Second), a.feed.Poll.Spec.Span
+	if whole <= 0 || whole < most {
+		return false
+	}
+	if most == 0 {
+		most = longestSpan
+	}
+	a.behind = whole > most && whole-most >= a.feed.Poll.Spec.Span
+	a.until = a.from.Add(min(whole, most))
+	return true
 }
 
 func (p Poll) fill(text string, at pollPosition, since, until time.Time) string {
 	return strings.NewReplacer("{base}", p.Base, "{cursor}", url.QueryEscape(at.Cursor),
 		"{since}", url.QueryEscape(since.UTC().Format("2006-01-02T15:04:05.000Z")),
-		"{until}", url.QueryEscape(until.UTC().Format("2006-01-02T15:04:05.000Z"))).Replace(text)
+		"{until}", url.QueryEscape(until.UTC().Format("2006-01-02T15:04:05.000Z")),
+		"{time}", strconv.FormatInt(until.Unix(), 10), "{span}", fmt.Sprintf("%ds", max(1, int(until.Sub(since).Seconds()))),
+		stepMark, fmt.Sprintf("%ds", int(step(until.Sub(since)).Seconds()))).Replace(text)
 }
 
 // More reports whether there is a page to ask for.
 func (a *Asker) More() bool { return a.url != "" }
 
 // Cut reports whether the poll ended before everything was asked for.
-func (a *Asker) Cut() bool { return a.pages >= maxPages }
+func (a *Asker) Cut() bool { return a.pages >= maxPages || a.behind }
 
 // Next asks for one page. Its errors hold neither the URL's query nor the token.
 func (a *Asker) Next(ctx context.Context) (*Page, error) {
 	ctx, cancel := context.WithTimeout(ctx, pageTimeout)
 	defer cancel()
-	body, header, err := a.get(ctx)
+	answer, header, err := a.get(ctx, a.url)
 	if err != nil {
 		return nil, err
-	}
-	var answer any
-	if err := json.Unmarshal(body, &answer); err != nil {
-		return nil, errors.New("the answer is not JSON")
 	}
 	a.pages++
 	spec := a.feed.Poll.Spec
@@ -181,6 +207,9 @@ func (a *Asker) Next(ctx context.Context) (*Page, error) {
 	for _, v := range list {
 		text, _ := json.Marshal(v)
 		a.feed.Format.record(ctx, v, text, &pg.read)
+	}
+	if spec.Counts {
+		return pg, a.counted(ctx, pg)
 	}
 	if c, ok := one(a.feed.Poll.cursor, anyList(list)); ok && len(list) > 0 {
 		pg.position.Cursor = textOf(c)
@@ -207,6 +236,22 @@ func (a *Asker) Next(ctx context.Context) (*Page, error) {
 	}
 	a.position = pg.position
 	return pg, nil
+}
+
+// counted ends the page of a stretch whose records are counts.
+func (a *Asker) counted(ctx context.Context, pg *Page) error {
+	for i := range pg.read.Events {
+		pg.read.Events[i].From = a.from
+	}
+	answer, _, err := a.get(ctx, a.coverURL)
+	if err != nil {
+		return fmt.Errorf("coverage: %w", err)
+	}
+	if v, ok := one(a.feed.Poll.covered, answer); ok && v == true && pg.read.BadSeen == 0 {
+		pg.covered = []Span{{a.from, a.until}}
+	}
+	pg.position.Until, a.position.Until, a.url = a.until, a.until, ""
+	return nil
 }
 
 func newestOf(es []Event) (t time.Time) {
@@ -280,6 +325,9 @@ func (p Poll) records(answer any) ([]any, error) {
 	v := answer
 	if p.items != nil {
 		v, _ = one(p.items, answer)
+		if v == nil && p.Spec.Counts { // nothing there must not look like nobody there
+			return nil, errors.New("the answer holds no list of records")
+		}
 	}
 	switch v := v.(type) {
 	case nil:
@@ -317,8 +365,8 @@ type WaitError struct {
 func (e *WaitError) Error() string { return e.Err.Error() }
 func (e *WaitError) Unwrap() error { return e.Err }
 
-func (a *Asker) get(ctx context.Context) ([]byte, http.Header, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, a.url, nil)
+func (a *Asker) get(ctx context.Context, from string) (any, http.Header, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, from, nil)
 	if err != nil {
 		return nil, nil, errors.New("the URL is broken")
 	}
@@ -343,10 +391,25 @@ func (a *Asker) get(ctx context.Context) ([]byte, http.Header, error) {
 		return nil, nil, fmt.Errorf("the answer is larger than %d MiB", maxPage>>20)
 	case resp.StatusCode == http.StatusTooManyRequests || resp.StatusCode == http.StatusServiceUnavailable:
 		return nil, nil, &WaitError{askedPause(resp.Header), fmt.Errorf("HTTP %d: asked to wait", resp.StatusCode)}
-	case resp.StatusCode != http.StatusOK:
-		return nil, nil, fmt.Errorf("HTTP %d", resp.StatusCode)
 	}
-	return body, resp.Header, nil
+	var answer any
+	err = json.Unmarshal(body, &answer)
+	if resp.StatusCode != http.StatusOK {
+		return nil, nil, fmt.Errorf("HTTP %d%s", resp.StatusCode, a.problem(answer))
+	}
+	if err != nil {
+		return nil, nil, errors.New("the answer is not JSON")
+	}
+	return answer, resp.Header, nil
+}
+
+// problem is what an answer says that is an error, where the specification knows where to look.
+func (a *Asker) problem(answer any) string {
+	v, _ := one(a.feed.Poll.problem, answer)
+	if text := textOf(v); text != "" {
+		return ": " + secret.NewScrubber(a.token).Clean(text, 200)
+	}
+	return ""
 }
 
 // askedPause reads Retry-After in seconds, or X-Rate-Limit-Reset (Okta, Auth0: seconds since 1970); from

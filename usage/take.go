@@ -158,7 +158,7 @@ const flushAt = 20_000
 
 // one folds a single event.
 func (t *Take) one(e Event, own *ledger) {
-	if t.feed.Poll.Spec.State {
+	if t.feed.Poll.Spec.State || t.feed.Poll.Spec.Counts {
 		t.tally.newest = later(t.tally.newest, e.At)
 	} else {
 		t.tally.live(e.At, t.feed.Silence)
@@ -187,6 +187,20 @@ func (t *Take) used(e Event, own *ledger) {
 	if !e.OK {
 		result = ResultFailure
 	}
+	if e.Count > 0 && t.ownCount(e, own) || e.Count == 0 && t.ownEvent(e, own) {
+		return
+	}
+	t.counts[result] += e.times()
+	for _, c := range t.clients[e.ClientID] {
+		t.tally.use(c, e)
+		if t.feed.Keep {
+			t.tally.kept = append(t.tally.kept, keptEvent{c.ID, e})
+		}
+	}
+}
+
+// ownEvent takes out an event that is of one of our own checks.
+func (t *Take) ownEvent(e Event, own *ledger) bool {
 	for _, c := range t.clients[e.ClientID] {
 		rule, teaches := own.own(e, c.ID)
 		if rule == "" {
@@ -202,15 +216,27 @@ func (t *Take) used(e Event, own *ledger) {
 		if from := t.hideFrom; e.Kind == LastUsed && !from.IsZero() && e.At.After(from) {
 			m.hidden += e.At.Sub(from)
 		}
-		return
+		return true
 	}
-	t.counts[result]++
+	return false
+}
+
+// ownCount takes out a count that our own checks can have made, all of it. Then nothing is known of its time.
+func (t *Take) ownCount(e Event, own *ledger) bool {
+	var n int64
 	for _, c := range t.clients[e.ClientID] {
-		t.tally.use(c, e)
-		if t.feed.Keep {
-			t.tally.kept = append(t.tally.kept, keptEvent{c.ID, e})
-		}
+		n += own.requests(e, c.ID)
 	}
+	if n == 0 || e.Count > n+n/4+1 { // what Prometheus extrapolates may be a quarter more
+		return false
+	}
+	t.counts[ResultOwnTime] += e.Count
+	for _, c := range t.clients[e.ClientID] {
+		m := t.tally.monthOf(c.ID, t.tally.when(e.At))
+		m.own += e.Count
+		m.hidden += e.At.Sub(e.From)
+	}
+	return true
 }
 
 func later(a, b time.Time) time.Time {
@@ -271,6 +297,9 @@ func (t *Take) ledger(ctx context.Context, events []Event) (*ledger, error) {
 		}
 		if e.At.Before(w.from) {
 			w.from = e.At
+		}
+		if !e.From.IsZero() && e.From.Before(w.from) {
+			w.from = e.From
 		}
 		w.to = later(w.to, e.At)
 		for _, c := range t.clients[e.ClientID] {

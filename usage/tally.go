@@ -172,9 +172,9 @@ func (t *tally) use(c credential.Credential, e Event) {
 		}
 	}
 	if e.OK {
-		row.uses++
+		row.uses += e.times()
 	} else {
-		row.failures++
+		row.failures += e.times()
 	}
 	if e.At.Before(row.first) {
 		row.first = e.At
@@ -189,13 +189,13 @@ func (t *tally) use(c credential.Credential, e Event) {
 func (t *tally) month(c credential.Credential, e Event, w slot) {
 	m := t.monthOf(c.ID, w)
 	if !e.OK {
-		m.failures++
+		m.failures += e.times()
 		return
 	}
 	if e.Kind == Exchange {
-		m.exchanges++
+		m.exchanges += e.times()
 	} else {
-		m.requests++
+		m.requests += e.times()
 	}
 	if m.first.IsZero() || e.At.Before(m.first) {
 		m.first = e.At
@@ -289,13 +289,13 @@ func (tc *Touched) add(network netip.Prefix, e Event, userAgent string) {
 		}
 	}
 	if e.OK {
-		s.Uses++
+		s.Uses += e.times()
 		s.Unexpected = s.Unexpected || tc.outside(e.Address)
 		if e.At.After(tc.LastUse) {
 			tc.LastUse = e.At
 		}
 	} else {
-		s.Failures++
+		s.Failures += e.times()
 	}
 	if e.At.Before(s.First) {
 		s.First = e.At

@@ -67,7 +67,9 @@ func (d *desk) feed(f usage.Feed) usage.Feed {
 	if f.Format.Name == "" {
 		f.Format = d.format("plain")
 	}
-	f.Provider, f.Silence = "p", usage.DefaultSilence
+	if f.Provider = "p"; f.Silence == 0 {
+		f.Silence = usage.DefaultSilence
+	}
 	d.tx(func(tx pgx.Tx) error { return d.store.Register(d.Context(), tx, f, d.now) })
 	return f
 }

@@ -1,0 +1,277 @@
+package usage_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/keyrounds/keyrounds/checker"
+	"github.com/keyrounds/keyrounds/test/promtest"
+	"github.com/keyrounds/keyrounds/usage"
+)
+
+func TestPromQL(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		q         usage.PromQL
+		url, err  string // parts of them
+		cover     string
+		stretches time.Duration
+	}{
+		"a metric": {
+			usage.PromQL{Metric: `requests_total{job="gw"}`, Label: "client"},
+			`sum by (client) (increase(requests_total{job="gw"}[{span}])) > 0 or sum by (client) (max_over_time(requests_total{job="gw"}[{span}]) unless requests_total{job="gw"} offset {span}) > 0`, "",
+			`min_over_time((count(requests_total{job="gw"}) or vector(0))[{span}:{step}])`, 0,
+		},
+		"a query": {
+			usage.PromQL{Query: `sum by (client_id) (increase(a_total[{span}]) + on(x) group_left b_total) > 0`}, `a_total`, "",
+			`min_over_time((count(a_total) or vector(0))[{span}:{step}]) * on() min_over_time((count(b_total) or vector(0))[{span}:{step}])`, 0,
+		},
+		"its own coverage":       {usage.PromQL{Metric: "a", Coverage: `min(min_over_time(up{job="gw"}[{span}]))`}, "client_id", "", `min(min_over_time(up{job="gw"}[{span}]))`, 0},
+		"a fixed range":          {usage.PromQL{Query: `sum by (client_id) (increase(a[1h])) > 0`}, "1h", "", "count(a)", time.Hour},
+		"no range":               {usage.PromQL{Query: `sum by (client_id) (a) > 0`}, "", "query: it looks at no range", "", 0},
+		"broken":                 {usage.PromQL{Query: `sum by (client_id) (increase(a[1h])`}, "", "query: 1:", "", 0},
+		"no vector":              {usage.PromQL{Query: `scalar(sum(increase(a[1h])))`}, "", "query: it gives a scalar", "", 0},
+		"neither":                {usage.PromQL{}, "", "metric: is missing", "", 0},
+		"both":                   {usage.PromQL{Metric: "a", Query: "b"}, "", "metric: one of metric and query", "", 0},
+		"an expression for both": {usage.PromQL{Metric: "rate(a[5m])"}, "", "metric: not a plain selector", "", 0},
+		"an injected expression": {usage.PromQL{Metric: "a or b"}, "", "metric: not a plain selector", "", 0},
+		"broken coverage":        {usage.PromQL{Metric: "a", Coverage: "min("}, "", "coverage: 1:", "", 0},
+	} {
+		p, err := usage.FindPreset("prometheus")
+		if err != nil {
+			t.Fatal(err)
+		}
+		spec, err := c.q.Fill(*p.Poll)
+		if c.err != "" {
+			if err == nil || !strings.HasPrefix(err.Error(), c.err) {
+				t.Errorf("%s: %v, want %s", name, err, c.err)
+			}
+			continue
+		}
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		asked, err1 := url.QueryUnescape(spec.URL)
+		cover, err2 := url.QueryUnescape(spec.CoverURL)
+		if err1 != nil || err2 != nil || !strings.Contains(asked, c.url) || !strings.Contains(cover, c.cover) || spec.Span != c.stretches {
+			t.Errorf("%s:\n%s\n%s\n%s", name, asked, cover, spec.Span)
+		}
+	}
+}
+
+// gatewayMetrics is a Prometheus that answers what a test says.
+type gatewayMetrics struct {
+	*api
+	feed    usage.Feed
+	counts  map[string]float64
+	covered bool
+	broken  string // instead of an answer
+}
+
+func newGatewayMetrics(d *desk, q usage.PromQL) *gatewayMetrics {
+	g := &gatewayMetrics{covered: true}
+	g.api = newAPI(d, func(_ *api, w http.ResponseWriter, r *http.Request) {
+		if g.broken != "" {
+			w.WriteHeader(http.StatusUnprocessableEntity)
+			_, _ = w.Write([]byte(g.broken))
+			return
+		}
+		at := r.URL.Query().Get("time")
+		result := []any{}
+		switch {
+		case !strings.Contains(r.URL.Query().Get("query"), "min_over_time"):
+			for id, n := range g.counts {
+				result = append(result, map[string]any{"metric": map[string]any{"client_id": id}, "value": []any{json.Number(at), fmt.Sprint(n)}})
+			}
+		case g.covered:
+			result = append(result, map[string]any{"metric": map[string]any{}, "value": []any{json.Number(at), "3"}})
+		default:
+			result = append(result, map[string]any{"metric": map[string]any{}, "value": []any{json.Number(at), "0"}})
+		}
+		_ = json.NewEncoder(w).Encode(map[string]any{"status": "success", "data": map[string]any{"resultType": "vector", "result": result}})
+	})
+	g.feed = prometheusFeed(g.api, q, g.server.URL)
+	return g
+}
+
+func prometheusFeed(a *api, q usage.PromQL, url string) usage.Feed {
+	a.Helper()
+	p, err := usage.FindPreset("prometheus")
+	if err != nil {
+		a.Fatal(err)
+	}
+	spec, err := q.Fill(*p.Poll)
+	if err != nil {
+		a.Fatal(err)
+	}
+	spec.Lag.Duration, spec.First.Duration = 0, time.Hour
+	poll, err := usage.NewPoll(spec, url, time.Minute)
+	if err != nil {
+		a.Fatal(err)
+	}
+	return a.desk.feed(usage.Feed{Name: "metrics", Type: usage.PrometheusFeed, Format: a.format("prometheus"), Poll: poll, Silence: time.Minute})
+}
+
+// Counts become uses, of the time that was asked for; what the query did not see is not covered.
+func TestPrometheusCounts(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t, client(1, "a"), client(2, "b"))
+	g := newGatewayMetrics(d, usage.PromQL{Metric: "requests_total"})
+	g.counts = map[string]float64{"a": 11.3, "nobody": 1}
+	g.must(g.feed)
+	if n := g.uses(); n != 12 {
+		t.Errorf("%d uses", n)
+	}
+	begin := d.now.Add(-time.Hour)
+	want := []usage.Span{{From: begin, To: d.now}}
+	if got := g.coverage(g.feed); !sameSpans(got, want) {
+		t.Errorf("covered %v", got)
+	}
+	if last := g.asked[0]; !strings.Contains(last, url.QueryEscape("[3600s]")) || !strings.Contains(last, fmt.Sprint("time=", d.now.Unix())) {
+		t.Errorf("asked %s", last)
+	}
+	// Ten minutes that the query did not see, then ten that it did.
+	g.counts, g.covered = nil, false
+	d.now = d.now.Add(10 * time.Minute)
+	g.must(g.feed)
+	g.covered = true
+	d.now = d.now.Add(10 * time.Minute)
+	g.must(g.feed)
+	want = append(want, usage.Span{From: d.now.Add(-10 * time.Minute), To: d.now})
+	if got := g.coverage(g.feed); !sameSpans(got, want) {
+		t.Errorf("covered %v", got)
+	}
+	// An answer that is none, and one that names no client, cover nothing and are said.
+	g.broken = `{"status":"error","errorType":"bad_data","error":"unknown function c4n4ry-token"}`
+	d.now = d.now.Add(10 * time.Minute)
+	if err := g.poll(g.feed); err == nil || !strings.Contains(err.Error(), "HTTP 422: unknown function [redacted") || strings.Contains(err.Error(), "c4n4ry") {
+		t.Error(err)
+	}
+	for _, body := range []string{`{"status":"success","data":{"resultType":"matrix","result":[]}}`, `{"status":"success"}`, `[]`, `null`, `{"data":{"resultType":"vector","result":null}}`} {
+		g.answer = func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(body)) }
+		if err := g.poll(g.feed); err == nil {
+			t.Errorf("%s is taken for an answer", body)
+		}
+	}
+	if got := g.coverage(g.feed); !sameSpans(got, want) {
+		t.Errorf("covered %v", got)
+	}
+}
+
+func sameSpans(a, b []usage.Span) bool {
+	return slices.EqualFunc(a, b, func(a, b usage.Span) bool { return a.From.Equal(b.From) && a.To.Equal(b.To) })
+}
+
+// A long absence is asked for in stretches, each with its own coverage.
+func TestPrometheusCatchesUp(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t, client(1, "a"))
+	g := newGatewayMetrics(d, usage.PromQL{Metric: "requests_total"})
+	g.must(g.feed)
+	d.now = d.now.Add(20 * time.Hour)
+	for range 4 {
+		g.must(g.feed)
+	}
+	if got := g.coverage(g.feed); len(got) != 1 || !got[0].To.Equal(d.now) || got[0].To.Sub(got[0].From) != 21*time.Hour {
+		t.Errorf("covered %v", got)
+	}
+	if n := len(g.asked); n != 2+8 {
+		t.Errorf("%d requests", n)
+	}
+	g.must(g.feed) // nothing is new
+	if n := len(g.asked); n != 10 {
+		t.Errorf("%d requests", n)
+	}
+}
+
+// Our own checks are in the count as well: what they can have made says nothing, more is use by others.
+func TestPrometheusOwn(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t, client(1, "a"))
+	for i := range 4 { // an exchange and two probes each
+		d.ledger = append(d.ledger, checker.Footprint{Check: uuid.New(), CredentialID: 1, At: d.now.Add(-time.Duration(10*i+5) * time.Minute), Done: true, Trail: checker.Trail{Requests: 3}})
+	}
+	g := newGatewayMetrics(d, usage.PromQL{Metric: "requests_total"})
+	g.counts = map[string]float64{"a": 8.4}
+	g.must(g.feed)
+	if n := g.uses(); n != 0 {
+		t.Errorf("%d uses, of our own", n)
+	}
+	if n := d.count(`SELECT hidden_s FROM usage_months`); n != 3600 {
+		t.Errorf("%d s are hidden", n)
+	}
+	d.now = d.now.Add(time.Hour)
+	for i := range d.ledger {
+		d.ledger[i].At = d.ledger[i].At.Add(time.Hour)
+	}
+	g.counts = map[string]float64{"a": 14}
+	g.must(g.feed)
+	if n := g.uses(); n != 14 {
+		t.Errorf("%d uses", n)
+	}
+}
+
+// The real Prometheus: a request of a client that was never seen before counts, and a gateway that is away is
+// a gap.
+func TestRealPrometheus(t *testing.T) {
+	t.Parallel()
+	reg := prometheus.NewRegistry()
+	requests := prometheus.NewCounterVec(prometheus.CounterOpts{Name: "gateway_requests_total", Help: "By client."}, []string{"client_id", "code"})
+	reg.MustRegister(requests)
+	requests.WithLabelValues("b", "200").Add(7)
+	gateway := httptest.NewServer(promhttp.HandlerFor(reg, promhttp.HandlerOpts{}))
+	defer gateway.Close()
+	prom := promtest.Start(t, promtest.Scrape("gateway", strings.TrimPrefix(gateway.URL, "http://"), ""), nil)
+	d := newDesk(t, client(1, "a"), client(2, "b"))
+	d.now = time.Now()
+	a := newAPI(d, nil)
+	feed := prometheusFeed(a, usage.PromQL{Metric: `gateway_requests_total{code="200"}`}, prom.URL)
+	until := func(span time.Duration, what string, cond func() bool) {
+		t.Helper()
+		for deadline := time.Now().Add(30 * time.Second); !cond(); time.Sleep(span) {
+			if time.Now().After(deadline) {
+				t.Fatalf("not in time: %s; %v", what, a.coverage(feed))
+			}
+			d.now = time.Now()
+			a.must(feed)
+		}
+	}
+	used := func(id int64) int {
+		return d.count(`SELECT coalesce(sum(uses), 0)::int FROM usage_days WHERE credential_id = $1`, id)
+	}
+	covered := func() (n time.Duration) {
+		for _, s := range a.coverage(feed) {
+			n += s.To.Sub(s.From)
+		}
+		return n
+	}
+	until(3*time.Second, "b is seen, and some time is covered", func() bool { return used(2) > 0 && covered() > 5*time.Second })
+	requests.WithLabelValues("a", "200").Inc() // its series begins at 1: increase() sees nothing
+	until(2*time.Second, "the first request of a is seen", func() bool { return used(1) > 0 })
+	if n := used(1); n != 1 {
+		t.Errorf("one request is %d uses", n)
+	}
+	gateway.Close()
+	time.Sleep(1500 * time.Millisecond) // Prometheus marks its series as stale at the next scrape
+	d.now = time.Now()
+	a.must(feed)
+	before := covered()
+	time.Sleep(2 * time.Second)
+	d.now = time.Now()
+	a.must(feed)
+	if after := covered(); after != before {
+		t.Errorf("%s are covered while the gateway is away", after-before)
+	}
+}
