@@ -34,7 +34,8 @@ func TestPromQL(t *testing.T) {
 			`min_over_time((count(requests_total{job="gw"}) or vector(0))[{span}:{step}])`, 0,
 		},
 		"a query": {
-			usage.PromQL{Query: `sum by (client_id) (increase(a_total[{span}]) + on(x) group_left b_total) > 0`}, `a_total`, "",
+			usage.PromQL{Query: `sum by (client_id) (increase(a_total[{span}]) + on(x) group_left b_total) > 0`},
+			`a_total`, "",
 			`min_over_time((count(a_total) or vector(0))[{span}:{step}]) * on() min_over_time((count(b_total) or vector(0))[{span}:{step}])`, 0,
 		},
 		"its own coverage":       {usage.PromQL{Metric: "a", Coverage: `min(min_over_time(up{job="gw"}[{span}]))`}, "client_id", "", `min(min_over_time(up{job="gw"}[{span}]))`, 0},
