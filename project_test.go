@@ -1,12 +1,15 @@
 package keyrounds_test
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/goccy/go-yaml"
 )
 
 // docker-compose.yml is valid, and asks for the password that it needs.
@@ -25,19 +28,46 @@ func TestComposeFile(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	config := func(env ...string) (string, error) {
-		cmd := exec.Command("docker-compose", "config", "--services")
+	config := func(what string, env ...string) (string, error) {
+		cmd := exec.Command("docker-compose", strings.Fields("config "+what)...)
 		cmd.Dir, cmd.Env = dir, append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + dir}, env...)
 		out, err := cmd.CombinedOutput()
 		return string(out), err
 	}
-	out, err := config("POSTGRES_PASSWORD=x")
-	for _, service := range []string{"postgres", "keyrounds", "prometheus"} {
-		if err != nil || !regexp.MustCompile(`(?m)^`+service+`$`).MatchString(out) {
-			t.Errorf("service %s: %v: %s", service, err, out)
+	out, err := config("", "POSTGRES_PASSWORD=x")
+	if err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	var file struct {
+		Services map[string]struct {
+			Healthcheck struct{ Test []string } `yaml:"healthcheck"`
+			Volumes     []any                   `yaml:"volumes"`
+		} `yaml:"services"`
+	}
+	if err := yaml.Unmarshal([]byte(out), &file); err != nil {
+		t.Fatal(err)
+	}
+	mounted := 0
+	for _, name := range []string{"postgres", "keyrounds", "prometheus", "grafana"} {
+		s, ok := file.Services[name]
+		if !ok || len(s.Healthcheck.Test) == 0 {
+			t.Errorf("no service %s, or it has no health check", name)
+		}
+		for _, v := range s.Volumes { // some versions write them as text, others as a mapping
+			m := regexp.MustCompile(regexp.QuoteMeta(dir) + `/([^ :]+)`).FindStringSubmatch(fmt.Sprint(v))
+			if m == nil || strings.HasPrefix(m[1], "secrets/") {
+				continue
+			}
+			mounted++
+			if _, err := os.Stat(m[1]); err != nil {
+				t.Errorf("%s mounts %v", name, err)
+			}
 		}
 	}
-	if out, err := config(); err == nil || !strings.Contains(out, "POSTGRES_PASSWORD") {
+	if mounted < 5 {
+		t.Errorf("%d of our files are mounted: %s", mounted, out)
+	}
+	if out, err := config(""); err == nil || !strings.Contains(out, "POSTGRES_PASSWORD") {
 		t.Errorf("without a password: %v: %s", err, out)
 	}
 }

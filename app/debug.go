@@ -15,7 +15,8 @@ import (
 	"github.com/keyrounds/keyrounds/config"
 )
 
-// listenForDebug serves Go's profiles, and the level of the log, on a loopback address of their own. They are
+// listenForDebug serves Go's profiles, the level of the log, and whether the daemon is ready, on a loopback address
+// of their own. They are
 // never on the address that others reach.
 func (a *App) listenForDebug(addr string) error {
 	a.setLevel(a.config.Load().LogLevel)
@@ -33,6 +34,7 @@ func (a *App) listenForDebug(addr string) error {
 	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
 	mux.HandleFunc("GET /log-level", func(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprintln(w, a.level()) })
 	mux.HandleFunc("PUT /log-level", a.putLevel)
+	mux.HandleFunc("GET /readyz", a.debugReady)
 	a.debug = &http.Server{Handler: http.NewCrossOriginProtection().Handler(onlyHere(mux)), ReadHeaderTimeout: 5 * time.Second}
 	a.Log.Info("profiles and the log level are served", "listen", l.Addr().String())
 	a.serving.Go(func() {
@@ -41,6 +43,15 @@ func (a *App) listenForDebug(addr string) error {
 		}
 	})
 	return nil
+}
+
+// debugReady is /readyz without sign-in, for health checks on this machine.
+func (a *App) debugReady(w http.ResponseWriter, r *http.Request) {
+	if err := a.isReady(r.Context()); err != nil {
+		http.Error(w, "not ready: "+err.Error(), http.StatusServiceUnavailable)
+		return
+	}
+	_, _ = fmt.Fprintln(w, "ready")
 }
 
 // onlyHere refuses what a web page had a browser ask for under another name of this machine.

@@ -213,6 +213,9 @@ func TestDebugListener(t *testing.T) {
 	if code, text := w.ask("GET", debug+"/debug/pprof/heap", "", func(r *http.Request) { r.Host = "evil.example" }); code != http.StatusMisdirectedRequest {
 		t.Errorf("under another name: %d %s", code, text)
 	}
+	if code, text := w.ask("GET", debug+"/readyz", ""); code != http.StatusOK || text != "ready\n" {
+		t.Errorf("%d %s", code, text)
+	}
 	for _, path := range []string{"/healthz", "/readyz"} {
 		if code, text := w.ask("GET", main+path, ""); code != http.StatusOK || len(text) > 10 {
 			t.Errorf("%s: %d %q", path, code, text)

@@ -235,7 +235,7 @@ type LogIn struct {
 
 // DebugIn is debug:.
 type DebugIn struct {
-	Listen string `json:"listen" jsonschema_description:"Loopback address of Go's profiles (/debug/pprof/) and /log-level. Default: none."`
+	Listen string `json:"listen" jsonschema_description:"Loopback address of Go's profiles (/debug/pprof/), /log-level, and /readyz without sign-in. Default: none."`
 }
 
 // HeartbeatIn is heartbeat:.

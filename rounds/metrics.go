@@ -70,6 +70,18 @@ func newMetrics(reg prometheus.Registerer, exemplars bool) *metrics {
 	return m
 }
 
+// expect shows the outcomes of the providers as 0 until they come: of a series that begins at 1 Prometheus sees no
+// increase.
+func (m *metrics) expect(providers map[string]checker.Provider) {
+	for name, p := range providers {
+		for _, outcome := range checker.Outcomes() {
+			if !p.Passive {
+				m.checks.WithLabelValues(name, string(outcome))
+			}
+		}
+	}
+}
+
 func (m *metrics) usage(n usage.News) {
 	if records := n.Counts.Records(); records > 0 {
 		m.taken.WithLabelValues(n.Feed.Name).Observe(float64(records))

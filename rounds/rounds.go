@@ -114,7 +114,7 @@ func New(o Options, s Settings) (*Rounds, error) {
 		o.Tracer = noop.Tracer{}
 	}
 	r := &Rounds{Options: o, metrics: newMetrics(o.Metrics, o.Exemplars), stopping: make(chan struct{})}
-	r.settings.Store(&s)
+	r.Reload(s)
 	workers := river.NewWorkers()
 	river.AddWorker(workers, &sweeper{rounds: r})
 	river.AddWorker(workers, &batchWorker{rounds: r})
@@ -156,7 +156,10 @@ func periodic(every time.Duration, args river.JobArgs) *river.PeriodicJob {
 }
 
 // Reload takes new settings for the rounds to come.
-func (r *Rounds) Reload(s Settings) { r.settings.Store(&s) }
+func (r *Rounds) Reload(s Settings) {
+	r.metrics.expect(s.Providers)
+	r.settings.Store(&s)
+}
 
 // Start begins. It fails while the database is away; the caller tries again.
 func (r *Rounds) Start(ctx context.Context) error {

@@ -1,0 +1,348 @@
+// Package deploy_test holds what is deployed beside the daemon to the real programs: Prometheus, promtool,
+// amtool, and a live keyrounds.
+package deploy_test
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"math"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	v1 "github.com/prometheus/client_golang/api/prometheus/v1"
+	"github.com/prometheus/common/model"
+	"github.com/prometheus/prometheus/promql/parser"
+
+	"github.com/keyrounds/keyrounds/deploy/grafana"
+	"github.com/keyrounds/keyrounds/test/promtest"
+)
+
+// The demo's story has what every panel shows after so long.
+const storyTime = 52 * time.Second
+
+// A real Prometheus scrapes a live demo: every panel's query and every rule answers, none with an unknown
+// metric, and no panel is empty.
+func TestLive(t *testing.T) {
+	t.Parallel()
+	live := watchDemo(t)
+	time.Sleep(time.Until(live.began.Add(storyTime))) // what is waited for is the story, on the demo's own clock
+	t.Run("panels", live.panels)
+	t.Run("rules", live.rules)
+	t.Run("variables", live.variables)
+	if *pictures != "" {
+		live.draw(t)
+	}
+}
+
+// live is a demo that a Prometheus scrapes.
+type live struct {
+	*promtest.Server
+	began time.Time
+	known map[string]bool // metrics
+}
+
+func watchDemo(t *testing.T) *live {
+	t.Helper()
+	binary := filepath.Join(t.TempDir(), "keyrounds")
+	if out, err := exec.Command("go", "build", "-o", binary, "../cmd/keyrounds").CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	cmd := exec.Command(binary, "demo", "--for", "5m")
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = cmd.Process.Signal(syscall.SIGTERM)
+		_ = cmd.Wait()
+	})
+	address := make(chan string, 1)
+	go func() { // reads on to the end, so that the demo never waits for us
+		page := regexp.MustCompile(`status page +http://([^/]+)/`)
+		for s := bufio.NewScanner(out); s.Scan(); {
+			if m := page.FindStringSubmatch(s.Text()); m != nil {
+				address <- m[1]
+			}
+		}
+	}()
+	l := &live{known: knownMetrics(t)}
+	select {
+	case a := <-address:
+		l.began = time.Now()
+		l.Server = promtest.Start(t, promtest.Scrape("keyrounds", a, "rule_files: [rules.yml]\n"), map[string][]byte{"rules.yml": quickRules(t)})
+	case <-time.After(time.Minute):
+		t.Fatal("the demo does not say where its pages are")
+	}
+	return l
+}
+
+// quickRules are the rules, evaluated so often that a test sees all of them.
+func quickRules(t *testing.T) []byte {
+	t.Helper()
+	b, err := os.ReadFile("prometheus/keyrounds.rules.yml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return regexp.MustCompile(`(?m)^    interval: .*$`).ReplaceAll(b, []byte("    interval: 1s"))
+}
+
+// knownMetrics are those that the code registers, and those that the rules record.
+func knownMetrics(t *testing.T) map[string]bool {
+	t.Helper()
+	text, err1 := os.ReadFile("../docs/reference/metrics.md")
+	rules, err2 := os.ReadFile("prometheus/keyrounds.rules.yml")
+	if err1 != nil || err2 != nil {
+		t.Fatal(err1, err2)
+	}
+	known := map[string]bool{"ALERTS": true, "go_goroutines": true, "process_resident_memory_bytes": true, "process_cpu_seconds_total": true}
+	for _, m := range regexp.MustCompile("(?m)^\\| `([a-z_]+)` \\| ([a-z]+) ").FindAllStringSubmatch(string(text), -1) {
+		known[m[1]] = true
+		if m[2] == "histogram" {
+			known[m[1]+"_bucket"], known[m[1]+"_sum"], known[m[1]+"_count"] = true, true, true
+		}
+	}
+	for _, m := range regexp.MustCompile(`(?m)^      - record: (.+)$`).FindAllStringSubmatch(string(rules), -1) {
+		known[m[1]] = true
+	}
+	return known
+}
+
+// unknown returns what an expression asks for that nobody shows.
+func (l *live) unknown(t *testing.T, expr string) (names []string) {
+	t.Helper()
+	e, err := parser.NewParser(parser.Options{}).ParseExpr(expr)
+	if err != nil {
+		t.Errorf("%s: %v", expr, err)
+		return nil
+	}
+	parser.Inspect(e, func(n parser.Node, _ []parser.Node) error {
+		if s, ok := n.(*parser.VectorSelector); ok && !l.known[s.Name] {
+			names = append(names, s.Name)
+		}
+		return nil
+	})
+	return names
+}
+
+// A dashboard's JSON, as Grafana reads it.
+type board struct {
+	Title  string `json:"title"`
+	Panels []struct {
+		Type    string `json:"type"`
+		Title   string `json:"title"`
+		GridPos struct{ X, Y, W, H int }
+		Targets []struct {
+			Expr         string `json:"expr"`
+			Instant      bool   `json:"instant"`
+			LegendFormat string `json:"legendFormat"`
+		} `json:"targets"`
+		FieldConfig struct {
+			Defaults struct {
+				Unit   string `json:"unit"`
+				Custom struct {
+					Stacking struct{ Mode string } `json:"stacking"`
+				} `json:"custom"`
+			} `json:"defaults"`
+			Overrides []struct {
+				Properties []struct {
+					ID    string `json:"id"`
+					Value any    `json:"value"`
+				} `json:"properties"`
+			} `json:"overrides"`
+		} `json:"fieldConfig"`
+	} `json:"panels"`
+	Templating struct {
+		List []struct {
+			Name  string          `json:"name"`
+			Type  string          `json:"type"`
+			Query json.RawMessage `json:"query"`
+		} `json:"list"`
+	} `json:"templating"`
+}
+
+func boards(t *testing.T) map[string]board {
+	t.Helper()
+	all := map[string]board{}
+	for _, d := range grafana.All() {
+		text, err := os.ReadFile(filepath.Join("grafana", "dashboards", d.Name+".json"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var b board
+		if err := json.Unmarshal(text, &b); err != nil {
+			t.Fatal(err)
+		}
+		all[d.Name] = b
+	}
+	return all
+}
+
+// chosen puts values for the variables of a dashboard, as Grafana does.
+func chosen(name, expr string) string {
+	provider := "smartrecruiters"
+	if name == "fleet" {
+		provider = ".*"
+	}
+	return strings.NewReplacer("$provider", provider, "$credential", "ats-sync", "$__rate_interval", "10s", "$__range", "60s").Replace(expr)
+}
+
+func (l *live) panels(t *testing.T) {
+	queries := 0
+	for name, b := range boards(t) {
+		for _, p := range b.Panels {
+			if p.Type == "row" {
+				continue
+			}
+			samples := 0
+			for _, q := range p.Targets {
+				queries++
+				expr := chosen(name, q.Expr)
+				if unknown := l.unknown(t, expr); unknown != nil {
+					t.Errorf("%s, %q: nobody shows %v", b.Title, p.Title, unknown)
+				}
+				data, err := l.ask(t, expr, q.Instant)
+				if err != nil {
+					t.Errorf("%s, %q: %s: %v", b.Title, p.Title, expr, err)
+				}
+				samples += len(data)
+			}
+			if samples == 0 {
+				t.Errorf("%s, %q is empty: %s", b.Title, p.Title, chosen(name, p.Targets[0].Expr))
+			}
+		}
+	}
+	if queries < 70 {
+		t.Errorf("only %d queries", queries)
+	}
+}
+
+// series is what a query gives: for an instant one, with one point each.
+type series struct {
+	labels model.Metric
+	points []model.SamplePair
+}
+
+// ask leaves out what is no number.
+func (l *live) ask(t *testing.T, expr string, instant bool) (all []series, err error) {
+	t.Helper()
+	var (
+		v        model.Value
+		warnings v1.Warnings
+		now      = time.Now()
+	)
+	if instant {
+		v, warnings, _, err = l.API.Query(t.Context(), expr, now)
+	} else {
+		v, warnings, _, err = l.API.QueryRange(t.Context(), expr, v1.Range{Start: l.began.Add(3 * time.Second), End: now, Step: 500 * time.Millisecond})
+	}
+	if err == nil && len(warnings) > 0 {
+		err = fmt.Errorf("warnings: %v", warnings)
+	}
+	switch v := v.(type) {
+	case model.Vector:
+		for _, s := range v {
+			all = append(all, series{s.Metric, []model.SamplePair{{Timestamp: s.Timestamp, Value: s.Value}}})
+		}
+	case model.Matrix:
+		for _, s := range v {
+			all = append(all, series{s.Metric, s.Values})
+		}
+	}
+	kept := all[:0]
+	for _, s := range all {
+		points := s.points[:0]
+		for _, p := range s.points {
+			if !math.IsNaN(float64(p.Value)) {
+				points = append(points, p)
+			}
+		}
+		if s.points = points; len(points) > 0 {
+			kept = append(kept, s)
+		}
+	}
+	return kept, err
+}
+
+func (l *live) rules(t *testing.T) {
+	result, err := l.API.Rules(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	recorded, alerts := 0, map[string]string{}
+	for _, g := range result.Groups {
+		for _, r := range g.Rules {
+			name, expr, health, last := "", "", v1.RuleHealth(""), ""
+			switch r := r.(type) {
+			case v1.AlertingRule:
+				name, expr, health, last = r.Name, r.Query, r.Health, r.LastError
+				alerts[name] = r.State
+			case v1.RecordingRule:
+				name, expr, health, last = r.Name, r.Query, r.Health, r.LastError
+				recorded++
+				if data, err := l.ask(t, name, true); err != nil || len(data) == 0 {
+					t.Errorf("%s records nothing: %v", name, err)
+				}
+			}
+			if health != v1.RuleHealthGood || last != "" {
+				t.Errorf("%s is %s: %s", name, health, last)
+			}
+			if unknown := l.unknown(t, expr); unknown != nil {
+				t.Errorf("%s: nobody shows %v", name, unknown)
+			}
+		}
+	}
+	if recorded < 19 || len(alerts) < 21 {
+		t.Errorf("%d recording rules, %d alerts", recorded, len(alerts))
+	}
+	// What the story does to ats-sync and to the canary has fired, and nothing of keyrounds itself.
+	for alert, want := range map[string]bool{
+		"KeyroundsCredentialRevoked": true, "KeyroundsCredentialMisused": true, "KeyroundsDown": false, "KeyroundsSweepStopped": false, "KeyroundsNoLeader": false,
+		"KeyroundsRoundLag": false, "KeyroundsDatabaseErrors": false, "KeyroundsPartitionsMissing": false, "KeyroundsNotificationsFailing": false, "KeyroundsReloadFailed": false,
+	} {
+		data, err := l.ask(t, `max_over_time(ALERTS{alertname="`+alert+`", alertstate="firing"}[2m])`, true)
+		if err != nil || (len(data) > 0) != want {
+			t.Errorf("%s fired: %v, want %v; %v", alert, len(data) > 0, want, err)
+		}
+	}
+}
+
+// The variables have values.
+func (l *live) variables(t *testing.T) {
+	values := regexp.MustCompile(`^label_values\((.+), ([a-z_]+)\)$`)
+	seen := 0
+	for name, b := range boards(t) {
+		for _, v := range b.Templating.List {
+			if v.Type != "query" {
+				continue
+			}
+			var query string
+			if err := json.Unmarshal(v.Query, &query); err != nil {
+				t.Errorf("%s, $%s: %v", b.Title, v.Name, err)
+			}
+			m := values.FindStringSubmatch(query)
+			if m == nil {
+				t.Errorf("%s, $%s: %s", b.Title, v.Name, query)
+				continue
+			}
+			found, _, _, err := l.API.LabelValues(t.Context(), m[2], []string{chosen(name, m[1])}, l.began, time.Now())
+			if err != nil || len(found) == 0 {
+				t.Errorf("%s, $%s has no values: %v", b.Title, v.Name, err)
+			}
+			seen++
+		}
+	}
+	if seen < 4 {
+		t.Errorf("%d variables", seen)
+	}
+}
