@@ -5,6 +5,7 @@ package deploy_test
 import (
 	"bufio"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math"
 	"os"
@@ -36,6 +37,7 @@ func TestLive(t *testing.T) {
 	t.Run("panels", live.panels)
 	t.Run("rules", live.rules)
 	t.Run("variables", live.variables)
+	t.Run("runbooks", live.runbooks)
 	if *pictures != "" {
 		live.draw(t)
 	}
@@ -44,8 +46,10 @@ func TestLive(t *testing.T) {
 // live is a demo that a Prometheus scrapes.
 type live struct {
 	*promtest.Server
-	began time.Time
-	known map[string]bool // metrics
+	began  time.Time
+	known  map[string]bool // metrics
+	binary string
+	config string
 }
 
 func watchDemo(t *testing.T) *live {
@@ -67,19 +71,22 @@ func watchDemo(t *testing.T) *live {
 		_ = cmd.Process.Signal(syscall.SIGTERM)
 		_ = cmd.Wait()
 	})
-	address := make(chan string, 1)
+	address, config := make(chan string, 1), make(chan string, 1)
 	go func() { // reads on to the end, so that the demo never waits for us
-		page := regexp.MustCompile(`status page +http://([^/]+)/`)
+		page, file := regexp.MustCompile(`status page +http://([^/]+)/`), regexp.MustCompile(`--config (\S+)`)
 		for s := bufio.NewScanner(out); s.Scan(); {
 			if m := page.FindStringSubmatch(s.Text()); m != nil {
 				address <- m[1]
 			}
+			if m := file.FindStringSubmatch(s.Text()); m != nil {
+				config <- m[1]
+			}
 		}
 	}()
-	l := &live{known: knownMetrics(t)}
+	l := &live{known: knownMetrics(t), binary: binary}
 	select {
 	case a := <-address:
-		l.began = time.Now()
+		l.began, l.config = time.Now(), <-config
 		l.Server = promtest.Start(t, promtest.Scrape("keyrounds", a, "rule_files: [rules.yml]\n"), map[string][]byte{"rules.yml": quickRules(t)})
 	case <-time.After(time.Minute):
 		t.Fatal("the demo does not say where its pages are")
@@ -344,5 +351,46 @@ func (l *live) variables(t *testing.T) {
 	}
 	if seen < 4 {
 		t.Errorf("%d variables", seen)
+	}
+}
+
+// Every command by which a runbook confirms something can be run as it stands, and so can every query.
+func (l *live) runbooks(t *testing.T) {
+	pages, err := filepath.Glob("../docs/runbooks/Keyrounds*.md")
+	if err != nil || len(pages) == 0 {
+		t.Fatal(err)
+	}
+	commands, blocks := regexp.MustCompile(`(?m)^\$ keyrounds (.+)$`), regexp.MustCompile("(?s)```promql\n(.+?)\n```")
+	for _, page := range pages {
+		text, err := os.ReadFile(page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		name := strings.TrimSuffix(filepath.Base(page), ".md")
+		ran := 0
+		for _, m := range commands.FindAllStringSubmatch(string(text), -1) {
+			cmd := exec.Command(l.binary, append(strings.Fields(m[1]), "--config", l.config)...)
+			out, err := cmd.CombinedOutput()
+			var failed *exec.ExitError
+			if errors.As(err, &failed) && failed.ExitCode() == 1 { // it found something
+				err = nil
+			}
+			if err != nil || len(out) == 0 {
+				t.Errorf("%s: keyrounds %s: %v: %s", name, m[1], err, out)
+			}
+			ran++
+		}
+		for _, m := range blocks.FindAllStringSubmatch(string(text), -1) {
+			if unknown := l.unknown(t, m[1]); unknown != nil {
+				t.Errorf("%s: nobody shows %v", name, unknown)
+			}
+			if _, err := l.ask(t, m[1], true); err != nil {
+				t.Errorf("%s: %s: %v", name, m[1], err)
+			}
+			ran++
+		}
+		if ran < 2 {
+			t.Errorf("%s confirms nothing", name)
+		}
 	}
 }
