@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -19,28 +20,39 @@ const sweepAge = time.Minute
 // beat tells another monitor that the rounds go on, as long as they do: a daemon that died, and one that
 // lives and sweeps no more, both fall silent there.
 func (a *App) beat(ctx context.Context) {
-	failing := false
+	last := "ok" // how it ended; the first sweep may be under way yet
+	if !wait(ctx, 3*cmp.Or(a.Tick, 5*time.Second)) {
+		return
+	}
 	for {
 		h := a.config.Load().Heartbeat
-		wait := h.Every
+		next := h.Every
 		if h.URL.IsZero() {
-			wait = 5 * time.Second // a reload may bring one
+			next = 5 * time.Second // a reload may bring one
 		} else {
 			result, err := a.beatOnce(ctx, h.URL)
 			if ctx.Err() != nil {
 				return
 			}
 			a.beats.WithLabelValues(result).Inc()
-			if err != nil && !failing {
+			if err != nil && result != last {
 				a.Log.Warn("no heartbeat was sent", "result", result, "error", err)
 			}
-			failing = err != nil
+			last = result
 		}
-		select {
-		case <-ctx.Done():
+		if !wait(ctx, next) {
 			return
-		case <-time.After(wait):
 		}
+	}
+}
+
+// wait is false where ctx ended.
+func wait(ctx context.Context, d time.Duration) bool {
+	select {
+	case <-ctx.Done():
+		return false
+	case <-time.After(d):
+		return true
 	}
 }
 

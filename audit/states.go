@@ -97,12 +97,36 @@ type Brief struct {
 	Missing, Excess      int           // scopes
 }
 
-// Briefs returns all credentials that are not retired, by name.
-func (s *Store) Briefs(ctx context.Context) ([]Brief, error) {
+// StatusCounts counts the credentials that are not retired, by provider and status.
+func (s *Store) StatusCounts(ctx context.Context) (map[string]map[verdict.Status]int, error) {
+	rows, err := s.pool.Query(ctx, `SELECT provider, status, count(*) FROM credential_state WHERE status <> 'retired' GROUP BY 1, 2`)
+	if err != nil {
+		return nil, err
+	}
+	all := map[string]map[verdict.Status]int{}
+	var (
+		provider string
+		status   verdict.Status
+		n        int
+	)
+	_, err = pgx.ForEachRow(rows, []any{&provider, &status, &n}, func() error {
+		if all[provider] == nil {
+			all[provider] = map[verdict.Status]int{}
+		}
+		all[provider][status] = n
+		return nil
+	})
+	return all, err
+}
+
+// Briefs returns the credentials that are not retired, the revoked ones first, then those that are suspect, then whoever
+// else is not healthy, each by name; at most limit, 0: all.
+func (s *Store) Briefs(ctx context.Context, limit int) ([]Brief, error) {
 	rows, err := s.pool.Query(ctx, `
 		SELECT credential_id, credential, provider, status, since, last_check_at, last_success_at, latency_us, expires_in_s,
 			jsonb_array_length(coalesce(memory->'missing_scopes', '[]')), jsonb_array_length(coalesce(memory->'extra_scopes', '[]'))
-		FROM credential_state WHERE status <> 'retired' ORDER BY credential`)
+		FROM credential_state WHERE status <> 'retired'
+		ORDER BY CASE status WHEN 'revoked' THEN 0 WHEN 'suspect' THEN 1 WHEN 'healthy' THEN 3 ELSE 2 END, credential LIMIT nullif($1, 0)`, limit)
 	if err != nil {
 		return nil, err
 	}

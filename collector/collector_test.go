@@ -2,6 +2,7 @@ package collector_test
 
 import (
 	"bytes"
+	"compress/gzip"
 	"context"
 	"fmt"
 	"log/slog"
@@ -175,7 +176,14 @@ func BenchmarkScrape(b *testing.B) {
 			if !strings.Contains(text, "keyrounds_database_up 1\n") {
 				b.Fatal("the scrape failed")
 			}
+			var packed bytes.Buffer
+			z := gzip.NewWriter(&packed)
+			if _, err := z.Write([]byte(text)); err != nil {
+				b.Fatal(err)
+			}
+			_ = z.Close()
 			b.ReportMetric(float64(len(text))/1e6, "MB/scrape")
+			b.ReportMetric(float64(packed.Len())/1e6, "MB/gzip")
 			b.ReportMetric(float64(strings.Count(text, "\n")-strings.Count(text, "# ")), "series")
 		})
 	}

@@ -1,7 +1,6 @@
 package collector
 
 import (
-	"cmp"
 	"context"
 	"maps"
 	"slices"
@@ -32,13 +31,9 @@ var (
 )
 
 func (c *collector) credentials(ctx context.Context, s scrape, tags map[int64]registry.Tag) error {
-	briefs, err := c.Audit.Briefs(ctx)
+	counts, err := c.Audit.StatusCounts(ctx)
 	if err != nil {
 		return err
-	}
-	counts := map[string]map[verdict.Status]int{}
-	for _, b := range briefs {
-		count(counts, b)
 	}
 	putCounts(counts, func(provider string, status verdict.Status, n int) {
 		s.put(credentials, float64(n), provider, string(status))
@@ -50,18 +45,50 @@ func (c *collector) credentials(ctx context.Context, s scrape, tags map[int64]re
 	if err != nil {
 		return err
 	}
-	shown, rest := c.Series.choose(briefs, tags)
+	shown, left, err := c.choose(ctx, tags, counts)
+	if err != nil {
+		return err
+	}
 	for _, b := range shown {
 		c.credential(s, b, tags[b.CredentialID], used[b.CredentialID])
-	}
-	left := map[string]map[verdict.Status]int{}
-	for _, b := range rest {
-		count(left, b)
 	}
 	putCounts(left, func(provider string, status verdict.Status, n int) {
 		s.put(credentialStatus, float64(n), Overflow, provider, string(status))
 	})
 	return nil
+}
+
+// choose returns those that get series, and counts those that fit and are beyond the limit. Whoever is not healthy
+// comes first, so that the limit hides no trouble.
+func (c *collector) choose(ctx context.Context, tags map[int64]registry.Tag, counts map[string]map[verdict.Status]int) (shown []audit.Brief, left map[string]map[verdict.Status]int, err error) {
+	most := c.Series.Limit
+	if len(c.Series.Match) > 0 { // whom it fits is not known before all are read
+		most, left = 0, map[string]map[verdict.Status]int{}
+	} else {
+		left = counts
+	}
+	all, err := c.Audit.Briefs(ctx, most)
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, b := range all {
+		if !c.Series.fits(tags[b.CredentialID].Labels) {
+			continue
+		}
+		if len(c.Series.Match) > 0 {
+			count(left, b, 1)
+		}
+		if len(shown) < c.Series.Limit {
+			shown = append(shown, b)
+			count(left, b, -1)
+		}
+	}
+	for provider, n := range left {
+		if !slices.ContainsFunc(statuses, func(s verdict.Status) bool { return n[s] > 0 }) {
+			delete(left, provider)
+		}
+	}
+	return shown, left, nil
 }
 
 func (c *collector) credential(s scrape, b audit.Brief, t registry.Tag, used time.Time) {
@@ -99,21 +126,6 @@ func (c *collector) credential(s scrape, b audit.Brief, t registry.Tag, used tim
 // statuses that a credential with series can have.
 var statuses = slices.DeleteFunc(verdict.Statuses(), func(s verdict.Status) bool { return s == verdict.Retired })
 
-// choose returns those that get series, and of those that fit the ones beyond the limit. Whoever is not
-// healthy comes first, so that the limit hides no trouble.
-func (s Series) choose(all []audit.Brief, tags map[int64]registry.Tag) (shown, rest []audit.Brief) {
-	for _, b := range all {
-		if s.fits(tags[b.CredentialID].Labels) {
-			shown = append(shown, b)
-		}
-	}
-	if len(shown) <= s.Limit {
-		return shown, nil
-	}
-	slices.SortStableFunc(shown, func(a, b audit.Brief) int { return cmp.Compare(urgency(a), urgency(b)) })
-	return shown[:s.Limit], shown[s.Limit:]
-}
-
 func (s Series) fits(labels map[string]string) bool {
 	for k, v := range s.Match {
 		if labels[k] != v {
@@ -123,23 +135,11 @@ func (s Series) fits(labels map[string]string) bool {
 	return true
 }
 
-func urgency(b audit.Brief) int {
-	switch b.Status {
-	case verdict.Revoked:
-		return 0
-	case verdict.Suspect:
-		return 1
-	case verdict.Healthy:
-		return 3
-	}
-	return 2
-}
-
-func count(counts map[string]map[verdict.Status]int, b audit.Brief) {
+func count(counts map[string]map[verdict.Status]int, b audit.Brief, n int) {
 	if counts[b.Provider] == nil {
 		counts[b.Provider] = map[verdict.Status]int{}
 	}
-	counts[b.Provider][b.Status]++
+	counts[b.Provider][b.Status] += n
 }
 
 // putCounts puts each provider's count of every status, 0 among them.

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -34,6 +35,7 @@ func TestLive(t *testing.T) {
 	t.Parallel()
 	live := watchDemo(t)
 	time.Sleep(time.Until(live.began.Add(storyTime))) // what is waited for is the story, on the demo's own clock
+	t.Run("scrape", live.scrape)
 	t.Run("panels", live.panels)
 	t.Run("rules", live.rules)
 	t.Run("variables", live.variables)
@@ -46,10 +48,11 @@ func TestLive(t *testing.T) {
 // live is a demo that a Prometheus scrapes.
 type live struct {
 	*promtest.Server
-	began  time.Time
-	known  map[string]bool // metrics
-	binary string
-	config string
+	began   time.Time
+	known   map[string]bool // metrics
+	binary  string
+	config  string
+	address string // of its pages
 }
 
 func watchDemo(t *testing.T) *live {
@@ -86,7 +89,7 @@ func watchDemo(t *testing.T) *live {
 	l := &live{known: knownMetrics(t), binary: binary}
 	select {
 	case a := <-address:
-		l.began, l.config = time.Now(), <-config
+		l.began, l.config, l.address = time.Now(), <-config, a
 		l.Server = promtest.Start(t, promtest.Scrape("keyrounds", a, "rule_files: [rules.yml]\n"), map[string][]byte{"rules.yml": quickRules(t)})
 	case <-time.After(time.Minute):
 		t.Fatal("the demo does not say where its pages are")
@@ -202,6 +205,20 @@ func chosen(name, expr string) string {
 		provider = ".*"
 	}
 	return strings.NewReplacer("$provider", provider, "$credential", "ats-sync", "$__rate_interval", "10s", "$__range", "60s").Replace(expr)
+}
+
+// A live scrape is clean in promtool's eyes.
+func (l *live) scrape(t *testing.T) {
+	resp, err := http.Get("http://" + l.address + "/metrics")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	cmd := exec.Command("promtool", "check", "metrics")
+	cmd.Stdin = resp.Body
+	if out, err := cmd.CombinedOutput(); err != nil || len(out) > 0 {
+		t.Errorf("%v: %s", err, out)
+	}
 }
 
 func (l *live) panels(t *testing.T) {

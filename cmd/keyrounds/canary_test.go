@@ -4,9 +4,12 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"fmt"
+	"io"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"os/exec"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -24,10 +27,19 @@ func TestNoSecretIsAnywhere(t *testing.T) {
 	s := newSite(t, 12)
 	const pushed = "c4n4ry-push/t0ken+val"
 	const pager, alerts = "c4n4ry-pager-path", "c4n4ry-alertmanager"
-	s.configure(fmt.Sprintf(`feeds: [{name: pushed, provider: idp, type: push, keep: true, token: "file:%s"}]
+	const beat, asked, traced = "c4n4ry-heartbeat", "c4n4ry-promql-token", "c4n4ry-otlp-key"
+	spans := &syncBuffer{}
+	collector := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { _, _ = io.Copy(spans, r.Body) }))
+	defer collector.Close()
+	s.env = append(s.env, "OTEL_EXPORTER_OTLP_ENDPOINT="+collector.URL, "OTEL_EXPORTER_OTLP_HEADERS=x-key="+traced, "OTEL_BSP_SCHEDULE_DELAY=200")
+	s.configure(fmt.Sprintf(`debug: {listen: 127.0.0.1:0}
+heartbeat: {url: "file:%s", every: 1s}
+feeds:
+  - {name: pushed, provider: idp, type: push, keep: true, token: "file:%s"}
+  - {name: asked, provider: idp, type: prometheus, url: "http://127.0.0.1:1", metric: requests_total, token: "file:%s", every: 1s}
 receivers:
   - {name: pager, url: "file:%s"}
-  - {name: am, type: alertmanager, url: "http://127.0.0.1:1", token: "file:%s"}`, s.write("push-token", pushed),
+  - {name: am, type: alertmanager, url: "http://127.0.0.1:1", token: "file:%s"}`, s.write("beat", "http://127.0.0.1:1/"+beat), s.write("push-token", pushed), s.write("promql-token", asked),
 		s.write("pager-url", "generic://127.0.0.1:1/"+pager+"?disabletls=yes&@authorization="+pager), s.write("am-token", alerts)), "", 12)
 	const sealed = "c4n4ry-sealed/s3cret+val"
 	add := exec.Command("keyrounds", "-c", s.config(), "credentials", "add", "sealed-one", "--provider", "idp", "--client-id", "id-05")
@@ -103,6 +115,11 @@ receivers:
 		}
 		places[path] = body
 	}
+	s.await("spans came", func() bool { return strings.Contains(spans.String(), "notify") })
+	places["traces"] = spans.String()
+	if m := regexp.MustCompile(`"profiles and the log level are served","listen":"([^"]+)"`).FindStringSubmatch(d.log.String()); m != nil {
+		_, places["goroutines"] = fetch("http://" + m[1] + "/debug/pprof/goroutine?debug=2")
+	}
 	pool := s.database()
 	rows, err := pool.Query(t.Context(), `SELECT quote_ident(schemaname) || '.' || quote_ident(tablename) FROM pg_tables WHERE schemaname NOT IN ('pg_catalog', 'information_schema')`)
 	if err != nil {
@@ -122,12 +139,18 @@ receivers:
 		}
 	}
 
-	if !strings.Contains(places["what Slack was sent"], "c03") || !strings.Contains(places["table public.credentials"], "sealed-one") ||
-		!strings.Contains(places["table public.usage_events"], "job/1") || !strings.Contains(places["/api/v1/feeds"], "it is not JSON") || !strings.Contains(places["what the commands print"], "stranger") ||
-		!strings.Contains(places["what the commands print"], "am: could not be reached") {
-		t.Error("the search does not see what it should")
+	for place, part := range map[string]string{
+		"what Slack was sent": "c03", "table public.credentials": "sealed-one", "table public.usage_events": "job/1", "/api/v1/feeds": "it is not JSON",
+		"what the commands print": "stranger", "goroutines": "goroutine ", "the daemon's log": "heartbeat.url could not be reached", "traces": "keyrounds.receiver",
+	} {
+		if !strings.Contains(places[place], part) {
+			t.Errorf("the search does not see %q in %s: %.300s", part, place, places[place])
+		}
 	}
-	canaries := append(s.idp.Tokens(), goodSecret, sealed, slackToken, appToken, pushed, pager, alerts)
+	if !strings.Contains(places["what the commands print"], "am: could not be reached") {
+		t.Error("no receiver was tried in vain")
+	}
+	canaries := append(s.idp.Tokens(), goodSecret, sealed, slackToken, appToken, pushed, pager, alerts, beat, asked, traced)
 	if len(canaries) < 6 {
 		t.Errorf("only %d canaries", len(canaries))
 	}

@@ -238,8 +238,10 @@ func (s *site) awaitFor(most time.Duration, what string, cond func() bool) {
 	}
 }
 
-func (d *process) get(path string) (status int, body string) {
-	resp, err := http.Get(d.url + path)
+func (d *process) get(path string) (status int, body string) { return fetch(d.url + path) }
+
+func fetch(url string) (status int, body string) {
+	resp, err := http.Get(url)
 	if err != nil {
 		return 0, ""
 	}

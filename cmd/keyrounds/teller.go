@@ -50,15 +50,16 @@ func (t *teller) introduce(dir string) {
 keyrounds demo. Real: this daemon, its Postgres, its checks over HTTP, its messages.
 Simulated: the provider (a SmartRecruiters on loopback) and Slack; times are seconds instead of minutes.
 
-  status page      http://%s/
-  Slack            %s/   (messages, threads, buttons that work)
-  provider's admin %s/admin   (revoke, restore, cut a scope, break it yourself)
-  beside it, try   keyrounds --config %s/config.yaml credentials list
+  status page      http://%[1]s/
+  metrics          http://%[1]s/metrics   (rules and dashboards: deploy/, docs/operations.md)
+  Slack            %[2]s/   (messages, threads, buttons that work)
+  provider's admin %[3]s/admin   (revoke, restore, cut a scope, break it yourself)
+  beside it, try   keyrounds --config %[4]s/config.yaml credentials list
                    … credentials show ats-sync, … explain --finding 1, … usage list, … usage show offer-letters
-  feed             %s/gateway.json (thirteen months of a gateway's log, growing)
-  log              %s/keyrounds.log
+  feed             %[4]s/gateway.json (thirteen months of a gateway's log, growing)
+  log              %[4]s/keyrounds.log
 
-`, t.app.Addr(), t.stage.slackURL, t.stage.providerURL, dir, dir, dir)
+`, t.app.Addr(), t.stage.slackURL, t.stage.providerURL, dir)
 	t.dir = dir
 }
 

@@ -26,7 +26,10 @@ func tracing(ctx context.Context, log *slog.Logger) (tracer trace.Tracer, flush 
 	}
 	exporter, err := autoexport.NewSpanExporter(ctx)
 	if err != nil {
-		return nil, flush, &hintError{fmt.Errorf("traces: %w", err), "OTEL_TRACES_EXPORTER is otlp, console or none; OTEL_EXPORTER_OTLP_PROTOCOL is http/protobuf or grpc"}
+		return nil, flush, &hintError{
+			fmt.Errorf("traces: OTEL_TRACES_EXPORTER=%q, OTEL_EXPORTER_OTLP_PROTOCOL=%q: %w", os.Getenv("OTEL_TRACES_EXPORTER"), os.Getenv("OTEL_EXPORTER_OTLP_PROTOCOL"), err),
+			"OTEL_TRACES_EXPORTER is otlp, console or none; OTEL_EXPORTER_OTLP_PROTOCOL is http/protobuf or grpc",
+		}
 	}
 	// Whatever the environment says of the resource wins.
 	about, err := resource.New(ctx, resource.WithAttributes(attribute.String("service.name", "keyrounds"), attribute.String("service.version", buildVersion())),
