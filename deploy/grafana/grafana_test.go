@@ -40,7 +40,7 @@ func TestDashboards(t *testing.T) {
 			t.Errorf("%s is not what the code makes (go test ./deploy/grafana -update): %v", path, err)
 		}
 		plugins.RegisterDefaultPlugins()
-		var back dashboard.Dashboard
+		var back dashboard.Dashboard //lint:ignore SA1019 see JSON
 		for _, err := range []error{back.UnmarshalJSONStrict(text), back.Validate()} {
 			var list cog.BuildErrors // may be empty, and is not nil then
 			if err != nil && (!errors.As(err, &list) || len(list) > 0) {
