@@ -43,6 +43,7 @@ var table = map[string]struct {
 	"collector":           {4, "audit finding notify registry rounds usage verdict", false},
 	"config":              {4, "checker credential finding notify secret usage verdict", false},
 	"test/promtest":       {4, "", false},
+	"deploy/grafana":      {4, "", false},
 	"sim":                 {4, "", false},
 	"sim/authserver":      {4, "", false},
 	"app":                 {5, "audit checker collector config credential finding notify notify/alertmanager notify/shoutrrr notify/slack postgres registry report rounds secret usage verdict web", true},
