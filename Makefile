@@ -17,8 +17,8 @@ lint:
 	go tool staticcheck ./...
 
 test: setup lint build
-	go test -race -timeout 14m -parallel 4 ./...
-	$(MAKE) fuzz FUZZTIME=3s
+	go test -race -timeout 14m -p 3 -parallel 4 ./...
+	$(MAKE) fuzz FUZZTIME=2s
 
 # Each fuzz target for a while, from its seeds and what it found before.
 FUZZTIME ?= 1m
