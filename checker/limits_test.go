@@ -34,7 +34,7 @@ func bomb(t *testing.T) []byte {
 
 func TestLimitsOfAnAnswer(t *testing.T) {
 	t.Parallel()
-	token := `{"access_token":"t","token_type":"bearer","expires_in":1799}`
+	token, packed := `{"access_token":"t","token_type":"bearer","expires_in":1799}`, bomb(t)
 	var zipped bytes.Buffer
 	z := gzip.NewWriter(&zipped)
 	_, _ = z.Write([]byte(token))
@@ -57,7 +57,7 @@ func TestLimitsOfAnAnswer(t *testing.T) {
 		}, checker.OK, ""},
 		{"gzip bomb", func(w http.ResponseWriter) {
 			w.Header().Set("Content-Encoding", "gzip")
-			_, _ = w.Write(bomb(t))
+			_, _ = w.Write(packed)
 		}, checker.Malformed, checker.TooLarge},
 		{"broken gzip", func(w http.ResponseWriter) {
 			w.Header().Set("Content-Encoding", "gzip")

@@ -46,8 +46,8 @@ func readTree(text []byte) (*tree, []problem) {
 	switch {
 	case len(docs) > 1:
 		return nil, []problem{{at: placeOf(docs[1]), message: "the file holds more than one YAML document"}}
-	case len(docs) == 0:
-		return t, nil
+	case len(docs) == 0: // one that is being written is so for a moment, and must not retire every credential
+		return nil, []problem{{message: "the file says nothing", hint: "{} is a configuration without anything"}}
 	}
 	v, err := t.value(docs[0], "", 0)
 	if err != nil {

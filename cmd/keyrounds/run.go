@@ -104,14 +104,16 @@ func (o *options) reload(ctx context.Context, a *app.App, path string, log *slog
 }
 
 // reloads calls f at SIGHUP and when the file's content has changed, until ctx ends. The content is
-// compared, since mounted files are often replaced behind a link.
+// compared, since mounted files are often replaced behind a link; and twice, since a file that is being written
+// may be cut short.
 func reloads(ctx context.Context, path string, f func()) {
 	hup := make(chan os.Signal, 1)
 	signal.Notify(hup, syscall.SIGHUP)
 	defer signal.Stop(hup)
-	look := time.NewTicker(2 * time.Second)
+	look := time.NewTicker(time.Second)
 	defer look.Stop()
 	known := content(path)
+	last := known
 	for {
 		select {
 		case <-ctx.Done():
@@ -120,10 +122,12 @@ func reloads(ctx context.Context, path string, f func()) {
 			known = content(path)
 			f()
 		case <-look.C:
-			if now := content(path); now != known && now != [32]byte{} {
+			now := content(path)
+			if now != known && now == last && now != [32]byte{} {
 				known = now
 				f()
 			}
+			last = now
 		}
 	}
 }
