@@ -44,6 +44,7 @@ func TestScripts(t *testing.T) {
 			env.Setenv("GOOD", goodSecret)
 			env.Setenv("OTHER", otherSecret)
 			env.Setenv("HOME", env.WorkDir)
+			env.Setenv("GORACE", os.Getenv("GORACE"))
 			env.Setenv("DATA", pgtest.Dir(tb))
 			env.Setenv("DATABASE_URL", pgtest.EmptyURL(tb))
 			return nil
