@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -15,6 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/keyrounds/keyrounds/config"
+	"github.com/keyrounds/keyrounds/usage"
 )
 
 var update = flag.Bool("update", false, "write the expected messages anew")
@@ -66,8 +68,14 @@ func TestTheExampleShowsEveryKey(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := config.Parse("config.example.yaml", text); err != nil {
+	c, err := config.Parse("config.example.yaml", text)
+	if err != nil {
 		t.Fatal(err)
+	}
+	i := slices.IndexFunc(c.Feeds, func(f config.Feed) bool { return f.Type == usage.PrometheusFeed })
+	// A poll that is due, and the lag, are no silence.
+	if f := c.Feeds[i]; f.Poll.Every != 15*time.Minute || f.Silence != 31*time.Minute {
+		t.Errorf("feed %s is asked every %s, and silent after %s", f.Name, f.Poll.Every, f.Silence)
 	}
 	var schema struct {
 		Defs map[string]struct {

@@ -170,9 +170,6 @@ func (b *builder) prometheus(path string, in FeedIn, f *Feed) {
 	b.duration(path+".every", in.Every, &every)
 	b.duration(path+".lag", in.Lag, &spec.Lag.Duration)
 	b.duration(path+".first", in.First, &spec.First.Duration)
-	if in.Silence == "" {
-		f.Silence = time.Minute // its stretches follow each other without a gap
-	}
 	if u, err := url.Parse(in.URL); err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" || u.RawQuery != "" {
 		b.fail(path+".url", "the server's address, such as http://prometheus:9090", "not a URL")
 		return
@@ -187,6 +184,9 @@ func (b *builder) prometheus(path string, in FeedIn, f *Feed) {
 	}
 	if f.Poll, err = usage.NewPoll(spec, in.URL, every); err != nil {
 		b.fail(path, "", "%v", err)
+	}
+	if in.Silence == "" {
+		f.Silence = f.Poll.Silence()
 	}
 }
 

@@ -269,7 +269,7 @@ type FeedIn struct {
 	Token      string   `json:"token,omitempty" jsonschema_description:"Reference to the token of its log API, or of those who push to it."`
 	Credential string   `json:"credential,omitempty" jsonschema_description:"Instead of a token: the registered credential that asks its log API."`
 	Partial    bool     `json:"partial,omitempty" jsonschema_description:"It sees only some uses: its silence proves nothing."`
-	Silence    string   `json:"silence,omitempty" jsonschema_description:"Quiet for so long is ordinary; more is a gap. Default 1d."`
+	Silence    string   `json:"silence,omitempty" jsonschema_description:"Quiet for so long is ordinary; more is a gap. Default 1d; of type prometheus what two polls take."`
 	Keep       bool     `json:"keep,omitempty" jsonschema_description:"Keep single events. Default only a row a day, network and user agent."`
 }
 

@@ -98,6 +98,11 @@ func NewPoll(spec PollSpec, base string, every time.Duration) (Poll, error) {
 	return p, nil
 }
 
+// Silence is how long such a feed may show nothing new while all is well: it misses one poll at most.
+func (p Poll) Silence() time.Duration {
+	return 2*max(p.Every, p.Spec.Span) + p.Spec.Lag.Duration
+}
+
 // pollPosition is how far a polled feed was read.
 type pollPosition struct {
 	Until  time.Time `json:"until,omitzero"` // everything before it was brought

@@ -12,10 +12,12 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/keyrounds/keyrounds/checker"
+	"github.com/keyrounds/keyrounds/credential"
 	"github.com/keyrounds/keyrounds/test/promtest"
 	"github.com/keyrounds/keyrounds/usage"
 )
@@ -173,6 +175,36 @@ func TestPrometheusCounts(t *testing.T) {
 
 func sameSpans(a, b []usage.Span) bool {
 	return slices.EqualFunc(a, b, func(a, b usage.Span) bool { return a.From.Equal(b.From) && a.To.Equal(b.To) })
+}
+
+// Between two polls a feed is not silent: what is known stays known, and after a missed one it is not.
+func TestPrometheusAnswers(t *testing.T) {
+	t.Parallel()
+	used, idle := client(1, "a"), client(2, "b")
+	for _, c := range []*credential.Credential{&used, &idle} {
+		c.UnusedAfter, c.Created = 2*time.Hour, time.Date(2020, 1, 1, 0, 0, 0, 0, time.UTC)
+	}
+	d := newDesk(t, used, idle)
+	g := newGatewayMetrics(d, usage.PromQL{Query: `sum by (client_id) (increase(requests_total[30m])) > 0`})
+	g.feed.Poll.Every = 15 * time.Minute
+	g.feed.Silence = g.feed.Poll.Silence()
+	d.tx(func(tx pgx.Tx) error { return d.store.Register(t.Context(), tx, g.feed, d.now) })
+	g.counts = map[string]float64{"a": 3}
+	for range 12 {
+		g.must(g.feed)
+		d.now = d.now.Add(15 * time.Minute)
+	}
+	for later, want := range map[time.Duration]usage.State{0: usage.NeverUsed, 20 * time.Minute: usage.NeverUsed, 70 * time.Minute: usage.NotKnown} {
+		var book *usage.Book
+		d.tx(func(tx pgx.Tx) (err error) {
+			book, err = d.store.Open(t.Context(), tx, []credential.Credential{used, idle})
+			return err
+		})
+		at := d.now.Add(later)
+		if a, b := book.Assess(used, at), book.Assess(idle, at); a.State != usage.Used || b.State != want {
+			t.Errorf("after %s: %s (%s), %s (%s)", later, a.State, a.Reason, b.State, b.Reason)
+		}
+	}
 }
 
 // A long absence is asked for in stretches, each with its own coverage.
