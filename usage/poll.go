@@ -329,16 +329,15 @@ func linkNext(h http.Header) string {
 func (p Poll) records(answer any) ([]any, error) {
 	v := answer
 	if p.items != nil {
-		v, _ = one(p.items, answer)
-		if v == nil && p.Spec.Counts { // nothing there must not look like nobody there
-			return nil, errors.New("the answer holds no list of records")
-		}
+		v, _ = p.items.Run(answer).Next()
 	}
 	switch v := v.(type) {
-	case nil:
+	case nil: // as some write an empty list
 		return nil, nil
 	case []any:
 		return v, nil
+	case error: // nothing where it is looked for must not pass for nobody
+		return nil, errors.New("items: the answer is not as it expects")
 	}
 	return nil, errors.New("the answer holds no list of records")
 }
