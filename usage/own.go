@@ -66,7 +66,7 @@ type ledger struct {
 // counts exchanges, or else the rest.
 func (l *ledger) requests(e Event, credentialID int64) (n int64) {
 	for _, f := range l.lines[credentialID] {
-		if f.At.After(e.At.Add(seconds)) || !within(e.From, f, seconds) && f.At.Before(e.From) {
+		if f.At.After(e.At.Add(seconds)) || lastOf(f).Before(e.From.Add(-seconds)) {
 			continue
 		}
 		switch {
@@ -131,11 +131,15 @@ func (e Event) otherToken(f checker.Footprint) bool {
 }
 
 func within(at time.Time, f checker.Footprint, slack time.Duration) bool {
-	took := f.Took
+	return !at.Before(f.At.Add(-slack)) && !at.After(lastOf(f).Add(slack))
+}
+
+// lastOf is when a check's last request ends, at the latest.
+func lastOf(f checker.Footprint) time.Time {
 	if !f.Done {
-		took = unfinished
+		return f.At.Add(unfinished)
 	}
-	return !at.Before(f.At.Add(-slack)) && !at.After(f.At.Add(took+slack))
+	return f.At.Add(f.Took)
 }
 
 // take accounts e to the first check that fits and has requests left.
