@@ -149,6 +149,22 @@ func exists(zone *time.Location, t time.Time) bool {
 	return next.Day() != d && civil(next) == civil(t)+1
 }
 
+func TestLongest(t *testing.T) {
+	t.Parallel()
+	for expr, want := range map[string]time.Duration{
+		"@every 4s": 4 * time.Second, "*/15 * * * *": 15 * time.Minute, "0 3 * * *": 24 * time.Hour, "0 8-18 * * 1-5": 62 * time.Hour,
+		"*/5 8-18 * * 1-5": 61*time.Hour + 5*time.Minute, "0 0 1 * *": 31 * 24 * time.Hour,
+	} {
+		s, err := credential.ParseSchedule(expr, time.UTC)
+		if err != nil || s.Longest() != want {
+			t.Errorf("%s: %s, want %s; %v", expr, s.Longest(), want, err)
+		}
+	}
+	if s, err := credential.ParseSchedule("0 0 29 2 *", time.UTC); err != nil || s.Longest() < 365*24*time.Hour {
+		t.Errorf("leap days come every %s; %v", s.Longest(), err)
+	}
+}
+
 func TestJitter(t *testing.T) {
 	t.Parallel()
 	s, err := credential.ParseSchedule("*/15 * * * *", time.UTC)

@@ -68,13 +68,11 @@ func ParseSchedule(expr string, zone *time.Location) (Schedule, error) {
 	return s, nil
 }
 
-// Longest returns the longest time between two slots, as the next 200 show it.
+// Longest returns the longest time between two slots of a week, or of a dozen where a week has fewer.
 func (s Schedule) Longest() time.Duration {
-	if s.every > 0 {
-		return s.every
-	}
-	longest, last := time.Duration(0), s.Next(reference)
-	for range 200 {
+	first := s.Next(reference)
+	longest, last := s.Interval(), first
+	for n := 0; n < 12 || n < 3000 && last.Sub(first) < 8*24*time.Hour; n++ {
 		next := s.Next(last)
 		if next.IsZero() {
 			break
