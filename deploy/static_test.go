@@ -5,18 +5,18 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
 	"github.com/goccy/go-yaml"
+
+	"github.com/keyrounds/keyrounds/test/promtest"
 )
 
 // run runs a program of Prometheus' in deploy/prometheus.
@@ -137,7 +137,8 @@ func TestAlertsAreComplete(t *testing.T) {
 	}
 }
 
-// prometheus.yml is what a newer Prometheus reads as well; Debian's does not know scrape_protocols.
+// prometheus.yml is what a newer Prometheus reads as well; Debian's does not know
+// always_scrape_classic_histograms.
 func TestPrometheusConfig(t *testing.T) {
 	t.Parallel()
 	b, err1 := os.ReadFile("prometheus/prometheus.yml")
@@ -149,7 +150,7 @@ func TestPrometheusConfig(t *testing.T) {
 	text := strings.ReplaceAll(string(b), "/etc/prometheus/", dir+"/")
 	var kept []string
 	for l := range strings.Lines(text) {
-		if !strings.Contains(l, "scrape_protocols:") {
+		if !strings.Contains(l, "always_scrape_classic_histograms:") {
 			kept = append(kept, l)
 		}
 	}
@@ -207,48 +208,13 @@ type alertmanager string
 
 func startAlertmanager(t *testing.T) alertmanager {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := l.Addr().String()
-	_ = l.Close()
-	dir := t.TempDir()
 	config, err := os.ReadFile("prometheus/alertmanager.yml")
 	if err != nil {
 		t.Fatal(err)
 	}
 	// Nobody is to be told: the receivers keep their names only.
 	head, _, _ := strings.Cut(string(config), "receivers:\n")
-	head += "receivers: [{name: nobody}, {name: operations-channel}, {name: operations-pager}, {name: security-pager}]\n"
-	if err := os.WriteFile(filepath.Join(dir, "alertmanager.yml"), []byte(head), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	var log bytes.Buffer
-	cmd := exec.Command("prometheus-alertmanager", "--config.file="+filepath.Join(dir, "alertmanager.yml"), "--storage.path="+filepath.Join(dir, "data"), "--web.listen-address="+address, "--cluster.listen-address=")
-	cmd.Stdout, cmd.Stderr = &log, &log
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	if err := cmd.Start(); err != nil {
-		t.Fatalf("the tests need Alertmanager (test/setup.sh installs it): %v", err)
-	}
-	t.Cleanup(func() {
-		_ = cmd.Process.Kill()
-		_ = cmd.Wait()
-		if t.Failed() {
-			t.Log(log.String())
-		}
-	})
-	am := alertmanager("http://" + address)
-	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(50 * time.Millisecond) {
-		resp, err := http.Get(string(am) + "/-/ready")
-		if err == nil {
-			_ = resp.Body.Close()
-			return am
-		}
-		if time.Now().After(deadline) {
-			t.Fatal(err)
-		}
-	}
+	return alertmanager(promtest.Alertmanager(t, head+"receivers: [{name: nobody}, {name: operations-channel}, {name: operations-pager}, {name: security-pager}]\n"))
 }
 
 func (am alertmanager) post(t *testing.T, alerts ...map[string]any) {

@@ -1,4 +1,4 @@
-// Package promtest runs a real Prometheus for tests: Debian's package, which make test installs.
+// Package promtest runs a real Prometheus or Alertmanager for tests: Debian's packages, which make test installs.
 package promtest
 
 import (
@@ -21,59 +21,71 @@ import (
 type Server struct {
 	URL string
 	API v1.API
-	log *bytes.Buffer
 }
 
 // Start runs one with a configuration until the test ends. files are put beside the configuration, by name.
 func Start(t testing.TB, config string, files map[string][]byte) *Server {
 	t.Helper()
 	dir := t.TempDir()
-	path := filepath.Join(dir, "prometheus.yml")
-	write(t, path, []byte(config))
 	for name, b := range files {
 		write(t, filepath.Join(dir, name), b)
 	}
-	address := free(t)
-	s := &Server{URL: "http://" + address, log: &bytes.Buffer{}}
-	cmd := exec.Command("prometheus", "--config.file="+path, "--storage.tsdb.path="+filepath.Join(dir, "data"), "--web.listen-address="+address, "--log.level=warn")
-	cmd.Dir, cmd.Stdout, cmd.Stderr = dir, s.log, s.log
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	if err := cmd.Start(); err != nil {
-		t.Fatalf("the tests need Prometheus (test/setup.sh installs it): %v", err)
-	}
-	done := make(chan error, 1)
-	go func() { done <- cmd.Wait() }()
-	t.Cleanup(func() {
-		_ = cmd.Process.Kill()
-		<-done
-	})
-	s.await(t, done)
-	client, err := api.NewClient(api.Config{Address: s.URL})
+	url := serve(t, "prometheus", dir, config, "--storage.tsdb.path="+filepath.Join(dir, "data"))
+	client, err := api.NewClient(api.Config{Address: url})
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.API = v1.NewAPI(client)
-	return s
+	return &Server{url, v1.NewAPI(client)}
 }
 
-func (s *Server) await(t testing.TB, done chan error) {
+// Alertmanager runs an Alertmanager with a configuration until the test ends, and returns its URL.
+func Alertmanager(t testing.TB, config string) string {
 	t.Helper()
+	dir := t.TempDir()
+	return serve(t, "prometheus-alertmanager", dir, config, "--storage.path="+filepath.Join(dir, "data"), "--cluster.listen-address=")
+}
+
+// serve runs a program of Prometheus' in dir, and waits until it is ready.
+func serve(t testing.TB, program, dir, config string, args ...string) string {
+	t.Helper()
+	path := filepath.Join(dir, "config.yml")
+	write(t, path, []byte(config))
+	address := free(t)
+	var log bytes.Buffer
+	cmd := exec.Command(program, append(args, "--config.file="+path, "--web.listen-address="+address)...)
+	cmd.Dir, cmd.Stdout, cmd.Stderr = dir, &log, &log
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if err := cmd.Start(); err != nil {
+		t.Fatalf("the tests need %s (test/setup.sh installs it): %v", program, err)
+	}
+	ended := make(chan struct{})
+	go func() {
+		_ = cmd.Wait()
+		close(ended)
+	}()
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		<-ended
+		if t.Failed() {
+			t.Logf("%s: %s", program, log.String())
+		}
+	})
+	url := "http://" + address
 	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(50 * time.Millisecond) {
-		resp, err := http.Get(s.URL + "/-/ready")
+		resp, err := http.Get(url + "/-/ready")
 		if err == nil {
 			_ = resp.Body.Close()
 			if resp.StatusCode == http.StatusOK {
-				return
+				return url
 			}
 		}
 		select {
-		case err := <-done:
-			done <- err
-			t.Fatalf("Prometheus ended: %v: %s", err, s.log)
+		case <-ended:
+			t.Fatalf("%s ended", program)
 		default:
 		}
 		if time.Now().After(deadline) {
-			t.Fatalf("Prometheus is not ready: %s", s.log)
+			t.Fatalf("%s is not ready", program)
 		}
 	}
 }
@@ -95,7 +107,7 @@ func write(t testing.TB, path string, b []byte) {
 	}
 }
 
-// Scrape is a configuration that scrapes one target often.
-func Scrape(job, address string, more string) string {
+// Scrape is a configuration that scrapes one target often. more is put at its top level.
+func Scrape(job, address, more string) string {
 	return fmt.Sprintf("global: {scrape_interval: 500ms, scrape_timeout: 500ms, evaluation_interval: 500ms}\n%sscrape_configs:\n  - {job_name: %s, static_configs: [{targets: [%q]}]}\n", more, job, address)
 }
