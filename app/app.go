@@ -68,7 +68,6 @@ type App struct {
 	private   *postgres.Private // nil: the database is someone else's
 	sealer    *secret.Sealer
 	sealerErr error
-	database  *postgres.Metrics
 	reloaded  reloadMetrics
 	beats     *prometheus.CounterVec
 
@@ -104,12 +103,11 @@ func Open(ctx context.Context, o Options) (*App, error) {
 
 func (a *App) open(ctx context.Context) error {
 	c := a.Options.Config
-	a.database = postgres.NewMetrics(a.Metrics)
 	url, err := a.databaseURL(ctx)
 	if err != nil {
 		return err
 	}
-	if a.Pool, err = postgres.OpenWatched(ctx, url, a.database); err != nil {
+	if a.Pool, err = postgres.OpenWatched(ctx, url, postgres.NewMetrics(a.Metrics)); err != nil {
 		return err
 	}
 	a.openSealer()

@@ -28,15 +28,16 @@ func (a *App) Start(ctx context.Context) error {
 		Longest: a.longest, Series: collector.Series{PerCredential: c.Metrics.PerCredential, Match: c.Metrics.Match, Labels: c.Metrics.Labels, Limit: c.Metrics.Limit},
 	}))
 	a.notReady("starting")
-	var err error
-	a.web, err = listen(c, web.New(web.Options{
+	a.setLevel(c.LogLevel)
+	pages := web.New(web.Options{
 		Audit: a.Audit, Registry: a.Registry, Usage: a.Usage, Reports: a.Reports, PushFeeds: a.pushFeeds, Take: a.Rounds.TakeUsage,
 		Gatherer: a.Metrics, Ready: a.isReady, Version: a.Version, Log: a.Log, Now: a.Now,
-	}))
-	if err != nil {
+	})
+	var err error
+	if a.web, err = listen(c, pages); err != nil {
 		return err
 	}
-	if err := a.listenForDebug(c.DebugListen); err != nil {
+	if err := a.listenForDebug(c.DebugListen, pages); err != nil {
 		a.web.close()
 		return err
 	}

@@ -15,11 +15,9 @@ import (
 	"github.com/keyrounds/keyrounds/config"
 )
 
-// listenForDebug serves Go's profiles, the level of the log, and whether the daemon is ready, on a loopback address
-// of their own. They are
-// never on the address that others reach.
-func (a *App) listenForDebug(addr string) error {
-	a.setLevel(a.config.Load().LogLevel)
+// listenForDebug serves Go's profiles and the level of the log on a loopback address of their own, never on the one
+// that others reach; and the pages' /readyz, which there needs no sign-in.
+func (a *App) listenForDebug(addr string, pages http.Handler) error {
 	if addr == "" {
 		return nil
 	}
@@ -34,7 +32,7 @@ func (a *App) listenForDebug(addr string) error {
 	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
 	mux.HandleFunc("GET /log-level", func(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprintln(w, a.level()) })
 	mux.HandleFunc("PUT /log-level", a.putLevel)
-	mux.HandleFunc("GET /readyz", a.debugReady)
+	mux.Handle("GET /readyz", pages)
 	a.debug = &http.Server{Handler: http.NewCrossOriginProtection().Handler(onlyHere(mux)), ReadHeaderTimeout: 5 * time.Second}
 	a.Log.Info("profiles and the log level are served", "listen", l.Addr().String())
 	a.serving.Go(func() {
@@ -43,15 +41,6 @@ func (a *App) listenForDebug(addr string) error {
 		}
 	})
 	return nil
-}
-
-// debugReady is /readyz without sign-in, for health checks on this machine.
-func (a *App) debugReady(w http.ResponseWriter, r *http.Request) {
-	if err := a.isReady(r.Context()); err != nil {
-		http.Error(w, "not ready: "+err.Error(), http.StatusServiceUnavailable)
-		return
-	}
-	_, _ = fmt.Fprintln(w, "ready")
 }
 
 // onlyHere refuses what a web page had a browser ask for under another name of this machine.

@@ -11,6 +11,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/keyrounds/keyrounds/postgres"
 	"github.com/keyrounds/keyrounds/secret"
 )
 
@@ -61,7 +62,7 @@ func (a *App) beatOnce(ctx context.Context, ref secret.Reference) (result string
 	defer cancel()
 	e, err := a.Rounds.Engine(ctx)
 	if err != nil {
-		return "withheld", err
+		return "withheld", postgres.Plain(err)
 	}
 	if age := a.Now().Sub(e.LastSweep); age > max(sweepAge, 3*a.Tick) {
 		return "withheld", fmt.Errorf("the last sweep was %s ago", age.Round(time.Second))

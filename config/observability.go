@@ -40,7 +40,7 @@ func (b *builder) observability(c *Config, f File) {
 	if f.Debug != nil {
 		host, port, err := net.SplitHostPort(f.Debug.Listen)
 		if n, perr := strconv.Atoi(port); err != nil || perr != nil || n < 0 || n > 65535 || !Loopback(host) {
-			b.fail("debug.listen", "127.0.0.1:6060; profiles show what the daemon has in memory, so nobody else may reach them", "not a loopback address with a port")
+			b.fail("debug.listen", "127.0.0.1:6060; profiles are for those on this machine", "not a loopback address with a port")
 		}
 		c.DebugListen = f.Debug.Listen
 	}
@@ -74,8 +74,8 @@ func (b *builder) metrics(m *Metrics, in MetricsIn) {
 	}
 	if in.Limit != nil {
 		m.Limit = *in.Limit
-		if m.Limit < 0 || m.Limit > 1_000_000 {
-			b.fail("metrics.limit", "0 to 1000000", "%d is not a limit", m.Limit)
+		if m.Limit < 1 || m.Limit > 1_000_000 {
+			b.fail("metrics.limit", "1 to 1000000; per_credential: false shows none", "%d is not a limit", m.Limit)
 		}
 	}
 }
