@@ -13,6 +13,8 @@ import (
 	"go.opentelemetry.io/otel/sdk/resource"
 	sdk "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/trace"
+
+	"github.com/keyrounds/keyrounds/secret"
 )
 
 // tracing makes the tracer that OpenTelemetry's environment variables ask for. Without any of
@@ -37,13 +39,16 @@ func tracing(ctx context.Context, log *slog.Logger) (tracer trace.Tracer, flush 
 	if err != nil {
 		return nil, flush, &hintError{fmt.Errorf("traces: %w", err), "OTEL_RESOURCE_ATTRIBUTES is key=value, separated by commas"}
 	}
-	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) { log.Warn("traces could not be sent", "error", err) }))
+	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) { log.Warn("traces could not be sent", "error", plain(err)) }))
 	provider := sdk.NewTracerProvider(sdk.WithBatcher(exporter), sdk.WithResource(about))
 	return provider.Tracer("github.com/keyrounds/keyrounds"), func() {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 		defer cancel()
 		if err := provider.Shutdown(ctx); err != nil {
-			log.Warn("the last traces could not be sent", "error", err)
+			log.Warn("the last traces could not be sent", "error", plain(err))
 		}
 	}, nil
 }
+
+// plain is an error that may hold a collector's own words.
+func plain(err error) string { return secret.Scrubber{}.Clean(err.Error(), 300) }
