@@ -12,8 +12,10 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/keyrounds/keyrounds/checker"
+	"github.com/keyrounds/keyrounds/sim"
 )
 
 func bomb(t *testing.T) []byte {
@@ -78,6 +80,26 @@ func TestLimitsOfAnAnswer(t *testing.T) {
 				t.Errorf("%s %q, want %s %q: %s", r.Outcome, r.Reason, c.outcome, c.reason, r.Message)
 			}
 		})
+	}
+}
+
+// A check says for what it waited: the rate, or those before it.
+func TestWaits(t *testing.T) {
+	t.Parallel()
+	idp := sim.NewProvider(sim.Client{ID: "c", Secret: "s3cretvalue"})
+	three := []checker.Target{target("c", "s3cretvalue"), target("c", "s3cretvalue"), target("c", "s3cretvalue")}
+	rated := serve(t, idp, func(p *checker.Provider) { p.Rate, p.Concurrency = 10, 8 })
+	rs := checker.New(checker.Options{}).CheckAll(t.Context(), nil, rated, three)
+	if len(rs) != 3 || rs[1].Waits.Rate < 50*time.Millisecond || rs[1].Waits.Pause >= rs[1].Waits.Rate {
+		t.Errorf("at ten a second: %+v", rs)
+	}
+	slow := serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		time.Sleep(100 * time.Millisecond) // what is waited for is the wait itself
+		idp.ServeHTTP(w, r)
+	}), func(p *checker.Provider) { p.Rate, p.Concurrency = 1000, 1 })
+	rs = checker.New(checker.Options{}).CheckAll(t.Context(), nil, slow, three)
+	if len(rs) != 3 || rs[2].Waits.Concurrency < 50*time.Millisecond || rs[2].Waits.Pause >= rs[2].Waits.Concurrency {
+		t.Errorf("one at a time: %+v", rs)
 	}
 }
 

@@ -42,9 +42,6 @@ type Series struct {
 	Limit         int               // credentials, and findings; those that are not healthy come first
 }
 
-// Overflow is the credential of the series that stand for those beyond the limit.
-const Overflow = "_overflow"
-
 // scrapeTime is how long a scrape may ask the database.
 const scrapeTime = 8 * time.Second
 

@@ -9,6 +9,7 @@ import (
 
 	"github.com/keyrounds/keyrounds/audit"
 	"github.com/keyrounds/keyrounds/registry"
+	"github.com/keyrounds/keyrounds/rounds"
 	"github.com/keyrounds/keyrounds/verdict"
 )
 
@@ -53,7 +54,7 @@ func (c *collector) credentials(ctx context.Context, s scrape, tags map[int64]re
 		c.credential(s, b, tags[b.CredentialID], used[b.CredentialID])
 	}
 	putCounts(left, func(provider string, status verdict.Status, n int) {
-		s.put(credentialStatus, float64(n), Overflow, provider, string(status))
+		s.put(credentialStatus, float64(n), rounds.Overflow, provider, string(status))
 	})
 	return nil
 }

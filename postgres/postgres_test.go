@@ -16,6 +16,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/keyrounds/keyrounds/postgres"
 	"github.com/keyrounds/keyrounds/postgres/pgtest"
@@ -104,6 +105,17 @@ func TestPrivateServer(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	reg := prometheus.NewRegistry()
+	p.Watch(reg)
+	watched := func() (up, restarts, free float64) {
+		for name, v := range map[string]*float64{"up": &up, "restarts_total": &restarts, "disk_free_bytes": &free} {
+			*v = value(t, reg, "keyrounds_private_postgres_"+name)
+		}
+		return up, restarts, free
+	}
+	if up, restarts, free := watched(); up != 1 || restarts != 0 || free <= 0 {
+		t.Errorf("up %v, restarts %v, %v bytes free", up, restarts, free)
+	}
 	pool := open(t, p.URL())
 	exec1(t, pool, `CREATE TABLE kept (n int)`)
 	exec1(t, pool, `INSERT INTO kept VALUES (7)`)
@@ -128,7 +140,13 @@ func TestPrivateServer(t *testing.T) {
 		var n int
 		return pool.QueryRow(t.Context(), `SELECT n FROM kept`).Scan(&n) == nil && n == 7
 	})
+	if up, restarts, _ := watched(); up != 1 || restarts != 1 {
+		t.Errorf("after a kill: up %v, restarts %v", up, restarts)
+	}
 	p.Stop()
+	if up, _, _ := watched(); up != 0 {
+		t.Error("it is up after Stop")
+	}
 	if err := postgres.Ping(t.Context(), pool); err == nil {
 		t.Error("it answers after Stop")
 	}
@@ -138,6 +156,22 @@ func TestPrivateServer(t *testing.T) {
 	}
 	exec1(t, open(t, command.URL()), `SELECT n FROM kept`)
 	command.Stop()
+}
+
+// value is that of a metric without labels.
+func value(t *testing.T, reg *prometheus.Registry, name string) float64 {
+	t.Helper()
+	all, err := reg.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range all {
+		if f.GetName() == name {
+			return f.GetMetric()[0].GetGauge().GetValue() + f.GetMetric()[0].GetCounter().GetValue()
+		}
+	}
+	t.Fatalf("no %s", name)
+	return 0
 }
 
 // A daemon that is killed takes its server along; a server that lived on would be stopped first.

@@ -128,19 +128,18 @@ func (m *metrics) resolved(scheme string, err error) {
 	m.secrets.WithLabelValues(scheme, result).Inc()
 }
 
-// Owners beyond maxOwners share one series: who writes the configuration must not be able to fill the
-// memory of those who scrape.
-const (
-	maxOwners = 1000
-	overflow  = "_overflow"
-)
+// Overflow stands in a label for all that is beyond a limit: who writes the configuration must not be able to
+// fill the memory of those who scrape.
+const Overflow = "_overflow"
+
+const maxOwners = 1000
 
 func (m *metrics) owner(name string) string {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if !m.owners[name] {
 		if len(m.owners) >= maxOwners {
-			return overflow
+			return Overflow
 		}
 		m.owners[name] = true
 	}

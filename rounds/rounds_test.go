@@ -21,10 +21,24 @@ import (
 func TestReplicasCheckEverythingOnce(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t, 700, nil)
+	var replicas []*Rounds
 	for range 3 {
-		h.start(h.open(h.url))
+		replicas = append(replicas, h.start(h.open(h.url)))
 	}
 	h.awaitResults(700)
+	leaders := 0
+	for _, r := range replicas {
+		e, err := r.Engine(t.Context())
+		if err != nil || e.LastSweep.IsZero() || time.Since(e.LastSweep) > time.Minute {
+			t.Errorf("last sweep %s, %v", e.LastSweep, err)
+		}
+		if e.Leader {
+			leaders++
+		}
+	}
+	if leaders != 1 {
+		t.Errorf("%d of 3 replicas are the leader", leaders)
+	}
 	h.settle()
 	h.once(1)
 	for _, id := range h.clients {

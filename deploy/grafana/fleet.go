@@ -1,14 +1,9 @@
 package grafana
 
 import (
-	"maps"
-	"slices"
-
 	"github.com/grafana/grafana-foundation-sdk/go/cog"
 	"github.com/grafana/grafana-foundation-sdk/go/dashboard"
 )
-
-func sortedNames(m map[string]string) []string { return slices.Sorted(maps.Keys(m)) }
 
 var (
 	bad     = []step{{1, "red"}}

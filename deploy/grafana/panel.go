@@ -1,6 +1,9 @@
 package grafana
 
 import (
+	"maps"
+	"slices"
+
 	"github.com/grafana/grafana-foundation-sdk/go/cog"
 	"github.com/grafana/grafana-foundation-sdk/go/cog/variants"
 	"github.com/grafana/grafana-foundation-sdk/go/common"
@@ -76,7 +79,7 @@ func dress[B dressed[B]](b B, p panel, id uint32) B {
 		b.WithTarget(q.build(p.kind, string(rune('A'+i))))
 	}
 	if p.kind == lines || p.kind == stacked || p.kind == states {
-		for _, name := range sortedNames(colours) {
+		for _, name := range slices.Sorted(maps.Keys(colours)) {
 			b.OverrideByName(name, []dashboard.DynamicConfigValue{{Id: "color", Value: map[string]any{"mode": "fixed", "fixedColor": colours[name]}}})
 		}
 	}
