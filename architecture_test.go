@@ -39,6 +39,7 @@ var table = map[string]struct {
 	"migrations":          {2, "", false},
 	"rounds":              {3, "audit checker credential finding notify registry secret traces usage verdict", true},
 	"report":              {3, "audit credential registry usage verdict", true},
+	"leak":                {3, "finding registry secret", true},
 	"web":                 {4, "audit credential finding notify registry report secret usage verdict", false},
 	"collector":           {4, "audit finding notify registry rounds usage verdict", false},
 	"config":              {4, "checker credential finding notify secret usage verdict", false},

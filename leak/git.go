@@ -1,0 +1,100 @@
+package leak
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"strings"
+)
+
+// git runs git on a repository that is not trusted: its configuration may name programs, and none of them is
+// run; it asks no other machine for anything, and writes nothing.
+type git struct{ dir string }
+
+// NoGitError says that histories cannot be searched.
+type NoGitError struct{ error }
+
+func (e *NoGitError) Error() string { return "git is not on this machine: " + e.error.Error() }
+
+// Hint says what to do.
+func (*NoGitError) Hint() string {
+	return "install git to search histories, or search the files as they are with --history=false"
+}
+
+func openGit(ctx context.Context, dir string) (git, error) {
+	if _, err := exec.LookPath("git"); err != nil {
+		return git{}, &NoGitError{err}
+	}
+	g := git{dir}
+	err := g.lines(ctx, []string{"rev-parse", "--git-dir"}, nil, '\n', func([]byte) {})
+	if err != nil {
+		return g, fmt.Errorf("%s looks like a git repository, and git cannot open it: %w", dir, err)
+	}
+	return g, nil
+}
+
+func (g git) command(ctx context.Context, args ...string) *exec.Cmd {
+	safe := []string{
+		"--no-pager", "--no-replace-objects", "--literal-pathspecs", "-C", g.dir, "-c", "safe.directory=*", "-c", "protocol.allow=never", "-c", "core.fsmonitor=false",
+		"-c", "core.hooksPath=/dev/null", "-c", "core.quotePath=false", "-c", "gc.auto=0", "-c", "log.showSignature=false", "-c", "diff.external=",
+	}
+	cmd := exec.CommandContext(ctx, "git", append(safe, args...)...)
+	cmd.Env = []string{
+		"PATH=" + os.Getenv("PATH"), "HOME=/nonexistent", "LC_ALL=C", "GIT_CONFIG_NOSYSTEM=1", "GIT_CONFIG_GLOBAL=/dev/null", "GIT_OPTIONAL_LOCKS=0",
+		"GIT_NO_LAZY_FETCH=1", "GIT_TERMINAL_PROMPT=0", "GIT_ASKPASS=true", "GIT_ATTR_NOSYSTEM=1",
+	}
+	return cmd
+}
+
+// lines runs git and calls each for every record of what it prints. Its error has what git said.
+func (g git) lines(ctx context.Context, args []string, in io.Reader, end byte, each func([]byte)) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	cmd := g.command(ctx, args...)
+	said := &beginning{most: 500}
+	cmd.Stdin, cmd.Stderr = in, said
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		return err
+	}
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	r := bufio.NewReaderSize(out, 1<<20)
+	for {
+		record, err := r.ReadSlice(end)
+		for errors.Is(err, bufio.ErrBufferFull) { // no name of a path is so long
+			_, err = r.ReadSlice(end)
+		}
+		if len(record) > 0 {
+			each(bytes.TrimSuffix(record, []byte{end}))
+		}
+		if err != nil {
+			break
+		}
+	}
+	if err := cmd.Wait(); err != nil {
+		if text := strings.TrimSpace(string(said.text)); text != "" {
+			text, _, _ = strings.Cut(text, "\n")
+			return errors.New(text)
+		}
+		return err
+	}
+	return nil
+}
+
+// beginning keeps the first bytes that are written to it.
+type beginning struct {
+	text []byte
+	most int
+}
+
+func (b *beginning) Write(p []byte) (int, error) {
+	b.text = append(b.text, p[:min(len(p), b.most-len(b.text))]...)
+	return len(p), nil
+}

@@ -1,0 +1,365 @@
+package leak
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+)
+
+// How a history is searched:
+//
+//  1. git lists the objects, and gives the content of each, once, however many commits have it.
+//  2. Only if something was found, one walk over the commits says which of them brought it, and where; and
+//     what HEAD has.
+//
+// Objects that are damaged are left out, noted, and the rest is searched.
+
+// history searches the objects of a git repository.
+func (s *Scanner) history(ctx context.Context, dir, named string) error {
+	g, err := openGit(ctx, dir)
+	if err != nil {
+		return err
+	}
+	h := &history{Scanner: s, git: g, named: named, found: map[objectID][]objectMatch{}}
+	at := place{named, ""}
+	ids, err := h.list(ctx)
+	if err != nil {
+		return err
+	}
+	group, groupCtx := errgroup.WithContext(ctx)
+	parts := s.workers()
+	for i := range parts {
+		part := ids[len(ids)*i/parts : len(ids)*(i+1)/parts]
+		group.Go(func() error { return h.search(groupCtx, part) })
+	}
+	if err := group.Wait(); err != nil {
+		return fmt.Errorf("%s: %w", s.Mask(named), err)
+	}
+	if len(h.found) == 0 {
+		return nil
+	}
+	if err := h.locate(ctx); err != nil {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		s.skip(at, "not every commit could be read, so it is not known of all that was found where it stands (%v)", err)
+	}
+	h.hits()
+	return nil
+}
+
+type history struct {
+	*Scanner
+	git   git
+	named string
+
+	mu    sync.Mutex
+	found map[objectID][]objectMatch
+	// of those that were found
+	places map[objectID][]introduced
+	inHead map[objectID]bool
+}
+
+// objectID is the name of an object: SHA-1 or SHA-256, which fills the rest.
+type objectID [32]byte
+
+type objectMatch struct {
+	match
+	kind   string // blob, commit, tree or tag
+	name   string
+	member string // of an archive
+}
+
+// introduced is a commit that brought an object, and where.
+type introduced struct {
+	commit string
+	at     time.Time
+	path   string
+}
+
+func parseID(name []byte) (id objectID, ok bool) {
+	_, err := hex.Decode(id[:], name[:min(len(name), 64)])
+	return id, err == nil && (len(name) == 40 || len(name) == 64)
+}
+
+// list names the objects, each as its text.
+func (h *history) list(ctx context.Context) ([]objectName, error) {
+	if !h.Unreachable {
+		ids, err := h.names(ctx, "rev-list", "--objects", "--no-object-names", "--all")
+		if err == nil || ctx.Err() != nil {
+			return ids, ctx.Err()
+		}
+		h.skip(place{h.named, ""}, "its history is damaged (%v); every object that can be read is searched instead", err)
+	}
+	ids, err := h.names(ctx, "cat-file", "--batch-all-objects", "--batch-check=%(objectname)", "--unordered")
+	if err != nil && ctx.Err() == nil && len(ids) > 0 {
+		h.skip(place{h.named, ""}, "not every object could be listed (%v)", err)
+		err = nil
+	}
+	return ids, err
+}
+
+// objectName is the name of an object in bytes, which takes half of its text.
+type objectName struct {
+	id   objectID
+	long bool
+}
+
+func (n objectName) String() string {
+	if n.long {
+		return hex.EncodeToString(n.id[:])
+	}
+	return hex.EncodeToString(n.id[:20])
+}
+
+func (h *history) names(ctx context.Context, args ...string) (all []objectName, err error) {
+	err = h.git.lines(ctx, args, nil, '\n', func(line []byte) {
+		if id, ok := parseID(line); ok {
+			all = append(all, objectName{id, len(line) == 64})
+		}
+	})
+	return all, err
+}
+
+// search reads objects and looks into them.
+func (h *history) search(ctx context.Context, ids []objectName) error {
+	for len(ids) > 0 {
+		done, err := h.batch(ctx, ids)
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		ids = ids[done:]
+		if err == nil {
+			return nil
+		}
+		if len(ids) == 0 {
+			return err
+		}
+		h.skip(place{h.named, "object " + ids[0].String()}, "it is damaged")
+		ids = ids[1:]
+	}
+	return nil
+}
+
+// batch reads objects until the end, or until git gives up at one, and says how many it read.
+func (h *history) batch(ctx context.Context, ids []objectName) (done int, err error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	cmd := h.git.command(ctx, "cat-file", "--batch", "--buffer")
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		return 0, err
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		return 0, err
+	}
+	if err := cmd.Start(); err != nil {
+		return 0, err
+	}
+	defer func() {
+		cancel()
+		_ = cmd.Wait()
+	}()
+	go func() {
+		defer in.Close()
+		w := bufio.NewWriterSize(in, 64<<10)
+		for _, id := range ids {
+			if _, err := w.WriteString(id.String() + "\n"); err != nil {
+				return
+			}
+		}
+		_ = w.Flush()
+	}()
+	r := bufio.NewReaderSize(out, 1<<20)
+	for ; done < len(ids); done++ {
+		if err := h.object(ctx, r, ids[done]); err != nil {
+			return done, err
+		}
+	}
+	return done, nil
+}
+
+func (h *history) object(ctx context.Context, r *bufio.Reader, id objectName) error {
+	head, err := r.ReadString('\n')
+	if err != nil {
+		return err
+	}
+	fields := strings.Fields(head)
+	if len(fields) == 2 && fields[1] == "missing" { // a partial clone, which is not asked for the rest
+		h.skip(place{h.named, "object " + id.String()}, "this clone does not have it")
+		return nil
+	}
+	if len(fields) != 3 || fields[0] != id.String() {
+		return errors.New("git said something else")
+	}
+	size, err := strconv.ParseInt(fields[2], 10, 64)
+	if err != nil {
+		return err
+	}
+	at := place{h.named, "object " + fields[0]}
+	content := &io.LimitedReader{R: r, N: size}
+	err = h.one(ctx, at, content, nil, func(in place, m match) {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		h.found[id.id] = append(h.found[id.id], objectMatch{m, fields[1], fields[0], strings.TrimPrefix(in.path, at.path)})
+	})
+	if err != nil {
+		return err
+	}
+	if _, err := io.Copy(io.Discard, content); err != nil {
+		return err
+	}
+	if content.N > 0 {
+		return io.ErrUnexpectedEOF
+	}
+	_, err = r.Discard(1)
+	return err
+}
+
+// locate finds the commits that brought what was found, and what HEAD has.
+func (h *history) locate(ctx context.Context) error {
+	h.places, h.inHead = map[objectID][]introduced{}, map[objectID]bool{}
+	headErr := h.git.lines(ctx, []string{"ls-tree", "-r", "-z", "--full-tree", "HEAD"}, nil, 0, func(line []byte) {
+		if fields := bytes.Fields(line[:max(0, bytes.IndexByte(line, '\t'))]); len(fields) == 3 {
+			if id, ok := parseID(fields[2]); ok && h.found[id] != nil {
+				h.inHead[id] = true
+			}
+		}
+	})
+	_ = headErr // no HEAD, or a damaged one: nothing is known to be in it
+	args := []string{"log", "--all", "-z", "--raw", "-c", "--root", "--no-abbrev", "--no-renames", "--no-ext-diff", "--no-textconv", "--no-show-signature", "--no-mailmap", "--no-notes", "--no-decorate", "--format=%x01%H %at"}
+	var more io.Reader
+	if h.Unreachable {
+		commits, err := h.commits(ctx)
+		if err != nil {
+			return err
+		}
+		args, more = append(args, "--stdin"), strings.NewReader(commits)
+	}
+	var (
+		now  introduced
+		next *objectID // the object whose path is the next token
+		skip bool
+	)
+	return h.git.lines(ctx, args, more, 0, func(token []byte) {
+		if skip || next != nil {
+			if next != nil {
+				now.path = string(token)
+				h.brought(*next, now)
+			}
+			skip, next = false, nil
+			return
+		}
+		token = bytes.TrimLeft(token, "\n")
+		switch {
+		case bytes.HasPrefix(token, []byte{1}):
+			hash, seconds, _ := strings.Cut(string(token[1:]), " ")
+			unix, _ := strconv.ParseInt(strings.TrimSpace(seconds), 10, 64)
+			now = introduced{commit: hash, at: time.Unix(unix, 0).UTC()}
+			if id, ok := parseID([]byte(hash)); ok && h.found[id] != nil { // its message
+				h.brought(id, introduced{commit: hash, at: now.at})
+			}
+		case bytes.HasPrefix(token, []byte{':'}):
+			parents := len(token) - len(bytes.TrimLeft(token, ":"))
+			skip = true
+			if fields := bytes.Fields(token); len(fields) > 2*parents+1 {
+				if id, ok := parseID(fields[2*parents+1]); ok && h.found[id] != nil {
+					next = &id
+				}
+			}
+		}
+	})
+}
+
+// commits names every commit there is.
+func (h *history) commits(ctx context.Context) (string, error) {
+	var b strings.Builder
+	err := h.git.lines(ctx, []string{"cat-file", "--batch-all-objects", "--batch-check=%(objecttype) %(objectname)", "--unordered"}, nil, '\n', func(line []byte) {
+		if name, is := bytes.CutPrefix(line, []byte("commit ")); is {
+			b.Write(name)
+			b.WriteByte('\n')
+		}
+	})
+	return b.String(), err
+}
+
+const mostPaths = 50 // of one object
+
+// brought keeps the first commit of each path.
+func (h *history) brought(id objectID, by introduced) {
+	all := h.places[id]
+	i := slices.IndexFunc(all, func(in introduced) bool { return in.path == by.path })
+	switch {
+	case i >= 0 && by.at.Before(all[i].at):
+		all[i] = by
+	case i < 0 && len(all) < mostPaths:
+		h.places[id] = append(all, by)
+	}
+}
+
+// hits makes hits of what was found: one a needle, encoding and path, of the commit that was first.
+func (h *history) hits() {
+	first := map[same]Hit{}
+	for id, matches := range h.found {
+		places := h.places[id]
+		if len(places) == 0 {
+			places = []introduced{{}} // no commit has it
+		}
+		for _, m := range matches {
+			for _, by := range places {
+				hit := h.hit(m, by, h.inHead[id])
+				key := hit.same(0)
+				if hit.Path == "" {
+					key.path = hit.Object
+				}
+				old, known := first[key]
+				if known && !earlier(hit, old) {
+					hit, old = old, hit
+				}
+				hit.InHead = hit.InHead || known && old.InHead
+				first[key] = hit
+			}
+		}
+	}
+	for _, hit := range first {
+		h.add(hit)
+	}
+}
+
+// earlier orders by time, then so that the answer is the same each time; what is in no commit is last.
+func earlier(a, b Hit) bool {
+	switch {
+	case (a.Commit == "") != (b.Commit == ""):
+		return a.Commit != ""
+	case !a.FirstSeen.Equal(b.FirstSeen):
+		return a.FirstSeen.Before(b.FirstSeen)
+	case a.Commit != b.Commit:
+		return a.Commit < b.Commit
+	case a.Object != b.Object:
+		return a.Object < b.Object
+	}
+	return a.Line < b.Line
+}
+
+func (h *history) hit(m objectMatch, by introduced, inHead bool) Hit {
+	p := by.path + m.member
+	if by.path == "" && m.kind != "blob" {
+		p = map[string]string{"commit": "(commit message)", "tag": "(tag)", "tree": "(name of a file)"}[m.kind]
+	}
+	return Hit{
+		Needle: h.needles[m.needle], Encoding: m.encoding, Source: h.Mask(h.named), Path: h.Mask(p), Line: m.line,
+		Commit: by.commit, Object: m.name, InHead: inHead, FirstSeen: by.at,
+	}.bare()
+}

@@ -1,0 +1,76 @@
+package leak
+
+import (
+	"cmp"
+	"slices"
+	"time"
+)
+
+// Hit is a needle that was found. No text of what surrounds it is in it.
+type Hit struct {
+	Needle
+	Encoding  Encoding
+	Source    string    // the file, tree or repository, as it was named
+	Path      string    // inside of Source, masked; members of archives after "!/"; "": Source itself
+	Line      int       // from 1; 0: the path itself, not what it names
+	Commit    string    // the first that has it; "": not of a history, or in no commit
+	Object    string    // the object's name; "": not of a history
+	InHead    bool      // of a history: HEAD has it
+	FirstSeen time.Time // the commit's author date; zero: not known
+}
+
+// Value and Partner are left out of every text that is made of a Hit.
+func (h Hit) bare() Hit {
+	h.Value, h.Partner = "", ""
+	return h
+}
+
+// Skipped is something that was not searched, or not whole, and why.
+type Skipped struct{ Path, Why string }
+
+// Found is what a scan came to.
+type Found struct {
+	Hits    []Hit
+	Skipped []Skipped
+	Files   int64 // files, members of archives, and objects of histories that were searched
+	Bytes   int64 // in those
+}
+
+// same is what hits of one leak have in common.
+type same struct {
+	credential string
+	kind       Kind
+	former     bool
+	encoding   Encoding
+	source     string
+	path       string
+	line       int
+}
+
+func (h Hit) same(line int) same {
+	return same{h.Credential, h.Kind, h.Former, h.Encoding, h.Source, h.Path, line}
+}
+
+// tidy sorts hits, and leaves out those of a file that its history has in HEAD as well.
+func (f *Found) tidy() {
+	inHead := map[same]bool{}
+	for _, h := range f.Hits {
+		if h.InHead {
+			inHead[h.same(0)] = true
+		}
+	}
+	seen := map[same]bool{}
+	f.Hits = slices.DeleteFunc(f.Hits, func(h Hit) bool {
+		if h.Object == "" && inHead[h.same(0)] || h.Object == "" && seen[h.same(h.Line)] {
+			return true
+		}
+		seen[h.same(h.Line)] = true
+		return false
+	})
+	slices.SortFunc(f.Hits, func(a, b Hit) int {
+		return cmp.Or(cmp.Compare(a.Credential, b.Credential), -cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Source, b.Source),
+			cmp.Compare(a.Path, b.Path), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Encoding, b.Encoding), cmp.Compare(a.Commit, b.Commit))
+	})
+	slices.SortFunc(f.Skipped, func(a, b Skipped) int { return cmp.Or(cmp.Compare(a.Path, b.Path), cmp.Compare(a.Why, b.Why)) })
+	f.Skipped = slices.Compact(f.Skipped)
+}

@@ -1,0 +1,279 @@
+package leak
+
+import (
+	"bytes"
+	"context"
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"testing/iotest"
+	"unicode/utf16"
+
+	"pgregory.net/rapid"
+)
+
+const (
+	alnum    = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+	anything = alnum + "-._!$&'()*+,;=:@/?%#[]{}|<>\"\\^` é€"
+)
+
+func text(r *rand.Rand, alphabet string, n int) string {
+	runes := []rune(alphabet)
+	out := make([]rune, n)
+	for i := range out {
+		out[i] = runes[r.IntN(len(runes))]
+	}
+	return string(out)
+}
+
+// registered makes needles for n credentials: client ids as SmartRecruiters gives them, and secrets, with odd
+// also of many lengths and characters.
+func registered(r *rand.Rand, n int, odd bool) []Needle {
+	var all []Needle
+	for i := range n {
+		alphabet, length := alnum, 43
+		if odd && i%3 == 1 {
+			alphabet, length = anything, MinLength+r.IntN(56)
+		}
+		id, name := hex.EncodeToString([]byte(text(r, alnum, 16))), fmt.Sprintf("c%d", i)
+		all = append(all, Needle{Credential: name, Kind: Secret, Value: text(r, alphabet, length), Partner: id}, Needle{Credential: name, Kind: ClientID, Value: id})
+	}
+	return all
+}
+
+// Written by hand, apart from the code under test.
+var writers = []struct {
+	encoding Encoding
+	write    func(r *rand.Rand, n Needle) string
+}{
+	{Plain, func(_ *rand.Rand, n Needle) string { return n.Value }},
+	{Base64, func(r *rand.Rand, n Needle) string {
+		return base64.StdEncoding.EncodeToString([]byte(text(r, alnum, r.IntN(9)) + n.Value + text(r, alnum, r.IntN(9))))
+	}},
+	{Base64URL, func(r *rand.Rand, n Needle) string {
+		return base64.RawURLEncoding.EncodeToString([]byte(text(r, alnum, r.IntN(9)) + n.Value + text(r, alnum, r.IntN(9))))
+	}},
+	{Hex, func(r *rand.Rand, n Needle) string {
+		h := hex.EncodeToString([]byte(n.Value))
+		if r.IntN(2) == 0 {
+			h = strings.ToUpper(h)
+		}
+		return h
+	}},
+	{URL, func(r *rand.Rand, n Needle) string {
+		return []func(string) string{url.QueryEscape, url.PathEscape, func(s string) string { return url.Values{"client_secret": {s}}.Encode() }}[r.IntN(3)](n.Value)
+	}},
+	{JSON, func(_ *rand.Rand, n Needle) string {
+		b, _ := json.Marshal(map[string]string{"client_secret": n.Value})
+		return string(b)
+	}},
+	{Basic, func(_ *rand.Rand, n Needle) string {
+		return "Authorization: Basic " + base64.StdEncoding.EncodeToString([]byte(url.QueryEscape(n.Partner)+":"+url.QueryEscape(n.Value)))
+	}},
+	{UTF16, func(r *rand.Rand, n Needle) string {
+		var b []byte
+		low := r.IntN(2) == 0
+		for _, u := range utf16.Encode([]rune(n.Value)) {
+			if low {
+				b = append(b, byte(u), byte(u>>8))
+			} else {
+				b = append(b, byte(u>>8), byte(u))
+			}
+		}
+		return string(b)
+	}},
+}
+
+// None of 10,000 is missed, in whatever way it is written and wherever it stands.
+func TestNoneMissed(t *testing.T) {
+	t.Parallel()
+	r := rand.New(rand.NewPCG(7, 1))
+	needles := registered(r, 5000, true)
+	var (
+		b    bytes.Buffer
+		want []string
+	)
+	for i, n := range needles {
+		w := writers[r.IntN(len(writers))]
+		if n.Kind == ClientID && w.encoding == Basic {
+			w = writers[0]
+		}
+		b.WriteString(text(r, anything, r.IntN(200)))
+		b.WriteString("\x00" + w.write(r, n) + "\n")
+		want = append(want, fmt.Sprintf("%s %s, line %d, as %s", n.Credential, n.Kind, i+1, w.encoding))
+	}
+	s, _ := NewScanner(needles, Options{})
+	// Read in odd pieces, so that needles lie across their borders.
+	if err := s.Reader(context.Background(), "-", iotest.HalfReader(&b)); err != nil {
+		t.Fatal(err)
+	}
+	at := map[string]bool{}
+	for _, h := range s.Found().Hits {
+		at[fmt.Sprintf("%s %s, line %d", h.Credential, h.Kind, h.Line)] = true
+	}
+	missed := 0
+	for _, w := range want {
+		if place, _, _ := strings.Cut(w, ", as"); !at[place] {
+			if missed++; missed < 10 {
+				t.Errorf("missed %s", w)
+			}
+		}
+	}
+	t.Logf("%d planted, %d missed", len(want), missed)
+}
+
+// Nothing is found in 10,000 texts that are nearly one of them: a character more or less, changed or swapped,
+// another case, another salt.
+func TestNoNearMiss(t *testing.T) {
+	t.Parallel()
+	r := rand.New(rand.NewPCG(9, 2))
+	needles := registered(r, 5000, true)
+	var b bytes.Buffer
+	for _, n := range needles {
+		v := []rune(n.Value)
+		i := r.IntN(len(v))
+		switch r.IntN(4) {
+		case 0: // one changed
+			was := v[i]
+			for v[i] == was {
+				v[i] = []rune(alnum)[r.IntN(len(alnum))]
+			}
+		case 1: // one missing at an end
+			v = v[1:]
+		case 2: // one inside of it
+			v = []rune(string(v[:len(v)/2]) + "_" + string(v[len(v)/2:]))
+		case 3: // reversed
+			for i, j := 0, len(v)-1; i < j; i, j = i+1, j-1 {
+				v[i], v[j] = v[j], v[i]
+			}
+		}
+		near := n
+		near.Value = string(v)
+		if near.Value == n.Value {
+			continue
+		}
+		near.Value = "~" + near.Value + "~" // or what stands around it may make it whole
+		b.WriteString(writers[r.IntN(len(writers))].write(r, near) + "\n")
+	}
+	s, _ := NewScanner(needles, Options{})
+	whole := b.String()
+	if err := s.Reader(context.Background(), "-", &b); err != nil {
+		t.Fatal(err)
+	}
+	lines := strings.Split(whole, "\n")
+	for _, h := range s.Found().Hits {
+		// Base64 of a client id's neighbour at the same place is still the client id in Authorization: Basic.
+		if h.Kind == Secret || h.Encoding != Base64 {
+			t.Errorf("found %s of %s as %s in line %d, where there is only something like it: %q", h.Kind, h.Credential, h.Encoding, h.Line, lines[h.Line-1])
+		}
+	}
+}
+
+// The encoding is named as it is.
+func TestEncodings(t *testing.T) {
+	t.Parallel()
+	r := rand.New(rand.NewPCG(1, 1))
+	n := Needle{Credential: "ats-sync", Kind: Secret, Value: "s3cr?t/with+odd ch~rs>>>&\"quotes\"", Partner: "82e4424135fe01c1"}
+	s, _ := NewScanner([]Needle{n}, Options{})
+	for _, w := range writers {
+		if err := s.Reader(context.Background(), string(w.encoding), strings.NewReader(w.write(r, n))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	hits := map[string]Encoding{}
+	for _, h := range s.Found().Hits {
+		hits[h.Source] = h.Encoding
+	}
+	for _, w := range writers {
+		if hits[string(w.encoding)] != w.encoding {
+			t.Errorf("what is written as %s was found as %q", w.encoding, hits[string(w.encoding)])
+		}
+	}
+}
+
+// The filter and its table find what strings.Contains finds, whatever the forms have in common.
+func TestMatcherIsExact(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		few := rapid.StringOfN(rapid.RuneFrom([]rune("ab")), MinLength, 40, -1)
+		values := rapid.SliceOfN(few, 1, 20).Draw(t, "values")
+		var needles []Needle
+		for i, v := range values {
+			needles = append(needles, Needle{Credential: fmt.Sprint(i), Kind: Secret, Value: v})
+		}
+		m := newMatcher(needles)
+		in := rapid.StringOfN(rapid.RuneFrom([]rune("ab")), 0, 300, -1).Draw(t, "text")
+		found := map[string]map[int]bool{}
+		m.find([]byte(in), 0, len(in), func(at int, f *form) {
+			if !strings.HasPrefix(in[at:], f.text) {
+				t.Fatalf("found %q at %d, where it is not", f.text, at)
+			}
+			if found[f.text] == nil {
+				found[f.text] = map[int]bool{}
+			}
+			found[f.text][at] = true
+		})
+		for _, f := range m.forms {
+			for at := 0; at+len(f.text) <= len(in); at++ {
+				if strings.HasPrefix(in[at:], f.text) && !found[f.text][at] {
+					t.Fatalf("%q at %d was not found", f.text, at)
+				}
+			}
+		}
+	})
+}
+
+// A secret is masked in what is shown of a place.
+func TestMask(t *testing.T) {
+	t.Parallel()
+	s, _ := NewScanner([]Needle{{Credential: "a", Kind: Secret, Value: "hunter2-hunter2"}}, Options{})
+	if got := s.Mask("dir/hunter2-hunter2.txt"); got != "dir/*****.txt" {
+		t.Errorf("masked: %q", got)
+	}
+}
+
+// BenchmarkScan reads Go's own source, which every machine with a compiler has, for one and for many secrets, on
+// one core. The ratio is to counting its line ends, which is the memory's speed.
+func BenchmarkScan(b *testing.B) {
+	var all []byte
+	root, err := exec.Command("go", "env", "GOROOT").Output()
+	if err != nil {
+		b.Fatal(err)
+	}
+	_ = filepath.WalkDir(filepath.Join(strings.TrimSpace(string(root)), "src"), func(name string, d os.DirEntry, err error) error {
+		if err == nil && d.Type().IsRegular() && len(all) < 64<<20 {
+			content, _ := os.ReadFile(name)
+			all = append(all, content...)
+		}
+		return nil
+	})
+	b.Run("lines", func(b *testing.B) {
+		b.SetBytes(int64(len(all)))
+		for b.Loop() {
+			bytes.Count(all, []byte{'\n'})
+		}
+	})
+	for _, of := range []struct {
+		n   int
+		odd bool
+	}{{1, false}, {100, false}, {10_000, false}, {10_000, true}} {
+		s, _ := NewScanner(registered(rand.New(rand.NewPCG(1, 1)), of.n, of.odd), Options{})
+		b.Run(fmt.Sprintf("credentials=%d,odd=%t", of.n, of.odd), func(b *testing.B) {
+			b.SetBytes(int64(len(all)))
+			for b.Loop() {
+				if err := s.Reader(context.Background(), "-", io.MultiReader(bytes.NewReader(all))); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}

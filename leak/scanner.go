@@ -1,0 +1,252 @@
+package leak
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+)
+
+// Scanner looks for needles. It is safe for concurrent use.
+type Scanner struct {
+	Options
+	needles []Needle
+	matcher *matcher
+	buffers sync.Pool
+
+	files, bytes atomic.Int64
+	mu           sync.Mutex
+	found        Found
+}
+
+// Options of NewScanner. The zero value searches the files as they are.
+type Options struct {
+	History     bool  // also what git histories have: all refs, every object
+	Unreachable bool  // also objects that no ref reaches; with History
+	Workers     int   // at once; default one a processor
+	Unpack      int64 // bytes that are unpacked of one file; default DefaultUnpack
+	// Progress is told the bytes that were searched so far, from any goroutine; may be nil.
+	Progress func(bytes int64)
+}
+
+// NewScanner makes a Scanner for needles. Those that are shorter than MinLength are not looked for; they are
+// returned.
+func NewScanner(needles []Needle, o Options) (s *Scanner, short []Needle) {
+	for _, n := range needles {
+		if len(n.Value) < MinLength {
+			short = append(short, n)
+		}
+	}
+	if o.Unpack <= 0 {
+		o.Unpack = DefaultUnpack
+	}
+	s = &Scanner{Options: o, needles: needles, matcher: newMatcher(needles)}
+	s.buffers.New = func() any { b := make([]byte, chunk+s.matcher.longest+2*around); return &b }
+	return s, short
+}
+
+// Found returns what was found so far, in order.
+func (s *Scanner) Found() Found {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	f := s.found
+	f.Hits, f.Skipped = slices.Clone(f.Hits), slices.Clone(f.Skipped)
+	f.Files, f.Bytes = s.files.Load(), s.bytes.Load()
+	f.tidy()
+	return f
+}
+
+// Reader searches what r gives, an archive or not. Its errors are those of r.
+func (s *Scanner) Reader(ctx context.Context, source string, r io.Reader) error {
+	return s.one(ctx, place{source: source}, r, nil, s.keep)
+}
+
+// place is where something is searched.
+type place struct{ source, path string }
+
+func (p place) inside(name string) place {
+	if p.path == "" {
+		return place{p.source, name}
+	}
+	return place{p.source, p.path + "!/" + name}
+}
+
+func (p place) String() string {
+	if p.path == "" {
+		return p.source
+	}
+	return p.source + "/" + p.path
+}
+
+// sink takes what a stream found.
+type sink func(at place, m match)
+
+// match is a needle in a text.
+type match struct {
+	from, to int64 // bytes
+	line     int
+	meaning
+}
+
+// keep makes a hit of a match in a file.
+func (s *Scanner) keep(at place, m match) {
+	s.add(Hit{Needle: s.needles[m.needle], Encoding: m.encoding, Source: s.Mask(at.source), Path: s.Mask(at.path), Line: m.line}.bare())
+}
+
+func (s *Scanner) add(h Hit) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.found.Hits) < mostHits {
+		s.found.Hits = append(s.found.Hits, h)
+	}
+}
+
+const (
+	chunk       = 256 << 10
+	mostMatches = 20_000  // of one stream
+	mostHits    = 200_000 // of a scan
+)
+
+func (s *Scanner) skip(at place, format string, args ...any) {
+	why := fmt.Sprintf(format, args...)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.found.Skipped) < mostHits {
+		s.found.Skipped = append(s.found.Skipped, Skipped{s.Mask(at.String()), s.Mask(why)})
+	}
+}
+
+// Mask replaces every needle in text, however it is written.
+func (s *Scanner) Mask(text string) string {
+	type span struct{ from, to int }
+	var spans []span
+	s.matcher.find([]byte(text), 0, len(text), func(at int, f *form) { spans = append(spans, span{at, at + len(f.text)}) })
+	if len(spans) == 0 {
+		return text
+	}
+	slices.SortFunc(spans, func(a, b span) int { return a.from - b.from })
+	var b strings.Builder
+	end := 0
+	for _, sp := range spans {
+		if sp.from >= end {
+			b.WriteString(text[end:sp.from] + "*****")
+		}
+		end = max(end, sp.to)
+	}
+	return b.String() + text[end:]
+}
+
+// stream searches all that r gives. wide says that it was UTF-16 before it became text.
+func (s *Scanner) stream(ctx context.Context, at place, r io.Reader, wide bool, to sink) error {
+	buf := s.buffers.Get().(*[]byte)
+	defer s.buffers.Put(buf)
+	var (
+		all    []match
+		over   bool
+		before int64 // bytes before the buffer
+		lines  int   // in those
+		carry  int
+		told   int // where in the buffer that ends which was told
+	)
+	s.files.Add(1)
+	var err error
+	for err == nil {
+		if err = ctx.Err(); err != nil {
+			break
+		}
+		var n int
+		n, err = fill(r, (*buf)[carry:])
+		text := (*buf)[:carry+n]
+		until := len(text)
+		if err == nil {
+			until -= around // what is so near to the end is told when what follows is there
+		}
+		s.matches(text, told, until, func(m match) {
+			if over = len(all) >= mostMatches; over {
+				return
+			}
+			m.line += lines
+			m.from, m.to = m.from+before, m.to+before
+			if wide && m.encoding == Plain {
+				m.encoding = UTF16
+			}
+			all = append(all, m)
+		})
+		carry = min(len(text), s.matcher.longest+2*around)
+		gone := len(text) - carry
+		told = max(0, until-gone)
+		lines, before = lines+bytes.Count(text[:gone], []byte{'\n'}), before+int64(gone)
+		copy(*buf, text[gone:])
+		if total := s.bytes.Add(int64(n)); s.Progress != nil {
+			s.Progress(total)
+		}
+	}
+	for _, m := range s.outermost(all) {
+		to(at, m)
+	}
+	if over {
+		s.skip(at, "there are more than %d places in it; these are some", mostMatches)
+	}
+	if errors.Is(err, io.EOF) {
+		return nil
+	}
+	return err
+}
+
+// matches calls found for what is in text and ends after from and not after until.
+func (s *Scanner) matches(text []byte, from, until int, found func(match)) {
+	s.matcher.find(text, from, until, func(at int, f *form) {
+		to, line := at+len(f.text), 0
+		for _, m := range f.means {
+			if !m.group.holds(text, at, to, s.needles[m.needle].Value) {
+				continue
+			}
+			if line == 0 {
+				line = 1 + bytes.Count(text[:at], []byte{'\n'})
+			}
+			found(match{int64(at), int64(to), line, m})
+		}
+	})
+}
+
+// outermost leaves out what lies in another match of the same credential, as the base64 of a secret does in
+// that of id:secret, and what says the same of a line again.
+func (s *Scanner) outermost(all []match) []match {
+	slices.SortFunc(all, func(a, b match) int { return cmp.Or(cmp.Compare(a.from, b.from), -cmp.Compare(a.to, b.to)) })
+	type said struct {
+		line int
+		meaning
+	}
+	var (
+		kept  []match
+		outer = map[string]match{} // by credential
+		have  = map[said]bool{}
+	)
+	for _, m := range all {
+		of := s.needles[m.needle].Credential
+		o, is := outer[of]
+		inside := is && m.to <= o.to && (m.from != o.from || m.to != o.to)
+		if inside || have[said{m.line, m.meaning}] {
+			continue
+		}
+		outer[of], have[said{m.line, m.meaning}] = m, true
+		kept = append(kept, m)
+	}
+	return kept
+}
+
+// fill reads until p is full. Its error is that of r, io.EOF at the end.
+func fill(r io.Reader, p []byte) (n int, err error) {
+	for n < len(p) && err == nil {
+		var m int
+		m, err = r.Read(p[n:])
+		n += m
+	}
+	return n, err
+}
