@@ -39,16 +39,16 @@ var table = map[string]struct {
 	"migrations":          {2, "", false},
 	"rounds":              {3, "audit checker credential finding notify registry secret traces usage verdict", true},
 	"report":              {3, "audit credential registry usage verdict", true},
-	"leak":                {3, "finding registry secret", true},
-	"web":                 {4, "audit credential finding notify registry report secret usage verdict", false},
+	"leak":                {3, "credential finding secret", true},
+	"web":                 {4, "audit credential finding leak notify registry report secret usage verdict", false},
 	"collector":           {4, "audit finding notify registry rounds usage verdict", false},
-	"config":              {4, "checker credential finding notify secret usage verdict", false},
+	"config":              {4, "checker credential finding leak notify secret usage verdict", false},
 	"test/promtest":       {4, "", false},
 	"deploy/grafana":      {4, "", false},
 	"sim":                 {4, "", false},
 	"sim/authserver":      {4, "", false},
-	"app":                 {5, "audit checker collector config credential finding notify notify/alertmanager notify/shoutrrr notify/slack postgres registry report rounds secret usage verdict web", true},
-	"cmd/keyrounds":       {6, "app audit checker config credential finding notify registry report rounds secret sim usage verdict web", true},
+	"app":                 {5, "audit checker collector config credential finding leak notify notify/alertmanager notify/shoutrrr notify/slack postgres registry report rounds secret usage verdict web", true},
+	"cmd/keyrounds":       {6, "app audit checker config credential finding leak notify registry report rounds secret sim usage verdict web", true},
 }
 
 func TestImportsFollowTheTable(t *testing.T) {

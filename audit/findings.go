@@ -69,7 +69,21 @@ func saysMore(old, now finding.Evidence) bool {
 			return len(old.Uses) < maxNetworks
 		}
 	}
-	return !slices.Equal(old.UnusedScopes, now.UnusedScopes) || !slices.Equal(old.Affected, now.Affected) || !slices.Equal(old.MissingScopes, now.MissingScopes) || old.Certain != now.Certain
+	return leakSaysMore(old.Leak, now.Leak) || !slices.Equal(old.UnusedScopes, now.UnusedScopes) || !slices.Equal(old.Affected, now.Affected) || !slices.Equal(old.MissingScopes, now.MissingScopes) || old.Certain != now.Certain
+}
+
+func leakSaysMore(old, now *finding.Leak) bool {
+	if old == nil || now == nil {
+		return old != now
+	}
+	works := func(l *finding.Leak) string {
+		if l.Works == nil {
+			return ""
+		}
+		return fmt.Sprint(*l.Works)
+	}
+	return old.Total != now.Total || old.Confidence != now.Confidence || works(old) != works(now) || len(old.Deaths) != len(now.Deaths) ||
+		!old.Replaced.Equal(now.Replaced) || old.Unknown != now.Unknown || !slices.Equal(old.Proven, now.Proven)
 }
 
 // After so many networks another one is no news.
@@ -80,9 +94,9 @@ func (s *Store) OpenOf(ctx context.Context, tx pgx.Tx, kinds ...finding.Kind) ([
 	return find(ctx, tx, `state <> 'resolved' AND kind = ANY($1) ORDER BY id`, kinds)
 }
 
-// CloseAll resolves every finding of a credential.
+// CloseAll resolves every finding of a credential but that it leaked: the registry says nothing of the secret.
 func (s *Store) CloseAll(ctx context.Context, tx pgx.Tx, actor string, subject finding.Subject, at time.Time, why string) ([]finding.Change, error) {
-	open, err := find(ctx, tx, `subject = $1 AND state <> 'resolved' FOR UPDATE`, subject.Key())
+	open, err := find(ctx, tx, `subject = $1 AND state <> 'resolved' AND kind <> $2 FOR UPDATE`, subject.Key(), finding.Leaked)
 	if err != nil {
 		return nil, err
 	}
@@ -116,7 +130,7 @@ func (s *Store) Snooze(ctx context.Context, tx pgx.Tx, actor string, id int64, n
 }
 
 // Events, not standing facts: what happened once does not end by itself, and being none it is over.
-var happened = []finding.Kind{finding.UnexpectedUse, finding.UsedAfterRevocation, finding.CanaryTripped}
+var happened = []finding.Kind{finding.Leaked, finding.UnexpectedUse, finding.UsedAfterRevocation, finding.CanaryTripped}
 
 // FalseAlarm says that a finding was none, and why. What happened once is resolved by that; what still holds
 // is acknowledged, and ends when it does not hold any more. The first who says so stays.

@@ -107,3 +107,36 @@ func readProbe(pr Probe, resp *http.Response, body []byte, cut bool) (ProbeVerdi
 	}
 	return ProbeInconclusive, UnexpectedStatus, "the API's answer was not expected"
 }
+
+// TokenState says whether an API takes a token.
+type TokenState string
+
+// The states of a token.
+const (
+	TokenWorks   TokenState = "works"
+	TokenStopped TokenState = "stopped" // HTTP 401 (RFC 6750 §3.1)
+	TokenUnknown TokenState = ""        // there is no probe, or its answer says nothing
+)
+
+// Present asks the API of p, by one of its probes, whether it takes a token that was issued to t's credential
+// before.
+func (c *Checker) Present(ctx context.Context, p Provider, t Target, token secret.Value) TokenState {
+	if len(p.Probes) == 0 {
+		return TokenUnknown
+	}
+	client, release, err := c.newClient(p, nil)
+	if err != nil {
+		return TokenUnknown
+	}
+	defer release()
+	r := c.start(p, t)
+	pr := p.Probes[max(0, slices.IndexFunc(p.Probes, func(pr Probe) bool { return slices.Contains(t.Credential.Scopes, pr.Scope) }))]
+	got := c.probeOne(ctx, client, pr, token, &r)
+	switch {
+	case got.Verdict == ProbeOK, got.Verdict == ProbeDenied && got.HTTPStatus == http.StatusForbidden:
+		return TokenWorks
+	case got.Reason == InvalidToken:
+		return TokenStopped
+	}
+	return TokenUnknown
+}

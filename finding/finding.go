@@ -135,6 +135,7 @@ type Evidence struct {
 	Coverage         string            `json:"coverage,omitempty"` // what the feeds watched
 	UnusedScopes     []string          `json:"unused_scopes,omitempty"`
 	Uses             []Use             `json:"uses,omitempty"`        // by network
+	Leak             *Leak             `json:"leak,omitempty"`        // of what got out
 	PeersTotal       int               `json:"peers_total,omitempty"` // the provider's other credentials
 	PeersHealthy     int               `json:"peers_healthy,omitempty"`
 	Affected         []string          `json:"affected,omitempty"`    // of an incident
@@ -183,6 +184,53 @@ func (e Evidence) After(before Evidence) Evidence {
 		e.Since = before.Since
 	}
 	return e
+}
+
+// Leak is what is known of a secret that got out.
+type Leak struct {
+	Confidence string     `json:"confidence"` // in words
+	Works      *bool      `json:"works"`      // whether a token was issued for it when it was last tried; nil: not tried yet
+	WorksAt    time.Time  `json:"works_at,omitzero"`
+	Proven     []string   `json:"proven_scopes,omitempty"`      // what a token of it was seen to be able to do
+	Replaced   time.Time  `json:"replaced_at,omitzero"`         // when another secret took its place
+	Unknown    bool       `json:"old_secret_unknown,omitempty"` // keyrounds does not have the replaced one, so it cannot be tried by itself
+	Sightings  []Sighting `json:"sightings"`                    // by time, the first ones
+	Total      int        `json:"sightings_total"`
+	Deaths     []Death    `json:"deaths,omitempty"` // of the secrets that got out
+}
+
+// Sighting is a piece of evidence. No text around a secret is in it.
+type Sighting struct {
+	At       time.Time `json:"at"`               // when it happened: a commit's author date, an event's time
+	Seen     time.Time `json:"seen_at"`          // when keyrounds learned of it
+	How      string    `json:"how"`              // scan, gitleaks, github, a feed …
+	What     string    `json:"what"`             // in a few words
+	Source   string    `json:"source,omitempty"` // the file, tree or repository
+	Path     string    `json:"path,omitempty"`   // in it
+	Line     int       `json:"line,omitempty"`
+	Commit   string    `json:"commit,omitempty"`
+	InHead   *bool     `json:"in_head,omitempty"` // nil: not of a history, or not known
+	Encoding string    `json:"encoding,omitempty"`
+	Link     string    `json:"link,omitempty"`
+	Public   bool      `json:"public,omitempty"` // everybody can read it
+}
+
+// Death is the proof that a secret works no more.
+type Death struct {
+	Refused   []time.Time `json:"refused_at"` // the exchanges that were refused, without a success in between
+	Outcome   string      `json:"outcome"`
+	Reason    string      `json:"reason,omitempty"`
+	Status    int         `json:"http_status,omitempty"`
+	ErrorCode string      `json:"error_code,omitempty"`
+	Control   string      `json:"control"`                   // what shows that the provider did answer others
+	Token     string      `json:"token"`                     // what became of a token that was issued before
+	Minted    time.Time   `json:"token_issued_at,omitzero"`  // when that was
+	Stopped   time.Time   `json:"token_refused_at,omitzero"` // when the API first refused it
+	Took      string      `json:"token_took,omitempty"`      // between the first refused exchange and that
+	LogAt     time.Time   `json:"revoked_at,omitzero"`       // as the provider's own log has it
+	LogBy     string      `json:"revoked_by,omitempty"`
+	LogFeed   string      `json:"revoked_feed,omitempty"`
+	At        time.Time   `json:"at"` // when the proof was complete
 }
 
 // Op is what an event does.

@@ -21,7 +21,7 @@ type Hit struct {
 
 // Value and Partner are left out of every text that is made of a Hit.
 func (h Hit) bare() Hit {
-	h.Value, h.Partner = "", ""
+	h.Value, h.Partner, h.Home = "", "", ""
 	return h
 }
 

@@ -19,8 +19,10 @@ type Needle struct {
 	Partner string
 	// Former marks a secret that was replaced.
 	Former bool
-	// Secret is secret's id in the Store; 0: none.
+	// Secret is the secret's id in the Store; 0: none.
 	Secret int64
+	// Home is the file that the secret is read from, where it belongs; "": it has none.
+	Home string
 }
 
 // Kind is what a Needle is.

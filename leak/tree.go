@@ -130,7 +130,11 @@ func (t tree) file(ctx context.Context, name, rel string) error {
 	if !st.Mode().IsRegular() {
 		return t.unreadable(at, fmt.Errorf("not a regular file (%s)", st.Mode().Type()))
 	}
-	err = t.one(ctx, at, source{f}, &section{f, st.Size()}, t.keep)
+	err = t.one(ctx, at, source{f}, &section{f, st.Size()}, func(in place, m match) {
+		if t.needles[m.needle].Home != name {
+			t.keep(in, m)
+		}
+	})
 	if err == nil || ctx.Err() != nil {
 		return ctx.Err()
 	}

@@ -37,6 +37,15 @@ func Sample(k finding.Kind, now time.Time) finding.Finding {
 		e.TokenLife, e.UsualLife = 10*time.Minute, time.Hour
 	case finding.UnexpectedUse, finding.UsedAfterRevocation, finding.CanaryTripped:
 		e.Uses = []finding.Use{{Network: "192.0.2.0/24", Address: "192.0.2.66", UserAgent: "curl/8.5.0", First: now, Last: now, Uses: 1}}
+	case finding.Leaked:
+		yes, only := true, false
+		e.Leak = &finding.Leak{
+			Confidence: "certain: the secret itself was found", Works: &yes, WorksAt: now, Proven: []string{"sample_read"}, Total: 1,
+			Sightings: []finding.Sighting{{
+				At: now.AddDate(0, -2, 0), Seen: now, How: "scan", What: "the secret was found", Source: "/srv/git/sample.git", Path: "deploy/sample.env", Line: 3,
+				Commit: "0123456789abcdef0123456789abcdef01234567", InHead: &only, Encoding: "plain",
+			}},
+		}
 	case finding.ProviderIncident:
 		f.Subject.Credential, e.Affected = "", []string{"sample-one", "sample-two", "sample-three"}
 	case finding.ReceiverFailing:

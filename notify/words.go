@@ -51,6 +51,7 @@ func Describe(f finding.Finding) Words {
 	add("Watched", e.Coverage)
 	add("Unused scopes", strings.Join(e.UnusedScopes, " "))
 	add("Used from", usedFrom(e.Uses))
+	w.Facts = append(w.Facts, leakFacts(e.Leak)...)
 	add("Scopes missing", strings.Join(e.MissingScopes, " "))
 	add("Scopes not declared", strings.Join(e.ExtraScopes, " "))
 	if e.TokenLife > 0 {
@@ -117,6 +118,8 @@ func headline(f finding.Finding) string {
 		return fmt.Sprintf("credential %s of %s is used from an unexpected network", name, provider)
 	case finding.CanaryTripped:
 		return fmt.Sprintf("canary %s of %s was used: somebody has what only a thief can have", name, provider)
+	case finding.Leaked:
+		return leakHeadline(f)
 	case finding.ProviderIncident:
 		return fmt.Sprintf("provider %s refuses %d credentials at once", name, len(f.Evidence.Affected))
 	case finding.ReceiverFailing:
@@ -267,6 +270,8 @@ func steps(f finding.Finding, name string) []string {
 		return []string{"Where the network is known, find the job and stop it. Where it is not, take the secret for leaked.", "Its use: keyrounds usage show " + name}
 	case finding.UnexpectedUse:
 		return []string{"Ask the owner whether that network is theirs; then add it to expected_networks. If it is not: rotate the secret.", "Its use: keyrounds usage show " + name}
+	case finding.Leaked:
+		return leakSteps(f, name)
 	case finding.CanaryTripped:
 		return withConsole(f, "Take the place where it was planted for breached. Look where the address leads, then make a new canary: keyrounds credentials rotate "+name)
 	case finding.ProviderIncident:

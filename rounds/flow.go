@@ -126,7 +126,12 @@ func (r *Rounds) check(ctx context.Context, stop <-chan struct{}, s *Settings, p
 }
 
 func (r *Rounds) resolve(ctx context.Context, c credential.Credential) (v secret.Value, err error) {
-	defer func() { r.metrics.resolved(c.Secret.Scheme(), err) }()
+	defer func() {
+		r.metrics.resolved(c.Secret.Scheme(), err)
+		if err == nil && r.Leaks.Seen != nil {
+			r.Leaks.Seen(ctx, c, v)
+		}
+	}()
 	if c.Secret != secret.Sealed || c.Sealed == nil {
 		return secret.Resolve(ctx, c.Secret)
 	}
@@ -205,6 +210,9 @@ func (r *Rounds) storeOnce(ctx context.Context, s *Settings, creds []credential.
 	}
 	states, events := verdict.Judge(fleet, results, s.Policy)
 	if err := r.Audit.Record(ctx, tx, results, states); err != nil {
+		return nil, nil, err
+	}
+	if events, err = r.weigh(ctx, tx, results, events); err != nil {
 		return nil, nil, err
 	}
 	changes, err := r.Audit.Apply(ctx, tx, events)

@@ -166,11 +166,13 @@ type (
 	pollArgs    struct{ now } // asks the polled feeds that are due
 	judgeArgs   struct{ now } // judges the use of every credential
 	monthlyArgs struct{ now } // makes the reports that are due
+	tryArgs     struct{ now } // tries secrets that got out
 )
 
 func (pollArgs) Kind() string    { return "poll" }
 func (judgeArgs) Kind() string   { return "judge" }
 func (monthlyArgs) Kind() string { return "monthly" }
+func (tryArgs) Kind() string     { return "try_leaked" }
 
 // now is a tick: the next one is the retry, and while one waits or works no second one is inserted.
 type now struct{}

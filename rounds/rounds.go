@@ -81,6 +81,7 @@ type Options struct {
 	Judge     time.Duration // between judgements of usage; default 1 h
 	// Monthly makes the reports that are due; nil: there are none.
 	Monthly func(context.Context) error
+	Leaks   Leaks            // the zero value: nobody follows leaks
 	Now     func() time.Time // default time.Now
 }
 
@@ -107,6 +108,9 @@ func New(o Options, s Settings) (*Rounds, error) {
 	if o.Monthly == nil {
 		o.Monthly = func(context.Context) error { return nil }
 	}
+	if o.Leaks.Try == nil {
+		o.Leaks.Try = func(context.Context) error { return nil }
+	}
 	if o.Now == nil {
 		o.Now = time.Now
 	}
@@ -122,6 +126,7 @@ func New(o Options, s Settings) (*Rounds, error) {
 	river.AddWorker(workers, &ticker[pollArgs]{do: r.poll})
 	river.AddWorker(workers, &ticker[judgeArgs]{do: r.JudgeUsage})
 	river.AddWorker(workers, &ticker[monthlyArgs]{do: o.Monthly})
+	river.AddWorker(workers, &ticker[tryArgs]{do: o.Leaks.Try})
 	river.AddWorker(workers, &notify.AttendWorker{Notifier: o.Notifier})
 	river.AddWorker(workers, &notify.LaneWorker{Notifier: o.Notifier})
 	var err error
@@ -143,6 +148,7 @@ func New(o Options, s Settings) (*Rounds, error) {
 			periodic(6*time.Hour, keepArgs{}),
 			periodic(o.Tick, notify.AttendArgs{}),
 			periodic(o.Tick, pollArgs{}),
+			periodic(o.Tick, tryArgs{}),
 			periodic(o.Judge, judgeArgs{}),
 			periodic(min(o.Judge, 10*time.Minute), monthlyArgs{}),
 		},

@@ -69,6 +69,9 @@ func (r *Rounds) TakeUsage(ctx context.Context, feed usage.Feed, read func(conte
 	if events, err = r.worthwhile(ctx, tx, events); err != nil {
 		return news, err
 	}
+	if events, err = r.weigh(ctx, tx, nil, events); err != nil {
+		return news, err
+	}
 	changes, err := r.Audit.Apply(ctx, tx, events)
 	if err != nil {
 		return news, err

@@ -1,0 +1,100 @@
+package leak
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+
+	"golang.org/x/crypto/scrypt"
+
+	"github.com/keyrounds/keyrounds/secret"
+)
+
+// Fingerprints are HMACs with a key of this installation, which is sealed: whoever has the table can neither
+// try secrets against it nor compare it with another installation's.
+
+const keyName = "leak fingerprints"
+
+// prints makes fingerprints.
+type prints struct{ key []byte }
+
+func (p prints) of(what, text string) []byte {
+	h := hmac.New(sha256.New, p.key)
+	h.Write([]byte(what + "\x00" + text))
+	return h.Sum(nil)
+}
+
+func (p prints) whole(value string) []byte { return p.of("secret", value) }
+
+// Reports that hide a part of what they found show the beginning. These lengths of it are known.
+var prefixLengths = []int{8, 10, 12, 16, 20, 24, 32}
+
+// prefixes of a secret, of at most two thirds of it: so much of a hash must not help to guess the rest.
+func (p prints) prefixes(value string) [][]byte {
+	all := [][]byte{}
+	for _, n := range prefixLengths {
+		if 3*n <= 2*len(value) {
+			all = append(all, p.of(fmt.Sprint("prefix ", n), value[:n])[:16])
+		}
+	}
+	return all
+}
+
+// prefix of a text that begins a secret, as long as one is known; nil: it is too short.
+func (p prints) prefix(text string) []byte {
+	for i := len(prefixLengths) - 1; i >= 0; i-- {
+		if n := prefixLengths[i]; len(text) >= n {
+			return p.of(fmt.Sprint("prefix ", n), text[:n])[:16]
+		}
+	}
+	return nil
+}
+
+func (p prints) ofHMSL(hash string) []byte { return p.of("hmsl", hash)[:16] }
+
+// hmsl is the hash of GitGuardian's HasMySecretLeaked, which names a secret in its reports
+// (github.com/GitGuardian/ggshield, hmsl): scrypt of it in hexadecimal.
+func hmsl(value string) string {
+	salt := sha256.Sum256([]byte("GitGuardian"))
+	h, err := scrypt.Key([]byte(value), salt[:], 2048, 8, 1, 32)
+	if err != nil {
+		panic(err) // the parameters are constants
+	}
+	return hex.EncodeToString(h)
+}
+
+// prints reads the key, and makes it the first time.
+func (s *Store) prints(ctx context.Context) (prints, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.key != nil {
+		return prints{s.key}, nil
+	}
+	if s.Sealer == nil {
+		return prints{}, errors.New("no sealing key is configured, and without it there are no fingerprints")
+	}
+	fresh := make([]byte, 32)
+	_, _ = rand.Read(fresh)
+	sealed, err := s.Sealer.Seal(secret.New([]byte(hex.EncodeToString(fresh))), keyName)
+	if err != nil {
+		return prints{}, err
+	}
+	if _, err := s.Pool.Exec(ctx, `INSERT INTO leak_key (sealed) VALUES ($1) ON CONFLICT DO NOTHING`, sealed); err != nil {
+		return prints{}, err
+	}
+	if err := s.Pool.QueryRow(ctx, `SELECT sealed FROM leak_key`).Scan(&sealed); err != nil {
+		return prints{}, err
+	}
+	v, err := s.Sealer.Open(sealed, keyName)
+	if err != nil {
+		return prints{}, fmt.Errorf("the key of the fingerprints: %w", err)
+	}
+	if s.key, err = hex.DecodeString(v.Reveal()); err != nil {
+		return prints{}, errors.New("the key of the fingerprints is damaged")
+	}
+	return prints{s.key}, nil
+}

@@ -1,0 +1,106 @@
+package leak
+
+import (
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// Taken is what a report came to.
+type Taken struct {
+	Findings  int        // in it
+	Matched   int        // that are registered secrets or client ids
+	Foreign   int        // that are not
+	Sightings []Sighting // of those that matched
+}
+
+// Match holds what another scanner found against the registry, by fingerprint.
+func (s *Store) Match(ctx context.Context, rep Reported, t *Taken) error {
+	p, err := s.prints(ctx)
+	if err != nil {
+		return err
+	}
+	t.Findings++
+	var whole, parts [][]byte
+	for _, v := range rep.Values {
+		whole = append(whole, p.whole(v))
+	}
+	for _, v := range rep.Parts {
+		if print := p.prefix(v); print != nil {
+			parts = append(parts, print)
+		}
+	}
+	var hash []byte
+	if rep.HMSL != "" {
+		hash = p.ofHMSL(rep.HMSL)
+	}
+	rows, err := s.Pool.Query(ctx, `
+		SELECT id, credential_id, CASE WHEN fingerprint = ANY($1) OR hmsl = $3 THEN 'secret' ELSE 'part' END
+		FROM leak_secrets WHERE fingerprint = ANY($1) OR hmsl = $3 OR prefixes && $2
+		UNION ALL SELECT 0, id, 'client_id' FROM credentials WHERE client_id = ANY($4) AND retired_at IS NULL
+		ORDER BY 2, 3 DESC`, orEmpty(whole), orEmpty(parts), hash, append(orEmpty(rep.Clients), rep.Values...))
+	if err != nil {
+		return err
+	}
+	var (
+		id, credentialID int64
+		sort             Sort
+		strongest        = map[int64]Sort{}
+	)
+	_, err = pgx.ForEachRow(rows, []any{&id, &credentialID, &sort}, func() error {
+		if strongest[credentialID] == BySecret || strongest[credentialID] == BySignal || strongest[credentialID] == ByPart && sort == ByClientID {
+			return nil
+		}
+		strongest[credentialID] = sort
+		g := Sighting{CredentialID: credentialID, Secret: id, Sort: sort, Sighting: rep.Sighting}
+		switch sort {
+		case ByPart:
+			g.What += " (its beginning; the report hides the rest)"
+		case ByClientID:
+			g.What += " (the client id)"
+		}
+		g.Key = fmt.Sprint(rep.How, "\x00", id, "\x00", sort, "\x00", rep.Source, "\x00", rep.Path, "\x00", rep.Link)
+		t.Sightings = append(t.Sightings, g)
+		return nil
+	})
+	if len(strongest) > 0 {
+		t.Matched++
+	} else {
+		t.Foreign++
+	}
+	return err
+}
+
+// Delivered notes a report, in the transaction that takes it in. fresh is false where it was taken in before.
+func (s *Store) Delivered(ctx context.Context, tx pgx.Tx, receiver string, body []byte, t Taken, now time.Time) (fresh bool, err error) {
+	digest := sha256.Sum256(body)
+	tag, err := tx.Exec(ctx, `INSERT INTO leak_deliveries (receiver, digest, taken_at, matched, strangers) VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING`, receiver, digest[:], now, t.Matched, t.Foreign)
+	return tag.RowsAffected() == 1, err
+}
+
+// WasDelivered reports whether a report was taken in before.
+func (s *Store) WasDelivered(ctx context.Context, receiver string, body []byte) (was bool, err error) {
+	digest := sha256.Sum256(body)
+	err = s.Pool.QueryRow(ctx, `SELECT EXISTS (SELECT FROM leak_deliveries WHERE receiver = $1 AND digest = $2)`, receiver, digest[:]).Scan(&was)
+	return was, err
+}
+
+// Delivery is what a receiver took in so far.
+type Delivery struct {
+	Receiver         string
+	Reports          int
+	Matched, Foreign int64
+	Last             time.Time
+}
+
+// Deliveries counts what was taken in, by receiver.
+func (s *Store) Deliveries(ctx context.Context) ([]Delivery, error) {
+	rows, err := s.Pool.Query(ctx, `SELECT receiver, count(*), sum(matched), sum(strangers), max(taken_at) FROM leak_deliveries GROUP BY 1 ORDER BY 1`)
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, pgx.RowToStructByPos[Delivery])
+}

@@ -1,0 +1,123 @@
+package leak
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/keyrounds/keyrounds/finding"
+	"github.com/keyrounds/keyrounds/secret"
+)
+
+// Sort says what kind of evidence a sighting is.
+type Sort string
+
+// The sorts, from the strongest to the weakest.
+const (
+	BySecret   Sort = "secret"    // the secret itself was found, whole
+	BySignal   Sort = "signal"    // a transmitter says that it is compromised
+	ByPart     Sort = "part"      // the beginning of a secret was found
+	ByUse      Sort = "use"       // it was used as only a thief would
+	ByReplaced Sort = "replaced"  // somebody else replaced the secret
+	ByClientID Sort = "client_id" // the client id was found, which is no secret
+)
+
+// Sighting is a piece of evidence about a credential.
+type Sighting struct {
+	CredentialID int64
+	Secret       int64 // SecretRow.ID; 0: the present one, or none for ByClientID
+	Sort         Sort
+	Key          string // the same for the same piece of evidence
+	finding.Sighting
+}
+
+// OfHit makes a sighting of what a scan found.
+func OfHit(h Hit, credentialID int64, how string, now time.Time) Sighting {
+	g := Sighting{CredentialID: credentialID, Secret: h.Secret, Sort: BySecret}
+	if h.Kind == ClientID {
+		g.Sort = ByClientID
+	}
+	g.Sighting = finding.Sighting{
+		At: h.FirstSeen, Seen: now, How: how, What: "the " + strings.ReplaceAll(string(h.Kind), "_", " ") + " was found", Source: h.Source, Path: h.Path, Line: h.Line,
+		Commit: h.Commit, Encoding: string(h.Encoding),
+	}
+	if h.Object != "" {
+		g.InHead = &h.InHead
+	}
+	g.Key = fmt.Sprint("scan", "\x00", h.Secret, "\x00", h.Kind, "\x00", h.Source, "\x00", h.Path)
+	return g
+}
+
+// Sight writes sightings down, each once, and has the secrets in question tried at once. It returns how many
+// were new. Texts in them are cleaned.
+func (s *Store) Sight(ctx context.Context, tx pgx.Tx, all []Sighting, now time.Time) (fresh int, err error) {
+	var clean secret.Scrubber
+	for _, g := range all {
+		if g.Secret == 0 && g.Sort != ByClientID {
+			err := tx.QueryRow(ctx, `SELECT id FROM leak_secrets WHERE credential_id = $1 ORDER BY replaced_at IS NOT NULL, id DESC LIMIT 1`, g.CredentialID).Scan(&g.Secret)
+			if err != nil && !errors.Is(err, pgx.ErrNoRows) {
+				return fresh, err
+			}
+		}
+		if g.At.IsZero() {
+			g.At = now
+		}
+		g.Seen = now
+		for _, text := range []*string{&g.What, &g.Source, &g.Path, &g.Link, &g.How, &g.Commit} {
+			*text = clean.Clean(*text, 500)
+		}
+		body, err := json.Marshal(g.Sighting)
+		if err != nil {
+			return fresh, err
+		}
+		key := sha256.Sum256([]byte(g.Key))
+		var id *int64
+		if g.Secret != 0 {
+			id = &g.Secret
+		}
+		// What was found of a dead secret is known, and no news.
+		tag, err := tx.Exec(ctx, `
+			INSERT INTO leak_sightings (credential_id, secret_id, sort, key, happened_at, seen_at, sighting, settled_at)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, (SELECT $6::timestamptz FROM leak_secrets WHERE id = $2 AND dead_at IS NOT NULL))
+			ON CONFLICT (credential_id, key) DO UPDATE SET sighting = excluded.sighting WHERE leak_sightings.sighting - 'seen_at' <> excluded.sighting - 'seen_at' AND leak_sightings.settled_at IS NULL`,
+			g.CredentialID, id, g.Sort, key[:], g.At, now, body)
+		if err != nil {
+			return fresh, err
+		}
+		fresh += int(tag.RowsAffected())
+		if g.Secret == 0 || tag.RowsAffected() == 0 || g.Sort == ByClientID {
+			continue
+		}
+		// Only a present secret, or a replaced one that is kept, can be tried.
+		_, err = tx.Exec(ctx, `UPDATE leak_secrets SET next_try_at = least(coalesce(next_try_at, $2), $2) WHERE id = $1 AND dead_at IS NULL AND (replaced_at IS NULL OR sealed IS NOT NULL)`, g.Secret, now)
+		if err != nil {
+			return fresh, err
+		}
+	}
+	return fresh, nil
+}
+
+// Settle puts the evidence about a credential aside, because somebody says that it is none. The same again opens
+// nothing.
+func (s *Store) Settle(ctx context.Context, tx pgx.Tx, credentialID int64, now time.Time) error {
+	_, err := tx.Exec(ctx, `UPDATE leak_sightings SET settled_at = $2 WHERE credential_id = $1 AND settled_at IS NULL`, credentialID, now)
+	return err
+}
+
+// Sightings lists the evidence about a credential, newest first; about every one with 0.
+func (s *Store) Sightings(ctx context.Context, credentialID int64, limit int) ([]Sighting, error) {
+	rows, err := s.Pool.Query(ctx, `SELECT credential_id, coalesce(secret_id, 0), sort, sighting FROM leak_sightings WHERE $1 = 0 OR credential_id = $1 ORDER BY seen_at DESC, id DESC LIMIT $2`, credentialID, limit)
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (g Sighting, err error) {
+		err = row.Scan(&g.CredentialID, &g.Secret, &g.Sort, &g.Sighting)
+		return g, err
+	})
+}

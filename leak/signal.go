@@ -1,0 +1,208 @@
+package leak
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/go-jose/go-jose/v4"
+
+	"github.com/keyrounds/keyrounds/finding"
+)
+
+// Transmitter sends security event tokens (RFC 8417) by push (RFC 8935): CAEP's and RISC's events about
+// credentials.
+type Transmitter struct {
+	Name     string
+	Provider string // whose clients they are about
+	Issuer   string
+	Audience string
+	JWKSURL  string
+	// AllowPrivateNetworks lets the keys be fetched from an address that is private.
+	AllowPrivateNetworks bool
+}
+
+// Verify checks a token's signature with a transmitter's keys and returns its payload.
+type Verify func(ctx context.Context, jwt string) ([]byte, error)
+
+// SETError is an answer of RFC 8935 §2.4.
+type SETError struct {
+	Code        string // as registered there: invalid_request, invalid_key, invalid_issuer, invalid_audience, authentication_failed
+	Description string
+}
+
+func (e *SETError) Error() string { return e.Code + ": " + e.Description }
+
+// Signal is a security event token that was verified.
+type Signal struct {
+	ID       string // jti
+	At       time.Time
+	Subjects []string // every name that the token has for what it is about
+	Events   []SecurityEvent
+}
+
+// SecurityEvent is one event of a token.
+type SecurityEvent struct {
+	Type   string // the end of its URI: credential-compromise
+	Change string // of credential-change: create, revoke, update or delete
+	At     time.Time
+}
+
+const (
+	maxFuture = 5 * time.Minute // a transmitter's clock may be ahead of ours
+	maxEvents = 20
+)
+
+// asymmetric: with a shared key whoever can verify can also sign.
+var asymmetric = []jose.SignatureAlgorithm{jose.RS256, jose.RS384, jose.RS512, jose.PS256, jose.PS384, jose.PS512, jose.ES256, jose.ES384, jose.ES512, jose.EdDSA}
+
+// Read verifies a security event token and reads it. Its errors are *SETError, or of fetching the keys.
+func (t Transmitter) Read(ctx context.Context, verify Verify, token string, now time.Time) (Signal, error) {
+	fail := func(code, format string, args ...any) (Signal, error) {
+		return Signal{}, &SETError{code, fmt.Sprintf(format, args...)}
+	}
+	token = strings.TrimSpace(token)
+	parsed, err := jose.ParseSignedCompact(token, asymmetric)
+	if err != nil {
+		return fail("invalid_request", "not a JWT that is signed with a key pair")
+	}
+	typ, _ := parsed.Signatures[0].Header.ExtraHeaders[jose.HeaderType].(string)
+	if !strings.EqualFold(strings.TrimPrefix(strings.ToLower(typ), "application/"), "secevent+jwt") {
+		return fail("invalid_request", "its typ is not secevent+jwt (RFC 8417 §2.3)")
+	}
+	payload, err := verify(ctx, token)
+	if err != nil {
+		if strings.Contains(err.Error(), "fetching keys") {
+			return Signal{}, fmt.Errorf("the keys of %s cannot be fetched", t.Name)
+		}
+		return fail("invalid_key", "the signature does not fit a key of the transmitter")
+	}
+	if err := strict(payload); err != nil {
+		return fail("invalid_request", "its claims: %v", err)
+	}
+	var c struct {
+		Issuer   string   `json:"iss"`
+		ID       string   `json:"jti"`
+		IssuedAt float64  `json:"iat"`
+		Expires  float64  `json:"exp"`
+		Audience audience `json:"aud"`
+		Subject  any      `json:"sub"`
+		SubID    any      `json:"sub_id"`
+		Events   map[string]struct {
+			ChangeType string  `json:"change_type"`
+			At         float64 `json:"event_timestamp"`
+			Subject    any     `json:"subject"`
+		} `json:"events"`
+	}
+	if err := json.Unmarshal(payload, &c); err != nil {
+		return fail("invalid_request", "its claims: %s", jsonError(err))
+	}
+	at := when(c.IssuedAt)
+	switch {
+	case c.Issuer != t.Issuer:
+		return fail("invalid_issuer", "it is not from %s", t.Issuer)
+	case !slices.Contains(c.Audience, t.Audience):
+		return fail("invalid_audience", "it is not for %s", t.Audience)
+	case c.ID == "" || len(c.ID) > 500:
+		return fail("invalid_request", "jti is missing")
+	case at.IsZero() || at.After(now.Add(maxFuture)):
+		return fail("invalid_request", "iat is missing, or in the future")
+	case c.Expires != 0 && when(c.Expires).Before(now):
+		return fail("invalid_request", "it has expired")
+	case len(c.Events) == 0 || len(c.Events) > maxEvents:
+		return fail("invalid_request", "events is missing, or has more than %d", maxEvents)
+	}
+	s := Signal{ID: c.ID, At: at}
+	s.name(c.Subject, 0)
+	s.name(c.SubID, 0)
+	for uri, e := range c.Events {
+		s.name(e.Subject, 0)
+		ev := SecurityEvent{Type: uri[strings.LastIndexByte(uri, '/')+1:], Change: e.ChangeType, At: when(e.At)}
+		if ev.At.IsZero() || ev.At.After(now.Add(maxFuture)) {
+			ev.At = at
+		}
+		if strings.HasPrefix(uri, "https://schemas.openid.net/secevent/") {
+			s.Events = append(s.Events, ev)
+		}
+	}
+	slices.SortFunc(s.Events, func(a, b SecurityEvent) int { return strings.Compare(a.Type, b.Type) })
+	return s, nil
+}
+
+// audience is a string or a list of them (RFC 7519 §4.1.3).
+type audience []string
+
+func (a *audience) UnmarshalJSON(b []byte) error {
+	var one string
+	if json.Unmarshal(b, &one) == nil {
+		*a = audience{one}
+		return nil
+	}
+	var many []string
+	if err := json.Unmarshal(b, &many); err != nil {
+		return errors.New("aud is neither a string nor a list of them")
+	}
+	*a = many
+	return nil
+}
+
+// when reads seconds since 1970; milliseconds, as drafts of CAEP had them, are known by their size.
+func when(n float64) time.Time {
+	switch {
+	case n <= 0 || n > 1e14:
+		return time.Time{}
+	case n > 1e11:
+		return time.UnixMilli(int64(n)).UTC()
+	}
+	return time.Unix(int64(n), 0).UTC()
+}
+
+// name collects the names in a subject identifier, of whatever format (RFC 9493).
+func (s *Signal) name(v any, depth int) {
+	if depth > 4 || len(s.Subjects) > 50 {
+		return
+	}
+	switch v := v.(type) {
+	case string:
+		if len(v) > 0 && len(v) <= 500 && !slices.Contains(s.Subjects, v) {
+			s.Subjects = append(s.Subjects, v)
+		}
+	case map[string]any:
+		for key, e := range v {
+			if key != "format" && key != "iss" && key != "subject_type" {
+				s.name(e, depth+1)
+			}
+		}
+	case []any:
+		for _, e := range v {
+			s.name(e, depth+1)
+		}
+	}
+}
+
+// Sightings is what a signal says about a credential of the transmitter's provider, whose secret was last changed
+// here at changed; soon says that it should be checked at once.
+func (s Signal) Sightings(t Transmitter, credentialID int64, changed time.Time) (all []Sighting, soon bool) {
+	for _, e := range s.Events {
+		g := Sighting{CredentialID: credentialID, Key: fmt.Sprint(t.Name, "\x00", s.ID, "\x00", e.Type), Sighting: finding.Sighting{At: e.At, How: t.Name}}
+		switch {
+		case e.Type == "credential-compromise":
+			g.Sort, g.What = BySignal, t.Issuer+" says that it is compromised (RISC credential-compromise)"
+		case e.Type == "credential-change" && (e.Change == "update" || e.Change == "create") && e.At.Sub(changed).Abs() > time.Hour,
+			e.Type == "client-credential-changed" && e.At.Sub(changed).Abs() > time.Hour:
+			g.Sort, g.What = ByReplaced, t.Issuer+" says that its secret was changed, and it was not changed here ("+e.Type+")"
+		case strings.HasPrefix(e.Type, "credential-change"), strings.HasPrefix(e.Type, "client-"):
+			soon = true
+			continue
+		default:
+			continue // verification, and what is not about credentials
+		}
+		soon = true
+		all = append(all, g)
+	}
+	return all, soon
+}

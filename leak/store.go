@@ -1,0 +1,201 @@
+package leak
+
+import (
+	"bytes"
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/keyrounds/keyrounds/credential"
+	"github.com/keyrounds/keyrounds/secret"
+)
+
+// Store keeps what is known of secrets and of where they were seen.
+type Store struct {
+	StoreOptions
+
+	mu    sync.Mutex
+	key   []byte
+	known map[int64][]byte // the fingerprint that a credential was last seen with
+}
+
+// StoreOptions of NewStore.
+type StoreOptions struct {
+	Pool   *pgxpool.Pool
+	Sealer *secret.Sealer // nil: there are no fingerprints, so only scans find anything
+	HMSL   func() bool    // whether GitGuardian's hashes are wanted, which cost some milliseconds a secret
+}
+
+// NewStore makes a Store.
+func NewStore(o StoreOptions) *Store {
+	return &Store{StoreOptions: o, known: map[int64][]byte{}}
+}
+
+// Note learns the secret that a credential has now. The first time, and where it is another than before,
+// that is written down; what it was before is replaced then.
+func (s *Store) Note(ctx context.Context, c credential.Credential, v secret.Value, now time.Time) error {
+	p, err := s.prints(ctx)
+	if err != nil {
+		return err
+	}
+	print := p.whole(v.Reveal())
+	s.mu.Lock()
+	same := bytes.Equal(s.known[c.ID], print)
+	s.mu.Unlock()
+	if same {
+		return nil
+	}
+	tx, err := s.Pool.Begin(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = tx.Rollback(context.WithoutCancel(ctx)) }()
+	if _, err := s.note(ctx, tx, p, c, v.Reveal(), now); err != nil {
+		return err
+	}
+	if err := tx.Commit(ctx); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.known[c.ID] = print
+	return nil
+}
+
+func (s *Store) note(ctx context.Context, tx pgx.Tx, p prints, c credential.Credential, value string, now time.Time) (id int64, err error) {
+	var hash []byte
+	if s.HMSL != nil && s.HMSL() {
+		hash = p.ofHMSL(hmsl(value))
+	}
+	print := p.whole(value)
+	err = tx.QueryRow(ctx, `
+		INSERT INTO leak_secrets (credential_id, client_id, fingerprint, prefixes, hmsl, first_at) VALUES ($1, $2, $3, $4, $5, $6)
+		ON CONFLICT (credential_id, fingerprint) DO UPDATE SET replaced_at = NULL, sealed = NULL, client_id = excluded.client_id, hmsl = coalesce(excluded.hmsl, leak_secrets.hmsl),
+			dead_at = CASE WHEN leak_secrets.replaced_at IS NULL THEN leak_secrets.dead_at END, death = CASE WHEN leak_secrets.replaced_at IS NULL THEN leak_secrets.death END
+		RETURNING id`, c.ID, c.ClientID, print, p.prefixes(value), hash, now).Scan(&id)
+	if err != nil {
+		return 0, err
+	}
+	// A secret that another one replaced, and that nobody kept, cannot be tried any more.
+	_, err = tx.Exec(ctx, `UPDATE leak_secrets SET replaced_at = $3, next_try_at = NULL WHERE credential_id = $1 AND id <> $2 AND replaced_at IS NULL`, c.ID, id, now)
+	return id, err
+}
+
+// Keep seals the secret that is about to be replaced, so that its death can be proven, and has it tried
+// from now on.
+func (s *Store) Keep(ctx context.Context, tx pgx.Tx, c credential.Credential, old secret.Value, now time.Time) error {
+	p, err := s.prints(ctx)
+	if err != nil {
+		return err
+	}
+	id, err := s.note(ctx, tx, p, c, old.Reveal(), now)
+	if err != nil {
+		return err
+	}
+	sealed, err := s.Sealer.Seal(old, sealName(c.ID, p.whole(old.Reveal())))
+	if err != nil {
+		return err
+	}
+	_, err = tx.Exec(ctx, `UPDATE leak_secrets SET replaced_at = $2, sealed = $3, next_try_at = $2, refused_at = '{}' WHERE id = $1 AND dead_at IS NULL`, id, now, sealed)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.known, c.ID)
+	return err
+}
+
+func sealName(credentialID int64, print []byte) string {
+	return fmt.Sprintf("former secret %d %s", credentialID, hex.EncodeToString(print))
+}
+
+// SecretRow is a secret that a credential has or had.
+type SecretRow struct {
+	ID           int64
+	CredentialID int64
+	ClientID     string
+	First        time.Time
+	Replaced     time.Time // zero: it is the present one
+	Kept         bool      // keyrounds has it, sealed
+	Leaked       bool      // there is evidence that it got out
+	Works        *bool
+	WorksAt      time.Time
+	Refused      []time.Time
+	NextTry      time.Time // zero: it is not watched
+	Dead         time.Time // zero: not proven
+
+	sealed, print []byte
+}
+
+const secretColumns = `s.id, s.credential_id, s.client_id, s.first_at, s.replaced_at, s.sealed, s.fingerprint, s.works, s.works_at, s.refused_at, s.next_try_at, s.dead_at,
+	EXISTS (SELECT FROM leak_sightings g WHERE g.secret_id = s.id AND g.settled_at IS NULL)`
+
+func scanSecret(row pgx.CollectableRow) (r SecretRow, err error) {
+	var replaced, worksAt, next, dead *time.Time
+	err = row.Scan(&r.ID, &r.CredentialID, &r.ClientID, &r.First, &replaced, &r.sealed, &r.print, &r.Works, &worksAt, &r.Refused, &next, &dead, &r.Leaked)
+	r.Replaced, r.WorksAt, r.NextTry, r.Dead, r.Kept = orZero(replaced), orZero(worksAt), orZero(next), orZero(dead), r.sealed != nil
+	return r, err
+}
+
+func orZero(t *time.Time) time.Time {
+	if t == nil {
+		return time.Time{}
+	}
+	return t.UTC()
+}
+
+// Secrets lists the secrets of a credential, the present one last; of every one with 0.
+func (s *Store) Secrets(ctx context.Context, credentialID int64) ([]SecretRow, error) {
+	rows, err := s.Pool.Query(ctx, `SELECT `+secretColumns+` FROM leak_secrets s WHERE $1 = 0 OR s.credential_id = $1 ORDER BY s.credential_id, s.replaced_at NULLS LAST, s.id`, credentialID)
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, scanSecret)
+}
+
+// Former opens the replaced secrets that are kept, for a scan, as needles without their credential's name.
+func (s *Store) Former(ctx context.Context) (map[int64][]Needle, error) {
+	rows, err := s.Secrets(ctx, 0)
+	if err != nil {
+		return nil, err
+	}
+	all := map[int64][]Needle{}
+	for _, r := range rows {
+		if !r.Kept {
+			continue
+		}
+		v, err := s.open(r)
+		if err != nil {
+			return nil, err
+		}
+		all[r.CredentialID] = append(all[r.CredentialID], Needle{Kind: Secret, Value: v.Reveal(), Partner: r.ClientID, Former: true, Secret: r.ID})
+	}
+	return all, nil
+}
+
+func (s *Store) open(r SecretRow) (secret.Value, error) {
+	if s.Sealer == nil {
+		return secret.Value{}, errors.New("no sealing key is configured")
+	}
+	return s.Sealer.Open(r.sealed, sealName(r.CredentialID, r.print))
+}
+
+// Which finds the secret of a credential that v is; ok false: it is none that the credential has or had.
+func (s *Store) Which(ctx context.Context, credentialID int64, v secret.Value) (r SecretRow, ok bool, err error) {
+	p, err := s.prints(ctx)
+	if err != nil {
+		return r, false, err
+	}
+	print := p.whole(v.Reveal())
+	rows, err := s.Secrets(ctx, credentialID)
+	for _, r := range rows {
+		if bytes.Equal(r.print, print) {
+			return r, true, err
+		}
+	}
+	return r, false, err
+}

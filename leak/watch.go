@@ -1,0 +1,159 @@
+package leak
+
+import (
+	"context"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/keyrounds/keyrounds/finding"
+	"github.com/keyrounds/keyrounds/secret"
+)
+
+// How the death of a secret is proven:
+//
+//  1. Its exchange is refused twice, with time between, and the provider answers another credential meanwhile;
+//     three times, where there is no other one to compare with.
+//  2. A token that was issued for it before is refused by the API, or is past its time. Where keyrounds has no
+//     such token, or nothing to try it on, the proof says so.
+//  3. What the provider's own log says of it is added.
+//
+// An exchange that is neither accepted nor refused says nothing, and a success begins it all anew.
+
+// Attempt is what came of trying a secret.
+type Attempt struct {
+	At        time.Time
+	Works     bool // a token was issued
+	Refused   bool // the provider refused it
+	Outcome   string
+	Reason    string
+	Status    int
+	ErrorCode string
+	Control   string // what shows that the provider did answer others; "": nothing does
+	Alone     bool   // there is nothing to compare with
+	Token     TokenFate
+	Log       *finding.Death // LogAt, LogBy and LogFeed of the provider's log; nil: no feed has it
+	Proven    []string       // scopes that the token was seen to have
+}
+
+// TokenFate is what became of a token that was issued before.
+type TokenFate struct {
+	Text    string // in words
+	Minted  time.Time
+	Stopped time.Time // when the API first refused it
+	Alive   bool      // it still works
+}
+
+// Pace says how often secrets are tried.
+type Pace struct {
+	Every   time.Duration // while they work
+	Confirm time.Duration // once they were refused
+}
+
+// Claim returns secrets that are due to be tried, and moves each on, so that nobody else tries it meanwhile.
+func (s *Store) Claim(ctx context.Context, now time.Time, hold time.Duration, limit int) ([]SecretRow, error) {
+	rows, err := s.Pool.Query(ctx, `
+		WITH due AS (SELECT id FROM leak_secrets WHERE next_try_at <= $1 ORDER BY next_try_at LIMIT $3 FOR UPDATE SKIP LOCKED)
+		UPDATE leak_secrets s SET next_try_at = $2, tries = tries + 1 FROM due WHERE s.id = due.id RETURNING `+secretColumns, now, now.Add(hold), limit)
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, scanSecret)
+}
+
+// Open returns a replaced secret that is kept.
+func (s *Store) Open(r SecretRow) (secret.Value, error) { return s.open(r) }
+
+// keptFor is how long a replaced secret that never got out is kept and tried.
+const keptFor = 30 * 24 * time.Hour
+
+// Tried writes down what came of an attempt, and returns what it makes of the finding, and the proof if this one
+// completed it.
+func (s *Store) Tried(ctx context.Context, tx pgx.Tx, r SecretRow, a Attempt, pace Pace, now time.Time) ([]finding.Event, *finding.Death, error) {
+	r, err := s.lock(ctx, tx, r.ID)
+	if err != nil || !r.Dead.IsZero() {
+		return nil, nil, err
+	}
+	var death *finding.Death
+	next := now.Add(min(pace.Every, time.Minute))
+	switch {
+	case a.Works:
+		yes := true
+		r.Works, r.WorksAt, r.Refused = &yes, a.At, nil
+		next = now.Add(pace.Every)
+	case a.Refused:
+		no := false
+		r.Works, r.WorksAt = &no, a.At
+		r.Refused = append(r.Refused, a.At)
+		next = now.Add(pace.Confirm)
+		wanted := 2
+		if a.Alone {
+			wanted = 3
+		}
+		if len(r.Refused) >= wanted && !a.Token.Alive {
+			death = r.dies(a)
+		}
+	}
+	switch {
+	case death != nil:
+		_, err = tx.Exec(ctx, `UPDATE leak_secrets SET works = false, works_at = $2, refused_at = $3, next_try_at = NULL, sealed = NULL, death = $4, dead_at = $2 WHERE id = $1`, r.ID, a.At, r.Refused, death)
+	case !r.Leaked && !r.Replaced.IsZero() && now.Sub(r.Replaced) > keptFor:
+		_, err = tx.Exec(ctx, `UPDATE leak_secrets SET next_try_at = NULL, sealed = NULL WHERE id = $1`, r.ID)
+	default:
+		_, err = tx.Exec(ctx, `UPDATE leak_secrets SET works = $2, works_at = $3, refused_at = $4, next_try_at = $5, proven = CASE WHEN $6::text[] = '{}' THEN proven ELSE $6 END WHERE id = $1`,
+			r.ID, r.Works, nullTime(r.WorksAt), orEmpty(r.Refused), next, orEmpty(a.Proven))
+	}
+	if err != nil || !r.Leaked {
+		return nil, death, err
+	}
+	events, err := s.Judge(ctx, tx, []int64{r.CredentialID}, now)
+	return events, death, err
+}
+
+// dies is the proof that an attempt completes.
+func (r SecretRow) dies(a Attempt) *finding.Death {
+	d := finding.Death{
+		Refused: r.Refused, Outcome: a.Outcome, Reason: a.Reason, Status: a.Status, ErrorCode: a.ErrorCode,
+		Control: a.Control, Token: a.Token.Text, Minted: a.Token.Minted, Stopped: a.Token.Stopped, At: a.At,
+	}
+	if a.Alone {
+		d.Control = "no other credential of the provider is there to compare with"
+	}
+	if !d.Stopped.IsZero() {
+		d.Took = max(0, d.Stopped.Sub(r.Refused[0])).Round(time.Second).String()
+	}
+	if a.Log != nil {
+		d.LogAt, d.LogBy, d.LogFeed = a.Log.LogAt, a.Log.LogBy, a.Log.LogFeed
+	}
+	return &d
+}
+
+func (s *Store) lock(ctx context.Context, tx pgx.Tx, id int64) (SecretRow, error) {
+	rows, err := tx.Query(ctx, `SELECT `+secretColumns+` FROM leak_secrets s WHERE s.id = $1 FOR UPDATE OF s`, id)
+	if err != nil {
+		return SecretRow{}, err
+	}
+	return pgx.CollectExactlyOneRow(rows, scanSecret)
+}
+
+func nullTime(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	return &t
+}
+
+// Deaths are the proofs about the secrets of a credential, the newest first; about every one with 0.
+func (s *Store) Deaths(ctx context.Context, credentialID int64) (map[int64]finding.Death, error) {
+	rows, err := s.Pool.Query(ctx, `SELECT id, death FROM leak_secrets WHERE death IS NOT NULL AND ($1 = 0 OR credential_id = $1)`, credentialID)
+	if err != nil {
+		return nil, err
+	}
+	all := map[int64]finding.Death{}
+	var (
+		id int64
+		d  finding.Death
+	)
+	_, err = pgx.ForEachRow(rows, []any{&id, &d}, func() error { all[id] = d; d = finding.Death{}; return nil })
+	return all, err
+}
