@@ -23,6 +23,7 @@ import (
 	"github.com/keyrounds/keyrounds/checker"
 	"github.com/keyrounds/keyrounds/config"
 	"github.com/keyrounds/keyrounds/finding"
+	"github.com/keyrounds/keyrounds/leak"
 	"github.com/keyrounds/keyrounds/notify"
 	"github.com/keyrounds/keyrounds/postgres"
 	"github.com/keyrounds/keyrounds/registry"
@@ -63,6 +64,7 @@ type App struct {
 	Notifier *notify.Notifier
 	Rounds   *rounds.Rounds
 	Reports  *report.Maker
+	Leaks    *leak.Store
 
 	config    atomic.Pointer[config.Config]
 	private   *postgres.Private // nil: the database is someone else's
@@ -80,6 +82,9 @@ type App struct {
 	pressing           sync.Mutex
 	socket             socket
 	debug              *http.Server
+	tokens             tokens
+	keys               publicKeys
+	reports            *prometheus.CounterVec
 }
 
 // Open opens the database, or starts the private one, and makes all parts. It does not wait for a
@@ -112,9 +117,10 @@ func (a *App) open(ctx context.Context) error {
 	}
 	a.openSealer()
 	a.Metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	a.reloaded, a.beats = newReloadMetrics(a.Metrics, a.Version), newBeats(a.Metrics)
+	a.reloaded, a.beats, a.reports = newReloadMetrics(a.Metrics, a.Version), newBeats(a.Metrics), newReportMetric(a.Metrics)
 	a.Registry, a.Audit = registry.New(a.Pool, c.Zone), audit.New(a.Pool)
 	a.Usage = rounds.OpenUsage(a.Pool, c.Zone, a.Registry, a.Audit)
+	a.Leaks = leak.NewStore(leak.StoreOptions{Pool: a.Pool, Sealer: a.sealer, HMSL: a.wantsHMSL})
 	a.Notifier, err = notify.New(notify.Options{
 		Pool: a.Pool, Setup: a.notifySetup(c), Finding: a.tellable, Before: a.Audit.Before, Apply: a.Audit.Apply,
 		Gone:   func(err error) bool { return errors.Is(err, audit.ErrNoFinding) },
@@ -127,7 +133,7 @@ func (a *App) open(ctx context.Context) error {
 	a.Rounds, err = rounds.New(rounds.Options{
 		Pool: a.Pool, Registry: a.Registry, Audit: a.Audit, Usage: a.Usage, Notifier: a.Notifier, Sealer: a.sealer,
 		Checker: checker.New(checker.Options{Version: a.Version, Now: a.Now}),
-		Metrics: a.Metrics, Exemplars: c.Metrics.Exemplars, Tracer: a.Tracer, Log: a.Log, Tick: a.Tick, Judge: a.Judge, Monthly: a.monthly, Now: a.Now,
+		Metrics: a.Metrics, Exemplars: c.Metrics.Exemplars, Tracer: a.Tracer, Log: a.Log, Tick: a.Tick, Judge: a.Judge, Monthly: a.monthly, Leaks: a.leaks(), Now: a.Now,
 	}, settings(c))
 	return err
 }

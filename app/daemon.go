@@ -30,7 +30,7 @@ func (a *App) Start(ctx context.Context) error {
 	a.notReady("starting")
 	a.setLevel(c.LogLevel)
 	pages := web.New(web.Options{
-		Audit: a.Audit, Registry: a.Registry, Usage: a.Usage, Reports: a.Reports, PushFeeds: a.pushFeeds, Take: a.Rounds.TakeUsage,
+		Audit: a.Audit, Registry: a.Registry, Usage: a.Usage, Reports: a.Reports, PushFeeds: a.pushFeeds, Take: a.Rounds.TakeUsage, TakeReport: a.takeReport,
 		Gatherer: a.Metrics, Ready: a.isReady, Version: a.Version, Log: a.Log, Now: a.Now,
 	})
 	var err error
@@ -62,6 +62,7 @@ func (a *App) begin(ctx context.Context) {
 			a.ready.Store(nil)
 			a.listenToSlack(a.config.Load())
 			a.beginning.Go(func() { a.beat(ctx) })
+			a.beginning.Go(func() { a.ScanSources(ctx, nil) })
 			a.Log.Info("the rounds begin", "providers", len(a.config.Load().Providers), "credentials", len(a.config.Load().Credentials), "version", a.Version)
 			return
 		}

@@ -95,7 +95,7 @@ func (a *App) act(ctx context.Context, tx pgx.Tx, do notify.Action, id int64) (c
 	case notify.Snooze:
 		c, err = a.Audit.Snooze(ctx, tx, do.Actor, id, now, now.Add(do.For))
 	case notify.FalseAlarm:
-		c, err = a.Audit.FalseAlarm(ctx, tx, do.Actor, id, do.Reason, now)
+		c, err = a.FalseAlarm(ctx, tx, do.Actor, id, do.Reason)
 		if err == nil && c.Finding.FalseAlarmBy != do.Actor {
 			err = refusal(fmt.Sprintf("%s has said so already.", c.Finding.FalseAlarmBy))
 		}

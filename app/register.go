@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/jackc/pgx/v5"
 
@@ -10,6 +11,7 @@ import (
 	"github.com/keyrounds/keyrounds/config"
 	"github.com/keyrounds/keyrounds/credential"
 	"github.com/keyrounds/keyrounds/finding"
+	"github.com/keyrounds/keyrounds/leak"
 	"github.com/keyrounds/keyrounds/postgres"
 	"github.com/keyrounds/keyrounds/registry"
 	"github.com/keyrounds/keyrounds/secret"
@@ -94,27 +96,55 @@ func (a *App) Add(ctx context.Context, actor string, creds []credential.Credenti
 	})
 }
 
-// Rotate replaces the sealed secret of a credential for actor. A secret that is named by a
-// reference into the host is changed there instead.
-func (a *App) Rotate(ctx context.Context, actor, name string, v secret.Value) error {
+// Rotate replaces the sealed secret of a credential for actor, and its client id where clientID is not "". The old
+// secret is kept, sealed, until it is proven dead. A secret that is named by a reference into the host is changed
+// there instead.
+func (a *App) Rotate(ctx context.Context, actor, name, clientID string, v secret.Value) error {
 	c, err := a.Registry.Get(ctx, name)
 	if err != nil {
 		return err
 	}
 	if c.Secret != secret.Sealed {
-		return fmt.Errorf("the secret of %q is read from %s: change it there, or write \"secret: sealed:\" in the file first", name, c.Secret)
+		return &HostSecretError{c}
+	}
+	if clientID != "" && clientID != c.ClientID && c.Source == credential.FromFile {
+		return fmt.Errorf("the client id of %q is in the configuration file: change it there", name)
 	}
 	return a.register(ctx, actor, func(tx pgx.Tx) ([]registry.Change, error) {
+		if err := a.keepOld(ctx, tx, c, v); err != nil {
+			return nil, err
+		}
 		sealed, err := a.seal(v, name)
 		if err != nil {
 			return nil, err
 		}
-		change, err := a.Registry.Rotate(ctx, tx, name, sealed, a.Now())
+		change, err := a.Registry.Rotate(ctx, tx, name, clientID, sealed, a.Now())
 		return []registry.Change{change}, err
 	})
 }
 
-// Retire ends the registration of a credential for actor. One of the file leaves by leaving it.
+// HostSecretError says that a secret is named by a reference into the host.
+type HostSecretError struct{ Credential credential.Credential }
+
+func (e *HostSecretError) Error() string {
+	return fmt.Sprintf("the secret of %q is read from %s: change it there, or write \"secret: sealed:\" in the file first", e.Credential.Name, e.Credential.Secret)
+}
+
+// keepOld keeps the secret that next replaces. One that cannot be opened any more cannot be kept.
+func (a *App) keepOld(ctx context.Context, tx pgx.Tx, c credential.Credential, next secret.Value) error {
+	if c.Sealed == nil || a.sealer == nil {
+		return nil
+	}
+	old, err := a.sealer.Open(c.Sealed, c.Name)
+	if err != nil || old.Equal(next) {
+		return nil
+	}
+	defer old.Wipe()
+	return a.Leaks.Keep(ctx, tx, c, old, a.Now())
+}
+
+// Retire ends the registration of a credential for actor. One of the file leaves by leaving it. A secret that got
+// out is kept until it is proven dead.
 func (a *App) Retire(ctx context.Context, actor, name string) error {
 	c, err := a.Registry.Get(ctx, name)
 	switch {
@@ -125,7 +155,16 @@ func (a *App) Retire(ctx context.Context, actor, name string) error {
 	case c.Source == credential.FromFile:
 		return fmt.Errorf("the credential %q is in the configuration file: take it out there, and it is retired", name)
 	}
+	secrets, err := a.Leaks.Secrets(ctx, c.ID)
+	if err != nil {
+		return err
+	}
 	return a.register(ctx, actor, func(tx pgx.Tx) ([]registry.Change, error) {
+		if slices.ContainsFunc(secrets, func(r leak.SecretRow) bool { return r.Leaked && r.Replaced.IsZero() && r.Dead.IsZero() }) {
+			if err := a.keepOld(ctx, tx, c, secret.Value{}); err != nil {
+				return nil, err
+			}
+		}
 		change, err := a.Registry.Retire(ctx, tx, name, a.Now())
 		return []registry.Change{change}, err
 	})
@@ -149,6 +188,15 @@ func (a *App) Act(ctx context.Context, do func(pgx.Tx) (finding.Change, error)) 
 		return a.Notifier.Enqueue(ctx, tx, []finding.Change{change})
 	})
 	return f, err
+}
+
+// FalseAlarm says for actor that a finding was none; of a leak, the evidence is put aside with it.
+func (a *App) FalseAlarm(ctx context.Context, tx pgx.Tx, actor string, id int64, why string) (finding.Change, error) {
+	c, err := a.Audit.FalseAlarm(ctx, tx, actor, id, why, a.Now())
+	if err == nil && c.Finding.Kind == finding.Leaked {
+		err = a.Leaks.Settle(ctx, tx, c.Finding.Subject.CredentialID, a.Now())
+	}
+	return c, err
 }
 
 func (a *App) record(ctx context.Context, actor, action, subject string, detail any) error {

@@ -71,6 +71,7 @@ func (b *builder) build() *Config {
 	b.providers(c, f.Providers)
 	b.credentials(c, f.Credentials)
 	b.feeds(c, f)
+	b.leaks(c, f.Leaks)
 	b.notifications(c, f)
 	return c
 }

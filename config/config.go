@@ -39,6 +39,7 @@ type Config struct {
 	Notify      notify.Policy
 	Templates   *notify.Templates // nil: keyrounds' own words
 	Feeds       []Feed
+	Leaks       Leaks
 	Egress      []netip.Addr // that providers see our own checks from
 	Reports     Reports
 	Digest      string // cron, in Zone; "": none, low severities are told alone

@@ -26,6 +26,7 @@ type File struct {
 	Maintenance []MaintenanceIn       `json:"maintenance,omitempty" jsonschema_description:"Times in which a provider is worked on: what that can cause is told when it is over and still so."`
 	Digest      string                `json:"digest,omitempty" jsonschema_description:"Cron of the digest of low severities. Default 0 9 * * 1-5; off: each is told alone."`
 	Feeds       []FeedIn              `json:"feeds,omitempty" jsonschema_description:"Sources of usage: who uses the credentials beside keyrounds."`
+	Leaks       *LeaksIn              `json:"leaks,omitempty" jsonschema_description:"Where registered secrets are looked for, and who reports them."`
 	Egress      []string              `json:"egress_addresses,omitempty" jsonschema_description:"Addresses that providers see keyrounds' own checks from, where a NAT hides them."`
 	Reports     *ReportsIn            `json:"reports,omitempty" jsonschema_description:"When reports are made."`
 	Retention   string                `json:"retention,omitempty" jsonschema_description:"How long results are kept, in months or years. Default 13mo."`
@@ -271,6 +272,44 @@ type FeedIn struct {
 	Partial    bool     `json:"partial,omitempty" jsonschema_description:"It sees only some uses: its silence proves nothing."`
 	Silence    string   `json:"silence,omitempty" jsonschema_description:"Quiet for so long is ordinary; more is a gap. Default 1d; of type prometheus what two polls take."`
 	Keep       bool     `json:"keep,omitempty" jsonschema_description:"Keep single events. Default only a row a day, network and user agent."`
+}
+
+// LeaksIn is leaks:.
+type LeaksIn struct {
+	Sources      []LeakSourceIn  `json:"sources,omitempty" jsonschema_description:"Files, directories and git repositories that the daemon scans."`
+	Webhooks     []WebhookIn     `json:"webhooks,omitempty" jsonschema_description:"Other scanners that post what they find to /api/v1/leaks/NAME."`
+	Transmitters []TransmitterIn `json:"transmitters,omitempty" jsonschema_description:"Who pushes security event tokens (RFC 8417, RFC 8935) to /api/v1/leaks/NAME."`
+	TryEvery     string          `json:"try_every,omitempty" jsonschema_description:"How often a secret that got out, or was replaced, is tried while it works. Default 15m."`
+}
+
+// LeakSourceIn is one of sources: of leaks.
+type LeakSourceIn struct {
+	Name        string `json:"name" jsonschema_description:"[a-z0-9][a-z0-9-]*, unique."`
+	Path        string `json:"path" jsonschema_description:"Absolute: a file, a directory, or a git repository, whose whole history is scanned. Update mirrors yourself: keyrounds fetches nothing."`
+	Schedule    string `json:"schedule,omitempty" jsonschema_description:"Cron, in timezone. Default 30 3 * * *."`
+	History     *bool  `json:"history,omitempty" jsonschema_description:"Scan the histories of git repositories in it. Default true."`
+	Unreachable bool   `json:"unreachable,omitempty" jsonschema_description:"Also objects that no ref reaches."`
+}
+
+// WebhookIn is one of webhooks: of leaks.
+type WebhookIn struct {
+	Name                 string `json:"name" jsonschema_description:"[a-z0-9][a-z0-9-]*, unique; the end of its URL."`
+	Type                 string `json:"type" jsonschema_description:"github, github-partner or gitguardian."`
+	Secret               string `json:"secret,omitempty" jsonschema_description:"Reference to the shared secret that deliveries are signed with."`
+	Token                string `json:"token,omitempty" jsonschema_description:"Of type github: reference to a token that may read secret scanning alerts, since deliveries do not hold the secret."`
+	API                  string `json:"api,omitempty" jsonschema_description:"Of type github: base of its API. Default https://api.github.com."`
+	Keys                 string `json:"keys,omitempty" jsonschema_description:"Of type github-partner: URL or absolute file of the public keys. Default https://api.github.com/meta/public_keys/secret_scanning."`
+	AllowPrivateNetworks bool   `json:"allow_private_networks,omitempty" jsonschema_description:"Let api and keys be on a loopback, private or link-local address, and plain http."`
+}
+
+// TransmitterIn is one of transmitters: of leaks.
+type TransmitterIn struct {
+	Name                 string `json:"name" jsonschema_description:"[a-z0-9][a-z0-9-]*, unique; the end of its URL."`
+	Provider             string `json:"provider" jsonschema_description:"Whose clients its events are about."`
+	Issuer               string `json:"issuer" jsonschema_description:"iss of its tokens."`
+	Audience             string `json:"audience" jsonschema_description:"aud of its tokens: how it names this receiver."`
+	JWKSURL              string `json:"jwks_url" jsonschema_description:"Where its public keys are."`
+	AllowPrivateNetworks bool   `json:"allow_private_networks,omitempty" jsonschema_description:"Let the keys be on a loopback, private or link-local address."`
 }
 
 // ReportsIn is reports:.

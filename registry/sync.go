@@ -100,15 +100,19 @@ func (s *Store) Add(ctx context.Context, tx pgx.Tx, c credential.Credential, now
 	return s.put(ctx, tx, old, c, now)
 }
 
-// Rotate replaces the sealed secret of a credential.
-func (s *Store) Rotate(ctx context.Context, tx pgx.Tx, name string, sealed []byte, now time.Time) (Change, error) {
+// Rotate replaces the sealed secret of a credential, and its client id where clientID is not "".
+func (s *Store) Rotate(ctx context.Context, tx pgx.Tx, name, clientID string, sealed []byte, now time.Time) (Change, error) {
 	c, err := s.forUpdate(ctx, tx, name)
 	if err != nil {
 		return Change{}, err
 	}
+	fields := []string{"secret"}
+	if clientID != "" && clientID != c.ClientID {
+		c.ClientID, fields = clientID, append(fields, "client_id")
+	}
 	c.Sealed, c.Changed, c.NextCheck = sealed, now, now
-	_, err = tx.Exec(ctx, `UPDATE credentials SET sealed_secret = $2, changed_at = $3, next_check_at = $3 WHERE id = $1`, c.ID, sealed, now)
-	return Change{What: Rotated, Credential: c, Fields: []string{"secret"}, Anew: true}, err
+	_, err = tx.Exec(ctx, `UPDATE credentials SET sealed_secret = $2, changed_at = $3, next_check_at = $3, client_id = $4 WHERE id = $1`, c.ID, sealed, now, c.ClientID)
+	return Change{What: Rotated, Credential: c, Fields: fields, Anew: true}, err
 }
 
 // Retire ends the registration of a credential. Its history stays; a sealed secret is deleted.

@@ -41,6 +41,7 @@ const (
 // Client is one that the provider knows.
 type Client struct {
 	ID, Name, Secret string
+	More             []string // other secrets that work as well, as while one is rotated
 	Scopes           []string
 	Revoked          bool
 	Cut              []string // scopes that were taken away
@@ -65,19 +66,24 @@ type Provider struct {
 	RedirectTo string
 	JWT        bool          // tokens are JWTs with a jti (RFC 9068), instead of opaque
 	AccessLog  func(Request) // is told every request, as a gateway's log would be; may be nil
+	TokenLag   time.Duration // tokens of what was revoked work on for so long
 
 	mu      sync.Mutex
 	clients map[string]*Client
-	tokens  map[string]string // token → client id
+	tokens  map[string]issued // by token
+	ended   map[issued]time.Time
 	fault   Fault
 	of      map[string]Fault // by client id
 	journal []Request
 	mux     *http.ServeMux
 }
 
+// issued is what a token was issued for.
+type issued struct{ client, secret string }
+
 // NewProvider makes one that knows the clients.
 func NewProvider(clients ...Client) *Provider {
-	p := &Provider{clients: map[string]*Client{}, tokens: map[string]string{}, of: map[string]Fault{}, mux: http.NewServeMux()}
+	p := &Provider{clients: map[string]*Client{}, tokens: map[string]issued{}, ended: map[issued]time.Time{}, of: map[string]Fault{}, mux: http.NewServeMux()}
 	for _, c := range clients {
 		p.clients[c.ID] = &c
 	}
@@ -94,12 +100,39 @@ func NewProvider(clients ...Client) *Provider {
 
 func (p *Provider) ServeHTTP(w http.ResponseWriter, r *http.Request) { p.mux.ServeHTTP(w, r) }
 
-// Revoke revokes a client.
-func (p *Provider) Revoke(id string) { p.change(id, func(c *Client) { c.Revoked = true }) }
+// Revoke revokes a client with all its secrets.
+func (p *Provider) Revoke(id string) {
+	p.change(id, func(c *Client) {
+		c.Revoked = true
+		for _, secret := range append(c.More, c.Secret) {
+			p.ended[issued{id, secret}] = time.Now()
+		}
+	})
+}
+
+// Renew gives a client another secret, beside those that it has.
+func (p *Provider) Renew(id, secret string) {
+	p.change(id, func(c *Client) { c.More = append(c.More, c.Secret); c.Secret = secret })
+}
+
+// RevokeSecret revokes one of a client's other secrets.
+func (p *Provider) RevokeSecret(id, secret string) {
+	p.change(id, func(c *Client) {
+		c.More = slices.DeleteFunc(c.More, func(s string) bool { return s == secret })
+		p.ended[issued{id, secret}] = time.Now()
+	})
+}
 
 // Restore makes a client whole again.
 func (p *Provider) Restore(id string) {
-	p.change(id, func(c *Client) { c.Revoked, c.Cut = false, nil })
+	p.change(id, func(c *Client) {
+		c.Revoked, c.Cut = false, nil
+		for is := range p.ended {
+			if is.client == id {
+				delete(p.ended, is)
+			}
+		}
+	})
 }
 
 // Cut takes a scope away from a client.
@@ -178,6 +211,7 @@ func (p *Provider) token(w http.ResponseWriter, r *http.Request) {
 	c := Client{}
 	if known := p.clients[id]; known != nil {
 		c = *known
+		c.More = slices.Clone(c.More)
 	}
 	p.mu.Unlock()
 	if fault != NoFault && fault != Refuse {
@@ -190,7 +224,7 @@ func (p *Provider) token(w http.ResponseWriter, r *http.Request) {
 		p.fail(w, r, id, http.StatusBadRequest, "unsupported_grant_type", "")
 	case scope && r.PostForm.Get("scope") == "":
 		p.fail(w, r, id, http.StatusBadRequest, "invalid_scope", "Empty scope")
-	case fault == Refuse || c.ID == "" || c.Revoked || c.Secret != secret:
+	case fault == Refuse || c.ID == "" || c.Revoked || c.Secret != secret && !slices.Contains(c.More, secret):
 		p.fail(w, r, id, http.StatusUnauthorized, "invalid_client", "Bad client credentials")
 	default:
 		t := "DCRD10-" + strings.ToLower(rand.Text())
@@ -198,7 +232,7 @@ func (p *Provider) token(w http.ResponseWriter, r *http.Request) {
 			t = jwt(map[string]any{"jti": rand.Text(), "client_id": id, "iat": time.Now().Unix(), "exp": time.Now().Add(time.Hour).Unix()})
 		}
 		p.mu.Lock()
-		p.tokens[t] = id
+		p.tokens[t] = issued{id, secret}
 		p.mu.Unlock()
 		p.noteToken(r, id, http.StatusOK, "", t)
 		answer(w, http.StatusOK, map[string]any{"access_token": t, "token_type": "bearer", "expires_in": 1799})
@@ -271,8 +305,12 @@ func (p *Provider) api(scope string) http.HandlerFunc {
 		t := strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")
 		p.mu.Lock()
 		c := Client{}
-		if known := p.clients[p.tokens[t]]; known != nil {
+		is := p.tokens[t]
+		if known := p.clients[is.client]; known != nil {
 			c = *known
+		}
+		if end, has := p.ended[is]; has && time.Since(end) >= p.TokenLag {
+			c = Client{}
 		}
 		p.mu.Unlock()
 		w.Header().Set("X-RateLimit-Limit", "10")

@@ -1,6 +1,7 @@
 // Package web serves the status page, the read-only JSON API, /metrics and health.
 //
-// It changes nothing but what a feed pushes: no other route takes anything but GET.
+// It changes nothing but what a feed pushes and what others report of leaks: no other route takes anything but
+// GET.
 package web
 
 import (
@@ -33,11 +34,13 @@ type Options struct {
 	// PushFeeds are the feeds that take pushes, and Take takes one in.
 	PushFeeds func() []PushFeed
 	Take      TakeFunc
-	Gatherer  prometheus.Gatherer
-	Ready     func(context.Context) error // why not ready; nil: ready
-	Version   string
-	Log       *slog.Logger
-	Now       func() time.Time
+	// TakeReport takes in what other scanners and transmitters report.
+	TakeReport TakeReport
+	Gatherer   prometheus.Gatherer
+	Ready      func(context.Context) error // why not ready; nil: ready
+	Version    string
+	Log        *slog.Logger
+	Now        func() time.Time
 }
 
 // New returns the handler of all routes.
@@ -49,6 +52,7 @@ func New(o Options) http.Handler {
 	mux.HandleFunc("GET /api/v1/credentials", s.credentials)
 	mux.HandleFunc("GET /api/v1/findings", s.findings)
 	mux.HandleFunc("POST /api/v1/usage", s.push)
+	mux.HandleFunc("POST /api/v1/leaks/{name}", s.leakReport)
 	mux.HandleFunc("GET /api/v1/usage", s.usage)
 	mux.HandleFunc("GET /api/v1/feeds", s.feeds)
 	mux.HandleFunc("GET /api/v1/reports", s.reports)
@@ -69,7 +73,8 @@ var files embed.FS
 
 type site struct {
 	Options
-	failures failures
+	failures       failures // of pushes
+	reportFailures failures // of reports
 }
 
 // guard sets the headers of every answer. The page has no script and loads nothing from elsewhere.

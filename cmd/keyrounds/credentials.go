@@ -127,32 +127,65 @@ func askSecret(cmd *cobra.Command, prompt string) (secret.Value, error) {
 }
 
 func newCredentialsRotate(o *options) *cobra.Command {
-	return &cobra.Command{
+	var (
+		clientID string
+		verify   bool
+		patience time.Duration
+	)
+	cmd := &cobra.Command{
 		Use:   "rotate NAME",
 		Short: "Replace the sealed secret of a credential",
-		Long:  "Replace the sealed secret of a credential. The new one is asked for without echo, or read from standard\ninput where that is no terminal. Until a token is issued for it the credential is pending.",
-		Args:  cobra.ExactArgs(1),
+		Long: "Replace the sealed secret of a credential. The new one is asked for without echo, or read from standard\n" +
+			"input where that is no terminal. Until a token is issued for it the credential is pending. The old one is\n" +
+			"kept, sealed, and tried until it is proven dead; --verify-revoked waits for that and prints the proof.\n\n" +
+			"A secret that is read from the host is changed there; with --verify-revoked the old one is asked for.",
+		Example: "  keyrounds credentials rotate ats-sync --client-id 5f1c… --verify-revoked",
+		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			a, err := o.open(cmd.Context())
 			if err != nil {
 				return err
 			}
 			defer a.Close()
-			if _, err := a.Registry.Get(cmd.Context(), args[0]); err != nil {
+			c, err := a.Registry.Get(cmd.Context(), args[0])
+			if err != nil {
 				return notRegistered(err)
+			}
+			if c.Secret != secret.Sealed {
+				return changedOnHost(cmd, a, c, verify, patience)
 			}
 			v, err := askSecret(cmd, "New secret of "+args[0])
 			if err != nil {
 				return err
 			}
 			defer v.Wipe()
-			if err := a.Rotate(cmd.Context(), actor(), args[0], v); err != nil {
+			if err := a.Rotate(cmd.Context(), actor(), args[0], clientID, v); err != nil {
 				return err
 			}
 			fmt.Fprintf(cmd.OutOrStdout(), "%s has a new secret; check it with: keyrounds check %s\n", args[0], args[0])
+			if verify {
+				return verifyDead(cmd, a, c, patience)
+			}
 			return nil
 		},
 	}
+	cmd.Flags().StringVar(&clientID, "client-id", "", "the new client id, where the provider gives a new pair")
+	cmd.Flags().BoolVar(&verify, "verify-revoked", false, "wait until the old secret is proven dead, and print the proof")
+	cmd.Flags().DurationVar(&patience, "timeout", 15*time.Minute, "how long --verify-revoked tries")
+	return cmd
+}
+
+// changedOnHost: the secret is read from the host, so it was changed there, or is to be.
+func changedOnHost(cmd *cobra.Command, a *app.App, c credential.Credential, verify bool, patience time.Duration) error {
+	if !verify {
+		return &app.HostSecretError{Credential: c}
+	}
+	v, err := a.Rounds.Resolve(cmd.Context(), c) // which notes that it was replaced
+	if err != nil {
+		return err
+	}
+	v.Wipe()
+	return verifyDead(cmd, a, c, patience)
 }
 
 func newCredentialsRetire(o *options) *cobra.Command {

@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"strconv"
-	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/spf13/cobra"
@@ -23,7 +22,7 @@ func newFindingsFalseAlarm(o *options) *cobra.Command {
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return o.withFinding(cmd, args[0], func(a *app.App, id int64) (finding.Finding, error) {
 				return a.Act(cmd.Context(), func(tx pgx.Tx) (finding.Change, error) {
-					return a.Audit.FalseAlarm(cmd.Context(), tx, actor(), id, secret.Scrubber{}.Clean(why, 300), time.Now())
+					return a.FalseAlarm(cmd.Context(), tx, actor(), id, secret.Scrubber{}.Clean(why, 300))
 				})
 			}, func(f finding.Finding) error {
 				fmt.Fprintf(cmd.OutOrStdout(), "finding %d is a false alarm, says %s; it is %s\n", f.ID, f.FalseAlarmBy, f.State)

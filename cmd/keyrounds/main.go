@@ -99,7 +99,7 @@ func newRoot() *cobra.Command {
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return &hintError{err, "see " + cmd.CommandPath() + " --help"}
 	})
-	root.AddCommand(newRun(o), newDemo(o), newCheck(o), newCredentials(o), newFindings(o), newNotifications(o), newNotify(o), newUsage(o), newReport(o), newExplain(o), newConfig(o), newMigrate(o), newAudit(o), newReady(o), newVersion())
+	root.AddCommand(newRun(o), newDemo(o), newCheck(o), newCredentials(o), newFindings(o), newNotifications(o), newNotify(o), newUsage(o), newLeaks(o), newReport(o), newExplain(o), newConfig(o), newMigrate(o), newAudit(o), newReady(o), newVersion())
 	refuseUnknown(root)
 	return root
 }

@@ -50,7 +50,7 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			// idp revoke|restore CLIENT, idp break FAULT
+			// idp revoke|restore CLIENT, idp secret|renew|revoke-secret CLIENT SECRET, idp break FAULT
 			"idp": func(ts *testscript.TestScript, _ bool, args []string) {
 				idp := ts.Value("idp").(*sim.Provider)
 				switch args[0] {
@@ -58,6 +58,10 @@ func TestScripts(t *testing.T) {
 					idp.Revoke(args[1])
 				case "restore":
 					idp.Restore(args[1])
+				case "renew":
+					idp.Renew(args[1], args[2])
+				case "revoke-secret":
+					idp.RevokeSecret(args[1], args[2])
 				case "secret":
 					idp.SetSecret(args[1], args[2])
 				case "break":

@@ -1,0 +1,280 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/coreos/go-oidc/v3/oidc"
+	"github.com/jackc/pgx/v5"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/keyrounds/keyrounds/checker"
+	"github.com/keyrounds/keyrounds/leak"
+	"github.com/keyrounds/keyrounds/postgres"
+	"github.com/keyrounds/keyrounds/secret"
+	"github.com/keyrounds/keyrounds/web"
+)
+
+// What comes in at POST /api/v1/leaks/NAME: signature first, then the record, then all else.
+
+// takeReport verifies a report, holds it against the registry, and writes down what it came to.
+func (a *App) takeReport(ctx context.Context, r web.Report) (web.Reported, error) {
+	got, err := a.dispatchReport(ctx, r)
+	result := "ok"
+	var (
+		refused *leak.RefusedError
+		token   *leak.SETError
+		format  *leak.FormatError
+	)
+	switch {
+	case err == nil:
+	case errors.Is(err, web.ErrNoReceiver):
+		return got, err // its name is anybody's: neither a label nor a record
+	case errors.As(err, &refused), errors.As(err, &token):
+		result = "refused"
+	case errors.As(err, &format):
+		result = "malformed"
+	default:
+		result, err = "failed", postgres.Plain(err)
+	}
+	a.reports.WithLabelValues(r.Receiver, result).Inc()
+	if result == "refused" {
+		a.Log.Warn("a report was refused", "receiver", r.Receiver, "address", r.Address, "error", err)
+		if err := a.record(ctx, "receiver "+r.Receiver, "leaks.refused", "keyrounds", map[string]any{"address": r.Address, "why": err.Error()}); err != nil {
+			a.Log.Error("a refused report could not be recorded", "error", err)
+		}
+	}
+	return got, err
+}
+
+func newReportMetric(reg prometheus.Registerer) *prometheus.CounterVec {
+	m := prometheus.NewCounterVec(prometheus.CounterOpts{Name: "keyrounds_leak_reports_total", Help: "Reports of leaks that came in, by receiver and result: ok, refused (signature), malformed or failed."}, []string{"receiver", "result"})
+	reg.MustRegister(m)
+	return m
+}
+
+func (a *App) dispatchReport(ctx context.Context, r web.Report) (web.Reported, error) {
+	c := a.config.Load().Leaks
+	if i := slices.IndexFunc(c.Webhooks, func(w leak.Webhook) bool { return w.Name == r.Receiver }); i >= 0 {
+		return a.takeWebhook(ctx, c.Webhooks[i], r)
+	}
+	if i := slices.IndexFunc(c.Transmitters, func(t leak.Transmitter) bool { return t.Name == r.Receiver }); i >= 0 {
+		return web.Reported{Token: true}, a.takeToken(ctx, c.Transmitters[i], r)
+	}
+	return web.Reported{}, web.ErrNoReceiver
+}
+
+func (a *App) takeWebhook(ctx context.Context, w leak.Webhook, r web.Report) (got web.Reported, err error) {
+	key, err := a.webhookKey(ctx, w)
+	if err != nil {
+		return got, err
+	}
+	if err := w.Verify(r.Header, r.Body, key, a.Now()); err != nil {
+		return got, err
+	}
+	if was, err := a.Leaks.WasDelivered(ctx, w.Name, r.Body); err != nil || was {
+		return got, errors.Join(err, replayed(was))
+	}
+	all, err := w.Read(ctx, r.Header, r.Body, a.fetcher(w))
+	if err != nil {
+		return got, err
+	}
+	var t leak.Taken
+	for _, rep := range all {
+		if err := a.Leaks.Match(ctx, rep, &t); err != nil {
+			return got, err
+		}
+	}
+	_, err = a.takeSightings(ctx, taken{
+		actor: "receiver " + w.Name, action: "leaks.reported", sightings: t.Sightings, detail: map[string]any{"findings": t.Findings, "matched": t.Matched, "foreign": t.Foreign},
+		once: func(ctx context.Context, tx pgx.Tx) (bool, error) {
+			return a.Leaks.Delivered(ctx, tx, w.Name, r.Body, t, a.Now())
+		},
+	})
+	if errors.Is(err, errTakenBefore) {
+		return got, replayed(true)
+	}
+	return web.Reported{Findings: t.Findings, Registered: t.Matched, Foreign: t.Foreign}, err
+}
+
+func replayed(was bool) error {
+	if !was {
+		return nil
+	}
+	return &leak.RefusedError{Why: "the same delivery was taken in before"}
+}
+
+func (a *App) takeToken(ctx context.Context, t leak.Transmitter, r web.Report) error {
+	if kind, _, _ := strings.Cut(r.Header.Get("Content-Type"), ";"); !strings.EqualFold(strings.TrimSpace(kind), "application/secevent+jwt") {
+		return &leak.SETError{Code: "invalid_request", Description: "the Content-Type is not application/secevent+jwt (RFC 8935 §2.1)"}
+	}
+	s, err := t.Read(ctx, a.verifier(t), string(r.Body), a.Now())
+	if err != nil {
+		return err
+	}
+	creds, err := a.Registry.OfClients(ctx, a.Pool, t.Provider, s.Subjects)
+	if err != nil {
+		return err
+	}
+	got := taken{actor: "receiver " + t.Name, action: "leaks.signalled"}
+	kinds := []string{}
+	for _, e := range s.Events {
+		kinds = append(kinds, strings.TrimSuffix(e.Type+" "+e.Change, " "))
+	}
+	matched := 0
+	for _, c := range creds {
+		if !c.Retired.IsZero() {
+			continue
+		}
+		sightings, soon := s.Sightings(t, c.ID, c.Changed)
+		got.sightings = append(got.sightings, sightings...)
+		if matched++; soon {
+			got.soon = append(got.soon, c.ID)
+		}
+	}
+	counts := leak.Taken{Matched: matched}
+	if matched == 0 {
+		counts.Foreign = 1
+	}
+	got.detail = map[string]any{"events": kinds, "matched": matched}
+	got.once = func(ctx context.Context, tx pgx.Tx) (bool, error) {
+		return a.Leaks.Delivered(ctx, tx, t.Name, []byte("jti "+s.ID), counts, a.Now())
+	}
+	if _, err := a.takeSightings(ctx, got); !errors.Is(err, errTakenBefore) {
+		return err
+	}
+	return nil // a transmitter sends again what it got no answer to (RFC 8935 §2)
+}
+
+const (
+	fetchTime   = 8 * time.Second
+	maxDocument = 1 << 20
+	keysAge     = time.Hour
+)
+
+// webhookKey is what a delivery's signature is checked with.
+func (a *App) webhookKey(ctx context.Context, w leak.Webhook) ([]byte, error) {
+	if w.Type != leak.GitHubPartner {
+		v, err := secret.Resolve(ctx, w.Secret)
+		return []byte(v.Reveal()), err
+	}
+	if filepath.IsAbs(w.Keys) {
+		return os.ReadFile(w.Keys)
+	}
+	a.keys.mu.Lock()
+	defer a.keys.mu.Unlock()
+	if k, has := a.keys.documents[w.Keys]; has && a.Now().Sub(k.at) < keysAge {
+		return k.body, nil
+	}
+	body, err := a.fetch(ctx, w.Keys, secret.Value{}, w.AllowPrivateNetworks)
+	if err != nil {
+		return nil, fmt.Errorf("the public keys: %w", err)
+	}
+	if a.keys.documents == nil {
+		a.keys.documents = map[string]document{}
+	}
+	a.keys.documents[w.Keys] = document{body, a.Now()}
+	return body, nil
+}
+
+// publicKeys are those of senders, as they were last fetched.
+type publicKeys struct {
+	mu        sync.Mutex
+	documents map[string]document
+	sets      map[leak.Transmitter]*oidc.RemoteKeySet
+}
+
+type document struct {
+	body []byte
+	at   time.Time
+}
+
+func (a *App) fetcher(w leak.Webhook) leak.Fetch {
+	return func(ctx context.Context, url string, auth bool) ([]byte, error) {
+		var token secret.Value
+		if auth {
+			var err error
+			if token, err = secret.Resolve(ctx, w.Token); err != nil {
+				return nil, err
+			}
+			defer token.Wipe()
+		}
+		return a.fetch(ctx, url, token, w.AllowPrivateNetworks)
+	}
+}
+
+// fetch gets a document from an address that the configuration names.
+func (a *App) fetch(ctx context.Context, url string, token secret.Value, private bool) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(ctx, fetchTime)
+	defer cancel()
+	client, release, err := a.Rounds.Checker.Client(checker.Provider{Name: "leaks", AllowPrivateNetworks: private})
+	if err != nil {
+		return nil, err
+	}
+	defer release()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return nil, errors.New("not a URL")
+	}
+	req.Header.Set("User-Agent", "keyrounds/"+a.Version)
+	req.Header.Set("Accept", "application/json")
+	if !token.IsZero() {
+		req.Header.Set("Authorization", "Bearer "+token.Reveal())
+	}
+	resp, err := client.Do(req)
+	if err != nil {
+		return nil, err
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return nil, fmt.Errorf("HTTP %d", resp.StatusCode)
+	}
+	return io.ReadAll(io.LimitReader(resp.Body, maxDocument))
+}
+
+// verifier checks signatures with a transmitter's keys, which are fetched again when an unknown one is named.
+func (a *App) verifier(t leak.Transmitter) leak.Verify {
+	a.keys.mu.Lock()
+	defer a.keys.mu.Unlock()
+	set, has := a.keys.sets[t]
+	if !has {
+		ctx := oidc.ClientContext(context.Background(), &http.Client{Timeout: fetchTime, Transport: guarded{a, t.AllowPrivateNetworks}})
+		set = oidc.NewRemoteKeySet(ctx, t.JWKSURL)
+		if a.keys.sets == nil {
+			a.keys.sets = map[leak.Transmitter]*oidc.RemoteKeySet{}
+		}
+		a.keys.sets[t] = set
+	}
+	return set.VerifySignature
+}
+
+// guarded sends requests as all of keyrounds' are sent: to addresses that may be dialled, and no redirect followed.
+type guarded struct {
+	app     *App
+	private bool
+}
+
+func (g guarded) RoundTrip(req *http.Request) (*http.Response, error) {
+	client, release, err := g.app.Rounds.Checker.Client(checker.Provider{Name: "leaks", AllowPrivateNetworks: g.private})
+	if err != nil {
+		return nil, err
+	}
+	defer release()
+	resp, err := client.Do(req)
+	if err != nil {
+		return nil, err
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(resp.Body, maxDocument))
+	resp.Body = io.NopCloser(strings.NewReader(string(body)))
+	return resp, err
+}

@@ -1,0 +1,241 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/keyrounds/keyrounds/audit"
+	"github.com/keyrounds/keyrounds/checker"
+	"github.com/keyrounds/keyrounds/credential"
+	"github.com/keyrounds/keyrounds/finding"
+	"github.com/keyrounds/keyrounds/leak"
+	"github.com/keyrounds/keyrounds/registry"
+	"github.com/keyrounds/keyrounds/rounds"
+	"github.com/keyrounds/keyrounds/secret"
+)
+
+// leaks is how leaks take part in the rounds.
+func (a *App) leaks() rounds.Leaks {
+	return rounds.Leaks{Seen: a.seen, Weigh: a.weighLeaks, Try: a.tryLeaked}
+}
+
+// noteTime bounds how long a check waits for its secret's fingerprint to be stored; the next one tries again.
+const noteTime = 2 * time.Second
+
+func (a *App) seen(ctx context.Context, c credential.Credential, v secret.Value) {
+	ctx, cancel := context.WithTimeout(ctx, noteTime)
+	defer cancel()
+	if err := a.Leaks.Note(ctx, c, v, a.Now()); err != nil {
+		a.Log.Debug("the fingerprint of a secret could not be stored", "credential", c.Name, "error", err)
+	}
+}
+
+func (a *App) weighLeaks(ctx context.Context, tx pgx.Tx, rs []checker.Result, events []finding.Event) ([]finding.Event, error) {
+	checked := make([]leak.Checked, len(rs))
+	for i, r := range rs {
+		checked[i] = leak.Checked{CredentialID: r.CredentialID, At: r.At, Scopes: provenScopes(r)}
+		if works := r.Outcome.HasToken(); works || r.Outcome == checker.Rejected {
+			checked[i].Works = &works
+		}
+	}
+	return a.Leaks.Weigh(ctx, tx, checked, events, a.Now())
+}
+
+// provenScopes are those that the provider granted or that a probe showed to work.
+func provenScopes(r checker.Result) []string {
+	scopes := slices.Clone(r.Granted)
+	for _, p := range r.Probes {
+		switch i := slices.Index(scopes, p.Scope); {
+		case p.Verdict == checker.ProbeOK && i < 0:
+			scopes = append(scopes, p.Scope)
+		case p.Verdict == checker.ProbeDenied && i >= 0:
+			scopes = slices.Delete(scopes, i, i+1)
+		}
+	}
+	slices.Sort(scopes)
+	return scopes
+}
+
+// Needles are the secrets and client ids of every credential, also secrets that were replaced and are kept. What
+// cannot be read is returned by name, and the rest looked for.
+func (a *App) Needles(ctx context.Context) (needles []leak.Needle, unreadable map[string]error, err error) {
+	creds, err := a.Registry.List(ctx, true)
+	if err != nil {
+		return nil, nil, err
+	}
+	former, err := a.Leaks.Former(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	unreadable = map[string]error{}
+	for _, c := range creds {
+		for _, n := range former[c.ID] {
+			n.Credential = c.Name
+			needles = append(needles, n)
+		}
+		if !c.Retired.IsZero() {
+			continue
+		}
+		needles = append(needles, leak.Needle{Credential: c.Name, Kind: leak.ClientID, Value: c.ClientID})
+		v, err := a.Rounds.Resolve(ctx, c)
+		if err != nil {
+			unreadable[c.Name] = err
+			continue
+		}
+		needles = append(needles, leak.Needle{Credential: c.Name, Kind: leak.Secret, Value: v.Reveal(), Partner: c.ClientID, Home: home(c.Secret)})
+		v.Wipe()
+	}
+	return needles, unreadable, nil
+}
+
+// home is the file that a reference names, as it is really called.
+func home(ref secret.Reference) string {
+	if ref.Scheme() != secret.SchemeFile {
+		return ""
+	}
+	name, err := filepath.EvalSymlinks(strings.TrimPrefix(ref.String(), secret.SchemeFile+":"))
+	if err != nil {
+		return ""
+	}
+	return name
+}
+
+// TakeHits writes down what a scan found, and returns the credentials whose secret it found.
+func (a *App) TakeHits(ctx context.Context, actor string, f leak.Found, how string) ([]credential.Credential, error) {
+	creds, err := a.Registry.List(ctx, true)
+	if err != nil {
+		return nil, err
+	}
+	byName := map[string]credential.Credential{}
+	for _, c := range creds {
+		byName[c.Name] = c
+	}
+	var (
+		all    []leak.Sighting
+		leaked []credential.Credential
+	)
+	for _, h := range f.Hits {
+		c, ok := byName[h.Credential]
+		if !ok {
+			continue // retired and deleted meanwhile
+		}
+		all = append(all, leak.OfHit(h, c.ID, how, a.Now()))
+		if h.Kind == leak.Secret && !slices.ContainsFunc(leaked, func(l credential.Credential) bool { return l.ID == c.ID }) {
+			leaked = append(leaked, c)
+		}
+	}
+	_, err = a.takeSightings(ctx, taken{actor: actor, action: "leaks.scanned", detail: map[string]any{"how": how, "found": len(f.Hits), "skipped": len(f.Skipped), "bytes": f.Bytes}, sightings: all})
+	return leaked, err
+}
+
+// taken is evidence as it comes in.
+type taken struct {
+	actor, action string
+	detail        map[string]any
+	sightings     []leak.Sighting
+	soon          []int64 // credentials that should be checked at once, beside those of the sightings
+	// once notes the delivery; where it was taken in before, nothing is done. nil: it is none.
+	once func(context.Context, pgx.Tx) (fresh bool, err error)
+}
+
+var errTakenBefore = errors.New("it was taken in before")
+
+// takeSightings writes evidence down, with the findings that it makes, and has the credentials checked at once.
+func (a *App) takeSightings(ctx context.Context, t taken) (fresh int, err error) {
+	ids, due := slices.Clone(t.soon), slices.Clone(t.soon)
+	for _, g := range t.sightings {
+		ids = append(ids, g.CredentialID)
+		if g.Sort != leak.ByClientID {
+			due = append(due, g.CredentialID)
+		}
+	}
+	slices.Sort(ids)
+	slices.Sort(due)
+	ids, due = slices.Compact(ids), slices.Compact(due)
+	err = a.inTx(ctx, func(tx pgx.Tx) error {
+		now := a.Now()
+		if t.once != nil {
+			if is, err := t.once(ctx, tx); err != nil || !is {
+				return errors.Join(err, errTakenBefore)
+			}
+		}
+		if err := a.Registry.Lock(ctx, tx, ids); err != nil {
+			return err
+		}
+		if fresh, err = a.Leaks.Sight(ctx, tx, t.sightings, now); err != nil {
+			return err
+		}
+		events, err := a.Leaks.Judge(ctx, tx, ids, now)
+		if err != nil {
+			return err
+		}
+		changes, err := a.Audit.Apply(ctx, tx, events)
+		if err != nil {
+			return err
+		}
+		if err := a.Notifier.Enqueue(ctx, tx, changes); err != nil {
+			return err
+		}
+		if fresh > 0 || len(t.soon) > 0 {
+			var soon []registry.Due
+			for _, id := range due {
+				soon = append(soon, registry.Due{ID: id, At: now})
+			}
+			if err := a.Registry.Reschedule(ctx, tx, soon); err != nil {
+				return err
+			}
+		}
+		e, err := audit.NewEntry(now, t.actor, t.action, "keyrounds", t.detail)
+		if err != nil {
+			return err
+		}
+		return a.Audit.Append(ctx, tx, e)
+	})
+	return fresh, err
+}
+
+// ImportReport takes in a report of another scanner. format "" finds out whose it is.
+func (a *App) ImportReport(ctx context.Context, actor string, read func(found func(leak.Reported) error) (string, error)) (t leak.Taken, leaked []credential.Credential, err error) {
+	if err := a.learn(ctx); err != nil {
+		return t, nil, err
+	}
+	format, err := read(func(rep leak.Reported) error { return a.Leaks.Match(ctx, rep, &t) })
+	if err != nil {
+		return t, nil, err
+	}
+	_, err = a.takeSightings(ctx, taken{actor: actor, action: "leaks.imported", sightings: t.Sightings, detail: map[string]any{"format": format, "findings": t.Findings, "matched": t.Matched, "foreign": t.Foreign}})
+	if err != nil {
+		return t, nil, err
+	}
+	creds, err := a.Registry.List(ctx, false)
+	for _, c := range creds {
+		if slices.ContainsFunc(t.Sightings, func(g leak.Sighting) bool { return g.CredentialID == c.ID && g.Sort != leak.ByClientID }) {
+			leaked = append(leaked, c)
+		}
+	}
+	return t, leaked, err
+}
+
+// learn reads every secret once, so that their fingerprints are known.
+func (a *App) learn(ctx context.Context) error {
+	_, unreadable, err := a.Needles(ctx)
+	for name, why := range unreadable {
+		a.Log.Warn("a secret cannot be read, so reports cannot be held against it", "credential", name, "error", why)
+	}
+	if err != nil {
+		return fmt.Errorf("the registered secrets: %w", err)
+	}
+	return nil
+}
+
+// wantsHMSL: only GitGuardian names secrets by that hash.
+func (a *App) wantsHMSL() bool {
+	return slices.ContainsFunc(a.config.Load().Leaks.Webhooks, func(w leak.Webhook) bool { return w.Type == leak.GitGuardian })
+}

@@ -1,0 +1,317 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/schollz/progressbar/v3"
+	"github.com/spf13/cobra"
+
+	"github.com/keyrounds/keyrounds/app"
+	"github.com/keyrounds/keyrounds/audit"
+	"github.com/keyrounds/keyrounds/credential"
+	"github.com/keyrounds/keyrounds/finding"
+	"github.com/keyrounds/keyrounds/leak"
+	"github.com/keyrounds/keyrounds/rounds"
+)
+
+func newLeaks(o *options) *cobra.Command {
+	cmd := &cobra.Command{Use: "leaks", Aliases: []string{"leak"}, Short: "Secrets that got out: scan, import, list, status, verify"}
+	cmd.AddCommand(newLeaksScan(o), newLeaksImport(o), newLeaksList(o), newLeaksStatus(o), newLeaksVerify(o))
+	return cmd
+}
+
+func newLeaksScan(o *options) *cobra.Command {
+	var (
+		out         output
+		scan        leak.Options
+		record      bool
+		secretsOnly bool
+		watch       bool
+	)
+	cmd := &cobra.Command{
+		Use:   "scan PATH...",
+		Short: "Search files, archives and git histories for registered secrets and client ids",
+		Long: "Search files, directories, archives and the whole history of git repositories for every registered secret\n" +
+			"and client id: as it is, in base64, base64url, hexadecimal, percent-encoded, JSON-escaped, UTF-16, and as\n" +
+			"in Authorization: Basic. - is standard input. Nothing of what is searched is kept or shown but where a\n" +
+			"secret stands. What is found opens a finding, and the credential is checked at once.\n\n" +
+			"Exit 0: nothing was found; 1: something was; 2: it could not be done.",
+		Example: "  keyrounds leaks scan ~/src /srv/git/backend.git\n" +
+			"  keyrounds leaks scan --unreachable -o json . | jq -r '.[] | select(.in_head) | .path'\n" +
+			"  git diff --cached | keyrounds leaks scan --record=false --secrets-only -",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if watch == (len(args) > 0) {
+				return &hintError{errors.New("either PATH or --watch is wanted"), "--watch scans what leaks.sources of the configuration names, on its schedules"}
+			}
+			a, err := o.open(cmd.Context())
+			if err != nil {
+				return err
+			}
+			defer a.Close()
+			if watch {
+				return watchSources(cmd, a)
+			}
+			found, err := scanPaths(cmd, a, scan, secretsOnly, args)
+			if err != nil {
+				return err
+			}
+			if err := printHits(cmd.OutOrStdout(), out, found, args); err != nil {
+				return err
+			}
+			for _, s := range found.Skipped {
+				fmt.Fprintf(cmd.ErrOrStderr(), "not searched: %s: %s\n", printable(s.Path, false), printable(s.Why, false))
+			}
+			if len(found.Hits) == 0 {
+				return nil
+			}
+			if record {
+				leaked, err := a.TakeHits(cmd.Context(), actor(), found, "scan")
+				if err != nil {
+					return err
+				}
+				if err := tellLeaked(cmd, a, leaked); err != nil {
+					return err
+				}
+			}
+			return errFound
+		},
+	}
+	out.flags(cmd, "table", "json", "csv", "sarif")
+	f := cmd.Flags()
+	f.BoolVar(&scan.History, "history", true, "search the histories of git repositories, all refs")
+	f.BoolVar(&scan.Unreachable, "unreachable", false, "also objects that no ref reaches, such as those of deleted branches")
+	f.IntVar(&scan.Workers, "workers", 0, "at once (default one a processor)")
+	f.Int64Var(&scan.Unpack, "unpack", leak.DefaultUnpack, "bytes that are unpacked of one file, at most")
+	f.BoolVar(&record, "record", true, "open findings about what is found, and check the credentials")
+	f.BoolVar(&secretsOnly, "secrets-only", false, "do not look for client ids, which are no secrets")
+	f.BoolVar(&watch, "watch", false, "scan leaks.sources of the configuration on their schedules, as the daemon does")
+	return cmd
+}
+
+func scanPaths(cmd *cobra.Command, a *app.App, o leak.Options, secretsOnly bool, paths []string) (leak.Found, error) {
+	ctx := cmd.Context()
+	needles, unreadable, err := a.Needles(ctx)
+	if err != nil {
+		return leak.Found{}, err
+	}
+	if secretsOnly {
+		needles = slices.DeleteFunc(needles, func(n leak.Needle) bool { return n.Kind == leak.ClientID })
+	}
+	for name, why := range unreadable {
+		fmt.Fprintf(cmd.ErrOrStderr(), "not looked for: the secret of %s: %v\n", name, why)
+	}
+	end := func() {}
+	if w := cmd.ErrOrStderr(); isTerminal(w) {
+		bar := progressbar.NewOptions64(-1, progressbar.OptionSetWriter(w), progressbar.OptionSetDescription("searching"), progressbar.OptionShowBytes(true),
+			progressbar.OptionThrottle(100*time.Millisecond), progressbar.OptionClearOnFinish(), progressbar.OptionSetWidth(20))
+		o.Progress = func(n int64) { _ = bar.Set64(n) }
+		end = func() { _ = bar.Finish() }
+	}
+	s, short := leak.NewScanner(needles, o)
+	for _, n := range short {
+		fmt.Fprintf(cmd.ErrOrStderr(), "not looked for: the %s of %s: with fewer than %d characters it is too common in text\n", strings.ReplaceAll(string(n.Kind), "_", " "), n.Credential, leak.MinLength)
+	}
+	if len(needles) == len(short) {
+		return leak.Found{}, &hintError{errors.New("there is nothing to look for"), "see keyrounds credentials list"}
+	}
+	defer end()
+	for _, p := range paths {
+		if p == "-" {
+			err = s.Reader(ctx, "standard input", cmd.InOrStdin())
+		} else {
+			err = s.Tree(ctx, p)
+		}
+		if err != nil {
+			return leak.Found{}, err
+		}
+	}
+	return s.Found(), nil
+}
+
+// hitJSON is a promise: scripts of users depend on its names.
+type hitJSON struct {
+	Credential string     `json:"credential"`
+	Kind       leak.Kind  `json:"kind"`
+	Former     bool       `json:"former"` // a secret that was replaced
+	Encoding   string     `json:"encoding"`
+	Source     string     `json:"source"`
+	Commit     *string    `json:"commit"` // null: not of a history, or in no commit
+	Path       string     `json:"path"`
+	Line       *int       `json:"line"`       // null: the name of a file
+	InHead     *bool      `json:"in_head"`    // null: not of a history
+	FirstSeen  *time.Time `json:"first_seen"` // the commit's author date; null: not known
+}
+
+func printHits(w io.Writer, out output, f leak.Found, paths []string) error {
+	values, rows := []hitJSON{}, [][]string{}
+	for _, h := range f.Hits {
+		v := hitJSON{Credential: h.Credential, Kind: h.Kind, Former: h.Former, Encoding: string(h.Encoding), Source: h.Source, Commit: orNull(h.Commit), Path: h.Path, Line: orNull(h.Line), FirstSeen: orNull(h.FirstSeen)}
+		where := "in the files"
+		if h.Object != "" {
+			v.InHead = &h.InHead
+			where = "only in history"
+			if h.InHead {
+				where = "in HEAD"
+			}
+		}
+		values = append(values, v)
+		kind := strings.ReplaceAll(string(h.Kind), "_", " ")
+		if h.Former {
+			kind = "former " + kind
+		}
+		path := h.Path
+		if path == "" && h.Object != "" {
+			path = "(object " + h.Object[:12] + ")"
+		}
+		line := ""
+		if h.Line > 0 {
+			line = fmt.Sprint(h.Line)
+		}
+		rows = append(rows, []string{h.Credential, kind, string(h.Encoding), h.Source, path, line, h.Commit[:min(len(h.Commit), 12)], where, stamp(h.FirstSeen)})
+	}
+	switch {
+	case out.format == "sarif":
+		return writeSARIF(w, f)
+	case out.format == "table" && len(rows) == 0:
+		fmt.Fprintf(w, "no registered secret or client id in %s (%d files and objects, %s)\n", strings.Join(paths, ", "), f.Files, megabytes(f.Bytes))
+		return nil
+	}
+	return out.list(w, []string{"CREDENTIAL", "KIND", "ENCODING", "SOURCE", "PATH", "LINE", "COMMIT", "WHERE", "FIRST SEEN"}, rows, values)
+}
+
+func megabytes(n int64) string { return fmt.Sprintf("%.1f MB", float64(n)/1e6) }
+
+// tellLeaked checks credentials whose secret was found, and says whether it works and where it is told.
+func tellLeaked(cmd *cobra.Command, a *app.App, leaked []credential.Credential) error {
+	ctx, w := cmd.Context(), cmd.ErrOrStderr()
+	active := slices.DeleteFunc(slices.Clone(leaked), func(c credential.Credential) bool {
+		return !c.Retired.IsZero() || a.Config().Providers[c.Provider].Passive
+	})
+	if err := a.Rounds.CheckNow(ctx, active, func([]rounds.Judged) {}); err != nil {
+		return err
+	}
+	for _, c := range leaked {
+		all, err := a.Audit.Findings(ctx, audit.Filter{Credential: c.Name})
+		if err != nil {
+			return err
+		}
+		i := slices.IndexFunc(all, func(f finding.Finding) bool { return f.Kind == finding.Leaked })
+		if i < 0 {
+			fmt.Fprintf(w, "%s: what was found is known, and proven dead: keyrounds leaks status %s\n", c.Name, c.Name)
+			continue
+		}
+		state := "it is not known whether it works"
+		if l := all[i].Evidence.Leak; l != nil && l.Works != nil {
+			state = map[bool]string{true: "it works", false: "it is refused, which is no proof yet"}[*l.Works]
+		}
+		fmt.Fprintf(w, "%s: its secret got out, and %s; what to do: keyrounds findings show %d\n", c.Name, state, all[i].ID)
+	}
+	return nil
+}
+
+func watchSources(cmd *cobra.Command, a *app.App) error {
+	if len(a.Config().Leaks.Sources) == 0 {
+		return &hintError{errors.New("leaks.sources of the configuration names nothing"), "such as sources: [{name: backend, path: /srv/git/backend.git}]"}
+	}
+	a.ScanSources(cmd.Context(), func(source string, f leak.Found, err error) {
+		at := time.Now().UTC().Format(time.RFC3339)
+		if err != nil {
+			fmt.Fprintf(cmd.OutOrStdout(), "%s %s: %v\n", at, source, err)
+			return
+		}
+		fmt.Fprintf(cmd.OutOrStdout(), "%s %s: found %d, searched %s, left out %d\n", at, source, len(f.Hits), megabytes(f.Bytes), len(f.Skipped))
+	})
+	return nil
+}
+
+func newLeaksImport(o *options) *cobra.Command {
+	var (
+		out    output
+		format string
+	)
+	cmd := &cobra.Command{
+		Use:   "import FILE...",
+		Short: "Take in what gitleaks, trufflehog or a SARIF tool found",
+		Long: "Take in reports of other scanners: gitleaks (JSON), trufflehog (--json) and SARIF 2.1.0; - is standard\n" +
+			"input. What they found is held against the registered secrets by fingerprint. What is registered opens\n" +
+			"findings and is checked at once; the rest is counted as foreign and forgotten.\n\n" +
+			"Exit 0: nothing of it is registered; 1: something is; 2: it could not be done.",
+		Example: "  gitleaks git --report-format json --report-path - . | keyrounds leaks import -\n  trufflehog git file://. --json > report.ndjson; keyrounds leaks import report.ndjson",
+		Args:    cobra.MinimumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			names := formatNames()
+			if format != "" && !slices.Contains(names, format) {
+				return &hintError{fmt.Errorf("unknown format %q", format), "one of " + joinComma(names)}
+			}
+			a, err := o.open(cmd.Context())
+			if err != nil {
+				return err
+			}
+			defer a.Close()
+			return importReports(cmd, a, out, format, args)
+		},
+	}
+	out.flags(cmd, "table", "json")
+	cmd.Flags().StringVar(&format, "format", "", "one of "+joinComma(formatNames())+" (default what it looks like)")
+	return cmd
+}
+
+func formatNames() (names []string) {
+	for _, f := range leak.Formats() {
+		names = append(names, f.Name)
+	}
+	return names
+}
+
+type reportJSON struct {
+	File       string   `json:"file"`
+	Findings   int      `json:"findings"`
+	Registered int      `json:"registered"`
+	Foreign    int      `json:"foreign"`
+	Leaked     []string `json:"leaked"` // credentials
+}
+
+func importReports(cmd *cobra.Command, a *app.App, out output, format string, files []string) error {
+	var (
+		values []reportJSON
+		rows   [][]string
+		all    []credential.Credential
+	)
+	for _, name := range files {
+		in := cmd.InOrStdin()
+		if name != "-" {
+			f, err := os.Open(name)
+			if err != nil {
+				return err
+			}
+			defer f.Close()
+			in = f
+		}
+		t, leaked, err := a.ImportReport(cmd.Context(), actor(), func(found func(leak.Reported) error) (string, error) { return leak.ReadReport(in, format, found) })
+		if err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+		v := reportJSON{File: name, Findings: t.Findings, Registered: t.Matched, Foreign: t.Foreign, Leaked: []string{}}
+		for _, c := range leaked {
+			v.Leaked = append(v.Leaked, c.Name)
+		}
+		all, values = append(all, leaked...), append(values, v)
+		rows = append(rows, []string{name, fmt.Sprint(t.Findings), fmt.Sprint(t.Matched), fmt.Sprint(t.Foreign), strings.Join(v.Leaked, " ")})
+	}
+	if err := out.list(cmd.OutOrStdout(), []string{"FILE", "FINDINGS", "REGISTERED", "FOREIGN", "LEAKED"}, rows, values); err != nil {
+		return err
+	}
+	if len(all) == 0 {
+		return nil
+	}
+	if err := tellLeaked(cmd, a, all); err != nil {
+		return err
+	}
+	return errFound
+}

@@ -1,0 +1,339 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/keyrounds/keyrounds/app"
+	"github.com/keyrounds/keyrounds/credential"
+	"github.com/keyrounds/keyrounds/finding"
+	"github.com/keyrounds/keyrounds/leak"
+	"github.com/keyrounds/keyrounds/registry"
+	"github.com/keyrounds/keyrounds/secret"
+)
+
+func newLeaksList(o *options) *cobra.Command {
+	var (
+		out   output
+		limit int
+	)
+	cmd := &cobra.Command{
+		Use: "list [NAME]", Short: "List the evidence that secrets got out, of one credential or of all", Args: cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return o.withCredentials(cmd, args, func(a *app.App, id int64, names map[int64]string) error {
+				all, err := a.Leaks.Sightings(cmd.Context(), id, limit)
+				if err != nil {
+					return err
+				}
+				values, rows := []sightingJSON{}, [][]string{}
+				for _, g := range all {
+					values = append(values, sightingJSON{names[g.CredentialID], g.Sort, g.Sighting})
+					rows = append(rows, []string{names[g.CredentialID], string(g.Sort), g.How, place(g.Sighting), g.Commit[:min(len(g.Commit), 12)], stamp(g.At), stamp(g.Seen), g.What})
+				}
+				if len(rows) == 0 && out.format == "table" {
+					fmt.Fprintln(cmd.OutOrStdout(), "no evidence; look for some: keyrounds leaks scan PATH")
+					return nil
+				}
+				return out.list(cmd.OutOrStdout(), []string{"CREDENTIAL", "SORT", "HOW", "WHERE", "COMMIT", "HAPPENED", "SEEN", "WHAT"}, rows, values)
+			})
+		},
+	}
+	out.flags(cmd, "table", "json", "csv")
+	cmd.Flags().IntVar(&limit, "limit", 100, "the newest so many")
+	return cmd
+}
+
+type sightingJSON struct {
+	Credential string    `json:"credential"`
+	Sort       leak.Sort `json:"sort"`
+	finding.Sighting
+}
+
+func place(g finding.Sighting) string {
+	text := g.Source
+	if g.Path != "" {
+		text = strings.TrimPrefix(text+" "+g.Path, " ")
+	}
+	if g.Line > 0 {
+		text += fmt.Sprintf(":%d", g.Line)
+	}
+	return text
+}
+
+// withCredentials opens the database, with the id of the credential that args names (0: all) and everybody's name.
+func (o *options) withCredentials(cmd *cobra.Command, args []string, do func(a *app.App, id int64, names map[int64]string) error) error {
+	a, err := o.open(cmd.Context())
+	if err != nil {
+		return err
+	}
+	defer a.Close()
+	creds, err := a.Registry.List(cmd.Context(), true)
+	if err != nil {
+		return err
+	}
+	names, id := map[int64]string{}, int64(0)
+	for _, c := range creds {
+		names[c.ID] = c.Name
+		if len(args) > 0 && c.Name == args[0] {
+			id = c.ID
+		}
+	}
+	if len(args) > 0 && id == 0 {
+		return notRegistered(fmt.Errorf("%w: %q", registry.ErrNotFound, args[0]))
+	}
+	return do(a, id, names)
+}
+
+func newLeaksStatus(o *options) *cobra.Command {
+	var (
+		out output
+		all bool
+	)
+	cmd := &cobra.Command{
+		Use: "status [NAME]", Short: "Show secrets that got out or were replaced, sources and receivers", Args: cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return o.withCredentials(cmd, args, func(a *app.App, id int64, names map[int64]string) error {
+				s, err := leaksStatus(cmd.Context(), a, id, names, all || id != 0)
+				if err != nil {
+					return err
+				}
+				if out.format == "json" {
+					return writeJSON(cmd.OutOrStdout(), s)
+				}
+				return s.print(cmd.OutOrStdout(), id == 0)
+			})
+		},
+	}
+	out.flags(cmd, "table", "json")
+	cmd.Flags().BoolVarP(&all, "all", "a", false, "also present secrets that nobody saw")
+	return cmd
+}
+
+type statusJSON struct {
+	Secrets   []secretJSON     `json:"secrets"`
+	Sources   []app.LeakSource `json:"sources"`
+	Receivers []leak.Delivery  `json:"receivers"`
+}
+
+type secretJSON struct {
+	Credential string         `json:"credential"`
+	ClientID   string         `json:"client_id"`
+	Present    bool           `json:"present"`
+	Kept       bool           `json:"kept"` // a replaced one that keyrounds has, sealed
+	First      time.Time      `json:"first_at"`
+	Replaced   *time.Time     `json:"replaced_at"`
+	Leaked     bool           `json:"leaked"`
+	Works      *bool          `json:"works"`
+	WorksAt    *time.Time     `json:"works_at"`
+	NextTry    *time.Time     `json:"next_try_at"`
+	Dead       *time.Time     `json:"dead_at"`
+	Proof      *finding.Death `json:"proof"`
+}
+
+func leaksStatus(ctx context.Context, a *app.App, id int64, names map[int64]string, all bool) (s statusJSON, err error) {
+	rows, err := a.Leaks.Secrets(ctx, id)
+	if err != nil {
+		return s, err
+	}
+	deaths, err := a.Leaks.Deaths(ctx, id)
+	if err != nil {
+		return s, err
+	}
+	s.Secrets = []secretJSON{}
+	for _, r := range rows {
+		if !all && !r.Leaked && r.Replaced.IsZero() && r.Dead.IsZero() {
+			continue
+		}
+		v := secretJSON{names[r.CredentialID], r.ClientID, r.Replaced.IsZero(), r.Kept, r.First, orNull(r.Replaced), r.Leaked, r.Works, orNull(r.WorksAt), orNull(r.NextTry), orNull(r.Dead), nil}
+		if d, is := deaths[r.ID]; is {
+			v.Proof = &d
+		}
+		s.Secrets = append(s.Secrets, v)
+	}
+	if s.Sources, err = a.LeakSources(ctx); err != nil {
+		return s, err
+	}
+	s.Receivers, err = a.Leaks.Deliveries(ctx)
+	s.Receivers = orEmpty(s.Receivers)
+	return s, err
+}
+
+func (s statusJSON) print(w io.Writer, whole bool) error {
+	var rows [][]string
+	for _, v := range s.Secrets {
+		which := "present"
+		if !v.Present {
+			which = "replaced " + stampOf(v.Replaced)
+		}
+		works := "not tried"
+		switch {
+		case v.Dead != nil:
+			works = "dead since " + stampOf(v.Dead)
+		case v.Works != nil && *v.Works:
+			works = "works, " + stampOf(v.WorksAt)
+		case v.Works != nil:
+			works = "refused, " + stampOf(v.WorksAt)
+		case !v.Present && !v.Kept:
+			works = "cannot be tried: keyrounds does not have it"
+		}
+		rows = append(rows, []string{v.Credential, which, map[bool]string{true: "yes", false: ""}[v.Leaked], works, stampOf(v.NextTry)})
+	}
+	if len(rows) == 0 {
+		fmt.Fprintln(w, "no secret is known to have got out, and none was replaced")
+	} else if err := writeTable(w, []string{"CREDENTIAL", "SECRET", "GOT OUT", "STATE", "NEXT TRY"}, rows); err != nil {
+		return err
+	}
+	for _, v := range s.Secrets {
+		if v.Proof != nil {
+			fmt.Fprintf(w, "\n%s", proofText(v.Credential, *v.Proof))
+		}
+	}
+	if !whole {
+		return nil
+	}
+	if len(s.Sources) > 0 {
+		rows = nil
+		for _, src := range s.Sources {
+			rows = append(rows, []string{src.Name, src.Path, stamp(src.Scanned), fmt.Sprint(src.Found), fmt.Sprint(src.Skipped), megabytes(src.Bytes), stamp(src.Next), src.Error})
+		}
+		fmt.Fprintln(w)
+		if err := writeTable(w, []string{"SOURCE", "PATH", "SCANNED", "FOUND", "LEFT OUT", "READ", "NEXT SCAN", "ERROR"}, rows); err != nil {
+			return err
+		}
+	}
+	if len(s.Receivers) > 0 {
+		rows = nil
+		for _, d := range s.Receivers {
+			rows = append(rows, []string{d.Receiver, fmt.Sprint(d.Reports), fmt.Sprint(d.Matched), fmt.Sprint(d.Foreign), stamp(d.Last)})
+		}
+		fmt.Fprintln(w)
+		return writeTable(w, []string{"RECEIVER", "REPORTS", "REGISTERED", "FOREIGN", "LAST"}, rows)
+	}
+	return nil
+}
+
+// proofText is the proof of a death in words.
+func proofText(name string, d finding.Death) string {
+	var b strings.Builder
+	line := func(label, text string) {
+		if text != "" {
+			fmt.Fprintf(&b, "  %-16s %s\n", label, printable(text, false))
+		}
+	}
+	fmt.Fprintf(&b, "Proof of death of a secret of %s, %s\n", name, stamp(d.At))
+	var times []string
+	for _, t := range d.Refused {
+		times = append(times, stamp(t))
+	}
+	line("Exchange", fmt.Sprintf("refused %s (%s)", strings.Join(times, ", "), strings.TrimSpace(fmt.Sprintf("HTTP %d %s", d.Status, d.ErrorCode))))
+	line("Meanwhile", d.Control)
+	token := d.Token
+	if !d.Minted.IsZero() {
+		token += ", issued " + stamp(d.Minted)
+	}
+	if d.Took != "" {
+		token += ", seen refused " + d.Took + " after the first refused exchange"
+	}
+	line("Token", token)
+	if !d.LogAt.IsZero() {
+		line("Provider's log", strings.TrimSpace(fmt.Sprintf("revoked %s %s (feed %s)", stamp(d.LogAt), d.LogBy, d.LogFeed)))
+	}
+	return b.String()
+}
+
+func newLeaksVerify(o *options) *cobra.Command {
+	var patience time.Duration
+	cmd := &cobra.Command{
+		Use:   "verify NAME",
+		Short: "Prove that a secret that got out works no more",
+		Long: "Try a secret of a credential that got out or was replaced until the provider refuses it, and a token of it\n" +
+			"works no more, and write the proof down. A replaced secret that keyrounds does not have, because it was read\n" +
+			"from the host, is asked for, without echo, or read from standard input; it is compared with the fingerprint.\n\n" +
+			"Exit 0: it is dead; 1: it is not, or not proven in time; 2: it could not be done.",
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			a, err := o.open(cmd.Context())
+			if err != nil {
+				return err
+			}
+			defer a.Close()
+			c, err := a.Registry.Get(cmd.Context(), args[0])
+			if err != nil {
+				return notRegistered(err)
+			}
+			return verifyDead(cmd, a, c, patience)
+		},
+	}
+	cmd.Flags().DurationVar(&patience, "timeout", 15*time.Minute, "how long to try")
+	return cmd
+}
+
+// verifyDead proves the death of the oldest secret of a credential that is in question.
+func verifyDead(cmd *cobra.Command, a *app.App, c credential.Credential, patience time.Duration) error {
+	rows, err := a.Leaks.Secrets(cmd.Context(), c.ID)
+	if err != nil {
+		return err
+	}
+	rows = slices.DeleteFunc(rows, func(r leak.SecretRow) bool { return !r.Dead.IsZero() || !r.Leaked && r.Replaced.IsZero() })
+	if len(rows) == 0 {
+		return &hintError{fmt.Errorf("no secret of %s got out or was replaced, or all of them are proven dead", c.Name), "see keyrounds leaks status " + c.Name}
+	}
+	for _, r := range rows {
+		if err := verifyOne(cmd, a, c, r, patience); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func verifyOne(cmd *cobra.Command, a *app.App, c credential.Credential, r leak.SecretRow, patience time.Duration) error {
+	var given secret.Value
+	if !r.Replaced.IsZero() && !r.Kept {
+		v, err := askSecret(cmd, "The replaced secret of "+c.Name)
+		if err != nil {
+			return err
+		}
+		defer v.Wipe()
+		which, ok, err := a.Leaks.Which(cmd.Context(), c.ID, v)
+		if err != nil {
+			return err
+		}
+		if !ok || which.ID != r.ID {
+			return fmt.Errorf("that is not the secret that %s had until %s", c.Name, stamp(r.Replaced))
+		}
+		given = v
+	}
+	ctx, cancel := context.WithTimeout(cmd.Context(), patience)
+	defer cancel()
+	asked := false
+	death, err := a.ProveDead(ctx, r, given, func(at leak.Attempt) {
+		w := cmd.ErrOrStderr()
+		switch {
+		case at.Works && !asked:
+			asked = true
+			fmt.Fprintf(w, "the old secret of %s works; revoke it at the provider now%s\n", c.Name, strings.TrimRight(": "+a.Config().Providers[c.Provider].ConsoleURL, ": "))
+		case at.Refused && at.Token.Alive:
+			fmt.Fprintf(w, "%s refused, but %s\n", stamp(at.At), at.Token.Text)
+		case at.Refused:
+			fmt.Fprintf(w, "%s refused; confirming\n", stamp(at.At))
+		case !at.Works:
+			fmt.Fprintf(w, "%s no answer that says anything (%s)\n", stamp(at.At), at.Outcome)
+		}
+	})
+	if errors.Is(err, app.ErrStillWorks) {
+		fmt.Fprintf(cmd.ErrOrStderr(), "the old secret of %s is not proven dead; the daemon goes on trying: keyrounds leaks status %s\n", c.Name, c.Name)
+		return errFound
+	}
+	if err != nil {
+		return err
+	}
+	_, err = io.WriteString(cmd.OutOrStdout(), proofText(c.Name, *death))
+	return err
+}

@@ -1,0 +1,83 @@
+package web
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+
+	"github.com/keyrounds/keyrounds/leak"
+)
+
+// Report is a delivery of another scanner, or a security event token.
+type Report struct {
+	Receiver string // the end of the URL
+	Address  string // whom it came from
+	Header   http.Header
+	Body     []byte
+}
+
+// Reported is what a report came to.
+type Reported struct {
+	Findings   int  `json:"findings"`
+	Registered int  `json:"registered"`
+	Foreign    int  `json:"foreign"`
+	Token      bool `json:"-"` // it is a security event token, whose answer is empty (RFC 8935 §2.2)
+}
+
+// ErrNoReceiver: nothing of that name is configured.
+var ErrNoReceiver = errors.New("no webhook or transmitter has that name")
+
+// TakeReport verifies a report and takes it in. What is not from whom it should be is *leak.RefusedError or
+// *leak.SETError, and what cannot be read *leak.FormatError.
+type TakeReport func(context.Context, Report) (Reported, error)
+
+// leakReport takes in a delivery: POST /api/v1/leaks/NAME. Its signature is the only sign-in that it has.
+func (s *site) leakReport(w http.ResponseWriter, r *http.Request) {
+	host, _, _ := net.SplitHostPort(r.RemoteAddr)
+	if s.reportFailures.tooMany(host, s.Now()) {
+		w.Header().Set("Retry-After", "60")
+		refuse(w, http.StatusTooManyRequests, "too many refused reports from this address: wait a minute")
+		return
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), pushTime)
+	defer cancel()
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxPush))
+	if err != nil {
+		refuse(w, http.StatusRequestEntityTooLarge, "a report has at most 1 MiB, and comes in time")
+		return
+	}
+	got, err := s.TakeReport(ctx, Report{Receiver: r.PathValue("name"), Address: host, Header: r.Header, Body: body})
+	var (
+		refused *leak.RefusedError
+		token   *leak.SETError
+		format  *leak.FormatError
+	)
+	switch {
+	case err == nil && got.Token:
+		w.WriteHeader(http.StatusAccepted)
+	case err == nil:
+		w.Header().Set("Content-Type", "application/json")
+		_ = json.NewEncoder(w).Encode(got)
+	case errors.Is(err, ErrNoReceiver):
+		s.reportFailures.add(host, s.Now())
+		refuse(w, http.StatusNotFound, err.Error())
+	case errors.As(err, &refused):
+		s.reportFailures.add(host, s.Now())
+		refuse(w, http.StatusUnauthorized, refused.Why)
+	case errors.As(err, &token):
+		s.reportFailures.add(host, s.Now())
+		w.Header().Set("Content-Type", "application/json")
+		w.Header().Set("Content-Language", "en")
+		w.WriteHeader(http.StatusBadRequest)
+		_ = json.NewEncoder(w).Encode(map[string]string{"err": token.Code, "description": token.Description})
+	case errors.As(err, &format):
+		refuse(w, http.StatusBadRequest, format.Error())
+	default:
+		s.Log.Error("a report could not be taken in", "receiver", r.PathValue("name"), "error", err)
+		w.Header().Set("Retry-After", "60")
+		refuse(w, http.StatusServiceUnavailable, "it could not be taken in: send it again")
+	}
+}
