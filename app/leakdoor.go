@@ -94,6 +94,15 @@ func (a *App) takeWebhook(ctx context.Context, w leak.Webhook, r web.Report) (go
 			return got, err
 		}
 	}
+	if len(t.Sightings) > 0 {
+		mask, err := a.learn(ctx)
+		if err != nil {
+			return got, err
+		}
+		for i, g := range t.Sightings {
+			t.Sightings[i] = g.Masked(mask)
+		}
+	}
 	_, err = a.takeSightings(ctx, taken{
 		actor: "receiver " + w.Name, action: "leaks.reported", sightings: t.Sightings, detail: map[string]any{"findings": t.Findings, "matched": t.Matched, "foreign": t.Foreign},
 		once: func(ctx context.Context, tx pgx.Tx) (bool, error) {

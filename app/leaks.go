@@ -203,12 +203,16 @@ func (a *App) takeSightings(ctx context.Context, t taken) (fresh int, err error)
 
 // ImportReport takes in a report of another scanner. format "" finds out whose it is.
 func (a *App) ImportReport(ctx context.Context, actor string, read func(found func(leak.Reported) error) (string, error)) (t leak.Taken, leaked []credential.Credential, err error) {
-	if err := a.learn(ctx); err != nil {
+	mask, err := a.learn(ctx)
+	if err != nil {
 		return t, nil, err
 	}
 	format, err := read(func(rep leak.Reported) error { return a.Leaks.Match(ctx, rep, &t) })
 	if err != nil {
 		return t, nil, err
+	}
+	for i, g := range t.Sightings {
+		t.Sightings[i] = g.Masked(mask)
 	}
 	_, err = a.takeSightings(ctx, taken{actor: actor, action: "leaks.imported", sightings: t.Sightings, detail: map[string]any{"format": format, "findings": t.Findings, "matched": t.Matched, "foreign": t.Foreign}})
 	if err != nil {
@@ -223,16 +227,17 @@ func (a *App) ImportReport(ctx context.Context, actor string, read func(found fu
 	return t, leaked, err
 }
 
-// learn reads every secret once, so that their fingerprints are known.
-func (a *App) learn(ctx context.Context) error {
-	_, unreadable, err := a.Needles(ctx)
+// learn reads every secret once, so that their fingerprints are known, and returns what masks them in a text.
+func (a *App) learn(ctx context.Context) (mask func(string) string, err error) {
+	needles, unreadable, err := a.Needles(ctx)
 	for name, why := range unreadable {
 		a.Log.Warn("a secret cannot be read, so reports cannot be held against it", "credential", name, "error", why)
 	}
 	if err != nil {
-		return fmt.Errorf("the registered secrets: %w", err)
+		return nil, fmt.Errorf("the registered secrets: %w", err)
 	}
-	return nil
+	s, _ := leak.NewScanner(needles, leak.Options{})
+	return s.Mask, nil
 }
 
 // wantsHMSL: only GitGuardian names secrets by that hash.

@@ -132,8 +132,8 @@ func (e *HostSecretError) Error() string {
 
 // keepOld keeps the secret that next replaces. One that cannot be opened any more cannot be kept.
 func (a *App) keepOld(ctx context.Context, tx pgx.Tx, c credential.Credential, next secret.Value) error {
-	if c.Sealed == nil || a.sealer == nil {
-		return nil
+	if err := a.Registry.Lock(ctx, tx, []int64{c.ID}); err != nil || c.Sealed == nil || a.sealer == nil {
+		return err
 	}
 	old, err := a.sealer.Open(c.Sealed, c.Name)
 	if err != nil || old.Equal(next) {

@@ -1,6 +1,7 @@
 package leak
 
 import (
+	"bytes"
 	"context"
 	"crypto/hmac"
 	"crypto/rand"
@@ -44,14 +45,22 @@ func (p prints) prefixes(value string) [][]byte {
 	return all
 }
 
-// prefix of a text that begins a secret, as long as one is known; nil: it is too short.
-func (p prints) prefix(text string) []byte {
-	for i := len(prefixLengths) - 1; i >= 0; i-- {
-		if n := prefixLengths[i]; len(text) >= n {
-			return p.of(fmt.Sprint("prefix ", n), text[:n])[:16]
+// beginnings are the fingerprints of a text that begins a secret, at each length.
+func (p prints) beginnings(text string) (all [][]byte) {
+	for _, n := range prefixLengths {
+		if len(text) >= n {
+			all = append(all, p.of(fmt.Sprint("prefix ", n), text[:n])[:16])
 		}
 	}
-	return nil
+	return all
+}
+
+// begins reports whether text begins the secret that has these prefixes: at the longest length that both have, since
+// many secrets begin alike.
+func (p prints) begins(text string, prefixes [][]byte) bool {
+	all := p.beginnings(text)
+	n := min(len(all), len(prefixes))
+	return n > 0 && bytes.Equal(all[n-1], prefixes[n-1])
 }
 
 func (p prints) ofHMSL(hash string) []byte { return p.of("hmsl", hash)[:16] }

@@ -5,7 +5,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"os"
 	"os/exec"
@@ -31,11 +30,7 @@ func openGit(ctx context.Context, dir string) (git, error) {
 		return git{}, &NoGitError{err}
 	}
 	g := git{dir}
-	err := g.lines(ctx, []string{"rev-parse", "--git-dir"}, nil, '\n', func([]byte) {})
-	if err != nil {
-		return g, fmt.Errorf("%s looks like a git repository, and git cannot open it: %w", dir, err)
-	}
-	return g, nil
+	return g, g.lines(ctx, []string{"rev-parse", "--git-dir"}, nil, '\n', func([]byte) {})
 }
 
 func (g git) command(ctx context.Context, args ...string) *exec.Cmd {

@@ -28,14 +28,19 @@ import (
 // history searches the objects of a git repository.
 func (s *Scanner) history(ctx context.Context, dir, named string) error {
 	g, err := openGit(ctx, dir)
-	if err != nil {
+	var no *NoGitError
+	if errors.As(err, &no) {
 		return err
+	}
+	if err != nil {
+		s.skip(place{named, ""}, "it looks like a git repository, and git cannot open it: %v", err)
+		return nil
 	}
 	h := &history{Scanner: s, git: g, named: named, found: map[objectID][]objectMatch{}}
 	at := place{named, ""}
 	ids, err := h.list(ctx)
 	if err != nil {
-		return err
+		return fmt.Errorf("%s: %w", s.Mask(named), err)
 	}
 	group, groupCtx := errgroup.WithContext(ctx)
 	parts := s.workers()

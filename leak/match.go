@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -17,6 +18,8 @@ type Taken struct {
 	Sightings []Sighting // of those that matched
 }
 
+const mostAlike = 3
+
 // Match holds what another scanner found against the registry, by fingerprint.
 func (s *Store) Match(ctx context.Context, rep Reported, t *Taken) error {
 	p, err := s.prints(ctx)
@@ -24,34 +27,39 @@ func (s *Store) Match(ctx context.Context, rep Reported, t *Taken) error {
 		return err
 	}
 	t.Findings++
-	var whole, parts [][]byte
+	whole, parts := [][]byte{}, [][]byte{}
 	for _, v := range rep.Values {
 		whole = append(whole, p.whole(v))
 	}
 	for _, v := range rep.Parts {
-		if print := p.prefix(v); print != nil {
-			parts = append(parts, print)
-		}
+		parts = append(parts, p.beginnings(v)...)
 	}
 	var hash []byte
 	if rep.HMSL != "" {
 		hash = p.ofHMSL(rep.HMSL)
 	}
 	rows, err := s.Pool.Query(ctx, `
-		SELECT id, credential_id, CASE WHEN fingerprint = ANY($1) OR hmsl = $3 THEN 'secret' ELSE 'part' END
-		FROM leak_secrets WHERE fingerprint = ANY($1) OR hmsl = $3 OR prefixes && $2
-		UNION ALL SELECT 0, id, 'client_id' FROM credentials WHERE client_id = ANY($4) AND retired_at IS NULL
-		ORDER BY 2, 3 DESC`, orEmpty(whole), orEmpty(parts), hash, append(orEmpty(rep.Clients), rep.Values...))
+		SELECT * FROM (
+		SELECT id, credential_id, 'secret', NULL::bytea[] FROM leak_secrets WHERE fingerprint = ANY($1)
+		UNION ALL SELECT id, credential_id, 'secret', NULL FROM leak_secrets WHERE hmsl = $3
+		UNION ALL SELECT id, credential_id, 'part', prefixes FROM leak_secrets WHERE $2::bytea[] <> '{}' AND prefixes && $2
+		UNION ALL SELECT 0, id, 'client_id', NULL FROM credentials WHERE client_id = ANY($4) AND retired_at IS NULL
+		) AS m (id, credential_id, sort, prefixes) ORDER BY credential_id, sort = 'client_id', sort = 'part'`, whole, parts, hash, append(orEmpty(rep.Clients), rep.Values...))
 	if err != nil {
 		return err
 	}
 	var (
 		id, credentialID int64
 		sort             Sort
+		prefixes         [][]byte
 		strongest        = map[int64]Sort{}
+		sightings        []Sighting
 	)
-	_, err = pgx.ForEachRow(rows, []any{&id, &credentialID, &sort}, func() error {
-		if strongest[credentialID] == BySecret || strongest[credentialID] == BySignal || strongest[credentialID] == ByPart && sort == ByClientID {
+	_, err = pgx.ForEachRow(rows, []any{&id, &credentialID, &sort, &prefixes}, func() error {
+		if strongest[credentialID] != "" { // secret, part, client_id: they come in this order
+			return nil
+		}
+		if sort == ByPart && !slices.ContainsFunc(rep.Parts, func(v string) bool { return p.begins(v, prefixes) }) {
 			return nil
 		}
 		strongest[credentialID] = sort
@@ -63,10 +71,16 @@ func (s *Store) Match(ctx context.Context, rep Reported, t *Taken) error {
 			g.What += " (the client id)"
 		}
 		g.Key = fmt.Sprint(rep.How, "\x00", id, "\x00", sort, "\x00", rep.Source, "\x00", rep.Path, "\x00", rep.Link)
-		t.Sightings = append(t.Sightings, g)
+		sightings = append(sightings, g)
 		return nil
 	})
-	if len(strongest) > 0 {
+	// A beginning that many secrets have, as sk_live_, names none of them.
+	byPart := func(g Sighting) bool { return g.Sort == ByPart }
+	if n := len(slices.DeleteFunc(slices.Clone(sightings), func(g Sighting) bool { return !byPart(g) })); n > mostAlike {
+		sightings = slices.DeleteFunc(sightings, byPart)
+	}
+	t.Sightings = append(t.Sightings, sightings...)
+	if len(sightings) > 0 {
 		t.Matched++
 	} else {
 		t.Foreign++

@@ -54,6 +54,14 @@ func OfHit(h Hit, credentialID int64, how string, now time.Time) Sighting {
 	return g
 }
 
+// Masked is g with all its texts masked, since a report's own words may have a secret in them.
+func (g Sighting) Masked(mask func(string) string) Sighting {
+	for _, text := range []*string{&g.What, &g.Source, &g.Path, &g.Link, &g.Commit} {
+		*text = mask(*text)
+	}
+	return g
+}
+
 // Sight writes sightings down, each once, and has the secrets in question tried at once. It returns how many
 // were new. Texts in them are cleaned.
 func (s *Store) Sight(ctx context.Context, tx pgx.Tx, all []Sighting, now time.Time) (fresh int, err error) {

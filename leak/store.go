@@ -56,6 +56,14 @@ func (s *Store) Note(ctx context.Context, c credential.Credential, v secret.Valu
 		return err
 	}
 	defer func() { _ = tx.Rollback(context.WithoutCancel(ctx)) }()
+	// Whoever read the secret before it was replaced must not bring it back.
+	var changed time.Time
+	if err := tx.QueryRow(ctx, `SELECT changed_at FROM credentials WHERE id = $1 FOR SHARE`, c.ID).Scan(&changed); err != nil {
+		return err
+	}
+	if !changed.Equal(c.Changed) {
+		return nil
+	}
 	if _, err := s.note(ctx, tx, p, c, v.Reveal(), now); err != nil {
 		return err
 	}

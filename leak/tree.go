@@ -19,13 +19,13 @@ import (
 // Symbolic links below root are not followed, and what is no regular file is not opened. What cannot be
 // read is in Found.Skipped; only a root that cannot be read, and the end of ctx, are errors.
 func (s *Scanner) Tree(ctx context.Context, root string) error {
-	st, err := os.Stat(root)
-	if err != nil {
-		return err
-	}
 	real, err := filepath.EvalSymlinks(root)
 	if err != nil {
-		return err
+		return fmt.Errorf("%s: %w", s.Mask(root), plainError(err))
+	}
+	st, err := os.Stat(real)
+	if err != nil {
+		return fmt.Errorf("%s: %w", s.Mask(root), plainError(err))
 	}
 	t := tree{s, root, real}
 	if !st.IsDir() {
@@ -71,7 +71,7 @@ func (t tree) walk(ctx context.Context) (repositories []string, err error) {
 		at := place{t.named, filepath.ToSlash(rel)}
 		switch {
 		case err != nil && rel == "":
-			return err
+			return fmt.Errorf("%s: %w", t.Mask(t.named), plainError(err))
 		case err != nil:
 			t.skip(at, "it cannot be read: %v", plainError(err))
 			return nil

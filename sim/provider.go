@@ -100,6 +100,13 @@ func NewProvider(clients ...Client) *Provider {
 
 func (p *Provider) ServeHTTP(w http.ResponseWriter, r *http.Request) { p.mux.ServeHTTP(w, r) }
 
+// Add makes it know another client.
+func (p *Provider) Add(c Client) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.clients[c.ID] = &c
+}
+
 // Revoke revokes a client with all its secrets.
 func (p *Provider) Revoke(id string) {
 	p.change(id, func(c *Client) {

@@ -8,7 +8,9 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -27,6 +29,7 @@ func TestNoSecretIsAnywhere(t *testing.T) {
 	s := newSite(t, 12)
 	const pushed = "c4n4ry-push/t0ken+val"
 	const pager, alerts = "c4n4ry-pager-path", "c4n4ry-alertmanager"
+	const hook = "c4n4ry-webhook-key"
 	const beat, asked, traced = "c4n4ry-heartbeat", "c4n4ry-promql-token", "c4n4ry-otlp-key"
 	spans := &syncBuffer{}
 	collector := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { _, _ = io.Copy(spans, r.Body) }))
@@ -39,9 +42,13 @@ feeds:
   - {name: asked, provider: idp, type: prometheus, url: "http://127.0.0.1:1", metric: requests_total, token: "file:%s", every: 1s}
 receivers:
   - {name: pager, url: "file:%s"}
-  - {name: am, type: alertmanager, url: "http://127.0.0.1:1", token: "file:%s"}`, s.write("beat", "http://127.0.0.1:1/"+beat), s.write("push-token", pushed), s.write("promql-token", asked),
-		s.write("pager-url", "generic://127.0.0.1:1/"+pager+"?disabletls=yes&@authorization="+pager), s.write("am-token", alerts)), "", 12)
-	const sealed = "c4n4ry-sealed/s3cret+val"
+  - {name: am, type: alertmanager, url: "http://127.0.0.1:1", token: "file:%s"}
+leaks:
+  try_every: 1s
+  webhooks: [{name: hook, type: gitguardian, secret: "file:%s"}]
+  transmitters: [{name: idp-signals, provider: idp, issuer: x, audience: y, jwks_url: "http://127.0.0.1:1/", allow_private_networks: true}]`, s.write("beat", "http://127.0.0.1:1/"+beat), s.write("push-token", pushed), s.write("promql-token", asked),
+		s.write("pager-url", "generic://127.0.0.1:1/"+pager+"?disabletls=yes&@authorization="+pager), s.write("am-token", alerts), s.write("hook-key", hook)), "", 12)
+	const sealed, rotated = "c4n4ry-sealed/s3cret+val", "c4n4ry-rotated/s3cret+val"
 	add := exec.Command("keyrounds", "-c", s.config(), "credentials", "add", "sealed-one", "--provider", "idp", "--client-id", "id-05")
 	add.Stdin = strings.NewReader(sealed)
 	if out, err := add.CombinedOutput(); err != nil || strings.Contains(string(out), "c4n4ry") {
@@ -94,6 +101,26 @@ receivers:
 		command("report", "unused", "--as-of", time.Now().Format(time.DateOnly), "-o", format)
 	}
 	command("report", "unused", "-o", "html")
+	leaked := t.TempDir()
+	planted := goodSecret + "\n" + base64.StdEncoding.EncodeToString([]byte("x"+sealed)) + "\nbeside " + traced + "\n"
+	if err := os.WriteFile(filepath.Join(leaked, "dir-"+goodSecret), []byte(planted), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	report := s.write("gitleaks.json", `[{"RuleID":"x `+sealed+`","File":"`+goodSecret+`.env","Secret":"`+goodSecret+`","Match":"`+goodSecret+`","Link":"https://x/`+goodSecret+`","StartLine":1}]`)
+	for _, format := range []string{"table", "json", "sarif"} {
+		command("leaks", "scan", leaked, "-o", format)
+	}
+	command("leaks", "scan", leaked, filepath.Join(leaked, "nothing-"+goodSecret))
+	command("leaks", "import", report)
+	command("leaks", "import", report, "--format", "sarif")
+	rotate := exec.Command("keyrounds", "-c", s.config(), "credentials", "rotate", "sealed-one", "--verify-revoked", "--timeout", "1s")
+	rotate.Stdin = strings.NewReader(rotated)
+	out, _ := rotate.CombinedOutput()
+	outputs = append(outputs, string(out))
+	d.post("/api/v1/leaks/hook", "sha256="+goodSecret, `{"secret":"`+goodSecret+`"}`)
+	d.post("/api/v1/leaks/idp-signals", "", goodSecret+"."+sealed+".x")
+	command("leaks", "list", "-o", "json")
+	command("leaks", "status", "-o", "json")
 	command("check", "-o", "json")
 	command("credentials", "list", "-o", "json")
 	command("credentials", "show", "c01", "-o", "json")
@@ -101,6 +128,8 @@ receivers:
 	command("findings", "show", "1")
 	command("audit", "log", "-o", "json")
 	command("config", "check")
+
+	s.await("a heartbeat was tried", func() bool { return strings.Contains(d.log.String(), "heartbeat.url could not be reached") })
 
 	places := map[string]string{
 		"the daemon's log":         d.log.String(),
@@ -141,7 +170,7 @@ receivers:
 
 	for place, part := range map[string]string{
 		"what Slack was sent": "c03", "table public.credentials": "sealed-one", "table public.usage_events": "job/1", "/api/v1/feeds": "it is not JSON",
-		"what the commands print": "stranger", "goroutines": "goroutine ", "the daemon's log": "heartbeat.url could not be reached", "traces": "keyrounds.receiver",
+		"what the commands print": "its secret got out, and it works", "table public.leak_sightings": "*****", "table public.leak_secrets": "id-05", "goroutines": "goroutine ", "the daemon's log": "heartbeat.url could not be reached", "traces": "keyrounds.receiver",
 	} {
 		if !strings.Contains(places[place], part) {
 			t.Errorf("the search does not see %q in %s: %.300s", part, place, places[place])
@@ -150,7 +179,7 @@ receivers:
 	if !strings.Contains(places["what the commands print"], "am: could not be reached") {
 		t.Error("no receiver was tried in vain")
 	}
-	canaries := append(s.idp.Tokens(), goodSecret, sealed, slackToken, appToken, pushed, pager, alerts, beat, asked, traced)
+	canaries := append(s.idp.Tokens(), goodSecret, sealed, rotated, hook, slackToken, appToken, pushed, pager, alerts, beat, asked, traced)
 	if len(canaries) < 6 {
 		t.Errorf("only %d canaries", len(canaries))
 	}
@@ -165,6 +194,26 @@ receivers:
 				}
 			}
 		}
+	}
+}
+
+// post sends what is no report of anybody.
+func (d *process) post(path, signature, body string) {
+	d.s.t.Helper()
+	req, err := http.NewRequest(http.MethodPost, d.url+path, strings.NewReader(body))
+	if err != nil {
+		d.s.t.Fatal(err)
+	}
+	req.Header.Set("Gitguardian-Signature", signature)
+	req.Header.Set("Timestamp", time.Now().Format(time.RFC3339))
+	req.Header.Set("Content-Type", "application/secevent+jwt")
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		d.s.t.Fatal(err)
+	}
+	_ = resp.Body.Close()
+	if resp.StatusCode/100 != 4 {
+		d.s.t.Errorf("%s is %d", path, resp.StatusCode)
 	}
 }
 

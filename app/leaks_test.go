@@ -1,0 +1,443 @@
+package app_test
+
+import (
+	"bytes"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/go-jose/go-jose/v4"
+
+	"github.com/keyrounds/keyrounds/app"
+	"github.com/keyrounds/keyrounds/audit"
+	"github.com/keyrounds/keyrounds/config"
+	"github.com/keyrounds/keyrounds/credential"
+	"github.com/keyrounds/keyrounds/finding"
+	"github.com/keyrounds/keyrounds/leak"
+	"github.com/keyrounds/keyrounds/postgres/pgtest"
+	"github.com/keyrounds/keyrounds/secret"
+	"github.com/keyrounds/keyrounds/sim"
+)
+
+const webhookKey = "c4n4ry-webhook-key"
+
+// vault is a daemon whose secrets get out: a provider that is there, GitHub's API, and a transmitter's keys.
+type vault struct {
+	*testing.T
+	app     *app.App
+	idp     *sim.Provider
+	dir     string
+	key     *rsa.PrivateKey
+	secrets map[string]string // by credential
+}
+
+func newVault(t *testing.T, top string) *vault {
+	t.Helper()
+	v := &vault{T: t, dir: t.TempDir(), secrets: map[string]string{}}
+	var clients []sim.Client
+	var creds strings.Builder
+	for _, name := range []string{"alpha", "beta", "gamma"} {
+		v.secrets[name] = "c4n4ry-" + name + "-" + strings.ToLower(rand.Text())
+		clients = append(clients, sim.Client{ID: "client-" + name, Name: name, Secret: v.secrets[name], Scopes: []string{"company_read"}})
+		v.write(name, v.secrets[name])
+		fmt.Fprintf(&creds, "  - {name: %s, provider: idp, client_id: client-%s, secret: \"file:%s/%s\", scopes: [company_read]}\n", name, name, v.dir, name)
+	}
+	v.idp = sim.NewProvider(clients...)
+	idp := httptest.NewServer(v.idp)
+	t.Cleanup(idp.Close)
+	var err error
+	if v.key, err = rsa.GenerateKey(rand.Reader, 2048); err != nil {
+		t.Fatal(err)
+	}
+	others := httptest.NewServer(http.HandlerFunc(v.others))
+	t.Cleanup(others.Close)
+	v.write("webhook", webhookKey)
+	v.write("github-token", "c4n4ry-github-token")
+	c, err := config.Parse("keyrounds.yaml", fmt.Appendf(nil, `
+data_dir: %[1]s
+database: {url: %[2]q}
+listen: 127.0.0.1:0
+verdict: {confirm: [1s, 2s], refusals_per_hour: 0}
+defaults: {schedule: "@every 1s"}
+providers:
+  idp: {token_url: "%[3]s/identity/oauth/token", allow_private_networks: true, min_interval: 1s, rate: 100/s, probes: [{scope: company_read, get: "%[3]s/configuration/company/my"}]}
+credentials:
+%[4]s
+leaks:
+  try_every: 1s
+  webhooks:
+    - {name: github, type: github, secret: "file:%[1]s/webhook", token: "file:%[1]s/github-token", api: "%[5]s", allow_private_networks: true}
+    - {name: guardian, type: gitguardian, secret: "file:%[1]s/webhook"}
+  transmitters:
+    - {name: signals, provider: idp, issuer: "https://idp.example.com/", audience: "https://keyrounds.example", jwks_url: "%[5]s/jwks", allow_private_networks: true}
+%[6]s
+`, v.dir, pgtest.EmptyURL(t), idp.URL, creds.String(), others.URL, strings.ReplaceAll(top, "$DIR", v.dir)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	v.app, err = app.Open(t.Context(), app.Options{Config: c, Version: "test", Log: slog.New(slog.DiscardHandler), Daemon: true, Tick: 100 * time.Millisecond, Judge: 200 * time.Millisecond})
+	if err == nil {
+		err = v.app.Start(t.Context())
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(v.app.Stop)
+	v.await("all are healthy", func() bool {
+		all, err := v.app.Audit.Standings(t.Context(), false)
+		return err == nil && len(all) == 3 && !slices.ContainsFunc(all, func(st audit.Standing) bool { return st.Status != "healthy" })
+	})
+	return v
+}
+
+func (v *vault) write(name, text string) {
+	v.Helper()
+	if err := os.WriteFile(filepath.Join(v.dir, name), []byte(text), 0o600); err != nil {
+		v.Fatal(err)
+	}
+}
+
+// others are GitHub's alert 42, whose secret is beta's, with its place; and the transmitter's keys.
+func (v *vault) others(w http.ResponseWriter, r *http.Request) {
+	alert := "/repos/acme/backend/secret-scanning/alerts/42"
+	switch {
+	case r.URL.Path == "/jwks":
+		_ = json.NewEncoder(w).Encode(jose.JSONWebKeySet{Keys: []jose.JSONWebKey{{Key: &v.key.PublicKey, KeyID: "k1", Algorithm: "RS256", Use: "sig"}}})
+	case r.Header.Get("Authorization") != "Bearer c4n4ry-github-token":
+		w.WriteHeader(http.StatusUnauthorized)
+	case r.URL.Path == alert:
+		_ = json.NewEncoder(w).Encode(map[string]any{"number": 42, "secret": v.secrets["beta"]})
+	case r.URL.Path == alert+"/locations":
+		_, _ = w.Write([]byte(`[{"type":"commit","details":{"path":"deploy/beta.env","start_line":7,"commit_sha":"af5626b4a114abcb82d63db7c8082c3c4756e51b"}}]`))
+	default:
+		w.WriteHeader(http.StatusNotFound)
+	}
+}
+
+func (v *vault) await(what string, cond func() bool) {
+	v.Helper()
+	for deadline := time.Now().Add(time.Minute); !cond(); time.Sleep(50 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			v.Fatalf("after a minute still not: %s", what)
+		}
+	}
+}
+
+func (v *vault) post(receiver string, body []byte, header ...string) (int, string) {
+	v.Helper()
+	req, err := http.NewRequestWithContext(v.Context(), http.MethodPost, "http://"+v.app.Addr()+"/api/v1/leaks/"+receiver, bytes.NewReader(body))
+	if err != nil {
+		v.Fatal(err)
+	}
+	for i := 0; i < len(header); i += 2 {
+		req.Header.Set(header[i], header[i+1])
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		v.Fatal(err)
+	}
+	defer resp.Body.Close()
+	var b bytes.Buffer
+	_, _ = b.ReadFrom(resp.Body)
+	if strings.Contains(b.String(), "c4n4ry") {
+		v.Errorf("the answer shows a secret: %s", b.String())
+	}
+	return resp.StatusCode, b.String()
+}
+
+func hmacOf(key string, body []byte) string {
+	m := hmac.New(sha256.New, []byte(key))
+	m.Write(body)
+	return "sha256=" + hex.EncodeToString(m.Sum(nil))
+}
+
+// leak is the finding about a credential's leak, resolved or not.
+func (v *vault) leak(name string) (f finding.Finding, is bool) {
+	v.Helper()
+	all, err := v.app.Audit.Findings(v.Context(), audit.Filter{Kind: finding.Leaked, Credential: name, Resolved: true})
+	if err != nil {
+		v.Fatal(err)
+	}
+	if len(all) > 1 {
+		v.Fatalf("%d findings about the leak of %s", len(all), name)
+	}
+	if len(all) == 0 {
+		return f, false
+	}
+	return all[0], all[0].Evidence.Leak != nil
+}
+
+func (v *vault) recorded(action string) (n int) {
+	v.Helper()
+	if err := v.app.Pool.QueryRow(v.Context(), `SELECT count(*) FROM record WHERE action = $1`, action).Scan(&n); err != nil {
+		v.Fatal(err)
+	}
+	return n
+}
+
+// GitHub's alert is fetched, held against the registry, tried at once, and told with its place; what is not signed,
+// comes again or is somebody else's opens nothing (S21).
+func TestGitHubReportsALeak(t *testing.T) {
+	t.Parallel()
+	v := newVault(t, "")
+	body := []byte(`{"action":"publicly_leaked","alert":{"number":42,"secret_type":"custom_smartrecruiters","validity":"active","publicly_leaked":true,"html_url":"https://github.com/acme/backend/security/secret-scanning/42","created_at":"2026-10-02T08:00:01Z"},"repository":{"full_name":"acme/backend"}}`)
+	for name, header := range map[string][]string{
+		"unsigned": {"X-GitHub-Event", "secret_scanning_alert"}, "another key": {"X-GitHub-Event", "secret_scanning_alert", "X-Hub-Signature-256", hmacOf("x", body)},
+	} {
+		if status, answer := v.post("github", body, header...); status != http.StatusUnauthorized {
+			t.Errorf("%s: %d %s", name, status, answer)
+		}
+	}
+	if _, is := v.leak("beta"); is || v.recorded("leaks.refused") != 2 {
+		t.Errorf("a refused report did something; %d are recorded", v.recorded("leaks.refused"))
+	}
+	signed := []string{"X-GitHub-Event", "secret_scanning_alert", "X-Hub-Signature-256", hmacOf(webhookKey, body)}
+	if status, answer := v.post("github", body, signed...); status != http.StatusOK || !strings.Contains(answer, `"registered":1`) {
+		t.Fatalf("%d %s", status, answer)
+	}
+	v.await("it is found to work", func() bool {
+		f, is := v.leak("beta")
+		return is && f.Evidence.Leak.Works != nil && len(f.Evidence.Leak.Proven) > 0
+	})
+	f, _ := v.leak("beta")
+	l := f.Evidence.Leak
+	g := l.Sightings[0]
+	if !*l.Works || !slices.Equal(l.Proven, []string{"company_read"}) || !strings.Contains(l.Confidence, "everybody can read it") ||
+		g.Source != "acme/backend" || g.Path != "deploy/beta.env" || g.Line != 7 || !g.Public || g.At.Format(time.DateOnly) != "2026-10-02" {
+		t.Errorf("%+v", l)
+	}
+	if status, _ := v.post("github", body, signed...); status != http.StatusUnauthorized {
+		t.Errorf("the same delivery again is %d", status)
+	}
+	foreign := bytes.Replace(body, []byte(`"number":42`), []byte(`"number":43`), 1)
+	if status, _ := v.post("github", foreign, "X-GitHub-Event", "secret_scanning_alert", "X-Hub-Signature-256", hmacOf(webhookKey, foreign)); status != http.StatusServiceUnavailable {
+		t.Errorf("an alert that cannot be fetched is %d: it must be sent again", status)
+	}
+	ping := []byte(`{"zen":"x"}`)
+	if status, _ := v.post("github", ping, "X-GitHub-Event", "ping", "X-Hub-Signature-256", hmacOf(webhookKey, ping)); status != http.StatusOK {
+		t.Errorf("a ping is %d", status)
+	}
+	if status, _ := v.post("nobody", ping); status != http.StatusNotFound {
+		t.Errorf("an unknown receiver is %d", status)
+	}
+	for range 20 {
+		v.post("github", body)
+	}
+	if status, _ := v.post("github", body); status != http.StatusTooManyRequests {
+		t.Errorf("after twenty wrong signatures another is %d", status)
+	}
+}
+
+func (v *vault) token(claims map[string]any) []byte {
+	v.Helper()
+	s, err := jose.NewSigner(jose.SigningKey{Algorithm: jose.RS256, Key: v.key}, (&jose.SignerOptions{}).WithType("secevent+jwt").WithHeader("kid", "k1"))
+	if err != nil {
+		v.Fatal(err)
+	}
+	body, _ := json.Marshal(claims)
+	signed, err := s.Sign(body)
+	if err != nil {
+		v.Fatal(err)
+	}
+	text, _ := signed.CompactSerialize()
+	return []byte(text)
+}
+
+// A transmitter's word is believed if its key signed it, and one finding has all the evidence.
+func TestSharedSignals(t *testing.T) {
+	t.Parallel()
+	v := newVault(t, "")
+	claims := map[string]any{
+		"iss": "https://idp.example.com/", "aud": "https://keyrounds.example", "jti": "1", "iat": time.Now().Unix(), "sub_id": map[string]string{"format": "opaque", "id": "client-alpha"},
+		"events": map[string]any{"https://schemas.openid.net/secevent/risc/event-type/credential-compromise": map[string]any{"credential_type": "client_secret"}},
+	}
+	post := func(body []byte) (int, string) {
+		return v.post("signals", body, "Content-Type", "application/secevent+jwt")
+	}
+	forged := v.token(claims)
+	forged[len(forged)-10] ^= 1
+	if status, answer := post(forged); status != http.StatusBadRequest || !strings.Contains(answer, `"err":"invalid_key"`) {
+		t.Errorf("a forged token: %d %s", status, answer)
+	}
+	for range 2 { // a transmitter sends again what it got no answer to
+		if status, answer := post(v.token(claims)); status != http.StatusAccepted || answer != "" {
+			t.Errorf("%d %q", status, answer)
+		}
+	}
+	v.await("it is told", func() bool { f, is := v.leak("alpha"); return is && f.Evidence.Leak.Works != nil })
+	f, _ := v.leak("alpha")
+	if l := f.Evidence.Leak; l.Total != 1 || !strings.HasPrefix(l.Confidence, "very likely") {
+		t.Errorf("%+v", l)
+	}
+	// A second kind of evidence joins it.
+	put(t, v.dir, "src/app.env", "SECRET="+v.secrets["alpha"])
+	if err := v.scan("src"); err != nil {
+		t.Fatal(err)
+	}
+	v.await("it joined", func() bool { f, _ := v.leak("alpha"); return f.Evidence.Leak.Total == 2 })
+	f, _ = v.leak("alpha")
+	if !strings.HasPrefix(f.Evidence.Leak.Confidence, "certain") {
+		t.Errorf("%+v", f.Evidence.Leak)
+	}
+}
+
+func put(t *testing.T, dir, name, text string) {
+	t.Helper()
+	name = filepath.Join(dir, name)
+	if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (v *vault) tries() (n int) {
+	v.Helper()
+	if err := v.app.Pool.QueryRow(v.Context(), `SELECT sum(tries) FROM leak_secrets`).Scan(&n); err != nil {
+		v.Fatal(err)
+	}
+	return n
+}
+
+// scan searches a directory of the vault, as the command does.
+func (v *vault) scan(name string) error {
+	needles, _, err := v.app.Needles(v.Context())
+	if err != nil {
+		return err
+	}
+	s, _ := leak.NewScanner(needles, leak.Options{})
+	if err := s.Tree(v.Context(), filepath.Join(v.dir, name)); err != nil {
+		return err
+	}
+	_, err = v.app.TakeHits(v.Context(), "test", s.Found(), "scan")
+	return err
+}
+
+// The daemon scans what is configured: the file that a secret is read from is its home, a repository beside it is
+// not. Revoked at the provider, the secret is proven dead, with a token that was issued just before; until then,
+// whatever the verdict, the finding stays.
+func TestAScannedLeakIsProvenDead(t *testing.T) {
+	t.Parallel()
+	repo := t.TempDir()
+	v := newVault(t, "  sources: [{name: disk, path: $DIR, schedule: \"@every 1s\"}, {name: repo, path: "+repo+", schedule: \"@every 1s\"}, {name: gone, path: /nowhere/at/all}]")
+	v.idp.TokenLag = 3 * time.Second
+	put(t, repo, "deploy/gamma.env", "x\nSECRET="+v.secrets["gamma"]+"\n")
+	for _, args := range [][]string{{"init", "-q"}, {"add", "-A"}, {"commit", "-q", "-m", "x"}} {
+		cmd := exec.Command("git", append([]string{"-C", repo, "-c", "user.name=a", "-c", "user.email=a@example.com"}, args...)...)
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Fatalf("%v: %s", err, out)
+		}
+	}
+	v.await("it is found and works", func() bool {
+		f, is := v.leak("gamma")
+		return is && f.Evidence.Leak.Works != nil && *f.Evidence.Leak.Works
+	})
+	if _, is := v.leak("alpha"); is {
+		t.Error("the file that a secret is read from counts as a leak")
+	}
+	f, _ := v.leak("gamma")
+	if g := f.Evidence.Leak.Sightings[0]; g.InHead == nil || !*g.InHead || g.Path != "deploy/gamma.env" || g.Line != 2 || g.Commit == "" {
+		t.Errorf("%+v", g)
+	}
+	v.await("the daemon holds a token of it", func() bool { return v.tries() > 1 })
+	v.idp.Revoke("client-gamma")
+	v.await("it is proven dead", func() bool { f, _ := v.leak("gamma"); return f.State == finding.Resolved })
+	f, _ = v.leak("gamma")
+	d := f.Evidence.Leak.Deaths[0]
+	if len(d.Refused) < 2 || d.Stopped.IsZero() || d.Minted.IsZero() || d.Took == "" || !strings.Contains(d.Control, "2 of the provider's 2 other credentials work") || !strings.Contains(d.Token, "refused by the API") {
+		t.Errorf("%+v", d)
+	}
+	if v.recorded("secret.died") != 1 {
+		t.Errorf("%d proofs in the record", v.recorded("secret.died"))
+	}
+	sources, err := v.app.LeakSources(t.Context())
+	if err != nil || len(sources) != 3 || sources[0].Found != 0 || sources[1].Found == 0 || !strings.Contains(sources[2].Error, "no such file") {
+		t.Errorf("%+v, %v", sources, err)
+	}
+	// The history has it for ever, and that is no news.
+	before, _ := v.app.LeakSources(t.Context())
+	v.await("it is scanned again", func() bool {
+		now, err := v.app.LeakSources(t.Context())
+		return err == nil && now[1].Scanned.After(before[1].Scanned)
+	})
+	if f, _ := v.leak("gamma"); f.State != finding.Resolved {
+		t.Error("a dead secret is told again")
+	}
+}
+
+// A provider that refuses everybody proves nothing.
+func TestAnIncidentIsNoDeath(t *testing.T) {
+	t.Parallel()
+	v := newVault(t, "")
+	put(t, v.dir, "src/app.env", v.secrets["alpha"])
+	if err := v.scan("src"); err != nil {
+		t.Fatal(err)
+	}
+	v.await("it works", func() bool {
+		f, is := v.leak("alpha")
+		return is && f.Evidence.Leak.Works != nil && *f.Evidence.Leak.Works
+	})
+	v.idp.Break(sim.Refuse)
+	before := v.tries()
+	v.await("it was tried", func() bool {
+		all, err := v.app.Audit.Findings(t.Context(), audit.Filter{Kind: finding.ProviderIncident})
+		return err == nil && len(all) > 0 && v.tries() >= before+3
+	})
+	if f, _ := v.leak("alpha"); f.State == finding.Resolved {
+		t.Errorf("an incident passes for a proof: %+v", f.Evidence.Leak.Deaths)
+	}
+}
+
+// Rotated, the old secret is kept and tried; retired, it is as well, and the finding stays until it is dead.
+func TestRotatedAndRetired(t *testing.T) {
+	t.Parallel()
+	v := newVault(t, "")
+	v.idp.Add(sim.Client{ID: "client-delta", Name: "delta", Secret: "c4n4ry-delta-old-secret", Scopes: []string{"company_read"}})
+	add := credential.Credential{Name: "delta", Provider: "idp", ClientID: "client-delta", Scopes: []string{"company_read"}, Schedule: "@every 1s"}
+	if err := v.app.Add(t.Context(), "test", []credential.Credential{add}, []secret.Value{secret.New([]byte("c4n4ry-delta-old-secret"))}); err != nil {
+		t.Fatal(err)
+	}
+	put(t, v.dir, "src/app.env", "c4n4ry-delta-old-secret")
+	if err := v.scan("src"); err != nil {
+		t.Fatal(err)
+	}
+	v.await("it works", func() bool {
+		f, is := v.leak("delta")
+		return is && f.Evidence.Leak.Works != nil && *f.Evidence.Leak.Works
+	})
+	v.idp.Renew("client-delta", "c4n4ry-delta-new-secret")
+	if err := v.app.Rotate(t.Context(), "test", "delta", "", secret.New([]byte("c4n4ry-delta-new-secret"))); err != nil {
+		t.Fatal(err)
+	}
+	v.await("the old one is told as replaced", func() bool {
+		f, _ := v.leak("delta")
+		return !f.Evidence.Leak.Replaced.IsZero() && !f.Evidence.Leak.Unknown
+	})
+	if err := v.app.Retire(t.Context(), "test", "delta"); err != nil {
+		t.Fatal(err)
+	}
+	if f, _ := v.leak("delta"); f.State == finding.Resolved {
+		t.Fatalf("retired, its leak is over: %s", f.ResolvedWhy)
+	}
+	v.idp.RevokeSecret("client-delta", "c4n4ry-delta-old-secret")
+	v.await("it is proven dead", func() bool { f, _ := v.leak("delta"); return f.State == finding.Resolved })
+	var kept int
+	if err := v.app.Pool.QueryRow(t.Context(), `SELECT count(*) FROM leak_secrets WHERE sealed IS NOT NULL`).Scan(&kept); err != nil || kept != 0 {
+		t.Errorf("%d dead secrets are kept, %v", kept, err)
+	}
+}

@@ -1,0 +1,342 @@
+package leak
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/keyrounds/keyrounds/credential"
+	"github.com/keyrounds/keyrounds/finding"
+	"github.com/keyrounds/keyrounds/postgres/pgtest"
+	"github.com/keyrounds/keyrounds/registry"
+	"github.com/keyrounds/keyrounds/secret"
+)
+
+func TestMain(m *testing.M) { pgtest.Main(m) }
+
+// book is a Store with credentials in a database of its own.
+type book struct {
+	*testing.T
+	*Store
+	now   time.Time
+	creds map[string]credential.Credential
+}
+
+func newBook(t *testing.T, names ...string) *book {
+	t.Helper()
+	sealer, err := secret.OpenSealer(filepath.Join(t.TempDir(), "key"), true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := &book{T: t, now: time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC), creds: map[string]credential.Credential{}}
+	b.Store = NewStore(StoreOptions{Pool: pgtest.New(t), Sealer: sealer, HMSL: func() bool { return true }})
+	reg := registry.New(b.Pool, time.UTC)
+	for _, name := range names {
+		b.tx(func(tx pgx.Tx) error {
+			change, err := reg.Add(t.Context(), tx, credential.Credential{Name: name, Provider: "idp", ClientID: "client-" + name, Secret: secret.Sealed, Schedule: "@hourly"}, b.now)
+			b.creds[name] = change.Credential
+			return err
+		})
+		b.learn(name, secretOf(name))
+	}
+	return b
+}
+
+func secretOf(name string) string { return "secret-of-" + name + "-0123456789abcdef" }
+
+func (b *book) learn(name, value string) {
+	b.Helper()
+	if err := b.Note(b.Context(), b.creds[name], secret.New([]byte(value)), b.now); err != nil {
+		b.Fatal(err)
+	}
+}
+
+func (b *book) tx(do func(pgx.Tx) error) {
+	b.Helper()
+	tx, err := b.Pool.Begin(b.Context())
+	if err == nil {
+		err = do(tx)
+	}
+	if err == nil {
+		err = tx.Commit(b.Context())
+	}
+	if err != nil {
+		b.Fatal(err)
+	}
+}
+
+// weigh gives events to the Store, and returns what it makes of them.
+func (b *book) weigh(events ...finding.Event) (made []finding.Event) {
+	b.Helper()
+	b.tx(func(tx pgx.Tx) (err error) {
+		made, err = b.Weigh(b.Context(), tx, nil, events, b.now)
+		return err
+	})
+	return made
+}
+
+func (b *book) event(k finding.Kind, name string, e finding.Evidence) finding.Event {
+	c := b.creds[name]
+	return finding.Event{Op: finding.OpOpen, Kind: k, At: b.now, Subject: finding.Subject{Credential: c.Name, CredentialID: c.ID, Provider: c.Provider}, Evidence: e}
+}
+
+func (b *book) used(address string, known bool) finding.Evidence {
+	return finding.Evidence{Since: b.now, Uses: []finding.Use{{Network: address + "/32", Address: address, UserAgent: "curl/8", First: b.now, Last: b.now, Uses: 1, Known: known}}}
+}
+
+// One weak sign is none; two kinds of them are a leak; all of it is one finding.
+func TestWeakEvidence(t *testing.T) {
+	t.Parallel()
+	b := newBook(t, "a", "c")
+	replaced := finding.Evidence{Reason: "bad_secret", Since: b.now, LastSuccess: b.now.Add(-time.Hour)}
+	for _, alone := range []finding.Event{
+		b.event(finding.UnexpectedUse, "a", b.used("203.0.113.7", false)),
+		b.event(finding.UnexpectedUse, "a", b.used("203.0.113.8", false)),
+		b.event(finding.UsedAfterRevocation, "a", b.used("10.0.0.1", true)), // a forgotten job
+		b.event(finding.Revoked, "a", finding.Evidence{Reason: "unspecified"}),
+		b.event(finding.Revoked, "a", finding.Evidence{Reason: "bad_secret", SetupChanged: true}),
+		b.event(finding.Unused, "a", finding.Evidence{}),
+	} {
+		if made := b.weigh(alone); len(made) > 0 {
+			t.Errorf("%s alone is a leak: %+v", alone.Kind, made)
+		}
+	}
+	made := b.weigh(b.event(finding.Revoked, "a", replaced))
+	if len(made) != 1 || made[0].Kind != finding.Leaked || made[0].Evidence.Leak.Total != 3 || !strings.HasPrefix(made[0].Evidence.Leak.Confidence, "likely") {
+		t.Fatalf("an unexpected use and a replaced secret: %+v", made)
+	}
+	if made := b.weigh(b.event(finding.Revoked, "a", replaced)); len(made) != 1 || made[0].Evidence.Leak.Total != 3 {
+		t.Errorf("the same again counts twice: %+v", made)
+	}
+	if made := b.weigh(b.event(finding.CanaryTripped, "c", b.used("203.0.113.7", false))); len(made) > 0 {
+		t.Errorf("a tripped canary has a finding of its own: %+v", made)
+	}
+}
+
+func (b *book) match(rep Reported) Taken {
+	b.Helper()
+	var t Taken
+	if err := b.Match(b.Context(), rep, &t); err != nil {
+		b.Fatal(err)
+	}
+	return t
+}
+
+// Reports match by the whole secret, by its beginning, by GitGuardian's hash and by the client id, each as strong as
+// it is; what is not ours is foreign.
+func TestMatch(t *testing.T) {
+	t.Parallel()
+	b := newBook(t, "a", "c")
+	whole := secretOf("a")
+	for name, c := range map[string]struct {
+		rep  Reported
+		sort Sort
+	}{
+		"whole":             {Reported{Values: []string{"x", whole}}, BySecret},
+		"the beginning":     {Reported{Parts: []string{whole[:14]}}, ByPart},
+		"all but the end":   {Reported{Parts: []string{whole[:25]}}, ByPart},
+		"too short a part":  {Reported{Parts: []string{whole[:7]}}, ""},
+		"the end":           {Reported{Parts: []string{whole[8:]}}, ""},
+		"its hash":          {Reported{HMSL: hmsl(whole)}, BySecret},
+		"another hash":      {Reported{HMSL: hmsl(whole + "x")}, ""},
+		"the client id":     {Reported{Clients: []string{"client-a"}}, ByClientID},
+		"both":              {Reported{Values: []string{whole}, Clients: []string{"client-a"}}, BySecret},
+		"nearly":            {Reported{Values: []string{whole + "x", whole[1:]}}, ""},
+		"nothing to go by":  {Reported{}, ""},
+		"an empty hash":     {Reported{HMSL: ""}, ""},
+		"a foreign secret":  {Reported{Values: []string{"AKIAFOREIGNFOREIGN"}}, ""},
+		"a part of another": {Reported{Parts: []string{"AKIAFOREIGN"}}, ""},
+	} {
+		got := b.match(c.rep)
+		switch {
+		case c.sort == "" && (got.Foreign != 1 || len(got.Sightings) > 0):
+			t.Errorf("%s matched: %+v", name, got.Sightings)
+		case c.sort != "" && (len(got.Sightings) != 1 || got.Sightings[0].Sort != c.sort || got.Sightings[0].CredentialID != b.creds["a"].ID || got.Matched != 1):
+			t.Errorf("%s: %+v", name, got)
+		}
+	}
+}
+
+// Fingerprints of one installation say nothing in another.
+func TestFingerprintsAreKeyed(t *testing.T) {
+	t.Parallel()
+	one, two := newBook(t, "a"), newBook(t, "a")
+	of := func(b *book) (whole, prefix []byte) {
+		if err := b.Pool.QueryRow(t.Context(), `SELECT fingerprint, prefixes[1] FROM leak_secrets`).Scan(&whole, &prefix); err != nil {
+			t.Fatal(err)
+		}
+		return whole, prefix
+	}
+	w1, p1 := of(one)
+	w2, p2 := of(two)
+	if slices.Equal(w1, w2) || slices.Equal(p1, p2) || len(w1) != 32 {
+		t.Error("two installations have the same fingerprint of a secret")
+	}
+}
+
+// From success over refusals to the proof, and back when it works again.
+func TestProofOfDeath(t *testing.T) {
+	t.Parallel()
+	b := newBook(t, "a")
+	id := b.creds["a"].ID
+	b.tx(func(tx pgx.Tx) error {
+		n, err := b.Sight(t.Context(), tx, []Sighting{{CredentialID: id, Sort: BySecret, Key: "x", Sighting: finding.Sighting{How: "scan", What: "found"}}}, b.now)
+		if n != 1 {
+			t.Errorf("%d are new", n)
+		}
+		return err
+	})
+	pace := Pace{Every: 15 * time.Minute, Confirm: 2 * time.Minute}
+	try := func(a Attempt) (made []finding.Event, death *finding.Death) {
+		t.Helper()
+		due, err := b.Claim(t.Context(), b.now, time.Minute, 5)
+		if err != nil || len(due) != 1 {
+			t.Fatalf("due: %v, %v", due, err)
+		}
+		if again, _ := b.Claim(t.Context(), b.now, time.Minute, 5); len(again) != 0 {
+			t.Error("two replicas try it at once")
+		}
+		a.At = b.now
+		b.tx(func(tx pgx.Tx) error {
+			made, death, err = b.Tried(t.Context(), tx, due[0], a, pace, b.now)
+			return err
+		})
+		return made, death
+	}
+	next := func(want time.Duration) {
+		t.Helper()
+		rows, err := b.Secrets(t.Context(), id)
+		if err != nil || !rows[0].NextTry.Equal(b.now.Add(want)) {
+			t.Errorf("the next try is at %s, wanted in %s of %s; %v", rows[0].NextTry, want, b.now, err)
+		}
+		b.now = b.now.Add(want)
+	}
+	dead := TokenFate{Text: "a token that was issued before is refused by the API", Minted: b.now, Stopped: b.now.Add(time.Hour)}
+	made, _ := try(Attempt{Works: true})
+	if !*made[0].Evidence.Leak.Works {
+		t.Errorf("%+v", made)
+	}
+	next(15 * time.Minute)
+	try(Attempt{Outcome: "unreachable"})
+	next(time.Minute)
+	try(Attempt{Refused: true, Control: "others work", Token: dead})
+	next(2 * time.Minute)
+	try(Attempt{Works: true}) // it was rotated back, or a node lagged
+	next(15 * time.Minute)
+	try(Attempt{Refused: true, Control: "others work", Token: dead})
+	next(2 * time.Minute)
+	if _, death := try(Attempt{Refused: true, Control: "others work", Token: TokenFate{Text: "still works", Alive: true}}); death != nil {
+		t.Error("dead, and its token works")
+	}
+	next(2 * time.Minute)
+	made, death := try(Attempt{Refused: true, Outcome: "rejected", Control: "others work", Token: dead})
+	if death == nil || len(death.Refused) != 3 || len(made) != 2 || made[0].Op != finding.OpOpen || len(made[0].Evidence.Leak.Deaths) != 1 || made[1].Op != finding.OpResolve {
+		t.Fatalf("%+v, made %+v", death, made)
+	}
+	b.now = b.now.Add(24 * time.Hour)
+	if due, _ := b.Claim(t.Context(), b.now, time.Minute, 5); len(due) > 0 {
+		t.Error("a dead secret is tried on")
+	}
+	b.tx(func(tx pgx.Tx) error { // seen again elsewhere
+		_, err := b.Sight(t.Context(), tx, []Sighting{{CredentialID: id, Sort: BySecret, Key: "y", Sighting: finding.Sighting{How: "scan"}}}, b.now)
+		return err
+	})
+	if made := b.weigh(b.event(finding.UnexpectedUse, "a", b.used("203.0.113.7", false))); len(made) > 0 {
+		t.Errorf("a dead secret is found again: %+v", made)
+	}
+}
+
+// With nothing to compare with, a third refusal is wanted.
+func TestProofWithoutAControl(t *testing.T) {
+	t.Parallel()
+	r := SecretRow{Refused: []time.Time{{}, {}}}
+	if d := r.dies(Attempt{Alone: true}); !strings.Contains(d.Control, "no other credential") {
+		t.Errorf("%+v", d)
+	}
+}
+
+// A check that read the secret before it was replaced does not bring it back.
+func TestALateNote(t *testing.T) {
+	t.Parallel()
+	b := newBook(t, "a")
+	late := b.creds["a"]
+	reg := registry.New(b.Pool, time.UTC)
+	b.now = b.now.Add(time.Hour)
+	b.tx(func(tx pgx.Tx) error {
+		if err := b.Keep(t.Context(), tx, late, secret.New([]byte(secretOf("a"))), b.now); err != nil {
+			return err
+		}
+		change, err := reg.Rotate(t.Context(), tx, "a", "client-new", []byte("sealed"), b.now)
+		b.creds["a"] = change.Credential
+		return err
+	})
+	if err := b.Note(t.Context(), late, secret.New([]byte(secretOf("a"))), b.now); err != nil {
+		t.Fatal(err)
+	}
+	b.learn("a", "the-new-secret-0123456789")
+	rows, err := b.Secrets(t.Context(), late.ID)
+	if err != nil || len(rows) != 2 || !rows[0].Kept || rows[0].Replaced.IsZero() || rows[0].ClientID != "client-a" || rows[1].ClientID != "client-new" || !rows[1].Replaced.IsZero() {
+		t.Fatalf("%+v, %v", rows, err)
+	}
+	v, err := b.Open(rows[0])
+	if err != nil || v.Reveal() != secretOf("a") {
+		t.Errorf("what is kept: %v", err)
+	}
+	former, err := b.Former(t.Context())
+	if err != nil || len(former[late.ID]) != 1 || former[late.ID][0].Partner != "client-a" {
+		t.Errorf("%d former, %v", len(former), err)
+	}
+}
+
+// Ten thousand credentials are matched by an index, not by reading them all.
+func BenchmarkMatch(b *testing.B) {
+	pool := pgtest.New(b)
+	sealer, err := secret.OpenSealer(filepath.Join(b.TempDir(), "key"), true)
+	if err != nil {
+		b.Fatal(err)
+	}
+	s := NewStore(StoreOptions{Pool: pool, Sealer: sealer})
+	fillSecrets(b, s, pool, 10_000)
+	rep := Reported{Values: []string{"AKIAFOREIGNFOREIGN", "x-0123456789"}}
+	b.Run("reports", func(b *testing.B) {
+		for b.Loop() {
+			var t Taken
+			if err := s.Match(context.Background(), rep, &t); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	b.Run("round trips", func(b *testing.B) {
+		for b.Loop() {
+			if _, err := pool.Exec(context.Background(), `SELECT 1`); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+}
+
+func fillSecrets(b *testing.B, s *Store, pool *pgxpool.Pool, n int) {
+	b.Helper()
+	p, err := s.prints(context.Background())
+	if err != nil {
+		b.Fatal(err)
+	}
+	_, err = pool.CopyFrom(context.Background(), pgx.Identifier{"leak_secrets"}, []string{"credential_id", "client_id", "fingerprint", "prefixes", "first_at"},
+		pgx.CopyFromSlice(n, func(i int) ([]any, error) {
+			v := fmt.Sprintf("secret-%d-0123456789abcdef0123456789", i)
+			return []any{i, fmt.Sprint("client-", i), p.whole(v), p.prefixes(v), time.Now()}, nil
+		}))
+	if err == nil {
+		_, err = pool.Exec(context.Background(), `ANALYZE leak_secrets`)
+	}
+	if err != nil {
+		b.Fatal(err)
+	}
+}
