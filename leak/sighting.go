@@ -33,7 +33,7 @@ type Sighting struct {
 	CredentialID int64
 	Secret       int64 // SecretRow.ID; 0: the present one, or none for ByClientID
 	Sort         Sort
-	Key          string // the same for the same piece of evidence
+	Key          string // the same for the same piece of evidence about a secret
 	finding.Sighting
 }
 
@@ -50,7 +50,7 @@ func OfHit(h Hit, credentialID int64, how string, now time.Time) Sighting {
 	if h.Object != "" {
 		g.InHead = &h.InHead
 	}
-	g.Key = fmt.Sprint("scan", "\x00", h.Secret, "\x00", h.Kind, "\x00", h.Source, "\x00", h.Path)
+	g.Key = fmt.Sprint("scan", "\x00", h.Kind, "\x00", h.Source, "\x00", h.Path)
 	return g
 }
 
@@ -84,7 +84,7 @@ func (s *Store) Sight(ctx context.Context, tx pgx.Tx, all []Sighting, now time.T
 		if err != nil {
 			return fresh, err
 		}
-		key := sha256.Sum256([]byte(g.Key))
+		key := sha256.Sum256(fmt.Appendf(nil, "%d\x00%s", g.Secret, g.Key)) // the same place, before and after it was replaced
 		var id *int64
 		if g.Secret != 0 {
 			id = &g.Secret

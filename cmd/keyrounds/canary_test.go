@@ -254,7 +254,8 @@ func TestDemo(t *testing.T) {
 		"ats-sync: suspect → revoked", "message updated in place", "Acknowledged by ann (slack U01)", "in #security", "credentials of smartrecruiters cannot be read", "reply in the thread of a message: Resolved", "ats-sync: revoked → healthy", "Slack messages posted", "credentials are healthy.",
 		"canary honeypot of smartrecruiters was used", "192.0.2.66 by curl/8.5.0", "Digest: ", "never used (2):", "got the file unused-credentials-",
 		"REVOKE: offer-letters", "used       approvals, ats-sync,", "unused     audit-export, offer-letters", "never used interview-bot, salary-bands", "not known  payroll",
-		"0 by token,",
+		"0 by token,", "the secret of credential screening of smartrecruiters got out", "howto/screening.md:3", "only in history", "Proof of death of a secret of screening",
+		"Meanwhile        its new secret was accepted", "a token that was issued before is refused by the API", "the secret is proven dead",
 	} {
 		if !strings.Contains(story, want) {
 			t.Errorf("the story lacks %q:\n%s", want, out)

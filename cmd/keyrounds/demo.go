@@ -27,7 +27,8 @@ func newDemo(o *options) *cobra.Command {
 		Long: "Show it all on this machine, without configuration: the real daemon with its private Postgres, beside\n" +
 			"a simulated SmartRecruiters and a simulated Slack. Within a minute a credential is revoked, suspected,\n" +
 			"confirmed, alerted and restored; a gateway's log shows which credentials are used, unused, never used, and\n" +
-			"that someone used a canary; and the report of unused credentials is made. It goes on until Ctrl-C, or as long as --for says.",
+			"that someone used a canary; the report of unused credentials is made; and a secret is found in the history of a\n" +
+			"repository, rotated, and its old one proven dead. It goes on until Ctrl-C, or as long as --for says.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx := cmd.Context()

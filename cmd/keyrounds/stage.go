@@ -26,6 +26,7 @@ type stage struct {
 	clients     []sim.Client
 	servers     []*http.Server
 	gateway     *gateway
+	screening   *screening
 }
 
 // The cast: what a company might have registered.
@@ -51,14 +52,17 @@ func setStage(ctx context.Context, dir string) (*stage, error) {
 	for _, c := range cast {
 		s.clients = append(s.clients, sim.Client{ID: strings.ToLower(rand.Text()), Name: c.name, Secret: rand.Text(), Scopes: strings.Fields(c.scopes)})
 	}
-	s.provider = sim.NewProvider(s.clients...)
+	var leaky sim.Client
+	s.screening, leaky = newScreening(dir)
+	s.provider = sim.NewProvider(append(s.clients, leaky)...)
+	s.provider.TokenLag = 3 * time.Second
 	var err1, err2, err3 error
 	if s.gateway, err3 = newGateway(filepath.Join(dir, "gateway.json"), s.clients, time.Now()); err3 == nil {
 		s.provider.AccessLog = s.gateway.request
 	}
 	s.providerURL, err1 = s.serve(ctx, s.provider)
 	s.slackURL, err2 = s.serve(ctx, s.slack)
-	return s, errors.Join(err1, err2, err3, s.write(dir))
+	return s, errors.Join(err1, err2, err3, s.write(dir), os.MkdirAll(s.screening.repository, 0o755))
 }
 
 func (s *stage) serve(ctx context.Context, h http.Handler) (string, error) {
@@ -107,6 +111,9 @@ slack: {token: "file:%[1]s/slack-token", app_token: "file:%[1]s/slack-app-token"
 routes:
   - {kind: [canary_tripped, leaked], channel: "#security", mention: "<!subteam^SECURITY>"}
 notifications: {group_wait: 4s, remind_every: 25s}
+leaks:
+  try_every: 2s
+  sources: [{name: wiki, path: "%[1]s/wiki", schedule: "@every 3s"}]
 credentials:
 `, dir, s.providerURL, s.slackURL)
 	secrets := map[string]string{"slack-token": s.slack.Token, "slack-app-token": s.slack.AppToken}

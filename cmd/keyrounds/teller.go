@@ -56,6 +56,7 @@ Simulated: the provider (a SmartRecruiters on loopback) and Slack; times are sec
   provider's admin %[3]s/admin   (revoke, restore, cut a scope, break it yourself)
   beside it, try   keyrounds --config %[4]s/config.yaml credentials list
                    … credentials show ats-sync, … explain --finding 1, … usage list, … usage show offer-letters
+                   … leaks status, … leaks scan %[4]s/wiki
   feed             %[4]s/gateway.json (thirteen months of a gateway's log, growing)
   log              %[4]s/keyrounds.log
 
@@ -72,7 +73,7 @@ type scene struct {
 
 func (t *teller) scenes() []scene {
 	ats, careers, canary := t.stage.id("ats-sync"), t.stage.id("careers-site"), t.stage.id("honeypot")
-	return []scene{
+	scenes := []scene{
 		{8 * time.Second, "an administrator revokes the credential of ats-sync", func(p *sim.Provider) { p.Revoke(ats) }},
 		{14 * time.Second, "someone found the canary honeypot in the wiki, and tries it", func(*sim.Provider) { t.stage.gateway.use(canary, "192.0.2.66", "curl/8.5.0", "") }},
 		{22 * time.Second, "ann presses Acknowledge under the message about ats-sync, on Slack", func(*sim.Provider) { t.stage.press("ats-sync", "acknowledge") }},
@@ -87,6 +88,9 @@ func (t *teller) scenes() []scene {
 		{66 * time.Second, "the provider goes mad and refuses everybody: one incident, not a page each", func(p *sim.Provider) { p.Break(sim.Refuse) }},
 		{78 * time.Second, "it comes to its senses", func(p *sim.Provider) { p.Break(sim.NoFault) }},
 	}
+	scenes = append(scenes, t.leakScenes()...)
+	slices.SortFunc(scenes, func(a, b scene) int { return cmp.Compare(a.at, b.at) })
+	return scenes
 }
 
 func (t *teller) play(ctx context.Context) {
@@ -246,6 +250,7 @@ func (t *teller) summarize() {
 			healthy++
 		}
 	}
+	t.proofs(ctx)
 	fmt.Fprintf(t.out, "At the end %d of %d credentials are healthy.\n", healthy, len(standings))
 	t.usage(ctx)
 }
