@@ -25,7 +25,7 @@ test: setup lint build
 
 # Each fuzz target for a while, from its seeds and what it found before.
 FUZZTIME ?= 1m
-FUZZ := checker:FuzzClassify checker:FuzzScopes checker:FuzzPresets checker:FuzzGuardAddress config:FuzzParse secret:FuzzScrub usage:FuzzRecords leak:FuzzArchives
+FUZZ := checker:FuzzClassify checker:FuzzScopes checker:FuzzPresets checker:FuzzGuardAddress config:FuzzParse secret:FuzzScrub usage:FuzzRecords leak:FuzzArchives leak:FuzzReports leak:FuzzSignals
 fuzz:
 	@printf '%s\n' $(FUZZ) | xargs -P 2 -I@ sh -c 'target=@; \
 		go test -run "^$$" -fuzz "^$${target#*:}$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 10x ./$${target%:*}'

@@ -1,11 +1,13 @@
 package leak
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
+	"flag"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -13,6 +15,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -275,5 +278,85 @@ func BenchmarkScan(b *testing.B) {
 				}
 			}
 		})
+	}
+}
+
+var historyMB = flag.Int("history", 64, "MB of text in the history of BenchmarkHistory")
+
+// BenchmarkHistory searches the history of a repository for 10,000 credentials. The ratio is to git's own reading of
+// the same objects, which is what it mostly waits for; memory is what the Go process has from the system.
+func BenchmarkHistory(b *testing.B) {
+	dir := b.TempDir()
+	importHistory(b, dir, *historyMB)
+	git := func(args ...string) *exec.Cmd {
+		cmd := exec.Command("git", append([]string{"-C", dir}, args...)...)
+		cmd.Env = append(os.Environ(), "GIT_CONFIG_GLOBAL=/dev/null")
+		return cmd
+	}
+	b.Run("git cat-file", func(b *testing.B) {
+		b.SetBytes(int64(*historyMB) << 20)
+		for b.Loop() {
+			cmd := git("cat-file", "--batch-all-objects", "--batch", "--buffer", "--unordered")
+			if err := cmd.Run(); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	needles := registered(rand.New(rand.NewPCG(1, 1)), 10_000, false)
+	b.Run("make", func(b *testing.B) {
+		for b.Loop() {
+			NewScanner(needles, Options{})
+		}
+	})
+	s, _ := NewScanner(needles, Options{History: true})
+	b.Run("scan", func(b *testing.B) {
+		b.SetBytes(int64(*historyMB) << 20)
+		for b.Loop() {
+			if err := s.Tree(context.Background(), dir); err != nil {
+				b.Fatal(err)
+			}
+			if f := s.Found(); f.Bytes < int64(*historyMB)<<20 || len(f.Hits) > 0 {
+				b.Fatalf("%d bytes were searched, %d found", f.Bytes, len(f.Hits))
+			}
+		}
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		b.ReportMetric(float64(m.Sys)/1e6, "MB-of-memory")
+	})
+}
+
+// importHistory makes a bare repository with a commit for each half a megabyte of words.
+func importHistory(b *testing.B, dir string, mb int) {
+	b.Helper()
+	if out, err := exec.Command("git", "init", "-q", "--bare", dir).CombinedOutput(); err != nil {
+		b.Fatalf("%v: %s", err, out)
+	}
+	cmd := exec.Command("git", "-C", dir, "fast-import", "--quiet")
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		b.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		b.Fatal(err)
+	}
+	r := rand.New(rand.NewPCG(3, 3))
+	words := make([]string, 5000)
+	for i := range words {
+		words[i] = text(r, alnum, 2+r.IntN(12))
+	}
+	w := bufio.NewWriter(in)
+	for i := range 2 * mb {
+		var file bytes.Buffer
+		for file.Len() < 512<<10 {
+			file.WriteString(words[r.IntN(len(words))] + " \n"[:1+r.IntN(2)])
+		}
+		fmt.Fprintf(w, "commit refs/heads/main\ncommitter a <a@example.com> %.0f +0000\ndata 1\nx\nM 644 inline dir%d/file%d\ndata %d\n", 1.7e9+float64(i), i%10, i%100, file.Len())
+		_, _ = w.Write(file.Bytes())
+		_, _ = w.WriteString("\n")
+	}
+	_ = w.Flush()
+	_ = in.Close()
+	if err := cmd.Wait(); err != nil {
+		b.Fatal(err)
 	}
 }

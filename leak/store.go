@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -22,7 +23,7 @@ type Store struct {
 
 	mu    sync.Mutex
 	key   []byte
-	known map[int64][]byte // the fingerprint that a credential was last seen with
+	known map[int64][]byte // the fingerprint that a credential was last seen with; nil: not read yet
 }
 
 // StoreOptions of NewStore.
@@ -34,7 +35,7 @@ type StoreOptions struct {
 
 // NewStore makes a Store.
 func NewStore(o StoreOptions) *Store {
-	return &Store{StoreOptions: o, known: map[int64][]byte{}}
+	return &Store{StoreOptions: o}
 }
 
 // Note learns the secret that a credential has now. The first time, and where it is another than before,
@@ -45,11 +46,8 @@ func (s *Store) Note(ctx context.Context, c credential.Credential, v secret.Valu
 		return err
 	}
 	print := p.whole(v.Reveal())
-	s.mu.Lock()
-	same := bytes.Equal(s.known[c.ID], print)
-	s.mu.Unlock()
-	if same {
-		return nil
+	if same, err := s.isKnown(ctx, c.ID, print); err != nil || same {
+		return err
 	}
 	tx, err := s.Pool.Begin(ctx)
 	if err != nil {
@@ -74,6 +72,29 @@ func (s *Store) Note(ctx context.Context, c credential.Credential, v secret.Valu
 	defer s.mu.Unlock()
 	s.known[c.ID] = print
 	return nil
+}
+
+// isKnown reports whether a credential's secret is the one that it was last seen with. What is known is read once:
+// a process that asks about every credential would otherwise need a transaction for each.
+func (s *Store) isKnown(ctx context.Context, id int64, print []byte) (bool, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.known == nil {
+		rows, err := s.Pool.Query(ctx, `SELECT credential_id, fingerprint FROM leak_secrets WHERE replaced_at IS NULL AND (hmsl IS NOT NULL OR NOT $1)`, s.HMSL != nil && s.HMSL())
+		if err != nil {
+			return false, err
+		}
+		known := map[int64][]byte{}
+		var (
+			of int64
+			is []byte
+		)
+		if _, err := pgx.ForEachRow(rows, []any{&of, &is}, func() error { known[of] = slices.Clone(is); return nil }); err != nil {
+			return false, err
+		}
+		s.known = known
+	}
+	return bytes.Equal(s.known[id], print), nil
 }
 
 func (s *Store) note(ctx context.Context, tx pgx.Tx, p prints, c credential.Credential, value string, now time.Time) (id int64, err error) {
