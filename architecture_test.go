@@ -41,7 +41,7 @@ var table = map[string]struct {
 	"report":              {3, "audit credential registry usage verdict", true},
 	"leak":                {3, "credential finding secret", true},
 	"web":                 {4, "audit credential finding leak notify registry report secret usage verdict", false},
-	"collector":           {4, "audit finding notify registry rounds usage verdict", false},
+	"collector":           {4, "audit finding leak notify registry rounds usage verdict", false},
 	"config":              {4, "checker credential finding leak notify secret usage verdict", false},
 	"test/promtest":       {4, "", false},
 	"deploy/grafana":      {4, "", false},

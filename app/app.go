@@ -85,6 +85,7 @@ type App struct {
 	tokens             tokens
 	keys               publicKeys
 	reports            *prometheus.CounterVec
+	learned            atomic.Int64 // when every secret was last learned, in seconds since 1970
 }
 
 // Open opens the database, or starts the private one, and makes all parts. It does not wait for a

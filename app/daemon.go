@@ -24,7 +24,7 @@ import (
 func (a *App) Start(ctx context.Context) error {
 	c := a.config.Load()
 	a.Metrics.MustRegister(collector.New(collector.Sources{
-		Audit: a.Audit, Registry: a.Registry, Usage: a.Usage, Engine: a.Rounds.Engine, Lanes: a.Notifier.Lanes, Log: a.Log, Now: a.Now,
+		Audit: a.Audit, Registry: a.Registry, Usage: a.Usage, Engine: a.Rounds.Engine, Lanes: a.Notifier.Lanes, LeakSources: a.leakStates, Log: a.Log, Now: a.Now,
 		Longest: a.longest, Series: collector.Series{PerCredential: c.Metrics.PerCredential, Match: c.Metrics.Match, Labels: c.Metrics.Labels, Limit: c.Metrics.Limit},
 	}))
 	a.notReady("starting")

@@ -16,6 +16,7 @@ import (
 	"github.com/keyrounds/keyrounds/finding"
 	"github.com/keyrounds/keyrounds/leak"
 	"github.com/keyrounds/keyrounds/postgres"
+	"github.com/keyrounds/keyrounds/rounds"
 	"github.com/keyrounds/keyrounds/secret"
 	"github.com/keyrounds/keyrounds/verdict"
 )
@@ -43,12 +44,21 @@ func (a *App) tryLeaked(ctx context.Context) error {
 	if err != nil {
 		return postgres.Plain(err)
 	}
+	var errs []error
 	for _, r := range due {
-		if _, _, err := a.tryOne(ctx, r, secret.Value{}); err != nil {
-			a.Log.Warn("a secret that got out could not be tried", "secret", r.ID, "error", err)
+		_, _, err := a.tryOne(ctx, r, secret.Value{})
+		again := a.Now().Add(a.pace().Every)
+		switch {
+		case err == nil:
+			continue
+		case errors.Is(err, rounds.ErrNotExchanged):
+			again = time.Time{}
+		default:
+			a.Log.Warn("a secret that got out could not be tried", "secret", r.ID, "error", postgres.Plain(err))
 		}
+		errs = append(errs, a.Leaks.Postpone(ctx, r.ID, again))
 	}
-	return nil
+	return postgres.Plain(errors.Join(errs...))
 }
 
 func (a *App) pace() leak.Pace {

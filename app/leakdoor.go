@@ -88,6 +88,9 @@ func (a *App) takeWebhook(ctx context.Context, w leak.Webhook, r web.Report) (go
 	if err != nil {
 		return got, err
 	}
+	if err := a.learnAgain(ctx); err != nil {
+		return got, err
+	}
 	var t leak.Taken
 	for _, rep := range all {
 		if err := a.Leaks.Match(ctx, rep, &t); err != nil {
@@ -132,6 +135,9 @@ func (a *App) takeToken(ctx context.Context, t leak.Transmitter, r web.Report) e
 	}
 	creds, err := a.Registry.OfClients(ctx, a.Pool, t.Provider, s.Subjects)
 	if err != nil {
+		return err
+	}
+	if err := a.learnAgain(ctx); err != nil {
 		return err
 	}
 	got := taken{actor: "receiver " + t.Name, action: "leaks.signalled"}

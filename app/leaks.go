@@ -240,6 +240,22 @@ func (a *App) learn(ctx context.Context) (mask func(string) string, err error) {
 	return s.Mask, nil
 }
 
+// learnAgain learns every secret if that was not done lately: checks do it as they go, and those of a passive
+// provider are never checked.
+func (a *App) learnAgain(ctx context.Context) error {
+	now := a.Now().Unix()
+	if last := a.learned.Load(); now-last < int64(learnEvery.Seconds()) || !a.learned.CompareAndSwap(last, now) {
+		return nil
+	}
+	_, err := a.learn(ctx)
+	if err != nil {
+		a.learned.Store(0)
+	}
+	return err
+}
+
+const learnEvery = time.Hour
+
 // wantsHMSL: only GitGuardian names secrets by that hash.
 func (a *App) wantsHMSL() bool {
 	return slices.ContainsFunc(a.config.Load().Leaks.Webhooks, func(w leak.Webhook) bool { return w.Type == leak.GitGuardian })

@@ -29,6 +29,15 @@ func (a *App) LeakSources(ctx context.Context) ([]LeakSource, error) {
 	return all, err
 }
 
+func (a *App) leakStates(ctx context.Context) (map[string]leak.SourceState, error) {
+	sources, err := a.LeakSources(ctx)
+	all := map[string]leak.SourceState{}
+	for _, s := range sources {
+		all[s.Name] = s.SourceState
+	}
+	return all, err
+}
+
 const (
 	lookForScans = 10 * time.Second
 	// A scan that was cut off by a kill is done again after so long.

@@ -51,7 +51,7 @@ func (s *Store) apply(ctx context.Context, tx pgx.Tx, e finding.Event) (*finding
 	case e.Op == finding.OpOpen && saysMore(old.Evidence, e.Evidence):
 		f, err := updateFinding(ctx, tx, `evidence = $2, updated_at = $3`, old.ID, e.Evidence.After(old.Evidence), e.At)
 		return &finding.Change{Finding: f, From: old.State}, err
-	case e.Op == finding.OpOpen && len(e.Evidence.Uses) > 0: // the same again: kept, and nobody is told
+	case e.Op == finding.OpOpen && (len(e.Evidence.Uses) > 0 || e.Evidence.Leak != nil): // the same again: kept, and nobody is told
 		_, err := updateFinding(ctx, tx, `evidence = $2`, old.ID, e.Evidence.After(old.Evidence))
 		return nil, err
 	case e.Op == finding.OpResolve && exists:

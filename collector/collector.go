@@ -13,6 +13,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/keyrounds/keyrounds/audit"
+	"github.com/keyrounds/keyrounds/leak"
 	"github.com/keyrounds/keyrounds/notify"
 	"github.com/keyrounds/keyrounds/registry"
 	"github.com/keyrounds/keyrounds/rounds"
@@ -26,8 +27,10 @@ type Sources struct {
 	Usage    *usage.Store
 	Engine   func(context.Context) (rounds.Engine, error)
 	Lanes    func(context.Context) ([]notify.LaneState, error)
-	Log      *slog.Logger
-	Now      func() time.Time
+	// LeakSources are the sources of leaks that are configured, by name.
+	LeakSources func(context.Context) (map[string]leak.SourceState, error)
+	Log         *slog.Logger
+	Now         func() time.Time
 	// Longest is how long an ordinary check of one of the provider's credentials may be away, given what
 	// its schedule says; 0: it is never checked.
 	Longest func(provider string, scheduled time.Duration) time.Duration
@@ -102,7 +105,7 @@ var databaseUp = gauge("keyrounds_database_up", "1 if the database answered this
 
 // Describe implements prometheus.Collector.
 func (c *collector) Describe(ch chan<- *prometheus.Desc) {
-	for _, fs := range [][]family{{databaseUp, c.info}, credentialFamilies, findingFamilies, engineFamilies, feedFamilies, laneFamilies} {
+	for _, fs := range [][]family{{databaseUp, c.info}, credentialFamilies, findingFamilies, engineFamilies, feedFamilies, leakFamilies, laneFamilies} {
 		for _, f := range fs {
 			ch <- f.desc
 		}
@@ -130,5 +133,5 @@ func (c *collector) read(ctx context.Context, s scrape) error {
 			return err
 		}
 	}
-	return errors.Join(c.engine(ctx, s), c.credentials(ctx, s, tags), c.findings(ctx, s, tags), c.feeds(ctx, s), c.lanes(ctx, s))
+	return errors.Join(c.engine(ctx, s), c.credentials(ctx, s, tags), c.findings(ctx, s, tags), c.feeds(ctx, s), c.leaks(ctx, s), c.lanes(ctx, s))
 }

@@ -18,6 +18,7 @@ import (
 
 	"github.com/keyrounds/keyrounds/audit"
 	"github.com/keyrounds/keyrounds/collector"
+	"github.com/keyrounds/keyrounds/leak"
 	"github.com/keyrounds/keyrounds/notify"
 	"github.com/keyrounds/keyrounds/postgres/pgtest"
 	"github.com/keyrounds/keyrounds/registry"
@@ -50,8 +51,11 @@ func registered(pool *pgxpool.Pool, s collector.Series) *prometheus.Registry {
 	reg := prometheus.NewRegistry()
 	reg.MustRegister(collector.New(collector.Sources{
 		Audit: audit.New(pool), Registry: registry.New(pool, time.UTC), Usage: usage.New(usage.Options{Pool: pool, Zone: time.UTC}),
-		Engine:  func(context.Context) (rounds.Engine, error) { return rounds.Engine{LastSweep: noon}, nil },
-		Lanes:   func(context.Context) ([]notify.LaneState, error) { return nil, nil },
+		Engine: func(context.Context) (rounds.Engine, error) { return rounds.Engine{LastSweep: noon}, nil },
+		Lanes:  func(context.Context) ([]notify.LaneState, error) { return nil, nil },
+		LeakSources: func(context.Context) (map[string]leak.SourceState, error) {
+			return map[string]leak.SourceState{"wiki": {Scanned: time.Now(), Found: 2, Error: "no such directory"}, "new": {}}, nil
+		},
 		Longest: func(_ string, d time.Duration) time.Duration { return d },
 		Log:     slog.New(slog.DiscardHandler), Now: func() time.Time { return noon.Add(time.Minute) }, Series: s,
 	}))
@@ -92,6 +96,8 @@ func TestCredential(t *testing.T) {
 	text := scrape(t, registered(pool, collector.Series{PerCredential: true, Labels: []string{"env"}, Limit: 10}))
 	has(t, text,
 		`keyrounds_database_up 1`,
+		`keyrounds_leak_source_up{source="wiki"} 0`,
+		`keyrounds_leak_source_places{source="wiki"} 2`,
 		`keyrounds_credential_info{canary="false",credential="c-000003",label_env="prod",owner="team-3",provider="idp-0"} 1`,
 		`keyrounds_credential_status{credential="c-000003",provider="idp-0",status="revoked"} 1`,
 		`keyrounds_credential_status{credential="c-000003",provider="idp-0",status="healthy"} 0`,

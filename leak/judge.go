@@ -102,7 +102,7 @@ func behaviours(e finding.Event) (all []Sighting) {
 			if u.Address != "" {
 				from = u.Address
 			}
-			all = append(all, Sighting{CredentialID: id, Sort: ByUse, Key: fmt.Sprint(e.Kind, "\x00", u.Network, "\x00", u.First.Unix()), Sighting: finding.Sighting{
+			all = append(all, Sighting{CredentialID: id, Sort: ByUse, Key: fmt.Sprint(e.Kind, "\x00", u.Network, "\x00", u.First.UTC().Format(time.DateOnly)), Sighting: finding.Sighting{
 				At: u.First, How: string(e.Kind), What: fmt.Sprintf("it was used from %s by %s", from, orUnknown(u.UserAgent)),
 			}})
 		}

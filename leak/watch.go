@@ -84,7 +84,9 @@ func (s *Store) Tried(ctx context.Context, tx pgx.Tx, r SecretRow, a Attempt, pa
 	case a.Refused:
 		no := false
 		r.Works, r.WorksAt = &no, a.At
-		r.Refused = append(r.Refused, a.At)
+		if n := len(r.Refused); n == 0 || a.At.Sub(r.Refused[n-1]) > pace.Confirm*9/10 { // a command and the daemon at once are one
+			r.Refused = append(r.Refused, a.At)
+		}
 		next = now.Add(pace.Confirm)
 		wanted := 2
 		if a.Alone {
@@ -108,6 +110,12 @@ func (s *Store) Tried(ctx context.Context, tx pgx.Tx, r SecretRow, a Attempt, pa
 	}
 	events, err := s.Judge(ctx, tx, []int64{r.CredentialID}, now)
 	return events, death, err
+}
+
+// Postpone has a secret that could not be tried be tried at another time; the zero Time: not any more.
+func (s *Store) Postpone(ctx context.Context, id int64, at time.Time) error {
+	_, err := s.Pool.Exec(ctx, `UPDATE leak_secrets SET next_try_at = $2 WHERE id = $1 AND dead_at IS NULL`, id, nullTime(at))
+	return err
 }
 
 // dies is the proof that an attempt completes.

@@ -38,7 +38,7 @@ func leakFacts(l *finding.Leak) (facts []Fact) {
 	case l.Works != nil:
 		add("Does it work", "the provider refused it "+clock(l.WorksAt)+"; that is no proof yet")
 	case len(l.Deaths) == 0:
-		add("Does it work", "not known yet: it is being tried")
+		add("Does it work", "not known yet")
 	}
 	add("It may", strings.Join(l.Proven, " "))
 	if !l.Replaced.IsZero() {

@@ -2,7 +2,9 @@ package rounds
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
@@ -53,13 +55,18 @@ func (r *Rounds) Present(ctx context.Context, c credential.Credential, token sec
 	return r.Checker.Present(ctx, p, t, token), nil
 }
 
+// ErrNotExchanged says that a provider's credentials are never exchanged, so that nothing can be tried there.
+var ErrNotExchanged = errors.New("its credentials are never exchanged")
+
 func (r *Rounds) attempted(ctx context.Context, c credential.Credential) (checker.Provider, checker.Target, error) {
 	p, ok := r.settings.Load().Providers[c.Provider]
 	switch {
 	case !ok:
 		return p, checker.Target{}, fmt.Errorf("the provider %q is not in the configuration", c.Provider)
 	case p.Passive:
-		return p, checker.Target{}, fmt.Errorf("the provider %q is passive: its credentials are never exchanged", c.Provider)
+		return p, checker.Target{}, fmt.Errorf("the provider %q is passive: %w", c.Provider, ErrNotExchanged)
+	case slices.Contains([]checker.AuthMethod{checker.TLSClientAuth, checker.SelfSignedTLSClientAuth}, p.AuthMethod):
+		return p, checker.Target{}, fmt.Errorf("the provider %q knows its clients by certificates: %w here", c.Provider, ErrNotExchanged)
 	}
 	t := checker.Target{ID: uuid.Must(uuid.NewV7()), Credential: c}
 	ctx, cancel := context.WithTimeout(ctx, storeTimeout)

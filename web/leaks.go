@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
-	"net"
 	"net/http"
 
 	"github.com/keyrounds/keyrounds/leak"
@@ -36,10 +35,8 @@ type TakeReport func(context.Context, Report) (Reported, error)
 
 // leakReport takes in a delivery: POST /api/v1/leaks/NAME. Its signature is the only sign-in that it has.
 func (s *site) leakReport(w http.ResponseWriter, r *http.Request) {
-	host, _, _ := net.SplitHostPort(r.RemoteAddr)
-	if s.reportFailures.tooMany(host, s.Now()) {
-		w.Header().Set("Retry-After", "60")
-		refuse(w, http.StatusTooManyRequests, "too many refused reports from this address: wait a minute")
+	host, ok := s.reportFailures.sender(w, r, s.Now())
+	if !ok {
 		return
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), pushTime)

@@ -51,10 +51,8 @@ type pushed struct {
 // it), plain, gzip or zstd; Authorization: Bearer, or X-Feed-Token where that header is taken. The batch is
 // named by Idempotency-Key, or else by its content; the same one changes nothing the second time.
 func (s *site) push(w http.ResponseWriter, r *http.Request) {
-	host, _, _ := net.SplitHostPort(r.RemoteAddr)
-	if s.failures.tooMany(host, s.Now()) {
-		w.Header().Set("Retry-After", "60")
-		refuse(w, http.StatusTooManyRequests, "too many wrong tokens from this address: wait a minute")
+	host, ok := s.failures.sender(w, r, s.Now())
+	if !ok {
 		return
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), pushTime)
@@ -203,6 +201,17 @@ func (f *failures) at(now time.Time) {
 	if m := now.Unix() / 60; f.minute != m || f.by == nil || len(f.by) > 10_000 {
 		f.minute, f.by = m, map[string]int{}
 	}
+}
+
+// sender is the address of a request; not ok: it has failed too often, and is told so.
+func (f *failures) sender(w http.ResponseWriter, r *http.Request, now time.Time) (host string, ok bool) {
+	host, _, _ = net.SplitHostPort(r.RemoteAddr)
+	if !f.tooMany(host, now) {
+		return host, true
+	}
+	w.Header().Set("Retry-After", "60")
+	refuse(w, http.StatusTooManyRequests, "too many wrong tokens or signatures from this address: wait a minute")
+	return host, false
 }
 
 func (f *failures) tooMany(host string, now time.Time) bool {

@@ -179,7 +179,7 @@ func printHits(w io.Writer, out output, f leak.Found, paths []string) error {
 	case out.format == "sarif":
 		return writeSARIF(w, f)
 	case out.format == "table" && len(rows) == 0:
-		fmt.Fprintf(w, "no registered secret or client id in %s (%d files and objects, %s)\n", strings.Join(paths, ", "), f.Files, megabytes(f.Bytes))
+		fmt.Fprintf(w, "no registered secret or client id in %s (searched: %d, %s)\n", strings.Join(paths, ", "), f.Files, megabytes(f.Bytes))
 		return nil
 	}
 	return out.list(w, []string{"CREDENTIAL", "KIND", "ENCODING", "SOURCE", "PATH", "LINE", "COMMIT", "WHERE", "FIRST SEEN"}, rows, values)
@@ -203,7 +203,7 @@ func tellLeaked(cmd *cobra.Command, a *app.App, leaked []credential.Credential) 
 		}
 		i := slices.IndexFunc(all, func(f finding.Finding) bool { return f.Kind == finding.Leaked })
 		if i < 0 {
-			fmt.Fprintf(w, "%s: what was found is known, and proven dead: keyrounds leaks status %s\n", c.Name, c.Name)
+			fmt.Fprintf(w, "%s: what was found is no news: it is proven dead, or somebody called it a false alarm; see keyrounds leaks status %s\n", c.Name, c.Name)
 			continue
 		}
 		state := "it is not known whether it works"
