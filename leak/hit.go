@@ -4,12 +4,14 @@ import (
 	"cmp"
 	"slices"
 	"time"
+
+	"github.com/keyrounds/keyrounds/secret"
 )
 
 // Hit is a needle that was found. No text of what surrounds it is in it.
 type Hit struct {
 	Needle
-	Encoding  Encoding
+	Encoding  secret.Encoding
 	Source    string    // the file, tree or repository, as it was named
 	Path      string    // inside of Source, masked; members of archives after "!/"; "": Source itself
 	Line      int       // from 1; 0: the path itself, not what it names
@@ -41,7 +43,7 @@ type same struct {
 	credential string
 	kind       Kind
 	former     bool
-	encoding   Encoding
+	encoding   secret.Encoding
 	source     string
 	path       string
 	line       int

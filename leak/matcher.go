@@ -6,6 +6,8 @@ import (
 	"slices"
 	"sort"
 	"strings"
+
+	"github.com/keyrounds/keyrounds/secret"
 )
 
 // How it is found, in one pass however many credentials (docs/decisions/0013):
@@ -33,7 +35,7 @@ type form struct {
 // meaning is a needle, and how it is written by a form.
 type meaning struct {
 	needle   int32
-	encoding Encoding
+	encoding secret.Encoding
 	group    base64Group
 }
 

@@ -23,6 +23,8 @@ import (
 	"unicode/utf16"
 
 	"pgregory.net/rapid"
+
+	"github.com/keyrounds/keyrounds/secret"
 )
 
 const (
@@ -37,6 +39,15 @@ func text(r *rand.Rand, alphabet string, n int) string {
 		out[i] = runes[r.IntN(len(runes))]
 	}
 	return string(out)
+}
+
+// noise is up to eight bytes of any value.
+func noise(r *rand.Rand) string {
+	b := make([]byte, r.IntN(9))
+	for i := range b {
+		b[i] = byte(r.IntN(256))
+	}
+	return string(b)
 }
 
 // registered makes needles for n credentials: client ids as SmartRecruiters gives them, and secrets, with odd
@@ -56,34 +67,34 @@ func registered(r *rand.Rand, n int, odd bool) []Needle {
 
 // Written by hand, apart from the code under test.
 var writers = []struct {
-	encoding Encoding
+	encoding secret.Encoding
 	write    func(r *rand.Rand, n Needle) string
 }{
-	{Plain, func(_ *rand.Rand, n Needle) string { return n.Value }},
-	{Base64, func(r *rand.Rand, n Needle) string {
-		return base64.StdEncoding.EncodeToString([]byte(text(r, alnum, r.IntN(9)) + n.Value + text(r, alnum, r.IntN(9))))
+	{secret.Plain, func(_ *rand.Rand, n Needle) string { return n.Value }},
+	{secret.Base64, func(r *rand.Rand, n Needle) string {
+		return base64.StdEncoding.EncodeToString([]byte(noise(r) + n.Value + noise(r)))
 	}},
-	{Base64URL, func(r *rand.Rand, n Needle) string {
-		return base64.RawURLEncoding.EncodeToString([]byte(text(r, alnum, r.IntN(9)) + n.Value + text(r, alnum, r.IntN(9))))
+	{secret.Base64URL, func(r *rand.Rand, n Needle) string {
+		return base64.RawURLEncoding.EncodeToString([]byte(noise(r) + n.Value + noise(r)))
 	}},
-	{Hex, func(r *rand.Rand, n Needle) string {
+	{secret.Hex, func(r *rand.Rand, n Needle) string {
 		h := hex.EncodeToString([]byte(n.Value))
 		if r.IntN(2) == 0 {
 			h = strings.ToUpper(h)
 		}
 		return h
 	}},
-	{URL, func(r *rand.Rand, n Needle) string {
+	{secret.URL, func(r *rand.Rand, n Needle) string {
 		return []func(string) string{url.QueryEscape, url.PathEscape, func(s string) string { return url.Values{"client_secret": {s}}.Encode() }}[r.IntN(3)](n.Value)
 	}},
-	{JSON, func(_ *rand.Rand, n Needle) string {
+	{secret.JSON, func(_ *rand.Rand, n Needle) string {
 		b, _ := json.Marshal(map[string]string{"client_secret": n.Value})
 		return string(b)
 	}},
 	{Basic, func(_ *rand.Rand, n Needle) string {
 		return "Authorization: Basic " + base64.StdEncoding.EncodeToString([]byte(url.QueryEscape(n.Partner)+":"+url.QueryEscape(n.Value)))
 	}},
-	{UTF16, func(r *rand.Rand, n Needle) string {
+	{secret.UTF16, func(r *rand.Rand, n Needle) string {
 		var b []byte
 		low := r.IntN(2) == 0
 		for _, u := range utf16.Encode([]rune(n.Value)) {
@@ -159,7 +170,7 @@ func TestNoNearMiss(t *testing.T) {
 	lines := strings.Split(whole, "\n")
 	for _, h := range s.Found().Hits {
 		// Base64 of a client id's neighbour at the same place is still the client id in Authorization: Basic.
-		if h.Kind == Secret || h.Encoding != Base64 {
+		if h.Kind == Secret || h.Encoding != secret.Base64 {
 			t.Errorf("found %s of %s as %s in line %d, where there is only something like it: %q", h.Kind, h.Credential, h.Encoding, h.Line, lines[h.Line-1])
 		}
 	}
@@ -193,7 +204,7 @@ func TestEncodings(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	hits := map[string]Encoding{}
+	hits := map[string]secret.Encoding{}
 	for _, h := range s.Found().Hits {
 		hits[h.Source] = h.Encoding
 	}

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+
+	"github.com/keyrounds/keyrounds/secret"
 )
 
 // Scanner looks for needles. It is safe for concurrent use.
@@ -173,8 +175,8 @@ func (s *Scanner) stream(ctx context.Context, at place, r io.Reader, wide bool, 
 			}
 			m.line += lines
 			m.from, m.to = m.from+before, m.to+before
-			if wide && m.encoding == Plain {
-				m.encoding = UTF16
+			if wide && m.encoding == secret.Plain {
+				m.encoding = secret.UTF16
 			}
 			all = append(all, m)
 		})

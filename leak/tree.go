@@ -8,9 +8,11 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"syscall"
 
 	"golang.org/x/sync/errgroup"
+	"golang.org/x/sys/unix"
 )
 
 // Tree searches a file or a directory with all that is in it, and, with Options.History, the histories of
@@ -78,6 +80,9 @@ func (t tree) walk(ctx context.Context) (repositories []string, err error) {
 		}
 		t.name(at, d.Name(), t.keep)
 		switch {
+		case d.IsDir() && rel != "" && isKernels(name):
+			t.skip(at, "it is the kernel's, and not on a disk")
+			return fs.SkipDir
 		case d.IsDir() && isGitDir(name):
 			repositories = append(repositories, name)
 		case d.IsDir() && d.Name() == "objects" && isGitDir(filepath.Dir(name)):
@@ -102,6 +107,18 @@ func (t tree) nameOf(dir string) string {
 		return t.named
 	}
 	return filepath.Join(t.named, rel)
+}
+
+// isKernels reports whether a directory is of a file system that the kernel makes up, whose files may have no end.
+func isKernels(dir string) bool {
+	var st unix.Statfs_t
+	if unix.Statfs(dir, &st) != nil {
+		return false
+	}
+	return slices.Contains([]int64{
+		unix.PROC_SUPER_MAGIC, unix.SYSFS_MAGIC, unix.CGROUP_SUPER_MAGIC, unix.CGROUP2_SUPER_MAGIC, unix.DEBUGFS_MAGIC, unix.TRACEFS_MAGIC,
+		unix.SECURITYFS_MAGIC, unix.BPF_FS_MAGIC, unix.DEVPTS_SUPER_MAGIC,
+	}, int64(st.Type))
 }
 
 // isGitDir reports whether git would take a directory for a repository.

@@ -18,6 +18,8 @@ import (
 	"time"
 
 	"github.com/klauspost/compress/zstd"
+
+	"github.com/keyrounds/keyrounds/secret"
 )
 
 const (
@@ -76,6 +78,16 @@ func want(t *testing.T, got []string, wanted ...string) {
 	}
 }
 
+// inUTF16 writes ASCII, little endian, or big endian with order 1.
+func inUTF16(text string, order int) string {
+	var b []byte
+	for _, c := range []byte(text) {
+		pair := []byte{c, 0}
+		b = append(b, pair[order], pair[1-order])
+	}
+	return string(b)
+}
+
 func gz(t *testing.T, content []byte) []byte {
 	t.Helper()
 	var b bytes.Buffer
@@ -120,8 +132,8 @@ func TestTree(t *testing.T) {
 	line := []byte("first\nsecond " + canary + "\nthird\n")
 	put(t, dir, "plain.env", line)
 	put(t, dir, "binary", append(bytes.Repeat([]byte{0, 1, 2, 0xff}, 5000), canary...))
-	put(t, dir, "utf16.ps1", append([]byte{0xff, 0xfe}, wide("first\r\nsecond "+canary+"\r\n", 0)...))
-	put(t, dir, "no-bom", []byte("a\n"+wide(canary, 1)))
+	put(t, dir, "utf16.ps1", append([]byte{0xff, 0xfe}, inUTF16("first\r\nsecond "+canary+"\r\n", 0)...))
+	put(t, dir, "no-bom", []byte("a\n"+inUTF16(canary, 1)))
 	put(t, dir, "huge", []byte(strings.Repeat("x", 3<<20)+canary+strings.Repeat("y", 3<<20)))
 	put(t, dir, "dir/"+strings.ReplaceAll(canary, "/", "%2F"), nil)
 	put(t, dir, "none", []byte(canary[:len(canary)-1]))
@@ -141,6 +153,14 @@ func TestTree(t *testing.T) {
 	}
 	if _, got := scan(t, Options{}, filepath.Join(dir, "link")); len(got) != 1 {
 		t.Errorf("a link that is named itself: %q", got)
+	}
+}
+
+// A scan from the root does not read /proc, where files have no end.
+func TestKernelsFiles(t *testing.T) {
+	t.Parallel()
+	if !isKernels("/proc") || isKernels(t.TempDir()) {
+		t.Error("the kernel's file systems are not told from others")
 	}
 }
 
@@ -307,7 +327,7 @@ func TestHistory(t *testing.T) {
 	}
 }
 
-func spelled(t *testing.T, e Encoding) string {
+func spelled(t *testing.T, e secret.Encoding) string {
 	t.Helper()
 	for _, s := range planted[0].spellings() {
 		if s.encoding == e {

@@ -1,10 +1,6 @@
 package secret
 
 import (
-	"encoding/base64"
-	"encoding/hex"
-	"encoding/json"
-	"net/url"
 	"slices"
 	"strings"
 	"unicode"
@@ -16,42 +12,24 @@ import (
 // The zero Scrubber knows no secrets and still cleans.
 type Scrubber struct{ forms []string }
 
-// NewScrubber makes a Scrubber for the given secrets: plain, base64 in three alignments and both
-// alphabets, hexadecimal, percent-encoded and JSON-escaped. Secrets of fewer than 4 bytes are
-// too common in text to be looked for.
+// NewScrubber makes a Scrubber for the given secrets, in all their Spellings. Secrets of fewer than
+// 4 bytes are too common in text to be looked for.
 func NewScrubber(vs ...Value) Scrubber {
 	var s Scrubber
 	for _, v := range vs {
-		if plain := v.Reveal(); len(plain) >= 4 {
-			s.forms = append(s.forms, encodings(plain)...)
+		plain := v.Reveal()
+		if len(plain) < 4 {
+			continue
+		}
+		for _, sp := range Spellings(plain) {
+			if len(plain) >= 8 || sp.Shift == 0 { // else what is left is too short to tell from chance
+				s.forms = append(s.forms, sp.Text)
+			}
 		}
 	}
 	slices.SortFunc(s.forms, func(a, b string) int { return len(b) - len(a) })
 	s.forms = slices.Compact(s.forms)
 	return s
-}
-
-func encodings(plain string) []string {
-	escaped, _ := json.Marshal(plain)
-	h := hex.EncodeToString([]byte(plain))
-	forms := []string{
-		plain, h, strings.ToUpper(h), url.QueryEscape(plain), url.PathEscape(plain),
-		string(escaped[1 : len(escaped)-1]),
-	}
-	// The characters that a neighbour's bits change are left off, at either end.
-	for shift := range 3 {
-		if len(plain) < 8 && shift > 0 {
-			break // what is left is too short to tell from chance
-		}
-		padded := append(make([]byte, shift), plain...)
-		for _, e := range []*base64.Encoding{base64.RawStdEncoding, base64.RawURLEncoding} {
-			text := e.EncodeToString(padded)
-			from := []int{0, 2, 3}[shift]
-			to := len(padded) * 8 / 6
-			forms = append(forms, text[from:to])
-		}
-	}
-	return forms
 }
 
 // Clean returns s scrubbed and cut to at most limit characters; an ellipsis shows the cut.
