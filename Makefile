@@ -19,8 +19,11 @@ lint:
 # Each process with the race detector sleeps a second at its end unless told otherwise; the tests start hundreds.
 RACE := GORACE=atexit_sleep_ms=50
 
+# The longest begin first, so that none of them is left alone at the end.
+LONGEST := ./cmd/keyrounds ./rounds ./app ./deploy ./notify
+
 test: setup lint
-	$(RACE) go test -race -timeout 14m -parallel 4 ./...
+	$(RACE) go test -race -timeout 14m -parallel 4 $(LONGEST) ./...
 	$(MAKE) fuzz FUZZTIME=2s
 
 # Each fuzz target for a while, from its seeds and what it found before. They are built one package after the other,
