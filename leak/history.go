@@ -236,15 +236,18 @@ func (h *history) object(ctx context.Context, r *bufio.Reader, id objectName) er
 // locate finds the commits that brought what was found, and what HEAD has.
 func (h *history) locate(ctx context.Context) error {
 	h.places, h.inHead = map[objectID][]introduced{}, map[objectID]bool{}
-	headErr := h.git.lines(ctx, []string{"ls-tree", "-r", "-z", "--full-tree", "HEAD"}, nil, 0, func(line []byte) {
+	// Without a HEAD, or with a damaged one, nothing is known to be in it.
+	_ = h.git.lines(ctx, []string{"ls-tree", "-r", "-z", "--full-tree", "HEAD"}, nil, 0, func(line []byte) {
 		if fields := bytes.Fields(line[:max(0, bytes.IndexByte(line, '\t'))]); len(fields) == 3 {
 			if id, ok := parseID(fields[2]); ok && h.found[id] != nil {
 				h.inHead[id] = true
 			}
 		}
 	})
-	_ = headErr // no HEAD, or a damaged one: nothing is known to be in it
-	args := []string{"log", "--all", "-z", "--raw", "-c", "--root", "--no-abbrev", "--no-renames", "--no-ext-diff", "--no-textconv", "--no-show-signature", "--no-mailmap", "--no-notes", "--no-decorate", "--format=%x01%H %at"}
+	args := []string{
+		"log", "--all", "-z", "--raw", "-c", "--root", "--no-abbrev", "--no-renames", "--no-ext-diff", "--no-textconv", "--no-show-signature",
+		"--no-mailmap", "--no-notes", "--no-decorate", "--format=%x01%H %at",
+	}
 	var more io.Reader
 	if h.Unreachable {
 		commits, err := h.commits(ctx)
@@ -253,39 +256,45 @@ func (h *history) locate(ctx context.Context) error {
 		}
 		args, more = append(args, "--stdin"), strings.NewReader(commits)
 	}
-	var (
-		now  introduced
-		next *objectID // the object whose path is the next token
-		skip bool
-	)
-	return h.git.lines(ctx, args, more, 0, func(token []byte) {
-		if skip || next != nil {
-			if next != nil {
-				now.path = string(token)
-				h.brought(*next, now)
-			}
-			skip, next = false, nil
-			return
+	return h.git.lines(ctx, args, more, 0, (&rawLog{history: h}).token)
+}
+
+// rawLog reads `git log --raw -z`: \x01, commit and time; then for each change :modes, objects and letters, and behind
+// that its path. Of a merge, with -c, only what differs from all parents, with a colon and a mode for each.
+type rawLog struct {
+	*history
+	commit introduced
+	path   bool // the next token is a path
+	brings *objectID
+}
+
+func (l *rawLog) token(t []byte) {
+	if l.path {
+		if l.brings != nil {
+			l.commit.path = string(t)
+			l.brought(*l.brings, l.commit)
 		}
-		token = bytes.TrimLeft(token, "\n")
-		switch {
-		case bytes.HasPrefix(token, []byte{1}):
-			hash, seconds, _ := strings.Cut(string(token[1:]), " ")
-			unix, _ := strconv.ParseInt(strings.TrimSpace(seconds), 10, 64)
-			now = introduced{commit: hash, at: time.Unix(unix, 0).UTC()}
-			if id, ok := parseID([]byte(hash)); ok && h.found[id] != nil { // its message
-				h.brought(id, introduced{commit: hash, at: now.at})
-			}
-		case bytes.HasPrefix(token, []byte{':'}):
-			parents := len(token) - len(bytes.TrimLeft(token, ":"))
-			skip = true
-			if fields := bytes.Fields(token); len(fields) > 2*parents+1 {
-				if id, ok := parseID(fields[2*parents+1]); ok && h.found[id] != nil {
-					next = &id
-				}
+		l.path, l.brings = false, nil
+		return
+	}
+	t = bytes.TrimLeft(t, "\n")
+	switch {
+	case bytes.HasPrefix(t, []byte{1}):
+		hash, seconds, _ := strings.Cut(string(t[1:]), " ")
+		unix, _ := strconv.ParseInt(strings.TrimSpace(seconds), 10, 64)
+		l.commit = introduced{commit: hash, at: time.Unix(unix, 0).UTC()}
+		if id, ok := parseID([]byte(hash)); ok && l.found[id] != nil { // its message
+			l.brought(id, l.commit)
+		}
+	case bytes.HasPrefix(t, []byte{':'}):
+		l.path = true
+		parents := len(t) - len(bytes.TrimLeft(t, ":"))
+		if fields := bytes.Fields(t); len(fields) > 2*parents+1 {
+			if id, ok := parseID(fields[2*parents+1]); ok && l.found[id] != nil {
+				l.brings = &id
 			}
 		}
-	})
+	}
 }
 
 // commits names every commit there is.

@@ -25,6 +25,7 @@ type Scanner struct {
 	files, bytes atomic.Int64
 	mu           sync.Mutex
 	found        Found
+	full         bool // and that was said
 }
 
 // Options of NewScanner. The zero value searches the files as they are.
@@ -104,8 +105,12 @@ func (s *Scanner) keep(at place, m match) {
 func (s *Scanner) add(h Hit) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if len(s.found.Hits) < mostHits {
+	switch n := len(s.found.Hits); {
+	case n < mostHits:
 		s.found.Hits = append(s.found.Hits, h)
+	case n == mostHits && !s.full:
+		s.full = true
+		s.found.Skipped = append(s.found.Skipped, Skipped{h.Source, fmt.Sprintf("there are more than %d places; these are some", mostHits)})
 	}
 }
 
