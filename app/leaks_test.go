@@ -2,12 +2,17 @@ package app_test
 
 import (
 	"bytes"
+	"crypto/ecdsa"
+	"crypto/elliptic"
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/sha256"
+	"crypto/x509"
+	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
+	"encoding/pem"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -21,6 +26,7 @@ import (
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
+	"golang.org/x/crypto/scrypt"
 
 	"github.com/keyrounds/keyrounds/app"
 	"github.com/keyrounds/keyrounds/audit"
@@ -42,6 +48,7 @@ type vault struct {
 	idp     *sim.Provider
 	dir     string
 	key     *rsa.PrivateKey
+	partner *ecdsa.PrivateKey
 	secrets map[string]string // by credential
 }
 
@@ -63,6 +70,9 @@ func newVault(t *testing.T, top string) *vault {
 	if v.key, err = rsa.GenerateKey(rand.Reader, 2048); err != nil {
 		t.Fatal(err)
 	}
+	if v.partner, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader); err != nil {
+		t.Fatal(err)
+	}
 	others := httptest.NewServer(http.HandlerFunc(v.others))
 	t.Cleanup(others.Close)
 	v.write("webhook", webhookKey)
@@ -82,6 +92,7 @@ leaks:
   webhooks:
     - {name: github, type: github, secret: "file:%[1]s/webhook", token: "file:%[1]s/github-token", api: "%[5]s", allow_private_networks: true}
     - {name: guardian, type: gitguardian, secret: "file:%[1]s/webhook"}
+    - {name: partner, type: github-partner, keys: "%[5]s/keys", allow_private_networks: true}
   transmitters:
     - {name: signals, provider: idp, issuer: "https://idp.example.com/", audience: "https://keyrounds.example", jwks_url: "%[5]s/jwks", allow_private_networks: true}
 %[6]s
@@ -117,6 +128,10 @@ func (v *vault) others(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case r.URL.Path == "/jwks":
 		_ = json.NewEncoder(w).Encode(jose.JSONWebKeySet{Keys: []jose.JSONWebKey{{Key: &v.key.PublicKey, KeyID: "k1", Algorithm: "RS256", Use: "sig"}}})
+	case r.URL.Path == "/keys":
+		der, _ := x509.MarshalPKIXPublicKey(&v.partner.PublicKey)
+		key := pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der})
+		_ = json.NewEncoder(w).Encode(map[string]any{"public_keys": []map[string]any{{"key_identifier": "k1", "key": string(key), "is_current": true}}})
 	case r.Header.Get("Authorization") != "Bearer c4n4ry-github-token":
 		w.WriteHeader(http.StatusUnauthorized)
 	case r.URL.Path == alert:
@@ -239,6 +254,70 @@ func TestGitHubReportsALeak(t *testing.T) {
 	}
 	if status, _ := v.post("github", body); status != http.StatusTooManyRequests {
 		t.Errorf("after twenty wrong signatures another is %d", status)
+	}
+}
+
+// GitGuardian names a secret by its hash, GitHub's partner program sends it; both are held against the registry.
+func TestOtherWebhooks(t *testing.T) {
+	t.Parallel()
+	v := newVault(t, "")
+	salt := sha256.Sum256([]byte("GitGuardian"))
+	hash, err := scrypt.Key([]byte(v.secrets["alpha"]), salt[:], 2048, 8, 1, 32)
+	if err != nil {
+		t.Fatal(err)
+	}
+	body := fmt.Appendf(nil, `{"source":"GitGuardian","action":"incident_triggered","incident":{"id":1,"date":"2026-10-02T08:00:01Z","detector":{"display_name":"Generic High Entropy Secret"},"hmsl_hash":"%x","gitguardian_url":"https://dashboard.gitguardian.com/i/1"},"occurrence":{"url":"https://x"}}`, hash)
+	stamp := fmt.Sprint(time.Now().Unix())
+	header := []string{"Timestamp", stamp, "Gitguardian-Signature", hmacOf(stamp+webhookKey, body)}
+	if status, answer := v.post("guardian", body, header...); status != http.StatusOK || !strings.Contains(answer, `"registered":1`) {
+		t.Errorf("%d %s", status, answer)
+	}
+	if status, _ := v.post("guardian", body, header...); status != http.StatusUnauthorized {
+		t.Errorf("the same again is %d", status)
+	}
+	body, _ = json.Marshal([]map[string]string{
+		{"token": v.secrets["gamma"], "type": "acme", "url": "https://github.com/acme/x/blob/1/y", "source": "content"}, {"token": "somebody-else's-0123456789", "type": "acme", "url": ""},
+	})
+	sum := sha256.Sum256(body)
+	signature, _ := ecdsa.SignASN1(rand.Reader, v.partner, sum[:])
+	header = []string{"Github-Public-Key-Identifier", "k1", "Github-Public-Key-Signature", base64.StdEncoding.EncodeToString(signature)}
+	if status, answer := v.post("partner", body, header...); status != http.StatusOK || !strings.Contains(answer, `"registered":1,"foreign":1`) {
+		t.Errorf("%d %s", status, answer)
+	}
+	for _, name := range []string{"alpha", "gamma"} {
+		v.await(name+" is found to work", func() bool {
+			f, is := v.leak(name)
+			return is && f.Evidence.Leak.Works != nil && *f.Evidence.Leak.Works
+		})
+	}
+	if f, _ := v.leak("gamma"); !f.Evidence.Leak.Sightings[0].Public {
+		t.Errorf("%+v", f.Evidence.Leak)
+	}
+}
+
+// What a passive provider's secret does is not known: it is told, and never tried.
+func TestPassiveIsNotTried(t *testing.T) {
+	t.Parallel()
+	o := newOffice(t, time.Now(), "")
+	s, _ := leak.NewScanner([]leak.Needle{{Credential: "a", Kind: leak.Secret, Value: "s3cretvalue"}}, leak.Options{})
+	if err := s.Reader(t.Context(), "-", strings.NewReader("s3cretvalue")); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := o.app.Needles(t.Context()); err != nil { // which learns them
+		t.Fatal(err)
+	}
+	if _, err := o.app.TakeHits(t.Context(), "test", s.Found(), "scan"); err != nil {
+		t.Fatal(err)
+	}
+	o.await("it is put aside", func() bool {
+		var tries int
+		var next *time.Time
+		err := o.app.Pool.QueryRow(t.Context(), `SELECT tries, next_try_at FROM leak_secrets s JOIN credentials c ON c.id = s.credential_id WHERE c.name = 'a'`).Scan(&tries, &next)
+		return err == nil && tries == 1 && next == nil
+	})
+	all, err := o.app.Audit.Findings(t.Context(), audit.Filter{Kind: finding.Leaked})
+	if err != nil || len(all) != 1 || all[0].Evidence.Leak.Works != nil {
+		t.Errorf("%+v, %v", all, err)
 	}
 }
 
