@@ -200,6 +200,19 @@ func (p *Provider) Tokens() []string {
 	return all
 }
 
+// TokensOf returns the tokens that it issued to a client.
+func (p *Provider) TokensOf(id string) []string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var all []string
+	for t, is := range p.tokens {
+		if is.client == id {
+			all = append(all, t)
+		}
+	}
+	return all
+}
+
 func (p *Provider) token(w http.ResponseWriter, r *http.Request) {
 	r.Body = http.MaxBytesReader(w, r.Body, 1<<16)
 	if err := r.ParseForm(); err != nil {
