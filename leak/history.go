@@ -39,8 +39,11 @@ func (s *Scanner) history(ctx context.Context, dir, named string) error {
 	h := &history{Scanner: s, git: g, named: named, found: map[objectID][]objectMatch{}}
 	at := place{named, ""}
 	ids, err := h.list(ctx)
-	if err != nil {
-		return fmt.Errorf("%s: %w", s.Mask(named), err)
+	switch {
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case err != nil: // git's words name files and refs
+		return errors.New(s.Mask(named + ": " + err.Error()))
 	}
 	group, groupCtx := errgroup.WithContext(ctx)
 	parts := s.workers()

@@ -105,6 +105,8 @@ func TestBadReports(t *testing.T) {
 		"no runs":           {"sarif", []byte(`{"version":"2.1.0"}`), "runs: it is missing"},
 		"runs twice":        {"sarif", []byte(`{"runs":[],"runs":[]}`), "it is there twice"},
 		"results an object": {"sarif", []byte(`{"runs":[{"results":{}}]}`), "a list is wanted"},
+		"a broken member":   {"sarif", []byte(`{"hunter2-hunter2": `), "a member: it ends too early"},
+		"a broken run":      {"sarif", []byte(`{"runs":[{"hunter2-hunter2": `), "a member of a run: it ends too early"},
 		"no metadata":       {"trufflehog", []byte(`{"Raw":"hunter2-hunter2"}`), "line 1: it has no SourceMetadata"},
 		"a broken line":     {"trufflehog", []byte("{\"SourceMetadata\":{}}\n{\"hunter2-hunter2"), "line 2"},
 		"no object":         {"trufflehog", []byte(`17`), "line 1"},
