@@ -143,7 +143,7 @@ func (a *App) attempt(ctx context.Context, c credential.Credential, r leak.Secre
 		return at, nil
 	}
 	at.Refused = true
-	at.Control, at.Alone = control(c, r, standings, at.At)
+	at.Control, at.Alone = control(c, r, standings)
 	if at.Control == "" && !at.Alone {
 		at.Refused = false // it refuses everybody: an incident proves nothing
 		return at, nil
@@ -154,7 +154,7 @@ func (a *App) attempt(ctx context.Context, c credential.Credential, r leak.Secre
 }
 
 // control says what shows that the provider answers others now; alone: there are none.
-func control(c credential.Credential, r leak.SecretRow, standings []audit.Standing, now time.Time) (text string, alone bool) {
+func control(c credential.Credential, r leak.SecretRow, standings []audit.Standing) (text string, alone bool) {
 	works, peers := 0, 0
 	for _, st := range standings {
 		if st.Provider != c.Provider || st.Status == verdict.Retired {

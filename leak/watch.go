@@ -33,7 +33,6 @@ type Attempt struct {
 	Alone     bool   // there is nothing to compare with
 	Token     TokenFate
 	Log       *finding.Death // LogAt, LogBy and LogFeed of the provider's log; nil: no feed has it
-	Proven    []string       // scopes that the token was seen to have
 }
 
 // TokenFate is what became of a token that was issued before.
@@ -102,8 +101,8 @@ func (s *Store) Tried(ctx context.Context, tx pgx.Tx, r SecretRow, a Attempt, pa
 	case !r.Leaked && !r.Replaced.IsZero() && now.Sub(r.Replaced) > keptFor:
 		_, err = tx.Exec(ctx, `UPDATE leak_secrets SET next_try_at = NULL, sealed = NULL WHERE id = $1`, r.ID)
 	default:
-		_, err = tx.Exec(ctx, `UPDATE leak_secrets SET works = $2, works_at = $3, refused_at = $4, next_try_at = $5, proven = CASE WHEN $6::text[] = '{}' THEN proven ELSE $6 END WHERE id = $1`,
-			r.ID, r.Works, nullTime(r.WorksAt), orEmpty(r.Refused), next, orEmpty(a.Proven))
+		_, err = tx.Exec(ctx, `UPDATE leak_secrets SET works = $2, works_at = $3, refused_at = $4, next_try_at = $5 WHERE id = $1`,
+			r.ID, r.Works, nullTime(r.WorksAt), orEmpty(r.Refused), next)
 	}
 	if err != nil || !r.Leaked {
 		return nil, death, err
@@ -151,7 +150,7 @@ func nullTime(t time.Time) *time.Time {
 	return &t
 }
 
-// Deaths are the proofs about the secrets of a credential, the newest first; about every one with 0.
+// Deaths are the proofs about the secrets of a credential, by SecretRow.ID; about every one with 0.
 func (s *Store) Deaths(ctx context.Context, credentialID int64) (map[int64]finding.Death, error) {
 	rows, err := s.Pool.Query(ctx, `SELECT id, death FROM leak_secrets WHERE death IS NOT NULL AND ($1 = 0 OR credential_id = $1)`, credentialID)
 	if err != nil {

@@ -142,37 +142,44 @@ func newCredentialsRotate(o *options) *cobra.Command {
 		Example: "  keyrounds credentials rotate ats-sync --client-id 5f1c… --verify-revoked",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			a, err := o.open(cmd.Context())
-			if err != nil {
-				return err
-			}
-			defer a.Close()
-			c, err := a.Registry.Get(cmd.Context(), args[0])
-			if err != nil {
-				return notRegistered(err)
-			}
-			if c.Secret != secret.Sealed {
-				return changedOnHost(cmd, a, c, verify, patience)
-			}
-			v, err := askSecret(cmd, "New secret of "+args[0])
-			if err != nil {
-				return err
-			}
-			defer v.Wipe()
-			if err := a.Rotate(cmd.Context(), actor(), args[0], clientID, v); err != nil {
-				return err
-			}
-			fmt.Fprintf(cmd.OutOrStdout(), "%s has a new secret; check it with: keyrounds check %s\n", args[0], args[0])
-			if verify {
-				return verifyDead(cmd, a, c, patience)
-			}
-			return nil
+			return o.withCredential(cmd, args[0], func(a *app.App, c credential.Credential) error {
+				if c.Secret != secret.Sealed {
+					return changedOnHost(cmd, a, c, verify, patience)
+				}
+				v, err := askSecret(cmd, "New secret of "+c.Name)
+				if err != nil {
+					return err
+				}
+				defer v.Wipe()
+				if err := a.Rotate(cmd.Context(), actor(), c.Name, clientID, v); err != nil {
+					return err
+				}
+				fmt.Fprintf(cmd.OutOrStdout(), "%[1]s has a new secret; check it with: keyrounds check %[1]s\n", c.Name)
+				if verify {
+					return verifyDead(cmd, a, c, patience)
+				}
+				return nil
+			})
 		},
 	}
 	cmd.Flags().StringVar(&clientID, "client-id", "", "the new client id, where the provider gives a new pair")
 	cmd.Flags().BoolVar(&verify, "verify-revoked", false, "wait until the old secret is proven dead, and print the proof")
 	cmd.Flags().DurationVar(&patience, "timeout", 15*time.Minute, "how long --verify-revoked tries")
 	return cmd
+}
+
+// withCredential opens the database for a command about one credential.
+func (o *options) withCredential(cmd *cobra.Command, name string, do func(*app.App, credential.Credential) error) error {
+	a, err := o.open(cmd.Context())
+	if err != nil {
+		return err
+	}
+	defer a.Close()
+	c, err := a.Registry.Get(cmd.Context(), name)
+	if err != nil {
+		return notRegistered(err)
+	}
+	return do(a, c)
 }
 
 // changedOnHost: the secret is read from the host, so it was changed there, or is to be.

@@ -259,16 +259,7 @@ func newLeaksVerify(o *options) *cobra.Command {
 			"Exit 0: it is dead; 1: it is not, or not proven in time; 2: it could not be done.",
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			a, err := o.open(cmd.Context())
-			if err != nil {
-				return err
-			}
-			defer a.Close()
-			c, err := a.Registry.Get(cmd.Context(), args[0])
-			if err != nil {
-				return notRegistered(err)
-			}
-			return verifyDead(cmd, a, c, patience)
+			return o.withCredential(cmd, args[0], func(a *app.App, c credential.Credential) error { return verifyDead(cmd, a, c, patience) })
 		},
 	}
 	cmd.Flags().DurationVar(&patience, "timeout", 15*time.Minute, "how long to try")

@@ -3,8 +3,8 @@ package main
 import (
 	"fmt"
 	"io"
+	"net/url"
 	"path/filepath"
-	"strings"
 
 	"github.com/keyrounds/keyrounds/leak"
 )
@@ -90,5 +90,5 @@ func sarifURI(h leak.Hit) string {
 	if h.Path == "" {
 		return filepath.ToSlash(filepath.Base(h.Source))
 	}
-	return strings.ReplaceAll(h.Path, " ", "%20")
+	return (&url.URL{Path: h.Path}).EscapedPath()
 }
