@@ -54,7 +54,7 @@ func (a *App) tryLeaked(ctx context.Context) error {
 		case errors.Is(err, rounds.ErrNotExchanged):
 			again = time.Time{}
 		default:
-			a.Log.Warn("a secret that got out could not be tried", "secret", r.ID, "error", postgres.Plain(err))
+			a.Log.Warn("a secret that got out could not be tried", "secret", r.ID, "error", err)
 		}
 		errs = append(errs, a.Leaks.Postpone(ctx, r.ID, again))
 	}

@@ -51,7 +51,7 @@ func (a *App) ScanSources(ctx context.Context, told func(source string, f leak.F
 		for _, s := range a.config.Load().Leaks.Sources {
 			mine, err := a.Leaks.ClaimSource(ctx, s.Name, a.Now(), scanHold)
 			if err != nil && ctx.Err() == nil {
-				a.Log.Warn("a scan for leaks could not begin", "source", s.Name, "error", postgres.Plain(err))
+				a.Log.Warn("a scan for leaks could not begin", "source", s.Name, "error", err)
 			}
 			if err == nil && mine {
 				f, err := a.scanSource(ctx, s)

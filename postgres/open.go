@@ -3,7 +3,6 @@ package postgres
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net"
 	"syscall"
 	"time"
@@ -85,30 +84,4 @@ func Ping(ctx context.Context, pool *pgxpool.Pool) error {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
 	return Plain(pool.Ping(ctx))
-}
-
-// Plain drops from an error of pgx what it says of the connection: user, database and host.
-func Plain(err error) error {
-	var ce *pgconn.ConnectError
-	var pe *pgconn.PgError
-	switch {
-	case errors.As(err, &pe):
-		return fmt.Errorf("database: %s (SQLSTATE %s)", pe.Message, pe.Code)
-	case errors.As(err, &ce):
-		return fmt.Errorf("database: no connection: %w", innermost(ce))
-	}
-	return err
-}
-
-func innermost(err error) error {
-	for {
-		next := errors.Unwrap(err)
-		if joined, ok := err.(interface{ Unwrap() []error }); ok && len(joined.Unwrap()) > 0 {
-			next = joined.Unwrap()[0]
-		}
-		if next == nil {
-			return err
-		}
-		err = next
-	}
 }

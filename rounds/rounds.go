@@ -9,7 +9,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -199,20 +198,6 @@ type riverLog struct{ slog.Handler }
 
 func (h riverLog) Enabled(_ context.Context, l slog.Level) bool {
 	return l >= slog.LevelWarn && h.Handler.Enabled(context.Background(), l)
-}
-
-// Handle leaves out who failed to connect to the database, and where. River gives the error's text only, so
-// it is known by pgx's words.
-func (h riverLog) Handle(ctx context.Context, r slog.Record) error {
-	clean := slog.NewRecord(r.Time, r.Level, r.Message, r.PC)
-	r.Attrs(func(a slog.Attr) bool {
-		if before, _, found := strings.Cut(a.Value.String(), "failed to connect to `"); found {
-			a.Value = slog.StringValue(before + "no connection to the database")
-		}
-		clean.AddAttrs(a)
-		return true
-	})
-	return h.Handler.Handle(ctx, clean)
 }
 
 func (h riverLog) WithAttrs(as []slog.Attr) slog.Handler { return riverLog{h.Handler.WithAttrs(as)} }

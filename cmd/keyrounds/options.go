@@ -71,19 +71,11 @@ func (o *options) overrule(c *config.Config) {
 
 // logger writes text on a terminal, JSON otherwise.
 func logger(w *os.File, level slog.Leveler) *slog.Logger {
-	h := &slog.HandlerOptions{Level: level, ReplaceAttr: readable}
+	h := &slog.HandlerOptions{Level: level, ReplaceAttr: app.LogAttr}
 	if isTerminal(w) {
 		return slog.New(slog.NewTextHandler(w, h))
 	}
 	return slog.New(slog.NewJSONHandler(w, h))
-}
-
-// readable writes durations with their unit, which slog's JSON leaves out.
-func readable(_ []string, a slog.Attr) slog.Attr {
-	if a.Value.Kind() == slog.KindDuration {
-		a.Value = slog.StringValue(a.Value.Duration().String())
-	}
-	return a
 }
 
 func isTerminal(w io.Writer) bool {

@@ -1,0 +1,55 @@
+package postgres
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+// Plain drops from an error of pgx what it says of the connection: user, database and host.
+func Plain(err error) error {
+	var ce *pgconn.ConnectError
+	var pe *pgconn.PgError
+	switch {
+	case errors.As(err, &pe):
+		return fmt.Errorf("database: %s (SQLSTATE %s)", pe.Message, pe.Code)
+	case errors.As(err, &ce):
+		return fmt.Errorf("database: no connection: %w", innermost(ce))
+	}
+	return err
+}
+
+// PlainAttr drops the same from an attribute of a log, and keeps what the error says besides. River gives
+// the text of an error only, which is known by pgx's words.
+func PlainAttr(a slog.Attr) slog.Attr {
+	text, address, why := "", "failed to connect to `", ""
+	switch v := a.Value.Any().(type) {
+	case string:
+		text = v
+	case error:
+		text = v.Error()
+		if ce := (*pgconn.ConnectError)(nil); errors.As(v, &ce) {
+			address, why = ce.Error(), ": "+innermost(ce).Error()
+		}
+	}
+	if before, _, found := strings.Cut(text, address); found {
+		a.Value = slog.StringValue(before + "no connection to the database" + why)
+	}
+	return a
+}
+
+func innermost(err error) error {
+	for {
+		next := errors.Unwrap(err)
+		if joined, ok := err.(interface{ Unwrap() []error }); ok && len(joined.Unwrap()) > 0 {
+			next = joined.Unwrap()[0]
+		}
+		if next == nil {
+			return err
+		}
+		err = next
+	}
+}
