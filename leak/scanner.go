@@ -21,6 +21,7 @@ type Scanner struct {
 	needles []Needle
 	matcher *matcher
 	buffers sync.Pool
+	carry   int // bytes of a buffer that are searched again with what follows
 
 	files, bytes atomic.Int64
 	mu           sync.Mutex
@@ -50,7 +51,8 @@ func NewScanner(needles []Needle, o Options) (s *Scanner, short []Needle) {
 		o.Unpack = DefaultUnpack
 	}
 	s = &Scanner{Options: o, needles: needles, matcher: newMatcher(needles)}
-	s.buffers.New = func() any { b := make([]byte, chunk+s.matcher.longest+2*around); return &b }
+	s.carry = widened(s.matcher.longest) + 2*margin
+	s.buffers.New = func() any { b := make([]byte, chunk+s.carry); return &b }
 	return s, short
 }
 
@@ -116,8 +118,9 @@ func (s *Scanner) add(h Hit) {
 
 const (
 	chunk       = 256 << 10
-	mostMatches = 20_000  // of one stream
-	mostHits    = 200_000 // of a scan
+	margin      = around + widestBreak // what tells whether a form is one, at most, to each side
+	mostMatches = 20_000               // of one stream
+	mostHits    = 200_000              // of a scan
 )
 
 func (s *Scanner) skip(at place, format string, args ...any) {
@@ -157,9 +160,10 @@ func (s *Scanner) stream(ctx context.Context, at place, r io.Reader, wide bool, 
 		all    []match
 		over   bool
 		before int64 // bytes before the buffer
-		lines  int   // in those
+		above  int   // lines in those
 		carry  int
 		told   int // where in the buffer that ends which was told
+		broken lines
 	)
 	s.files.Add(1)
 	var err error
@@ -172,23 +176,25 @@ func (s *Scanner) stream(ctx context.Context, at place, r io.Reader, wide bool, 
 		text := (*buf)[:carry+n]
 		until := len(text)
 		if err == nil {
-			until -= around // what is so near to the end is told when what follows is there
+			until -= margin // what is so near to the end is told when what follows is there
 		}
-		s.matches(text, told, until, func(m match) {
+		tell := func(m match) {
 			if over = len(all) >= mostMatches; over {
 				return
 			}
-			m.line += lines
+			m.line += above
 			m.from, m.to = m.from+before, m.to+before
 			if wide && m.encoding == secret.Plain {
 				m.encoding = secret.UTF16
 			}
 			all = append(all, m)
-		})
-		carry = min(len(text), s.matcher.longest+2*around)
+		}
+		s.matches(text, told, until, tell)
+		s.wrapped(text, told, until, &broken, tell)
+		carry = min(len(text), s.carry)
 		gone := len(text) - carry
 		told = max(0, until-gone)
-		lines, before = lines+bytes.Count(text[:gone], []byte{'\n'}), before+int64(gone)
+		above, before = above+bytes.Count(text[:gone], []byte{'\n'}), before+int64(gone)
 		copy(*buf, text[gone:])
 		if total := s.bytes.Add(int64(n)); s.Progress != nil {
 			s.Progress(total)
