@@ -29,6 +29,7 @@ func (a *App) Start(ctx context.Context) error {
 	}))
 	a.notReady("starting")
 	a.setLevel(c.LogLevel)
+	a.showReceivers(c)
 	pages := web.New(web.Options{
 		Audit: a.Audit, Registry: a.Registry, Usage: a.Usage, Reports: a.Reports, PushFeeds: a.pushFeeds, Take: a.Rounds.TakeUsage, TakeReport: a.takeReport,
 		Gatherer: a.Metrics, Ready: a.isReady, Version: a.Version, Log: a.Log, Now: a.Now,
@@ -138,6 +139,7 @@ func (a *App) reload(ctx context.Context, c *config.Config) error {
 	}
 	a.config.Store(c)
 	a.setLevel(c.LogLevel)
+	a.showReceivers(c)
 	a.Notifier.Reload(a.notifySetup(c))
 	a.listenToSlack(c)
 	a.Rounds.Reload(settings(c))

@@ -18,6 +18,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/keyrounds/keyrounds/checker"
+	"github.com/keyrounds/keyrounds/config"
 	"github.com/keyrounds/keyrounds/leak"
 	"github.com/keyrounds/keyrounds/postgres"
 	"github.com/keyrounds/keyrounds/secret"
@@ -54,6 +55,21 @@ func (a *App) takeReport(ctx context.Context, r web.Report) (web.Reported, error
 		}
 	}
 	return got, err
+}
+
+// results of reports, as the metric names them.
+var reportResults = []string{"ok", "refused", "malformed", "failed"}
+
+// showReceivers has every receiver count from zero, so that Prometheus sees its first report.
+func (a *App) showReceivers(c *config.Config) {
+	for _, r := range reportResults {
+		for _, w := range c.Leaks.Webhooks {
+			a.reports.WithLabelValues(w.Name, r)
+		}
+		for _, t := range c.Leaks.Transmitters {
+			a.reports.WithLabelValues(t.Name, r)
+		}
+	}
 }
 
 func newReportMetric(reg prometheus.Registerer) *prometheus.CounterVec {

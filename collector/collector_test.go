@@ -54,7 +54,7 @@ func registered(pool *pgxpool.Pool, s collector.Series) *prometheus.Registry {
 		Engine: func(context.Context) (rounds.Engine, error) { return rounds.Engine{LastSweep: noon}, nil },
 		Lanes:  func(context.Context) ([]notify.LaneState, error) { return nil, nil },
 		LeakSources: func(context.Context) (map[string]leak.SourceState, error) {
-			return map[string]leak.SourceState{"wiki": {Scanned: time.Now(), Found: 2, Error: "no such directory"}, "new": {}}, nil
+			return map[string]leak.SourceState{"wiki": {Scanned: time.Now(), Found: 2, Error: "no such directory", Next: time.Unix(1_700_000_000, 0)}, "new": {}}, nil
 		},
 		Longest: func(_ string, d time.Duration) time.Duration { return d },
 		Log:     slog.New(slog.DiscardHandler), Now: func() time.Time { return noon.Add(time.Minute) }, Series: s,
@@ -98,6 +98,7 @@ func TestCredential(t *testing.T) {
 		`keyrounds_database_up 1`,
 		`keyrounds_leak_source_up{source="wiki"} 0`,
 		`keyrounds_leak_source_places{source="wiki"} 2`,
+		`keyrounds_leak_source_next_scan_timestamp_seconds{source="wiki"} 1.7e+09`,
 		`keyrounds_credential_info{canary="false",credential="c-000003",label_env="prod",owner="team-3",provider="idp-0"} 1`,
 		`keyrounds_credential_status{credential="c-000003",provider="idp-0",status="revoked"} 1`,
 		`keyrounds_credential_status{credential="c-000003",provider="idp-0",status="healthy"} 0`,

@@ -114,9 +114,10 @@ notifications: {group_wait: 4s, remind_every: 25s}
 leaks:
   try_every: 2s
   sources: [{name: wiki, path: "%[1]s/wiki", schedule: "@every 3s"}]
+  webhooks: [{name: gitguardian, type: gitguardian, secret: "file:%[1]s/gitguardian-token"}]
 credentials:
 `, dir, s.providerURL, s.slackURL)
-	secrets := map[string]string{"slack-token": s.slack.Token, "slack-app-token": s.slack.AppToken}
+	secrets := map[string]string{"slack-token": s.slack.Token, "slack-app-token": s.slack.AppToken, "gitguardian-token": rand.Text()}
 	for i, c := range s.clients {
 		provider := "smartrecruiters"
 		if c.Name == "payroll" {

@@ -36,6 +36,11 @@ func self() Dashboard {
 				{kind: lines, title: "Feeds: records", about: "A second, by what became of them. bad and unregistered want a look.", unit: "ops", width: 12, queries: []query{{`sum by (feed, result) (max by (feed, result) (rate(keyrounds_feed_events_total[$__rate_interval]))) > 0`, "{{feed}} {{result}}"}}},
 				{kind: lines, title: "Feeds: silence", about: "How long ago each last showed that it lives. Runbook: KeyroundsFeedSilent.", unit: "s", width: 12, queries: []query{{`max by (feed) (keyrounds_feed_lag_seconds)`, "{{feed}}"}}},
 			}},
+			{"Leaks", []panel{
+				{kind: lines, title: "Sources: since the last scan", about: "By source. Runbook: KeyroundsLeakSourceFailing.", unit: "s", width: 8, queries: []query{{`time() - max by (source) (keyrounds_leak_source_last_scan_timestamp_seconds)`, "{{source}}"}}},
+				{kind: lines, title: "Sources: places", about: "Where the last scan found registered secrets or client ids; `keyrounds leaks list` shows them.", width: 8, queries: []query{{`max by (source) (keyrounds_leak_source_places)`, "{{source}}"}}},
+				{kind: lines, title: "Reports", about: "A second, by receiver and result. Runbook: KeyroundsLeakReportsLost.", unit: "ops", width: 8, queries: []query{{rate("keyrounds_leak_reports_total", "receiver, result"), "{{receiver}} {{result}}"}}},
+			}},
 			{"Database", []panel{
 				{kind: number, title: "Database", about: "1: it answered all replicas.", width: 6, steps: []step{{0, "red"}, {1, "green"}}, queries: []query{{`min(keyrounds_database_up)`, ""}}},
 				{kind: number, title: "Partitions ahead", about: "Months to come for which results can be stored. Runbook: KeyroundsPartitionsMissing.", width: 6, steps: []step{{0, "red"}, {1, "orange"}, {2, "green"}}, queries: []query{{`min(keyrounds_partitions_ahead)`, ""}}},
