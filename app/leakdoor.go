@@ -37,6 +37,8 @@ func (a *App) takeReport(ctx context.Context, r web.Report) (web.Reported, error
 		format  *leak.FormatError
 	)
 	switch {
+	case err == nil && got.Waiting:
+		result = "waiting"
 	case err == nil:
 	case errors.Is(err, web.ErrNoReceiver):
 		return got, err // its name is anybody's: neither a label nor a record
@@ -58,7 +60,7 @@ func (a *App) takeReport(ctx context.Context, r web.Report) (web.Reported, error
 }
 
 // results of reports, as the metric names them.
-var reportResults = []string{"ok", "refused", "malformed", "failed"}
+var reportResults = []string{"ok", "waiting", "refused", "malformed", "failed"}
 
 // showReceivers has every receiver count from zero, so that Prometheus sees its first report.
 func (a *App) showReceivers(c *config.Config) {
@@ -73,7 +75,7 @@ func (a *App) showReceivers(c *config.Config) {
 }
 
 func newReportMetric(reg prometheus.Registerer) *prometheus.CounterVec {
-	m := prometheus.NewCounterVec(prometheus.CounterOpts{Name: "keyrounds_leak_reports_total", Help: "Reports of leaks that came in, by receiver and result: ok, refused (signature), malformed or failed."}, []string{"receiver", "result"})
+	m := prometheus.NewCounterVec(prometheus.CounterOpts{Name: "keyrounds_leak_reports_total", Help: "Reports of leaks that came in, by receiver and result: ok, waiting (until its alert can be fetched), refused (signature), malformed or failed."}, []string{"receiver", "result"})
 	reg.MustRegister(m)
 	return m
 }
@@ -100,7 +102,20 @@ func (a *App) takeWebhook(ctx context.Context, w leak.Webhook, r web.Report) (go
 	if was, err := a.Leaks.WasDelivered(ctx, w.Name, r.Body); err != nil || was {
 		return got, errors.Join(err, replayed(was))
 	}
-	all, err := w.Read(ctx, r.Header, r.Body, a.fetcher(w))
+	got, err = a.takeDelivery(ctx, w, r.Header, r.Body)
+	var fetch *leak.FetchError
+	switch {
+	case errors.As(err, &fetch):
+		return web.Reported{Waiting: true}, a.wait(ctx, w, r, fetch)
+	case errors.Is(err, errTakenBefore):
+		return got, replayed(true)
+	}
+	return got, err
+}
+
+// takeDelivery takes in what was verified.
+func (a *App) takeDelivery(ctx context.Context, w leak.Webhook, header http.Header, body []byte) (got web.Reported, err error) {
+	all, err := w.Read(ctx, header, body, a.fetcher(w))
 	if err != nil {
 		return got, err
 	}
@@ -125,12 +140,9 @@ func (a *App) takeWebhook(ctx context.Context, w leak.Webhook, r web.Report) (go
 	_, err = a.takeSightings(ctx, taken{
 		actor: "receiver " + w.Name, action: "leaks.reported", sightings: t.Sightings, detail: map[string]any{"findings": t.Findings, "matched": t.Matched, "foreign": t.Foreign},
 		once: func(ctx context.Context, tx pgx.Tx) (bool, error) {
-			return a.Leaks.Delivered(ctx, tx, w.Name, r.Body, t, a.Now())
+			return a.Leaks.Delivered(ctx, tx, w.Name, body, t, a.Now())
 		},
 	})
-	if errors.Is(err, errTakenBefore) {
-		return got, replayed(true)
-	}
 	return web.Reported{Findings: t.Findings, Registered: t.Matched, Foreign: t.Foreign}, err
 }
 

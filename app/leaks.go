@@ -23,7 +23,7 @@ import (
 
 // leaks is how leaks take part in the rounds.
 func (a *App) leaks() rounds.Leaks {
-	return rounds.Leaks{Seen: a.seen, Weigh: a.weighLeaks, Try: a.tryLeaked}
+	return rounds.Leaks{Seen: a.seen, Weigh: a.weighLeaks, Try: func(ctx context.Context) error { return errors.Join(a.tryLeaked(ctx), a.takeWaiting(ctx)) }}
 }
 
 // noteTime bounds how long a check waits for its secret's fingerprint to be stored; the next one tries again.
@@ -162,8 +162,11 @@ func (a *App) takeSightings(ctx context.Context, t taken) (fresh int, err error)
 	err = a.inTx(ctx, func(tx pgx.Tx) error {
 		now := a.Now()
 		if t.once != nil {
-			if is, err := t.once(ctx, tx); err != nil || !is {
-				return errors.Join(err, errTakenBefore)
+			switch is, err := t.once(ctx, tx); {
+			case err != nil:
+				return err
+			case !is:
+				return errTakenBefore
 			}
 		}
 		if err := a.Registry.Lock(ctx, tx, ids); err != nil {

@@ -51,6 +51,11 @@ type RefusedError struct{ Why string }
 
 func (e *RefusedError) Error() string { return e.Why }
 
+// FetchError says that a delivery is in order, and what it names could not be had. Later it may.
+type FetchError struct{ Why string }
+
+func (e *FetchError) Error() string { return e.Why }
+
 // Fetch gets a document; with the webhook's token, where auth is set.
 type Fetch func(ctx context.Context, url string, auth bool) ([]byte, error)
 
@@ -142,7 +147,7 @@ func partnerKey(document []byte, id string) (*ecdsa.PublicKey, error) {
 }
 
 // Read reads a delivery that was verified. Of GitHub it fetches the alert that the delivery names, which alone
-// has the secret.
+// has the secret; where that fails the error is *FetchError.
 func (w Webhook) Read(ctx context.Context, h http.Header, body []byte, fetch Fetch) ([]Reported, error) {
 	if err := strict(body); err != nil {
 		return nil, &FormatError{w.Type, "the body", err.Error()}
@@ -205,15 +210,15 @@ func (w Webhook) readGitHub(ctx context.Context, h http.Header, body []byte, fet
 		return nil, nil // by people there: the proof is ours to make
 	}
 	at := fmt.Sprintf("%s/repos/%s/secret-scanning/alerts/%d", strings.TrimSuffix(w.api(), "/"), e.Repository.FullName, e.Alert.Number)
-	alert, err := fetch(ctx, at, true)
-	if err != nil {
-		return nil, fmt.Errorf("the alert %d of %s could not be fetched: %w", e.Alert.Number, e.Repository.FullName, err)
-	}
 	var a struct {
 		Secret string
 	}
-	if err := decode(alert, &a); err != nil {
-		return nil, err
+	alert, err := fetch(ctx, at, true)
+	if err == nil {
+		err = decode(alert, &a)
+	}
+	if err != nil {
+		return nil, &FetchError{fmt.Sprintf("the alert %d of %s could not be fetched: %v", e.Alert.Number, e.Repository.FullName, err)}
 	}
 	name := e.Alert.SecretTypeDisplayName
 	if name == "" {

@@ -89,6 +89,28 @@ COMMENT ON COLUMN leak_deliveries.taken_at IS 'When.';
 COMMENT ON COLUMN leak_deliveries.matched IS 'Secrets in it that are registered.';
 COMMENT ON COLUMN leak_deliveries.strangers IS 'Secrets in it that are not.';
 
+CREATE TABLE leak_waiting (
+    receiver    text NOT NULL,
+    digest      bytea NOT NULL,
+    event       text NOT NULL,
+    sealed      bytea NOT NULL,
+    since       timestamptz NOT NULL,
+    tries       integer NOT NULL DEFAULT 0,
+    next_try_at timestamptz NOT NULL,
+    why         text NOT NULL,
+    PRIMARY KEY (receiver, digest)
+);
+CREATE INDEX leak_waiting_due ON leak_waiting (next_try_at);
+COMMENT ON TABLE leak_waiting IS 'Reports that were verified, and whose alert could not be fetched yet. Owned by leak.';
+COMMENT ON COLUMN leak_waiting.receiver IS 'The webhook.';
+COMMENT ON COLUMN leak_waiting.digest IS 'SHA-256 of the body.';
+COMMENT ON COLUMN leak_waiting.event IS 'What it was delivered as.';
+COMMENT ON COLUMN leak_waiting.sealed IS 'The body, sealed with the sealing key.';
+COMMENT ON COLUMN leak_waiting.since IS 'When it was delivered.';
+COMMENT ON COLUMN leak_waiting.tries IS 'How often it was tried again.';
+COMMENT ON COLUMN leak_waiting.next_try_at IS 'When it is tried next; moved on before it is.';
+COMMENT ON COLUMN leak_waiting.why IS 'Why the last try failed.';
+
 CREATE TABLE leak_sources (
     source      text PRIMARY KEY,
     next_scan_at timestamptz NOT NULL,

@@ -23,14 +23,15 @@ type Reported struct {
 	Findings   int  `json:"findings"`
 	Registered int  `json:"registered"`
 	Foreign    int  `json:"foreign"`
-	Token      bool `json:"-"` // it is a security event token, whose answer is empty (RFC 8935 §2.2)
+	Waiting    bool `json:"waiting,omitempty"` // it is in order, and will be read later
+	Token      bool `json:"-"`                 // it is a security event token, whose answer is empty (RFC 8935 §2.2)
 }
 
 // ErrNoReceiver: nothing of that name is configured.
 var ErrNoReceiver = errors.New("no webhook or transmitter has that name")
 
 // TakeReport verifies a report and takes it in. What is not from whom it should be is *leak.RefusedError or
-// *leak.SETError, and what cannot be read *leak.FormatError.
+// *leak.SETError, what cannot be read *leak.FormatError, and all else worth sending again.
 type TakeReport func(context.Context, Report) (Reported, error)
 
 // leakReport takes in a delivery: POST /api/v1/leaks/NAME. Its signature is the only sign-in that it has.
@@ -57,6 +58,9 @@ func (s *site) leakReport(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusAccepted)
 	case err == nil:
 		w.Header().Set("Content-Type", "application/json")
+		if got.Waiting {
+			w.WriteHeader(http.StatusAccepted)
+		}
 		_ = json.NewEncoder(w).Encode(got)
 	case errors.Is(err, ErrNoReceiver):
 		s.reportFailures.add(host, s.Now())

@@ -120,6 +120,15 @@ type statusJSON struct {
 	Secrets   []secretJSON     `json:"secrets"`
 	Sources   []app.LeakSource `json:"sources"`
 	Receivers []leak.Delivery  `json:"receivers"`
+	Waiting   []waitingJSON    `json:"waiting"`
+}
+
+type waitingJSON struct {
+	Receiver string    `json:"receiver"`
+	Since    time.Time `json:"since"`
+	Tries    int       `json:"tries"`
+	NextTry  time.Time `json:"next_try_at"`
+	Why      string    `json:"why"`
 }
 
 type secretJSON struct {
@@ -160,8 +169,14 @@ func leaksStatus(ctx context.Context, a *app.App, id int64, names map[int64]stri
 	if s.Sources, err = a.LeakSources(ctx); err != nil {
 		return s, err
 	}
-	s.Receivers, err = a.Leaks.Deliveries(ctx)
-	s.Receivers = orEmpty(s.Receivers)
+	if s.Receivers, err = a.Leaks.Deliveries(ctx); err != nil {
+		return s, err
+	}
+	s.Receivers, s.Waiting = orEmpty(s.Receivers), []waitingJSON{}
+	waiting, err := a.Leaks.Waiting(ctx)
+	for _, d := range waiting {
+		s.Waiting = append(s.Waiting, waitingJSON{d.Receiver, d.Since, d.Tries, d.Next, d.Why})
+	}
 	return s, err
 }
 
@@ -214,7 +229,17 @@ func (s statusJSON) print(w io.Writer, whole bool) error {
 			rows = append(rows, []string{d.Receiver, fmt.Sprint(d.Reports), fmt.Sprint(d.Matched), fmt.Sprint(d.Foreign), stamp(d.Last)})
 		}
 		fmt.Fprintln(w)
-		return writeTable(w, []string{"RECEIVER", "REPORTS", "REGISTERED", "FOREIGN", "LAST"}, rows)
+		if err := writeTable(w, []string{"RECEIVER", "REPORTS", "REGISTERED", "FOREIGN", "LAST"}, rows); err != nil {
+			return err
+		}
+	}
+	if len(s.Waiting) > 0 {
+		rows = nil
+		for _, d := range s.Waiting {
+			rows = append(rows, []string{d.Receiver, stamp(d.Since), fmt.Sprint(d.Tries), stamp(d.NextTry), d.Why})
+		}
+		fmt.Fprintln(w)
+		return writeTable(w, []string{"WAITING FOR", "SINCE", "TRIES", "NEXT TRY", "WHY"}, rows)
 	}
 	return nil
 }

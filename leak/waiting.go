@@ -1,0 +1,107 @@
+package leak
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/keyrounds/keyrounds/secret"
+)
+
+// Waiting is a delivery that was verified, and whose alert could not be fetched yet. GitHub does not deliver
+// again by itself, so it is tried again here.
+type Waiting struct {
+	Receiver string
+	Event    string // X-GitHub-Event
+	Since    time.Time
+	Tries    int // after the first one
+	Next     time.Time
+	Why      string // the last one failed
+	Body     []byte // only from ClaimWaiting
+
+	digest []byte
+}
+
+// mostWaiting bounds what one receiver keeps waiting.
+const mostWaiting = 1000
+
+// Wait keeps a delivery, sealed, to be tried at next. One that waits already stays as it is.
+func (s *Store) Wait(ctx context.Context, w Waiting) error {
+	if s.Sealer == nil {
+		return errors.New("no sealing key is configured")
+	}
+	digest := sha256.Sum256(w.Body)
+	sealed, err := s.Sealer.Seal(secret.New(w.Body), waitingName(w.Receiver, digest[:]))
+	if err != nil {
+		return err
+	}
+	var waiting int
+	if err := s.Pool.QueryRow(ctx, `SELECT count(*) FROM leak_waiting WHERE receiver = $1 AND digest <> $2`, w.Receiver, digest[:]).Scan(&waiting); err != nil {
+		return err
+	}
+	if waiting >= mostWaiting {
+		return fmt.Errorf("%d deliveries of %s are waiting already", waiting, w.Receiver)
+	}
+	_, err = s.Pool.Exec(ctx, `INSERT INTO leak_waiting (receiver, digest, event, sealed, since, next_try_at, why) VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING`,
+		w.Receiver, digest[:], w.Event, sealed, w.Since, w.Next, w.Why)
+	return err
+}
+
+func waitingName(receiver string, digest []byte) string {
+	return "waiting delivery " + receiver + " " + hex.EncodeToString(digest)
+}
+
+const waitingColumns = "receiver, event, since, tries, next_try_at, why, digest"
+
+func (w *Waiting) scan(row pgx.Row, more ...any) error {
+	err := row.Scan(append([]any{&w.Receiver, &w.Event, &w.Since, &w.Tries, &w.Next, &w.Why, &w.digest}, more...)...)
+	w.Since, w.Next = w.Since.UTC(), w.Next.UTC()
+	return err
+}
+
+// ClaimWaiting returns a delivery that is due, and moves it on to until, so that nobody else tries it meanwhile.
+func (s *Store) ClaimWaiting(ctx context.Context, now, until time.Time) (w Waiting, ok bool, err error) {
+	var sealed []byte
+	row := s.Pool.QueryRow(ctx, `
+		UPDATE leak_waiting SET next_try_at = $2, tries = tries + 1 WHERE (receiver, digest) = (
+			SELECT receiver, digest FROM leak_waiting WHERE next_try_at <= $1 ORDER BY next_try_at LIMIT 1 FOR UPDATE SKIP LOCKED)
+		RETURNING `+waitingColumns+`, sealed`, now, until)
+	if err := w.scan(row, &sealed); err != nil {
+		if errors.Is(err, pgx.ErrNoRows) {
+			err = nil
+		}
+		return w, false, err
+	}
+	if s.Sealer == nil {
+		return w, false, errors.New("no sealing key is configured")
+	}
+	body, err := s.Sealer.Open(sealed, waitingName(w.Receiver, w.digest))
+	w.Body = []byte(body.Reveal())
+	return w, err == nil, err
+}
+
+// WaitOn has a delivery tried at next.
+func (s *Store) WaitOn(ctx context.Context, w Waiting, next time.Time, why string) error {
+	_, err := s.Pool.Exec(ctx, `UPDATE leak_waiting SET next_try_at = $3, why = $4 WHERE receiver = $1 AND digest = $2`, w.Receiver, w.digest, next, why)
+	return err
+}
+
+// WaitNoMore forgets a delivery.
+func (s *Store) WaitNoMore(ctx context.Context, w Waiting) error {
+	_, err := s.Pool.Exec(ctx, `DELETE FROM leak_waiting WHERE receiver = $1 AND digest = $2`, w.Receiver, w.digest)
+	return err
+}
+
+// Waiting lists the deliveries that wait, without their bodies, the oldest first.
+func (s *Store) Waiting(ctx context.Context) ([]Waiting, error) {
+	rows, err := s.Pool.Query(ctx, `SELECT `+waitingColumns+` FROM leak_waiting ORDER BY since, digest`)
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (w Waiting, err error) { return w, w.scan(row) })
+}
