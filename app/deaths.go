@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -56,7 +57,7 @@ func (a *App) tryLeaked(ctx context.Context) error {
 		default:
 			a.Log.Warn("a secret that got out could not be tried", "secret", r.ID, "error", err)
 		}
-		errs = append(errs, a.Leaks.Postpone(ctx, r.ID, again))
+		errs = append(errs, a.Leaks.Postpone(ctx, r, again))
 	}
 	return postgres.Plain(errors.Join(errs...))
 }
@@ -113,11 +114,22 @@ func (a *App) leakedValue(ctx context.Context, c credential.Credential, r leak.S
 	switch {
 	case r.Kept:
 		return a.Leaks.Open(r)
-	case r.Replaced.IsZero():
-		return a.Rounds.Resolve(ctx, c)
+	case !r.Replaced.IsZero():
+		return secret.Value{}, errors.New("keyrounds does not have the replaced secret")
 	}
-	return secret.Value{}, errors.New("keyrounds does not have the replaced secret")
+	v, err := a.Rounds.Resolve(ctx, c)
+	if err != nil {
+		return v, err
+	}
+	// What another secret does must never be said of this one.
+	if is, err := a.Leaks.Is(ctx, r, v); err != nil || !is {
+		v.Wipe()
+		return secret.Value{}, cmp.Or(err, errReplaced)
+	}
+	return v, nil
 }
+
+var errReplaced = errors.New("the secret was replaced meanwhile")
 
 // attempt exchanges the secret, and sees what becomes of the token that it gave before.
 func (a *App) attempt(ctx context.Context, c credential.Credential, r leak.SecretRow, v secret.Value) (leak.Attempt, error) {
@@ -274,6 +286,9 @@ func (a *App) ProveDead(ctx context.Context, r leak.SecretRow, given secret.Valu
 		at, death, err := a.tryOne(ctx, r, copied)
 		if err != nil || death != nil {
 			return death, err
+		}
+		if r, err = a.Leaks.Again(ctx, r); err != nil { // it may be replaced by now
+			return nil, err
 		}
 		told(at)
 		pause := a.pace().Confirm

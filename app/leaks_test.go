@@ -541,6 +541,28 @@ func TestAnIncidentIsNoDeath(t *testing.T) {
 	}
 }
 
+// A secret that was replaced while it was about to be tried is not mistaken for the new one, whose token would
+// seem to be its own and live on.
+func TestReplacedWhileTried(t *testing.T) {
+	t.Parallel()
+	v := newVault(t, "")
+	put(t, v.dir, "src/app.env", v.secrets["alpha"])
+	if err := v.scan("src"); err != nil {
+		t.Fatal(err)
+	}
+	f := func() finding.Finding { f, _ := v.leak("alpha"); return f }
+	v.await("it works", func() bool { l := f().Evidence.Leak; return l != nil && l.Works != nil && *l.Works })
+	rows, err := v.app.Leaks.Secrets(t.Context(), f().Subject.CredentialID)
+	if err != nil || len(rows) != 1 {
+		t.Fatalf("%+v, %v", rows, err)
+	}
+	v.idp.Renew("client-alpha", "c4n4ry-alpha-new-secret")
+	v.write("alpha", "c4n4ry-alpha-new-secret")
+	if at, err := v.app.ProveDead(t.Context(), rows[0], secret.Value{}, func(at leak.Attempt) { t.Errorf("tried: %+v", at) }); err == nil || !strings.Contains(err.Error(), "was replaced meanwhile") {
+		t.Errorf("%+v, %v", at, err)
+	}
+}
+
 // Rotated, the old secret is kept and tried; retired, it is as well, and the finding stays until it is dead.
 func TestRotatedAndRetired(t *testing.T) {
 	t.Parallel()

@@ -57,8 +57,11 @@ func (s *Store) Weigh(ctx context.Context, tx pgx.Tx, checked []Checked, events 
 		if c.Works == nil || !slices.Contains(ids, c.CredentialID) {
 			continue
 		}
-		// A secret that was never proven to be dead and is accepted again does work.
-		_, err := tx.Exec(ctx, `UPDATE leak_secrets SET works = $2, works_at = $3, proven = CASE WHEN $2 THEN $4::text[] ELSE proven END WHERE credential_id = $1 AND replaced_at IS NULL`,
+		// A secret that was never proven to be dead and is accepted again does work. A check that began before the
+		// secret was replaced may be about the old one.
+		_, err := tx.Exec(ctx, `
+			UPDATE leak_secrets SET works = $2, works_at = $3, proven = CASE WHEN $2 THEN $4::text[] ELSE proven END
+			WHERE credential_id = $1 AND replaced_at IS NULL AND $3 >= (SELECT changed_at FROM credentials WHERE id = $1)`,
 			c.CredentialID, *c.Works, c.At, orEmpty(c.Scopes))
 		if err != nil {
 			return nil, err

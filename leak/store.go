@@ -213,6 +213,21 @@ func (s *Store) open(r SecretRow) (secret.Value, error) {
 	return s.Sealer.Open(r.sealed, sealName(r.CredentialID, r.print))
 }
 
+// Again returns what is known of a secret now.
+func (s *Store) Again(ctx context.Context, r SecretRow) (SecretRow, error) {
+	rows, err := s.Pool.Query(ctx, `SELECT `+secretColumns+` FROM leak_secrets s WHERE s.id = $1`, r.ID)
+	if err != nil {
+		return r, err
+	}
+	return pgx.CollectExactlyOneRow(rows, scanSecret)
+}
+
+// Is reports whether v is the secret that r is about.
+func (s *Store) Is(ctx context.Context, r SecretRow, v secret.Value) (bool, error) {
+	p, err := s.prints(ctx)
+	return err == nil && bytes.Equal(r.print, p.whole(v.Reveal())), err
+}
+
 // Which finds the secret of a credential that v is; ok false: it is none that the credential has or had.
 func (s *Store) Which(ctx context.Context, credentialID int64, v secret.Value) (r SecretRow, ok bool, err error) {
 	p, err := s.prints(ctx)

@@ -295,6 +295,42 @@ func TestALateNote(t *testing.T) {
 	}
 }
 
+// What a check that began before the rotation saw is not said of the new secret.
+func TestALateResult(t *testing.T) {
+	t.Parallel()
+	b := newBook(t, "a")
+	id := b.creds["a"].ID
+	began := b.now.Add(time.Hour)
+	b.now = began.Add(time.Second)
+	b.tx(func(tx pgx.Tx) error {
+		if err := b.Keep(t.Context(), tx, b.creds["a"], secret.New([]byte(secretOf("a"))), b.now); err != nil {
+			return err
+		}
+		change, err := registry.New(b.Pool, time.UTC).Rotate(t.Context(), tx, "a", "", []byte("sealed"), b.now)
+		b.creds["a"] = change.Credential
+		return err
+	})
+	b.learn("a", "the-new-secret-0123456789")
+	refused := false
+	for _, late := range []bool{true, false} {
+		at := b.now
+		if late {
+			at = began
+		}
+		b.tx(func(tx pgx.Tx) error {
+			if _, err := b.Sight(t.Context(), tx, []Sighting{{CredentialID: id, Sort: BySecret, Key: "x", Sighting: finding.Sighting{How: "scan", What: "found"}}}, b.now); err != nil {
+				return err
+			}
+			_, err := b.Weigh(t.Context(), tx, []Checked{{CredentialID: id, Works: &refused, At: at}}, nil, b.now)
+			return err
+		})
+		rows, err := b.Secrets(t.Context(), id)
+		if err != nil || len(rows) != 2 || (rows[1].Works == nil) != late {
+			t.Errorf("late %t: %+v, %v", late, rows, err)
+		}
+	}
+}
+
 // Ten thousand credentials are matched by an index, not by reading them all.
 func BenchmarkMatch(b *testing.B) {
 	pool := pgtest.New(b)

@@ -111,9 +111,10 @@ func (s *Store) Tried(ctx context.Context, tx pgx.Tx, r SecretRow, a Attempt, pa
 	return events, death, err
 }
 
-// Postpone has a secret that could not be tried be tried at another time; the zero Time: not any more.
-func (s *Store) Postpone(ctx context.Context, id int64, at time.Time) error {
-	_, err := s.Pool.Exec(ctx, `UPDATE leak_secrets SET next_try_at = $2 WHERE id = $1 AND dead_at IS NULL`, id, nullTime(at))
+// Postpone has a secret that was claimed, and could not be tried, be tried at another time; the zero Time: not any
+// more. What was decided about it meanwhile stays.
+func (s *Store) Postpone(ctx context.Context, r SecretRow, at time.Time) error {
+	_, err := s.Pool.Exec(ctx, `UPDATE leak_secrets SET next_try_at = $3 WHERE id = $1 AND dead_at IS NULL AND next_try_at = $2`, r.ID, r.NextTry, nullTime(at))
 	return err
 }
 
