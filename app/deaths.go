@@ -287,9 +287,6 @@ func (a *App) ProveDead(ctx context.Context, r leak.SecretRow, given secret.Valu
 		if err != nil || death != nil {
 			return death, err
 		}
-		if r, err = a.Leaks.Again(ctx, r); err != nil { // it may be replaced by now
-			return nil, err
-		}
 		told(at)
 		pause := a.pace().Confirm
 		if !at.Refused {
@@ -299,6 +296,15 @@ func (a *App) ProveDead(ctx context.Context, r leak.SecretRow, given secret.Valu
 		case <-ctx.Done():
 			return nil, ErrStillWorks
 		case <-time.After(pause):
+		}
+		// The daemon tries it as well, and somebody may have replaced it.
+		if r, err = a.Leaks.Again(ctx, r); err != nil {
+			return nil, err
+		}
+		if !r.Dead.IsZero() {
+			all, err := a.Leaks.Deaths(ctx, r.CredentialID)
+			d := all[r.ID]
+			return &d, err
 		}
 	}
 }

@@ -563,6 +563,29 @@ func TestReplacedWhileTried(t *testing.T) {
 	}
 }
 
+// Where the daemon is first with the proof, who waits for it has it as well.
+func TestTheDaemonProvesItFirst(t *testing.T) {
+	t.Parallel()
+	v := newVault(t, "")
+	put(t, v.dir, "src/app.env", v.secrets["alpha"])
+	if err := v.scan("src"); err != nil {
+		t.Fatal(err)
+	}
+	v.await("it is told", func() bool { _, is := v.leak("alpha"); return is })
+	f, _ := v.leak("alpha")
+	rows, err := v.app.Leaks.Secrets(t.Context(), f.Subject.CredentialID)
+	if err != nil || len(rows) != 1 {
+		t.Fatalf("%+v, %v", rows, err)
+	}
+	death, err := v.app.ProveDead(t.Context(), rows[0], secret.Value{}, func(leak.Attempt) {
+		v.idp.Revoke("client-alpha")
+		v.await("the daemon proves it", func() bool { f, _ := v.leak("alpha"); return f.State == finding.Resolved })
+	})
+	if err != nil || death == nil || len(death.Refused) < 2 {
+		t.Errorf("%+v, %v", death, err)
+	}
+}
+
 // Rotated, the old secret is kept and tried; retired, it is as well, and the finding stays until it is dead.
 func TestRotatedAndRetired(t *testing.T) {
 	t.Parallel()
