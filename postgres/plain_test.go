@@ -1,13 +1,33 @@
 package postgres
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
+	"net"
 	"strings"
 	"testing"
 
 	"github.com/jackc/pgx/v5/pgconn"
 )
+
+// Nor does it where the name of the database's host is not known.
+func TestPlainHidesTheHost(t *testing.T) {
+	c, err := pgconn.ParseConfig("postgres://c4n4ry-user@c4n4ry-host.example/c4n4ry-db")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.LookupFunc = func(_ context.Context, host string) ([]string, error) {
+		return nil, &net.DNSError{Err: "no such host", Name: host, Server: "192.0.2.53:53"}
+	}
+	_, err = pgconn.ConnectConfig(t.Context(), c)
+	if got := Plain(err).Error(); got != "database: no connection: no such host" {
+		t.Errorf("%s, of %v", got, err)
+	}
+	if got := PlainAttr(slog.Any("error", fmt.Errorf("store: %w", err))).Value.String(); got != "store: no connection to the database: no such host" {
+		t.Errorf("the log says %s", got)
+	}
+}
 
 // What a log says of a lost database names neither its user nor its address, whether it comes as an error
 // or as River gives it, as a text.
