@@ -419,10 +419,7 @@ func TestSharedSignals(t *testing.T) {
 		t.Errorf("%+v", l)
 	}
 	// A second kind of evidence joins it.
-	put(t, v.dir, "src/app.env", "SECRET="+v.secrets["alpha"])
-	if err := v.scan("src"); err != nil {
-		t.Fatal(err)
-	}
+	v.plant("SECRET=" + v.secrets["alpha"])
 	v.await("it joined", func() bool { f, _ := v.leak("alpha"); return f.Evidence.Leak.Total == 2 })
 	f, _ = v.leak("alpha")
 	if !strings.HasPrefix(f.Evidence.Leak.Confidence, "certain") {
@@ -449,18 +446,36 @@ func (v *vault) tries() (n int) {
 	return n
 }
 
-// scan searches a directory of the vault, as the command does.
-func (v *vault) scan(name string) error {
+// plant puts a text into a file of the vault and searches it, as the command does.
+func (v *vault) plant(text string) {
+	v.Helper()
+	put(v.T, v.dir, "src/app.env", text)
 	needles, _, err := v.app.Needles(v.Context())
 	if err != nil {
-		return err
+		v.Fatal(err)
 	}
 	s, _ := leak.NewScanner(needles, leak.Options{})
-	if err := s.Tree(v.Context(), filepath.Join(v.dir, name)); err != nil {
-		return err
+	if err := s.Tree(v.Context(), filepath.Join(v.dir, "src")); err != nil {
+		v.Fatal(err)
 	}
-	_, err = v.app.TakeHits(v.Context(), "test", s.Found(), "scan")
-	return err
+	if _, err := v.app.TakeHits(v.Context(), "test", s.Found(), "scan"); err != nil {
+		v.Fatal(err)
+	}
+}
+
+// secretOf is what is known of the only secret of a credential that got out and works.
+func (v *vault) secretOf(name string) leak.SecretRow {
+	v.Helper()
+	v.await("it works", func() bool {
+		f, is := v.leak(name)
+		return is && f.Evidence.Leak.Works != nil && *f.Evidence.Leak.Works
+	})
+	f, _ := v.leak(name)
+	rows, err := v.app.Leaks.Secrets(v.Context(), f.Subject.CredentialID)
+	if err != nil || len(rows) != 1 {
+		v.Fatalf("%+v, %v", rows, err)
+	}
+	return rows[0]
 }
 
 // The daemon scans what is configured: the file that a secret is read from is its home, a repository beside it is
@@ -522,10 +537,7 @@ func TestAScannedLeakIsProvenDead(t *testing.T) {
 func TestAnIncidentIsNoDeath(t *testing.T) {
 	t.Parallel()
 	v := newVault(t, "")
-	put(t, v.dir, "src/app.env", v.secrets["alpha"])
-	if err := v.scan("src"); err != nil {
-		t.Fatal(err)
-	}
+	v.plant(v.secrets["alpha"])
 	v.await("it works", func() bool {
 		f, is := v.leak("alpha")
 		return is && f.Evidence.Leak.Works != nil && *f.Evidence.Leak.Works
@@ -546,19 +558,11 @@ func TestAnIncidentIsNoDeath(t *testing.T) {
 func TestReplacedWhileTried(t *testing.T) {
 	t.Parallel()
 	v := newVault(t, "")
-	put(t, v.dir, "src/app.env", v.secrets["alpha"])
-	if err := v.scan("src"); err != nil {
-		t.Fatal(err)
-	}
-	f := func() finding.Finding { f, _ := v.leak("alpha"); return f }
-	v.await("it works", func() bool { l := f().Evidence.Leak; return l != nil && l.Works != nil && *l.Works })
-	rows, err := v.app.Leaks.Secrets(t.Context(), f().Subject.CredentialID)
-	if err != nil || len(rows) != 1 {
-		t.Fatalf("%+v, %v", rows, err)
-	}
+	v.plant(v.secrets["alpha"])
+	row := v.secretOf("alpha")
 	v.idp.Renew("client-alpha", "c4n4ry-alpha-new-secret")
 	v.write("alpha", "c4n4ry-alpha-new-secret")
-	if at, err := v.app.ProveDead(t.Context(), rows[0], secret.Value{}, func(at leak.Attempt) { t.Errorf("tried: %+v", at) }); err == nil || !strings.Contains(err.Error(), "was replaced meanwhile") {
+	if at, err := v.app.ProveDead(t.Context(), row, secret.Value{}, func(at leak.Attempt) { t.Errorf("tried: %+v", at) }); err == nil || !strings.Contains(err.Error(), "was replaced meanwhile") {
 		t.Errorf("%+v, %v", at, err)
 	}
 }
@@ -567,17 +571,9 @@ func TestReplacedWhileTried(t *testing.T) {
 func TestTheDaemonProvesItFirst(t *testing.T) {
 	t.Parallel()
 	v := newVault(t, "")
-	put(t, v.dir, "src/app.env", v.secrets["alpha"])
-	if err := v.scan("src"); err != nil {
-		t.Fatal(err)
-	}
-	v.await("it is told", func() bool { _, is := v.leak("alpha"); return is })
-	f, _ := v.leak("alpha")
-	rows, err := v.app.Leaks.Secrets(t.Context(), f.Subject.CredentialID)
-	if err != nil || len(rows) != 1 {
-		t.Fatalf("%+v, %v", rows, err)
-	}
-	death, err := v.app.ProveDead(t.Context(), rows[0], secret.Value{}, func(leak.Attempt) {
+	v.plant(v.secrets["alpha"])
+	row := v.secretOf("alpha")
+	death, err := v.app.ProveDead(t.Context(), row, secret.Value{}, func(leak.Attempt) {
 		v.idp.Revoke("client-alpha")
 		v.await("the daemon proves it", func() bool { f, _ := v.leak("alpha"); return f.State == finding.Resolved })
 	})
@@ -595,10 +591,7 @@ func TestRotatedAndRetired(t *testing.T) {
 	if err := v.app.Add(t.Context(), "test", []credential.Credential{add}, []secret.Value{secret.New([]byte("c4n4ry-delta-old-secret"))}); err != nil {
 		t.Fatal(err)
 	}
-	put(t, v.dir, "src/app.env", "c4n4ry-delta-old-secret")
-	if err := v.scan("src"); err != nil {
-		t.Fatal(err)
-	}
+	v.plant("c4n4ry-delta-old-secret")
 	v.await("it works", func() bool {
 		f, is := v.leak("delta")
 		return is && f.Evidence.Leak.Works != nil && *f.Evidence.Leak.Works
