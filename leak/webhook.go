@@ -218,7 +218,7 @@ func (w Webhook) readGitHub(ctx context.Context, h http.Header, body []byte, fet
 		err = decode(alert, &a)
 	}
 	if err != nil {
-		return nil, &FetchError{fmt.Sprintf("the alert %d of %s could not be fetched: %v", e.Alert.Number, e.Repository.FullName, err)}
+		return nil, &FetchError{secret.Scrubber{}.Clean(fmt.Sprintf("the alert %d of %s could not be fetched: %v", e.Alert.Number, e.Repository.FullName, err), 300)}
 	}
 	name := e.Alert.SecretTypeDisplayName
 	if name == "" {
