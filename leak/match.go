@@ -104,10 +104,11 @@ func (s *Store) WasDelivered(ctx context.Context, receiver string, body []byte) 
 
 // Delivery is what a receiver took in so far.
 type Delivery struct {
-	Receiver         string
-	Reports          int
-	Matched, Foreign int64
-	Last             time.Time
+	Receiver string    `json:"receiver"`
+	Reports  int       `json:"reports"`
+	Matched  int64     `json:"registered"`
+	Foreign  int64     `json:"foreign"`
+	Last     time.Time `json:"last_at"`
 }
 
 // Deliveries counts what was taken in, by receiver.

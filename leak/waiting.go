@@ -16,13 +16,13 @@ import (
 // Waiting is a delivery that was verified, and whose alert could not be fetched yet. GitHub does not deliver
 // again by itself, so it is tried again here.
 type Waiting struct {
-	Receiver string
-	Event    string // X-GitHub-Event
-	Since    time.Time
-	Tries    int // after the first one
-	Next     time.Time
-	Why      string // the last one failed
-	Body     []byte // only from ClaimWaiting
+	Receiver string    `json:"receiver"`
+	Event    string    `json:"event"` // X-GitHub-Event
+	Since    time.Time `json:"since"`
+	Tries    int       `json:"tries"` // after the first one
+	Next     time.Time `json:"next_try_at"`
+	Why      string    `json:"why"` // the last one failed
+	Body     []byte    `json:"-"`   // only from ClaimWaiting
 
 	digest []byte
 }

@@ -120,15 +120,7 @@ type statusJSON struct {
 	Secrets   []secretJSON     `json:"secrets"`
 	Sources   []app.LeakSource `json:"sources"`
 	Receivers []leak.Delivery  `json:"receivers"`
-	Waiting   []waitingJSON    `json:"waiting"`
-}
-
-type waitingJSON struct {
-	Receiver string    `json:"receiver"`
-	Since    time.Time `json:"since"`
-	Tries    int       `json:"tries"`
-	NextTry  time.Time `json:"next_try_at"`
-	Why      string    `json:"why"`
+	Waiting   []leak.Waiting   `json:"waiting"`
 }
 
 type secretJSON struct {
@@ -172,11 +164,8 @@ func leaksStatus(ctx context.Context, a *app.App, id int64, names map[int64]stri
 	if s.Receivers, err = a.Leaks.Deliveries(ctx); err != nil {
 		return s, err
 	}
-	s.Receivers, s.Waiting = orEmpty(s.Receivers), []waitingJSON{}
-	waiting, err := a.Leaks.Waiting(ctx)
-	for _, d := range waiting {
-		s.Waiting = append(s.Waiting, waitingJSON{d.Receiver, d.Since, d.Tries, d.Next, d.Why})
-	}
+	s.Waiting, err = a.Leaks.Waiting(ctx)
+	s.Receivers, s.Waiting = orEmpty(s.Receivers), orEmpty(s.Waiting)
 	return s, err
 }
 
@@ -236,7 +225,7 @@ func (s statusJSON) print(w io.Writer, whole bool) error {
 	if len(s.Waiting) > 0 {
 		rows = nil
 		for _, d := range s.Waiting {
-			rows = append(rows, []string{d.Receiver, stamp(d.Since), fmt.Sprint(d.Tries), stamp(d.NextTry), d.Why})
+			rows = append(rows, []string{d.Receiver, stamp(d.Since), fmt.Sprint(d.Tries), stamp(d.Next), d.Why})
 		}
 		fmt.Fprintln(w)
 		return writeTable(w, []string{"WAITING FOR", "SINCE", "TRIES", "NEXT TRY", "WHY"}, rows)
