@@ -222,6 +222,20 @@ func TestWebhookSignatures(t *testing.T) {
 	}
 }
 
+// What GitHub's API does not say now it may say later, whatever came instead.
+func TestAnAlertThatCannotBeRead(t *testing.T) {
+	t.Parallel()
+	h := http.Header{"X-Github-Event": {"secret_scanning_alert"}}
+	body := []byte(`{"action":"created","alert":{"number":7},"repository":{"full_name":"acme/x"}}`)
+	for answer, why := range map[string]string{"<html>": "no JSON at byte 1", `{"secret":7}`: "the member Secret is a number", "": "no JSON at byte 0"} {
+		_, err := Webhook{Type: GitHub}.Read(t.Context(), h, body, func(context.Context, string, bool) ([]byte, error) { return []byte(answer), nil })
+		var fetch *FetchError
+		if !errors.As(err, &fetch) || fetch.Why != "the alert 7 of acme/x could not be fetched: "+why {
+			t.Errorf("%q: %v", answer, err)
+		}
+	}
+}
+
 // The hash of HasMySecretLeaked: RFC 7914's scrypt with GitGuardian's parameters.
 func TestHMSL(t *testing.T) {
 	t.Parallel()

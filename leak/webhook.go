@@ -215,7 +215,9 @@ func (w Webhook) readGitHub(ctx context.Context, h http.Header, body []byte, fet
 	}
 	alert, err := fetch(ctx, at, true)
 	if err == nil {
-		err = decode(alert, &a)
+		if broken := json.Unmarshal(alert, &a); broken != nil { // a proxy's page
+			err = errors.New(jsonError(broken))
+		}
 	}
 	if err != nil {
 		return nil, &FetchError{secret.Scrubber{}.Clean(fmt.Sprintf("the alert %d of %s could not be fetched: %v", e.Alert.Number, e.Repository.FullName, err), 300)}
