@@ -28,7 +28,7 @@ test: setup lint
 
 # Each fuzz target for a while, from its seeds and what it found before. A package's are built once for all of them.
 FUZZTIME ?= 1m
-FUZZ := checker:FuzzClassify checker:FuzzScopes checker:FuzzPresets checker:FuzzGuardAddress config:FuzzParse secret:FuzzScrub usage:FuzzRecords \
+FUZZ := checker:FuzzClassify checker:FuzzScopes checker:FuzzPresets outbound:FuzzGuardAddress config:FuzzParse secret:FuzzScrub usage:FuzzRecords \
 	leak:FuzzArchives leak:FuzzReports leak:FuzzSignals
 FUZZED := $(sort $(foreach target,$(FUZZ),$(firstword $(subst :, ,$(target)))))
 fuzz:

@@ -6,6 +6,7 @@ import (
 	"go/token"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -25,29 +26,30 @@ var table = map[string]struct {
 	"credential":          {0, "secret", false},
 	"finding":             {0, "", false},
 	"traces":              {0, "", false},
-	"checker":             {1, "credential secret", false},
+	"outbound":            {1, "", false},
+	"checker":             {1, "credential outbound secret", false},
 	"verdict":             {1, "checker finding", false},
 	"registry":            {2, "credential secret", true},
 	"audit":               {2, "checker finding verdict", true},
 	"usage":               {2, "checker credential finding secret", true},
 	"notify":              {2, "finding traces", true},
-	"notify/slack":        {2, "credential finding notify secret", false},
-	"notify/shoutrrr":     {2, "finding notify secret", false},
+	"notify/slack":        {2, "credential finding notify outbound secret", false},
+	"notify/shoutrrr":     {2, "finding notify outbound secret", false},
 	"notify/alertmanager": {2, "finding notify secret", false},
 	"postgres":            {2, "migrations", true},
 	"postgres/pgtest":     {2, "postgres", true},
 	"migrations":          {2, "", false},
-	"rounds":              {3, "audit checker credential finding notify registry secret traces usage verdict", true},
+	"rounds":              {3, "audit checker credential finding notify outbound registry secret traces usage verdict", true},
 	"report":              {3, "audit credential registry usage verdict", true},
 	"leak":                {3, "credential finding secret", true},
 	"web":                 {4, "audit credential finding leak notify registry report secret usage verdict", false},
 	"collector":           {4, "audit finding leak notify registry rounds usage verdict", false},
-	"config":              {4, "checker credential finding leak notify secret usage verdict", false},
+	"config":              {4, "checker credential finding leak notify outbound secret usage verdict", false},
 	"test/promtest":       {4, "", false},
 	"deploy/grafana":      {4, "", false},
 	"sim":                 {4, "", false},
 	"sim/authserver":      {4, "", false},
-	"app":                 {5, "audit checker collector config credential finding leak notify notify/alertmanager notify/shoutrrr notify/slack postgres registry report rounds secret usage verdict web", true},
+	"app":                 {5, "audit checker collector config credential finding leak notify notify/alertmanager notify/shoutrrr notify/slack outbound postgres registry report rounds secret usage verdict web", true},
 	"cmd/keyrounds":       {6, "app audit checker config credential finding leak notify registry report rounds secret sim usage verdict web", true},
 }
 
@@ -93,12 +95,51 @@ func TestImportsFollowTheTable(t *testing.T) {
 // Imports go down; sideways only where the design says so.
 func TestTheTableGoesDown(t *testing.T) {
 	t.Parallel()
-	sideways := []string{"credential secret", "verdict checker", "postgres migrations", "postgres/pgtest postgres", "notify/slack notify", "notify/shoutrrr notify", "notify/alertmanager notify"}
+	sideways := []string{"credential secret", "verdict checker", "checker outbound", "postgres migrations", "postgres/pgtest postgres", "notify/slack notify", "notify/shoutrrr notify", "notify/alertmanager notify"}
 	for pkg, rule := range table {
 		for _, imported := range strings.Fields(rule.imports) {
 			if table[imported].tier >= rule.tier && !slices.Contains(sideways, pkg+" "+imported) {
 				t.Errorf("%s (tier %d) imports %s (tier %d)", pkg, rule.tier, imported, table[imported].tier)
 			}
+		}
+	}
+}
+
+// Every request goes out through package outbound, which knows who may be dialled. The exceptions are named.
+func TestOutboundIsTheOnlyWayOut(t *testing.T) {
+	t.Parallel()
+	ways := regexp.MustCompile(`http\.(Client|Transport)\{|http\.(DefaultClient|DefaultTransport|ProxyFromEnvironment)\b|http\.(Get|Head|Post|PostForm)\(|net\.Dial(er\{|\(|Timeout\()`)
+	exceptions := map[string]string{
+		"outbound/outbound.go":      "the one way out itself",
+		"cmd/keyrounds/ready.go":    "asks the daemon of this machine for its health",
+		"postgres/open.go":          "connects to the database",
+		"postgres/pgtest/bridge.go": "connects tests with their database",
+		"test/promtest/promtest.go": "asks the Prometheus that a test started",
+	}
+	used := map[string]bool{}
+	err := filepath.WalkDir(".", func(path string, d os.DirEntry, err error) error {
+		if err != nil || d.IsDir() || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
+			return err
+		}
+		text, err := os.ReadFile(path)
+		for i, line := range strings.Split(string(text), "\n") {
+			found := ways.FindString(line)
+			switch {
+			case found == "":
+			case exceptions[path] != "":
+				used[path] = true
+			default:
+				t.Errorf("%s:%d: %q goes out beside package outbound", path, i+1, found)
+			}
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for path := range exceptions {
+		if !used[path] {
+			t.Errorf("the exception %s is not needed any more", path)
 		}
 	}
 }

@@ -122,8 +122,12 @@ func (a *App) open(ctx context.Context) error {
 	a.Registry, a.Audit = registry.New(a.Pool, c.Zone), audit.New(a.Pool)
 	a.Usage = rounds.OpenUsage(a.Pool, c.Zone, a.Registry, a.Audit)
 	a.Leaks = leak.NewStore(leak.StoreOptions{Pool: a.Pool, Sealer: a.sealer, HMSL: a.wantsHMSL})
+	setup, err := a.notifySetup(c)
+	if err != nil {
+		return err
+	}
 	a.Notifier, err = notify.New(notify.Options{
-		Pool: a.Pool, Setup: a.notifySetup(c), Finding: a.tellable, Before: a.Audit.Before, Apply: a.Audit.Apply,
+		Pool: a.Pool, Setup: setup, Finding: a.tellable, Before: a.Audit.Before, Apply: a.Audit.Apply,
 		Gone:   func(err error) bool { return errors.Is(err, audit.ErrNoFinding) },
 		Record: a.recordNotification, Letter: a.letter, Metrics: a.Metrics, Tracer: a.Tracer, Log: a.Log, Now: a.Now,
 	})

@@ -132,6 +132,10 @@ func (a *App) ReloadFailed() { a.reloaded.done(false, a.Now()) }
 
 func (a *App) reload(ctx context.Context, c *config.Config) error {
 	old := a.config.Load()
+	setup, err := a.notifySetup(c)
+	if err != nil {
+		return err
+	}
 	if a.ready.Load() == nil { // otherwise begin will register its credentials
 		if err := a.sync(ctx, c); err != nil {
 			return err
@@ -140,7 +144,7 @@ func (a *App) reload(ctx context.Context, c *config.Config) error {
 	a.config.Store(c)
 	a.setLevel(c.LogLevel)
 	a.showReceivers(c)
-	a.Notifier.Reload(a.notifySetup(c))
+	a.Notifier.Reload(setup)
 	a.listenToSlack(c)
 	a.Rounds.Reload(settings(c))
 	for key, differs := range map[string]bool{

@@ -11,6 +11,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/keyrounds/keyrounds/config"
+	"github.com/keyrounds/keyrounds/outbound"
 	"github.com/keyrounds/keyrounds/postgres"
 	"github.com/keyrounds/keyrounds/secret"
 )
@@ -26,12 +28,13 @@ func (a *App) beat(ctx context.Context) {
 		return
 	}
 	for {
-		h := a.config.Load().Heartbeat
+		c := a.config.Load()
+		h := c.Heartbeat
 		next := h.Every
 		if h.URL.IsZero() {
 			next = 5 * time.Second // a reload may bring one
 		} else {
-			result, err := a.beatOnce(ctx, h.URL)
+			result, err := a.beatOnce(ctx, c)
 			if ctx.Err() != nil {
 				return
 			}
@@ -57,8 +60,8 @@ func wait(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-func (a *App) beatOnce(ctx context.Context, ref secret.Reference) (result string, err error) {
-	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+func (a *App) beatOnce(ctx context.Context, c *config.Config) (result string, err error) {
+	ctx, cancel := context.WithTimeout(ctx, receiverTimeout)
 	defer cancel()
 	e, err := a.Rounds.Engine(ctx)
 	if err != nil {
@@ -67,12 +70,12 @@ func (a *App) beatOnce(ctx context.Context, ref secret.Reference) (result string
 	if age := a.Now().Sub(e.LastSweep); age > max(sweepAge, 3*a.Tick) {
 		return "withheld", fmt.Errorf("the last sweep was %s ago", age.Round(time.Second))
 	}
-	url, err := secret.Resolve(ctx, ref)
+	url, err := secret.Resolve(ctx, c.Heartbeat.URL)
 	if err != nil {
 		return "failed", err
 	}
 	defer url.Wipe()
-	if err := heartbeatGet(ctx, url); err != nil {
+	if err := heartbeatGet(ctx, receiverPolicy(c), url); err != nil {
 		return "failed", err
 	}
 	return "ok", nil
@@ -87,18 +90,32 @@ func newBeats(reg prometheus.Registerer) *prometheus.CounterVec {
 }
 
 // heartbeatGet asks a URL and drops what comes. Its errors do not name the URL, which is a secret.
-func heartbeatGet(ctx context.Context, url secret.Value) error {
+func heartbeatGet(ctx context.Context, policy outbound.Policy, url secret.Value) error {
+	policy.SecretURL, policy.MaxBody = true, 1<<20
+	client, err := outbound.Client(policy)
+	if err != nil {
+		return err
+	}
+	defer client.CloseIdleConnections()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url.Reveal(), nil)
 	if err != nil {
 		return errors.New("heartbeat.url is no URL")
 	}
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
+	resp, err := client.Do(req)
+	switch {
+	case errors.Is(err, outbound.ErrAddress):
+		return errors.New("heartbeat.url names an address that may not be dialled: a cloud metadata service")
+	case errors.Is(err, outbound.ErrProxy):
+		return errors.New("heartbeat.url could not be reached: the proxy refused the connection (notifications.proxy)")
+	case err != nil:
 		return errors.New("heartbeat.url could not be reached")
 	}
 	defer resp.Body.Close()
-	_, _ = io.Copy(io.Discard, io.LimitReader(resp.Body, 1<<20))
-	if resp.StatusCode >= 300 {
+	_, _ = io.Copy(io.Discard, resp.Body)
+	switch {
+	case resp.StatusCode >= 300 && resp.StatusCode < 400:
+		return fmt.Errorf("heartbeat.url: HTTP %d: it redirects, which is not followed; write the address that it redirects to", resp.StatusCode)
+	case resp.StatusCode >= 400:
 		return fmt.Errorf("heartbeat.url: HTTP %d", resp.StatusCode)
 	}
 	return nil

@@ -17,9 +17,9 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/keyrounds/keyrounds/checker"
 	"github.com/keyrounds/keyrounds/config"
 	"github.com/keyrounds/keyrounds/leak"
+	"github.com/keyrounds/keyrounds/outbound"
 	"github.com/keyrounds/keyrounds/postgres"
 	"github.com/keyrounds/keyrounds/secret"
 	"github.com/keyrounds/keyrounds/web"
@@ -157,7 +157,11 @@ func (a *App) takeToken(ctx context.Context, t leak.Transmitter, r web.Report) e
 	if kind, _, _ := strings.Cut(r.Header.Get("Content-Type"), ";"); !strings.EqualFold(strings.TrimSpace(kind), "application/secevent+jwt") {
 		return &leak.SETError{Code: "invalid_request", Description: "the Content-Type is not application/secevent+jwt (RFC 8935 §2.1)"}
 	}
-	s, err := t.Read(ctx, a.verifier(t), string(r.Body), a.Now())
+	verify, err := a.verifier(t)
+	if err != nil {
+		return err
+	}
+	s, err := t.Read(ctx, verify, string(r.Body), a.Now())
 	if err != nil {
 		return err
 	}
@@ -257,13 +261,11 @@ func (a *App) fetcher(w leak.Webhook) leak.Fetch {
 
 // fetch gets a document from an address that the configuration names.
 func (a *App) fetch(ctx context.Context, url string, token secret.Value, private bool) ([]byte, error) {
-	ctx, cancel := context.WithTimeout(ctx, fetchTime)
-	defer cancel()
-	client, release, err := a.Rounds.Checker.Client(checker.Provider{Name: "leaks", AllowPrivateNetworks: private})
+	client, err := outbound.Client(documents(private))
 	if err != nil {
 		return nil, err
 	}
-	defer release()
+	defer client.CloseIdleConnections()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
 		return nil, errors.New("not a URL")
@@ -281,43 +283,29 @@ func (a *App) fetch(ctx context.Context, url string, token secret.Value, private
 	if resp.StatusCode != http.StatusOK {
 		return nil, fmt.Errorf("HTTP %d", resp.StatusCode)
 	}
-	return io.ReadAll(io.LimitReader(resp.Body, maxDocument))
+	return io.ReadAll(resp.Body)
+}
+
+// documents is how those of senders of reports are fetched: alerts and public keys.
+func documents(private bool) outbound.Policy {
+	return outbound.Policy{AllowPrivate: private, Timeout: fetchTime, MaxBody: maxDocument}
 }
 
 // verifier checks signatures with a transmitter's keys, which are fetched again when an unknown one is named.
-func (a *App) verifier(t leak.Transmitter) leak.Verify {
+func (a *App) verifier(t leak.Transmitter) (leak.Verify, error) {
 	a.keys.mu.Lock()
 	defer a.keys.mu.Unlock()
 	set, has := a.keys.sets[t]
 	if !has {
-		ctx := oidc.ClientContext(context.Background(), &http.Client{Timeout: fetchTime, Transport: guarded{a, t.AllowPrivateNetworks}})
-		set = oidc.NewRemoteKeySet(ctx, t.JWKSURL)
+		client, err := outbound.Client(documents(t.AllowPrivateNetworks))
+		if err != nil {
+			return nil, err
+		}
+		set = oidc.NewRemoteKeySet(oidc.ClientContext(context.Background(), client), t.JWKSURL)
 		if a.keys.sets == nil {
 			a.keys.sets = map[leak.Transmitter]*oidc.RemoteKeySet{}
 		}
 		a.keys.sets[t] = set
 	}
-	return set.VerifySignature
-}
-
-// guarded sends requests as all of keyrounds' are sent: to addresses that may be dialled, and no redirect followed.
-type guarded struct {
-	app     *App
-	private bool
-}
-
-func (g guarded) RoundTrip(req *http.Request) (*http.Response, error) {
-	client, release, err := g.app.Rounds.Checker.Client(checker.Provider{Name: "leaks", AllowPrivateNetworks: g.private})
-	if err != nil {
-		return nil, err
-	}
-	defer release()
-	resp, err := client.Do(req)
-	if err != nil {
-		return nil, err
-	}
-	defer resp.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(resp.Body, maxDocument))
-	resp.Body = io.NopCloser(strings.NewReader(string(body)))
-	return resp, err
+	return set.VerifySignature, nil
 }

@@ -3,6 +3,8 @@ package app
 import (
 	"context"
 	"fmt"
+	"net/http"
+	"time"
 
 	"github.com/keyrounds/keyrounds/config"
 	"github.com/keyrounds/keyrounds/finding"
@@ -10,33 +12,46 @@ import (
 	"github.com/keyrounds/keyrounds/notify/alertmanager"
 	"github.com/keyrounds/keyrounds/notify/shoutrrr"
 	"github.com/keyrounds/keyrounds/notify/slack"
+	"github.com/keyrounds/keyrounds/outbound"
 	"github.com/keyrounds/keyrounds/secret"
 )
 
-// notifySetup is who is told of what.
-func (a *App) notifySetup(c *config.Config) notify.Setup {
-	s := notify.Setup{Receivers: a.receivers(c), Policy: c.Notify, Templates: c.Templates}
+// notifySetup is who is told of what. An error says that receivers cannot be reached as c says.
+func (a *App) notifySetup(c *config.Config) (notify.Setup, error) {
+	client, err := outbound.Client(receiverPolicy(c))
+	if err != nil {
+		return notify.Setup{}, fmt.Errorf("notifications: %w", err)
+	}
+	s := notify.Setup{Receivers: a.receivers(c, client), Policy: c.Notify, Templates: c.Templates}
 	if c.ExternalURL != "" {
 		s.Link = func(f finding.Finding) string { return fmt.Sprintf("%s/#finding-%d", c.ExternalURL, f.ID) }
 	}
-	return s
+	return s, nil
 }
 
-func (a *App) receivers(c *config.Config) (list []notify.Receiver) {
+const receiverTimeout = 10 * time.Second // of a request to a receiver or to heartbeat.url
+
+// receiverPolicy is how receivers and the heartbeat are reached: the operator names them, so they may be on
+// private networks.
+func receiverPolicy(c *config.Config) outbound.Policy {
+	return outbound.Policy{AllowPrivate: true, Proxy: c.NotificationsProxy, Timeout: receiverTimeout}
+}
+
+func (a *App) receivers(c *config.Config, client *http.Client) (list []notify.Receiver) {
 	if !c.Slack.Token.IsZero() {
 		list = append(list, slack.New(slack.Options{
-			Token: resolving(c.Slack.Token), Channel: c.Slack.Channel, APIURL: c.Slack.APIURL, Buttons: !c.Slack.AppToken.IsZero(),
+			Token: resolving(c.Slack.Token), Channel: c.Slack.Channel, APIURL: c.Slack.APIURL, Client: client, Buttons: !c.Slack.AppToken.IsZero(),
 		}))
 	}
 	if !c.Slack.Webhook.IsZero() {
-		list = append(list, slack.NewWebhook(resolving(c.Slack.Webhook)))
+		list = append(list, slack.NewWebhook(resolving(c.Slack.Webhook), client))
 	}
 	for _, r := range c.Receivers {
 		if r.Type == config.Shoutrrr {
-			list = append(list, shoutrrr.New(r.Name, resolving(r.URL)))
+			list = append(list, shoutrrr.New(r.Name, resolving(r.URL), receiverPolicy(c)))
 			continue
 		}
-		o := alertmanager.Options{Name: r.Name, URL: r.Base, Username: r.Username, Now: a.Now}
+		o := alertmanager.Options{Name: r.Name, URL: r.Base, Username: r.Username, Client: client, Now: a.Now}
 		if !r.Token.IsZero() {
 			o.Token = resolving(r.Token)
 		}

@@ -12,6 +12,7 @@ import (
 type socket struct {
 	stop context.CancelFunc
 	of   config.Slack
+	by   string // NotificationsProxy
 }
 
 // listenToSlack opens the connection that c asks for, and closes the one before where that differs. Every
@@ -20,7 +21,7 @@ func (a *App) listenToSlack(c *config.Config) {
 	a.pressing.Lock()
 	defer a.pressing.Unlock()
 	if a.socket.stop != nil {
-		if reflect.DeepEqual(a.socket.of, c.Slack) {
+		if reflect.DeepEqual(a.socket.of, c.Slack) && a.socket.by == c.NotificationsProxy {
 			return
 		}
 		a.socket.stop()
@@ -30,11 +31,11 @@ func (a *App) listenToSlack(c *config.Config) {
 		return
 	}
 	s := slack.NewSocket(slack.SocketOptions{
-		Token: resolving(c.Slack.Token), AppToken: resolving(c.Slack.AppToken), APIURL: c.Slack.APIURL, Allow: c.Slack.Allow, Do: a.do, Log: a.Log,
+		Token: resolving(c.Slack.Token), AppToken: resolving(c.Slack.AppToken), APIURL: c.Slack.APIURL, Allow: c.Slack.Allow, Policy: receiverPolicy(c), Do: a.do, Log: a.Log,
 	})
 	ctx, cancel := context.WithCancel(context.Background())
 	a.serving.Go(func() { s.Run(ctx) })
-	a.socket = socket{cancel, c.Slack}
+	a.socket = socket{cancel, c.Slack, c.NotificationsProxy}
 }
 
 // hangUp closes the connection. What was pressed before goes on to its end; Stop waits for that.

@@ -9,6 +9,7 @@ import (
 	"github.com/google/uuid"
 	"golang.org/x/time/rate"
 
+	"github.com/keyrounds/keyrounds/outbound"
 	"github.com/keyrounds/keyrounds/secret"
 )
 
@@ -16,7 +17,7 @@ import (
 type Checker struct {
 	userAgent  string
 	now        func() time.Time
-	dial       Dial // nil: the guarded one
+	dial       outbound.Dial // nil: the guarded one
 	discovered discovered
 }
 
@@ -24,7 +25,7 @@ type Checker struct {
 type Options struct {
 	Version string           // in the User-Agent; default "dev"
 	Now     func() time.Time // default time.Now
-	Dial    Dial             // instead of the network, for tests: no address is guarded then
+	Dial    outbound.Dial    // instead of the network, for tests: no address is guarded then
 }
 
 // New makes a Checker.
@@ -62,11 +63,11 @@ func (c *Checker) CheckAll(ctx context.Context, stop <-chan struct{}, p Provider
 		case <-optional.Done():
 		}
 	}()
-	client, release, err := c.newClient(p, nil)
+	client, err := c.newClient(p, nil)
 	if err != nil {
 		return c.Fail(p, ts, err)
 	}
-	defer release()
+	defer client.CloseIdleConnections()
 	whole, bad := c.complete(optional, client, p)
 	if bad != nil {
 		return c.fail(p, ts, *bad)
@@ -106,11 +107,11 @@ func (c *Checker) CheckAll(ctx context.Context, stop <-chan struct{}, p Provider
 // tries no probe and gives nothing back. The zero Value: there was none, and the result says why.
 func (c *Checker) Token(ctx context.Context, p Provider, t Target) (secret.Value, Result) {
 	r := c.start(p, t)
-	client, release, err := c.newClient(p, nil)
+	client, err := c.newClient(p, nil)
 	if err != nil {
 		return secret.Value{}, c.Fail(p, []Target{t}, err)[0]
 	}
-	defer release()
+	defer client.CloseIdleConnections()
 	whole, bad := c.complete(ctx, client, p)
 	if bad != nil {
 		return secret.Value{}, c.fail(p, []Target{t}, *bad)[0]
@@ -127,12 +128,6 @@ func (c *Checker) Token(ctx context.Context, p Provider, t Target) (secret.Value
 	token := c.exchange(ctx, client, whole, t.Credential, auth, nil, &r)
 	r.clean(secret.NewScrubber(append(auth.sent, token)...))
 	return token, r
-}
-
-// Client is an HTTP client that keeps to what p says of networks, TLS and proxies, and follows no
-// redirect. release closes its connections.
-func (c *Checker) Client(p Provider) (client *http.Client, release func(), err error) {
-	return c.newClient(p, nil)
 }
 
 // Fail returns results that say that nothing could be checked, and why.
@@ -204,11 +199,11 @@ func (b batch) check(ctx context.Context, t Target) *Result {
 		if cert, err = readCertificate(value); err != nil {
 			return b.unusable(r, value, err)
 		}
-		own, release, err := b.newClient(b.provider, cert)
+		own, err := b.newClient(b.provider, cert)
 		if err != nil {
 			return b.unusable(r, value, err)
 		}
-		defer release()
+		defer own.CloseIdleConnections()
 		client = own
 	}
 	r.trace("POST %s with %s", b.provider.TokenURL, b.provider.AuthMethod)

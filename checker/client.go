@@ -5,107 +5,33 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
-	"fmt"
 	"net"
 	"net/http"
-	"net/netip"
-	"os"
 	"syscall"
 	"time"
+
+	"github.com/keyrounds/keyrounds/outbound"
 )
 
 // The limits of one exchange and of one probe.
 const (
-	Timeout        = 10 * time.Second // from the first look-up to the last byte
-	connectTimeout = 5 * time.Second
-	MaxBody        = 64 << 10 // bytes, also after gzip
-	maxHeader      = 64 << 10
+	Timeout = 10 * time.Second // from the first look-up to the last byte
+	MaxBody = 64 << 10         // bytes, also after gzip
 )
 
-// newClient makes the HTTP client of one batch, or of one credential that has a certificate. It
-// follows no redirect, uses only the proxy that the provider names, and dials only addresses that
-// guardAddress lets through. release closes its connections.
-func (c *Checker) newClient(p Provider, cert *certificate) (client *http.Client, release func(), err error) {
-	tlsConfig, err := p.TLS.config()
-	if err != nil {
-		return nil, nil, err
-	}
+// Policy is how p may be reached: by its own word on private networks, proxy and TLS.
+func (p Provider) Policy() outbound.Policy {
+	return outbound.Policy{AllowPrivate: p.AllowPrivateNetworks, Proxy: p.Proxy, TLS: p.TLS, MaxConnections: p.Concurrency}
+}
+
+// newClient makes the HTTP client of one batch, or of one credential that has a certificate.
+func (c *Checker) newClient(p Provider, cert *certificate) (*http.Client, error) {
+	policy := p.Policy()
+	policy.Dial = c.dial
 	if cert != nil {
-		cert.use(tlsConfig)
+		policy.Certificate = cert.shown
 	}
-	proxy, err := newProxy(p)
-	if err != nil {
-		return nil, nil, err
-	}
-	dial := c.dial
-	if dial == nil {
-		dial = guardedDial(p, proxy)
-	}
-	t := &http.Transport{
-		DialContext:            dial,
-		TLSClientConfig:        tlsConfig,
-		TLSHandshakeTimeout:    connectTimeout,
-		ForceAttemptHTTP2:      true,
-		MaxIdleConnsPerHost:    p.Concurrency,
-		MaxConnsPerHost:        p.Concurrency,
-		IdleConnTimeout:        Timeout,
-		MaxResponseHeaderBytes: maxHeader,
-		DisableCompression:     true, // gzip is bounded by readBody instead
-	}
-	proxy.use(t)
-	return &http.Client{
-		Transport:     t,
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}, t.CloseIdleConnections, nil
-}
-
-// Dial opens connections.
-type Dial func(ctx context.Context, network, address string) (net.Conn, error)
-
-func guardedDial(p Provider, proxy proxy) Dial {
-	dialer := func(allowPrivate bool) *net.Dialer {
-		return &net.Dialer{
-			Timeout: connectTimeout,
-			ControlContext: func(_ context.Context, _, address string, _ syscall.RawConn) error {
-				ap, err := netip.ParseAddrPort(address)
-				if err != nil {
-					return fmt.Errorf("%w: %s", errAddress, address)
-				}
-				return guardAddress(ap.Addr(), allowPrivate)
-			},
-		}
-	}
-	return func(ctx context.Context, network, address string) (net.Conn, error) {
-		return dialer(p.AllowPrivateNetworks || proxy.is(address)).DialContext(ctx, network, address)
-	}
-}
-
-func (t TLS) config() (*tls.Config, error) {
-	c := &tls.Config{MinVersion: tls.VersionTLS12}
-	if t.CAFile != "" {
-		pem, err := os.ReadFile(t.CAFile)
-		if err != nil {
-			return nil, fmt.Errorf("tls.ca_file: %w", err)
-		}
-		c.RootCAs = x509.NewCertPool()
-		if !c.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("tls.ca_file: %s has no certificate in PEM", t.CAFile)
-		}
-	}
-	if t.CertFile != "" || t.KeyFile != "" {
-		pair, err := tls.LoadX509KeyPair(t.CertFile, t.KeyFile)
-		if err != nil {
-			return nil, fmt.Errorf("tls.cert_file and tls.key_file: %w", err)
-		}
-		c.Certificates = []tls.Certificate{pair}
-	}
-	return c, nil
-}
-
-// Load reads the files that t names, so that a mistake is found before the first check.
-func (t TLS) Load() error {
-	_, err := t.config()
-	return err
+	return outbound.Client(policy)
 }
 
 // noAnswer reads the error of a request that got no answer. The error's own text is not used: it
@@ -127,10 +53,10 @@ func noAnswer(err error) Reading {
 		return Reading{Outcome: Unreachable, Reason: why, Rule: "no HTTP answer", Message: text}
 	}
 	switch {
-	case errors.Is(err, errProxy):
-		return Reading{Outcome: Intercepted, Rule: "proxy", Message: errorText(err, errProxy)}
-	case errors.Is(err, errAddress):
-		r := class(AddressDenied, errorText(err, errAddress))
+	case errors.Is(err, outbound.ErrProxy):
+		return Reading{Outcome: Intercepted, Rule: "proxy", Message: errorText(err, outbound.ErrProxy)}
+	case errors.Is(err, outbound.ErrAddress):
+		r := class(AddressDenied, errorText(err, outbound.ErrAddress))
 		r.Outcome, r.Rule = Misconfigured, "address guard"
 		return r
 	case errors.As(err, &dns):

@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/keyrounds/keyrounds/credential"
+	"github.com/keyrounds/keyrounds/outbound"
 	"github.com/keyrounds/keyrounds/secret"
 )
 
@@ -172,7 +173,7 @@ func noAnswerOrMalformed(err error) Reading {
 	text := err.Error()
 	for _, sign := range []string{"malformed HTTP", "server response headers exceeded", "server sent", "bad Content-Length", "malformed MIME header", "unsupported transfer encoding"} {
 		if strings.Contains(text, sign) {
-			return says(Malformed, "", "not HTTP", "the answer is not valid HTTP, or its headers are larger than %d KiB", maxHeader>>10)
+			return says(Malformed, "", "not HTTP", "the answer is not valid HTTP, or its headers are larger than %d KiB", outbound.MaxHeader>>10)
 		}
 	}
 	return noAnswer(err)

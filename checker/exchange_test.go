@@ -18,6 +18,7 @@ import (
 
 	"github.com/keyrounds/keyrounds/checker"
 	"github.com/keyrounds/keyrounds/credential"
+	"github.com/keyrounds/keyrounds/outbound"
 	"github.com/keyrounds/keyrounds/secret"
 	"github.com/keyrounds/keyrounds/sim"
 	"github.com/keyrounds/keyrounds/sim/authserver"
@@ -79,7 +80,7 @@ func TestARealAuthorizationServer(t *testing.T) {
 				server := httptest.NewTLSServer(idp)
 				t.Cleanup(server.Close)
 				p := at(t, server.URL, func(p *checker.Provider) {
-					p.AuthMethod, p.RequestScopes, p.TLS = method, true, checker.TLS{CAFile: caFile(t, server)}
+					p.AuthMethod, p.RequestScopes, p.TLS = method, true, outbound.TLS{CAFile: caFile(t, server)}
 				})
 				c := checker.New(checker.Options{})
 

@@ -39,14 +39,10 @@ func readCertificate(value secret.Value) (*certificate, error) {
 	return &certificate{pair: pair}, nil
 }
 
-// use puts the certificate on the connections of c. It is given whichever authorities the server
-// names: a self-signed one is of none.
-func (cert *certificate) use(c *tls.Config) {
-	c.Certificates = nil
-	c.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
-		cert.asked.Store(true)
-		return &cert.pair, nil
-	}
+// shown is given whichever authorities the server names: a self-signed certificate is of none.
+func (cert *certificate) shown(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+	cert.asked.Store(true)
+	return &cert.pair, nil
 }
 
 // TLS alerts by which a server refuses a client certificate (RFC 8446 §6.2).

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"golang.org/x/time/rate"
+
+	"github.com/keyrounds/keyrounds/outbound"
 )
 
 // Provider is an authorization server as a check needs to know it. Complete fills in what is
@@ -25,8 +27,8 @@ type Provider struct {
 	IntrospectionURL     string     // where the fresh token is asked about (RFC 7662); "": nowhere
 	Assertion            Assertion  // of client_secret_jwt and private_key_jwt
 	AllowPrivateNetworks bool       // loopback, private and link-local addresses; never metadata services
-	Proxy                string     // URL, or FromEnvironment; "": none, whatever the environment says
-	TLS                  TLS
+	Proxy                string     // URL, or outbound.Environment; "": none, whatever the environment says
+	TLS                  outbound.TLS
 	Concurrency          int               // checks at once, over all replicas; default 4
 	Rate                 rate.Limit        // checks a second, over all replicas; default 10
 	Budget               int               // token requests a month, spread over it; 0: no limit
@@ -40,9 +42,6 @@ type Provider struct {
 	ConsoleURL           string // where a person revokes a credential
 	Matchers             []Matcher
 }
-
-// TLS names files in PEM.
-type TLS struct{ CAFile, CertFile, KeyFile string }
 
 const (
 	defaultConcurrency = 4

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/keyrounds/keyrounds/checker"
+	"github.com/keyrounds/keyrounds/outbound"
 )
 
 func replace(s, from, to string) string { return strings.ReplaceAll(s, from, to) }
@@ -136,7 +137,7 @@ func TestProxy(t *testing.T) {
 		want             checker.Outcome
 	}{
 		{"", "http://idp.invalid/token", "[]", true, checker.Unreachable},
-		{checker.FromEnvironment, "http://idp.invalid/token", "[POST idp.invalid]", true, checker.OK},
+		{outbound.Environment, "http://idp.invalid/token", "[POST idp.invalid]", true, checker.OK},
 		{proxy.URL, "http://idp.invalid/token", "[POST idp.invalid]", true, checker.OK},
 		{proxy.URL, "https://idp.invalid/token", "[CONNECT idp.invalid:443]", false, checker.Intercepted},
 		{proxy.URL, "https://10.1.2.3/token", "[]", false, checker.Misconfigured},

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/net/http/httpguts"
 
 	"github.com/keyrounds/keyrounds/credential"
+	"github.com/keyrounds/keyrounds/outbound"
 )
 
 type complaint func(field, hint, format string, args ...any)
@@ -120,14 +121,8 @@ func (p Provider) validateRequest(add complaint) {
 			add("response."+name, OneOf(ResponseMembers()), "is no member of an answer")
 		}
 	}
-	if p.Proxy != "" && p.Proxy != FromEnvironment {
-		u, err := url.Parse(p.Proxy)
-		switch {
-		case err != nil || u.Host == "" || !slices.Contains([]string{"http", "https", "socks5"}, u.Scheme):
-			add("proxy", "http://host:port, or environment", "is not the URL of a proxy")
-		case u.User != nil:
-			add("proxy", "put it into HTTPS_PROXY and write: proxy: environment", "a password does not belong in this file")
-		}
+	if why, fix := outbound.ProxyProblem(p.Proxy); why != "" {
+		add("proxy", fix, "%s", why)
 	}
 }
 

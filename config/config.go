@@ -38,17 +38,19 @@ type Config struct {
 	Receivers   []Receiver
 	Notify      notify.Policy
 	Templates   *notify.Templates // nil: keyrounds' own words
-	Feeds       []Feed
-	Leaks       Leaks
-	Egress      []netip.Addr // that providers see our own checks from
-	Reports     Reports
-	Digest      string // cron, in Zone; "": none, low severities are told alone
-	Metrics     Metrics
-	LogLevel    slog.Level
-	DebugListen string // loopback; empty: none
-	Heartbeat   Heartbeat
-	Keep        int // months of results
-	Warnings    []Problem
+	// NotificationsProxy is outbound.Policy.Proxy of receivers and of the heartbeat.
+	NotificationsProxy string
+	Feeds              []Feed
+	Leaks              Leaks
+	Egress             []netip.Addr // that providers see our own checks from
+	Reports            Reports
+	Digest             string // cron, in Zone; "": none, low severities are told alone
+	Metrics            Metrics
+	LogLevel           slog.Level
+	DebugListen        string // loopback; empty: none
+	Heartbeat          Heartbeat
+	Keep               int // months of results
+	Warnings           []Problem
 }
 
 // Defaults are for credentials that say nothing else, also those that a command adds.

@@ -200,6 +200,7 @@ type NotificationsIn struct {
 	EscalateAfter string    `json:"escalate_after,omitempty" jsonschema_description:"Without acknowledgement of a critical finding for so long, escalate_to is told. Default never."`
 	EscalateTo    *Tell     `json:"escalate_to,omitempty" jsonschema_description:"Who is told then."`
 	Fallback      string    `json:"fallback,omitempty" jsonschema_description:"Receiver that is told when another fails, and of nothing else. Default webhook, where Slack has both a token and a webhook."`
+	Proxy         string    `json:"proxy,omitempty" jsonschema_description:"Way out to receivers and to heartbeat.url: environment (HTTPS_PROXY, HTTP_PROXY and NO_PROXY), none, or the URL of an HTTP or SOCKS5 proxy. Default environment."`
 	QuietHours    []QuietIn `json:"quiet_hours,omitempty" jsonschema_description:"Times, in timezone, when only critical findings are told. The rest comes when they end."`
 	Templates     string    `json:"templates,omitempty" jsonschema_description:"Directory of templates for the words of messages (docs/notifications.md)."`
 }

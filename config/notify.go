@@ -12,6 +12,7 @@ import (
 	"github.com/keyrounds/keyrounds/credential"
 	"github.com/keyrounds/keyrounds/finding"
 	"github.com/keyrounds/keyrounds/notify"
+	"github.com/keyrounds/keyrounds/outbound"
 	"github.com/keyrounds/keyrounds/secret"
 )
 
@@ -22,6 +23,7 @@ const (
 )
 
 func (b *builder) notifications(c *Config, f File) {
+	c.NotificationsProxy = outbound.Environment
 	c.Notify = notify.Policy{GroupWait: 10 * time.Second, RemindEvery: 4 * time.Hour, Zone: c.Zone, Digest: c.Digest != ""}
 	if f.ExternalURL != "" {
 		c.ExternalURL = strings.TrimSuffix(f.ExternalURL, "/")
@@ -233,6 +235,14 @@ func (b *builder) notify(c *Config, in *NotificationsIn) {
 	if in.Fallback != "" {
 		b.known("notifications.fallback", "receiver", in.Fallback, c.ReceiverNames())
 		p.Fallback = in.Fallback
+	}
+	switch why, fix := outbound.ProxyProblem(in.Proxy); {
+	case in.Proxy == "none":
+		c.NotificationsProxy = ""
+	case why != "":
+		b.fail("notifications.proxy", fix+", or none", "%s", why)
+	case in.Proxy != "":
+		c.NotificationsProxy = in.Proxy
 	}
 	for i, q := range in.QuietHours {
 		p.Quiet = append(p.Quiet, b.quiet(fmt.Sprintf("notifications.quiet_hours.%d", i), q))

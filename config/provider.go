@@ -8,6 +8,7 @@ import (
 
 	"github.com/keyrounds/keyrounds/checker"
 	"github.com/keyrounds/keyrounds/credential"
+	"github.com/keyrounds/keyrounds/outbound"
 )
 
 func (b *builder) providers(c *Config, in map[string]ProviderIn) {
@@ -48,7 +49,7 @@ func (b *builder) provider(path, name string, in ProviderIn) checker.Provider {
 		p.Assertion = checker.Assertion(*in.Assertion)
 	}
 	if in.TLS != nil {
-		p.TLS = checker.TLS{CAFile: in.TLS.CAFile, CertFile: in.TLS.CertFile, KeyFile: in.TLS.KeyFile}
+		p.TLS = outbound.TLS{CAFile: in.TLS.CAFile, CertFile: in.TLS.CertFile, KeyFile: in.TLS.KeyFile}
 		if err := p.TLS.Load(); err != nil {
 			b.fail(path+".tls", "files in PEM that this user can read", "%v", err)
 		}

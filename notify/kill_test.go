@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -53,7 +54,7 @@ func send(ctx context.Context, database, slackURL string) error {
 		Record: func(context.Context, pgx.Tx, string, finding.Subject, any) error { return nil },
 		Setup: notify.Setup{Policy: notify.Policy{GroupWait: 50 * time.Millisecond}, Receivers: []notify.Receiver{slack.New(slack.Options{
 			Token:   func(context.Context) (secret.Value, error) { return secret.New([]byte(token)), nil },
-			Channel: "#alerts", APIURL: slackURL, Pace: time.Millisecond,
+			Channel: "#alerts", APIURL: slackURL, Client: &http.Client{}, Pace: time.Millisecond,
 		})}},
 	})
 	if err != nil {

@@ -14,6 +14,7 @@ import (
 	"github.com/keyrounds/keyrounds/checker"
 	"github.com/keyrounds/keyrounds/credential"
 	"github.com/keyrounds/keyrounds/finding"
+	"github.com/keyrounds/keyrounds/outbound"
 	"github.com/keyrounds/keyrounds/registry"
 	"github.com/keyrounds/keyrounds/secret"
 	"github.com/keyrounds/keyrounds/usage"
@@ -243,15 +244,15 @@ func (r *Rounds) pollOnce(ctx context.Context, feed usage.Feed, end time.Time) (
 		return false, err
 	}
 	defer token.Wipe()
-	to := r.settings.Load().Providers[feed.Provider]
+	to := r.settings.Load().Providers[feed.Provider].Policy()
 	if feed.Type == usage.PrometheusFeed { // the operator's own server, not the provider's
-		to = checker.Provider{Name: feed.Name, AllowPrivateNetworks: true}
+		to = outbound.Policy{AllowPrivate: true}
 	}
-	client, release, err := r.Checker.Client(to)
+	client, err := outbound.Client(to)
 	if err != nil {
 		return false, err
 	}
-	defer release()
+	defer client.CloseIdleConnections()
 	position, err := r.Usage.Position(ctx, feed.Name)
 	if err != nil {
 		return false, err

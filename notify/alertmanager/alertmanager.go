@@ -28,6 +28,7 @@ type Options struct {
 	Token    func(context.Context) (secret.Value, error) // bearer token; nil: none
 	Username string                                      // of basic authentication; "": none
 	Password func(context.Context) (secret.Value, error)
+	Client   *http.Client // of package outbound
 	Now      func() time.Time
 }
 
@@ -81,8 +82,7 @@ func (r *Receiver) Send(ctx context.Context, m notify.Message) (notify.Receipt, 
 	if err != nil {
 		return notify.Receipt{}, &notify.RefusedError{Err: fmt.Errorf("%s: %w", r.o.Name, err), NeedsPerson: true, Fix: "mend token or password of the receiver, or what it points at"}
 	}
-	client := http.Client{Timeout: 10 * time.Second, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
-	resp, err := client.Do(req)
+	resp, err := r.o.Client.Do(req)
 	if err != nil {
 		return notify.Receipt{}, fmt.Errorf("%s: could not be reached", r.o.Name)
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/keyrounds/keyrounds/finding"
 	"github.com/keyrounds/keyrounds/notify"
 	"github.com/keyrounds/keyrounds/notify/alertmanager"
+	"github.com/keyrounds/keyrounds/outbound"
 	"github.com/keyrounds/keyrounds/secret"
 )
 
@@ -51,7 +52,11 @@ func newServer(t *testing.T, s *server) *alertmanager.Receiver {
 	t.Helper()
 	h := httptest.NewServer(s)
 	t.Cleanup(h.Close)
-	return alertmanager.New(alertmanager.Options{Name: "am", URL: h.URL + "/prefix", Token: give("c4n4ry-token"), Now: func() time.Time { return now }})
+	client, err := outbound.Client(outbound.Policy{AllowPrivate: true, Timeout: 5 * time.Second})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return alertmanager.New(alertmanager.Options{Name: "am", URL: h.URL + "/prefix", Token: give("c4n4ry-token"), Client: client, Now: func() time.Time { return now }})
 }
 
 func message(change func(*finding.Finding)) notify.Message {
@@ -124,7 +129,7 @@ func TestAnswers(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	r := alertmanager.New(alertmanager.Options{Name: "am", URL: "http://127.0.0.1:1", Now: time.Now})
+	r := alertmanager.New(alertmanager.Options{Name: "am", URL: "http://127.0.0.1:1", Client: &http.Client{}, Now: time.Now})
 	if _, err := r.Send(t.Context(), message(nil)); err == nil || err.Error() != "am: could not be reached" {
 		t.Errorf("nobody there: %v", err)
 	}

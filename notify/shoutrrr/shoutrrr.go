@@ -18,6 +18,7 @@ import (
 
 	"github.com/keyrounds/keyrounds/finding"
 	"github.com/keyrounds/keyrounds/notify"
+	"github.com/keyrounds/keyrounds/outbound"
 	"github.com/keyrounds/keyrounds/secret"
 )
 
@@ -25,12 +26,14 @@ import (
 type Receiver struct {
 	name string
 	url  func(context.Context) (secret.Value, error)
+
+	policy outbound.Policy
 }
 
 // New makes a Receiver. url reads the service URL (shoutrrr.nickfedor.com/services/overview) before every
-// message.
-func New(name string, url func(context.Context) (secret.Value, error)) *Receiver {
-	return &Receiver{name, url}
+// message. policy holds for the services of Guarded.
+func New(name string, url func(context.Context) (secret.Value, error), policy outbound.Policy) *Receiver {
+	return &Receiver{name, url, policy}
 }
 
 // Name is the one it was made with.
@@ -51,6 +54,9 @@ func (r *Receiver) Send(ctx context.Context, m notify.Message) (notify.Receipt, 
 	service, err := (&router.ServiceRouter{}).Locate(raw.Reveal())
 	if err != nil {
 		return notify.Receipt{}, r.refused(errors.New(scrub.Clean(err.Error(), 200)), "its URL is not one of shoutrrr's: shoutrrr.nickfedor.com/services/overview")
+	}
+	if err := guard(r.policy, service); err != nil {
+		return notify.Receipt{}, r.refused(err, "look at notifications.proxy")
 	}
 	params, text := compose(strings.ToLower(scheme), m)
 	done := make(chan error, 1) // most services know no context; they end by their own timeouts

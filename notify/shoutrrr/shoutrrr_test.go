@@ -15,11 +15,12 @@ import (
 
 	"github.com/keyrounds/keyrounds/finding"
 	"github.com/keyrounds/keyrounds/notify"
+	"github.com/keyrounds/keyrounds/outbound"
 	"github.com/keyrounds/keyrounds/secret"
 )
 
 func receiver(url string) *Receiver {
-	return New("pager", func(context.Context) (secret.Value, error) { return secret.New([]byte(url)), nil })
+	return New("pager", func(context.Context) (secret.Value, error) { return secret.New([]byte(url)), nil }, outbound.Policy{AllowPrivate: true, Timeout: 5 * time.Second})
 }
 
 func message(state finding.State) notify.Message {

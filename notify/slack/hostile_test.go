@@ -25,7 +25,7 @@ func TestHostileText(t *testing.T) {
 	server := httptest.NewServer(s)
 	t.Cleanup(server.Close)
 	r := slack.New(slack.Options{
-		Token: func(context.Context) (secret.Value, error) { return secret.New([]byte(token)), nil }, Channel: "#x", APIURL: server.URL + "/", Buttons: true,
+		Token: func(context.Context) (secret.Value, error) { return secret.New([]byte(token)), nil }, Channel: "#x", APIURL: server.URL + "/", Client: server.Client(), Buttons: true,
 	})
 	nasty := rapid.OneOf(
 		rapid.SampledFrom([]string{"", "<!channel>", "<@U1>", "<http://x|click>", "*bold*", "`code`", "&lt;!here&gt;", "&", strings.Repeat("<", 5000), strings.Repeat("ä*", 4000), "\n\n\n", "<!subteam^S1>"}),

@@ -20,7 +20,7 @@ func newReceiver(t *testing.T) (*sim.Slack, *slack.Receiver) {
 	server := httptest.NewServer(s)
 	t.Cleanup(server.Close)
 	return s, slack.New(slack.Options{
-		Token: func(context.Context) (secret.Value, error) { return secret.New([]byte(token)), nil }, Channel: "#x", APIURL: server.URL + "/",
+		Token: func(context.Context) (secret.Value, error) { return secret.New([]byte(token)), nil }, Channel: "#x", APIURL: server.URL + "/", Client: server.Client(),
 	})
 }
 

@@ -23,6 +23,7 @@ type Options struct {
 	Token   func(context.Context) (secret.Value, error)
 	Channel string        // name with # or id; of messages whose route names none
 	APIURL  string        // default Slack's own; ends with a slash
+	Client  *http.Client  // of package outbound
 	Buttons bool          // messages have buttons; a Socket takes what is pressed
 	Pace    time.Duration // least time between two posts in one channel; default 1 s, as Slack asks
 }
@@ -55,7 +56,7 @@ func (r *Receiver) Send(ctx context.Context, m notify.Message) (notify.Receipt, 
 		return notify.Receipt{}, &notify.RefusedError{Err: fmt.Errorf("slack token: %w", err), NeedsPerson: true, Fix: "mend slack.token, or what it points at"}
 	}
 	defer token.Wipe()
-	d := &delivery{r, apiClient(token, r.o.APIURL), m}
+	d := &delivery{r, apiClient(r.o.Client, token, r.o.APIURL), m}
 	receipt, err := d.send(ctx)
 	if err != nil {
 		return notify.Receipt{}, plain(err, secret.NewScrubber(token))
@@ -63,8 +64,8 @@ func (r *Receiver) Send(ctx context.Context, m notify.Message) (notify.Receipt, 
 	return receipt, nil
 }
 
-func apiClient(token secret.Value, url string, more ...slack.Option) *slack.Client {
-	options := append([]slack.Option{slack.OptionHTTPClient(&http.Client{Timeout: timeout})}, more...)
+func apiClient(client *http.Client, token secret.Value, url string, more ...slack.Option) *slack.Client {
+	options := append([]slack.Option{slack.OptionHTTPClient(client)}, more...)
 	if url != "" {
 		options = append(options, slack.OptionAPIURL(url))
 	}

@@ -14,11 +14,13 @@ import (
 	"sync"
 	"time"
 
+	"github.com/gorilla/websocket"
 	"github.com/slack-go/slack"
 	"github.com/slack-go/slack/socketmode"
 
 	"github.com/keyrounds/keyrounds/credential"
 	"github.com/keyrounds/keyrounds/notify"
+	"github.com/keyrounds/keyrounds/outbound"
 	"github.com/keyrounds/keyrounds/secret"
 )
 
@@ -34,6 +36,7 @@ type SocketOptions struct {
 	Token    func(context.Context) (secret.Value, error) // the bot token
 	AppToken func(context.Context) (secret.Value, error) // the app-level token (scope connections:write)
 	APIURL   string                                      // default Slack's own; ends with a slash
+	Policy   outbound.Policy                             // of what goes out: calls of the API, the connection, answers
 	Allow    []string                                    // ids of users and user groups; "*": everybody
 	// Do does what was asked for and returns what the person is told. Its error is for the person as well where
 	// it has a method Public.
@@ -83,8 +86,18 @@ func (s *Socket) connect(ctx context.Context) error {
 	}
 	scrub := secret.NewScrubber(bot, app)
 	quiet := log.New(io.Discard, "", 0)
-	api := apiClient(bot, s.APIURL, slack.OptionAppLevelToken(app.Reveal()), slack.OptionLog(quiet))
-	client := socketmode.New(api, socketmode.OptionLog(quiet))
+	out, err := outbound.Client(s.Policy)
+	if err != nil {
+		return err
+	}
+	way, err := outbound.Transport(s.Policy)
+	if err != nil {
+		return err
+	}
+	api := apiClient(out, bot, s.APIURL, slack.OptionAppLevelToken(app.Reveal()), slack.OptionLog(quiet))
+	client := socketmode.New(api, socketmode.OptionLog(quiet), socketmode.OptionDialer(&websocket.Dialer{
+		NetDialContext: way.DialContext, Proxy: way.Proxy, TLSClientConfig: way.TLSClientConfig, HandshakeTimeout: timeout,
+	}))
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	go func() {
@@ -93,7 +106,7 @@ func (s *Socket) connect(ctx context.Context) error {
 			case <-ctx.Done():
 				return
 			case e := <-client.Events:
-				s.event(ctx, api, client, e)
+				s.event(ctx, out, api, client, e)
 			}
 		}
 	}()
@@ -101,7 +114,7 @@ func (s *Socket) connect(ctx context.Context) error {
 }
 
 // event hands one on; what it asks for goes beside the others.
-func (s *Socket) event(ctx context.Context, api *slack.Client, client *socketmode.Client, e socketmode.Event) {
+func (s *Socket) event(ctx context.Context, out *http.Client, api *slack.Client, client *socketmode.Client, e socketmode.Event) {
 	switch e.Type {
 	case socketmode.EventTypeConnected:
 		s.Log.Info("connected for Slack's buttons")
@@ -119,7 +132,7 @@ func (s *Socket) event(ctx context.Context, api *slack.Client, client *socketmod
 					s.Log.Error("a press was not understood", "panic", fmt.Sprint(p))
 				}
 			}()
-			r := request{s, api, client, *e.Request}
+			r := request{s, out, api, client, *e.Request}
 			switch data := e.Data.(type) {
 			case slack.InteractionCallback:
 				r.interaction(context.WithoutCancel(ctx), data)
@@ -139,6 +152,7 @@ func (s *Socket) event(ctx context.Context, api *slack.Client, client *socketmod
 // request is one envelope.
 type request struct {
 	s      *Socket
+	out    *http.Client
 	api    *slack.Client
 	client *socketmode.Client
 	r      socketmode.Request
@@ -260,8 +274,7 @@ func (r request) tell(ctx context.Context, responseURL, text string) {
 		return
 	}
 	req.Header.Set("Content-Type", "application/json")
-	client := http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
-	if resp, err := client.Do(req); err == nil {
+	if resp, err := r.out.Do(req); err == nil {
 		resp.Body.Close()
 	}
 }

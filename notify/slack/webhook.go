@@ -16,11 +16,14 @@ import (
 // Webhook is an incoming webhook, the poor man's Slack: it posts and cannot update, so what is over is a second
 // message.
 type Webhook struct {
-	url func(context.Context) (secret.Value, error)
+	url    func(context.Context) (secret.Value, error)
+	client *http.Client
 }
 
-// NewWebhook makes a Webhook. url reads its URL before every message.
-func NewWebhook(url func(context.Context) (secret.Value, error)) *Webhook { return &Webhook{url} }
+// NewWebhook makes a Webhook. url reads its URL before every message; client, of package outbound, sends.
+func NewWebhook(url func(context.Context) (secret.Value, error), client *http.Client) *Webhook {
+	return &Webhook{url, client}
+}
 
 // Name is "webhook".
 func (*Webhook) Name() string { return "webhook" }
@@ -53,8 +56,7 @@ func (w *Webhook) Send(ctx context.Context, m notify.Message) (notify.Receipt, e
 		blocks = append(blocks, d.blocks(mark(m.Findings)+" "+m.Words.Title)...)
 	}
 	msg.Blocks = &slack.Blocks{BlockSet: blocks}
-	client := &http.Client{Timeout: timeout}
-	if err := slack.PostWebhookCustomHTTPContext(ctx, strings.TrimSpace(raw.Reveal()), client, msg); err != nil {
+	if err := slack.PostWebhookCustomHTTPContext(ctx, strings.TrimSpace(raw.Reveal()), w.client, msg); err != nil {
 		return notify.Receipt{}, webhookError(err, secret.NewScrubber(raw))
 	}
 	return notify.Receipt{Channel: "webhook"}, nil

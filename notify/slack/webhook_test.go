@@ -33,7 +33,7 @@ func TestWebhook(t *testing.T) {
 	t.Cleanup(server.Close)
 	w := slack.NewWebhook(func(context.Context) (secret.Value, error) {
 		return secret.New([]byte(server.URL + "/services/T0/B0/c4n4ry")), nil
-	})
+	}, server.Client())
 	fs := []finding.Finding{notify.Sample(finding.Revoked, time.Now())}
 	m := notify.Message{Key: "1-1", Findings: fs, Words: notify.DescribeAll(fs), Turn: "resolved <!channel>"}
 	if _, err := w.Send(t.Context(), m); err != nil {

@@ -1,4 +1,4 @@
-package checker
+package outbound
 
 import (
 	"net/netip"

@@ -1,4 +1,4 @@
-package checker
+package outbound
 
 import (
 	"errors"
@@ -10,24 +10,25 @@ import (
 // after DNS, so that a name that changes its mind is caught:
 //
 //  1. Cloud metadata services: never.
-//  2. Loopback, private, link-local, carrier and reserved ranges: only where the provider allows
+//  2. Loopback, private, link-local, carrier and reserved ranges: only where the policy allows
 //     private networks.
 //  3. An IPv4 address inside an IPv6 one (mapped, compatible, translated, NAT64, 6to4) counts as
 //     itself.
 //
 // The table is our own: net/netip's predicates miss several metadata services and all disguises.
 
-var errAddress = errors.New("this address may not be dialled")
+// ErrAddress says that an address may not be dialled; the error that wraps it says which and why.
+var ErrAddress = errors.New("this address may not be dialled")
 
-// guardAddress returns why addr may not be dialled, or nil. The error wraps errAddress.
+// guardAddress returns why addr may not be dialled, or nil. The error wraps ErrAddress.
 func guardAddress(addr netip.Addr, allowPrivate bool) error {
 	addr = addr.WithZone("").Unmap()
 	for _, a := range append(embedded(addr), addr) {
 		if inside(a, metadataServices) {
-			return fmt.Errorf("%w: %s is a cloud metadata service", errAddress, addr)
+			return fmt.Errorf("%w: %s is a cloud metadata service", ErrAddress, addr)
 		}
 		if !allowPrivate && inside(a, private) {
-			return fmt.Errorf("%w: %s is not a public address (allow_private_networks is off)", errAddress, addr)
+			return fmt.Errorf("%w: %s is not a public address (allow_private_networks is off)", ErrAddress, addr)
 		}
 	}
 	return nil
