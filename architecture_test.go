@@ -30,7 +30,7 @@ var table = map[string]struct {
 	"checker":             {1, "credential outbound secret", false},
 	"verdict":             {1, "checker finding", false},
 	"registry":            {2, "credential secret", true},
-	"audit":               {2, "checker finding verdict", true},
+	"audit":               {2, "checker finding traces verdict", true},
 	"usage":               {2, "checker credential finding secret", true},
 	"notify":              {2, "finding traces", true},
 	"notify/slack":        {2, "credential finding notify outbound secret", false},

@@ -119,7 +119,11 @@ func (a *App) open(ctx context.Context) error {
 	a.openSealer()
 	a.Metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	a.reloaded, a.beats, a.reports = newReloadMetrics(a.Metrics, a.Version), newBeats(a.Metrics), newReportMetric(a.Metrics)
-	a.Registry, a.Audit = registry.New(a.Pool, c.Zone), audit.New(a.Pool)
+	waker, err := notify.NewWaker(a.Pool)
+	if err != nil {
+		return err
+	}
+	a.Registry, a.Audit = registry.New(a.Pool, c.Zone), audit.New(audit.Options{Pool: a.Pool, Wake: waker.Wake, Now: a.Now})
 	a.Usage = rounds.OpenUsage(a.Pool, c.Zone, a.Registry, a.Audit)
 	a.Leaks = leak.NewStore(leak.StoreOptions{Pool: a.Pool, Sealer: a.sealer, HMSL: a.wantsHMSL})
 	setup, err := a.notifySetup(c)
@@ -127,8 +131,7 @@ func (a *App) open(ctx context.Context) error {
 		return err
 	}
 	a.Notifier, err = notify.New(notify.Options{
-		Pool: a.Pool, Setup: setup, Finding: a.tellable, Before: a.Audit.Before, Apply: a.Audit.Apply,
-		Gone:   func(err error) bool { return errors.Is(err, audit.ErrNoFinding) },
+		Pool: a.Pool, Setup: setup, Findings: tellable{a.Audit, a}, Waker: waker,
 		Record: a.recordNotification, Letter: a.letter, Metrics: a.Metrics, Tracer: a.Tracer, Log: a.Log, Now: a.Now,
 	})
 	if err != nil {
@@ -194,8 +197,15 @@ func (a *App) Prepare(ctx context.Context) error {
 	return a.sync(ctx, c)
 }
 
-// tellable loads a finding with what a message says about its credential.
-func (a *App) tellable(ctx context.Context, id int64) (finding.Finding, error) {
+// tellable is the store of findings, which come with what a message says about their credential.
+type tellable struct {
+	*audit.Store
+	a *App
+}
+
+// Finding loads a finding as receivers are told it.
+func (t tellable) Finding(ctx context.Context, id int64) (finding.Finding, error) {
+	a := t.a
 	f, err := a.Audit.Finding(ctx, id)
 	if err != nil {
 		return f, postgres.Plain(err)
@@ -211,7 +221,7 @@ func (a *App) tellable(ctx context.Context, id int64) (finding.Finding, error) {
 
 // Finding returns a finding as receivers are told it.
 func (a *App) Finding(ctx context.Context, id int64) (finding.Finding, error) {
-	return a.tellable(ctx, id)
+	return tellable{a.Audit, a}.Finding(ctx, id)
 }
 
 // Config returns the configuration that is in force.

@@ -255,11 +255,7 @@ func (a *App) storeAttempt(ctx context.Context, c credential.Credential, r leak.
 		if events, death, err = a.Leaks.Tried(ctx, tx, r, at, a.pace(), a.Now()); err != nil {
 			return err
 		}
-		changes, err := a.Audit.Apply(ctx, tx, events)
-		if err != nil {
-			return err
-		}
-		if err := a.Notifier.Enqueue(ctx, tx, changes); err != nil || death == nil {
+		if _, err := a.Audit.Publish(ctx, tx, events); err != nil || death == nil {
 			return err
 		}
 		subject := finding.Subject{Credential: c.Name, CredentialID: c.ID, Provider: c.Provider}

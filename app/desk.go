@@ -60,11 +60,11 @@ func (a *App) actOn(ctx context.Context, do notify.Action, ids []int64) (text st
 			return err // Slack sent it twice
 		}
 		var (
-			changes []finding.Change
-			why     []string
+			done bool
+			why  []string
 		)
 		for _, id := range ids {
-			change, err := a.act(ctx, tx, do, id)
+			_, err := a.act(ctx, tx, do, id)
 			var refused refusal
 			switch {
 			case errors.As(err, &refused):
@@ -72,13 +72,13 @@ func (a *App) actOn(ctx context.Context, do notify.Action, ids []int64) (text st
 			case err != nil:
 				return err
 			default:
-				changes = append(changes, change)
+				done = true
 			}
 		}
-		if len(changes) == 0 {
+		if !done {
 			return refusal(strings.Join(slices.Compact(why), " "))
 		}
-		return a.Notifier.Enqueue(ctx, tx, changes)
+		return nil
 	})
 	return "", err
 }
@@ -105,7 +105,7 @@ func (a *App) act(ctx context.Context, tx pgx.Tx, do notify.Action, id int64) (c
 	switch {
 	case errors.Is(err, audit.ErrResolved):
 		err = refusal("It is resolved already.")
-	case errors.Is(err, audit.ErrNoFinding):
+	case errors.Is(err, finding.ErrNotFound):
 		err = refusal("There is no such finding any more.")
 	}
 	return c, err

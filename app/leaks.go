@@ -179,11 +179,7 @@ func (a *App) takeSightings(ctx context.Context, t taken) (fresh int, err error)
 		if err != nil {
 			return err
 		}
-		changes, err := a.Audit.Apply(ctx, tx, events)
-		if err != nil {
-			return err
-		}
-		if err := a.Notifier.Enqueue(ctx, tx, changes); err != nil {
+		if _, err := a.Audit.Publish(ctx, tx, events); err != nil {
 			return err
 		}
 		if fresh > 0 || len(t.soon) > 0 {

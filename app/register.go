@@ -41,11 +41,7 @@ func (a *App) register(ctx context.Context, actor string, change func(pgx.Tx) ([
 			if c.What != registry.Retired {
 				continue
 			}
-			closed, err := a.Audit.CloseAll(ctx, tx, actor, subject, now, "the credential was retired")
-			if err != nil {
-				return err
-			}
-			if err := a.Notifier.Enqueue(ctx, tx, closed); err != nil {
+			if _, err := a.Audit.CloseAll(ctx, tx, actor, subject, now, "the credential was retired"); err != nil {
 				return err
 			}
 		}
@@ -185,7 +181,7 @@ func (a *App) Act(ctx context.Context, do func(pgx.Tx) (finding.Change, error)) 
 			return err
 		}
 		f = change.Finding
-		return a.Notifier.Enqueue(ctx, tx, []finding.Change{change})
+		return nil
 	})
 	return f, err
 }

@@ -2,20 +2,40 @@
 // did what.
 //
 // It judges nothing; the package verdict does. The one door through which findings open, change
-// and close is Apply.
+// and end is Publish, which also queues them to be told; telling is the package notify's business.
 package audit
 
 import (
+	"context"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
-// Store is the audit's tables.
-type Store struct{ pool *pgxpool.Pool }
+// Store is the audit's tables. It is safe for concurrent use.
+type Store struct {
+	pool *pgxpool.Pool
+	wake func(context.Context, pgx.Tx) error
+	now  func() time.Time
+}
+
+// Options of New.
+type Options struct {
+	Pool *pgxpool.Pool
+	// Wake has whoever works off the outbox look at it as soon as the transaction commits. nil: it is
+	// found at the next look.
+	Wake func(context.Context, pgx.Tx) error
+	Now  func() time.Time // when a change was queued; default time.Now
+}
 
 // New makes a Store.
-func New(pool *pgxpool.Pool) *Store { return &Store{pool} }
+func New(o Options) *Store {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	return &Store{pool: o.Pool, wake: o.Wake, now: o.Now}
+}
 
 func nullTime(t time.Time) *time.Time {
 	if t.IsZero() {

@@ -35,7 +35,7 @@ func event(op finding.Op, at time.Time) finding.Event {
 func apply(t *testing.T, pool *pgxpool.Pool, es ...finding.Event) (changes []finding.Change) {
 	t.Helper()
 	inTx(t, pool, func(tx pgx.Tx) (err error) {
-		changes, err = audit.New(pool).Apply(t.Context(), tx, es)
+		changes, err = audit.New(audit.Options{Pool: pool}).Publish(t.Context(), tx, es)
 		return err
 	})
 	return changes
@@ -46,7 +46,7 @@ func apply(t *testing.T, pool *pgxpool.Pool, es ...finding.Event) (changes []fin
 func TestTheLifeOfAFinding(t *testing.T) {
 	t.Parallel()
 	pool := pgtest.New(t)
-	store := audit.New(pool)
+	store := audit.New(audit.Options{Pool: pool})
 	if cs := apply(t, pool, event(finding.OpResolve, noon)); len(cs) != 0 {
 		t.Errorf("nothing was open: %+v", cs)
 	}
@@ -127,7 +127,7 @@ func TestTheRecordIsAppendOnly(t *testing.T) {
 func TestPartitions(t *testing.T) {
 	t.Parallel()
 	pool := pgtest.New(t)
-	store := audit.New(pool)
+	store := audit.New(audit.Options{Pool: pool})
 	names := func() string {
 		rows, err := pool.Query(t.Context(), `SELECT relname FROM pg_inherits JOIN pg_class ON oid = inhrelid WHERE inhparent = 'checks'::regclass ORDER BY 1`)
 		if err != nil {

@@ -13,81 +13,8 @@ import (
 	"github.com/keyrounds/keyrounds/finding"
 )
 
-// ErrNoFinding is returned for an id that is not known.
-var ErrNoFinding = errors.New("no such finding")
-
 // ErrResolved is returned where somebody acts on a finding that is over.
 var ErrResolved = errors.New("is resolved")
-
-// Apply opens, changes and closes findings as evs say, in their order, writes each change to the
-// record, and returns the changes for those who are told.
-//
-// Opening what is open already changes it only if the evidence says something new; closing what is
-// not open does nothing.
-func (s *Store) Apply(ctx context.Context, tx pgx.Tx, evs []finding.Event) ([]finding.Change, error) {
-	var changes []finding.Change
-	for _, e := range evs {
-		change, err := s.apply(ctx, tx, e)
-		if err != nil {
-			return nil, fmt.Errorf("finding %s of %s: %w", e.Kind, e.Subject.Key(), err)
-		}
-		if change != nil {
-			changes = append(changes, *change)
-		}
-	}
-	return changes, s.recordChanges(ctx, tx, Daemon, changes)
-}
-
-func (s *Store) apply(ctx context.Context, tx pgx.Tx, e finding.Event) (*finding.Change, error) {
-	old, err := findOne(ctx, tx, `kind = $1 AND subject = $2 AND state <> 'resolved' FOR UPDATE`, e.Kind, e.Subject.Key())
-	exists := err == nil
-	if err != nil && !errors.Is(err, ErrNoFinding) {
-		return nil, err
-	}
-	switch {
-	case e.Op == finding.OpOpen && !exists:
-		f, err := insertFinding(ctx, tx, e)
-		return &finding.Change{Finding: f}, err
-	case e.Op == finding.OpOpen && saysMore(old.Evidence, e.Evidence):
-		f, err := updateFinding(ctx, tx, `evidence = $2, updated_at = $3`, old.ID, e.Evidence.After(old.Evidence), e.At)
-		return &finding.Change{Finding: f, From: old.State}, err
-	case e.Op == finding.OpOpen && (len(e.Evidence.Uses) > 0 || e.Evidence.Leak != nil): // the same again: kept, and nobody is told
-		_, err := updateFinding(ctx, tx, `evidence = $2`, old.ID, e.Evidence.After(old.Evidence))
-		return nil, err
-	case e.Op == finding.OpResolve && exists:
-		f, err := updateFinding(ctx, tx, `state = 'resolved', resolved_at = $2, updated_at = $2, resolved_why = $3`, old.ID, e.At, e.Why)
-		return &finding.Change{Finding: f, From: old.State}, err
-	}
-	return nil, nil
-}
-
-// saysMore compares what a person would act on; times and counts move with every check.
-func saysMore(old, now finding.Evidence) bool {
-	for _, u := range now.Uses {
-		i := slices.IndexFunc(old.Uses, func(o finding.Use) bool { return o.Network == u.Network })
-		if i < 0 || u.Uses > 0 && old.Uses[i].Uses == 0 {
-			return len(old.Uses) < maxNetworks
-		}
-	}
-	return leakSaysMore(old.Leak, now.Leak) || !slices.Equal(old.UnusedScopes, now.UnusedScopes) || !slices.Equal(old.Affected, now.Affected) || !slices.Equal(old.MissingScopes, now.MissingScopes) || old.Certain != now.Certain
-}
-
-func leakSaysMore(old, now *finding.Leak) bool {
-	if old == nil || now == nil {
-		return old != now
-	}
-	works := func(l *finding.Leak) string {
-		if l.Works == nil {
-			return ""
-		}
-		return fmt.Sprint(*l.Works)
-	}
-	return old.Total != now.Total || old.Confidence != now.Confidence || works(old) != works(now) || len(old.Deaths) != len(now.Deaths) ||
-		!old.Replaced.Equal(now.Replaced) || old.Unknown != now.Unknown || !slices.Equal(old.Proven, now.Proven)
-}
-
-// After so many networks another one is no news.
-const maxNetworks = 16
 
 // OpenOf returns the findings of some kinds that are not resolved.
 func (s *Store) OpenOf(ctx context.Context, tx pgx.Tx, kinds ...finding.Kind) ([]finding.Finding, error) {
@@ -95,6 +22,7 @@ func (s *Store) OpenOf(ctx context.Context, tx pgx.Tx, kinds ...finding.Kind) ([
 }
 
 // CloseAll resolves every finding of a credential but that it leaked: the registry says nothing of the secret.
+// The changes are recorded as actor's, and queued to be told, in tx.
 func (s *Store) CloseAll(ctx context.Context, tx pgx.Tx, actor string, subject finding.Subject, at time.Time, why string) ([]finding.Change, error) {
 	open, err := find(ctx, tx, `subject = $1 AND state <> 'resolved' AND kind <> $2 FOR UPDATE`, subject.Key(), finding.Leaked)
 	if err != nil {
@@ -108,15 +36,16 @@ func (s *Store) CloseAll(ctx context.Context, tx pgx.Tx, actor string, subject f
 		}
 		changes = append(changes, finding.Change{Finding: f, From: old.State})
 	}
-	return changes, s.recordChanges(ctx, tx, actor, changes)
+	return changes, s.publish(ctx, tx, actor, changes)
 }
 
-// Acknowledge says that someone looks after a finding. A resolved one cannot be acknowledged; one
-// that is acknowledged already stays with the first.
+// Acknowledge says that someone looks after a finding. A resolved one cannot be acknowledged
+// (ErrResolved); one that is acknowledged already stays with the first. Like all that people do to
+// findings, it is recorded as actor's and queued to be told, in tx.
 func (s *Store) Acknowledge(ctx context.Context, tx pgx.Tx, actor string, id int64, now time.Time) (finding.Change, error) {
 	return s.act(ctx, tx, actor, id, func(old finding.Finding) (finding.Finding, error) {
 		if old.State == finding.Acknowledged {
-			return old, nil
+			return old, errUnchanged
 		}
 		return updateFinding(ctx, tx, `state = 'acknowledged', acknowledged_by = $2, updated_at = $3, snoozed_until = NULL`, id, actor, now)
 	})
@@ -137,7 +66,7 @@ var happened = []finding.Kind{finding.Leaked, finding.UnexpectedUse, finding.Use
 func (s *Store) FalseAlarm(ctx context.Context, tx pgx.Tx, actor string, id int64, why string, now time.Time) (finding.Change, error) {
 	return s.act(ctx, tx, actor, id, func(old finding.Finding) (finding.Finding, error) {
 		if old.FalseAlarmBy != "" {
-			return old, nil
+			return old, errUnchanged
 		}
 		if slices.Contains(happened, old.Kind) {
 			return updateFinding(ctx, tx, `state = 'resolved', resolved_at = $2, resolved_why = $3, updated_at = $2, snoozed_until = NULL, false_alarm_by = $4, false_alarm_why = $5`,
@@ -163,9 +92,12 @@ func (s *Store) Precisions(ctx context.Context) ([]Precision, error) {
 	return pgx.CollectRows(rows, pgx.RowToStructByPos[Precision])
 }
 
+// errUnchanged says that somebody did the same before: nothing is written, and nobody told.
+var errUnchanged = errors.New("it is so already")
+
 func (s *Store) act(ctx context.Context, tx pgx.Tx, actor string, id int64, do func(finding.Finding) (finding.Finding, error)) (finding.Change, error) {
 	old, err := findOne(ctx, tx, `id = $1 FOR UPDATE`, id)
-	if errors.Is(err, ErrNoFinding) {
+	if errors.Is(err, finding.ErrNotFound) {
 		err = fmt.Errorf("%w: %d", err, id)
 	}
 	if err != nil {
@@ -175,14 +107,14 @@ func (s *Store) act(ctx context.Context, tx pgx.Tx, actor string, id int64, do f
 		return finding.Change{}, fmt.Errorf("finding %d %w since %s", id, ErrResolved, old.ResolvedAt.Format(time.RFC3339))
 	}
 	f, err := do(old)
+	if errors.Is(err, errUnchanged) {
+		return finding.Change{Finding: old, From: old.State}, nil
+	}
 	if err != nil {
 		return finding.Change{}, err
 	}
 	change := finding.Change{Finding: f, From: old.State}
-	if f.UpdatedAt.Equal(old.UpdatedAt) {
-		return change, nil
-	}
-	return change, s.recordChanges(ctx, tx, actor, []finding.Change{change})
+	return change, s.publish(ctx, tx, actor, []finding.Change{change})
 }
 
 // Awaken opens the findings again whose snooze is over.
@@ -199,31 +131,7 @@ func (s *Store) Awaken(ctx context.Context, tx pgx.Tx, now time.Time) ([]finding
 		}
 		changes = append(changes, finding.Change{Finding: f, From: old.State})
 	}
-	return changes, s.recordChanges(ctx, tx, Daemon, changes)
-}
-
-func (s *Store) recordChanges(ctx context.Context, tx pgx.Tx, actor string, cs []finding.Change) error {
-	var es []Entry
-	for _, c := range cs {
-		f := c.Finding
-		action := "finding." + string(f.State)
-		switch {
-		case c.From == "":
-			action = "finding.opened"
-		case c.From == f.State:
-			action = "finding.changed"
-		case f.State == finding.Open:
-			action = "finding.reopened"
-		}
-		e, err := NewEntry(f.UpdatedAt, actor, action, f.Subject.Key(), map[string]any{
-			"finding": f.ID, "kind": f.Kind, "severity": f.Severity, "why": f.ResolvedWhy, "false_alarm": f.FalseAlarmWhy, "snoozed_until": nullTime(f.SnoozedUntil), "evidence": f.Evidence,
-		})
-		if err != nil {
-			return err
-		}
-		es = append(es, e)
-	}
-	return s.Append(ctx, tx, es...)
+	return changes, s.publish(ctx, tx, Daemon, changes)
 }
 
 const findingColumns = `id, kind, severity, credential_id, credential, provider, state, evidence, opened_at, updated_at, resolved_at, resolved_why, acknowledged_by, snoozed_until, false_alarm_by, false_alarm_why`
@@ -258,7 +166,7 @@ func find(ctx context.Context, q querier, where string, args ...any) ([]finding.
 func findOne(ctx context.Context, q querier, where string, args ...any) (finding.Finding, error) {
 	fs, err := find(ctx, q, where, args...)
 	if err == nil && len(fs) == 0 {
-		err = ErrNoFinding
+		err = finding.ErrNotFound
 	}
 	if err != nil {
 		return finding.Finding{}, err
@@ -308,10 +216,10 @@ func (s *Store) Findings(ctx context.Context, f Filter) ([]finding.Finding, erro
 		f.Resolved, f.Kind, f.Credential, f.Limit, f.Severity)
 }
 
-// Finding returns one of them, or ErrNoFinding.
+// Finding returns one of them, or finding.ErrNotFound.
 func (s *Store) Finding(ctx context.Context, id int64) (finding.Finding, error) {
 	f, err := findOne(ctx, s.pool, `id = $1`, id)
-	if errors.Is(err, ErrNoFinding) {
+	if errors.Is(err, finding.ErrNotFound) {
 		err = fmt.Errorf("%w: %d", err, id)
 	}
 	return f, err

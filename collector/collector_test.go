@@ -50,7 +50,7 @@ func fill(t testing.TB, pool *pgxpool.Pool, n, broken int) {
 func registered(pool *pgxpool.Pool, s collector.Series) *prometheus.Registry {
 	reg := prometheus.NewRegistry()
 	reg.MustRegister(collector.New(collector.Sources{
-		Audit: audit.New(pool), Registry: registry.New(pool, time.UTC), Usage: usage.New(usage.Options{Pool: pool, Zone: time.UTC}),
+		Audit: audit.New(audit.Options{Pool: pool}), Registry: registry.New(pool, time.UTC), Usage: usage.New(usage.Options{Pool: pool, Zone: time.UTC}),
 		Engine: func(context.Context) (rounds.Engine, error) { return rounds.Engine{LastSweep: noon}, nil },
 		Lanes:  func(context.Context) ([]notify.LaneState, error) { return nil, nil },
 		LeakSources: func(context.Context) (map[string]leak.SourceState, error) {

@@ -5,6 +5,7 @@
 package finding
 
 import (
+	"errors"
 	"slices"
 	"time"
 )
@@ -268,6 +269,16 @@ type Finding struct {
 	SnoozedUntil   time.Time
 	FalseAlarmBy   string // who says that it was none; "": nobody
 	FalseAlarmWhy  string
+}
+
+// ErrNotFound says that there is no finding of an id.
+var ErrNotFound = errors.New("no such finding")
+
+// Pending is a finding that changed, and of which it is not yet known who is told.
+type Pending struct {
+	Finding int64
+	Since   time.Time // when it changed first
+	Trace   string    // traceparent of its newest change (W3C Trace Context); "": not traced
 }
 
 // Change is what happened to a finding, for those who are told.

@@ -55,38 +55,34 @@ type change struct {
 	trace string // of the newest change
 }
 
+// mostPending bounds what one run takes out of the outbox; the rest comes with the next.
+const mostPending = 5000
+
 // route takes from the outbox what need not wait for the rest of its burst.
 func (a attendance) route(ctx context.Context) (again time.Duration, err error) {
-	rows, err := a.tx.Query(ctx, `SELECT finding_id, min(since), (array_agg(trace ORDER BY id DESC))[1] FROM notify_pending GROUP BY 1 ORDER BY min(id) LIMIT 5000`)
-	if err != nil {
-		return 0, err
-	}
-	var (
-		pending []change
-		c       change
-	)
-	_, err = pgx.ForEachRow(rows, []any{&c.f.ID, &c.since, &c.trace}, func() error { pending = append(pending, c); return nil })
+	pending, err := a.n.Findings.Pending(ctx, a.tx, mostPending)
 	if err != nil {
 		return 0, err
 	}
 	var done []int64
 	bursts := map[string][]change{}
-	for _, c := range pending {
-		id := c.f.ID
-		if c.f, err = a.n.Finding(ctx, id); a.n.Gone(err) {
-			done = append(done, id)
+	for _, p := range pending {
+		f, err := a.n.Findings.Finding(ctx, p.Finding)
+		if errors.Is(err, finding.ErrNotFound) {
+			done = append(done, p.Finding)
 			continue
 		}
 		if err != nil { // it waits, and holds nobody up
-			a.n.Log.Error("a finding cannot be read, and nobody is told of it yet", "finding", id, "error", err)
+			a.n.Log.Error("a finding cannot be read, and nobody is told of it yet", "finding", p.Finding, "error", err)
 			continue
 		}
+		c := change{f, p.Since, p.Trace}
 		known, err := a.known(ctx, c.f, c.trace)
 		if err != nil {
 			return 0, err
 		}
 		if known || c.f.State == finding.Resolved || c.f.Severity == finding.Info && a.setup.Policy.Digest {
-			done = append(done, id)
+			done = append(done, f.ID)
 			continue
 		}
 		key := string(c.f.Kind) + " " + c.f.Subject.Provider
@@ -109,8 +105,7 @@ func (a attendance) route(ctx context.Context) (again time.Duration, err error) 
 	}
 	// What came meanwhile for the same finding goes as well: a message reads its findings when it is sent,
 	// which is after this commits.
-	_, err = a.tx.Exec(ctx, `DELETE FROM notify_pending WHERE finding_id = ANY($1)`, done)
-	return again, err
+	return again, a.n.Findings.Done(ctx, a.tx, done)
 }
 
 // known marks the messages of f as due, also those of the same finding before, where it was resolved a short
@@ -118,10 +113,10 @@ func (a attendance) route(ctx context.Context) (again time.Duration, err error) 
 func (a attendance) known(ctx context.Context, f finding.Finding, trace string) (bool, error) {
 	tag, err := a.tx.Exec(ctx, `
 		UPDATE notify_messages SET due_at = $2, version = version + 1, given_up = false, trace = $3 WHERE id IN (SELECT message_id FROM notify_members WHERE finding_id = $1)`, f.ID, a.now, trace)
-	if err != nil || tag.RowsAffected() > 0 || a.n.Before == nil || f.State == finding.Resolved {
+	if err != nil || tag.RowsAffected() > 0 || f.State == finding.Resolved {
 		return tag.RowsAffected() > 0, err
 	}
-	before, err := a.n.Before(ctx, f, f.OpenedAt.Add(-reopenWithin))
+	before, err := a.n.Findings.Before(ctx, f, f.OpenedAt.Add(-reopenWithin))
 	if err != nil || before == 0 {
 		return false, err
 	}
@@ -209,8 +204,8 @@ func (a attendance) tellMore(ctx context.Context, messages []int64, where func(f
 	}
 	of := map[Target][]int64{}
 	for _, id := range ids {
-		f, err := a.n.Finding(ctx, id)
-		if a.n.Gone(err) {
+		f, err := a.n.Findings.Finding(ctx, id)
+		if errors.Is(err, finding.ErrNotFound) {
 			continue
 		}
 		if err != nil {
@@ -274,14 +269,8 @@ func (a attendance) failing(ctx context.Context) error {
 		}
 		event.Evidence.Message = strings.Join(why, "; ")
 	}
-	if a.n.Apply != nil {
-		changes, err := a.n.Apply(ctx, a.tx, []finding.Event{event})
-		if err == nil {
-			err = a.n.Enqueue(ctx, a.tx, changes)
-		}
-		if err != nil {
-			return err
-		}
+	if _, err := a.n.Findings.Publish(ctx, a.tx, []finding.Event{event}); err != nil {
+		return err
 	}
 	for _, l := range lanes {
 		if err := a.divert(ctx, l.Receiver, l.Channel); err != nil {
@@ -350,7 +339,7 @@ func (a attendance) wakeLanes(ctx context.Context) error {
 	for i, l := range lanes {
 		jobs[i] = l
 	}
-	return a.n.wake(ctx, a.tx, jobs...)
+	return a.n.Waker.jobs(ctx, a.tx, jobs...)
 }
 
 func orNone(names []string) []string {

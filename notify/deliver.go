@@ -156,8 +156,8 @@ func (n *Notifier) message(ctx context.Context, r record, traits Traits) (Messag
 		return m, err
 	}
 	for id := range r.was {
-		f, err := n.Finding(ctx, id)
-		if n.Gone(err) {
+		f, err := n.Findings.Finding(ctx, id)
+		if errors.Is(err, finding.ErrNotFound) {
 			continue
 		}
 		if err != nil {

@@ -3,7 +3,6 @@ package notify_test
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
@@ -47,10 +46,9 @@ func send(ctx context.Context, database, slackURL string) error {
 	if err != nil {
 		return err
 	}
-	store := audit.New(pool)
+	store := audit.New(audit.Options{Pool: pool})
 	n, err := notify.New(notify.Options{
-		Pool: pool, Backoff: 5 * time.Millisecond, Log: slog.New(slog.DiscardHandler), Finding: store.Finding, Before: store.Before,
-		Gone:   func(err error) bool { return errors.Is(err, audit.ErrNoFinding) },
+		Pool: pool, Backoff: 5 * time.Millisecond, Log: slog.New(slog.DiscardHandler), Findings: store,
 		Record: func(context.Context, pgx.Tx, string, finding.Subject, any) error { return nil },
 		Setup: notify.Setup{Policy: notify.Policy{GroupWait: 50 * time.Millisecond}, Receivers: []notify.Receiver{slack.New(slack.Options{
 			Token:   func(context.Context) (secret.Value, error) { return secret.New([]byte(token)), nil },
@@ -123,7 +121,7 @@ func TestKilledWhileSending(t *testing.T) {
 	s.Mend()
 	for end := time.Now().Add(2 * time.Minute); ; time.Sleep(50 * time.Millisecond) {
 		var left int
-		if err := w.Pool.QueryRow(t.Context(), `SELECT (SELECT count(*) FROM notify_pending) + (SELECT count(*) FROM notify_messages WHERE due_at IS NOT NULL)`).Scan(&left); err != nil {
+		if err := w.Pool.QueryRow(t.Context(), `SELECT (SELECT count(*) FROM finding_outbox) + (SELECT count(*) FROM notify_messages WHERE due_at IS NOT NULL)`).Scan(&left); err != nil {
 			t.Fatal(err)
 		}
 		if left == 0 {

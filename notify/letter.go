@@ -37,7 +37,7 @@ func (n *Notifier) EnqueueLetter(ctx context.Context, tx pgx.Tx, key string) (bo
 			return false, err
 		}
 	}
-	return true, n.wake(ctx, tx, AttendArgs{})
+	return true, n.Waker.jobs(ctx, tx, AttendArgs{})
 }
 
 // LastLetter returns when the newest letter whose key begins with prefix was put into the outbox, zero

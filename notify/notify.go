@@ -16,7 +16,6 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/riverqueue/river"
-	"github.com/riverqueue/river/riverdriver/riverpgxv5"
 	"go.opentelemetry.io/otel/trace"
 	"go.opentelemetry.io/otel/trace/noop"
 
@@ -25,8 +24,8 @@ import (
 
 // The way of a notification:
 //
-//	Enqueue: a finding changed ─▶ notify_pending, in the transaction of the change
-//	Attend:  pending ─▶ messages: which burst it belongs to, who is told; reminders, escalations, fallback
+//	(audit.Publish: a finding changed ─▶ the outbox, in the transaction of the change)
+//	Attend:  the outbox ─▶ messages: which burst it belongs to, who is told; reminders, escalations, fallback
 //	Tell:    the messages of a lane that are due, one after the other: hold, compare, write down the attempt,
 //	         send, keep what was told
 
@@ -111,17 +110,10 @@ type Setup struct {
 type Options struct {
 	Pool *pgxpool.Pool
 	Setup
-	// Finding loads a finding as it is now, with what a message says about its credential.
-	Finding func(ctx context.Context, id int64) (finding.Finding, error)
-	// Gone reports whether an error of Finding says that there is none.
-	Gone func(error) bool
-	// Before returns the finding of the same kind and subject that was resolved last before f opened, if that
-	// was after since; 0: none. Nil: never.
-	Before func(ctx context.Context, f finding.Finding, since time.Time) (int64, error)
+	Findings Findings
+	Waker    *Waker // nil: one is made
 	// Letter writes the letter of a key that was given to EnqueueLetter.
 	Letter func(ctx context.Context, key string) (Letter, error)
-	// Apply opens and closes findings about receivers themselves. Nil: nobody is told of those.
-	Apply func(ctx context.Context, tx pgx.Tx, evs []finding.Event) ([]finding.Change, error)
 	// Record appends to the record of who did what, in the transaction of the receipt.
 	Record  func(ctx context.Context, tx pgx.Tx, action string, subject finding.Subject, detail any) error
 	Backoff time.Duration         // before the second try, doubled for each one more; default 1 s
@@ -131,10 +123,24 @@ type Options struct {
 	Now     func() time.Time // default time.Now
 }
 
-// Notifier puts notifications into the outbox and works it off.
+// Findings is where findings are: the store of package audit.
+type Findings interface {
+	// Finding loads a finding as it is now, with what a message says about its credential, or returns an
+	// error that wraps finding.ErrNotFound.
+	Finding(ctx context.Context, id int64) (finding.Finding, error)
+	// Before returns the finding of the same kind and subject that was resolved last before f opened, if that
+	// was after since; 0: there is none.
+	Before(ctx context.Context, f finding.Finding, since time.Time) (int64, error)
+	// Pending and Done are the outbox.
+	Pending(ctx context.Context, tx pgx.Tx, limit int) ([]finding.Pending, error)
+	Done(ctx context.Context, tx pgx.Tx, findings []int64) error
+	// Publish opens and ends findings about receivers themselves.
+	Publish(ctx context.Context, tx pgx.Tx, evs []finding.Event) ([]finding.Change, error)
+}
+
+// Notifier works off the outbox: it tells receivers of what changed.
 type Notifier struct {
 	Options
-	insert  *river.Client[pgx.Tx]
 	setup   atomic.Pointer[Setup]
 	metrics *metrics
 }
@@ -150,14 +156,13 @@ func New(o Options) (*Notifier, error) {
 	if o.Tracer == nil {
 		o.Tracer = noop.Tracer{}
 	}
-	if o.Gone == nil {
-		o.Gone = func(error) bool { return false }
+	if o.Waker == nil {
+		var err error
+		if o.Waker, err = NewWaker(o.Pool); err != nil {
+			return nil, err
+		}
 	}
-	insert, err := river.NewClient(riverpgxv5.New(o.Pool), &river.Config{Logger: slog.New(slog.DiscardHandler)})
-	if err != nil {
-		return nil, err
-	}
-	n := &Notifier{Options: o, insert: insert, metrics: newMetrics(o.Metrics)}
+	n := &Notifier{Options: o, metrics: newMetrics(o.Metrics)}
 	n.Reload(o.Setup)
 	return n, nil
 }

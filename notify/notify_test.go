@@ -55,32 +55,42 @@ func newDesk(t *testing.T, policy notify.Policy, more ...notify.Receiver) *desk 
 		t.Fatal(err)
 	}
 	t.Cleanup(pool.Close)
-	d.audit = audit.New(pool)
+	waker, err := notify.NewWaker(pool)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.audit = audit.New(audit.Options{Pool: pool, Wake: waker.Wake, Now: d.clock})
 	d.Notifier, err = notify.New(notify.Options{
-		Pool: pool, Setup: d.setup, Log: slog.New(slog.DiscardHandler), Now: d.clock, Before: d.audit.Before, Apply: d.audit.Apply,
-		Gone:   func(err error) bool { return errors.Is(err, audit.ErrNoFinding) },
+		Pool: pool, Setup: d.setup, Log: slog.New(slog.DiscardHandler), Now: d.clock, Findings: owned{d.audit, d}, Waker: waker,
 		Record: func(context.Context, pgx.Tx, string, finding.Subject, any) error { return nil },
 		Letter: func(_ context.Context, key string) (notify.Letter, error) {
 			return notify.Letter{Title: "letter " + key, Lines: []string{"a line"}, File: &notify.File{Name: "a.txt", Content: []byte("c")}}, nil
-		},
-		Finding: func(ctx context.Context, id int64) (finding.Finding, error) {
-			f, err := d.audit.Finding(ctx, id)
-			f.Evidence.Owner = "team-" + f.Subject.Credential
-			d.mu.Lock()
-			defer d.mu.Unlock()
-			if id == d.unreadable {
-				return f, errors.New("it cannot be read")
-			}
-			if d.change != nil {
-				d.change(&f)
-			}
-			return f, err
 		},
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	return d
+}
+
+// owned is the store of findings, each of which has an owner.
+type owned struct {
+	*audit.Store
+	d *desk
+}
+
+func (o owned) Finding(ctx context.Context, id int64) (finding.Finding, error) {
+	f, err := o.Store.Finding(ctx, id)
+	f.Evidence.Owner = "team-" + f.Subject.Credential
+	o.d.mu.Lock()
+	defer o.d.mu.Unlock()
+	if id == o.d.unreadable {
+		return f, errors.New("it cannot be read")
+	}
+	if o.d.change != nil {
+		o.d.change(&f)
+	}
+	return f, err
 }
 
 func (d *desk) clock() time.Time {
@@ -95,15 +105,13 @@ func (d *desk) later(by time.Duration) {
 	d.now = d.now.Add(by)
 }
 
-// tx changes findings and puts the changes into the outbox, as the flow does.
+// tx changes findings.
 func (d *desk) tx(do func(context.Context, pgx.Tx) ([]finding.Change, error)) []finding.Change {
 	d.t.Helper()
 	var cs []finding.Change
 	err := pgx.BeginFunc(d.t.Context(), d.Pool, func(tx pgx.Tx) (err error) {
-		if cs, err = do(d.t.Context(), tx); err != nil {
-			return err
-		}
-		return d.Enqueue(d.t.Context(), tx, cs)
+		cs, err = do(d.t.Context(), tx)
+		return err
 	})
 	if err != nil {
 		d.t.Fatal(err)
@@ -118,7 +126,7 @@ func (d *desk) apply(op finding.Op, k finding.Kind, names ...string) []finding.C
 		for _, name := range names {
 			evs = append(evs, finding.Event{Op: op, Kind: k, Subject: finding.Subject{Credential: name, Provider: "idp"}, At: d.clock(), Evidence: finding.Evidence{HTTPStatus: 401, ErrorCode: "invalid_client", Reason: "unspecified"}, Why: "it works again"})
 		}
-		return d.audit.Apply(ctx, tx, evs)
+		return d.audit.Publish(ctx, tx, evs)
 	})
 }
 

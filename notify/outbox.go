@@ -2,31 +2,27 @@ package notify
 
 import (
 	"context"
+	"log/slog"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/riverqueue/river"
-
-	"github.com/keyrounds/keyrounds/finding"
-	"github.com/keyrounds/keyrounds/traces"
+	"github.com/riverqueue/river/riverdriver/riverpgxv5"
 )
 
-// Enqueue puts changes into the outbox, in the transaction of the change: nobody is told of what did not
-// happen, and nothing is forgotten.
-func (n *Notifier) Enqueue(ctx context.Context, tx pgx.Tx, cs []finding.Change) error {
-	if len(cs) == 0 {
-		return nil
-	}
-	ids := make([]int64, len(cs))
-	for i, c := range cs {
-		ids[i] = c.Finding.ID
-	}
-	if _, err := tx.Exec(ctx, `INSERT INTO notify_pending (finding_id, since, trace) SELECT id, $2, $3 FROM unnest($1::bigint[]) AS id`, ids, n.Now(), traces.Of(ctx)); err != nil {
-		return err
-	}
-	return n.wake(ctx, tx, AttendArgs{})
+// Waker inserts the jobs by which a Notifier does its work soon, and not at the next tick.
+type Waker struct{ insert *river.Client[pgx.Tx] }
+
+// NewWaker makes a Waker. It does not ask the database.
+func NewWaker(pool *pgxpool.Pool) (*Waker, error) {
+	insert, err := river.NewClient(riverpgxv5.New(pool), &river.Config{Logger: slog.New(slog.DiscardHandler)})
+	return &Waker{insert}, err
 }
 
-func (n *Notifier) wake(ctx context.Context, tx pgx.Tx, jobs ...river.JobArgs) error {
+// Wake has Attend look at the outbox as soon as tx commits (audit.Options.Wake).
+func (w *Waker) Wake(ctx context.Context, tx pgx.Tx) error { return w.jobs(ctx, tx, AttendArgs{}) }
+
+func (w *Waker) jobs(ctx context.Context, tx pgx.Tx, jobs ...river.JobArgs) error {
 	if len(jobs) == 0 {
 		return nil
 	}
@@ -34,6 +30,6 @@ func (n *Notifier) wake(ctx context.Context, tx pgx.Tx, jobs ...river.JobArgs) e
 	for i, j := range jobs {
 		many[i] = river.InsertManyParams{Args: j}
 	}
-	_, err := n.insert.InsertManyFastTx(ctx, tx, many)
+	_, err := w.insert.InsertManyFastTx(ctx, tx, many)
 	return err
 }

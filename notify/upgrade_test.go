@@ -58,7 +58,7 @@ func TestUpgrade(t *testing.T) {
 	for sql, want := range map[string]string{
 		`SELECT m.ref || ' ' || b.finding_id || ' ' || b.told_state || ' ' || (m.attempted_at IS NOT NULL) || ' ' || (m.due_at IS NOT NULL) FROM notify_messages m JOIN notify_members b ON b.message_id = m.id ORDER BY 1`: "[1.1 1 open true true 1.2 2 resolved false false]",
 		`SELECT letter || ' ' || ref || ' ' || (due_at IS NOT NULL) FROM notify_messages WHERE letter <> '' ORDER BY 1`:                                                                                                     "[digest/x  true report/2026-10 1.3 false]",
-		`SELECT finding_id::text FROM notify_pending`:    "[3]",
+		`SELECT finding_id::text FROM finding_outbox`:    "[3]",
 		`SELECT key FROM notify_letters ORDER BY 1`:      "[digest/x report/2026-10]",
 		`SELECT DISTINCT kind FROM river_job ORDER BY 1`: "[batch]",
 	} {

@@ -38,7 +38,7 @@ func newDesk(t testing.TB) *desk {
 	t.Helper()
 	d := &desk{TB: t, pool: pgtest.New(t)}
 	d.maker = report.New(report.Options{
-		Pool: d.pool, Registry: registry.New(d.pool, time.UTC), Audit: audit.New(d.pool), Usage: usage.New(usage.Options{Pool: d.pool, Zone: time.UTC}), Zone: time.UTC, Version: "test",
+		Pool: d.pool, Registry: registry.New(d.pool, time.UTC), Audit: audit.New(audit.Options{Pool: d.pool}), Usage: usage.New(usage.Options{Pool: d.pool, Zone: time.UTC}), Zone: time.UTC, Version: "test",
 		Frozen: func(_ context.Context, _ pgx.Tx, f report.Frozen) error { d.frozen = append(d.frozen, f); return nil },
 	})
 	return d

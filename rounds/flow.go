@@ -65,11 +65,7 @@ func (r *Rounds) sweep(ctx context.Context, complete func(context.Context, pgx.T
 			return err
 		}
 	}
-	awake, err := r.Audit.Awaken(ctx, tx, now)
-	if err != nil {
-		return err
-	}
-	if err := r.Notifier.Enqueue(ctx, tx, awake); err != nil {
+	if _, err := r.Audit.Awaken(ctx, tx, now); err != nil {
 		return err
 	}
 	if err := complete(ctx, tx); err != nil {
@@ -215,11 +211,8 @@ func (r *Rounds) storeOnce(ctx context.Context, s *Settings, creds []credential.
 	if events, err = r.weigh(ctx, tx, results, events); err != nil {
 		return nil, nil, err
 	}
-	changes, err := r.Audit.Apply(ctx, tx, events)
+	changes, err := r.Audit.Publish(ctx, tx, events)
 	if err != nil {
-		return nil, nil, err
-	}
-	if err := r.Notifier.Enqueue(ctx, tx, changes); err != nil {
 		return nil, nil, err
 	}
 	if err := r.reschedule(ctx, tx, s, creds, results, states); err != nil {

@@ -76,7 +76,7 @@ func newHouse(t *testing.T, credentials int, change func(*checker.Provider)) *ho
 		t.Fatal(err)
 	}
 	h.settings = Settings{Providers: map[string]checker.Provider{"idp": p}, Policy: verdict.DefaultPolicy(), Keep: 13}
-	if err := audit.New(h.pool).EnsurePartitions(t.Context(), time.Now(), 13); err != nil {
+	if err := audit.New(audit.Options{Pool: h.pool}).EnsurePartitions(t.Context(), time.Now(), 13); err != nil {
 		t.Fatal(err)
 	}
 	h.register(creds)
@@ -114,7 +114,7 @@ func (h *house) register(creds []credential.Credential) {
 		for _, c := range changes {
 			tracked = append(tracked, audit.Tracked{CredentialID: c.Credential.ID, Credential: c.Credential.Name, Provider: "idp", Anew: c.Anew})
 		}
-		return audit.New(h.pool).Track(ctx, tx, tracked, now)
+		return audit.New(audit.Options{Pool: h.pool}).Track(ctx, tx, tracked, now)
 	})
 	if err != nil {
 		h.t.Fatal(err)
@@ -124,9 +124,13 @@ func (h *house) register(creds []credential.Credential) {
 // replica makes one more Rounds on the house's database, or on the same one through another pool.
 func (h *house) replica(pool *pgxpool.Pool) *Rounds {
 	h.t.Helper()
-	store := audit.New(pool)
+	waker, err := notify.NewWaker(pool)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	store := audit.New(audit.Options{Pool: pool, Wake: waker.Wake})
 	n, err := notify.New(notify.Options{
-		Pool: pool, Setup: notify.Setup{Receivers: []notify.Receiver{h.told}}, Finding: store.Finding, Log: slog.New(slog.DiscardHandler),
+		Pool: pool, Setup: notify.Setup{Receivers: []notify.Receiver{h.told}}, Findings: store, Waker: waker, Log: slog.New(slog.DiscardHandler),
 		Record: func(context.Context, pgx.Tx, string, finding.Subject, any) error { return nil },
 	})
 	if err != nil {
@@ -208,7 +212,7 @@ func (h *house) once(n int) {
 
 func (h *house) findings() []finding.Finding {
 	h.t.Helper()
-	fs, err := audit.New(h.pool).Findings(h.t.Context(), audit.Filter{Resolved: true})
+	fs, err := audit.New(audit.Options{Pool: h.pool}).Findings(h.t.Context(), audit.Filter{Resolved: true})
 	if err != nil {
 		h.t.Fatal(err)
 	}

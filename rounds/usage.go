@@ -73,11 +73,8 @@ func (r *Rounds) TakeUsage(ctx context.Context, feed usage.Feed, read func(conte
 	if events, err = r.weigh(ctx, tx, nil, events); err != nil {
 		return news, err
 	}
-	changes, err := r.Audit.Apply(ctx, tx, events)
+	changes, err := r.Audit.Publish(ctx, tx, events)
 	if err != nil {
-		return news, err
-	}
-	if err := r.Notifier.Enqueue(ctx, tx, changes); err != nil {
 		return news, err
 	}
 	if err := tx.Commit(ctx); err != nil {
@@ -377,11 +374,8 @@ func (r *Rounds) JudgeUsage(ctx context.Context) error {
 			events = append(events, e)
 		}
 	}
-	changes, err := r.Audit.Apply(ctx, tx, events)
+	changes, err := r.Audit.Publish(ctx, tx, events)
 	if err != nil {
-		return err
-	}
-	if err := r.Notifier.Enqueue(ctx, tx, changes); err != nil {
 		return err
 	}
 	if err := tx.Commit(ctx); err != nil {

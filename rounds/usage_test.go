@@ -32,7 +32,7 @@ type calendar struct {
 func newCalendar(t *testing.T, credentials int, begin time.Time, change func(*checker.Provider)) *calendar {
 	c := &calendar{house: newHouse(t, credentials, change), now: begin}
 	for m := begin; m.Before(time.Now()); m = m.AddDate(0, 1, 0) {
-		if err := audit.New(c.pool).EnsurePartitions(t.Context(), m, 0); err != nil {
+		if err := audit.New(audit.Options{Pool: c.pool}).EnsurePartitions(t.Context(), m, 0); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -1,0 +1,118 @@
+package audit
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/keyrounds/keyrounds/finding"
+)
+
+// Publish opens, changes and ends findings as evs say, in their order, writes each change into the
+// record, and queues it to be told, all in tx: nobody is told of what did not happen, and nothing is
+// forgotten. It returns the changes, for the log.
+//
+// Opening what is open already changes it only if the evidence says something new; ending what is
+// not open does nothing. An error leaves tx to be rolled back.
+func (s *Store) Publish(ctx context.Context, tx pgx.Tx, evs []finding.Event) ([]finding.Change, error) {
+	var changes []finding.Change
+	for _, e := range evs {
+		change, err := s.apply(ctx, tx, e)
+		if err != nil {
+			return nil, fmt.Errorf("finding %s of %s: %w", e.Kind, e.Subject.Key(), err)
+		}
+		if change != nil {
+			changes = append(changes, *change)
+		}
+	}
+	return changes, s.publish(ctx, tx, Daemon, changes)
+}
+
+// publish records changes that actor made, and queues them to be told.
+func (s *Store) publish(ctx context.Context, tx pgx.Tx, actor string, cs []finding.Change) error {
+	if len(cs) == 0 {
+		return nil
+	}
+	if err := s.recordChanges(ctx, tx, actor, cs); err != nil {
+		return err
+	}
+	return s.queue(ctx, tx, cs)
+}
+
+func (s *Store) recordChanges(ctx context.Context, tx pgx.Tx, actor string, cs []finding.Change) error {
+	var es []Entry
+	for _, c := range cs {
+		f := c.Finding
+		action := "finding." + string(f.State)
+		switch {
+		case c.From == "":
+			action = "finding.opened"
+		case c.From == f.State:
+			action = "finding.changed"
+		case f.State == finding.Open:
+			action = "finding.reopened"
+		}
+		e, err := NewEntry(f.UpdatedAt, actor, action, f.Subject.Key(), map[string]any{
+			"finding": f.ID, "kind": f.Kind, "severity": f.Severity, "why": f.ResolvedWhy, "false_alarm": f.FalseAlarmWhy, "snoozed_until": nullTime(f.SnoozedUntil), "evidence": f.Evidence,
+		})
+		if err != nil {
+			return err
+		}
+		es = append(es, e)
+	}
+	return s.Append(ctx, tx, es...)
+}
+
+func (s *Store) apply(ctx context.Context, tx pgx.Tx, e finding.Event) (*finding.Change, error) {
+	old, err := findOne(ctx, tx, `kind = $1 AND subject = $2 AND state <> 'resolved' FOR UPDATE`, e.Kind, e.Subject.Key())
+	exists := err == nil
+	if err != nil && !errors.Is(err, finding.ErrNotFound) {
+		return nil, err
+	}
+	switch {
+	case e.Op == finding.OpOpen && !exists:
+		f, err := insertFinding(ctx, tx, e)
+		return &finding.Change{Finding: f}, err
+	case e.Op == finding.OpOpen && saysMore(old.Evidence, e.Evidence):
+		f, err := updateFinding(ctx, tx, `evidence = $2, updated_at = $3`, old.ID, e.Evidence.After(old.Evidence), e.At)
+		return &finding.Change{Finding: f, From: old.State}, err
+	case e.Op == finding.OpOpen && (len(e.Evidence.Uses) > 0 || e.Evidence.Leak != nil): // the same again: kept, and nobody is told
+		_, err := updateFinding(ctx, tx, `evidence = $2`, old.ID, e.Evidence.After(old.Evidence))
+		return nil, err
+	case e.Op == finding.OpResolve && exists:
+		f, err := updateFinding(ctx, tx, `state = 'resolved', resolved_at = $2, updated_at = $2, resolved_why = $3`, old.ID, e.At, e.Why)
+		return &finding.Change{Finding: f, From: old.State}, err
+	}
+	return nil, nil
+}
+
+// saysMore compares what a person would act on; times and counts move with every check.
+func saysMore(old, now finding.Evidence) bool {
+	for _, u := range now.Uses {
+		i := slices.IndexFunc(old.Uses, func(o finding.Use) bool { return o.Network == u.Network })
+		if i < 0 || u.Uses > 0 && old.Uses[i].Uses == 0 {
+			return len(old.Uses) < maxNetworks
+		}
+	}
+	return leakSaysMore(old.Leak, now.Leak) || !slices.Equal(old.UnusedScopes, now.UnusedScopes) || !slices.Equal(old.Affected, now.Affected) || !slices.Equal(old.MissingScopes, now.MissingScopes) || old.Certain != now.Certain
+}
+
+func leakSaysMore(old, now *finding.Leak) bool {
+	if old == nil || now == nil {
+		return old != now
+	}
+	works := func(l *finding.Leak) string {
+		if l.Works == nil {
+			return ""
+		}
+		return fmt.Sprint(*l.Works)
+	}
+	return old.Total != now.Total || old.Confidence != now.Confidence || works(old) != works(now) || len(old.Deaths) != len(now.Deaths) ||
+		!old.Replaced.Equal(now.Replaced) || old.Unknown != now.Unknown || !slices.Equal(old.Proven, now.Proven)
+}
+
+// After so many networks another one is no news.
+const maxNetworks = 16
