@@ -49,11 +49,16 @@ func (a *App) tryLeaked(ctx context.Context) error {
 	for _, r := range due {
 		_, _, err := a.tryOne(ctx, r, secret.Value{})
 		again := a.Now().Add(a.pace().Every)
+		var notNow *rounds.NotNowError
 		switch {
 		case err == nil:
 			continue
 		case errors.Is(err, rounds.ErrNotExchanged):
 			again = time.Time{}
+		case errors.As(err, &notNow):
+			if notNow.Until.After(again) {
+				again = notNow.Until
+			}
 		default:
 			a.Log.Warn("a secret that got out could not be tried", "secret", r.ID, "error", err)
 		}
@@ -280,6 +285,10 @@ func (a *App) ProveDead(ctx context.Context, r leak.SecretRow, given secret.Valu
 			copied = secret.New([]byte(given.Reveal()))
 		}
 		at, death, err := a.tryOne(ctx, r, copied)
+		var notNow *rounds.NotNowError
+		if errors.As(err, &notNow) {
+			at, err = leak.Attempt{At: a.Now(), Outcome: string(checker.RateLimited), NotNow: err.Error()}, nil
+		}
 		if err != nil || death != nil {
 			return death, err
 		}
@@ -287,6 +296,9 @@ func (a *App) ProveDead(ctx context.Context, r leak.SecretRow, given secret.Valu
 		pause := a.pace().Confirm
 		if !at.Refused {
 			pause = min(pause, 10*time.Second)
+		}
+		if notNow != nil && notNow.Until.After(a.Now()) {
+			pause = notNow.Until.Sub(a.Now())
 		}
 		select {
 		case <-ctx.Done():

@@ -25,6 +25,7 @@ type Attempt struct {
 	At        time.Time
 	Works     bool // a token was issued
 	Refused   bool // the provider refused it
+	NotNow    string // why it was not tried now; the rest says nothing then
 	Outcome   string
 	Reason    string
 	Status    int

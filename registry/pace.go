@@ -2,6 +2,7 @@ package registry
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -20,12 +21,23 @@ const paceSQL = `
 	ON CONFLICT (provider) DO UPDATE SET paced_until = greatest(p.paced_until, $2) + $3::interval
 	RETURNING paced_until`
 
-// Pause keeps a provider's next batches from beginning before until.
+// Pause says that a provider asked to be left alone until then: no batch of it is handed out to begin
+// before, and Paused tells whoever is about to ask it.
 func (s *Store) Pause(ctx context.Context, tx pgx.Tx, provider string, until time.Time) error {
 	_, err := tx.Exec(ctx, `
-		INSERT INTO provider_pace AS p (provider, paced_until) VALUES ($1, $2)
-		ON CONFLICT (provider) DO UPDATE SET paced_until = greatest(p.paced_until, $2)`, provider, until)
+		INSERT INTO provider_pace AS p (provider, paced_until, paused_until) VALUES ($1, $2, $2)
+		ON CONFLICT (provider) DO UPDATE SET paced_until = greatest(p.paced_until, $2), paused_until = greatest(p.paused_until, $2)`, provider, until)
 	return err
+}
+
+// Paused returns until when a provider asked to be left alone; a time that is over, or the zero Time: it
+// may be asked.
+func (s *Store) Paused(ctx context.Context, tx pgx.Tx, provider string) (until time.Time, err error) {
+	err = tx.QueryRow(ctx, `SELECT paused_until FROM provider_pace WHERE provider = $1 AND paused_until > '-infinity'`, provider).Scan(&until)
+	if errors.Is(err, pgx.ErrNoRows) {
+		err = nil
+	}
+	return until, err
 }
 
 // Spent returns how many token requests a provider got in the month (UTC) of now, as Spend counts.
@@ -34,12 +46,13 @@ func (s *Store) Spent(ctx context.Context, tx pgx.Tx, provider string, now time.
 	return n, err
 }
 
-// Spend counts n token requests in the month (UTC) of now.
+// Spend counts n token requests in the month (UTC) of now; a negative n gives back what was counted and
+// not asked.
 func (s *Store) Spend(ctx context.Context, tx pgx.Tx, provider string, now time.Time, n int) error {
 	_, err := tx.Exec(ctx, `
 		INSERT INTO provider_pace AS p (provider, month, requests) VALUES ($1, $2, $3)
 		ON CONFLICT (provider) DO UPDATE SET
-			requests = CASE WHEN p.month = excluded.month THEN p.requests ELSE 0 END + excluded.requests, month = excluded.month`,
+			requests = greatest(0, CASE WHEN p.month = excluded.month THEN p.requests ELSE 0 END + excluded.requests), month = excluded.month`,
 		provider, monthOf(now), n)
 	return err
 }

@@ -3,18 +3,15 @@ package rounds
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"time"
 
-	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 	"github.com/riverqueue/river"
 	"github.com/riverqueue/river/rivertype"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/trace"
 
-	"github.com/keyrounds/keyrounds/audit"
 	"github.com/keyrounds/keyrounds/checker"
 	"github.com/keyrounds/keyrounds/credential"
 	"github.com/keyrounds/keyrounds/finding"
@@ -74,54 +71,34 @@ func (r *Rounds) sweep(ctx context.Context, complete func(context.Context, pgx.T
 	return tx.Commit(ctx)
 }
 
-// work checks one batch and stores what came of it.
-func (r *Rounds) work(ctx context.Context, provider string, creds []credential.Credential, complete func(context.Context, pgx.Tx) error) (_ []Judged, err error) {
+// work checks one batch and stores what came of it. A provider that may not be asked now gets its batch
+// back at the next sweep.
+func (r *Rounds) work(ctx context.Context, o Order, complete func(context.Context, pgx.Tx) error) (_ []Judged, err error) {
 	settings, began := r.settings.Load(), r.Now()
-	ctx, span := r.span(ctx, "batch", began, providerName(provider), attribute.Int("keyrounds.credentials", len(creds)))
+	ctx, span := r.span(ctx, "batch", began, providerName(o.Provider), attribute.Int("keyrounds.credentials", len(o.Credentials)))
 	defer func() { end(span, err) }()
-	stop, cancel := r.stopSignal()
-	defer cancel()
-	targets, err := r.intend(ctx, creds)
-	if err != nil {
+	results, _, leave, err := r.Exchange(ctx, o)
+	defer leave()
+	var notNow *NotNowError
+	switch {
+	case errors.As(err, &notNow) && notNow.Until.IsZero(), err != nil && !o.Purpose.paid:
+		return nil, err
+	case notNow != nil, errors.Is(err, ErrNotExchanged):
+		r.Log.Debug("a batch is handed back", "provider", o.Provider, "why", err)
+	case err != nil:
 		return nil, err
 	}
-	results := r.check(ctx, stop, settings, provider, targets)
 	r.traceChecks(ctx, results)
-	judged, changes, err := r.store(ctx, settings, creds, results, complete)
+	judged, changes, err := r.store(ctx, settings, o.Credentials, results, complete)
 	if err != nil {
 		return nil, err
 	}
-	r.tell(ctx, provider, creds, judged, changes, r.Now().Sub(began))
+	r.tell(ctx, o.Provider, o.Credentials, judged, changes, r.Now().Sub(began))
 	return judged, nil
 }
 
-// intend makes targets of creds, and writes down that they are about to be used before they are: a feed
-// that shows a use sooner than its result is stored finds out that it is ours. A check that could not
-// be written down is not made.
-func (r *Rounds) intend(ctx context.Context, creds []credential.Credential) ([]checker.Target, error) {
-	targets, intents := make([]checker.Target, len(creds)), make([]audit.Intent, len(creds))
-	for i, c := range creds {
-		id := uuid.Must(uuid.NewV7())
-		targets[i] = checker.Target{ID: id, Credential: c, Secret: func(ctx context.Context) (secret.Value, error) { return r.resolve(ctx, c) }}
-		intents[i] = audit.Intent{Check: id, CredentialID: c.ID, At: r.Now()}
-	}
-	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
-	defer cancel()
-	return targets, r.Audit.Intend(ctx, intents)
-}
-
-// check resolves each secret just before it is used and drops it after.
-func (r *Rounds) check(ctx context.Context, stop <-chan struct{}, s *Settings, provider string, targets []checker.Target) []checker.Result {
-	p, ok := s.Providers[provider]
-	if !ok { // it left the configuration; its credentials were added by a command
-		return r.Checker.Fail(checker.Provider{Name: provider}, targets, fmt.Errorf("the provider %q is not in the configuration", provider))
-	}
-	r.metrics.inFlight.Add(float64(len(targets)))
-	defer r.metrics.inFlight.Sub(float64(len(targets)))
-	return r.Checker.CheckAll(ctx, stop, p, targets)
-}
-
-func (r *Rounds) resolve(ctx context.Context, c credential.Credential) (v secret.Value, err error) {
+// Resolve reads the secret that a credential has now.
+func (r *Rounds) Resolve(ctx context.Context, c credential.Credential) (v secret.Value, err error) {
 	defer func() {
 		r.metrics.resolved(c.Secret.Scheme(), err)
 		if err == nil && r.Leaks.Seen != nil {
@@ -258,14 +235,11 @@ func (r *Rounds) corroborate(ctx context.Context, tx pgx.Tx, f *verdict.Fleet, r
 	return nil
 }
 
-// reschedule follows the verdict where it wants another time than the schedule names, hands back
-// what was not checked, and keeps away from a provider that asked for it.
+// reschedule follows the verdict where it wants another time than the schedule names, and hands back
+// what was not checked.
 func (r *Rounds) reschedule(ctx context.Context, tx pgx.Tx, s *Settings, creds []credential.Credential, results []checker.Result, states []verdict.State) error {
-	var (
-		due   []registry.Due
-		pause time.Duration
-		now   = r.Now()
-	)
+	var due []registry.Due
+	now := r.Now()
 	for _, c := range creds {
 		i := slices.IndexFunc(results, func(res checker.Result) bool { return res.CredentialID == c.ID })
 		if i < 0 {
@@ -276,12 +250,8 @@ func (r *Rounds) reschedule(ctx context.Context, tx pgx.Tx, s *Settings, creds [
 		if at := states[i].Due(scheduled); !at.Equal(scheduled) {
 			due = append(due, registry.Due{ID: c.ID, At: at})
 		}
-		pause = max(pause, results[i].RetryAfter)
 	}
-	if err := r.Registry.Reschedule(ctx, tx, due); err != nil || pause == 0 {
-		return err
-	}
-	return r.Registry.Pause(ctx, tx, results[0].Provider, now.Add(pause))
+	return r.Registry.Reschedule(ctx, tx, due)
 }
 
 // tell logs and counts, after the commit only.

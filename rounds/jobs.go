@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"slices"
 	"time"
 
@@ -59,19 +58,15 @@ type batchWorker struct {
 
 func (w *batchWorker) Work(ctx context.Context, job *river.Job[batchArgs]) error {
 	ctx = traces.With(ctx, job.Args.Trace)
-	leave, err := w.rounds.occupy(ctx, job.Args.Provider, job.ID, patience)
-	if err != nil {
-		return err
-	}
-	if leave == nil {
-		return river.JobSnooze(time.Second)
-	}
-	defer leave()
 	creds, err := w.rounds.Registry.Active(ctx, job.Args.CredentialIDs)
 	if err != nil {
 		return err
 	}
-	_, err = w.rounds.work(ctx, job.Args.Provider, creds, fence(job))
+	_, err = w.rounds.work(ctx, Order{Purpose: scheduled, Provider: job.Args.Provider, Credentials: creds, Holder: job.ID}, fence(job))
+	var busy *NotNowError
+	if errors.As(err, &busy) {
+		return river.JobSnooze(time.Second)
+	}
 	if errors.Is(err, errStale) {
 		w.rounds.Log.Warn("a batch was done by another worker meanwhile", "job", job.ID, "provider", job.Args.Provider)
 		w.rounds.outlast(job.ID)
@@ -82,38 +77,6 @@ func (w *batchWorker) Work(ctx context.Context, job *river.Job[batchArgs]) error
 // patience is how long a batch waits for the one before it, then lets other providers' batches
 // come first.
 const patience = 3 * time.Second
-
-// occupy waits until no other batch works at provider, on whichever replica: its concurrency is that
-// of one batch. nil: it took longer than patience. A batch that died gives way when its job's time is
-// over.
-func (r *Rounds) occupy(ctx context.Context, provider string, job int64, patience time.Duration) (leave func(), err error) {
-	for end := time.Now().Add(patience); ; {
-		now := r.Now()
-		free, err := r.Registry.Occupy(ctx, provider, job, now, now.Add(jobTimeout))
-		if err != nil {
-			return nil, err
-		}
-		if free {
-			return func() {
-				ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
-				defer cancel()
-				if err := r.Registry.Leave(ctx, provider, job); err != nil {
-					r.Log.Warn("the next batch of this provider has to wait", "provider", provider, "error", err)
-				}
-			}, nil
-		}
-		if time.Now().After(end) {
-			return nil, nil
-		}
-		select {
-		case <-ctx.Done():
-			return nil, ctx.Err()
-		case <-r.stopping:
-			return nil, context.Canceled
-		case <-time.After(100 * time.Millisecond):
-		}
-	}
-}
 
 // outlast waits until the job's other run has ended, at most as long as that may last: River would
 // otherwise write this run's failure over that run.
@@ -222,7 +185,7 @@ func batchSize(p checker.Provider) int {
 }
 
 func (b batch) takes() time.Duration {
-	return time.Duration(float64(len(b.creds)) / float64(b.provider.Rate) * float64(time.Second))
+	return takes(b.provider, len(b.creds))
 }
 
 func (b batch) ids() []int64 {
@@ -261,27 +224,12 @@ func (r *Rounds) CheckNow(ctx context.Context, creds []credential.Credential, ea
 	todo := batches(creds, r.settings.Load().Providers)
 	for _, b := range todo {
 		if b.provider.Passive {
-			return fmt.Errorf("the provider %q is passive: its credentials are never exchanged", b.provider.Name)
-		}
-		err := pgx.BeginFunc(ctx, r.Pool, func(tx pgx.Tx) error {
-			return r.Registry.Spend(ctx, tx, b.provider.Name, r.Now(), len(b.creds))
-		})
-		if err != nil {
-			return err
+			return fmt.Errorf("the provider %q is passive: %w", b.provider.Name, ErrNotExchanged)
 		}
 	}
-	byHand := -rand.Int64N(1<<62) - 1 // no job has a negative number
 	for len(todo) > 0 {
 		b := todo[0]
-		leave, err := r.occupy(ctx, b.provider.Name, byHand, jobTimeout)
-		if err != nil {
-			return err
-		}
-		if leave == nil {
-			return fmt.Errorf("the provider %q is busy with other checks", b.provider.Name)
-		}
-		judged, err := r.work(ctx, b.provider.Name, b.creds, func(context.Context, pgx.Tx) error { return nil })
-		leave()
+		judged, err := r.work(ctx, Order{Purpose: byHand, Provider: b.provider.Name, Credentials: b.creds}, func(context.Context, pgx.Tx) error { return nil })
 		if err != nil {
 			return err
 		}

@@ -14,6 +14,7 @@ import (
 
 type metrics struct {
 	checks        *prometheus.CounterVec
+	requests      *prometheus.CounterVec
 	duration      *prometheus.HistogramVec
 	waits         *prometheus.CounterVec
 	ownerChecks   *prometheus.CounterVec
@@ -45,6 +46,8 @@ func newMetrics(reg prometheus.Registerer, exemplars bool) *metrics {
 	}
 	m := &metrics{
 		checks: counter("keyrounds_checks_total", "Checks done by this process, by provider and outcome.", "provider", "outcome"),
+		requests: counter("keyrounds_token_requests_total", "Token requests made by this process, by provider, purpose (check, check_by_hand, leaked_secret, feed) and outcome.",
+			"provider", "purpose", "outcome"),
 		duration: prometheus.NewHistogramVec(histogram("keyrounds_check_duration_seconds", "How long the phases of an exchange took (dns, connect, tls, first_byte, total).", latencies),
 			[]string{"provider", "phase"}),
 		waits:       counter("keyrounds_check_wait_seconds_total", "How long checks waited for their turn at a provider, for its concurrency, its rate, or a pause that it asked for.", "provider", "cause"),
@@ -65,7 +68,7 @@ func newMetrics(reg prometheus.Registerer, exemplars bool) *metrics {
 		exemplars: exemplars, owners: map[string]bool{},
 	}
 	if reg != nil {
-		reg.MustRegister(m.checks, m.duration, m.waits, m.ownerChecks, m.ownerDuration, m.expires, m.secrets, m.batch, m.inFlight, m.taken)
+		reg.MustRegister(m.checks, m.requests, m.duration, m.waits, m.ownerChecks, m.ownerDuration, m.expires, m.secrets, m.batch, m.inFlight, m.taken)
 	}
 	return m
 }
@@ -109,6 +112,11 @@ func (m *metrics) check(ctx context.Context, r checker.Result, owner string) {
 	for cause, d := range map[string]time.Duration{"concurrency": r.Waits.Concurrency, "rate": r.Waits.Rate, "pause": r.Waits.Pause} {
 		m.waits.WithLabelValues(r.Provider, cause).Add(d.Seconds())
 	}
+}
+
+// requested counts a token request, whatever it was for.
+func (m *metrics) requested(provider string, why Purpose, outcome checker.Outcome) {
+	m.requests.WithLabelValues(provider, why.Name, string(outcome)).Inc()
 }
 
 func (m *metrics) observe(ctx context.Context, o prometheus.Observer, d time.Duration) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -224,7 +225,7 @@ func TestNothingIsTakenFromARolledBackTransaction(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := r.work(t.Context(), "idp", creds, func(context.Context, pgx.Tx) error { return errStale }); !errors.Is(err, errStale) {
+	if _, err := r.work(t.Context(), Order{Purpose: scheduled, Provider: "idp", Credentials: creds}, func(context.Context, pgx.Tx) error { return errStale }); !errors.Is(err, errStale) {
 		t.Fatal(err)
 	}
 	if n := h.results() + len(h.findings()) + h.count(`SELECT count(*) FROM river_job`); n != 0 {
@@ -260,9 +261,17 @@ func (h *house) everyone(a, b *Rounds) {
 	}
 	half := len(creds) / 2
 	failed := make(chan error, 2)
+	var exchanged sync.WaitGroup
+	exchanged.Add(2)
 	for r, batch := range map[*Rounds][]credential.Credential{a: creds[:half], b: creds[half:]} {
-		go func() {
-			_, err := r.work(h.t.Context(), "idp", batch, func(context.Context, pgx.Tx) error { return nil })
+		go func() { // nobody waits for the other, as where one's time at the provider ran out
+			results, _, leave, err := r.Exchange(h.t.Context(), Order{Purpose: Purpose{Name: "check", Patience: time.Minute, paid: true}, Provider: "idp", Credentials: batch})
+			leave()
+			exchanged.Done()
+			exchanged.Wait()
+			if err == nil {
+				_, _, err = r.store(h.t.Context(), r.settings.Load(), batch, results, func(context.Context, pgx.Tx) error { return nil })
+			}
 			failed <- err
 		}()
 	}
@@ -331,7 +340,7 @@ func TestRetryAfterPausesTheProvider(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := r.work(t.Context(), "idp", creds, func(context.Context, pgx.Tx) error { return nil }); err != nil {
+	if _, err := r.work(t.Context(), Order{Purpose: scheduled, Provider: "idp", Credentials: creds}, func(context.Context, pgx.Tx) error { return nil }); err != nil {
 		t.Fatal(err)
 	}
 	if n := h.count(`SELECT count(*) FROM provider_pace WHERE provider = 'idp' AND paced_until > now() + interval '1 second'`); n != 1 {

@@ -11,7 +11,6 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/keyrounds/keyrounds/audit"
-	"github.com/keyrounds/keyrounds/checker"
 	"github.com/keyrounds/keyrounds/credential"
 	"github.com/keyrounds/keyrounds/finding"
 	"github.com/keyrounds/keyrounds/outbound"
@@ -202,6 +201,9 @@ func (r *Rounds) followOnce(ctx context.Context, feed usage.Feed) (more bool, er
 	return more, errors.Join(errs...)
 }
 
+// shortWait is how long a feed may wait for its turn at a provider before its standing says so.
+const shortWait = time.Minute
+
 // pollTime is how long one poll may go on; what is left comes with the next.
 const pollTime = 40 * time.Second
 
@@ -222,7 +224,15 @@ func (r *Rounds) poll(ctx context.Context) error {
 		case more:
 			next = r.Now()
 		}
-		if err != nil && !errors.Is(err, usage.ErrMoved) && !errors.Is(err, usage.ErrBusy) {
+		var notNow *NotNowError
+		short := false
+		if errors.As(err, &notNow) {
+			if next = r.Now().Add(r.Tick); notNow.Until.After(next) {
+				next = notNow.Until
+			}
+			short = next.Sub(r.Now()) < shortWait
+		}
+		if err != nil && !short && !errors.Is(err, usage.ErrMoved) && !errors.Is(err, usage.ErrBusy) {
 			r.Log.Warn("a feed could not be polled", "feed", feed.Name, "error", err)
 			if err := r.Usage.Fail(ctx, feed.Name, r.Now(), err.Error()); err != nil {
 				return err
@@ -293,11 +303,10 @@ func (r *Rounds) feedToken(ctx context.Context, feed usage.Feed) (secret.Value, 
 	if err != nil {
 		return secret.Value{}, err
 	}
-	p, ok := r.settings.Load().Providers[c.Provider]
-	if !ok {
-		return secret.Value{}, fmt.Errorf("the provider %q of credential %q is not in the configuration", c.Provider, c.Name)
+	token, res, err := r.single(ctx, feedAccess, c, nil)
+	if err != nil {
+		return token, err
 	}
-	token, res := r.Checker.Token(ctx, p, checker.Target{Credential: c, Secret: func(ctx context.Context) (secret.Value, error) { return r.resolve(ctx, c) }})
 	if token.IsZero() {
 		return token, fmt.Errorf("credential %q got no token: %s %s", c.Name, res.Outcome, res.Message)
 	}

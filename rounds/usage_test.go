@@ -306,7 +306,7 @@ func TestACheckUnderWayIsOurs(t *testing.T) {
 	c.exec(`UPDATE credentials SET canary = true`)
 	c.now = begin
 	f := c.feed(usage.Feed{Name: "gateway", Provider: "idp", Type: usage.PushFeed})
-	targets, err := c.rounds.intend(t.Context(), []credential.Credential{c.credential("c0000")})
+	targets, err := c.rounds.intend(t.Context(), Order{Purpose: scheduled, Credentials: []credential.Credential{c.credential("c0000")}})
 	if err != nil {
 		t.Fatal(err)
 	}

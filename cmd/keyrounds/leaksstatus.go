@@ -321,6 +321,8 @@ func verifyOne(cmd *cobra.Command, a *app.App, c credential.Credential, r leak.S
 	death, err := a.ProveDead(ctx, r, given, func(at leak.Attempt) {
 		w := cmd.ErrOrStderr()
 		switch {
+		case at.NotNow != "":
+			fmt.Fprintf(w, "%s not tried: %s\n", stamp(at.At), at.NotNow)
 		case at.Works && !asked:
 			asked = true
 			fmt.Fprintf(w, "the old secret of %s works; revoke it at the provider now%s\n", c.Name, strings.TrimRight(": "+a.Config().Providers[c.Provider].ConsoleURL, ": "))

@@ -1,0 +1,342 @@
+package rounds
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
+	"github.com/keyrounds/keyrounds/audit"
+	"github.com/keyrounds/keyrounds/checker"
+	"github.com/keyrounds/keyrounds/credential"
+	"github.com/keyrounds/keyrounds/secret"
+)
+
+// Rules of the door through which every token request goes:
+//
+//  1. Passive: a provider that is never exchanged is not.
+//  2. Occupation: one works at a provider at a time, on whichever replica. So its concurrency holds.
+//  3. Pause: a provider that asked to be left alone is, by everybody, until then.
+//  4. Budget: no more than the month's share so far. Every request counts.
+//  5. Rate: requests are booked one after the other. A batch holds the rate among its own.
+//  6. Ledger: what is about to be used is written down before it is, so that feeds tell it from the use of others.
+//  7. Metrics: every request is counted, by what it was for.
+//
+// A Purpose says which of them do not apply to it, and why.
+
+// Protection is one of the rules of the door.
+type Protection string
+
+// The protections that a Purpose can be without. Occupation, pause and metrics hold for all.
+const (
+	Passive Protection = "passive"
+	Budget  Protection = "budget"
+	Rate    Protection = "rate"
+	Ledger  Protection = "ledger"
+)
+
+// Purpose is what a token is requested for.
+type Purpose struct {
+	Name string
+	// Patience is how long it waits for its turn at the provider.
+	Patience time.Duration
+	// Without are the protections that do not hold, each with the reason.
+	Without map[Protection]string
+	// paid: the sweep counted and booked the requests already.
+	paid bool
+}
+
+// Purposes are all that tokens are requested for.
+func Purposes() []Purpose { return []Purpose{scheduled, byHand, leaked, feedAccess} }
+
+var (
+	scheduled = Purpose{Name: "check", Patience: patience, paid: true, Without: map[Protection]string{
+		Budget: "the sweep held it when it claimed the credentials",
+		Rate:   "the sweep booked it when it handed the batch out",
+	}}
+	byHand = Purpose{Name: "check_by_hand", Patience: jobTimeout, Without: map[Protection]string{
+		Budget: "a person decides to spend it; it is counted",
+		Rate:   "a person waits; it is booked, so that others come later",
+	}}
+	leaked     = Purpose{Name: "leaked_secret", Patience: patience}
+	feedAccess = Purpose{Name: "feed", Patience: 3 * patience, Without: map[Protection]string{
+		Passive: "feeds are how a passive provider is watched, and this one names the credential that reads it",
+		Ledger:  "it is a real use of the credential, and must not be taken out",
+	}}
+)
+
+// holds reports whether a protection holds for p.
+func (p Purpose) holds(x Protection) bool { return p.Without[x] == "" }
+
+// Order is a request for tokens of one provider.
+type Order struct {
+	Purpose     Purpose
+	Provider    string
+	Credentials []credential.Credential
+	// Secret reads the secret of a credential just before it is used. nil: the one that it has now.
+	Secret func(context.Context, credential.Credential) (secret.Value, error)
+	// Holder is who occupies the provider, the number of a job. 0: none of one.
+	Holder int64
+	// Single asks for the token of the only credential, for the caller. Otherwise tokens are used for probes
+	// and dropped.
+	Single bool
+}
+
+// NotNowError says that a provider may not be asked now. Nothing was asked.
+type NotNowError struct {
+	Provider string
+	Until    time.Time // when it may be asked again; zero: soon
+	Why      string
+}
+
+func (e *NotNowError) Error() string {
+	if e.Until.IsZero() {
+		return fmt.Sprintf("the provider %q %s", e.Provider, e.Why)
+	}
+	return fmt.Sprintf("the provider %q %s until %s", e.Provider, e.Why, e.Until.UTC().Format("2006-01-02 15:04:05 MST"))
+}
+
+// ErrNotExchanged says that a provider's credentials are never exchanged.
+var ErrNotExchanged = errors.New("its credentials are never exchanged")
+
+// Exchange asks a provider for tokens: the one door for that. The results are those of the requests that
+// began; what was not begun, since the daemon stops or the provider asked to be left alone, is left out.
+// token is that of a single order, and the caller's to wipe.
+//
+// The provider stays occupied until leave is called, which is never nil; after an error it is free again.
+// *NotNowError: it may not be asked now. ErrNotExchanged: never.
+func (r *Rounds) Exchange(ctx context.Context, o Order) (results []checker.Result, token secret.Value, leave func(), err error) {
+	p, known := r.settings.Load().Providers[o.Provider]
+	if !known { // it left the configuration; its credentials were added by a command
+		p = checker.Provider{Name: o.Provider}
+	}
+	if p.Passive && o.Purpose.holds(Passive) {
+		return nil, token, func() {}, fmt.Errorf("the provider %q is passive: %w", p.Name, ErrNotExchanged)
+	}
+	if leave, err = r.occupy(ctx, o); err != nil {
+		return nil, token, leave, err
+	}
+	defer func() {
+		if err != nil {
+			leave()
+			leave = func() {}
+		}
+	}()
+	if known {
+		if err = r.admit(ctx, p, o); err != nil {
+			return nil, token, leave, err
+		}
+	}
+	targets, err := r.intend(ctx, o)
+	if err != nil {
+		return nil, token, leave, err
+	}
+	if !known {
+		return r.Checker.Fail(p, targets, fmt.Errorf("the provider %q is not in the configuration", p.Name)), token, leave, nil
+	}
+	results, token = r.ask(ctx, p, o, targets)
+	for _, res := range results {
+		r.metrics.requested(p.Name, o.Purpose, res.Outcome)
+	}
+	return results, token, leave, r.settle(ctx, p, o, results)
+}
+
+// occupy waits until nobody else works at the provider. One that died gives way when a job's time is over.
+func (r *Rounds) occupy(ctx context.Context, o Order) (leave func(), err error) {
+	holder := o.Holder
+	if holder == 0 {
+		holder = -rand.Int64N(1<<62) - 1 // no job has a negative number
+	}
+	leave = func() {}
+	for end := time.Now().Add(o.Purpose.Patience); ; {
+		now := r.Now()
+		free, err := r.Registry.Occupy(ctx, o.Provider, holder, now, now.Add(jobTimeout))
+		if err != nil {
+			return leave, err
+		}
+		if free {
+			return func() {
+				ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
+				defer cancel()
+				if err := r.Registry.Leave(ctx, o.Provider, holder); err != nil {
+					r.Log.Warn("the next batch of this provider has to wait", "provider", o.Provider, "error", err)
+				}
+			}, nil
+		}
+		if time.Now().After(end) {
+			return leave, &NotNowError{Provider: o.Provider, Why: "is busy with other checks"}
+		}
+		if err := r.pass(ctx, 100*time.Millisecond); err != nil {
+			return leave, err
+		}
+	}
+}
+
+// pass waits, unless ctx ends or the daemon stops.
+func (r *Rounds) pass(ctx context.Context, d time.Duration) error {
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-r.stopping:
+		return context.Canceled
+	case <-time.After(d):
+		return nil
+	}
+}
+
+// admit holds pause, budget and rate, counts the requests, and waits for their turn where that is near.
+func (r *Rounds) admit(ctx context.Context, p checker.Provider, o Order) error {
+	now, n := r.Now(), len(o.Credentials)
+	wait := time.Duration(0)
+	later := func(at time.Time, why string) error {
+		if left := at.Sub(now); left > o.Purpose.Patience || o.Purpose.paid && left > 0 {
+			return &NotNowError{p.Name, at, why}
+		}
+		wait = max(wait, at.Sub(now))
+		return nil
+	}
+	err := pgx.BeginFunc(ctx, r.Pool, func(tx pgx.Tx) error {
+		paused, err := r.Registry.Paused(ctx, tx, p.Name)
+		if err != nil {
+			return err
+		}
+		if err := later(paused, "asks us to stay away"); err != nil || o.Purpose.paid {
+			return err
+		}
+		if p.Budget > 0 && o.Purpose.holds(Budget) {
+			spent, err := r.Registry.Spent(ctx, tx, p.Name, now)
+			if err != nil {
+				return err
+			}
+			if err := later(affordable(p.Budget, spent+n, now), fmt.Sprintf("has no token request left of its budget of %d a month", p.Budget)); err != nil {
+				return err
+			}
+		}
+		turn, err := r.Registry.Pace(ctx, tx, p.Name, now, takes(p, n))
+		if err != nil {
+			return err
+		}
+		if o.Purpose.holds(Rate) {
+			if err := later(turn, "is asked by others at its full rate"); err != nil {
+				return err
+			}
+		}
+		return r.Registry.Spend(ctx, tx, p.Name, now, n)
+	})
+	if err != nil && o.Purpose.paid { // the sweep counted what is not asked now
+		return errors.Join(err, r.settle(ctx, p, o, nil))
+	}
+	if err != nil || wait <= 0 {
+		return err
+	}
+	return r.pass(ctx, wait)
+}
+
+// takes is how long n requests take at p's rate.
+func takes(p checker.Provider, n int) time.Duration {
+	if p.Rate <= 0 {
+		return 0
+	}
+	return time.Duration(float64(n) / float64(p.Rate) * float64(time.Second))
+}
+
+// intend makes the targets of an order, and writes down that they are about to be used before they are: a feed
+// that shows a use sooner than its result is stored finds out that it is ours. What could not be written down
+// is not asked.
+func (r *Rounds) intend(ctx context.Context, o Order) ([]checker.Target, error) {
+	read := o.Secret
+	if read == nil {
+		read = r.Resolve
+	}
+	targets, intents := make([]checker.Target, len(o.Credentials)), make([]audit.Intent, len(o.Credentials))
+	for i, c := range o.Credentials {
+		id := uuid.Must(uuid.NewV7())
+		targets[i] = checker.Target{ID: id, Credential: c, Secret: func(ctx context.Context) (secret.Value, error) { return read(ctx, c) }}
+		intents[i] = audit.Intent{Check: id, CredentialID: c.ID, At: r.Now()}
+	}
+	if !o.Purpose.holds(Ledger) {
+		return targets, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
+	defer cancel()
+	return targets, r.Audit.Intend(ctx, intents)
+}
+
+// ask resolves each secret just before it is used and drops it after.
+func (r *Rounds) ask(ctx context.Context, p checker.Provider, o Order, targets []checker.Target) ([]checker.Result, secret.Value) {
+	r.metrics.inFlight.Add(float64(len(targets)))
+	defer r.metrics.inFlight.Sub(float64(len(targets)))
+	if o.Single {
+		token, res := r.Checker.Token(ctx, p, targets[0])
+		return []checker.Result{res}, token
+	}
+	stop, cancel := r.stopSignal()
+	defer cancel()
+	return r.Checker.CheckAll(ctx, stop, p, targets), secret.Value{}
+}
+
+// settle keeps away from a provider that asked for it, and gives back what was counted and not asked.
+func (r *Rounds) settle(ctx context.Context, p checker.Provider, o Order, results []checker.Result) error {
+	var pause time.Duration
+	for _, res := range results {
+		pause = max(pause, res.RetryAfter)
+	}
+	unasked, until := len(o.Credentials)-len(results), r.Now().Add(pause)
+	if pause == 0 && unasked == 0 {
+		return nil
+	}
+	for wait := 100 * time.Millisecond; ; wait = min(2*wait, 3*time.Second) { // the database may be away
+		err := pgx.BeginFunc(ctx, r.Pool, func(tx pgx.Tx) error {
+			if err := r.Registry.Spend(ctx, tx, p.Name, r.Now(), -unasked); err != nil || pause == 0 {
+				return err
+			}
+			return r.Registry.Pause(ctx, tx, p.Name, until)
+		})
+		if err == nil || ctx.Err() != nil {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(wait):
+		}
+	}
+}
+
+// Attempt exchanges a secret that may have got out, for the credential that it belongs or belonged to, and hands
+// over the token, if one is issued. It is no check: nothing is judged by it.
+func (r *Rounds) Attempt(ctx context.Context, c credential.Credential, v secret.Value) (secret.Value, checker.Result, error) {
+	if err := r.exchangeable(c); err != nil {
+		return secret.Value{}, checker.Result{}, err
+	}
+	return r.single(ctx, leaked, c, func(context.Context, credential.Credential) (secret.Value, error) {
+		return secret.New([]byte(v.Reveal())), nil // which is wiped
+	})
+}
+
+// single asks for the token of one credential.
+func (r *Rounds) single(ctx context.Context, why Purpose, c credential.Credential, read func(context.Context, credential.Credential) (secret.Value, error)) (secret.Value, checker.Result, error) {
+	results, token, leave, err := r.Exchange(ctx, Order{Purpose: why, Provider: c.Provider, Credentials: []credential.Credential{c}, Secret: read, Single: true})
+	defer leave()
+	if err != nil {
+		token.Wipe()
+		return secret.Value{}, checker.Result{}, err
+	}
+	return token, results[0], nil
+}
+
+// exchangeable says why a secret of c cannot be tried by itself.
+func (r *Rounds) exchangeable(c credential.Credential) error {
+	p, ok := r.settings.Load().Providers[c.Provider]
+	switch {
+	case !ok:
+		return fmt.Errorf("the provider %q is not in the configuration", c.Provider)
+	case slices.Contains([]checker.AuthMethod{checker.TLSClientAuth, checker.SelfSignedTLSClientAuth}, p.AuthMethod):
+		return fmt.Errorf("the provider %q knows its clients by certificates: %w here", c.Provider, ErrNotExchanged)
+	}
+	return nil
+}
