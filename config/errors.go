@@ -6,6 +6,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/keyrounds/keyrounds/secret"
 )
 
 // Problem is one thing that is wrong, and where.
@@ -91,7 +93,7 @@ var (
 func mask(line string) string {
 	line = sensitive.ReplaceAllStringFunc(line, func(pair string) string {
 		m := sensitive.FindStringSubmatch(pair)
-		if v := strings.Trim(m[2], `"'`); v == "" || isReference(v) || strings.HasPrefix(v, "https://") || strings.HasPrefix(v, "http://") {
+		if v := strings.Trim(m[2], `"'`); v == "" || secret.HasScheme(v) || strings.HasPrefix(v, "https://") || strings.HasPrefix(v, "http://") {
 			return pair
 		}
 		return m[1] + "…"
@@ -115,15 +117,6 @@ func show(line string) string {
 		line = string(r[:maxShown]) + "…"
 	}
 	return line
-}
-
-func isReference(s string) bool {
-	for _, scheme := range []string{"env:", "file:", "systemd:", "sealed:", "vault:"} {
-		if strings.HasPrefix(s, scheme) {
-			return true
-		}
-	}
-	return false
 }
 
 // Unreadable is a secret of the file that could not be read.

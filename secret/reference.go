@@ -2,31 +2,14 @@ package secret
 
 import (
 	"fmt"
-	"regexp"
 	"strings"
 )
-
-// The schemes of references.
-const (
-	SchemeEnv     = "env"
-	SchemeFile    = "file"
-	SchemeExec    = "exec"
-	SchemeSystemd = "systemd"
-	SchemeSealed  = "sealed"
-)
-
-const schemesHint = "one of env:NAME, file:/path, exec:command, systemd:NAME, or sealed: (the secret is in the database, put there by `keyrounds credentials add` or `rotate`)"
 
 // Reference names where a secret is; it is not the secret and may be printed.
 type Reference struct{ scheme, rest string }
 
 // Sealed is the reference to a secret that the database keeps, sealed under the credential's name.
 var Sealed = Reference{scheme: SchemeSealed}
-
-var (
-	envName     = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
-	systemdName = regexp.MustCompile(`^[A-Za-z0-9_.@-]+$`)
-)
 
 // ReferenceError says why a text is no reference. It never repeats the text, which may be a
 // secret that was pasted in the wrong place.
@@ -35,34 +18,21 @@ type ReferenceError struct{ Problem string }
 func (e *ReferenceError) Error() string { return e.Problem }
 
 // Hint lists the schemes.
-func (e *ReferenceError) Hint() string { return schemesHint }
+func (e *ReferenceError) Hint() string { return schemesHint() }
 
 // ParseReference reads "scheme:rest". Its errors are *ReferenceError.
 func ParseReference(s string) (Reference, error) {
-	scheme, rest, found := strings.Cut(s, ":")
+	name, rest, found := strings.Cut(s, ":")
 	if !found {
 		return Reference{}, &ReferenceError{"not a secret reference: a secret itself never stands in the configuration"}
 	}
-	r := Reference{scheme, rest}
-	ok := true
-	switch scheme {
-	case SchemeEnv:
-		ok = envName.MatchString(rest)
-	case SchemeFile:
-		ok = strings.HasPrefix(rest, "/") && !strings.ContainsRune(rest, 0)
-	case SchemeExec:
-		ok = strings.TrimSpace(rest) != ""
-	case SchemeSystemd:
-		ok = systemdName.MatchString(rest) && rest != "." && rest != ".."
-	case SchemeSealed:
-		ok = rest == ""
-	default:
+	switch known, ok := schemeNamed(name); {
+	case !ok:
 		return Reference{}, &ReferenceError{"unknown kind of secret reference"}
+	case !known.valid(rest):
+		return Reference{}, &ReferenceError{fmt.Sprintf("not a valid %s: reference", name)}
 	}
-	if !ok {
-		return Reference{}, &ReferenceError{fmt.Sprintf("not a valid %s: reference", scheme)}
-	}
-	return r, nil
+	return Reference{name, rest}, nil
 }
 
 // Scheme returns the part before the colon, "" for the zero Reference.
@@ -74,6 +44,13 @@ func (r Reference) IsZero() bool { return r.scheme == "" }
 // ReachesHost reports whether resolving r reads from the host. Such references are named in
 // the configuration file only, never through a command or the API.
 func (r Reference) ReachesHost() bool { return r.scheme != "" && r.scheme != SchemeSealed }
+
+// OfProcess reports whether r names something that belongs to one process, such as a variable of its environment:
+// a shell beside the daemon may find another secret there.
+func (r Reference) OfProcess() bool {
+	known, _ := schemeNamed(r.scheme)
+	return known.ofProcess
+}
 
 // String returns the reference as it is written, "" for the zero Reference.
 func (r Reference) String() string {

@@ -8,7 +8,6 @@ import (
 	"io"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"syscall"
 	"time"
@@ -43,28 +42,11 @@ func Resolve(ctx context.Context, r Reference) (Value, error) {
 }
 
 func read(ctx context.Context, r Reference) ([]byte, error) {
-	switch r.scheme {
-	case SchemeEnv:
-		s, ok := os.LookupEnv(r.rest)
-		if !ok {
-			return nil, errors.New("not set in the environment")
-		}
-		return []byte(s), nil
-	case SchemeFile:
-		return readFile(r.rest)
-	case SchemeSystemd:
-		dir, ok := os.LookupEnv("CREDENTIALS_DIRECTORY")
-		if !ok {
-			return nil, errors.New("CREDENTIALS_DIRECTORY is not set: the service needs LoadCredential= for it")
-		}
-		return readFile(filepath.Join(dir, r.rest))
-	case SchemeExec:
-		return output(ctx, r.rest)
-	case SchemeSealed:
-		return nil, errors.New("no secret is sealed for this credential; `keyrounds credentials rotate` stores one")
-	default:
+	known, ok := schemeNamed(r.scheme)
+	if !ok {
 		return nil, errors.New("no reference is given")
 	}
+	return known.read(ctx, r.rest)
 }
 
 func readFile(path string) ([]byte, error) {
