@@ -141,7 +141,7 @@ func (a *App) open(ctx context.Context) error {
 	a.Rounds, err = rounds.New(rounds.Options{
 		Pool: a.Pool, Registry: a.Registry, Audit: a.Audit, Usage: a.Usage, Notifier: a.Notifier, Sealer: a.sealer,
 		Checker: checker.New(checker.Options{Version: a.Version, Now: a.Now}),
-		Metrics: a.Metrics, Exemplars: c.Metrics.Exemplars, Tracer: a.Tracer, Log: a.Log, Tick: a.Tick, Judge: a.Judge, Monthly: a.monthly, Leaks: a.leaks(), Now: a.Now,
+		Metrics: a.Metrics, Daemon: a.Daemon, Exemplars: c.Metrics.Exemplars, Tracer: a.Tracer, Log: a.Log, Tick: a.Tick, Judge: a.Judge, Monthly: a.monthly, Leaks: a.leaks(), Now: a.Now,
 	}, settings(c))
 	return err
 }

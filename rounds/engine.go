@@ -27,7 +27,7 @@ type Queue struct {
 func (r *Rounds) Engine(ctx context.Context) (Engine, error) {
 	e := Engine{
 		Jobs:   map[string]int{"available": 0, "running": 0, "retryable": 0, "scheduled": 0, "discarded": 0},
-		Queues: map[string]Queue{sweepQueue: {}, usageQueue: {}, batchQueue: {}, notify.Queue: {}},
+		Queues: map[string]Queue{sweepQueue: {}, usageQueue: {}, batchQueue: {}, byHandQueue: {}, notify.Queue: {}},
 	}
 	rows, err := r.Pool.Query(ctx, `
 		SELECT state::text, queue, count(*), min(scheduled_at) FROM river_job WHERE state NOT IN ('completed', 'cancelled') GROUP BY 1, 2`)

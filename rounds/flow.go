@@ -89,19 +89,37 @@ func (r *Rounds) work(ctx context.Context, o Order, complete func(context.Contex
 		return nil, err
 	}
 	r.traceChecks(ctx, results)
-	judged, changes, err := r.store(ctx, settings, o.Credentials, results, complete)
+	results, unread := r.recorded(results)
+	creds := unchecked(o.Credentials, unread)
+	judged, changes, err := r.store(ctx, settings, creds, results, complete)
 	if err != nil {
 		return nil, err
 	}
-	r.tell(ctx, o.Provider, o.Credentials, judged, changes, r.Now().Sub(began))
-	return judged, nil
+	r.tell(ctx, o.Provider, creds, judged, changes, r.Now().Sub(began))
+	return append(judged, unread...), nil
+}
+
+// recorded leaves out what a command could not read: its shell is not the daemon's. Those results are shown,
+// with the status unknown.
+func (r *Rounds) recorded(results []checker.Result) (kept []checker.Result, unread []Judged) {
+	if r.Daemon {
+		return results, nil
+	}
+	for _, res := range results {
+		if res.Reason == checker.SecretUnreadable {
+			unread = append(unread, Judged{res, verdict.State{CredentialID: res.CredentialID, Credential: res.Credential, Provider: res.Provider, Status: verdict.Unknown}})
+			continue
+		}
+		kept = append(kept, res)
+	}
+	return kept, unread
 }
 
 // Resolve reads the secret that a credential has now.
 func (r *Rounds) Resolve(ctx context.Context, c credential.Credential) (v secret.Value, err error) {
 	defer func() {
 		r.metrics.resolved(c.Secret.Scheme(), err)
-		if err == nil && r.Leaks.Seen != nil {
+		if err == nil && r.Leaks.Seen != nil && r.tellsOfDaemon(ctx, c.Secret) {
 			r.Leaks.Seen(ctx, c, v)
 		}
 	}()

@@ -139,7 +139,7 @@ func (h *house) replica(pool *pgxpool.Pool) *Rounds {
 	reg := registry.New(pool, time.UTC)
 	r, err := New(Options{
 		Pool: pool, Registry: reg, Audit: store, Usage: OpenUsage(pool, time.UTC, reg, store), Checker: checker.New(checker.Options{}), Notifier: n,
-		Metrics: prometheus.NewRegistry(), Log: slog.New(slog.DiscardHandler), Tick: 200 * time.Millisecond,
+		Metrics: prometheus.NewRegistry(), Log: slog.New(slog.DiscardHandler), Tick: 200 * time.Millisecond, Daemon: true,
 	}, h.settings)
 	if err != nil {
 		h.t.Fatal(err)

@@ -3,11 +3,8 @@ package rounds
 import (
 	"context"
 	"errors"
-	"fmt"
-	"slices"
 	"time"
 
-	"github.com/jackc/pgx/v5"
 	"github.com/riverqueue/river"
 	"github.com/riverqueue/river/riverdriver/riverpgxv5"
 	"github.com/riverqueue/river/rivertype"
@@ -215,54 +212,4 @@ func (r *Rounds) stopSignal() (<-chan struct{}, func()) {
 		}
 	}()
 	return ctx.Done(), cancel
-}
-
-// CheckNow checks credentials at once, whatever their schedules say, and judges and records the
-// results like any round. It ends early when ctx does or the daemon stops.
-func (r *Rounds) CheckNow(ctx context.Context, creds []credential.Credential, each func([]Judged)) error {
-	slices.SortFunc(creds, func(a, b credential.Credential) int { return a.NextCheck.Compare(b.NextCheck) })
-	todo := batches(creds, r.settings.Load().Providers)
-	for _, b := range todo {
-		if b.provider.Passive {
-			return fmt.Errorf("the provider %q is passive: %w", b.provider.Name, ErrNotExchanged)
-		}
-	}
-	for len(todo) > 0 {
-		b := todo[0]
-		judged, err := r.work(ctx, Order{Purpose: byHand, Provider: b.provider.Name, Credentials: b.creds}, func(context.Context, pgx.Tx) error { return nil })
-		if err != nil {
-			return err
-		}
-		each(judged)
-		if b.creds = unchecked(b.creds, judged); len(b.creds) == 0 {
-			todo = todo[1:]
-			continue
-		}
-		if pause := asked(judged); pause > checker.LongestPause {
-			return fmt.Errorf("the provider %q asks us to stay away for %s; of its credentials %d were not checked", b.provider.Name, pause, len(b.creds))
-		}
-		select { // a slow provider: the batch had its time, and gets another
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-r.stopping:
-			return context.Canceled
-		default:
-			todo[0] = b
-		}
-	}
-	return nil
-}
-
-// asked is the longest pause that the provider asked for.
-func asked(judged []Judged) (pause time.Duration) {
-	for _, j := range judged {
-		pause = max(pause, j.Result.RetryAfter)
-	}
-	return pause
-}
-
-func unchecked(creds []credential.Credential, judged []Judged) []credential.Credential {
-	return slices.DeleteFunc(slices.Clone(creds), func(c credential.Credential) bool {
-		return slices.ContainsFunc(judged, func(j Judged) bool { return j.Result.CredentialID == c.ID })
-	})
 }

@@ -46,9 +46,11 @@ const (
 	batchPace    = 20 * time.Second // what a batch takes at the provider's rate, at most
 	claimLimit   = 5000
 	batchQueue   = "checks"
+	byHandQueue  = "by_hand"
 	sweepQueue   = "sweep"
 	usageQueue   = "usage"
 	maxBatches   = 8 // at once on one replica
+	maxByHand    = 4
 	maxDelivered = 4
 )
 
@@ -72,6 +74,9 @@ type Options struct {
 	Notifier *notify.Notifier
 	Sealer   *secret.Sealer // nil: sealed secrets cannot be opened
 	Metrics  prometheus.Registerer
+	// Daemon says that this process may run the rounds: what it cannot read of secrets is recorded. Commands
+	// read secrets in a shell, which says nothing of what the daemon reads.
+	Daemon bool
 	// Exemplars links observations with the traces that are recorded.
 	Exemplars bool
 	Tracer    trace.Tracer // nil: none
@@ -94,6 +99,8 @@ type Rounds struct {
 	stopOnce sync.Once
 
 	following sync.WaitGroup
+	looked    sync.Once // of a command, for a daemon
+	beside    bool      // one lived then
 }
 
 // New makes Rounds. Nothing runs before Start; CheckNow checks without it.
@@ -121,6 +128,7 @@ func New(o Options, s Settings) (*Rounds, error) {
 	workers := river.NewWorkers()
 	river.AddWorker(workers, &sweeper{rounds: r})
 	river.AddWorker(workers, &batchWorker{rounds: r})
+	river.AddWorker(workers, &byHandWorker{rounds: r})
 	river.AddWorker(workers, &keeper{rounds: r})
 	river.AddWorker(workers, &ticker[pollArgs]{do: r.poll})
 	river.AddWorker(workers, &ticker[judgeArgs]{do: r.JudgeUsage})
@@ -140,6 +148,7 @@ func New(o Options, s Settings) (*Rounds, error) {
 			sweepQueue:   {MaxWorkers: 1},
 			usageQueue:   {MaxWorkers: 2},
 			batchQueue:   {MaxWorkers: maxBatches},
+			byHandQueue:  {MaxWorkers: maxByHand},
 			notify.Queue: {MaxWorkers: maxDelivered},
 		},
 		PeriodicJobs: []*river.PeriodicJob{

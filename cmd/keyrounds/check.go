@@ -23,7 +23,8 @@ func newCheck(o *options) *cobra.Command {
 		Use:   "check [NAME...]",
 		Short: "Check credentials now, all or those named",
 		Long: "Check credentials now, whatever their schedules say, and judge and record the results as any round\n" +
-			"does. Exit 0: all are ok; 1: something is not; 2: it could not be done.",
+			"does. While a daemon runs it makes the checks, with the secrets that it reads; otherwise this process\n" +
+			"does, and what it cannot read is shown and not recorded. Exit 0: all are ok; 1: something is not; 2: it could not be done.",
 		Example: "  keyrounds check\n  keyrounds check -v ats-sync\n  keyrounds check -o json | jq '.[] | select(.outcome != \"ok\")'",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			a, err := o.open(cmd.Context())

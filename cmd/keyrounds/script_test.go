@@ -1,9 +1,13 @@
 package main
 
 import (
+	"context"
 	"net/http/httptest"
 	"os"
 	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
@@ -68,6 +72,18 @@ func TestScripts(t *testing.T) {
 					idp.Break(sim.Fault(args[1]))
 				default:
 					ts.Fatalf("idp: unknown %q", args[0])
+				}
+			},
+			// await-daemon: until a daemon leads on DATABASE_URL
+			"await-daemon": func(ts *testscript.TestScript, _ bool, _ []string) {
+				ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+				defer cancel()
+				db, err := pgx.Connect(ctx, ts.Getenv("DATABASE_URL"))
+				ts.Check(err)
+				defer db.Close(context.Background())
+				for leads := false; !leads; time.Sleep(20 * time.Millisecond) { // between two looks
+					_ = db.QueryRow(ctx, `SELECT EXISTS (SELECT FROM river_leader WHERE expires_at > now())`).Scan(&leads)
+					ts.Check(ctx.Err())
 				}
 			},
 			// expand FILE: $NAME becomes the variable's value

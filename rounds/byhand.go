@@ -1,0 +1,234 @@
+package rounds
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/riverqueue/river"
+	"github.com/riverqueue/river/rivertype"
+
+	"github.com/keyrounds/keyrounds/checker"
+	"github.com/keyrounds/keyrounds/credential"
+	"github.com/keyrounds/keyrounds/secret"
+	"github.com/keyrounds/keyrounds/verdict"
+)
+
+// Rules of checks that a person asks for:
+//
+//  1. Where a daemon lives, it makes them, with the secrets that it reads: those of a shell may be older, or none.
+//  2. Where none lives, this process makes them. What it cannot read is shown, and not recorded: it says nothing of
+//     what a daemon reads.
+//  3. They are judged and recorded like all others.
+
+// CheckNow checks credentials at once, whatever their schedules say, and judges and records the
+// results like any round. A daemon makes the checks, if one lives. It ends early when ctx does or the
+// daemon stops, and where a provider may not be asked now (*NotNowError) or never (ErrNotExchanged).
+// each gets the results as they come.
+func (r *Rounds) CheckNow(ctx context.Context, creds []credential.Credential, each func([]Judged)) error {
+	creds = slices.Clone(creds)
+	slices.SortFunc(creds, func(a, b credential.Credential) int { return a.NextCheck.Compare(b.NextCheck) })
+	todo := batches(creds, r.settings.Load().Providers)
+	for _, b := range todo {
+		if b.provider.Passive {
+			return fmt.Errorf("the provider %q is passive: %w", b.provider.Name, ErrNotExchanged)
+		}
+	}
+	check := r.checkHere
+	lives, err := r.daemonLives(ctx)
+	if err != nil {
+		return err
+	}
+	if lives {
+		check = r.handOver
+	}
+	for len(todo) > 0 {
+		b := todo[0]
+		judged, err := check(ctx, b)
+		if err != nil {
+			return err
+		}
+		each(judged)
+		if b.creds = unchecked(b.creds, judged); len(b.creds) == 0 {
+			todo = todo[1:]
+			continue
+		}
+		if pause := asked(judged); pause > checker.LongestPause {
+			return fmt.Errorf("the provider %q asks us to stay away for %s; of its credentials %d were not checked", b.provider.Name, pause, len(b.creds))
+		}
+		select { // a slow provider: the batch had its time, and gets another
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-r.stopping:
+			return context.Canceled
+		default:
+			todo[0] = b
+		}
+	}
+	return nil
+}
+
+// checkHere checks a batch in this process.
+func (r *Rounds) checkHere(ctx context.Context, b batch) ([]Judged, error) {
+	return r.work(ctx, Order{Purpose: byHand, Provider: b.provider.Name, Credentials: b.creds}, func(context.Context, pgx.Tx) error { return nil })
+}
+
+// asked is the longest pause that the provider asked for.
+func asked(judged []Judged) (pause time.Duration) {
+	for _, j := range judged {
+		pause = max(pause, j.Result.RetryAfter)
+	}
+	return pause
+}
+
+func unchecked(creds []credential.Credential, judged []Judged) []credential.Credential {
+	return slices.DeleteFunc(slices.Clone(creds), func(c credential.Credential) bool {
+		return slices.ContainsFunc(judged, func(j Judged) bool { return j.Result.CredentialID == c.ID })
+	})
+}
+
+// daemonLives reports whether some daemon leads: one that was killed counts for 15 s more.
+func (r *Rounds) daemonLives(ctx context.Context) (lives bool, err error) {
+	err = r.Pool.QueryRow(ctx, `SELECT EXISTS (SELECT FROM river_leader WHERE expires_at > now())`).Scan(&lives)
+	return lives, err
+}
+
+// tellsOfDaemon reports whether what this process reads is what a daemon reads: beside one, an environment of a
+// shell may hold an older secret.
+func (r *Rounds) tellsOfDaemon(ctx context.Context, ref secret.Reference) bool {
+	if r.Daemon || !ref.OfProcess() {
+		return true
+	}
+	r.looked.Do(func() {
+		lives, err := r.daemonLives(ctx)
+		r.beside = lives || err != nil
+	})
+	return !r.beside
+}
+
+// byHandArgs is a batch that a person asked a daemon to check.
+type byHandArgs struct {
+	Provider      string  `json:"provider"`
+	CredentialIDs []int64 `json:"credential_ids"`
+}
+
+func (byHandArgs) Kind() string { return "check_by_hand" }
+
+// Whoever asked waits for it, and asks again where it fails.
+func (byHandArgs) InsertOpts() river.InsertOpts {
+	return river.InsertOpts{Queue: byHandQueue, MaxAttempts: 1}
+}
+
+type byHandWorker struct {
+	river.WorkerDefaults[byHandArgs]
+	rounds *Rounds
+}
+
+// handed is what a daemon answers.
+type handed struct {
+	Results  []checker.Result `json:"results,omitempty"`
+	Statuses []verdict.Status `json:"statuses,omitempty"` // of the credentials of Results
+	NotNow   *NotNowError     `json:"not_now,omitempty"`
+	Error    string           `json:"error,omitempty"` // why nothing was checked
+}
+
+func (h *handed) add(judged []Judged) {
+	for _, j := range judged {
+		h.Results, h.Statuses = append(h.Results, j.Result), append(h.Statuses, j.State.Status)
+	}
+}
+
+// judged is what was added, of a state only the status.
+func (h handed) judged() (all []Judged) {
+	for i, res := range h.Results[:min(len(h.Results), len(h.Statuses))] {
+		all = append(all, Judged{res, verdict.State{CredentialID: res.CredentialID, Credential: res.Credential, Provider: res.Provider, Status: h.Statuses[i]}})
+	}
+	return all
+}
+
+func (w *byHandWorker) Work(ctx context.Context, job *river.Job[byHandArgs]) error {
+	creds, err := w.rounds.Registry.Active(ctx, job.Args.CredentialIDs)
+	if err != nil {
+		return err
+	}
+	order := Order{Purpose: byHand, Provider: job.Args.Provider, Credentials: creds, Holder: job.ID}
+	order.Purpose.Patience = patience // whoever waits asks again
+	judged, err := w.rounds.work(ctx, order, func(context.Context, pgx.Tx) error { return nil })
+	var answer handed
+	answer.add(judged)
+	if err != nil && !errors.As(err, &answer.NotNow) {
+		answer.Error = err.Error()
+	}
+	return river.RecordOutput(ctx, answer)
+}
+
+// handOver has a daemon check a batch, and waits for it.
+func (r *Rounds) handOver(ctx context.Context, b batch) ([]Judged, error) {
+	for end := time.Now().Add(byHand.Patience); ; {
+		answer, err := r.handOnce(ctx, b)
+		if err != nil {
+			return nil, err
+		}
+		switch {
+		case answer.Error != "":
+			return nil, errors.New(answer.Error)
+		case answer.NotNow == nil:
+			return answer.judged(), nil
+		case !answer.NotNow.Until.IsZero() || time.Now().After(end):
+			return nil, answer.NotNow
+		}
+	}
+}
+
+const (
+	// A daemon that lives takes a job within this time, unless it makes other checks by hand.
+	handOverTime = 5 * time.Minute
+	handOverLook = 50 * time.Millisecond
+)
+
+func (r *Rounds) handOnce(ctx context.Context, b batch) (answer handed, err error) {
+	ctx, cancel := context.WithTimeout(ctx, handOverTime)
+	defer cancel()
+	// Whoever gives up just now still learns its number, and takes it back.
+	inserting, inserted := context.WithTimeout(context.WithoutCancel(ctx), storeTimeout)
+	defer inserted()
+	made, err := r.client.Insert(inserting, byHandArgs{b.provider.Name, b.ids()}, nil)
+	if err != nil {
+		return answer, err
+	}
+	id := made.Job.ID
+	defer func() {
+		if err != nil { // nobody waits for it any more
+			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
+			defer cancel()
+			_, _ = r.client.JobCancel(ctx, id)
+		}
+	}()
+	for {
+		job, err := r.client.JobGet(ctx, id)
+		if err != nil {
+			return answer, err
+		}
+		switch job.State {
+		case rivertype.JobStateCompleted:
+			return answer, json.Unmarshal(job.Output(), &answer)
+		case rivertype.JobStateDiscarded, rivertype.JobStateCancelled:
+			return answer, errors.New("the daemon that made the check failed; its log says why")
+		case rivertype.JobStateAvailable:
+			lives, err := r.daemonLives(ctx)
+			if err == nil && !lives {
+				err = errors.New("the daemon ended before it made the check; ask again")
+			}
+			if err != nil {
+				return answer, err
+			}
+		}
+		if err := r.pass(ctx, handOverLook); err != nil {
+			return answer, fmt.Errorf("no daemon made the check: %w", err)
+		}
+	}
+}
