@@ -16,6 +16,7 @@ import (
 	"github.com/keyrounds/keyrounds/credential"
 	"github.com/keyrounds/keyrounds/finding"
 	"github.com/keyrounds/keyrounds/leak"
+	"github.com/keyrounds/keyrounds/leak/scan"
 	"github.com/keyrounds/keyrounds/registry"
 	"github.com/keyrounds/keyrounds/rounds"
 	"github.com/keyrounds/keyrounds/secret"
@@ -65,7 +66,7 @@ func provenScopes(r checker.Result) []string {
 
 // Needles are the secrets and client ids of every credential, also secrets that were replaced and are kept. What
 // cannot be read is returned by name, and the rest looked for.
-func (a *App) Needles(ctx context.Context) (needles []leak.Needle, unreadable map[string]error, err error) {
+func (a *App) Needles(ctx context.Context) (needles []scan.Needle, unreadable map[string]error, err error) {
 	creds, err := a.Registry.List(ctx, true)
 	if err != nil {
 		return nil, nil, err
@@ -83,13 +84,13 @@ func (a *App) Needles(ctx context.Context) (needles []leak.Needle, unreadable ma
 		if !c.Retired.IsZero() {
 			continue
 		}
-		needles = append(needles, leak.Needle{Credential: c.Name, Kind: leak.ClientID, Value: c.ClientID})
+		needles = append(needles, scan.Needle{Credential: c.Name, Kind: scan.ClientID, Value: c.ClientID})
 		v, err := a.Rounds.Resolve(ctx, c)
 		if err != nil {
 			unreadable[c.Name] = err
 			continue
 		}
-		needles = append(needles, leak.Needle{Credential: c.Name, Kind: leak.Secret, Value: v.Reveal(), Partner: c.ClientID, Home: home(c.Secret)})
+		needles = append(needles, scan.Needle{Credential: c.Name, Kind: scan.Secret, Value: v.Reveal(), Partner: c.ClientID, Home: home(c.Secret)})
 		v.Wipe()
 	}
 	return needles, unreadable, nil
@@ -108,7 +109,7 @@ func home(ref secret.Reference) string {
 }
 
 // TakeHits writes down what a scan found, and returns the credentials whose secret it found.
-func (a *App) TakeHits(ctx context.Context, actor string, f leak.Found, how string) ([]credential.Credential, error) {
+func (a *App) TakeHits(ctx context.Context, actor string, f scan.Found, how string) ([]credential.Credential, error) {
 	creds, err := a.Registry.List(ctx, true)
 	if err != nil {
 		return nil, err
@@ -127,7 +128,7 @@ func (a *App) TakeHits(ctx context.Context, actor string, f leak.Found, how stri
 			continue // retired and deleted meanwhile
 		}
 		all = append(all, leak.OfHit(h, c.ID, how, a.Now()))
-		if h.Kind == leak.Secret && !slices.ContainsFunc(leaked, func(l credential.Credential) bool { return l.ID == c.ID }) {
+		if h.Kind == scan.Secret && !slices.ContainsFunc(leaked, func(l credential.Credential) bool { return l.ID == c.ID }) {
 			leaked = append(leaked, c)
 		}
 	}
@@ -239,7 +240,7 @@ func (a *App) learn(ctx context.Context) (mask func(string) string, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("the registered secrets: %w", err)
 	}
-	s, _ := leak.NewScanner(needles, leak.Options{})
+	s, _ := scan.NewScanner(needles, scan.Options{})
 	return s.Mask, nil
 }
 

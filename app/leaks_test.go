@@ -35,6 +35,7 @@ import (
 	"github.com/keyrounds/keyrounds/credential"
 	"github.com/keyrounds/keyrounds/finding"
 	"github.com/keyrounds/keyrounds/leak"
+	"github.com/keyrounds/keyrounds/leak/scan"
 	"github.com/keyrounds/keyrounds/postgres/pgtest"
 	"github.com/keyrounds/keyrounds/secret"
 	"github.com/keyrounds/keyrounds/sim"
@@ -352,7 +353,7 @@ func TestOtherWebhooks(t *testing.T) {
 func TestPassiveIsNotTried(t *testing.T) {
 	t.Parallel()
 	o := newOffice(t, time.Now(), "")
-	s, _ := leak.NewScanner([]leak.Needle{{Credential: "a", Kind: leak.Secret, Value: "s3cretvalue"}}, leak.Options{})
+	s, _ := scan.NewScanner([]scan.Needle{{Credential: "a", Kind: scan.Secret, Value: "s3cretvalue"}}, scan.Options{})
 	if err := s.Reader(t.Context(), "-", strings.NewReader("s3cretvalue")); err != nil {
 		t.Fatal(err)
 	}
@@ -454,7 +455,7 @@ func (v *vault) plant(text string) {
 	if err != nil {
 		v.Fatal(err)
 	}
-	s, _ := leak.NewScanner(needles, leak.Options{})
+	s, _ := scan.NewScanner(needles, scan.Options{})
 	if err := s.Tree(v.Context(), filepath.Join(v.dir, "src")); err != nil {
 		v.Fatal(err)
 	}

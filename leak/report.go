@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/keyrounds/keyrounds/finding"
+	"github.com/keyrounds/keyrounds/leak/scan"
 )
 
 // Reported is one finding of another scanner.
@@ -120,7 +121,7 @@ func (r *Reported) value(text string) {
 		r.part(beginning)
 		return
 	}
-	if len(text) >= MinLength && len(r.Values) < mostValues && !slices.Contains(r.Values, text) {
+	if len(text) >= scan.MinLength && len(r.Values) < mostValues && !slices.Contains(r.Values, text) {
 		r.Values = append(r.Values, text)
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/keyrounds/keyrounds/finding"
+	"github.com/keyrounds/keyrounds/leak/scan"
 	"github.com/keyrounds/keyrounds/secret"
 )
 
@@ -38,9 +39,9 @@ type Sighting struct {
 }
 
 // OfHit makes a sighting of what a scan found.
-func OfHit(h Hit, credentialID int64, how string, now time.Time) Sighting {
+func OfHit(h scan.Hit, credentialID int64, how string, now time.Time) Sighting {
 	g := Sighting{CredentialID: credentialID, Secret: h.Secret, Sort: BySecret}
-	if h.Kind == ClientID {
+	if h.Kind == scan.ClientID {
 		g.Sort = ByClientID
 	}
 	g.Sighting = finding.Sighting{

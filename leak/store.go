@@ -14,6 +14,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/keyrounds/keyrounds/credential"
+	"github.com/keyrounds/keyrounds/leak/scan"
 	"github.com/keyrounds/keyrounds/secret"
 )
 
@@ -187,12 +188,12 @@ func (s *Store) Secrets(ctx context.Context, credentialID int64) ([]SecretRow, e
 }
 
 // Former opens the replaced secrets that are kept, for a scan, as needles without their credential's name.
-func (s *Store) Former(ctx context.Context) (map[int64][]Needle, error) {
+func (s *Store) Former(ctx context.Context) (map[int64][]scan.Needle, error) {
 	rows, err := s.Secrets(ctx, 0)
 	if err != nil {
 		return nil, err
 	}
-	all := map[int64][]Needle{}
+	all := map[int64][]scan.Needle{}
 	for _, r := range rows {
 		if !r.Kept {
 			continue
@@ -201,7 +202,7 @@ func (s *Store) Former(ctx context.Context) (map[int64][]Needle, error) {
 		if err != nil {
 			return nil, err
 		}
-		all[r.CredentialID] = append(all[r.CredentialID], Needle{Kind: Secret, Value: v.Reveal(), Partner: r.ClientID, Former: true, Secret: r.ID})
+		all[r.CredentialID] = append(all[r.CredentialID], scan.Needle{Kind: scan.Secret, Value: v.Reveal(), Partner: r.ClientID, Former: true, Secret: r.ID})
 	}
 	return all, nil
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/keyrounds/keyrounds/credential"
 	"github.com/keyrounds/keyrounds/finding"
 	"github.com/keyrounds/keyrounds/leak"
+	"github.com/keyrounds/keyrounds/leak/scan"
 	"github.com/keyrounds/keyrounds/rounds"
 )
 
@@ -29,7 +30,7 @@ func newLeaks(o *options) *cobra.Command {
 func newLeaksScan(o *options) *cobra.Command {
 	var (
 		out         output
-		scan        leak.Options
+		search      scan.Options
 		record      bool
 		secretsOnly bool
 		watch       bool
@@ -57,7 +58,7 @@ func newLeaksScan(o *options) *cobra.Command {
 			if watch {
 				return watchSources(cmd, a)
 			}
-			found, err := scanPaths(cmd, a, scan, secretsOnly, args)
+			found, err := scanPaths(cmd, a, search, secretsOnly, args)
 			if err != nil {
 				return err
 			}
@@ -84,24 +85,24 @@ func newLeaksScan(o *options) *cobra.Command {
 	}
 	out.flags(cmd, "table", "json", "csv", "sarif")
 	f := cmd.Flags()
-	f.BoolVar(&scan.History, "history", true, "search the histories of git repositories, all refs")
-	f.BoolVar(&scan.Unreachable, "unreachable", false, "also objects that no ref reaches, such as those of deleted branches")
-	f.IntVar(&scan.Workers, "workers", 0, "at once (default one a processor)")
-	f.Int64Var(&scan.Unpack, "unpack", leak.DefaultUnpack, "bytes that are unpacked of one file, at most")
+	f.BoolVar(&search.History, "history", true, "search the histories of git repositories, all refs")
+	f.BoolVar(&search.Unreachable, "unreachable", false, "also objects that no ref reaches, such as those of deleted branches")
+	f.IntVar(&search.Workers, "workers", 0, "at once (default one a processor)")
+	f.Int64Var(&search.Unpack, "unpack", scan.DefaultUnpack, "bytes that are unpacked of one file, at most")
 	f.BoolVar(&record, "record", true, "open findings about what is found, and check the credentials")
 	f.BoolVar(&secretsOnly, "secrets-only", false, "do not look for client ids, which are no secrets")
 	f.BoolVar(&watch, "watch", false, "scan leaks.sources of the configuration on their schedules, as the daemon does")
 	return cmd
 }
 
-func scanPaths(cmd *cobra.Command, a *app.App, o leak.Options, secretsOnly bool, paths []string) (leak.Found, error) {
+func scanPaths(cmd *cobra.Command, a *app.App, o scan.Options, secretsOnly bool, paths []string) (scan.Found, error) {
 	ctx := cmd.Context()
 	needles, unreadable, err := a.Needles(ctx)
 	if err != nil {
-		return leak.Found{}, err
+		return scan.Found{}, err
 	}
 	if secretsOnly {
-		needles = slices.DeleteFunc(needles, func(n leak.Needle) bool { return n.Kind == leak.ClientID })
+		needles = slices.DeleteFunc(needles, func(n scan.Needle) bool { return n.Kind == scan.ClientID })
 	}
 	for name, why := range unreadable {
 		fmt.Fprintf(cmd.ErrOrStderr(), "not looked for: the secret of %s: %v\n", name, why)
@@ -113,12 +114,12 @@ func scanPaths(cmd *cobra.Command, a *app.App, o leak.Options, secretsOnly bool,
 		o.Progress = func(n int64) { _ = bar.Set64(n) }
 		end = func() { _ = bar.Finish() }
 	}
-	s, short := leak.NewScanner(needles, o)
+	s, short := scan.NewScanner(needles, o)
 	for _, n := range short {
-		fmt.Fprintf(cmd.ErrOrStderr(), "not looked for: the %s of %s: with fewer than %d characters it is too common in text\n", strings.ReplaceAll(string(n.Kind), "_", " "), n.Credential, leak.MinLength)
+		fmt.Fprintf(cmd.ErrOrStderr(), "not looked for: the %s of %s: with fewer than %d characters it is too common in text\n", strings.ReplaceAll(string(n.Kind), "_", " "), n.Credential, scan.MinLength)
 	}
 	if len(needles) == len(short) {
-		return leak.Found{}, &hintError{errors.New("there is nothing to look for"), "see keyrounds credentials list"}
+		return scan.Found{}, &hintError{errors.New("there is nothing to look for"), "see keyrounds credentials list"}
 	}
 	defer end()
 	for _, p := range paths {
@@ -128,7 +129,7 @@ func scanPaths(cmd *cobra.Command, a *app.App, o leak.Options, secretsOnly bool,
 			err = s.Tree(ctx, p)
 		}
 		if err != nil {
-			return leak.Found{}, err
+			return scan.Found{}, err
 		}
 	}
 	return s.Found(), nil
@@ -137,7 +138,7 @@ func scanPaths(cmd *cobra.Command, a *app.App, o leak.Options, secretsOnly bool,
 // hitJSON is a promise: scripts of users depend on its names.
 type hitJSON struct {
 	Credential string     `json:"credential"`
-	Kind       leak.Kind  `json:"kind"`
+	Kind       scan.Kind  `json:"kind"`
 	Former     bool       `json:"former"` // a secret that was replaced
 	Encoding   string     `json:"encoding"`
 	Source     string     `json:"source"`
@@ -148,7 +149,7 @@ type hitJSON struct {
 	FirstSeen  *time.Time `json:"first_seen"` // the commit's author date; null: not known
 }
 
-func printHits(w io.Writer, out output, f leak.Found, paths []string) error {
+func printHits(w io.Writer, out output, f scan.Found, paths []string) error {
 	values, rows := []hitJSON{}, [][]string{}
 	for _, h := range f.Hits {
 		v := hitJSON{Credential: h.Credential, Kind: h.Kind, Former: h.Former, Encoding: string(h.Encoding), Source: h.Source, Commit: orNull(h.Commit), Path: h.Path, Line: orNull(h.Line), FirstSeen: orNull(h.FirstSeen)}
@@ -219,7 +220,7 @@ func watchSources(cmd *cobra.Command, a *app.App) error {
 	if len(a.Config().Leaks.Sources) == 0 {
 		return &hintError{errors.New("leaks.sources of the configuration names nothing"), "such as sources: [{name: backend, path: /srv/git/backend.git}]"}
 	}
-	a.ScanSources(cmd.Context(), func(source string, f leak.Found, err error) {
+	a.ScanSources(cmd.Context(), func(source string, f scan.Found, err error) {
 		at := time.Now().UTC().Format(time.RFC3339)
 		if err != nil {
 			fmt.Fprintf(cmd.OutOrStdout(), "%s %s: %v\n", at, source, err)
