@@ -29,7 +29,7 @@ test: setup lint
 # Each fuzz target for a while, from its seeds and what it found before. A package's are built once for all of them.
 FUZZTIME ?= 1m
 FUZZ := checker:FuzzClassify checker:FuzzScopes checker:FuzzPresets checker:FuzzGuardAddress config:FuzzParse secret:FuzzScrub usage:FuzzRecords \
-	leak/scan:FuzzArchives leak:FuzzReports leak:FuzzSignals
+	leak/scan:FuzzArchives leak/intake:FuzzReports leak/intake:FuzzSignals
 FUZZED := $(sort $(foreach target,$(FUZZ),$(firstword $(subst :, ,$(target)))))
 fuzz:
 	@for package in $(FUZZED); do go test -c -fuzz=. -o bin/fuzz/$$package.test ./$$package || exit 1; done

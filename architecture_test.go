@@ -28,9 +28,11 @@ var table = map[string]struct {
 	"checker":             {1, "credential secret", false},
 	"verdict":             {1, "checker finding", false},
 	"leak/scan":           {1, "secret", false},
+	"leak/intake":         {1, "finding secret", false},
 	"registry":            {2, "credential secret", true},
 	"audit":               {2, "checker finding verdict", true},
 	"usage":               {2, "checker credential finding secret", true},
+	"leak":                {2, "credential finding leak/intake leak/scan secret", true},
 	"notify":              {2, "finding traces", true},
 	"notify/slack":        {2, "credential finding notify secret", false},
 	"notify/shoutrrr":     {2, "finding notify secret", false},
@@ -40,17 +42,16 @@ var table = map[string]struct {
 	"migrations":          {2, "", false},
 	"rounds":              {3, "audit checker credential finding notify registry secret traces usage verdict", true},
 	"report":              {3, "audit credential registry usage verdict", true},
-	"leak":                {3, "credential finding leak/scan secret", true},
-	"web":                 {4, "audit credential finding leak notify registry report secret usage verdict", false},
+	"web":                 {4, "audit credential finding leak/intake notify registry report secret usage verdict", false},
 	"collector":           {4, "audit finding leak notify registry rounds usage verdict", false},
-	"config":              {4, "checker credential finding leak notify secret usage verdict", false},
+	"config":              {4, "checker credential finding leak/intake notify secret usage verdict", false},
 	"test/promtest":       {4, "", false},
 	"deploy/grafana":      {4, "", false},
 	"sim":                 {4, "", false},
 	"sim/authserver":      {4, "", false},
-	"app": {5, "audit checker collector config credential finding leak leak/scan notify notify/alertmanager " +
+	"app": {5, "audit checker collector config credential finding leak leak/intake leak/scan notify notify/alertmanager " +
 		"notify/shoutrrr notify/slack postgres registry report rounds secret usage verdict web", true},
-	"cmd/keyrounds": {6, "app audit checker config credential finding leak leak/scan notify registry report rounds secret sim " +
+	"cmd/keyrounds": {6, "app audit checker config credential finding leak leak/intake leak/scan notify registry report rounds secret sim " +
 		"usage verdict web", true},
 }
 

@@ -16,6 +16,7 @@ import (
 	"github.com/keyrounds/keyrounds/credential"
 	"github.com/keyrounds/keyrounds/finding"
 	"github.com/keyrounds/keyrounds/leak"
+	"github.com/keyrounds/keyrounds/leak/intake"
 	"github.com/keyrounds/keyrounds/leak/scan"
 	"github.com/keyrounds/keyrounds/registry"
 	"github.com/keyrounds/keyrounds/rounds"
@@ -206,12 +207,12 @@ func (a *App) takeSightings(ctx context.Context, t taken) (fresh int, err error)
 }
 
 // ImportReport takes in a report of another scanner. format "" finds out whose it is.
-func (a *App) ImportReport(ctx context.Context, actor string, read func(found func(leak.Reported) error) (string, error)) (t leak.Taken, leaked []credential.Credential, err error) {
+func (a *App) ImportReport(ctx context.Context, actor string, read func(found func(intake.Reported) error) (string, error)) (t leak.Taken, leaked []credential.Credential, err error) {
 	mask, err := a.learn(ctx)
 	if err != nil {
 		return t, nil, err
 	}
-	format, err := read(func(rep leak.Reported) error { return a.Leaks.Match(ctx, rep, &t) })
+	format, err := read(func(rep intake.Reported) error { return a.Leaks.Match(ctx, rep, &t) })
 	if err != nil {
 		return t, nil, err
 	}
@@ -262,5 +263,5 @@ const learnEvery = time.Hour
 
 // wantsHMSL: only GitGuardian names secrets by that hash.
 func (a *App) wantsHMSL() bool {
-	return slices.ContainsFunc(a.config.Load().Leaks.Webhooks, func(w leak.Webhook) bool { return w.Type == leak.GitGuardian })
+	return slices.ContainsFunc(a.config.Load().Leaks.Webhooks, func(w intake.Webhook) bool { return w.Type == intake.GitGuardian })
 }

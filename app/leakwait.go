@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/keyrounds/keyrounds/leak"
+	"github.com/keyrounds/keyrounds/leak/intake"
 	"github.com/keyrounds/keyrounds/postgres"
 	"github.com/keyrounds/keyrounds/web"
 )
@@ -22,7 +23,7 @@ const (
 	waitingTick = 2              // deliveries
 )
 
-func (a *App) wait(ctx context.Context, w leak.Webhook, r web.Report, why *leak.FetchError) error {
+func (a *App) wait(ctx context.Context, w intake.Webhook, r web.Report, why *intake.FetchError) error {
 	a.Log.Warn("an alert could not be fetched; it is tried again", "receiver", w.Name, "error", why)
 	return a.Leaks.Wait(ctx, leak.Waiting{Receiver: w.Name, Event: r.Header.Get("X-Github-Event"), Body: r.Body, Since: a.Now(), Next: a.Now().Add(a.waitAfter(0)), Why: why.Why})
 }
@@ -47,11 +48,11 @@ func (a *App) takeWaiting(ctx context.Context) error {
 
 func (a *App) takeAgain(ctx context.Context, d leak.Waiting) error {
 	var (
-		fetch  *leak.FetchError
-		format *leak.FormatError
+		fetch  *intake.FetchError
+		format *intake.FormatError
 	)
 	hooks := a.config.Load().Leaks.Webhooks
-	i := slices.IndexFunc(hooks, func(w leak.Webhook) bool { return w.Name == d.Receiver })
+	i := slices.IndexFunc(hooks, func(w intake.Webhook) bool { return w.Name == d.Receiver })
 	if i < 0 {
 		return a.giveUp(ctx, d, "the configuration has no webhook of that name any more")
 	}

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/keyrounds/keyrounds/leak/intake"
 )
 
 // Taken is what a report came to.
@@ -21,7 +23,7 @@ type Taken struct {
 const mostAlike = 3
 
 // Match holds what another scanner found against the registry, by fingerprint.
-func (s *Store) Match(ctx context.Context, rep Reported, t *Taken) error {
+func (s *Store) Match(ctx context.Context, rep intake.Reported, t *Taken) error {
 	p, err := s.prints(ctx)
 	if err != nil {
 		return err

@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/keyrounds/keyrounds/finding"
+	"github.com/keyrounds/keyrounds/leak/intake"
 	"github.com/keyrounds/keyrounds/leak/scan"
 	"github.com/keyrounds/keyrounds/secret"
 )
@@ -53,6 +54,29 @@ func OfHit(h scan.Hit, credentialID int64, how string, now time.Time) Sighting {
 	}
 	g.Key = fmt.Sprint("scan", "\x00", h.Kind, "\x00", h.Source, "\x00", h.Path)
 	return g
+}
+
+// OfSignal makes sightings of what a signal says about a credential of the transmitter's provider, whose secret was last changed
+// here at changed; soon says that it should be checked at once.
+func OfSignal(s intake.Signal, t intake.Transmitter, credentialID int64, changed time.Time) (all []Sighting, soon bool) {
+	for _, e := range s.Events {
+		g := Sighting{CredentialID: credentialID, Key: fmt.Sprint(t.Name, "\x00", s.ID, "\x00", e.Type), Sighting: finding.Sighting{At: e.At, How: t.Name}}
+		switch {
+		case e.Type == "credential-compromise":
+			g.Sort, g.What = BySignal, t.Issuer+" says that it is compromised (RISC credential-compromise)"
+		case e.Type == "credential-change" && (e.Change == "update" || e.Change == "create") && e.At.Sub(changed).Abs() > time.Hour,
+			e.Type == "client-credential-changed" && e.At.Sub(changed).Abs() > time.Hour:
+			g.Sort, g.What = ByReplaced, t.Issuer+" says that its secret was changed, and it was not changed here ("+e.Type+")"
+		case strings.HasPrefix(e.Type, "credential-change"), strings.HasPrefix(e.Type, "client-"):
+			soon = true
+			continue
+		default:
+			continue // verification, and what is not about credentials
+		}
+		soon = true
+		all = append(all, g)
+	}
+	return all, soon
 }
 
 // Masked is g with all its texts masked, since a report's own words may have a secret in them.

@@ -14,6 +14,7 @@ import (
 
 	"github.com/keyrounds/keyrounds/credential"
 	"github.com/keyrounds/keyrounds/finding"
+	"github.com/keyrounds/keyrounds/leak/intake"
 	"github.com/keyrounds/keyrounds/postgres/pgtest"
 	"github.com/keyrounds/keyrounds/registry"
 	"github.com/keyrounds/keyrounds/secret"
@@ -120,7 +121,7 @@ func TestWeakEvidence(t *testing.T) {
 	}
 }
 
-func (b *book) match(rep Reported) Taken {
+func (b *book) match(rep intake.Reported) Taken {
 	b.Helper()
 	var t Taken
 	if err := b.Match(b.Context(), rep, &t); err != nil {
@@ -136,23 +137,23 @@ func TestMatch(t *testing.T) {
 	b := newBook(t, "a", "c")
 	whole := secretOf("a")
 	for name, c := range map[string]struct {
-		rep  Reported
+		rep  intake.Reported
 		sort Sort
 	}{
-		"whole":             {Reported{Values: []string{"x", whole}}, BySecret},
-		"the beginning":     {Reported{Parts: []string{whole[:14]}}, ByPart},
-		"all but the end":   {Reported{Parts: []string{whole[:25]}}, ByPart},
-		"too short a part":  {Reported{Parts: []string{whole[:7]}}, ""},
-		"the end":           {Reported{Parts: []string{whole[8:]}}, ""},
-		"its hash":          {Reported{HMSL: hmsl(whole)}, BySecret},
-		"another hash":      {Reported{HMSL: hmsl(whole + "x")}, ""},
-		"the client id":     {Reported{Clients: []string{"client-a"}}, ByClientID},
-		"both":              {Reported{Values: []string{whole}, Clients: []string{"client-a"}}, BySecret},
-		"nearly":            {Reported{Values: []string{whole + "x", whole[1:]}}, ""},
-		"nothing to go by":  {Reported{}, ""},
-		"an empty hash":     {Reported{HMSL: ""}, ""},
-		"a foreign secret":  {Reported{Values: []string{"AKIAFOREIGNFOREIGN"}}, ""},
-		"a part of another": {Reported{Parts: []string{"AKIAFOREIGN"}}, ""},
+		"whole":             {intake.Reported{Values: []string{"x", whole}}, BySecret},
+		"the beginning":     {intake.Reported{Parts: []string{whole[:14]}}, ByPart},
+		"all but the end":   {intake.Reported{Parts: []string{whole[:25]}}, ByPart},
+		"too short a part":  {intake.Reported{Parts: []string{whole[:7]}}, ""},
+		"the end":           {intake.Reported{Parts: []string{whole[8:]}}, ""},
+		"its hash":          {intake.Reported{HMSL: hmsl(whole)}, BySecret},
+		"another hash":      {intake.Reported{HMSL: hmsl(whole + "x")}, ""},
+		"the client id":     {intake.Reported{Clients: []string{"client-a"}}, ByClientID},
+		"both":              {intake.Reported{Values: []string{whole}, Clients: []string{"client-a"}}, BySecret},
+		"nearly":            {intake.Reported{Values: []string{whole + "x", whole[1:]}}, ""},
+		"nothing to go by":  {intake.Reported{}, ""},
+		"an empty hash":     {intake.Reported{HMSL: ""}, ""},
+		"a foreign secret":  {intake.Reported{Values: []string{"AKIAFOREIGNFOREIGN"}}, ""},
+		"a part of another": {intake.Reported{Parts: []string{"AKIAFOREIGN"}}, ""},
 	} {
 		got := b.match(c.rep)
 		switch {
@@ -340,7 +341,7 @@ func BenchmarkMatch(b *testing.B) {
 	}
 	s := NewStore(StoreOptions{Pool: pool, Sealer: sealer})
 	fillSecrets(b, s, pool, 10_000)
-	rep := Reported{Values: []string{"AKIAFOREIGNFOREIGN", "x-0123456789"}}
+	rep := intake.Reported{Values: []string{"AKIAFOREIGNFOREIGN", "x-0123456789"}}
 	b.Run("reports", func(b *testing.B) {
 		for b.Loop() {
 			var t Taken

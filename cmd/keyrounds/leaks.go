@@ -16,7 +16,7 @@ import (
 	"github.com/keyrounds/keyrounds/audit"
 	"github.com/keyrounds/keyrounds/credential"
 	"github.com/keyrounds/keyrounds/finding"
-	"github.com/keyrounds/keyrounds/leak"
+	"github.com/keyrounds/keyrounds/leak/intake"
 	"github.com/keyrounds/keyrounds/leak/scan"
 	"github.com/keyrounds/keyrounds/rounds"
 )
@@ -264,7 +264,7 @@ func newLeaksImport(o *options) *cobra.Command {
 }
 
 func formatNames() (names []string) {
-	for _, f := range leak.Formats() {
+	for _, f := range intake.Formats() {
 		names = append(names, f.Name)
 	}
 	return names
@@ -294,7 +294,7 @@ func importReports(cmd *cobra.Command, a *app.App, out output, format string, fi
 			defer f.Close()
 			in = f
 		}
-		t, leaked, err := a.ImportReport(cmd.Context(), actor(), func(found func(leak.Reported) error) (string, error) { return leak.ReadReport(in, format, found) })
+		t, leaked, err := a.ImportReport(cmd.Context(), actor(), func(found func(intake.Reported) error) (string, error) { return intake.ReadReport(in, format, found) })
 		if err != nil {
 			return fmt.Errorf("%s: %w", name, err)
 		}

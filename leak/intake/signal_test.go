@@ -1,4 +1,4 @@
-package leak
+package intake
 
 import (
 	"crypto"
@@ -118,7 +118,7 @@ func (tr transmitter) raw(body string) string {
 	return text
 }
 
-// The client is found in whatever form the subject has, and each event means what it says.
+// The client is found in whatever form the subject has, and each event has its type, its change and its time.
 func TestSignals(t *testing.T) {
 	t.Parallel()
 	tr, now := newTransmitter(t), time.Now().Truncate(time.Second).UTC()
@@ -134,31 +134,38 @@ func TestSignals(t *testing.T) {
 			t.Errorf("%s: %v, %q", name, err, s.Subjects)
 		}
 	}
-	event := func(uri string, members map[string]any) Signal {
+	event := func(uri string, members map[string]any) []SecurityEvent {
 		s, err := tr.read(tr.sign(claims(now, map[string]any{"events": map[string]any{uri: members}}), jose.RS256, tr.key, "secevent+jwt"), now)
 		if err != nil {
 			t.Fatal(err)
 		}
-		return s
+		return s.Events
 	}
 	at := now.Add(-time.Hour)
 	for name, c := range map[string]struct {
-		signal  Signal
-		changed time.Time
-		sort    Sort
-		soon    bool
+		got  []SecurityEvent
+		want []SecurityEvent
 	}{
-		"compromise":           {event(riscCompromise, map[string]any{"credential_type": "client_secret", "event_timestamp": at.Unix()}), time.Time{}, BySignal, true},
-		"changed by others":    {event(caepChange, map[string]any{"change_type": "update", "event_timestamp": at.UnixMilli()}), now.Add(-100 * time.Hour), ByReplaced, true},
-		"changed by ourselves": {event(caepChange, map[string]any{"change_type": "update", "event_timestamp": at.Unix()}), at.Add(time.Minute), "", true},
-		"revoked":              {event(caepChange, map[string]any{"change_type": "revoke"}), time.Time{}, "", true},
-		"disabled":             {event("https://schemas.openid.net/secevent/oauth/event-type/client-disabled", nil), time.Time{}, "", true},
-		"verification":         {event("https://schemas.openid.net/secevent/ssf/event-type/verification", map[string]any{"state": "x"}), time.Time{}, "", false},
-		"of somebody else":     {event("https://evil.example/credential-compromise", nil), time.Time{}, "", false},
+		"seconds": {
+			event(riscCompromise, map[string]any{"event_timestamp": at.Unix()}),
+			[]SecurityEvent{{Type: "credential-compromise", At: at}},
+		},
+		"milliseconds": {
+			event(caepChange, map[string]any{"change_type": "update", "event_timestamp": at.UnixMilli()}),
+			[]SecurityEvent{{Type: "credential-change", Change: "update", At: at}},
+		},
+		"no time: the token's": {
+			event(caepChange, map[string]any{"change_type": "revoke"}),
+			[]SecurityEvent{{Type: "credential-change", Change: "revoke", At: now}},
+		},
+		"in the future: the token's": {
+			event(caepChange, map[string]any{"change_type": "revoke", "event_timestamp": now.Add(time.Hour).Unix()}),
+			[]SecurityEvent{{Type: "credential-change", Change: "revoke", At: now}},
+		},
+		"of somebody else": {event("https://evil.example/credential-compromise", nil), nil},
 	} {
-		all, soon := c.signal.Sightings(tr.config, 1, c.changed)
-		if soon != c.soon || c.sort == "" && len(all) > 0 || c.sort != "" && (len(all) != 1 || all[0].Sort != c.sort || !all[0].At.Equal(at)) {
-			t.Errorf("%s: %+v, soon %t", name, all, soon)
+		if !slices.Equal(c.got, c.want) {
+			t.Errorf("%s: %+v, wanted %+v", name, c.got, c.want)
 		}
 	}
 }

@@ -1,4 +1,4 @@
-package leak
+package intake
 
 import (
 	"context"
@@ -10,8 +10,6 @@ import (
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
-
-	"github.com/keyrounds/keyrounds/finding"
 )
 
 // Transmitter sends security event tokens (RFC 8417) by push (RFC 8935): CAEP's and RISC's events about
@@ -182,27 +180,4 @@ func (s *Signal) name(v any, depth int) {
 			s.name(e, depth+1)
 		}
 	}
-}
-
-// Sightings is what a signal says about a credential of the transmitter's provider, whose secret was last changed
-// here at changed; soon says that it should be checked at once.
-func (s Signal) Sightings(t Transmitter, credentialID int64, changed time.Time) (all []Sighting, soon bool) {
-	for _, e := range s.Events {
-		g := Sighting{CredentialID: credentialID, Key: fmt.Sprint(t.Name, "\x00", s.ID, "\x00", e.Type), Sighting: finding.Sighting{At: e.At, How: t.Name}}
-		switch {
-		case e.Type == "credential-compromise":
-			g.Sort, g.What = BySignal, t.Issuer+" says that it is compromised (RISC credential-compromise)"
-		case e.Type == "credential-change" && (e.Change == "update" || e.Change == "create") && e.At.Sub(changed).Abs() > time.Hour,
-			e.Type == "client-credential-changed" && e.At.Sub(changed).Abs() > time.Hour:
-			g.Sort, g.What = ByReplaced, t.Issuer+" says that its secret was changed, and it was not changed here ("+e.Type+")"
-		case strings.HasPrefix(e.Type, "credential-change"), strings.HasPrefix(e.Type, "client-"):
-			soon = true
-			continue
-		default:
-			continue // verification, and what is not about credentials
-		}
-		soon = true
-		all = append(all, g)
-	}
-	return all, soon
 }

@@ -1,4 +1,4 @@
-package leak
+package intake
 
 import (
 	"bufio"
@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/keyrounds/keyrounds/finding"
-	"github.com/keyrounds/keyrounds/leak/scan"
 )
 
 // Reported is one finding of another scanner.
@@ -112,6 +111,12 @@ func (c *capped) Read(p []byte) (int, error) {
 	return n, err
 }
 
+// The shortest texts that are kept of a report, in bytes: shorter ones are too common in text to tell from chance.
+const (
+	MinLength = 8 // of what may be a whole secret; scan.MinLength is the same
+	MinPart   = 8 // of the beginning of a secret
+)
+
 const mostValues = 200 // of one finding
 
 // value adds a text that may be a secret; one that is visibly cut is the beginning of it.
@@ -121,7 +126,7 @@ func (r *Reported) value(text string) {
 		r.part(beginning)
 		return
 	}
-	if len(text) >= scan.MinLength && len(r.Values) < mostValues && !slices.Contains(r.Values, text) {
+	if len(text) >= MinLength && len(r.Values) < mostValues && !slices.Contains(r.Values, text) {
 		r.Values = append(r.Values, text)
 	}
 }
@@ -130,7 +135,7 @@ func (r *Reported) part(text string) {
 	if beginning, cut := cutText(text); cut {
 		text = beginning
 	}
-	if len(text) >= prefixLengths[0] && len(r.Parts) < mostValues && !slices.Contains(r.Parts, text) {
+	if len(text) >= MinPart && len(r.Parts) < mostValues && !slices.Contains(r.Parts, text) {
 		r.Parts = append(r.Parts, text)
 	}
 }
