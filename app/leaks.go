@@ -65,9 +65,9 @@ func provenScopes(r checker.Result) []string {
 	return scopes
 }
 
-// Needles are the secrets and client ids of every credential, also secrets that were replaced and are kept. What
+// Terms are the secrets and client ids of every credential, also secrets that were replaced and are kept. What
 // cannot be read is returned by name, and the rest looked for.
-func (a *App) Needles(ctx context.Context) (needles []scan.Needle, unreadable map[string]error, err error) {
+func (a *App) Terms(ctx context.Context) (terms []scan.Term, unreadable map[string]error, err error) {
 	creds, err := a.Registry.List(ctx, true)
 	if err != nil {
 		return nil, nil, err
@@ -78,23 +78,23 @@ func (a *App) Needles(ctx context.Context) (needles []scan.Needle, unreadable ma
 	}
 	unreadable = map[string]error{}
 	for _, c := range creds {
-		for _, n := range former[c.ID] {
-			n.Credential = c.Name
-			needles = append(needles, n)
+		for _, t := range former[c.ID] {
+			t.Credential = c.Name
+			terms = append(terms, t)
 		}
 		if !c.Retired.IsZero() {
 			continue
 		}
-		needles = append(needles, scan.Needle{Credential: c.Name, Kind: scan.ClientID, Value: c.ClientID})
+		terms = append(terms, scan.Term{Credential: c.Name, Kind: scan.ClientID, Value: c.ClientID})
 		v, err := a.Rounds.Resolve(ctx, c)
 		if err != nil {
 			unreadable[c.Name] = err
 			continue
 		}
-		needles = append(needles, scan.Needle{Credential: c.Name, Kind: scan.Secret, Value: v.Reveal(), Partner: c.ClientID, Home: home(c.Secret)})
+		terms = append(terms, scan.Term{Credential: c.Name, Kind: scan.Secret, Value: v.Reveal(), Partner: c.ClientID, Home: home(c.Secret)})
 		v.Wipe()
 	}
-	return needles, unreadable, nil
+	return terms, unreadable, nil
 }
 
 // home is the file that a reference names, as it is really called.
@@ -234,14 +234,14 @@ func (a *App) ImportReport(ctx context.Context, actor string, read func(found fu
 
 // learn reads every secret once, so that their fingerprints are known, and returns what masks them in a text.
 func (a *App) learn(ctx context.Context) (mask func(string) string, err error) {
-	needles, unreadable, err := a.Needles(ctx)
+	terms, unreadable, err := a.Terms(ctx)
 	for name, why := range unreadable {
 		a.Log.Warn("a secret cannot be read, so reports cannot be held against it", "credential", name, "error", why)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("the registered secrets: %w", err)
 	}
-	s, _ := scan.NewScanner(needles, scan.Options{})
+	s, _ := scan.NewScanner(terms, scan.Options{})
 	return s.Mask, nil
 }
 

@@ -353,11 +353,11 @@ func TestOtherWebhooks(t *testing.T) {
 func TestPassiveIsNotTried(t *testing.T) {
 	t.Parallel()
 	o := newOffice(t, time.Now(), "")
-	s, _ := scan.NewScanner([]scan.Needle{{Credential: "a", Kind: scan.Secret, Value: "s3cretvalue"}}, scan.Options{})
+	s, _ := scan.NewScanner([]scan.Term{{Credential: "a", Kind: scan.Secret, Value: "s3cretvalue"}}, scan.Options{})
 	if err := s.Reader(t.Context(), "-", strings.NewReader("s3cretvalue")); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := o.app.Needles(t.Context()); err != nil { // which learns them
+	if _, _, err := o.app.Terms(t.Context()); err != nil { // which learns them
 		t.Fatal(err)
 	}
 	if _, err := o.app.TakeHits(t.Context(), "test", s.Found(), "scan"); err != nil {
@@ -451,11 +451,11 @@ func (v *vault) tries() (n int) {
 func (v *vault) plant(text string) {
 	v.Helper()
 	put(v.T, v.dir, "src/app.env", text)
-	needles, _, err := v.app.Needles(v.Context())
+	terms, _, err := v.app.Terms(v.Context())
 	if err != nil {
 		v.Fatal(err)
 	}
-	s, _ := scan.NewScanner(needles, scan.Options{})
+	s, _ := scan.NewScanner(terms, scan.Options{})
 	if err := s.Tree(v.Context(), filepath.Join(v.dir, "src")); err != nil {
 		v.Fatal(err)
 	}

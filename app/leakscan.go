@@ -97,14 +97,14 @@ func (a *App) nextScan(s config.LeakSource) time.Time {
 }
 
 func (a *App) scan(ctx context.Context, s config.LeakSource) (scan.Found, error) {
-	needles, unreadable, err := a.Needles(ctx)
+	terms, unreadable, err := a.Terms(ctx)
 	if err != nil {
 		return scan.Found{}, postgres.Plain(err)
 	}
 	for name, why := range unreadable {
 		a.Log.Warn("a secret cannot be read, so it is not looked for", "credential", name, "error", why)
 	}
-	scanner, _ := scan.NewScanner(needles, scan.Options{History: s.History, Unreachable: s.Unreachable, Workers: 1}) // beside the rounds
+	scanner, _ := scan.NewScanner(terms, scan.Options{History: s.History, Unreachable: s.Unreachable, Workers: 1}) // beside the rounds
 	if err := scanner.Tree(ctx, s.Path); err != nil {
 		return scan.Found{}, err
 	}

@@ -187,13 +187,13 @@ func (s *Store) Secrets(ctx context.Context, credentialID int64) ([]SecretRow, e
 	return pgx.CollectRows(rows, scanSecret)
 }
 
-// Former opens the replaced secrets that are kept, for a scan, as needles without their credential's name.
-func (s *Store) Former(ctx context.Context) (map[int64][]scan.Needle, error) {
+// Former opens the replaced secrets that are kept, for a scan, as terms without their credential's name.
+func (s *Store) Former(ctx context.Context) (map[int64][]scan.Term, error) {
 	rows, err := s.Secrets(ctx, 0)
 	if err != nil {
 		return nil, err
 	}
-	all := map[int64][]scan.Needle{}
+	all := map[int64][]scan.Term{}
 	for _, r := range rows {
 		if !r.Kept {
 			continue
@@ -202,7 +202,7 @@ func (s *Store) Former(ctx context.Context) (map[int64][]scan.Needle, error) {
 		if err != nil {
 			return nil, err
 		}
-		all[r.CredentialID] = append(all[r.CredentialID], scan.Needle{Kind: scan.Secret, Value: v.Reveal(), Partner: r.ClientID, Former: true, Secret: r.ID})
+		all[r.CredentialID] = append(all[r.CredentialID], scan.Term{Kind: scan.Secret, Value: v.Reveal(), Partner: r.ClientID, Former: true, Secret: r.ID})
 	}
 	return all, nil
 }

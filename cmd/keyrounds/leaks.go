@@ -97,12 +97,12 @@ func newLeaksScan(o *options) *cobra.Command {
 
 func scanPaths(cmd *cobra.Command, a *app.App, o scan.Options, secretsOnly bool, paths []string) (scan.Found, error) {
 	ctx := cmd.Context()
-	needles, unreadable, err := a.Needles(ctx)
+	terms, unreadable, err := a.Terms(ctx)
 	if err != nil {
 		return scan.Found{}, err
 	}
 	if secretsOnly {
-		needles = slices.DeleteFunc(needles, func(n scan.Needle) bool { return n.Kind == scan.ClientID })
+		terms = slices.DeleteFunc(terms, func(t scan.Term) bool { return t.Kind == scan.ClientID })
 	}
 	for name, why := range unreadable {
 		fmt.Fprintf(cmd.ErrOrStderr(), "not looked for: the secret of %s: %v\n", name, why)
@@ -114,11 +114,12 @@ func scanPaths(cmd *cobra.Command, a *app.App, o scan.Options, secretsOnly bool,
 		o.Progress = func(n int64) { _ = bar.Set64(n) }
 		end = func() { _ = bar.Finish() }
 	}
-	s, short := scan.NewScanner(needles, o)
-	for _, n := range short {
-		fmt.Fprintf(cmd.ErrOrStderr(), "not looked for: the %s of %s: with fewer than %d characters it is too common in text\n", strings.ReplaceAll(string(n.Kind), "_", " "), n.Credential, scan.MinLength)
+	s, short := scan.NewScanner(terms, o)
+	for _, t := range short {
+		fmt.Fprintf(cmd.ErrOrStderr(), "not looked for: the %s of %s: with fewer than %d characters it is too common in text\n",
+			strings.ReplaceAll(string(t.Kind), "_", " "), t.Credential, scan.MinLength)
 	}
-	if len(needles) == len(short) {
+	if len(terms) == len(short) {
 		return scan.Found{}, &hintError{errors.New("there is nothing to look for"), "see keyrounds credentials list"}
 	}
 	defer end()

@@ -326,7 +326,7 @@ func (h *history) brought(id objectID, by introduced) {
 	}
 }
 
-// hits makes hits of what was found: one a needle, encoding and path, of the commit that was first.
+// hits makes hits of what was found: one a term, encoding and path, of the commit that was first.
 func (h *history) hits() {
 	first := map[same]Hit{}
 	for id, matches := range h.found {
@@ -376,7 +376,7 @@ func (h *history) hit(m objectMatch, by introduced, inHead bool) Hit {
 		p = map[string]string{"commit": "(commit message)", "tag": "(tag)", "tree": "(name of a file)"}[m.kind]
 	}
 	return Hit{
-		Needle: h.needles[m.needle], Encoding: m.encoding, Source: h.Mask(h.named), Path: h.Mask(p), Line: m.line,
+		Term: h.terms[m.term], Encoding: m.encoding, Source: h.Mask(h.named), Path: h.Mask(p), Line: m.line,
 		Commit: by.commit, Object: m.name, InHead: inHead, FirstSeen: by.at,
 	}.bare()
 }

@@ -8,9 +8,9 @@ import (
 	"github.com/keyrounds/keyrounds/secret"
 )
 
-// Hit is a needle that was found. No text of what surrounds it is in it.
+// Hit is a term that was found. No text of what surrounds it is in it.
 type Hit struct {
-	Needle
+	Term
 	Encoding  secret.Encoding
 	Source    string    // the file, tree or repository, as it was named
 	Path      string    // inside of Source, masked; members of archives after "!/"; "": Source itself

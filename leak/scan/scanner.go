@@ -15,10 +15,10 @@ import (
 	"github.com/keyrounds/keyrounds/secret"
 )
 
-// Scanner looks for needles. It is safe for concurrent use.
+// Scanner looks for terms. It is safe for concurrent use.
 type Scanner struct {
 	Options
-	needles []Needle
+	terms   []Term
 	matcher *matcher
 	buffers sync.Pool
 	carry   int // bytes of a buffer that are searched again with what follows
@@ -39,18 +39,18 @@ type Options struct {
 	Progress func(bytes int64)
 }
 
-// NewScanner makes a Scanner for needles. Those that are shorter than MinLength are not looked for; they are
+// NewScanner makes a Scanner for terms. Those that are shorter than MinLength are not looked for; they are
 // returned.
-func NewScanner(needles []Needle, o Options) (s *Scanner, short []Needle) {
-	for _, n := range needles {
-		if len(n.Value) < MinLength {
-			short = append(short, n)
+func NewScanner(terms []Term, o Options) (s *Scanner, short []Term) {
+	for _, t := range terms {
+		if len(t.Value) < MinLength {
+			short = append(short, t)
 		}
 	}
 	if o.Unpack <= 0 {
 		o.Unpack = DefaultUnpack
 	}
-	s = &Scanner{Options: o, needles: needles, matcher: newMatcher(needles)}
+	s = &Scanner{Options: o, terms: terms, matcher: newMatcher(terms)}
 	s.carry = widened(s.matcher.longest) + 2*margin
 	s.buffers.New = func() any { b := make([]byte, chunk+s.carry); return &b }
 	return s, short
@@ -92,7 +92,7 @@ func (p place) String() string {
 // sink takes what a stream found.
 type sink func(at place, m match)
 
-// match is a needle in a text.
+// match is a term in a text.
 type match struct {
 	from, to int64 // bytes
 	line     int
@@ -101,7 +101,7 @@ type match struct {
 
 // keep makes a hit of a match in a file.
 func (s *Scanner) keep(at place, m match) {
-	s.add(Hit{Needle: s.needles[m.needle], Encoding: m.encoding, Source: s.Mask(at.source), Path: s.Mask(at.path), Line: m.line}.bare())
+	s.add(Hit{Term: s.terms[m.term], Encoding: m.encoding, Source: s.Mask(at.source), Path: s.Mask(at.path), Line: m.line}.bare())
 }
 
 func (s *Scanner) add(h Hit) {
@@ -132,7 +132,7 @@ func (s *Scanner) skip(at place, format string, args ...any) {
 	}
 }
 
-// Mask replaces every needle in text, however it is written.
+// Mask replaces every term in text, however it is written.
 func (s *Scanner) Mask(text string) string {
 	type span struct{ from, to int }
 	var spans []span
@@ -217,7 +217,7 @@ func (s *Scanner) matches(text []byte, from, until int, found func(match)) {
 	s.matcher.find(text, from, until, func(at int, f *form) {
 		to, line := at+len(f.text), 0
 		for _, m := range f.means {
-			if !m.group.holds(text, at, to, s.needles[m.needle].Value) {
+			if !m.group.holds(text, at, to, s.terms[m.term].Value) {
 				continue
 			}
 			if line == 0 {
@@ -242,7 +242,7 @@ func (s *Scanner) outermost(all []match) []match {
 		have  = map[said]bool{}
 	)
 	for _, m := range all {
-		of := s.needles[m.needle].Credential
+		of := s.terms[m.term].Credential
 		o, is := outer[of]
 		inside := is && m.to <= o.to && (m.from != o.from || m.to != o.to)
 		if inside || have[said{m.line, m.meaning}] {

@@ -148,7 +148,7 @@ func (t tree) file(ctx context.Context, name, rel string) error {
 		return t.unreadable(at, fmt.Errorf("not a regular file (%s)", st.Mode().Type()))
 	}
 	err = t.one(ctx, at, source{f}, &section{f, st.Size()}, func(in place, m match) {
-		if t.needles[m.needle].Home != name {
+		if t.terms[m.term].Home != name {
 			t.keep(in, m)
 		}
 	})

@@ -27,7 +27,7 @@ const (
 	canaryID = "82e4424135fe01c169165228a84e7c5c"
 )
 
-var planted = []Needle{
+var planted = []Term{
 	{Credential: "ats-sync", Kind: Secret, Value: canary, Partner: canaryID},
 	{Credential: "ats-sync", Kind: ClientID, Value: canaryID},
 }
