@@ -129,17 +129,17 @@ func (a *App) takeDelivery(ctx context.Context, w intake.Webhook, header http.He
 			return got, err
 		}
 	}
-	if len(t.Sightings) > 0 {
+	if len(t.Evidence) > 0 {
 		mask, err := a.learn(ctx)
 		if err != nil {
 			return got, err
 		}
-		for i, g := range t.Sightings {
-			t.Sightings[i] = g.Masked(mask)
+		for i, ev := range t.Evidence {
+			t.Evidence[i] = ev.Masked(mask)
 		}
 	}
-	_, err = a.takeSightings(ctx, taken{
-		actor: "receiver " + w.Name, action: "leaks.reported", sightings: t.Sightings, detail: map[string]any{"findings": t.Findings, "matched": t.Matched, "foreign": t.Foreign},
+	_, err = a.takeEvidence(ctx, taken{
+		actor: "receiver " + w.Name, action: "leaks.reported", evidence: t.Evidence, detail: map[string]any{"findings": t.Findings, "matched": t.Matched, "foreign": t.Foreign},
 		once: func(ctx context.Context, tx pgx.Tx) (bool, error) {
 			return a.Leaks.Delivered(ctx, tx, w.Name, body, t, a.Now())
 		},
@@ -179,8 +179,8 @@ func (a *App) takeToken(ctx context.Context, t intake.Transmitter, r web.Report)
 		if !c.Retired.IsZero() {
 			continue
 		}
-		sightings, soon := leak.OfSignal(s, t, c.ID, c.Changed)
-		got.sightings = append(got.sightings, sightings...)
+		evidence, soon := leak.EvidenceOfSignal(s, t, c.ID, c.Changed)
+		got.evidence = append(got.evidence, evidence...)
 		if matched++; soon {
 			got.soon = append(got.soon, c.ID)
 		}
@@ -193,7 +193,7 @@ func (a *App) takeToken(ctx context.Context, t intake.Transmitter, r web.Report)
 	got.once = func(ctx context.Context, tx pgx.Tx) (bool, error) {
 		return a.Leaks.Delivered(ctx, tx, t.Name, []byte("jti "+s.ID), counts, a.Now())
 	}
-	if _, err := a.takeSightings(ctx, got); !errors.Is(err, errTakenBefore) {
+	if _, err := a.takeEvidence(ctx, got); !errors.Is(err, errTakenBefore) {
 		return err
 	}
 	return nil // a transmitter sends again what it got no answer to (RFC 8935 §2)

@@ -120,7 +120,7 @@ func (a *App) TakeHits(ctx context.Context, actor string, f scan.Found, how stri
 		byName[c.Name] = c
 	}
 	var (
-		all    []leak.Sighting
+		all    []leak.Evidence
 		leaked []credential.Credential
 	)
 	for _, h := range f.Hits {
@@ -128,12 +128,12 @@ func (a *App) TakeHits(ctx context.Context, actor string, f scan.Found, how stri
 		if !ok {
 			continue // retired and deleted meanwhile
 		}
-		all = append(all, leak.OfHit(h, c.ID, how, a.Now()))
+		all = append(all, leak.EvidenceOfHit(h, c.ID, how, a.Now()))
 		if h.Kind == scan.Secret && !slices.ContainsFunc(leaked, func(l credential.Credential) bool { return l.ID == c.ID }) {
 			leaked = append(leaked, c)
 		}
 	}
-	_, err = a.takeSightings(ctx, taken{actor: actor, action: "leaks.scanned", detail: map[string]any{"how": how, "found": len(f.Hits), "skipped": len(f.Skipped), "bytes": f.Bytes}, sightings: all})
+	_, err = a.takeEvidence(ctx, taken{actor: actor, action: "leaks.scanned", detail: map[string]any{"how": how, "found": len(f.Hits), "skipped": len(f.Skipped), "bytes": f.Bytes}, evidence: all})
 	return leaked, err
 }
 
@@ -141,21 +141,21 @@ func (a *App) TakeHits(ctx context.Context, actor string, f scan.Found, how stri
 type taken struct {
 	actor, action string
 	detail        map[string]any
-	sightings     []leak.Sighting
-	soon          []int64 // credentials that should be checked at once, beside those of the sightings
+	evidence      []leak.Evidence
+	soon          []int64 // credentials that should be checked at once, beside those of the evidence
 	// once notes the delivery; where it was taken in before, nothing is done. nil: it is none.
 	once func(context.Context, pgx.Tx) (fresh bool, err error)
 }
 
 var errTakenBefore = errors.New("it was taken in before")
 
-// takeSightings writes evidence down, with the findings that it makes, and has the credentials checked at once.
-func (a *App) takeSightings(ctx context.Context, t taken) (fresh int, err error) {
+// takeEvidence writes evidence down, with the findings that it makes, and has the credentials checked at once.
+func (a *App) takeEvidence(ctx context.Context, t taken) (fresh int, err error) {
 	ids, due := slices.Clone(t.soon), slices.Clone(t.soon)
-	for _, g := range t.sightings {
-		ids = append(ids, g.CredentialID)
-		if g.Sort != leak.ByClientID {
-			due = append(due, g.CredentialID)
+	for _, ev := range t.evidence {
+		ids = append(ids, ev.CredentialID)
+		if ev.Kind != leak.ByClientID {
+			due = append(due, ev.CredentialID)
 		}
 	}
 	slices.Sort(ids)
@@ -174,7 +174,7 @@ func (a *App) takeSightings(ctx context.Context, t taken) (fresh int, err error)
 		if err := a.Registry.Lock(ctx, tx, ids); err != nil {
 			return err
 		}
-		if fresh, err = a.Leaks.Sight(ctx, tx, t.sightings, now); err != nil {
+		if fresh, err = a.Leaks.AddEvidence(ctx, tx, t.evidence, now); err != nil {
 			return err
 		}
 		events, err := a.Leaks.Judge(ctx, tx, ids, now)
@@ -216,16 +216,16 @@ func (a *App) ImportReport(ctx context.Context, actor string, read func(found fu
 	if err != nil {
 		return t, nil, err
 	}
-	for i, g := range t.Sightings {
-		t.Sightings[i] = g.Masked(mask)
+	for i, ev := range t.Evidence {
+		t.Evidence[i] = ev.Masked(mask)
 	}
-	_, err = a.takeSightings(ctx, taken{actor: actor, action: "leaks.imported", sightings: t.Sightings, detail: map[string]any{"format": format, "findings": t.Findings, "matched": t.Matched, "foreign": t.Foreign}})
+	_, err = a.takeEvidence(ctx, taken{actor: actor, action: "leaks.imported", evidence: t.Evidence, detail: map[string]any{"format": format, "findings": t.Findings, "matched": t.Matched, "foreign": t.Foreign}})
 	if err != nil {
 		return t, nil, err
 	}
 	creds, err := a.Registry.List(ctx, false)
 	for _, c := range creds {
-		if slices.ContainsFunc(t.Sightings, func(g leak.Sighting) bool { return g.CredentialID == c.ID && g.Sort != leak.ByClientID }) {
+		if slices.ContainsFunc(t.Evidence, func(ev leak.Evidence) bool { return ev.CredentialID == c.ID && ev.Kind != leak.ByClientID }) {
 			leaked = append(leaked, c)
 		}
 	}

@@ -222,8 +222,8 @@ func TestAnAlertWaits(t *testing.T) {
 		body := gitHubAlert(number)
 		return v.post("github", body, "X-GitHub-Event", "secret_scanning_alert", "X-Hub-Signature-256", hmacOf(webhookKey, body))
 	}
-	waiting := func() []leak.Waiting {
-		all, err := v.app.Leaks.Waiting(t.Context())
+	waiting := func() []leak.WaitingDelivery {
+		all, err := v.app.Leaks.WaitingDeliveries(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}

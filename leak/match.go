@@ -14,10 +14,10 @@ import (
 
 // Taken is what a report came to.
 type Taken struct {
-	Findings  int        // in it
-	Matched   int        // that are registered secrets or client ids
-	Foreign   int        // that are not
-	Sightings []Sighting // of those that matched
+	Findings int        // in it
+	Matched  int        // that are registered secrets or client ids
+	Foreign  int        // that are not
+	Evidence []Evidence // of those that matched
 }
 
 const mostAlike = 3
@@ -52,37 +52,37 @@ func (s *Store) Match(ctx context.Context, rep intake.Reported, t *Taken) error 
 	}
 	var (
 		id, credentialID int64
-		sort             Sort
+		kind             EvidenceKind
 		prefixes         [][]byte
-		strongest        = map[int64]Sort{}
-		sightings        []Sighting
+		strongest        = map[int64]EvidenceKind{}
+		found            []Evidence
 	)
-	_, err = pgx.ForEachRow(rows, []any{&id, &credentialID, &sort, &prefixes}, func() error {
+	_, err = pgx.ForEachRow(rows, []any{&id, &credentialID, &kind, &prefixes}, func() error {
 		if strongest[credentialID] != "" { // secret, part, client_id: they come in this order
 			return nil
 		}
-		if sort == ByPart && !slices.ContainsFunc(rep.Parts, func(v string) bool { return p.begins(v, prefixes) }) {
+		if kind == ByPart && !slices.ContainsFunc(rep.Parts, func(v string) bool { return p.begins(v, prefixes) }) {
 			return nil
 		}
-		strongest[credentialID] = sort
-		g := Sighting{CredentialID: credentialID, Secret: id, Sort: sort, Sighting: rep.Sighting}
-		switch sort {
+		strongest[credentialID] = kind
+		ev := Evidence{CredentialID: credentialID, Secret: id, Kind: kind, Sighting: rep.Sighting}
+		switch kind {
 		case ByPart:
-			g.What += " (its beginning; the report hides the rest)"
+			ev.What += " (its beginning; the report hides the rest)"
 		case ByClientID:
-			g.What += " (the client id)"
+			ev.What += " (the client id)"
 		}
-		g.Key = fmt.Sprint(rep.How, "\x00", id, "\x00", sort, "\x00", rep.Source, "\x00", rep.Path, "\x00", rep.Link)
-		sightings = append(sightings, g)
+		ev.Key = fmt.Sprint(rep.How, "\x00", id, "\x00", kind, "\x00", rep.Source, "\x00", rep.Path, "\x00", rep.Link)
+		found = append(found, ev)
 		return nil
 	})
 	// A beginning that many secrets have, as sk_live_, names none of them.
-	byPart := func(g Sighting) bool { return g.Sort == ByPart }
-	if n := len(slices.DeleteFunc(slices.Clone(sightings), func(g Sighting) bool { return !byPart(g) })); n > mostAlike {
-		sightings = slices.DeleteFunc(sightings, byPart)
+	byPart := func(ev Evidence) bool { return ev.Kind == ByPart }
+	if n := len(slices.DeleteFunc(slices.Clone(found), func(ev Evidence) bool { return !byPart(ev) })); n > mostAlike {
+		found = slices.DeleteFunc(found, byPart)
 	}
-	t.Sightings = append(t.Sightings, sightings...)
-	if len(sightings) > 0 {
+	t.Evidence = append(t.Evidence, found...)
+	if len(found) > 0 {
 		t.Matched++
 	} else {
 		t.Foreign++

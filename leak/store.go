@@ -214,8 +214,8 @@ func (s *Store) open(r SecretRow) (secret.Value, error) {
 	return s.Sealer.Open(r.sealed, sealName(r.CredentialID, r.print))
 }
 
-// Again returns what is known of a secret now.
-func (s *Store) Again(ctx context.Context, r SecretRow) (SecretRow, error) {
+// Reread returns what is stored of a secret now. A secret that does not exist is pgx.ErrNoRows.
+func (s *Store) Reread(ctx context.Context, r SecretRow) (SecretRow, error) {
 	rows, err := s.Pool.Query(ctx, `SELECT `+secretColumns+` FROM leak_secrets s WHERE s.id = $1`, r.ID)
 	if err != nil {
 		return r, err
@@ -223,14 +223,15 @@ func (s *Store) Again(ctx context.Context, r SecretRow) (SecretRow, error) {
 	return pgx.CollectExactlyOneRow(rows, scanSecret)
 }
 
-// Is reports whether v is the secret that r is about.
-func (s *Store) Is(ctx context.Context, r SecretRow, v secret.Value) (bool, error) {
+// HasFingerprint reports whether v is the secret that r is about, by its fingerprint.
+func (s *Store) HasFingerprint(ctx context.Context, r SecretRow, v secret.Value) (bool, error) {
 	p, err := s.prints(ctx)
 	return err == nil && bytes.Equal(r.print, p.whole(v.Reveal())), err
 }
 
-// Which finds the secret of a credential that v is; ok false: it is none that the credential has or had.
-func (s *Store) Which(ctx context.Context, credentialID int64, v secret.Value) (r SecretRow, ok bool, err error) {
+// SecretByValue returns what is stored of the secret v of a credential, the present one or a former one. ok is false
+// where the credential never had it.
+func (s *Store) SecretByValue(ctx context.Context, credentialID int64, v secret.Value) (r SecretRow, ok bool, err error) {
 	p, err := s.prints(ctx)
 	if err != nil {
 		return r, false, err

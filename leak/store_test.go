@@ -138,7 +138,7 @@ func TestMatch(t *testing.T) {
 	whole := secretOf("a")
 	for name, c := range map[string]struct {
 		rep  intake.Reported
-		sort Sort
+		kind EvidenceKind
 	}{
 		"whole":             {intake.Reported{Values: []string{"x", whole}}, BySecret},
 		"the beginning":     {intake.Reported{Parts: []string{whole[:14]}}, ByPart},
@@ -157,9 +157,9 @@ func TestMatch(t *testing.T) {
 	} {
 		got := b.match(c.rep)
 		switch {
-		case c.sort == "" && (got.Foreign != 1 || len(got.Sightings) > 0):
-			t.Errorf("%s matched: %+v", name, got.Sightings)
-		case c.sort != "" && (len(got.Sightings) != 1 || got.Sightings[0].Sort != c.sort || got.Sightings[0].CredentialID != b.creds["a"].ID || got.Matched != 1):
+		case c.kind == "" && (got.Foreign != 1 || len(got.Evidence) > 0):
+			t.Errorf("%s matched: %+v", name, got.Evidence)
+		case c.kind != "" && (len(got.Evidence) != 1 || got.Evidence[0].Kind != c.kind || got.Evidence[0].CredentialID != b.creds["a"].ID || got.Matched != 1):
 			t.Errorf("%s: %+v", name, got)
 		}
 	}
@@ -188,7 +188,7 @@ func TestProofOfDeath(t *testing.T) {
 	b := newBook(t, "a")
 	id := b.creds["a"].ID
 	b.tx(func(tx pgx.Tx) error {
-		n, err := b.Sight(t.Context(), tx, []Sighting{{CredentialID: id, Sort: BySecret, Key: "x", Sighting: finding.Sighting{How: "scan", What: "found"}}}, b.now)
+		n, err := b.AddEvidence(t.Context(), tx, []Evidence{{CredentialID: id, Kind: BySecret, Key: "x", Sighting: finding.Sighting{How: "scan", What: "found"}}}, b.now)
 		if n != 1 {
 			t.Errorf("%d are new", n)
 		}
@@ -206,7 +206,7 @@ func TestProofOfDeath(t *testing.T) {
 		}
 		a.At = b.now
 		b.tx(func(tx pgx.Tx) error {
-			made, death, err = b.Tried(t.Context(), tx, due[0], a, pace, b.now)
+			made, death, err = b.RecordAttempt(t.Context(), tx, due[0], a, pace, b.now)
 			return err
 		})
 		return made, death
@@ -246,7 +246,7 @@ func TestProofOfDeath(t *testing.T) {
 		t.Error("a dead secret is tried on")
 	}
 	b.tx(func(tx pgx.Tx) error { // seen again elsewhere
-		_, err := b.Sight(t.Context(), tx, []Sighting{{CredentialID: id, Sort: BySecret, Key: "y", Sighting: finding.Sighting{How: "scan"}}}, b.now)
+		_, err := b.AddEvidence(t.Context(), tx, []Evidence{{CredentialID: id, Kind: BySecret, Key: "y", Sighting: finding.Sighting{How: "scan"}}}, b.now)
 		return err
 	})
 	if made := b.weigh(b.event(finding.UnexpectedUse, "a", b.used("203.0.113.7", false))); len(made) > 0 {
@@ -319,7 +319,7 @@ func TestALateResult(t *testing.T) {
 			at = began
 		}
 		b.tx(func(tx pgx.Tx) error {
-			if _, err := b.Sight(t.Context(), tx, []Sighting{{CredentialID: id, Sort: BySecret, Key: "x", Sighting: finding.Sighting{How: "scan", What: "found"}}}, b.now); err != nil {
+			if _, err := b.AddEvidence(t.Context(), tx, []Evidence{{CredentialID: id, Kind: BySecret, Key: "x", Sighting: finding.Sighting{How: "scan", What: "found"}}}, b.now); err != nil {
 				return err
 			}
 			_, err := b.Weigh(t.Context(), tx, []Checked{{CredentialID: id, Works: &refused, At: at}}, nil, b.now)

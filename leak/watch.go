@@ -66,9 +66,12 @@ func (s *Store) Open(r SecretRow) (secret.Value, error) { return s.open(r) }
 // keptFor is how long a replaced secret that never got out is kept and tried.
 const keptFor = 30 * 24 * time.Hour
 
-// Tried writes down what came of an attempt, and returns what it makes of the finding, and the proof if this one
-// completed it.
-func (s *Store) Tried(ctx context.Context, tx pgx.Tx, r SecretRow, a Attempt, pace Pace, now time.Time) ([]finding.Event, *finding.Death, error) {
+// RecordAttempt stores what came of trying r, and when it is tried again.
+//
+// It returns the events that this makes of the credential's finding, for the caller to publish in tx, and the proof if
+// this attempt completed it. A secret that is proven dead already changes nothing. A refusal within nine tenths of
+// pace.Confirm of the last one counts as the same. The row of the secret is locked until tx ends.
+func (s *Store) RecordAttempt(ctx context.Context, tx pgx.Tx, r SecretRow, a Attempt, pace Pace, now time.Time) ([]finding.Event, *finding.Death, error) {
 	r, err := s.lock(ctx, tx, r.ID)
 	if err != nil || !r.Dead.IsZero() {
 		return nil, nil, err

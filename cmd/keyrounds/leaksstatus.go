@@ -28,14 +28,17 @@ func newLeaksList(o *options) *cobra.Command {
 		Use: "list [NAME]", Short: "List the evidence that secrets got out, of one credential or of all", Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return o.withCredentials(cmd, args, func(a *app.App, id int64, names map[int64]string) error {
-				all, err := a.Leaks.Sightings(cmd.Context(), id, limit)
+				all, err := a.Leaks.Evidence(cmd.Context(), id, limit)
 				if err != nil {
 					return err
 				}
-				values, rows := []sightingJSON{}, [][]string{}
-				for _, g := range all {
-					values = append(values, sightingJSON{names[g.CredentialID], g.Sort, g.Sighting})
-					rows = append(rows, []string{names[g.CredentialID], string(g.Sort), g.How, place(g.Sighting), g.Commit[:min(len(g.Commit), 12)], stamp(g.At), stamp(g.Seen), g.What})
+				values, rows := []evidenceJSON{}, [][]string{}
+				for _, ev := range all {
+					values = append(values, evidenceJSON{names[ev.CredentialID], ev.Kind, ev.Sighting})
+					rows = append(rows, []string{
+						names[ev.CredentialID], string(ev.Kind), ev.How, place(ev.Sighting), ev.Commit[:min(len(ev.Commit), 12)],
+						stamp(ev.At), stamp(ev.Seen), ev.What,
+					})
 				}
 				if len(rows) == 0 && out.format == "table" {
 					fmt.Fprintln(cmd.OutOrStdout(), "no evidence; look for some: keyrounds leaks scan PATH")
@@ -50,9 +53,9 @@ func newLeaksList(o *options) *cobra.Command {
 	return cmd
 }
 
-type sightingJSON struct {
-	Credential string    `json:"credential"`
-	Sort       leak.Sort `json:"sort"`
+type evidenceJSON struct {
+	Credential string            `json:"credential"`
+	Kind       leak.EvidenceKind `json:"sort"`
 	finding.Sighting
 }
 
@@ -117,10 +120,10 @@ func newLeaksStatus(o *options) *cobra.Command {
 }
 
 type statusJSON struct {
-	Secrets   []secretJSON     `json:"secrets"`
-	Sources   []app.LeakSource `json:"sources"`
-	Receivers []leak.Delivery  `json:"receivers"`
-	Waiting   []leak.Waiting   `json:"waiting"`
+	Secrets   []secretJSON           `json:"secrets"`
+	Sources   []app.LeakSource       `json:"sources"`
+	Receivers []leak.Delivery        `json:"receivers"`
+	Waiting   []leak.WaitingDelivery `json:"waiting"`
 }
 
 type secretJSON struct {
@@ -164,7 +167,7 @@ func leaksStatus(ctx context.Context, a *app.App, id int64, names map[int64]stri
 	if s.Receivers, err = a.Leaks.Deliveries(ctx); err != nil {
 		return s, err
 	}
-	s.Waiting, err = a.Leaks.Waiting(ctx)
+	s.Waiting, err = a.Leaks.WaitingDeliveries(ctx)
 	s.Receivers, s.Waiting = orEmpty(s.Receivers), orEmpty(s.Waiting)
 	return s, err
 }
@@ -306,11 +309,11 @@ func verifyOne(cmd *cobra.Command, a *app.App, c credential.Credential, r leak.S
 			return err
 		}
 		defer v.Wipe()
-		which, ok, err := a.Leaks.Which(cmd.Context(), c.ID, v)
+		row, ok, err := a.Leaks.SecretByValue(cmd.Context(), c.ID, v)
 		if err != nil {
 			return err
 		}
-		if !ok || which.ID != r.ID {
+		if !ok || row.ID != r.ID {
 			return fmt.Errorf("that is not the secret that %s had until %s", c.Name, stamp(r.Replaced))
 		}
 		given = v

@@ -70,7 +70,7 @@ func TestEvidenceOfSignals(t *testing.T) {
 	for name, c := range map[string]struct {
 		signal  intake.Signal
 		changed time.Time
-		sort    Sort
+		kind    EvidenceKind
 		soon    bool
 	}{
 		"compromise":           {event(riscCompromise, map[string]any{"credential_type": "client_secret", "event_timestamp": at.Unix()}), time.Time{}, BySignal, true},
@@ -81,8 +81,8 @@ func TestEvidenceOfSignals(t *testing.T) {
 		"verification":         {event("https://schemas.openid.net/secevent/ssf/event-type/verification", map[string]any{"state": "x"}), time.Time{}, "", false},
 		"of somebody else":     {event("https://evil.example/credential-compromise", nil), time.Time{}, "", false},
 	} {
-		all, soon := OfSignal(c.signal, tr.config, 1, c.changed)
-		if soon != c.soon || c.sort == "" && len(all) > 0 || c.sort != "" && (len(all) != 1 || all[0].Sort != c.sort || !all[0].At.Equal(at)) {
+		all, soon := EvidenceOfSignal(c.signal, tr.config, 1, c.changed)
+		if soon != c.soon || c.kind == "" && len(all) > 0 || c.kind != "" && (len(all) != 1 || all[0].Kind != c.kind || !all[0].At.Equal(at)) {
 			t.Errorf("%s: %+v, soon %t", name, all, soon)
 		}
 	}
