@@ -17,21 +17,22 @@ import (
 //
 //  1. The secret itself, found anywhere, or a transmitter that says that it is compromised: a leak.
 //  2. Of weaker evidence (the beginning of a secret; a use that only a thief would make; another party that
-//     replaced the secret) two different sorts are a leak, and one is not: each has a finding of its own, or
+//     replaced the secret) two different kinds are a leak, and one is not: each has a finding of its own, or
 //     an everyday reason.
 //  3. A client id is no secret. It is part of the story, and never a reason.
 //  4. All of it is one finding. It ends when every secret in question is proven dead, and only then.
 
-// Checked is what an ordinary check saw of a credential.
+// Checked is what an ordinary check saw of a credential's present secret.
 type Checked struct {
 	CredentialID int64
-	Works        *bool // nil: it said nothing of the credential
-	At           time.Time
-	Scopes       []string // proven to work
+	Works        *bool     // nil: it said nothing of the credential
+	At           time.Time // when the check began
+	Scopes       []string  // that are proven to work
 }
 
-// Weigh takes in what checks and feeds say of credentials, as findings that are about to open, and returns
-// the leaks that they make, change or end. It is called in the transaction that stores both.
+// Weigh stores what checks saw of secrets, and what events of other findings say as evidence, and returns the events
+// that this makes of the findings of leaks. Call it in the transaction that stores the results and applies the events,
+// with the credentials locked. A check that began before a secret was replaced says nothing of the new one.
 func (s *Store) Weigh(ctx context.Context, tx pgx.Tx, checked []Checked, events []finding.Event, now time.Time) ([]finding.Event, error) {
 	var behaviour []Evidence
 	for _, e := range events {
@@ -128,8 +129,9 @@ func orUnknown(s string) string {
 
 const mostSightings = 20 // in a finding
 
-// Judge returns what the evidence about credentials makes of their finding. It says so each time; whoever
-// applies it finds out whether that is new.
+// Judge returns the events that the evidence about credentials makes of their findings, by the rules at the top of this
+// file: an open event for every credential that is leaked, also where its finding is open already, followed by its end
+// where every secret in question is proven dead, which settles the evidence. It locks nothing: lock the credentials first.
 func (s *Store) Judge(ctx context.Context, tx pgx.Tx, ids []int64, now time.Time) ([]finding.Event, error) {
 	var events []finding.Event
 	for _, id := range ids {

@@ -12,17 +12,20 @@ import (
 	"github.com/keyrounds/keyrounds/leak/intake"
 )
 
-// Taken is what a report came to.
+// Taken is the result of comparing a report with the registered secrets.
 type Taken struct {
-	Findings int        // in it
-	Matched  int        // that are registered secrets or client ids
-	Foreign  int        // that are not
-	Evidence []Evidence // of those that matched
+	Findings int        // in the report
+	Matched  int        // of those, that are of a registered secret or client id
+	Foreign  int        // and that are of none
+	Evidence []Evidence // what those that matched say: at most one a finding and credential
 }
 
+// mostAlike is how many credentials the beginning of a secret may match and still be evidence.
 const mostAlike = 3
 
-// Match holds what another scanner found against the registry, by fingerprint.
+// Match compares a finding of another scanner with the registered secrets, by fingerprint, and with the client ids, and
+// adds the result to t. Of each credential only the strongest evidence is added. The texts of the evidence are the
+// report's own: mask them before they are stored. Without a sealing key it is an error.
 func (s *Store) Match(ctx context.Context, rep intake.Reported, t *Taken) error {
 	p, err := s.prints(ctx)
 	if err != nil {
@@ -90,21 +93,22 @@ func (s *Store) Match(ctx context.Context, rep intake.Reported, t *Taken) error 
 	return err
 }
 
-// Delivered notes a report, in the transaction that takes it in. fresh is false where it was taken in before.
+// Delivered stores that a receiver took in a report, in the transaction that does so. The report is known by its whole
+// body. fresh is false where it was taken in before; then the caller must roll back.
 func (s *Store) Delivered(ctx context.Context, tx pgx.Tx, receiver string, body []byte, t Taken, now time.Time) (fresh bool, err error) {
 	digest := sha256.Sum256(body)
 	tag, err := tx.Exec(ctx, `INSERT INTO leak_deliveries (receiver, digest, taken_at, matched, strangers) VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING`, receiver, digest[:], now, t.Matched, t.Foreign)
 	return tag.RowsAffected() == 1, err
 }
 
-// WasDelivered reports whether a report was taken in before.
+// WasDelivered reports whether a receiver took in a report before. Only Delivered can tell for sure.
 func (s *Store) WasDelivered(ctx context.Context, receiver string, body []byte) (was bool, err error) {
 	digest := sha256.Sum256(body)
 	err = s.Pool.QueryRow(ctx, `SELECT EXISTS (SELECT FROM leak_deliveries WHERE receiver = $1 AND digest = $2)`, receiver, digest[:]).Scan(&was)
 	return was, err
 }
 
-// Delivery is what a receiver took in so far.
+// Delivery counts what a receiver took in so far. Its JSON is part of the output of commands.
 type Delivery struct {
 	Receiver string    `json:"receiver"`
 	Reports  int       `json:"reports"`
@@ -113,7 +117,7 @@ type Delivery struct {
 	Last     time.Time `json:"last_at"`
 }
 
-// Deliveries counts what was taken in, by receiver.
+// Deliveries returns what was taken in, a row a receiver, ordered by its name.
 func (s *Store) Deliveries(ctx context.Context) ([]Delivery, error) {
 	rows, err := s.Pool.Query(ctx, `SELECT receiver, count(*), sum(matched), sum(strangers), max(taken_at) FROM leak_deliveries GROUP BY 1 ORDER BY 1`)
 	if err != nil {

@@ -18,7 +18,8 @@ import (
 	"github.com/keyrounds/keyrounds/secret"
 )
 
-// Store keeps what is known of secrets and of where they were seen.
+// Store keeps in Postgres what is known of secrets: fingerprints, evidence, attempts, proofs, and also what scans and
+// receivers did. It keeps a former secret itself only sealed. It is safe for concurrent use, also by several replicas.
 type Store struct {
 	StoreOptions
 
@@ -27,20 +28,21 @@ type Store struct {
 	known map[int64][]byte // the fingerprint that a credential was last seen with; nil: not read yet
 }
 
-// StoreOptions of NewStore.
+// StoreOptions are options of a Store. Pool is required.
 type StoreOptions struct {
 	Pool   *pgxpool.Pool
-	Sealer *secret.Sealer // nil: there are no fingerprints, so only scans find anything
-	HMSL   func() bool    // whether GitGuardian's hashes are wanted, which cost some milliseconds a secret
+	Sealer *secret.Sealer // seals former secrets and the key of the fingerprints; nil: without both, only scans find anything
+	HMSL   func() bool    // whether GitGuardian's hashes are kept, which cost some milliseconds a secret; nil: they are not
 }
 
-// NewStore makes a Store.
+// NewStore returns a Store. It does not speak to the database yet.
 func NewStore(o StoreOptions) *Store {
 	return &Store{StoreOptions: o}
 }
 
-// Note learns the secret that a credential has now. The first time, and where it is another than before,
-// that is written down; what it was before is replaced then.
+// Note stores the fingerprint of the secret v that a credential has now. Where it is another than before, the one before
+// counts as replaced at now. v itself is not kept. If the credential was changed since c was read, nothing is stored.
+// Without a sealing key it is an error. It is cheap where nothing changed.
 func (s *Store) Note(ctx context.Context, c credential.Credential, v secret.Value, now time.Time) error {
 	p, err := s.prints(ctx)
 	if err != nil {
@@ -117,8 +119,9 @@ func (s *Store) note(ctx context.Context, tx pgx.Tx, p prints, c credential.Cred
 	return id, err
 }
 
-// Keep seals the secret that is about to be replaced, so that its death can be proven, and has it tried
-// from now on.
+// Keep stores the secret that is about to be replaced, sealed, so that its death can be proven, and has it tried from now
+// on. Call it in the transaction that replaces the secret. It is forgotten when it is proven dead, or after 30 days if
+// there is no evidence that it got out.
 func (s *Store) Keep(ctx context.Context, tx pgx.Tx, c credential.Credential, old secret.Value, now time.Time) error {
 	p, err := s.prints(ctx)
 	if err != nil {
@@ -143,20 +146,20 @@ func sealName(credentialID int64, print []byte) string {
 	return fmt.Sprintf("former secret %d %s", credentialID, hex.EncodeToString(print))
 }
 
-// SecretRow is a secret that a credential has or had.
+// SecretRow is what is stored of a secret that a credential has or had.
 type SecretRow struct {
 	ID           int64
 	CredentialID int64
-	ClientID     string
-	First        time.Time
-	Replaced     time.Time // zero: it is the present one
-	Kept         bool      // keyrounds has it, sealed
-	Leaked       bool      // there is evidence that it got out
-	Works        *bool
-	WorksAt      time.Time
-	Refused      []time.Time
-	NextTry      time.Time // zero: it is not watched
-	Dead         time.Time // zero: not proven
+	ClientID     string      // that the secret goes with
+	First        time.Time   // when keyrounds first saw it
+	Replaced     time.Time   // zero: it is the present one
+	Kept         bool        // keyrounds has it, sealed
+	Leaked       bool        // there is evidence that it got out
+	Works        *bool       // what the last attempt or check that says so saw; nil: none did
+	WorksAt      time.Time   // when
+	Refused      []time.Time // since it last worked
+	NextTry      time.Time   // zero: it is not watched
+	Dead         time.Time   // zero: not proven
 
 	sealed, print []byte
 }
@@ -178,7 +181,7 @@ func orZero(t *time.Time) time.Time {
 	return t.UTC()
 }
 
-// Secrets lists the secrets of a credential, the present one last; of every one with 0.
+// Secrets lists the secrets of a credential, the present one last; of every credential, by its id, with credentialID 0.
 func (s *Store) Secrets(ctx context.Context, credentialID int64) ([]SecretRow, error) {
 	rows, err := s.Pool.Query(ctx, `SELECT `+secretColumns+` FROM leak_secrets s WHERE $1 = 0 OR s.credential_id = $1 ORDER BY s.credential_id, s.replaced_at NULLS LAST, s.id`, credentialID)
 	if err != nil {
@@ -187,7 +190,8 @@ func (s *Store) Secrets(ctx context.Context, credentialID int64) ([]SecretRow, e
 	return pgx.CollectRows(rows, scanSecret)
 }
 
-// Former opens the replaced secrets that are kept, for a scan, as terms without their credential's name.
+// Former returns the replaced secrets that are kept, as terms for a scan, by the id of their credential, whose name the
+// caller fills in. One that cannot be opened is an error.
 func (s *Store) Former(ctx context.Context) (map[int64][]scan.Term, error) {
 	rows, err := s.Secrets(ctx, 0)
 	if err != nil {

@@ -13,28 +13,30 @@ import (
 	"github.com/keyrounds/keyrounds/finding"
 )
 
-// Reported is one finding of another scanner.
+// Reported is one finding of another scanner: what may be the secret, and where it was found. Values and Parts are
+// plain text and must not be shown; the sighting's texts are the report's own, and may have a secret in them too.
 type Reported struct {
-	Values  []string // texts that may be the secret
-	Parts   []string // beginnings of it, where the report hides the rest
-	HMSL    string   // GitGuardian's hash of it
+	Values  []string // texts that may be the secret: at least MinLength bytes, at most 200 of them
+	Parts   []string // beginnings of it, where the report hides the rest: at least MinPart bytes, at most 200 of them
+	HMSL    string   // GitGuardian's hash of it, in hexadecimal; "": the report has none
 	Clients []string // client ids that it names
 	finding.Sighting
 }
 
-// Format reads a report. It gives each finding to found, and returns an error where the report is none of
-// its kind. A finding without anything to compare counts as foreign.
+// Format is a format of reports that are read from files.
 type Format struct {
 	Name string
+	// Read calls found for each finding of a report, in order, and stops at the first error of found. A report that is
+	// not of this format is a *FormatError; what was found before it was given to found already.
 	Read func(r *bufio.Reader, found func(Reported) error) error
 }
 
-// Formats are the reports that are read from files.
+// Formats returns the formats that ReadReport knows.
 func Formats() []Format {
 	return []Format{{"gitleaks", readGitleaks}, {"trufflehog", readTrufflehog}, {"sarif", readSARIF}}
 }
 
-// FormatError says that a report could not be read, and where.
+// FormatError says that a report could not be read, where and why. Nothing of what was read is in it.
 type FormatError struct {
 	Format string
 	Where  string
@@ -45,12 +47,15 @@ func (e *FormatError) Error() string {
 	return fmt.Sprintf("not a report of %s: %s: %s", e.Format, e.Where, e.Why)
 }
 
-// MaxReport is the largest report that is read, in bytes.
+// MaxReport is the largest report that ReadReport reads, in bytes.
 const MaxReport = 256 << 20
 
 const maxFinding = 4 << 20 // bytes of one finding
 
-// ReadReport reads a report in a format; with "" it finds out which.
+// ReadReport reads a report and calls found for each finding in it, as Format.Read does. format is the name of one of
+// Formats; with "" it is guessed by what the report begins with. It returns the name of the format that was read.
+//
+// A report that is not of the format, or of no known one, is a *FormatError. More than MaxReport bytes are an error.
 func ReadReport(r io.Reader, format string, found func(Reported) error) (string, error) {
 	in := bufio.NewReaderSize(&capped{r, MaxReport}, 64<<10)
 	head, err := in.Peek(2048)

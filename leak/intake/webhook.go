@@ -23,12 +23,12 @@ import (
 	"github.com/keyrounds/keyrounds/secret"
 )
 
-// Webhook takes reports that others post. Each is signed in its sender's way, and what is not is refused before
-// anything of it is read.
+// Webhook says how reports that a service posts are verified and read: first Verify, then Read. It is a value and safe
+// for concurrent use.
 type Webhook struct {
 	Name   string
-	Type   string // GitHub, GitHubPartner or GitGuardian
-	Secret secret.Reference
+	Type   string           // GitHub, GitHubPartner or GitGuardian
+	Secret secret.Reference // what deliveries are signed with; GitHubPartner has none
 	API    string           // of GitHub; default https://api.github.com
 	Token  secret.Reference // of GitHub: may read secret scanning alerts
 	Keys   string           // of GitHubPartner: URL or file of the public keys
@@ -36,33 +36,37 @@ type Webhook struct {
 	AllowPrivateNetworks bool
 }
 
-// The types of webhooks.
+// The types of webhooks: GitHub's secret scanning alerts, GitHub's secret scanning partner program, GitGuardian's custom
+// webhook.
 const (
 	GitHub        = "github"
 	GitHubPartner = "github-partner"
 	GitGuardian   = "gitguardian"
 )
 
-// WebhookTypes lists them.
+// WebhookTypes returns the types of webhooks.
 func WebhookTypes() []string { return []string{GitHub, GitHubPartner, GitGuardian} }
 
-// RefusedError says that a delivery is not from whom it should be, or was taken in before.
+// RefusedError says that a delivery is not from its sender, is too old, or was taken in before.
 type RefusedError struct{ Why string }
 
 func (e *RefusedError) Error() string { return e.Why }
 
-// FetchError says that a delivery is in order, and what it names could not be had. Later it may.
+// FetchError says that a delivery is in order, and that the alert that it names could not be fetched. Reading it later
+// may succeed. Why is scrubbed.
 type FetchError struct{ Why string }
 
 func (e *FetchError) Error() string { return e.Why }
 
-// Fetch gets a document; with the webhook's token, where auth is set.
+// Fetch gets a document of the service that posts; with the webhook's token, where auth is set. It bounds time and size.
 type Fetch func(ctx context.Context, url string, auth bool) ([]byte, error)
 
-// replayed deliveries of GitGuardian are known by their time, which is signed.
+// freshness is how far GitGuardian's time of a delivery, which is signed, may be from ours; else it is a replay.
 const freshness = 5 * time.Minute
 
-// Verify checks a delivery's signature. key is the shared secret, of GitHubPartner the document with the keys.
+// Verify checks the signature of a delivery's body, and of GitGuardian that it is at most 5 minutes from now. key is the
+// shared secret; of GitHubPartner it is the document with the public keys. What is not from the sender is a
+// *RefusedError; any other error is of key.
 //
 // Sources: docs.github.com "Validating webhook deliveries"; "Secret scanning partner program";
 // docs.gitguardian.com "Custom webhook".
@@ -146,8 +150,9 @@ func partnerKey(document []byte, id string) (*ecdsa.PublicKey, error) {
 	return nil, &RefusedError{"it is signed with a key that is not known"}
 }
 
-// Read reads a delivery that was verified. Of GitHub it fetches the alert that the delivery names, which alone
-// has the secret; where that fails the error is *FetchError.
+// Read returns what a delivery reports that was verified; nothing, where it is about something else. Of GitHub it
+// fetches the alert that the delivery names, since only the alert has the secret; where that fails the error is
+// *FetchError. A body that cannot be read is a *FormatError.
 func (w Webhook) Read(ctx context.Context, h http.Header, body []byte, fetch Fetch) ([]Reported, error) {
 	if err := strict(body); err != nil {
 		return nil, &FormatError{w.Type, "the body", err.Error()}

@@ -15,12 +15,12 @@ import (
 // run; it asks no other machine for anything, and writes nothing.
 type git struct{ dir string }
 
-// NoGitError says that histories cannot be searched.
+// NoGitError says that a history cannot be searched, because git is not installed.
 type NoGitError struct{ error }
 
 func (e *NoGitError) Error() string { return "git is not on this machine: " + e.error.Error() }
 
-// Hint says what to do.
+// Hint returns what a person can do about it.
 func (*NoGitError) Hint() string {
 	return "install git to search histories, or search the files as they are with --history=false"
 }

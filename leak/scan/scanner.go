@@ -15,7 +15,7 @@ import (
 	"github.com/keyrounds/keyrounds/secret"
 )
 
-// Scanner looks for terms. It is safe for concurrent use.
+// Scanner searches for terms and collects what it finds. Its methods are safe for concurrent use.
 type Scanner struct {
 	Options
 	terms   []Term
@@ -29,18 +29,18 @@ type Scanner struct {
 	full         bool // and that was said
 }
 
-// Options of NewScanner. The zero value searches the files as they are.
+// Options are options of a Scanner. The zero value searches files as they are, without histories.
 type Options struct {
-	History     bool  // also what git histories have: all refs, every object
-	Unreachable bool  // also objects that no ref reaches; with History
-	Workers     int   // at once; default one a processor
-	Unpack      int64 // bytes that are unpacked of one file; default DefaultUnpack
+	History     bool  // also searches git histories: all refs, every object
+	Unreachable bool  // with History, also objects that no ref reaches
+	Workers     int   // files that Tree searches at once; 0: one a processor
+	Unpack      int64 // bytes that are unpacked of one file at most; 0: DefaultUnpack
 	// Progress is told the bytes that were searched so far, from any goroutine; may be nil.
 	Progress func(bytes int64)
 }
 
-// NewScanner makes a Scanner for terms. Those that are shorter than MinLength are not looked for; they are
-// returned.
+// NewScanner returns a Scanner for terms, and those of them that are shorter than MinLength, which it does not search
+// for. It keeps the values of terms as long as it lives.
 func NewScanner(terms []Term, o Options) (s *Scanner, short []Term) {
 	for _, t := range terms {
 		if len(t.Value) < MinLength {
@@ -56,7 +56,8 @@ func NewScanner(terms []Term, o Options) (s *Scanner, short []Term) {
 	return s, short
 }
 
-// Found returns what was found so far, in order.
+// Found returns what was found so far by all searches of s, ordered by credential, kind, source, path and line. At most
+// 200,000 hits are kept; that there were more is in Skipped.
 func (s *Scanner) Found() Found {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -67,7 +68,8 @@ func (s *Scanner) Found() Found {
 	return f
 }
 
-// Reader searches what r gives, an archive or not. Its errors are those of r.
+// Reader searches what r gives, as it is, or unpacked where it is an archive. source is what hits name it. Its errors
+// are those of r, and of ctx; what could not be unpacked is in Found.Skipped.
 func (s *Scanner) Reader(ctx context.Context, source string, r io.Reader) error {
 	return s.one(ctx, place{source: source}, r, nil, s.keep)
 }
@@ -132,7 +134,7 @@ func (s *Scanner) skip(at place, format string, args ...any) {
 	}
 }
 
-// Mask replaces every term in text, however it is written.
+// Mask returns text with every term in it, in whatever way it is written, replaced by five asterisks.
 func (s *Scanner) Mask(text string) string {
 	type span struct{ from, to int }
 	var spans []span

@@ -28,7 +28,7 @@ type Term struct {
 // Kind says what a Term is.
 type Kind string
 
-// The kinds.
+// The kinds of terms.
 const (
 	Secret   Kind = "secret"
 	ClientID Kind = "client_id"
