@@ -51,8 +51,8 @@ var table = map[string]struct {
 	"sim/authserver":      {4, "", false},
 	"app": {5, "audit checker collector config credential finding leak leak/intake leak/scan notify notify/alertmanager " +
 		"notify/shoutrrr notify/slack postgres registry report rounds secret usage verdict web", true},
-	"cmd/keyrounds": {6, "app audit checker config credential finding leak leak/intake leak/scan notify registry report rounds secret sim " +
-		"usage verdict web", true},
+	"cmd/keyrounds": {6, "app audit checker config credential finding leak leak/intake leak/scan notify registry report rounds secret " +
+		"sim usage verdict web", true},
 }
 
 func TestImportsFollowTheTable(t *testing.T) {

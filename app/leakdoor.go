@@ -139,7 +139,8 @@ func (a *App) takeDelivery(ctx context.Context, w intake.Webhook, header http.He
 		}
 	}
 	_, err = a.takeEvidence(ctx, taken{
-		actor: "receiver " + w.Name, action: "leaks.reported", evidence: t.Evidence, detail: map[string]any{"findings": t.Findings, "matched": t.Matched, "foreign": t.Foreign},
+		actor: "receiver " + w.Name, action: "leaks.reported", evidence: t.Evidence,
+		detail: map[string]any{"findings": t.Findings, "matched": t.Matched, "foreign": t.Foreign},
 		once: func(ctx context.Context, tx pgx.Tx) (bool, error) {
 			return a.Leaks.Delivered(ctx, tx, w.Name, body, t, a.Now())
 		},

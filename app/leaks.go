@@ -91,7 +91,9 @@ func (a *App) Terms(ctx context.Context) (terms []scan.Term, unreadable map[stri
 			unreadable[c.Name] = err
 			continue
 		}
-		terms = append(terms, scan.Term{Credential: c.Name, Kind: scan.Secret, Value: v.Reveal(), Partner: c.ClientID, Home: home(c.Secret)})
+		terms = append(terms, scan.Term{
+			Credential: c.Name, Kind: scan.Secret, Value: v.Reveal(), Partner: c.ClientID, Home: home(c.Secret),
+		})
 		v.Wipe()
 	}
 	return terms, unreadable, nil
@@ -133,7 +135,10 @@ func (a *App) TakeHits(ctx context.Context, actor string, f scan.Found, how stri
 			leaked = append(leaked, c)
 		}
 	}
-	_, err = a.takeEvidence(ctx, taken{actor: actor, action: "leaks.scanned", detail: map[string]any{"how": how, "found": len(f.Hits), "skipped": len(f.Skipped), "bytes": f.Bytes}, evidence: all})
+	_, err = a.takeEvidence(ctx, taken{
+		actor: actor, action: "leaks.scanned", evidence: all,
+		detail: map[string]any{"how": how, "found": len(f.Hits), "skipped": len(f.Skipped), "bytes": f.Bytes},
+	})
 	return leaked, err
 }
 
@@ -207,7 +212,9 @@ func (a *App) takeEvidence(ctx context.Context, t taken) (fresh int, err error) 
 }
 
 // ImportReport takes in a report of another scanner. format "" finds out whose it is.
-func (a *App) ImportReport(ctx context.Context, actor string, read func(found func(intake.Reported) error) (string, error)) (t leak.Taken, leaked []credential.Credential, err error) {
+func (a *App) ImportReport(
+	ctx context.Context, actor string, read func(found func(intake.Reported) error) (string, error),
+) (t leak.Taken, leaked []credential.Credential, err error) {
 	mask, err := a.learn(ctx)
 	if err != nil {
 		return t, nil, err
@@ -219,7 +226,10 @@ func (a *App) ImportReport(ctx context.Context, actor string, read func(found fu
 	for i, ev := range t.Evidence {
 		t.Evidence[i] = ev.Masked(mask)
 	}
-	_, err = a.takeEvidence(ctx, taken{actor: actor, action: "leaks.imported", evidence: t.Evidence, detail: map[string]any{"format": format, "findings": t.Findings, "matched": t.Matched, "foreign": t.Foreign}})
+	_, err = a.takeEvidence(ctx, taken{
+		actor: actor, action: "leaks.imported", evidence: t.Evidence,
+		detail: map[string]any{"format": format, "findings": t.Findings, "matched": t.Matched, "foreign": t.Foreign},
+	})
 	if err != nil {
 		return t, nil, err
 	}

@@ -25,7 +25,10 @@ const (
 
 func (a *App) wait(ctx context.Context, w intake.Webhook, r web.Report, why *intake.FetchError) error {
 	a.Log.Warn("an alert could not be fetched; it is tried again", "receiver", w.Name, "error", why)
-	return a.Leaks.AddDelivery(ctx, leak.WaitingDelivery{Receiver: w.Name, Event: r.Header.Get("X-Github-Event"), Body: r.Body, Since: a.Now(), Next: a.Now().Add(a.waitAfter(0)), Why: why.Why})
+	return a.Leaks.AddDelivery(ctx, leak.WaitingDelivery{
+		Receiver: w.Name, Event: r.Header.Get("X-Github-Event"), Body: r.Body,
+		Since: a.Now(), Next: a.Now().Add(a.waitAfter(0)), Why: why.Why,
+	})
 }
 
 func (a *App) waitAfter(tries int) time.Duration {
@@ -77,5 +80,6 @@ func (a *App) takeAgain(ctx context.Context, d leak.WaitingDelivery) error {
 func (a *App) giveUp(ctx context.Context, d leak.WaitingDelivery, why string) error {
 	a.reports.WithLabelValues(d.Receiver, "failed").Inc()
 	a.Log.Error("a report is given up", "receiver", d.Receiver, "since", d.Since, "error", why)
-	return errors.Join(a.record(ctx, "receiver "+d.Receiver, "leaks.given_up", "keyrounds", map[string]any{"since": d.Since, "tries": d.Tries, "why": why}), a.Leaks.DropDelivery(ctx, d))
+	detail := map[string]any{"since": d.Since, "tries": d.Tries, "why": why}
+	return errors.Join(a.record(ctx, "receiver "+d.Receiver, "leaks.given_up", "keyrounds", detail), a.Leaks.DropDelivery(ctx, d))
 }

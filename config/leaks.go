@@ -68,7 +68,10 @@ func (b *builder) leakName(path, name string, names map[string]bool) {
 }
 
 func (b *builder) leakSource(c *Config, path string, in LeakSourceIn) LeakSource {
-	s := LeakSource{Name: in.Name, Path: in.Path, Schedule: in.Schedule, History: in.History == nil || *in.History, Unreachable: in.Unreachable}
+	s := LeakSource{
+		Name: in.Name, Path: in.Path, Schedule: in.Schedule, History: in.History == nil || *in.History,
+		Unreachable: in.Unreachable,
+	}
 	if !filepath.IsAbs(in.Path) {
 		b.fail(path+".path", "from the root: /srv/git/backend.git", "%q is not an absolute path", in.Path)
 	}
@@ -92,11 +95,15 @@ func (b *builder) webhook(path string, in WebhookIn) intake.Webhook {
 	}
 	partner, github := in.Type == intake.GitHubPartner, in.Type == intake.GitHub
 	w.Secret = b.leakReference(path+".secret", in.Secret, !partner, "what deliveries are signed with")
-	w.Token = b.leakReference(path+".token", in.Token, github, "a delivery of GitHub does not hold the secret: it is fetched with this token")
+	w.Token = b.leakReference(path+".token", in.Token, github,
+		"a delivery of GitHub does not hold the secret: it is fetched with this token")
 	if partner && w.Keys == "" {
 		w.Keys = "https://api.github.com/meta/public_keys/secret_scanning"
 	}
-	for key, set := range map[string]bool{"secret": partner && in.Secret != "", "token": !github && in.Token != "", "api": !github && in.API != "", "keys": !partner && in.Keys != ""} {
+	for key, set := range map[string]bool{
+		"secret": partner && in.Secret != "", "token": !github && in.Token != "", "api": !github && in.API != "",
+		"keys": !partner && in.Keys != "",
+	} {
 		if set {
 			b.fail(path+"."+key, "leave it out", "a webhook of type %s has none", in.Type)
 		}
@@ -136,7 +143,10 @@ func (b *builder) transmitter(c *Config, path string, in TransmitterIn) intake.T
 	if !safeURL(in.JWKSURL, in.AllowPrivateNetworks) {
 		b.fail(path+".jwks_url", "https://…", "not a URL with https")
 	}
-	return intake.Transmitter{Name: in.Name, Provider: in.Provider, Issuer: in.Issuer, Audience: in.Audience, JWKSURL: in.JWKSURL, AllowPrivateNetworks: in.AllowPrivateNetworks}
+	return intake.Transmitter{
+		Name: in.Name, Provider: in.Provider, Issuer: in.Issuer, Audience: in.Audience, JWKSURL: in.JWKSURL,
+		AllowPrivateNetworks: in.AllowPrivateNetworks,
+	}
 }
 
 // safeURL: https, or http to one's own network.

@@ -73,16 +73,31 @@ func TestEvidenceOfSignals(t *testing.T) {
 		kind    EvidenceKind
 		soon    bool
 	}{
-		"compromise":           {event(riscCompromise, map[string]any{"credential_type": "client_secret", "event_timestamp": at.Unix()}), time.Time{}, BySignal, true},
-		"changed by others":    {event(caepChange, map[string]any{"change_type": "update", "event_timestamp": at.UnixMilli()}), now.Add(-100 * time.Hour), ByReplaced, true},
-		"changed by ourselves": {event(caepChange, map[string]any{"change_type": "update", "event_timestamp": at.Unix()}), at.Add(time.Minute), "", true},
-		"revoked":              {event(caepChange, map[string]any{"change_type": "revoke"}), time.Time{}, "", true},
-		"disabled":             {event("https://schemas.openid.net/secevent/oauth/event-type/client-disabled", nil), time.Time{}, "", true},
-		"verification":         {event("https://schemas.openid.net/secevent/ssf/event-type/verification", map[string]any{"state": "x"}), time.Time{}, "", false},
-		"of somebody else":     {event("https://evil.example/credential-compromise", nil), time.Time{}, "", false},
+		"compromise": {
+			event(riscCompromise, map[string]any{"credential_type": "client_secret", "event_timestamp": at.Unix()}),
+			time.Time{},
+			BySignal, true,
+		},
+		"changed by others": {
+			event(caepChange, map[string]any{"change_type": "update", "event_timestamp": at.UnixMilli()}),
+			now.Add(-100 * time.Hour), ByReplaced, true,
+		},
+		"changed by ourselves": {
+			event(caepChange, map[string]any{"change_type": "update", "event_timestamp": at.Unix()}),
+			at.Add(time.Minute), "", true,
+		},
+		"revoked":  {event(caepChange, map[string]any{"change_type": "revoke"}), time.Time{}, "", true},
+		"disabled": {event("https://schemas.openid.net/secevent/oauth/event-type/client-disabled", nil), time.Time{}, "", true},
+		"verification": {
+			event("https://schemas.openid.net/secevent/ssf/event-type/verification", map[string]any{"state": "x"}),
+			time.Time{},
+			"", false,
+		},
+		"of somebody else": {event("https://evil.example/credential-compromise", nil), time.Time{}, "", false},
 	} {
 		all, soon := EvidenceOfSignal(c.signal, tr.config, 1, c.changed)
-		if soon != c.soon || c.kind == "" && len(all) > 0 || c.kind != "" && (len(all) != 1 || all[0].Kind != c.kind || !all[0].At.Equal(at)) {
+		if soon != c.soon || c.kind == "" && len(all) > 0 ||
+			c.kind != "" && (len(all) != 1 || all[0].Kind != c.kind || !all[0].At.Equal(at)) {
 			t.Errorf("%s: %+v, soon %t", name, all, soon)
 		}
 	}

@@ -83,7 +83,9 @@ func (s *Store) suspected(ctx context.Context, tx pgx.Tx, ids []int64) ([]int64,
 	if len(ids) == 0 {
 		return nil, nil
 	}
-	rows, err := tx.Query(ctx, `SELECT DISTINCT credential_id FROM leak_sightings WHERE credential_id = ANY($1) AND settled_at IS NULL AND sort <> 'client_id'`, ids)
+	rows, err := tx.Query(ctx, `
+		SELECT DISTINCT credential_id FROM leak_sightings
+		WHERE credential_id = ANY($1) AND settled_at IS NULL AND sort <> 'client_id'`, ids)
 	if err != nil {
 		return nil, err
 	}
@@ -106,14 +108,17 @@ func behaviours(e finding.Event) (all []Evidence) {
 			if u.Address != "" {
 				from = u.Address
 			}
-			all = append(all, Evidence{CredentialID: id, Kind: ByUse, Key: fmt.Sprint(e.Kind, "\x00", u.Network, "\x00", u.First.UTC().Format(time.DateOnly)), Sighting: finding.Sighting{
+			key := fmt.Sprint(e.Kind, "\x00", u.Network, "\x00", u.First.UTC().Format(time.DateOnly))
+			all = append(all, Evidence{CredentialID: id, Kind: ByUse, Key: key, Sighting: finding.Sighting{
 				At: u.First, How: string(e.Kind), What: fmt.Sprintf("it was used from %s by %s", from, orUnknown(u.UserAgent)),
 			}})
 		}
 	case finding.Revoked:
 		if e.Evidence.Reason == "bad_secret" && !e.Evidence.NeverHealthy && !e.Evidence.SetupChanged {
-			all = append(all, Evidence{CredentialID: id, Kind: ByReplaced, Key: fmt.Sprint("replaced\x00", e.Evidence.LastSuccess.Unix()), Sighting: finding.Sighting{
-				At: e.Evidence.Since, How: "check", What: "its provider knows the client and not the secret any more, which was not changed here",
+			key := fmt.Sprint("replaced\x00", e.Evidence.LastSuccess.Unix())
+			all = append(all, Evidence{CredentialID: id, Kind: ByReplaced, Key: key, Sighting: finding.Sighting{
+				At: e.Evidence.Since, How: "check",
+				What: "its provider knows the client and not the secret any more, which was not changed here",
 			}})
 		}
 	}
@@ -149,7 +154,9 @@ func (s *Store) judge(ctx context.Context, tx pgx.Tx, id int64, now time.Time) (
 	if err := tx.QueryRow(ctx, `SELECT name, provider FROM credentials WHERE id = $1`, id).Scan(&c.Name, &c.Provider); err != nil {
 		return nil, err
 	}
-	rows, err := tx.Query(ctx, `SELECT credential_id, coalesce(secret_id, 0), sort, sighting FROM leak_sightings WHERE credential_id = $1 AND settled_at IS NULL ORDER BY happened_at, id`, id)
+	rows, err := tx.Query(ctx, `
+		SELECT credential_id, coalesce(secret_id, 0), sort, sighting FROM leak_sightings
+		WHERE credential_id = $1 AND settled_at IS NULL ORDER BY happened_at, id`, id)
 	if err != nil {
 		return nil, err
 	}
@@ -168,9 +175,11 @@ func (s *Store) judge(ctx context.Context, tx pgx.Tx, id int64, now time.Time) (
 		return nil, err
 	}
 	l, dead := tell(all, secrets)
-	e := finding.Event{Kind: finding.Leaked, Subject: finding.Subject{Credential: c.Name, CredentialID: id, Provider: c.Provider}, At: now, Op: finding.OpOpen, Evidence: finding.Evidence{
-		Since: all[0].At, Leak: &l,
-	}}
+	e := finding.Event{
+		Op: finding.OpOpen, Kind: finding.Leaked, At: now,
+		Subject:  finding.Subject{Credential: c.Name, CredentialID: id, Provider: c.Provider},
+		Evidence: finding.Evidence{Since: all[0].At, Leak: &l},
+	}
 	if !dead {
 		return []finding.Event{e}, nil
 	}

@@ -39,6 +39,7 @@ func (s *Store) Match(ctx context.Context, rep intake.Reported, t *Taken) error 
 	for _, v := range rep.Parts {
 		parts = append(parts, p.beginnings(v)...)
 	}
+	clients := append(orEmpty(rep.Clients), rep.Values...)
 	var hash []byte
 	if rep.HMSL != "" {
 		hash = p.ofHMSL(rep.HMSL)
@@ -49,7 +50,7 @@ func (s *Store) Match(ctx context.Context, rep intake.Reported, t *Taken) error 
 		UNION ALL SELECT id, credential_id, 'secret', NULL FROM leak_secrets WHERE hmsl = $3
 		UNION ALL SELECT id, credential_id, 'part', prefixes FROM leak_secrets WHERE $2::bytea[] <> '{}' AND prefixes && $2
 		UNION ALL SELECT 0, id, 'client_id', NULL FROM credentials WHERE client_id = ANY($4) AND retired_at IS NULL
-		) AS m (id, credential_id, sort, prefixes) ORDER BY credential_id, sort = 'client_id', sort = 'part'`, whole, parts, hash, append(orEmpty(rep.Clients), rep.Values...))
+		) AS m (id, credential_id, sort, prefixes) ORDER BY credential_id, sort = 'client_id', sort = 'part'`, whole, parts, hash, clients)
 	if err != nil {
 		return err
 	}
@@ -97,14 +98,17 @@ func (s *Store) Match(ctx context.Context, rep intake.Reported, t *Taken) error 
 // body. fresh is false where it was taken in before; then the caller must roll back.
 func (s *Store) Delivered(ctx context.Context, tx pgx.Tx, receiver string, body []byte, t Taken, now time.Time) (fresh bool, err error) {
 	digest := sha256.Sum256(body)
-	tag, err := tx.Exec(ctx, `INSERT INTO leak_deliveries (receiver, digest, taken_at, matched, strangers) VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING`, receiver, digest[:], now, t.Matched, t.Foreign)
+	tag, err := tx.Exec(ctx, `
+		INSERT INTO leak_deliveries (receiver, digest, taken_at, matched, strangers) VALUES ($1, $2, $3, $4, $5)
+		ON CONFLICT DO NOTHING`, receiver, digest[:], now, t.Matched, t.Foreign)
 	return tag.RowsAffected() == 1, err
 }
 
 // WasDelivered reports whether a receiver took in a report before. Only Delivered can tell for sure.
 func (s *Store) WasDelivered(ctx context.Context, receiver string, body []byte) (was bool, err error) {
 	digest := sha256.Sum256(body)
-	err = s.Pool.QueryRow(ctx, `SELECT EXISTS (SELECT FROM leak_deliveries WHERE receiver = $1 AND digest = $2)`, receiver, digest[:]).Scan(&was)
+	row := s.Pool.QueryRow(ctx, `SELECT EXISTS (SELECT FROM leak_deliveries WHERE receiver = $1 AND digest = $2)`, receiver, digest[:])
+	err = row.Scan(&was)
 	return was, err
 }
 
@@ -119,7 +123,8 @@ type Delivery struct {
 
 // Deliveries returns what was taken in, a row a receiver, ordered by its name.
 func (s *Store) Deliveries(ctx context.Context) ([]Delivery, error) {
-	rows, err := s.Pool.Query(ctx, `SELECT receiver, count(*), sum(matched), sum(strangers), max(taken_at) FROM leak_deliveries GROUP BY 1 ORDER BY 1`)
+	rows, err := s.Pool.Query(ctx, `
+		SELECT receiver, count(*), sum(matched), sum(strangers), max(taken_at) FROM leak_deliveries GROUP BY 1 ORDER BY 1`)
 	if err != nil {
 		return nil, err
 	}

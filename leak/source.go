@@ -23,7 +23,8 @@ type SourceState struct {
 func (s *Store) ClaimSource(ctx context.Context, source string, now time.Time, hold time.Duration) (mine bool, err error) {
 	tag, err := s.Pool.Exec(ctx, `
 		INSERT INTO leak_sources (source, next_scan_at) VALUES ($1, $3)
-		ON CONFLICT (source) DO UPDATE SET next_scan_at = excluded.next_scan_at WHERE leak_sources.next_scan_at <= $2`, source, now, now.Add(hold))
+		ON CONFLICT (source) DO UPDATE SET next_scan_at = excluded.next_scan_at
+		WHERE leak_sources.next_scan_at <= $2`, source, now, now.Add(hold))
 	return err == nil && tag.RowsAffected() == 1, err
 }
 
@@ -34,7 +35,9 @@ func (s *Store) Scanned(ctx context.Context, source string, st SourceState, done
 		_, err := s.Pool.Exec(ctx, `UPDATE leak_sources SET next_scan_at = $2 WHERE source = $1`, source, st.Next)
 		return err
 	}
-	_, err := s.Pool.Exec(ctx, `UPDATE leak_sources SET next_scan_at = $2, scanned_at = $3, took_ms = $4, bytes = $5, found = $6, skipped = $7, error = $8 WHERE source = $1`,
+	_, err := s.Pool.Exec(ctx, `
+		UPDATE leak_sources SET next_scan_at = $2, scanned_at = $3, took_ms = $4, bytes = $5, found = $6, skipped = $7, error = $8
+		WHERE source = $1`,
 		source, st.Next, st.Scanned, st.Took.Milliseconds(), st.Bytes, st.Found, st.Skipped, st.Error)
 	return err
 }

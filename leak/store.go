@@ -83,7 +83,9 @@ func (s *Store) isKnown(ctx context.Context, id int64, print []byte) (bool, erro
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.known == nil {
-		rows, err := s.Pool.Query(ctx, `SELECT credential_id, fingerprint FROM leak_secrets WHERE replaced_at IS NULL AND (hmsl IS NOT NULL OR NOT $1)`, s.HMSL != nil && s.HMSL())
+		rows, err := s.Pool.Query(ctx, `
+			SELECT credential_id, fingerprint FROM leak_secrets
+			WHERE replaced_at IS NULL AND (hmsl IS NOT NULL OR NOT $1)`, s.HMSL != nil && s.HMSL())
 		if err != nil {
 			return false, err
 		}
@@ -108,14 +110,18 @@ func (s *Store) note(ctx context.Context, tx pgx.Tx, p prints, c credential.Cred
 	print := p.whole(value)
 	err = tx.QueryRow(ctx, `
 		INSERT INTO leak_secrets (credential_id, client_id, fingerprint, prefixes, hmsl, first_at) VALUES ($1, $2, $3, $4, $5, $6)
-		ON CONFLICT (credential_id, fingerprint) DO UPDATE SET replaced_at = NULL, sealed = NULL, client_id = excluded.client_id, hmsl = coalesce(excluded.hmsl, leak_secrets.hmsl),
-			dead_at = CASE WHEN leak_secrets.replaced_at IS NULL THEN leak_secrets.dead_at END, death = CASE WHEN leak_secrets.replaced_at IS NULL THEN leak_secrets.death END
+		ON CONFLICT (credential_id, fingerprint) DO UPDATE SET replaced_at = NULL, sealed = NULL, client_id = excluded.client_id,
+			hmsl = coalesce(excluded.hmsl, leak_secrets.hmsl),
+			dead_at = CASE WHEN leak_secrets.replaced_at IS NULL THEN leak_secrets.dead_at END,
+			death = CASE WHEN leak_secrets.replaced_at IS NULL THEN leak_secrets.death END
 		RETURNING id`, c.ID, c.ClientID, print, p.prefixes(value), hash, now).Scan(&id)
 	if err != nil {
 		return 0, err
 	}
 	// A secret that another one replaced, and that nobody kept, cannot be tried any more.
-	_, err = tx.Exec(ctx, `UPDATE leak_secrets SET replaced_at = $3, next_try_at = NULL WHERE credential_id = $1 AND id <> $2 AND replaced_at IS NULL`, c.ID, id, now)
+	_, err = tx.Exec(ctx, `
+		UPDATE leak_secrets SET replaced_at = $3, next_try_at = NULL
+		WHERE credential_id = $1 AND id <> $2 AND replaced_at IS NULL`, c.ID, id, now)
 	return id, err
 }
 
@@ -135,7 +141,9 @@ func (s *Store) Keep(ctx context.Context, tx pgx.Tx, c credential.Credential, ol
 	if err != nil {
 		return err
 	}
-	_, err = tx.Exec(ctx, `UPDATE leak_secrets SET replaced_at = $2, sealed = $3, next_try_at = $2, refused_at = '{}' WHERE id = $1 AND dead_at IS NULL`, id, now, sealed)
+	_, err = tx.Exec(ctx, `
+		UPDATE leak_secrets SET replaced_at = $2, sealed = $3, next_try_at = $2, refused_at = '{}'
+		WHERE id = $1 AND dead_at IS NULL`, id, now, sealed)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.known, c.ID)
@@ -164,12 +172,14 @@ type SecretRow struct {
 	sealed, print []byte
 }
 
-const secretColumns = `s.id, s.credential_id, s.client_id, s.first_at, s.replaced_at, s.sealed, s.fingerprint, s.works, s.works_at, s.refused_at, s.next_try_at, s.dead_at,
+const secretColumns = `s.id, s.credential_id, s.client_id, s.first_at, s.replaced_at, s.sealed, s.fingerprint,
+	s.works, s.works_at, s.refused_at, s.next_try_at, s.dead_at,
 	EXISTS (SELECT FROM leak_sightings g WHERE g.secret_id = s.id AND g.settled_at IS NULL)`
 
 func scanSecret(row pgx.CollectableRow) (r SecretRow, err error) {
 	var replaced, worksAt, next, dead *time.Time
-	err = row.Scan(&r.ID, &r.CredentialID, &r.ClientID, &r.First, &replaced, &r.sealed, &r.print, &r.Works, &worksAt, &r.Refused, &next, &dead, &r.Leaked)
+	err = row.Scan(&r.ID, &r.CredentialID, &r.ClientID, &r.First, &replaced, &r.sealed, &r.print,
+		&r.Works, &worksAt, &r.Refused, &next, &dead, &r.Leaked)
 	r.Replaced, r.WorksAt, r.NextTry, r.Dead, r.Kept = orZero(replaced), orZero(worksAt), orZero(next), orZero(dead), r.sealed != nil
 	return r, err
 }
@@ -183,7 +193,9 @@ func orZero(t *time.Time) time.Time {
 
 // Secrets lists the secrets of a credential, the present one last; of every credential, by its id, with credentialID 0.
 func (s *Store) Secrets(ctx context.Context, credentialID int64) ([]SecretRow, error) {
-	rows, err := s.Pool.Query(ctx, `SELECT `+secretColumns+` FROM leak_secrets s WHERE $1 = 0 OR s.credential_id = $1 ORDER BY s.credential_id, s.replaced_at NULLS LAST, s.id`, credentialID)
+	rows, err := s.Pool.Query(ctx, `
+		SELECT `+secretColumns+` FROM leak_secrets s
+		WHERE $1 = 0 OR s.credential_id = $1 ORDER BY s.credential_id, s.replaced_at NULLS LAST, s.id`, credentialID)
 	if err != nil {
 		return nil, err
 	}
@@ -206,7 +218,9 @@ func (s *Store) Former(ctx context.Context) (map[int64][]scan.Term, error) {
 		if err != nil {
 			return nil, err
 		}
-		all[r.CredentialID] = append(all[r.CredentialID], scan.Term{Kind: scan.Secret, Value: v.Reveal(), Partner: r.ClientID, Former: true, Secret: r.ID})
+		all[r.CredentialID] = append(all[r.CredentialID], scan.Term{
+			Kind: scan.Secret, Value: v.Reveal(), Partner: r.ClientID, Former: true, Secret: r.ID,
+		})
 	}
 	return all, nil
 }

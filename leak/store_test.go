@@ -41,7 +41,9 @@ func newBook(t *testing.T, names ...string) *book {
 	reg := registry.New(b.Pool, time.UTC)
 	for _, name := range names {
 		b.tx(func(tx pgx.Tx) error {
-			change, err := reg.Add(t.Context(), tx, credential.Credential{Name: name, Provider: "idp", ClientID: "client-" + name, Secret: secret.Sealed, Schedule: "@hourly"}, b.now)
+			change, err := reg.Add(t.Context(), tx,
+				credential.Credential{Name: name, Provider: "idp", ClientID: "client-" + name, Secret: secret.Sealed, Schedule: "@hourly"},
+				b.now)
 			b.creds[name] = change.Credential
 			return err
 		})
@@ -85,11 +87,19 @@ func (b *book) weigh(events ...finding.Event) (made []finding.Event) {
 
 func (b *book) event(k finding.Kind, name string, e finding.Evidence) finding.Event {
 	c := b.creds[name]
-	return finding.Event{Op: finding.OpOpen, Kind: k, At: b.now, Subject: finding.Subject{Credential: c.Name, CredentialID: c.ID, Provider: c.Provider}, Evidence: e}
+	return finding.Event{
+		Op: finding.OpOpen, Kind: k, At: b.now,
+		Subject: finding.Subject{Credential: c.Name, CredentialID: c.ID, Provider: c.Provider}, Evidence: e,
+	}
 }
 
 func (b *book) used(address string, known bool) finding.Evidence {
-	return finding.Evidence{Since: b.now, Uses: []finding.Use{{Network: address + "/32", Address: address, UserAgent: "curl/8", First: b.now, Last: b.now, Uses: 1, Known: known}}}
+	return finding.Evidence{
+		Since: b.now,
+		Uses: []finding.Use{{
+			Network: address + "/32", Address: address, UserAgent: "curl/8", First: b.now, Last: b.now, Uses: 1, Known: known,
+		}},
+	}
 }
 
 // One weak sign is none; two kinds of them are a leak; all of it is one finding.
@@ -110,7 +120,8 @@ func TestWeakEvidence(t *testing.T) {
 		}
 	}
 	made := b.weigh(b.event(finding.Revoked, "a", replaced))
-	if len(made) != 1 || made[0].Kind != finding.Leaked || made[0].Evidence.Leak.Total != 3 || !strings.HasPrefix(made[0].Evidence.Leak.Confidence, "likely") {
+	if len(made) != 1 || made[0].Kind != finding.Leaked || made[0].Evidence.Leak.Total != 3 ||
+		!strings.HasPrefix(made[0].Evidence.Leak.Confidence, "likely") {
 		t.Fatalf("an unexpected use and a replaced secret: %+v", made)
 	}
 	if made := b.weigh(b.event(finding.Revoked, "a", replaced)); len(made) != 1 || made[0].Evidence.Leak.Total != 3 {
@@ -159,7 +170,8 @@ func TestMatch(t *testing.T) {
 		switch {
 		case c.kind == "" && (got.Foreign != 1 || len(got.Evidence) > 0):
 			t.Errorf("%s matched: %+v", name, got.Evidence)
-		case c.kind != "" && (len(got.Evidence) != 1 || got.Evidence[0].Kind != c.kind || got.Evidence[0].CredentialID != b.creds["a"].ID || got.Matched != 1):
+		case c.kind != "" && (len(got.Evidence) != 1 || got.Evidence[0].Kind != c.kind ||
+			got.Evidence[0].CredentialID != b.creds["a"].ID || got.Matched != 1):
 			t.Errorf("%s: %+v", name, got)
 		}
 	}
@@ -188,7 +200,8 @@ func TestProofOfDeath(t *testing.T) {
 	b := newBook(t, "a")
 	id := b.creds["a"].ID
 	b.tx(func(tx pgx.Tx) error {
-		n, err := b.AddEvidence(t.Context(), tx, []Evidence{{CredentialID: id, Kind: BySecret, Key: "x", Sighting: finding.Sighting{How: "scan", What: "found"}}}, b.now)
+		n, err := b.AddEvidence(t.Context(), tx,
+			[]Evidence{{CredentialID: id, Kind: BySecret, Key: "x", Sighting: finding.Sighting{How: "scan", What: "found"}}}, b.now)
 		if n != 1 {
 			t.Errorf("%d are new", n)
 		}
@@ -238,7 +251,8 @@ func TestProofOfDeath(t *testing.T) {
 	}
 	next(2 * time.Minute)
 	made, death := try(Attempt{Refused: true, Outcome: "rejected", Control: "others work", Token: dead})
-	if death == nil || len(death.Refused) != 3 || len(made) != 2 || made[0].Op != finding.OpOpen || len(made[0].Evidence.Leak.Deaths) != 1 || made[1].Op != finding.OpResolve {
+	if death == nil || len(death.Refused) != 3 || len(made) != 2 || made[0].Op != finding.OpOpen ||
+		len(made[0].Evidence.Leak.Deaths) != 1 || made[1].Op != finding.OpResolve {
 		t.Fatalf("%+v, made %+v", death, made)
 	}
 	b.now = b.now.Add(24 * time.Hour)
@@ -246,7 +260,8 @@ func TestProofOfDeath(t *testing.T) {
 		t.Error("a dead secret is tried on")
 	}
 	b.tx(func(tx pgx.Tx) error { // seen again elsewhere
-		_, err := b.AddEvidence(t.Context(), tx, []Evidence{{CredentialID: id, Kind: BySecret, Key: "y", Sighting: finding.Sighting{How: "scan"}}}, b.now)
+		_, err := b.AddEvidence(t.Context(), tx,
+			[]Evidence{{CredentialID: id, Kind: BySecret, Key: "y", Sighting: finding.Sighting{How: "scan"}}}, b.now)
 		return err
 	})
 	if made := b.weigh(b.event(finding.UnexpectedUse, "a", b.used("203.0.113.7", false))); len(made) > 0 {
@@ -283,7 +298,8 @@ func TestALateNote(t *testing.T) {
 	}
 	b.learn("a", "the-new-secret-0123456789")
 	rows, err := b.Secrets(t.Context(), late.ID)
-	if err != nil || len(rows) != 2 || !rows[0].Kept || rows[0].Replaced.IsZero() || rows[0].ClientID != "client-a" || rows[1].ClientID != "client-new" || !rows[1].Replaced.IsZero() {
+	if err != nil || len(rows) != 2 || !rows[0].Kept || rows[0].Replaced.IsZero() ||
+		rows[0].ClientID != "client-a" || rows[1].ClientID != "client-new" || !rows[1].Replaced.IsZero() {
 		t.Fatalf("%+v, %v", rows, err)
 	}
 	v, err := b.Open(rows[0])
@@ -319,7 +335,8 @@ func TestALateResult(t *testing.T) {
 			at = began
 		}
 		b.tx(func(tx pgx.Tx) error {
-			if _, err := b.AddEvidence(t.Context(), tx, []Evidence{{CredentialID: id, Kind: BySecret, Key: "x", Sighting: finding.Sighting{How: "scan", What: "found"}}}, b.now); err != nil {
+			found := []Evidence{{CredentialID: id, Kind: BySecret, Key: "x", Sighting: finding.Sighting{How: "scan", What: "found"}}}
+			if _, err := b.AddEvidence(t.Context(), tx, found, b.now); err != nil {
 				return err
 			}
 			_, err := b.Weigh(t.Context(), tx, []Checked{{CredentialID: id, Works: &refused, At: at}}, nil, b.now)
@@ -365,7 +382,8 @@ func fillSecrets(b *testing.B, s *Store, pool *pgxpool.Pool, n int) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	_, err = pool.CopyFrom(context.Background(), pgx.Identifier{"leak_secrets"}, []string{"credential_id", "client_id", "fingerprint", "prefixes", "first_at"},
+	columns := []string{"credential_id", "client_id", "fingerprint", "prefixes", "first_at"}
+	_, err = pool.CopyFrom(context.Background(), pgx.Identifier{"leak_secrets"}, columns,
 		pgx.CopyFromSlice(n, func(i int) ([]any, error) {
 			v := fmt.Sprintf("secret-%d-0123456789abcdef0123456789", i)
 			return []any{i, fmt.Sprint("client-", i), p.whole(v), p.prefixes(v), time.Now()}, nil

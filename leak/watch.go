@@ -50,12 +50,13 @@ type Pace struct {
 	Confirm time.Duration // once they were refused
 }
 
-// Claim returns at most limit secrets that are due to be tried at now, the longest due first. No other caller, on whatever
+// Claim returns at most limit secrets that are due to be tried at now, those that are due longest. No other caller, on whatever
 // replica, gets them before hold is over.
 func (s *Store) Claim(ctx context.Context, now time.Time, hold time.Duration, limit int) ([]SecretRow, error) {
 	rows, err := s.Pool.Query(ctx, `
 		WITH due AS (SELECT id FROM leak_secrets WHERE next_try_at <= $1 ORDER BY next_try_at LIMIT $3 FOR UPDATE SKIP LOCKED)
-		UPDATE leak_secrets s SET next_try_at = $2, tries = tries + 1 FROM due WHERE s.id = due.id RETURNING `+secretColumns, now, now.Add(hold), limit)
+		UPDATE leak_secrets s SET next_try_at = $2, tries = tries + 1 FROM due WHERE s.id = due.id
+		RETURNING `+secretColumns, now, now.Add(hold), limit)
 	if err != nil {
 		return nil, err
 	}
@@ -73,7 +74,9 @@ const keptFor = 30 * 24 * time.Hour
 // It returns the events that this makes of the credential's finding, for the caller to publish in tx, and the proof if
 // this attempt completed it. A secret that is proven dead already changes nothing. A refusal within nine tenths of
 // pace.Confirm of the last one counts as the same. The row of the secret is locked until tx ends.
-func (s *Store) RecordAttempt(ctx context.Context, tx pgx.Tx, r SecretRow, a Attempt, pace Pace, now time.Time) ([]finding.Event, *finding.Death, error) {
+func (s *Store) RecordAttempt(
+	ctx context.Context, tx pgx.Tx, r SecretRow, a Attempt, pace Pace, now time.Time,
+) ([]finding.Event, *finding.Death, error) {
 	r, err := s.lock(ctx, tx, r.ID)
 	if err != nil || !r.Dead.IsZero() {
 		return nil, nil, err
@@ -102,7 +105,10 @@ func (s *Store) RecordAttempt(ctx context.Context, tx pgx.Tx, r SecretRow, a Att
 	}
 	switch {
 	case death != nil:
-		_, err = tx.Exec(ctx, `UPDATE leak_secrets SET works = false, works_at = $2, refused_at = $3, next_try_at = NULL, sealed = NULL, death = $4, dead_at = $2 WHERE id = $1`, r.ID, a.At, r.Refused, death)
+		_, err = tx.Exec(ctx, `
+			UPDATE leak_secrets SET works = false, works_at = $2, refused_at = $3, next_try_at = NULL, sealed = NULL,
+				death = $4, dead_at = $2
+			WHERE id = $1`, r.ID, a.At, r.Refused, death)
 	case !r.Leaked && !r.Replaced.IsZero() && now.Sub(r.Replaced) > keptFor:
 		_, err = tx.Exec(ctx, `UPDATE leak_secrets SET next_try_at = NULL, sealed = NULL WHERE id = $1`, r.ID)
 	default:
@@ -119,7 +125,8 @@ func (s *Store) RecordAttempt(ctx context.Context, tx pgx.Tx, r SecretRow, a Att
 // Postpone has a claimed secret that could not be tried be tried at another time; with the zero Time, not any more. If
 // anybody else decided about it meanwhile, nothing changes.
 func (s *Store) Postpone(ctx context.Context, r SecretRow, at time.Time) error {
-	_, err := s.Pool.Exec(ctx, `UPDATE leak_secrets SET next_try_at = $3 WHERE id = $1 AND dead_at IS NULL AND next_try_at = $2`, r.ID, r.NextTry, nullTime(at))
+	_, err := s.Pool.Exec(ctx, `UPDATE leak_secrets SET next_try_at = $3 WHERE id = $1 AND dead_at IS NULL AND next_try_at = $2`,
+		r.ID, r.NextTry, nullTime(at))
 	return err
 }
 
@@ -159,7 +166,8 @@ func nullTime(t time.Time) *time.Time {
 // Deaths returns the proofs that secrets of a credential are dead, by SecretRow.ID; of every credential with
 // credentialID 0.
 func (s *Store) Deaths(ctx context.Context, credentialID int64) (map[int64]finding.Death, error) {
-	rows, err := s.Pool.Query(ctx, `SELECT id, death FROM leak_secrets WHERE death IS NOT NULL AND ($1 = 0 OR credential_id = $1)`, credentialID)
+	rows, err := s.Pool.Query(ctx, `
+		SELECT id, death FROM leak_secrets WHERE death IS NOT NULL AND ($1 = 0 OR credential_id = $1)`, credentialID)
 	if err != nil {
 		return nil, err
 	}

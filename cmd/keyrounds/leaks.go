@@ -48,7 +48,10 @@ func newLeaksScan(o *options) *cobra.Command {
 			"  git diff --cached | keyrounds leaks scan --record=false --secrets-only -",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if watch == (len(args) > 0) {
-				return &hintError{errors.New("either PATH or --watch is wanted"), "--watch scans what leaks.sources of the configuration names, on its schedules"}
+				return &hintError{
+					errors.New("either PATH or --watch is wanted"),
+					"--watch scans what leaks.sources of the configuration names, on its schedules",
+				}
 			}
 			a, err := o.open(cmd.Context())
 			if err != nil {
@@ -109,8 +112,9 @@ func scanPaths(cmd *cobra.Command, a *app.App, o scan.Options, secretsOnly bool,
 	}
 	end := func() {}
 	if w := cmd.ErrOrStderr(); isTerminal(w) {
-		bar := progressbar.NewOptions64(-1, progressbar.OptionSetWriter(w), progressbar.OptionSetDescription("searching"), progressbar.OptionShowBytes(true),
-			progressbar.OptionThrottle(100*time.Millisecond), progressbar.OptionClearOnFinish(), progressbar.OptionSetWidth(20))
+		bar := progressbar.NewOptions64(-1, progressbar.OptionSetWriter(w), progressbar.OptionSetDescription("searching"),
+			progressbar.OptionShowBytes(true), progressbar.OptionThrottle(100*time.Millisecond),
+			progressbar.OptionClearOnFinish(), progressbar.OptionSetWidth(20))
 		o.Progress = func(n int64) { _ = bar.Set64(n) }
 		end = func() { _ = bar.Finish() }
 	}
@@ -153,7 +157,10 @@ type hitJSON struct {
 func printHits(w io.Writer, out output, f scan.Found, paths []string) error {
 	values, rows := []hitJSON{}, [][]string{}
 	for _, h := range f.Hits {
-		v := hitJSON{Credential: h.Credential, Kind: h.Kind, Former: h.Former, Encoding: string(h.Encoding), Source: h.Source, Commit: orNull(h.Commit), Path: h.Path, Line: orNull(h.Line), FirstSeen: orNull(h.FirstSeen)}
+		v := hitJSON{
+			Credential: h.Credential, Kind: h.Kind, Former: h.Former, Encoding: string(h.Encoding), Source: h.Source,
+			Commit: orNull(h.Commit), Path: h.Path, Line: orNull(h.Line), FirstSeen: orNull(h.FirstSeen),
+		}
 		where := "in the files"
 		if h.Object != "" {
 			v.InHead = &h.InHead
@@ -175,13 +182,16 @@ func printHits(w io.Writer, out output, f scan.Found, paths []string) error {
 		if h.Line > 0 {
 			line = fmt.Sprint(h.Line)
 		}
-		rows = append(rows, []string{h.Credential, kind, string(h.Encoding), h.Source, path, line, h.Commit[:min(len(h.Commit), 12)], where, stamp(h.FirstSeen)})
+		rows = append(rows, []string{
+			h.Credential, kind, string(h.Encoding), h.Source, path, line, h.Commit[:min(len(h.Commit), 12)], where, stamp(h.FirstSeen),
+		})
 	}
 	switch {
 	case out.format == "sarif":
 		return writeSARIF(w, f)
 	case out.format == "table" && len(rows) == 0:
-		fmt.Fprintf(w, "no registered secret or client id in %s (searched: %d, %s)\n", strings.Join(paths, ", "), f.Files, megabytes(f.Bytes))
+		fmt.Fprintf(w, "no registered secret or client id in %s (searched: %d, %s)\n",
+			strings.Join(paths, ", "), f.Files, megabytes(f.Bytes))
 		return nil
 	}
 	return out.list(w, []string{"CREDENTIAL", "KIND", "ENCODING", "SOURCE", "PATH", "LINE", "COMMIT", "WHERE", "FIRST SEEN"}, rows, values)
@@ -205,7 +215,9 @@ func tellLeaked(cmd *cobra.Command, a *app.App, leaked []credential.Credential) 
 		}
 		i := slices.IndexFunc(all, func(f finding.Finding) bool { return f.Kind == finding.Leaked })
 		if i < 0 {
-			fmt.Fprintf(w, "%s: what was found is no news: it is proven dead, or somebody called it a false alarm; see keyrounds leaks status %s\n", c.Name, c.Name)
+			fmt.Fprintf(w,
+				"%s: what was found is no news: it is proven dead, or somebody called it a false alarm; see keyrounds leaks status %s\n",
+				c.Name, c.Name)
 			continue
 		}
 		state := "it is not known whether it works"
@@ -219,7 +231,10 @@ func tellLeaked(cmd *cobra.Command, a *app.App, leaked []credential.Credential) 
 
 func watchSources(cmd *cobra.Command, a *app.App) error {
 	if len(a.Config().Leaks.Sources) == 0 {
-		return &hintError{errors.New("leaks.sources of the configuration names nothing"), "such as sources: [{name: backend, path: /srv/git/backend.git}]"}
+		return &hintError{
+			errors.New("leaks.sources of the configuration names nothing"),
+			"such as sources: [{name: backend, path: /srv/git/backend.git}]",
+		}
 	}
 	a.ScanSources(cmd.Context(), func(source string, f scan.Found, err error) {
 		at := time.Now().UTC().Format(time.RFC3339)
@@ -227,7 +242,8 @@ func watchSources(cmd *cobra.Command, a *app.App) error {
 			fmt.Fprintf(cmd.OutOrStdout(), "%s %s: %v\n", at, source, err)
 			return
 		}
-		fmt.Fprintf(cmd.OutOrStdout(), "%s %s: found %d, searched %s, left out %d\n", at, source, len(f.Hits), megabytes(f.Bytes), len(f.Skipped))
+		fmt.Fprintf(cmd.OutOrStdout(), "%s %s: found %d, searched %s, left out %d\n",
+			at, source, len(f.Hits), megabytes(f.Bytes), len(f.Skipped))
 	})
 	return nil
 }
@@ -244,8 +260,9 @@ func newLeaksImport(o *options) *cobra.Command {
 			"input. What they found is held against the registered secrets by fingerprint. What is registered opens\n" +
 			"findings and is checked at once; the rest is counted as foreign and forgotten.\n\n" +
 			"Exit 0: nothing of it is registered; 1: something is; 2: it could not be done.",
-		Example: "  gitleaks git --report-format json --report-path - . | keyrounds leaks import -\n  trufflehog git file://. --json > report.ndjson; keyrounds leaks import report.ndjson",
-		Args:    cobra.MinimumNArgs(1),
+		Example: "  gitleaks git --report-format json --report-path - . | keyrounds leaks import -\n" +
+			"  trufflehog git file://. --json > report.ndjson; keyrounds leaks import report.ndjson",
+		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			names := formatNames()
 			if format != "" && !slices.Contains(names, format) {
@@ -295,7 +312,9 @@ func importReports(cmd *cobra.Command, a *app.App, out output, format string, fi
 			defer f.Close()
 			in = f
 		}
-		t, leaked, err := a.ImportReport(cmd.Context(), actor(), func(found func(intake.Reported) error) (string, error) { return intake.ReadReport(in, format, found) })
+		t, leaked, err := a.ImportReport(cmd.Context(), actor(), func(found func(intake.Reported) error) (string, error) {
+			return intake.ReadReport(in, format, found)
+		})
 		if err != nil {
 			return fmt.Errorf("%s: %w", name, err)
 		}
@@ -304,7 +323,9 @@ func importReports(cmd *cobra.Command, a *app.App, out output, format string, fi
 			v.Leaked = append(v.Leaked, c.Name)
 		}
 		all, values = append(all, leaked...), append(values, v)
-		rows = append(rows, []string{name, fmt.Sprint(t.Findings), fmt.Sprint(t.Matched), fmt.Sprint(t.Foreign), strings.Join(v.Leaked, " ")})
+		rows = append(rows, []string{
+			name, fmt.Sprint(t.Findings), fmt.Sprint(t.Matched), fmt.Sprint(t.Foreign), strings.Join(v.Leaked, " "),
+		})
 	}
 	if err := out.list(cmd.OutOrStdout(), []string{"FILE", "FINDINGS", "REGISTERED", "FOREIGN", "LEAKED"}, rows, values); err != nil {
 		return err

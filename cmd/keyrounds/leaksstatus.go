@@ -44,7 +44,8 @@ func newLeaksList(o *options) *cobra.Command {
 					fmt.Fprintln(cmd.OutOrStdout(), "no evidence; look for some: keyrounds leaks scan PATH")
 					return nil
 				}
-				return out.list(cmd.OutOrStdout(), []string{"CREDENTIAL", "SORT", "HOW", "WHERE", "COMMIT", "HAPPENED", "SEEN", "WHAT"}, rows, values)
+				head := []string{"CREDENTIAL", "SORT", "HOW", "WHERE", "COMMIT", "HAPPENED", "SEEN", "WHAT"}
+				return out.list(cmd.OutOrStdout(), head, rows, values)
 			})
 		},
 	}
@@ -155,7 +156,10 @@ func leaksStatus(ctx context.Context, a *app.App, id int64, names map[int64]stri
 		if !all && !r.Leaked && r.Replaced.IsZero() && r.Dead.IsZero() {
 			continue
 		}
-		v := secretJSON{names[r.CredentialID], r.ClientID, r.Replaced.IsZero(), r.Kept, r.First, orNull(r.Replaced), r.Leaked, r.Works, orNull(r.WorksAt), orNull(r.NextTry), orNull(r.Dead), nil}
+		v := secretJSON{
+			names[r.CredentialID], r.ClientID, r.Replaced.IsZero(), r.Kept, r.First, orNull(r.Replaced), r.Leaked, r.Works,
+			orNull(r.WorksAt), orNull(r.NextTry), orNull(r.Dead), nil,
+		}
 		if d, is := deaths[r.ID]; is {
 			v.Proof = &d
 		}
@@ -208,10 +212,14 @@ func (s statusJSON) print(w io.Writer, whole bool) error {
 	if len(s.Sources) > 0 {
 		rows = nil
 		for _, src := range s.Sources {
-			rows = append(rows, []string{src.Name, src.Path, stamp(src.Scanned), fmt.Sprint(src.Found), fmt.Sprint(src.Skipped), megabytes(src.Bytes), stamp(src.Next), src.Error})
+			rows = append(rows, []string{
+				src.Name, src.Path, stamp(src.Scanned), fmt.Sprint(src.Found), fmt.Sprint(src.Skipped), megabytes(src.Bytes),
+				stamp(src.Next), src.Error,
+			})
 		}
 		fmt.Fprintln(w)
-		if err := writeTable(w, []string{"SOURCE", "PATH", "SCANNED", "FOUND", "LEFT OUT", "READ", "NEXT SCAN", "ERROR"}, rows); err != nil {
+		head := []string{"SOURCE", "PATH", "SCANNED", "FOUND", "LEFT OUT", "READ", "NEXT SCAN", "ERROR"}
+		if err := writeTable(w, head, rows); err != nil {
 			return err
 		}
 	}
@@ -249,7 +257,8 @@ func proofText(name string, d finding.Death) string {
 	for _, t := range d.Refused {
 		times = append(times, stamp(t))
 	}
-	line("Exchange", fmt.Sprintf("refused %s (%s)", strings.Join(times, ", "), strings.TrimSpace(fmt.Sprintf("HTTP %d %s", d.Status, d.ErrorCode))))
+	answer := strings.TrimSpace(fmt.Sprintf("HTTP %d %s", d.Status, d.ErrorCode))
+	line("Exchange", fmt.Sprintf("refused %s (%s)", strings.Join(times, ", "), answer))
 	line("Meanwhile", d.Control)
 	token := d.Token
 	if !d.Minted.IsZero() {
@@ -276,7 +285,9 @@ func newLeaksVerify(o *options) *cobra.Command {
 			"Exit 0: it is dead; 1: it is not, or not proven in time; 2: it could not be done.",
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return o.withCredential(cmd, args[0], func(a *app.App, c credential.Credential) error { return verifyDead(cmd, a, c, patience) })
+			return o.withCredential(cmd, args[0], func(a *app.App, c credential.Credential) error {
+				return verifyDead(cmd, a, c, patience)
+			})
 		},
 	}
 	cmd.Flags().DurationVar(&patience, "timeout", 15*time.Minute, "how long to try")
@@ -291,7 +302,10 @@ func verifyDead(cmd *cobra.Command, a *app.App, c credential.Credential, patienc
 	}
 	rows = slices.DeleteFunc(rows, func(r leak.SecretRow) bool { return !r.Dead.IsZero() || !r.Leaked && r.Replaced.IsZero() })
 	if len(rows) == 0 {
-		return &hintError{fmt.Errorf("no secret of %s got out or was replaced, or all of them are proven dead", c.Name), "see keyrounds leaks status " + c.Name}
+		return &hintError{
+			fmt.Errorf("no secret of %s got out or was replaced, or all of them are proven dead", c.Name),
+			"see keyrounds leaks status " + c.Name,
+		}
 	}
 	for _, r := range rows {
 		if err := verifyOne(cmd, a, c, r, patience); err != nil {
@@ -326,7 +340,8 @@ func verifyOne(cmd *cobra.Command, a *app.App, c credential.Credential, r leak.S
 		switch {
 		case at.Works && !asked:
 			asked = true
-			fmt.Fprintf(w, "the old secret of %s works; revoke it at the provider now%s\n", c.Name, strings.TrimRight(": "+a.Config().Providers[c.Provider].ConsoleURL, ": "))
+			fmt.Fprintf(w, "the old secret of %s works; revoke it at the provider now%s\n", c.Name,
+				strings.TrimRight(": "+a.Config().Providers[c.Provider].ConsoleURL, ": "))
 		case at.Refused && at.Token.Alive:
 			fmt.Fprintf(w, "%s refused, but %s\n", stamp(at.At), at.Token.Text)
 		case at.Refused:
@@ -336,7 +351,8 @@ func verifyOne(cmd *cobra.Command, a *app.App, c credential.Credential, r leak.S
 		}
 	})
 	if errors.Is(err, app.ErrStillWorks) {
-		fmt.Fprintf(cmd.ErrOrStderr(), "the old secret of %s is not proven dead; the daemon goes on trying: keyrounds leaks status %s\n", c.Name, c.Name)
+		fmt.Fprintf(cmd.ErrOrStderr(), "the old secret of %s is not proven dead; the daemon goes on trying: keyrounds leaks status %s\n",
+			c.Name, c.Name)
 		return errFound
 	}
 	if err != nil {

@@ -64,12 +64,16 @@ func writeSARIF(w io.Writer, f scan.Found) error {
 	}}}}
 	for _, h := range f.Hits {
 		r := sarifResult{
-			RuleID: "registered-secret", Level: "error", Message: sarifText{fmt.Sprintf("The client secret of credential %s stands here (%s).", h.Credential, h.Encoding)},
-			Locations:  []sarifLocation{{sarifPhysical{Artifact: sarifArtifact{sarifURI(h)}}}},
-			Properties: map[string]any{"credential": h.Credential, "encoding": h.Encoding, "source": h.Source, "in_head": h.InHead, "former": h.Former},
+			RuleID: "registered-secret", Level: "error",
+			Message:   sarifText{fmt.Sprintf("The client secret of credential %s stands here (%s).", h.Credential, h.Encoding)},
+			Locations: []sarifLocation{{sarifPhysical{Artifact: sarifArtifact{sarifURI(h)}}}},
+			Properties: map[string]any{
+				"credential": h.Credential, "encoding": h.Encoding, "source": h.Source, "in_head": h.InHead, "former": h.Former,
+			},
 		}
 		if h.Kind == scan.ClientID {
-			r.RuleID, r.Level, r.Message.Text = "registered-client-id", "note", fmt.Sprintf("The client id of credential %s stands here (%s).", h.Credential, h.Encoding)
+			r.RuleID, r.Level = "registered-client-id", "note"
+			r.Message.Text = fmt.Sprintf("The client id of credential %s stands here (%s).", h.Credential, h.Encoding)
 		}
 		if h.Line > 0 {
 			r.Locations[0].Physical.Region = &sarifRegion{h.Line}

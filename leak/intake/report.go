@@ -67,7 +67,10 @@ func ReadReport(r io.Reader, format string, found func(Reported) error) (string,
 		head = head[3:]
 	}
 	if bytes.HasPrefix(head, []byte{0xff, 0xfe}) || bytes.HasPrefix(head, []byte{0xfe, 0xff}) {
-		return format, &FormatError{orAny(format), "the beginning", "it is UTF-16; reports are UTF-8 (PowerShell's > writes UTF-16: use the tool's own flag for the file)"}
+		return format, &FormatError{
+			orAny(format), "the beginning",
+			"it is UTF-16; reports are UTF-8 (PowerShell's > writes UTF-16: use the tool's own flag for the file)",
+		}
 	}
 	if format == "" {
 		if format = guess(head); format == "" {
@@ -90,10 +93,11 @@ func orAny(format string) string {
 
 func guess(head []byte) string {
 	text := bytes.TrimSpace(head)
+	has := func(member string) bool { return bytes.Contains(text, []byte(`"`+member+`"`)) }
 	switch {
 	case bytes.HasPrefix(text, []byte("[")):
 		return "gitleaks"
-	case bytes.HasPrefix(text, []byte("{")) && (bytes.Contains(text, []byte(`"runs"`)) || bytes.Contains(text, []byte(`"$schema"`)) || bytes.Contains(text, []byte(`"version"`))) && !bytes.Contains(text, []byte(`"SourceMetadata"`)):
+	case bytes.HasPrefix(text, []byte("{")) && (has("runs") || has("$schema") || has("version")) && !has("SourceMetadata"):
 		return "sarif"
 	case bytes.HasPrefix(text, []byte("{")), len(text) == 0: // trufflehog says nothing where it found nothing
 		return "trufflehog"

@@ -57,7 +57,9 @@ const (
 )
 
 // asymmetric: with a shared key whoever can verify can also sign.
-var asymmetric = []jose.SignatureAlgorithm{jose.RS256, jose.RS384, jose.RS512, jose.PS256, jose.PS384, jose.PS512, jose.ES256, jose.ES384, jose.ES512, jose.EdDSA}
+var asymmetric = []jose.SignatureAlgorithm{
+	jose.RS256, jose.RS384, jose.RS512, jose.PS256, jose.PS384, jose.PS512, jose.ES256, jose.ES384, jose.ES512, jose.EdDSA,
+}
 
 // Read verifies a security event token and returns what it says. The token must be signed with a key pair, be from
 // Issuer, for Audience, and not be from the future; clocks may differ by 5 minutes. A token that is not accepted is a

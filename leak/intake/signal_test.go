@@ -33,7 +33,8 @@ func newTransmitter(t *testing.T) transmitter {
 
 func (tr transmitter) sign(claims map[string]any, alg jose.SignatureAlgorithm, key any, typ string) string {
 	tr.t.Helper()
-	s, err := jose.NewSigner(jose.SigningKey{Algorithm: alg, Key: key}, (&jose.SignerOptions{}).WithType(jose.ContentType(typ)).WithHeader("kid", "k1"))
+	s, err := jose.NewSigner(jose.SigningKey{Algorithm: alg, Key: key},
+		(&jose.SignerOptions{}).WithType(jose.ContentType(typ)).WithHeader("kid", "k1"))
 	if err != nil {
 		tr.t.Fatal(err)
 	}
@@ -51,14 +52,19 @@ func (tr transmitter) read(token string, now time.Time) (Signal, error) {
 	return tr.config.Read(tr.t.Context(), keys.VerifySignature, token, now)
 }
 
-const caepChange, riscCompromise = "https://schemas.openid.net/secevent/caep/event-type/credential-change", "https://schemas.openid.net/secevent/risc/event-type/credential-compromise"
+const (
+	caepChange     = "https://schemas.openid.net/secevent/caep/event-type/credential-change"
+	riscCompromise = "https://schemas.openid.net/secevent/risc/event-type/credential-compromise"
+)
 
 // claims are those of RFC 8417 §2.2 with CAEP's event, but for what is changed; nil takes a member out.
 func claims(now time.Time, change map[string]any) map[string]any {
 	c := map[string]any{
 		"iss": "https://idp.example.com/", "jti": "7c1b", "iat": now.Unix(), "aud": "https://keyrounds.example",
 		"sub_id": map[string]any{"format": "opaque", "id": "client-AbC"},
-		"events": map[string]any{caepChange: map[string]any{"credential_type": "client_secret", "change_type": "revoke", "event_timestamp": now.Add(-time.Minute).Unix()}},
+		"events": map[string]any{caepChange: map[string]any{
+			"credential_type": "client_secret", "change_type": "revoke", "event_timestamp": now.Add(-time.Minute).Unix(),
+		}},
 	}
 	maps.Copy(c, change)
 	maps.DeleteFunc(c, func(_ string, v any) bool { return v == nil })
@@ -78,20 +84,22 @@ func TestSecurityEventTokens(t *testing.T) {
 	for name, c := range map[string]struct {
 		token, code string
 	}{
-		"CAEP":                  {rs(nil), ""},
-		"aud in a list":         {rs(map[string]any{"aud": []string{"x", "https://keyrounds.example"}}), ""},
-		"a full media type":     {tr.sign(claims(now, nil), jose.RS256, tr.key, "application/secevent+jwt"), ""},
-		"another issuer":        {rs(map[string]any{"iss": "https://evil.example/"}), "invalid_issuer"},
-		"for another":           {rs(map[string]any{"aud": "https://other.example"}), "invalid_audience"},
-		"no aud":                {rs(map[string]any{"aud": nil}), "invalid_audience"},
-		"no jti":                {rs(map[string]any{"jti": nil}), "invalid_request"},
-		"from the future":       {rs(map[string]any{"iat": now.Add(time.Hour).Unix()}), "invalid_request"},
-		"expired":               {rs(map[string]any{"exp": now.Add(-time.Hour).Unix()}), "invalid_request"},
-		"no events":             {rs(map[string]any{"events": map[string]any{}}), "invalid_request"},
-		"iat a text":            {rs(map[string]any{"iat": "now"}), "invalid_request"},
-		"another key":           {tr.sign(claims(now, nil), jose.RS256, other, "secevent+jwt"), "invalid_key"},
-		"an ID token":           {tr.sign(claims(now, nil), jose.RS256, tr.key, "JWT"), "invalid_request"},
-		"a shared key":          {tr.sign(claims(now, nil), jose.HS256, []byte("0123456789abcdef0123456789abcdef"), "secevent+jwt"), "invalid_request"},
+		"CAEP":              {rs(nil), ""},
+		"aud in a list":     {rs(map[string]any{"aud": []string{"x", "https://keyrounds.example"}}), ""},
+		"a full media type": {tr.sign(claims(now, nil), jose.RS256, tr.key, "application/secevent+jwt"), ""},
+		"another issuer":    {rs(map[string]any{"iss": "https://evil.example/"}), "invalid_issuer"},
+		"for another":       {rs(map[string]any{"aud": "https://other.example"}), "invalid_audience"},
+		"no aud":            {rs(map[string]any{"aud": nil}), "invalid_audience"},
+		"no jti":            {rs(map[string]any{"jti": nil}), "invalid_request"},
+		"from the future":   {rs(map[string]any{"iat": now.Add(time.Hour).Unix()}), "invalid_request"},
+		"expired":           {rs(map[string]any{"exp": now.Add(-time.Hour).Unix()}), "invalid_request"},
+		"no events":         {rs(map[string]any{"events": map[string]any{}}), "invalid_request"},
+		"iat a text":        {rs(map[string]any{"iat": "now"}), "invalid_request"},
+		"another key":       {tr.sign(claims(now, nil), jose.RS256, other, "secevent+jwt"), "invalid_key"},
+		"an ID token":       {tr.sign(claims(now, nil), jose.RS256, tr.key, "JWT"), "invalid_request"},
+		"a shared key": {
+			tr.sign(claims(now, nil), jose.HS256, []byte("0123456789abcdef0123456789abcdef"), "secevent+jwt"), "invalid_request",
+		},
 		"alg none":              {"eyJhbGciOiJub25lIiwidHlwIjoic2VjZXZlbnQrand0In0.e30.", "invalid_request"},
 		"no token":              {"hello", "invalid_request"},
 		"claims with one twice": {tr.raw(`{"iss":"https://idp.example.com/","iss":"https://evil.example/"}`), "invalid_request"},
@@ -123,11 +131,18 @@ func TestSignals(t *testing.T) {
 	t.Parallel()
 	tr, now := newTransmitter(t), time.Now().Truncate(time.Second).UTC()
 	for name, sub := range map[string]map[string]any{
-		"opaque":           {"sub_id": map[string]any{"format": "opaque", "id": "client-AbC"}},
-		"issuer, subject":  {"sub_id": map[string]any{"format": "iss_sub", "iss": "https://idp.example.com/", "sub": "client-AbC"}},
-		"complex":          {"sub_id": map[string]any{"format": "complex", "application": map[string]any{"format": "opaque", "id": "client-AbC"}}},
-		"sub":              {"sub_id": nil, "sub": "client-AbC"},
-		"inside the event": {"sub_id": nil, "events": map[string]any{caepChange: map[string]any{"subject": map[string]any{"subject_type": "opaque", "id": "client-AbC"}, "change_type": "revoke"}}},
+		"opaque":          {"sub_id": map[string]any{"format": "opaque", "id": "client-AbC"}},
+		"issuer, subject": {"sub_id": map[string]any{"format": "iss_sub", "iss": "https://idp.example.com/", "sub": "client-AbC"}},
+		"complex": {"sub_id": map[string]any{
+			"format": "complex", "application": map[string]any{"format": "opaque", "id": "client-AbC"},
+		}},
+		"sub": {"sub_id": nil, "sub": "client-AbC"},
+		"inside the event": {
+			"sub_id": nil,
+			"events": map[string]any{caepChange: map[string]any{
+				"subject": map[string]any{"subject_type": "opaque", "id": "client-AbC"}, "change_type": "revoke",
+			}},
+		},
 	} {
 		s, err := tr.read(tr.sign(claims(now, sub), jose.RS256, tr.key, "secevent+jwt"), now)
 		if err != nil || !slices.Contains(s.Subjects, "client-AbC") {
@@ -135,7 +150,8 @@ func TestSignals(t *testing.T) {
 		}
 	}
 	event := func(uri string, members map[string]any) []SecurityEvent {
-		s, err := tr.read(tr.sign(claims(now, map[string]any{"events": map[string]any{uri: members}}), jose.RS256, tr.key, "secevent+jwt"), now)
+		c := claims(now, map[string]any{"events": map[string]any{uri: members}})
+		s, err := tr.read(tr.sign(c, jose.RS256, tr.key, "secevent+jwt"), now)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -171,7 +187,10 @@ func TestSignals(t *testing.T) {
 }
 
 func FuzzSignals(f *testing.F) {
-	f.Add([]byte(`{"iss":"https://idp.example.com/","jti":"7c","iat":1793606401,"aud":"https://keyrounds.example","sub_id":{"format":"opaque","id":"client-AbC"},"events":{"https://schemas.openid.net/secevent/caep/event-type/credential-change":{"credential_type":"client_secret","change_type":"revoke","event_timestamp":1793606400}}}`))
+	f.Add([]byte(`{"iss":"https://idp.example.com/","jti":"7c","iat":1793606401,"aud":"https://keyrounds.example",` +
+		`"sub_id":{"format":"opaque","id":"client-AbC"},` +
+		`"events":{"https://schemas.openid.net/secevent/caep/event-type/credential-change":` +
+		`{"credential_type":"client_secret","change_type":"revoke","event_timestamp":1793606400}}}`))
 	key, err := rsa.GenerateKey(rand.Reader, 2048)
 	if err != nil {
 		f.Fatal(err)

@@ -175,7 +175,9 @@ func (w Webhook) readPartner(_ context.Context, _ http.Header, body []byte, _ Fe
 		return nil, err
 	}
 	for _, f := range list {
-		rep := Reported{Sighting: finding.Sighting{How: GitHubPartner, What: "GitHub found it in public as " + f.Type, Link: link(f.URL), Public: true}}
+		rep := Reported{Sighting: finding.Sighting{
+			How: GitHubPartner, What: "GitHub found it in public as " + f.Type, Link: link(f.URL), Public: true,
+		}}
 		rep.value(f.Token)
 		all = append(all, rep)
 	}
@@ -225,14 +227,16 @@ func (w Webhook) readGitHub(ctx context.Context, h http.Header, body []byte, fet
 		}
 	}
 	if err != nil {
-		return nil, &FetchError{secret.Scrubber{}.Clean(fmt.Sprintf("the alert %d of %s could not be fetched: %v", e.Alert.Number, e.Repository.FullName, err), 300)}
+		why := fmt.Sprintf("the alert %d of %s could not be fetched: %v", e.Alert.Number, e.Repository.FullName, err)
+		return nil, &FetchError{secret.Scrubber{}.Clean(why, 300)}
 	}
 	name := e.Alert.SecretTypeDisplayName
 	if name == "" {
 		name = e.Alert.SecretType
 	}
 	rep := Reported{Sighting: finding.Sighting{
-		How: GitHub, What: "GitHub's secret scanning found it as " + name, Source: e.Repository.FullName, Link: link(e.Alert.HTMLURL), At: date(e.Alert.CreatedAt),
+		How: GitHub, What: "GitHub's secret scanning found it as " + name, Source: e.Repository.FullName,
+		Link: link(e.Alert.HTMLURL), At: date(e.Alert.CreatedAt),
 		Public: e.Alert.PubliclyLeaked || e.Action == "publicly_leaked" || e.Repository.Private != nil && !*e.Repository.Private,
 	}}
 	if e.Alert.Validity == "active" {
@@ -286,7 +290,10 @@ func (w Webhook) readGitGuardian(_ context.Context, _ http.Header, body []byte, 
 	if name == "" {
 		name = i.Detector.Name
 	}
-	rep := Reported{HMSL: strings.ToLower(i.HMSL), Sighting: finding.Sighting{How: GitGuardian, What: "GitGuardian found it as " + name, Link: link(i.URL), At: date(i.Date)}}
+	rep := Reported{
+		HMSL:     strings.ToLower(i.HMSL),
+		Sighting: finding.Sighting{How: GitGuardian, What: "GitGuardian found it as " + name, Link: link(i.URL), At: date(i.Date)},
+	}
 	for _, o := range append(i.Occurrences, i.Occurrence) {
 		if o != nil && rep.Path == "" {
 			rep.Path, rep.Commit, rep.Source = o.Filepath, o.SHA, o.Source.FullName

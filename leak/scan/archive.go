@@ -106,7 +106,8 @@ func container(head []byte) unpacker {
 		return compressed(func(r io.Reader) (io.Reader, error) { return bzip2.NewReader(r), nil })
 	case is("\x28\xb5\x2f\xfd"):
 		return compressed(func(r io.Reader) (io.Reader, error) {
-			d, err := zstd.NewReader(r, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(maxInMemory), zstd.WithDecoderMaxWindow(maxInMemory))
+			d, err := zstd.NewReader(r, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(maxInMemory),
+				zstd.WithDecoderMaxWindow(maxInMemory))
 			if err != nil {
 				return nil, err
 			}

@@ -35,13 +35,14 @@ func openGit(ctx context.Context, dir string) (git, error) {
 
 func (g git) command(ctx context.Context, args ...string) *exec.Cmd {
 	safe := []string{
-		"--no-pager", "--no-replace-objects", "--literal-pathspecs", "-C", g.dir, "-c", "safe.directory=*", "-c", "protocol.allow=never", "-c", "core.fsmonitor=false",
-		"-c", "core.hooksPath=/dev/null", "-c", "core.quotePath=false", "-c", "gc.auto=0", "-c", "log.showSignature=false", "-c", "diff.external=",
+		"--no-pager", "--no-replace-objects", "--literal-pathspecs", "-C", g.dir, "-c", "safe.directory=*",
+		"-c", "protocol.allow=never", "-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null", "-c", "core.quotePath=false",
+		"-c", "gc.auto=0", "-c", "log.showSignature=false", "-c", "diff.external=",
 	}
 	cmd := exec.CommandContext(ctx, "git", append(safe, args...)...)
 	cmd.Env = []string{
-		"PATH=" + os.Getenv("PATH"), "HOME=/nonexistent", "LC_ALL=C", "GIT_CONFIG_NOSYSTEM=1", "GIT_CONFIG_GLOBAL=/dev/null", "GIT_OPTIONAL_LOCKS=0",
-		"GIT_NO_LAZY_FETCH=1", "GIT_TERMINAL_PROMPT=0", "GIT_ASKPASS=true", "GIT_ATTR_NOSYSTEM=1",
+		"PATH=" + os.Getenv("PATH"), "HOME=/nonexistent", "LC_ALL=C", "GIT_CONFIG_NOSYSTEM=1", "GIT_CONFIG_GLOBAL=/dev/null",
+		"GIT_OPTIONAL_LOCKS=0", "GIT_NO_LAZY_FETCH=1", "GIT_TERMINAL_PROMPT=0", "GIT_ASKPASS=true", "GIT_ATTR_NOSYSTEM=1",
 	}
 	return cmd
 }

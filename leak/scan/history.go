@@ -248,8 +248,8 @@ func (h *history) locate(ctx context.Context) error {
 		}
 	})
 	args := []string{
-		"log", "--all", "-z", "--raw", "-c", "--root", "--no-abbrev", "--no-renames", "--no-ext-diff", "--no-textconv", "--no-show-signature",
-		"--no-mailmap", "--no-notes", "--no-decorate", "--format=%x01%H %at",
+		"log", "--all", "-z", "--raw", "-c", "--root", "--no-abbrev", "--no-renames", "--no-ext-diff", "--no-textconv",
+		"--no-show-signature", "--no-mailmap", "--no-notes", "--no-decorate", "--format=%x01%H %at",
 	}
 	var more io.Reader
 	if h.Unreachable {
@@ -303,7 +303,8 @@ func (l *rawLog) token(t []byte) {
 // commits names every commit there is.
 func (h *history) commits(ctx context.Context) (string, error) {
 	var b strings.Builder
-	err := h.git.lines(ctx, []string{"cat-file", "--batch-all-objects", "--batch-check=%(objecttype) %(objectname)", "--unordered"}, nil, '\n', func(line []byte) {
+	args := []string{"cat-file", "--batch-all-objects", "--batch-check=%(objecttype) %(objectname)", "--unordered"}
+	err := h.git.lines(ctx, args, nil, '\n', func(line []byte) {
 		if name, is := bytes.CutPrefix(line, []byte("commit ")); is {
 			b.Write(name)
 			b.WriteByte('\n')

@@ -60,7 +60,9 @@ func registered(r *rand.Rand, n int, odd bool) []Term {
 			alphabet, length = anything, MinLength+r.IntN(56)
 		}
 		id, name := hex.EncodeToString([]byte(text(r, alnum, 16))), fmt.Sprintf("c%d", i)
-		all = append(all, Term{Credential: name, Kind: Secret, Value: text(r, alphabet, length), Partner: id}, Term{Credential: name, Kind: ClientID, Value: id})
+		all = append(all,
+			Term{Credential: name, Kind: Secret, Value: text(r, alphabet, length), Partner: id},
+			Term{Credential: name, Kind: ClientID, Value: id})
 	}
 	return all
 }
@@ -85,7 +87,8 @@ var writers = []struct {
 		return h
 	}},
 	{secret.URL, func(r *rand.Rand, n Term) string {
-		return []func(string) string{url.QueryEscape, url.PathEscape, func(s string) string { return url.Values{"client_secret": {s}}.Encode() }}[r.IntN(3)](n.Value)
+		form := func(s string) string { return url.Values{"client_secret": {s}}.Encode() }
+		return []func(string) string{url.QueryEscape, url.PathEscape, form}[r.IntN(3)](n.Value)
 	}},
 	{secret.JSON, func(_ *rand.Rand, n Term) string {
 		b, _ := json.Marshal(map[string]string{"client_secret": n.Value})
@@ -171,7 +174,8 @@ func TestNoNearMiss(t *testing.T) {
 	for _, h := range s.Found().Hits {
 		// Base64 of a client id's neighbour at the same place is still the client id in Authorization: Basic.
 		if h.Kind == Secret || h.Encoding != secret.Base64 {
-			t.Errorf("found %s of %s as %s in line %d, where there is only something like it: %q", h.Kind, h.Credential, h.Encoding, h.Line, lines[h.Line-1])
+			t.Errorf("found %s of %s as %s in line %d, where there is only something like it: %q",
+				h.Kind, h.Credential, h.Encoding, h.Line, lines[h.Line-1])
 		}
 	}
 }
@@ -362,7 +366,8 @@ func importHistory(b *testing.B, dir string, mb int) {
 		for file.Len() < 512<<10 {
 			file.WriteString(words[r.IntN(len(words))] + " \n"[:1+r.IntN(2)])
 		}
-		fmt.Fprintf(w, "commit refs/heads/main\ncommitter a <a@example.com> %.0f +0000\ndata 1\nx\nM 644 inline dir%d/file%d\ndata %d\n", 1.7e9+float64(i), i%10, i%100, file.Len())
+		fmt.Fprintf(w, "commit refs/heads/main\ncommitter a <a@example.com> %.0f +0000\ndata 1\nx\n"+
+			"M 644 inline dir%d/file%d\ndata %d\n", 1.7e9+float64(i), i%10, i%100, file.Len())
 		_, _ = w.Write(file.Bytes())
 		_, _ = w.WriteString("\n")
 	}

@@ -68,7 +68,8 @@ func TestWrapped(t *testing.T) {
 		blob := begin + brokenInto(encoded, width, lineBreak) + ".\n"
 		b.WriteString(blob)
 		upTo := line + strings.Count(blob, "\n")
-		want[n.Credential] = append(want[n.Credential], planted{near, line, upTo, fmt.Sprintf("%s of %d bytes behind %q, in lines of %d broken by %q", encoding, len(n.Value), begin, width, lineBreak)})
+		what := fmt.Sprintf("%s of %d bytes behind %q, in lines of %d broken by %q", encoding, len(n.Value), begin, width, lineBreak)
+		want[n.Credential] = append(want[n.Credential], planted{near, line, upTo, what})
 		line = upTo
 	}
 	s, _ := NewScanner(terms, Options{})
@@ -101,7 +102,8 @@ func TestLineOfWrapped(t *testing.T) {
 	t.Parallel()
 	n := Term{Credential: "a", Kind: Secret, Value: "hunter2-hunter2-hunter2"}
 	s, _ := NewScanner([]Term{n}, Options{})
-	blob := "kind: Secret\ndata: " + brokenInto(base64.StdEncoding.EncodeToString([]byte(strings.Repeat("x", 50)+n.Value)), 32, "\n  ") + "\n"
+	encoded := base64.StdEncoding.EncodeToString([]byte(strings.Repeat("x", 50) + n.Value))
+	blob := "kind: Secret\ndata: " + brokenInto(encoded, 32, "\n  ") + "\n"
 	if err := s.Reader(context.Background(), "-", strings.NewReader(blob)); err != nil {
 		t.Fatal(err)
 	}
