@@ -29,12 +29,12 @@ test: setup lint
 # Each fuzz target for a while, from its seeds and what it found before. A package's are built once for all of them.
 FUZZTIME ?= 1m
 FUZZ := checker:FuzzClassify checker:FuzzScopes checker:FuzzPresets outbound:FuzzGuardAddress config:FuzzParse secret:FuzzScrub usage:FuzzRecords \
-	leak:FuzzArchives leak:FuzzReports leak:FuzzSignals
+	leak/scan:FuzzArchives leak/intake:FuzzReports leak/intake:FuzzSignals
 FUZZED := $(sort $(foreach target,$(FUZZ),$(firstword $(subst :, ,$(target)))))
 fuzz:
 	@for package in $(FUZZED); do go test -c -fuzz=. -o bin/fuzz/$$package.test ./$$package || exit 1; done
 	@printf '%s\n' $(FUZZ) | xargs -P 2 -I@ sh -c 'target=@; package=$${target%:*}; echo "fuzz $$target"; \
-		cd $$package && ../bin/fuzz/$$package.test -test.run "^$$" -test.fuzz "^$${target#*:}$$" -test.fuzztime $(FUZZTIME) \
+		cd $$package && $(CURDIR)/bin/fuzz/$$package.test -test.run "^$$" -test.fuzz "^$${target#*:}$$" -test.fuzztime $(FUZZTIME) \
 		-test.fuzzminimizetime 10x -test.fuzzcachedir "$$(go env GOCACHE)/fuzz/keyrounds/$$package"'
 
 bench:

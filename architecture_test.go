@@ -29,9 +29,12 @@ var table = map[string]struct {
 	"outbound":            {1, "", false},
 	"checker":             {1, "credential outbound secret", false},
 	"verdict":             {1, "checker finding", false},
+	"leak/scan":           {1, "secret", false},
+	"leak/intake":         {1, "finding secret", false},
 	"registry":            {2, "credential secret", true},
 	"audit":               {2, "checker finding traces verdict", true},
 	"usage":               {2, "checker credential finding secret", true},
+	"leak":                {2, "credential finding leak/intake leak/scan secret", true},
 	"notify":              {2, "finding traces", true},
 	"notify/slack":        {2, "credential finding notify outbound secret", false},
 	"notify/shoutrrr":     {2, "finding notify outbound secret", false},
@@ -41,16 +44,17 @@ var table = map[string]struct {
 	"migrations":          {2, "", false},
 	"rounds":              {3, "audit checker credential finding notify outbound registry secret traces usage verdict", true},
 	"report":              {3, "audit credential registry usage verdict", true},
-	"leak":                {3, "credential finding secret", true},
-	"web":                 {4, "audit credential finding leak notify registry report secret usage verdict", false},
+	"web":                 {4, "audit credential finding leak/intake notify registry report secret usage verdict", false},
 	"collector":           {4, "audit finding leak notify registry rounds usage verdict", false},
-	"config":              {4, "checker credential finding leak notify outbound secret usage verdict", false},
+	"config":              {4, "checker credential finding leak/intake notify outbound secret usage verdict", false},
 	"test/promtest":       {4, "", false},
 	"deploy/grafana":      {4, "", false},
 	"sim":                 {4, "", false},
 	"sim/authserver":      {4, "", false},
-	"app":                 {5, "audit checker collector config credential finding leak notify notify/alertmanager notify/shoutrrr notify/slack outbound postgres registry report rounds secret usage verdict web", true},
-	"cmd/keyrounds":       {6, "app audit checker config credential finding leak notify registry report rounds secret sim usage verdict web", true},
+	"app": {5, "audit checker collector config credential finding leak leak/intake leak/scan notify notify/alertmanager " +
+		"notify/shoutrrr notify/slack outbound postgres registry report rounds secret usage verdict web", true},
+	"cmd/keyrounds": {6, "app audit checker config credential finding leak leak/intake leak/scan notify registry report rounds secret " +
+		"sim usage verdict web", true},
 }
 
 func TestImportsFollowTheTable(t *testing.T) {
@@ -95,7 +99,10 @@ func TestImportsFollowTheTable(t *testing.T) {
 // Imports go down; sideways only where the design says so.
 func TestTheTableGoesDown(t *testing.T) {
 	t.Parallel()
-	sideways := []string{"credential secret", "verdict checker", "checker outbound", "postgres migrations", "postgres/pgtest postgres", "notify/slack notify", "notify/shoutrrr notify", "notify/alertmanager notify"}
+	sideways := []string{
+		"credential secret", "verdict checker", "checker outbound", "postgres migrations", "postgres/pgtest postgres",
+		"notify/slack notify", "notify/shoutrrr notify", "notify/alertmanager notify",
+	}
 	for pkg, rule := range table {
 		for _, imported := range strings.Fields(rule.imports) {
 			if table[imported].tier >= rule.tier && !slices.Contains(sideways, pkg+" "+imported) {

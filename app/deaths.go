@@ -127,7 +127,7 @@ func (a *App) leakedValue(ctx context.Context, c credential.Credential, r leak.S
 		return v, err
 	}
 	// What another secret does must never be said of this one.
-	if is, err := a.Leaks.Is(ctx, r, v); err != nil || !is {
+	if is, err := a.Leaks.HasFingerprint(ctx, r, v); err != nil || !is {
 		v.Wipe()
 		return secret.Value{}, cmp.Or(err, errReplaced)
 	}
@@ -257,7 +257,7 @@ func (a *App) inProvidersLog(ctx context.Context, c credential.Credential) (d *f
 func (a *App) storeAttempt(ctx context.Context, c credential.Credential, r leak.SecretRow, at leak.Attempt) (death *finding.Death, err error) {
 	err = a.inTx(ctx, func(tx pgx.Tx) error {
 		var events []finding.Event
-		if events, death, err = a.Leaks.Tried(ctx, tx, r, at, a.pace(), a.Now()); err != nil {
+		if events, death, err = a.Leaks.RecordAttempt(ctx, tx, r, at, a.pace(), a.Now()); err != nil {
 			return err
 		}
 		if _, err := a.Audit.Publish(ctx, tx, events); err != nil || death == nil {
@@ -306,7 +306,7 @@ func (a *App) ProveDead(ctx context.Context, r leak.SecretRow, given secret.Valu
 		case <-time.After(pause):
 		}
 		// The daemon tries it as well, and somebody may have replaced it.
-		if r, err = a.Leaks.Again(ctx, r); err != nil {
+		if r, err = a.Leaks.Reread(ctx, r); err != nil {
 			return nil, err
 		}
 		if !r.Dead.IsZero() {

@@ -19,6 +19,7 @@ import (
 
 	"github.com/keyrounds/keyrounds/config"
 	"github.com/keyrounds/keyrounds/leak"
+	"github.com/keyrounds/keyrounds/leak/intake"
 	"github.com/keyrounds/keyrounds/outbound"
 	"github.com/keyrounds/keyrounds/postgres"
 	"github.com/keyrounds/keyrounds/secret"
@@ -32,9 +33,9 @@ func (a *App) takeReport(ctx context.Context, r web.Report) (web.Reported, error
 	got, err := a.dispatchReport(ctx, r)
 	result := "ok"
 	var (
-		refused *leak.RefusedError
-		token   *leak.SETError
-		format  *leak.FormatError
+		refused *intake.RefusedError
+		token   *intake.SETError
+		format  *intake.FormatError
 	)
 	switch {
 	case err == nil && got.Waiting:
@@ -82,16 +83,16 @@ func newReportMetric(reg prometheus.Registerer) *prometheus.CounterVec {
 
 func (a *App) dispatchReport(ctx context.Context, r web.Report) (web.Reported, error) {
 	c := a.config.Load().Leaks
-	if i := slices.IndexFunc(c.Webhooks, func(w leak.Webhook) bool { return w.Name == r.Receiver }); i >= 0 {
+	if i := slices.IndexFunc(c.Webhooks, func(w intake.Webhook) bool { return w.Name == r.Receiver }); i >= 0 {
 		return a.takeWebhook(ctx, c.Webhooks[i], r)
 	}
-	if i := slices.IndexFunc(c.Transmitters, func(t leak.Transmitter) bool { return t.Name == r.Receiver }); i >= 0 {
+	if i := slices.IndexFunc(c.Transmitters, func(t intake.Transmitter) bool { return t.Name == r.Receiver }); i >= 0 {
 		return web.Reported{Token: true}, a.takeToken(ctx, c.Transmitters[i], r)
 	}
 	return web.Reported{}, web.ErrNoReceiver
 }
 
-func (a *App) takeWebhook(ctx context.Context, w leak.Webhook, r web.Report) (got web.Reported, err error) {
+func (a *App) takeWebhook(ctx context.Context, w intake.Webhook, r web.Report) (got web.Reported, err error) {
 	key, err := a.webhookKey(ctx, w)
 	if err != nil {
 		return got, err
@@ -103,7 +104,7 @@ func (a *App) takeWebhook(ctx context.Context, w leak.Webhook, r web.Report) (go
 		return got, errors.Join(err, replayed(was))
 	}
 	got, err = a.takeDelivery(ctx, w, r.Header, r.Body)
-	var fetch *leak.FetchError
+	var fetch *intake.FetchError
 	switch {
 	case errors.As(err, &fetch):
 		return web.Reported{Waiting: true}, a.wait(ctx, w, r, fetch)
@@ -114,7 +115,7 @@ func (a *App) takeWebhook(ctx context.Context, w leak.Webhook, r web.Report) (go
 }
 
 // takeDelivery takes in what was verified.
-func (a *App) takeDelivery(ctx context.Context, w leak.Webhook, header http.Header, body []byte) (got web.Reported, err error) {
+func (a *App) takeDelivery(ctx context.Context, w intake.Webhook, header http.Header, body []byte) (got web.Reported, err error) {
 	all, err := w.Read(ctx, header, body, a.fetcher(w))
 	if err != nil {
 		return got, err
@@ -128,17 +129,18 @@ func (a *App) takeDelivery(ctx context.Context, w leak.Webhook, header http.Head
 			return got, err
 		}
 	}
-	if len(t.Sightings) > 0 {
+	if len(t.Evidence) > 0 {
 		mask, err := a.learn(ctx)
 		if err != nil {
 			return got, err
 		}
-		for i, g := range t.Sightings {
-			t.Sightings[i] = g.Masked(mask)
+		for i, ev := range t.Evidence {
+			t.Evidence[i] = ev.Masked(mask)
 		}
 	}
-	_, err = a.takeSightings(ctx, taken{
-		actor: "receiver " + w.Name, action: "leaks.reported", sightings: t.Sightings, detail: map[string]any{"findings": t.Findings, "matched": t.Matched, "foreign": t.Foreign},
+	_, err = a.takeEvidence(ctx, taken{
+		actor: "receiver " + w.Name, action: "leaks.reported", evidence: t.Evidence,
+		detail: map[string]any{"findings": t.Findings, "matched": t.Matched, "foreign": t.Foreign},
 		once: func(ctx context.Context, tx pgx.Tx) (bool, error) {
 			return a.Leaks.Delivered(ctx, tx, w.Name, body, t, a.Now())
 		},
@@ -150,12 +152,12 @@ func replayed(was bool) error {
 	if !was {
 		return nil
 	}
-	return &leak.RefusedError{Why: "the same delivery was taken in before"}
+	return &intake.RefusedError{Why: "the same delivery was taken in before"}
 }
 
-func (a *App) takeToken(ctx context.Context, t leak.Transmitter, r web.Report) error {
+func (a *App) takeToken(ctx context.Context, t intake.Transmitter, r web.Report) error {
 	if kind, _, _ := strings.Cut(r.Header.Get("Content-Type"), ";"); !strings.EqualFold(strings.TrimSpace(kind), "application/secevent+jwt") {
-		return &leak.SETError{Code: "invalid_request", Description: "the Content-Type is not application/secevent+jwt (RFC 8935 §2.1)"}
+		return &intake.SETError{Code: "invalid_request", Description: "the Content-Type is not application/secevent+jwt (RFC 8935 §2.1)"}
 	}
 	verify, err := a.verifier(t)
 	if err != nil {
@@ -182,8 +184,8 @@ func (a *App) takeToken(ctx context.Context, t leak.Transmitter, r web.Report) e
 		if !c.Retired.IsZero() {
 			continue
 		}
-		sightings, soon := s.Sightings(t, c.ID, c.Changed)
-		got.sightings = append(got.sightings, sightings...)
+		evidence, soon := leak.EvidenceOfSignal(s, t, c.ID, c.Changed)
+		got.evidence = append(got.evidence, evidence...)
 		if matched++; soon {
 			got.soon = append(got.soon, c.ID)
 		}
@@ -196,7 +198,7 @@ func (a *App) takeToken(ctx context.Context, t leak.Transmitter, r web.Report) e
 	got.once = func(ctx context.Context, tx pgx.Tx) (bool, error) {
 		return a.Leaks.Delivered(ctx, tx, t.Name, []byte("jti "+s.ID), counts, a.Now())
 	}
-	if _, err := a.takeSightings(ctx, got); !errors.Is(err, errTakenBefore) {
+	if _, err := a.takeEvidence(ctx, got); !errors.Is(err, errTakenBefore) {
 		return err
 	}
 	return nil // a transmitter sends again what it got no answer to (RFC 8935 §2)
@@ -209,8 +211,8 @@ const (
 )
 
 // webhookKey is what a delivery's signature is checked with.
-func (a *App) webhookKey(ctx context.Context, w leak.Webhook) ([]byte, error) {
-	if w.Type != leak.GitHubPartner {
+func (a *App) webhookKey(ctx context.Context, w intake.Webhook) ([]byte, error) {
+	if w.Type != intake.GitHubPartner {
 		v, err := secret.Resolve(ctx, w.Secret)
 		return []byte(v.Reveal()), err
 	}
@@ -237,7 +239,7 @@ func (a *App) webhookKey(ctx context.Context, w leak.Webhook) ([]byte, error) {
 type publicKeys struct {
 	mu        sync.Mutex
 	documents map[string]document
-	sets      map[leak.Transmitter]*oidc.RemoteKeySet
+	sets      map[intake.Transmitter]*oidc.RemoteKeySet
 }
 
 type document struct {
@@ -245,7 +247,7 @@ type document struct {
 	at   time.Time
 }
 
-func (a *App) fetcher(w leak.Webhook) leak.Fetch {
+func (a *App) fetcher(w intake.Webhook) intake.Fetch {
 	return func(ctx context.Context, url string, auth bool) ([]byte, error) {
 		var token secret.Value
 		if auth {
@@ -292,7 +294,7 @@ func documents(private bool) outbound.Policy {
 }
 
 // verifier checks signatures with a transmitter's keys, which are fetched again when an unknown one is named.
-func (a *App) verifier(t leak.Transmitter) (leak.Verify, error) {
+func (a *App) verifier(t intake.Transmitter) (intake.Verify, error) {
 	a.keys.mu.Lock()
 	defer a.keys.mu.Unlock()
 	set, has := a.keys.sets[t]
@@ -303,7 +305,7 @@ func (a *App) verifier(t leak.Transmitter) (leak.Verify, error) {
 		}
 		set = oidc.NewRemoteKeySet(oidc.ClientContext(context.Background(), client), t.JWKSURL)
 		if a.keys.sets == nil {
-			a.keys.sets = map[leak.Transmitter]*oidc.RemoteKeySet{}
+			a.keys.sets = map[intake.Transmitter]*oidc.RemoteKeySet{}
 		}
 		a.keys.sets[t] = set
 	}

@@ -16,6 +16,8 @@ import (
 	"github.com/keyrounds/keyrounds/credential"
 	"github.com/keyrounds/keyrounds/finding"
 	"github.com/keyrounds/keyrounds/leak"
+	"github.com/keyrounds/keyrounds/leak/intake"
+	"github.com/keyrounds/keyrounds/leak/scan"
 	"github.com/keyrounds/keyrounds/registry"
 	"github.com/keyrounds/keyrounds/rounds"
 	"github.com/keyrounds/keyrounds/secret"
@@ -63,9 +65,9 @@ func provenScopes(r checker.Result) []string {
 	return scopes
 }
 
-// Needles are the secrets and client ids of every credential, also secrets that were replaced and are kept. What
+// Terms are the secrets and client ids of every credential, also secrets that were replaced and are kept. What
 // cannot be read is returned by name, and the rest looked for.
-func (a *App) Needles(ctx context.Context) (needles []leak.Needle, unreadable map[string]error, err error) {
+func (a *App) Terms(ctx context.Context) (terms []scan.Term, unreadable map[string]error, err error) {
 	creds, err := a.Registry.List(ctx, true)
 	if err != nil {
 		return nil, nil, err
@@ -76,23 +78,25 @@ func (a *App) Needles(ctx context.Context) (needles []leak.Needle, unreadable ma
 	}
 	unreadable = map[string]error{}
 	for _, c := range creds {
-		for _, n := range former[c.ID] {
-			n.Credential = c.Name
-			needles = append(needles, n)
+		for _, t := range former[c.ID] {
+			t.Credential = c.Name
+			terms = append(terms, t)
 		}
 		if !c.Retired.IsZero() {
 			continue
 		}
-		needles = append(needles, leak.Needle{Credential: c.Name, Kind: leak.ClientID, Value: c.ClientID})
+		terms = append(terms, scan.Term{Credential: c.Name, Kind: scan.ClientID, Value: c.ClientID})
 		v, err := a.Rounds.Resolve(ctx, c)
 		if err != nil {
 			unreadable[c.Name] = err
 			continue
 		}
-		needles = append(needles, leak.Needle{Credential: c.Name, Kind: leak.Secret, Value: v.Reveal(), Partner: c.ClientID, Home: home(c.Secret)})
+		terms = append(terms, scan.Term{
+			Credential: c.Name, Kind: scan.Secret, Value: v.Reveal(), Partner: c.ClientID, Home: home(c.Secret),
+		})
 		v.Wipe()
 	}
-	return needles, unreadable, nil
+	return terms, unreadable, nil
 }
 
 // home is the file that a reference names, as it is really called.
@@ -108,7 +112,7 @@ func home(ref secret.Reference) string {
 }
 
 // TakeHits writes down what a scan found, and returns the credentials whose secret it found.
-func (a *App) TakeHits(ctx context.Context, actor string, f leak.Found, how string) ([]credential.Credential, error) {
+func (a *App) TakeHits(ctx context.Context, actor string, f scan.Found, how string) ([]credential.Credential, error) {
 	creds, err := a.Registry.List(ctx, true)
 	if err != nil {
 		return nil, err
@@ -118,7 +122,7 @@ func (a *App) TakeHits(ctx context.Context, actor string, f leak.Found, how stri
 		byName[c.Name] = c
 	}
 	var (
-		all    []leak.Sighting
+		all    []leak.Evidence
 		leaked []credential.Credential
 	)
 	for _, h := range f.Hits {
@@ -126,12 +130,15 @@ func (a *App) TakeHits(ctx context.Context, actor string, f leak.Found, how stri
 		if !ok {
 			continue // retired and deleted meanwhile
 		}
-		all = append(all, leak.OfHit(h, c.ID, how, a.Now()))
-		if h.Kind == leak.Secret && !slices.ContainsFunc(leaked, func(l credential.Credential) bool { return l.ID == c.ID }) {
+		all = append(all, leak.EvidenceOfHit(h, c.ID, how, a.Now()))
+		if h.Kind == scan.Secret && !slices.ContainsFunc(leaked, func(l credential.Credential) bool { return l.ID == c.ID }) {
 			leaked = append(leaked, c)
 		}
 	}
-	_, err = a.takeSightings(ctx, taken{actor: actor, action: "leaks.scanned", detail: map[string]any{"how": how, "found": len(f.Hits), "skipped": len(f.Skipped), "bytes": f.Bytes}, sightings: all})
+	_, err = a.takeEvidence(ctx, taken{
+		actor: actor, action: "leaks.scanned", evidence: all,
+		detail: map[string]any{"how": how, "found": len(f.Hits), "skipped": len(f.Skipped), "bytes": f.Bytes},
+	})
 	return leaked, err
 }
 
@@ -139,21 +146,21 @@ func (a *App) TakeHits(ctx context.Context, actor string, f leak.Found, how stri
 type taken struct {
 	actor, action string
 	detail        map[string]any
-	sightings     []leak.Sighting
-	soon          []int64 // credentials that should be checked at once, beside those of the sightings
+	evidence      []leak.Evidence
+	soon          []int64 // credentials that should be checked at once, beside those of the evidence
 	// once notes the delivery; where it was taken in before, nothing is done. nil: it is none.
 	once func(context.Context, pgx.Tx) (fresh bool, err error)
 }
 
 var errTakenBefore = errors.New("it was taken in before")
 
-// takeSightings writes evidence down, with the findings that it makes, and has the credentials checked at once.
-func (a *App) takeSightings(ctx context.Context, t taken) (fresh int, err error) {
+// takeEvidence writes evidence down, with the findings that it makes, and has the credentials checked at once.
+func (a *App) takeEvidence(ctx context.Context, t taken) (fresh int, err error) {
 	ids, due := slices.Clone(t.soon), slices.Clone(t.soon)
-	for _, g := range t.sightings {
-		ids = append(ids, g.CredentialID)
-		if g.Sort != leak.ByClientID {
-			due = append(due, g.CredentialID)
+	for _, ev := range t.evidence {
+		ids = append(ids, ev.CredentialID)
+		if ev.Kind != leak.ByClientID {
+			due = append(due, ev.CredentialID)
 		}
 	}
 	slices.Sort(ids)
@@ -172,7 +179,7 @@ func (a *App) takeSightings(ctx context.Context, t taken) (fresh int, err error)
 		if err := a.Registry.Lock(ctx, tx, ids); err != nil {
 			return err
 		}
-		if fresh, err = a.Leaks.Sight(ctx, tx, t.sightings, now); err != nil {
+		if fresh, err = a.Leaks.AddEvidence(ctx, tx, t.evidence, now); err != nil {
 			return err
 		}
 		events, err := a.Leaks.Judge(ctx, tx, ids, now)
@@ -201,25 +208,30 @@ func (a *App) takeSightings(ctx context.Context, t taken) (fresh int, err error)
 }
 
 // ImportReport takes in a report of another scanner. format "" finds out whose it is.
-func (a *App) ImportReport(ctx context.Context, actor string, read func(found func(leak.Reported) error) (string, error)) (t leak.Taken, leaked []credential.Credential, err error) {
+func (a *App) ImportReport(
+	ctx context.Context, actor string, read func(found func(intake.Reported) error) (string, error),
+) (t leak.Taken, leaked []credential.Credential, err error) {
 	mask, err := a.learn(ctx)
 	if err != nil {
 		return t, nil, err
 	}
-	format, err := read(func(rep leak.Reported) error { return a.Leaks.Match(ctx, rep, &t) })
+	format, err := read(func(rep intake.Reported) error { return a.Leaks.Match(ctx, rep, &t) })
 	if err != nil {
 		return t, nil, err
 	}
-	for i, g := range t.Sightings {
-		t.Sightings[i] = g.Masked(mask)
+	for i, ev := range t.Evidence {
+		t.Evidence[i] = ev.Masked(mask)
 	}
-	_, err = a.takeSightings(ctx, taken{actor: actor, action: "leaks.imported", sightings: t.Sightings, detail: map[string]any{"format": format, "findings": t.Findings, "matched": t.Matched, "foreign": t.Foreign}})
+	_, err = a.takeEvidence(ctx, taken{
+		actor: actor, action: "leaks.imported", evidence: t.Evidence,
+		detail: map[string]any{"format": format, "findings": t.Findings, "matched": t.Matched, "foreign": t.Foreign},
+	})
 	if err != nil {
 		return t, nil, err
 	}
 	creds, err := a.Registry.List(ctx, false)
 	for _, c := range creds {
-		if slices.ContainsFunc(t.Sightings, func(g leak.Sighting) bool { return g.CredentialID == c.ID && g.Sort != leak.ByClientID }) {
+		if slices.ContainsFunc(t.Evidence, func(ev leak.Evidence) bool { return ev.CredentialID == c.ID && ev.Kind != leak.ByClientID }) {
 			leaked = append(leaked, c)
 		}
 	}
@@ -228,14 +240,14 @@ func (a *App) ImportReport(ctx context.Context, actor string, read func(found fu
 
 // learn reads every secret once, so that their fingerprints are known, and returns what masks them in a text.
 func (a *App) learn(ctx context.Context) (mask func(string) string, err error) {
-	needles, unreadable, err := a.Needles(ctx)
+	terms, unreadable, err := a.Terms(ctx)
 	for name, why := range unreadable {
 		a.Log.Warn("a secret cannot be read, so reports cannot be held against it", "credential", name, "error", why)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("the registered secrets: %w", err)
 	}
-	s, _ := leak.NewScanner(needles, leak.Options{})
+	s, _ := scan.NewScanner(terms, scan.Options{})
 	return s.Mask, nil
 }
 
@@ -257,5 +269,5 @@ const learnEvery = time.Hour
 
 // wantsHMSL: only GitGuardian names secrets by that hash.
 func (a *App) wantsHMSL() bool {
-	return slices.ContainsFunc(a.config.Load().Leaks.Webhooks, func(w leak.Webhook) bool { return w.Type == leak.GitGuardian })
+	return slices.ContainsFunc(a.config.Load().Leaks.Webhooks, func(w intake.Webhook) bool { return w.Type == intake.GitGuardian })
 }

@@ -35,6 +35,7 @@ import (
 	"github.com/keyrounds/keyrounds/credential"
 	"github.com/keyrounds/keyrounds/finding"
 	"github.com/keyrounds/keyrounds/leak"
+	"github.com/keyrounds/keyrounds/leak/scan"
 	"github.com/keyrounds/keyrounds/postgres/pgtest"
 	"github.com/keyrounds/keyrounds/secret"
 	"github.com/keyrounds/keyrounds/sim"
@@ -221,8 +222,8 @@ func TestAnAlertWaits(t *testing.T) {
 		body := gitHubAlert(number)
 		return v.post("github", body, "X-GitHub-Event", "secret_scanning_alert", "X-Hub-Signature-256", hmacOf(webhookKey, body))
 	}
-	waiting := func() []leak.Waiting {
-		all, err := v.app.Leaks.Waiting(t.Context())
+	waiting := func() []leak.WaitingDelivery {
+		all, err := v.app.Leaks.WaitingDeliveries(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -352,11 +353,11 @@ func TestOtherWebhooks(t *testing.T) {
 func TestPassiveIsNotTried(t *testing.T) {
 	t.Parallel()
 	o := newOffice(t, time.Now(), "")
-	s, _ := leak.NewScanner([]leak.Needle{{Credential: "a", Kind: leak.Secret, Value: "s3cretvalue"}}, leak.Options{})
+	s, _ := scan.NewScanner([]scan.Term{{Credential: "a", Kind: scan.Secret, Value: "s3cretvalue"}}, scan.Options{})
 	if err := s.Reader(t.Context(), "-", strings.NewReader("s3cretvalue")); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := o.app.Needles(t.Context()); err != nil { // which learns them
+	if _, _, err := o.app.Terms(t.Context()); err != nil { // which learns them
 		t.Fatal(err)
 	}
 	if _, err := o.app.TakeHits(t.Context(), "test", s.Found(), "scan"); err != nil {
@@ -450,11 +451,11 @@ func (v *vault) tries() (n int) {
 func (v *vault) plant(text string) {
 	v.Helper()
 	put(v.T, v.dir, "src/app.env", text)
-	needles, _, err := v.app.Needles(v.Context())
+	terms, _, err := v.app.Terms(v.Context())
 	if err != nil {
 		v.Fatal(err)
 	}
-	s, _ := leak.NewScanner(needles, leak.Options{})
+	s, _ := scan.NewScanner(terms, scan.Options{})
 	if err := s.Tree(v.Context(), filepath.Join(v.dir, "src")); err != nil {
 		v.Fatal(err)
 	}

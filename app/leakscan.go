@@ -9,6 +9,7 @@ import (
 	"github.com/keyrounds/keyrounds/config"
 	"github.com/keyrounds/keyrounds/credential"
 	"github.com/keyrounds/keyrounds/leak"
+	"github.com/keyrounds/keyrounds/leak/scan"
 	"github.com/keyrounds/keyrounds/postgres"
 )
 
@@ -46,7 +47,7 @@ const (
 
 // ScanSources scans the sources of the configuration when they are due, until ctx ends. Of several replicas one
 // scans each; told may be nil.
-func (a *App) ScanSources(ctx context.Context, told func(source string, f leak.Found, err error)) {
+func (a *App) ScanSources(ctx context.Context, told func(source string, f scan.Found, err error)) {
 	for {
 		for _, s := range a.config.Load().Leaks.Sources {
 			mine, err := a.Leaks.ClaimSource(ctx, s.Name, a.Now(), scanHold)
@@ -68,7 +69,7 @@ func (a *App) ScanSources(ctx context.Context, told func(source string, f leak.F
 	}
 }
 
-func (a *App) scanSource(ctx context.Context, s config.LeakSource) (leak.Found, error) {
+func (a *App) scanSource(ctx context.Context, s config.LeakSource) (scan.Found, error) {
 	began := a.Now()
 	f, err := a.scan(ctx, s)
 	if ctx.Err() != nil { // the daemon stops: whoever is next does it
@@ -95,17 +96,17 @@ func (a *App) nextScan(s config.LeakSource) time.Time {
 	return schedule.Next(a.Now())
 }
 
-func (a *App) scan(ctx context.Context, s config.LeakSource) (leak.Found, error) {
-	needles, unreadable, err := a.Needles(ctx)
+func (a *App) scan(ctx context.Context, s config.LeakSource) (scan.Found, error) {
+	terms, unreadable, err := a.Terms(ctx)
 	if err != nil {
-		return leak.Found{}, postgres.Plain(err)
+		return scan.Found{}, postgres.Plain(err)
 	}
 	for name, why := range unreadable {
 		a.Log.Warn("a secret cannot be read, so it is not looked for", "credential", name, "error", why)
 	}
-	scanner, _ := leak.NewScanner(needles, leak.Options{History: s.History, Unreachable: s.Unreachable, Workers: 1}) // beside the rounds
+	scanner, _ := scan.NewScanner(terms, scan.Options{History: s.History, Unreachable: s.Unreachable, Workers: 1}) // beside the rounds
 	if err := scanner.Tree(ctx, s.Path); err != nil {
-		return leak.Found{}, err
+		return scan.Found{}, err
 	}
 	f := scanner.Found()
 	if len(f.Hits) == 0 {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/keyrounds/keyrounds/leak"
+	"github.com/keyrounds/keyrounds/leak/intake"
 	"github.com/keyrounds/keyrounds/postgres"
 	"github.com/keyrounds/keyrounds/web"
 )
@@ -22,9 +23,12 @@ const (
 	waitingTick = 2              // deliveries
 )
 
-func (a *App) wait(ctx context.Context, w leak.Webhook, r web.Report, why *leak.FetchError) error {
+func (a *App) wait(ctx context.Context, w intake.Webhook, r web.Report, why *intake.FetchError) error {
 	a.Log.Warn("an alert could not be fetched; it is tried again", "receiver", w.Name, "error", why)
-	return a.Leaks.Wait(ctx, leak.Waiting{Receiver: w.Name, Event: r.Header.Get("X-Github-Event"), Body: r.Body, Since: a.Now(), Next: a.Now().Add(a.waitAfter(0)), Why: why.Why})
+	return a.Leaks.AddDelivery(ctx, leak.WaitingDelivery{
+		Receiver: w.Name, Event: r.Header.Get("X-Github-Event"), Body: r.Body,
+		Since: a.Now(), Next: a.Now().Add(a.waitAfter(0)), Why: why.Why,
+	})
 }
 
 func (a *App) waitAfter(tries int) time.Duration {
@@ -34,7 +38,7 @@ func (a *App) waitAfter(tries int) time.Duration {
 // takeWaiting tries the deliveries that are due.
 func (a *App) takeWaiting(ctx context.Context) error {
 	for range waitingTick {
-		d, ok, err := a.Leaks.ClaimWaiting(ctx, a.Now(), a.Now().Add(tryHold))
+		d, ok, err := a.Leaks.ClaimDelivery(ctx, a.Now(), a.Now().Add(tryHold))
 		if err == nil && ok {
 			err = a.takeAgain(ctx, d)
 		}
@@ -45,13 +49,13 @@ func (a *App) takeWaiting(ctx context.Context) error {
 	return nil
 }
 
-func (a *App) takeAgain(ctx context.Context, d leak.Waiting) error {
+func (a *App) takeAgain(ctx context.Context, d leak.WaitingDelivery) error {
 	var (
-		fetch  *leak.FetchError
-		format *leak.FormatError
+		fetch  *intake.FetchError
+		format *intake.FormatError
 	)
 	hooks := a.config.Load().Leaks.Webhooks
-	i := slices.IndexFunc(hooks, func(w leak.Webhook) bool { return w.Name == d.Receiver })
+	i := slices.IndexFunc(hooks, func(w intake.Webhook) bool { return w.Name == d.Receiver })
 	if i < 0 {
 		return a.giveUp(ctx, d, "the configuration has no webhook of that name any more")
 	}
@@ -59,22 +63,23 @@ func (a *App) takeAgain(ctx context.Context, d leak.Waiting) error {
 	switch {
 	case err == nil:
 		a.reports.WithLabelValues(d.Receiver, "ok").Inc()
-		return a.Leaks.WaitNoMore(ctx, d)
+		return a.Leaks.DropDelivery(ctx, d)
 	case errors.Is(err, errTakenBefore): // somebody had it delivered again
-		return a.Leaks.WaitNoMore(ctx, d)
+		return a.Leaks.DropDelivery(ctx, d)
 	case errors.As(err, &format):
 		return a.giveUp(ctx, d, err.Error())
 	case errors.As(err, &fetch) && a.Now().Sub(d.Since) > waitsFor:
 		return a.giveUp(ctx, d, fmt.Sprintf("for three days %s", fetch.Why))
 	case errors.As(err, &fetch):
-		return a.Leaks.WaitOn(ctx, d, a.Now().Add(a.waitAfter(d.Tries)), fetch.Why)
+		return a.Leaks.PostponeDelivery(ctx, d, a.Now().Add(a.waitAfter(d.Tries)), fetch.Why)
 	}
 	return err // of the database: it stays as it was claimed
 }
 
 // giveUp forgets a delivery, and tells that.
-func (a *App) giveUp(ctx context.Context, d leak.Waiting, why string) error {
+func (a *App) giveUp(ctx context.Context, d leak.WaitingDelivery, why string) error {
 	a.reports.WithLabelValues(d.Receiver, "failed").Inc()
 	a.Log.Error("a report is given up", "receiver", d.Receiver, "since", d.Since, "error", why)
-	return errors.Join(a.record(ctx, "receiver "+d.Receiver, "leaks.given_up", "keyrounds", map[string]any{"since": d.Since, "tries": d.Tries, "why": why}), a.Leaks.WaitNoMore(ctx, d))
+	detail := map[string]any{"since": d.Since, "tries": d.Tries, "why": why}
+	return errors.Join(a.record(ctx, "receiver "+d.Receiver, "leaks.given_up", "keyrounds", detail), a.Leaks.DropDelivery(ctx, d))
 }

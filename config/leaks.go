@@ -9,15 +9,15 @@ import (
 	"time"
 
 	"github.com/keyrounds/keyrounds/credential"
-	"github.com/keyrounds/keyrounds/leak"
+	"github.com/keyrounds/keyrounds/leak/intake"
 	"github.com/keyrounds/keyrounds/secret"
 )
 
 // Leaks says where registered secrets are looked for, and who reports them.
 type Leaks struct {
 	Sources      []LeakSource
-	Webhooks     []leak.Webhook
-	Transmitters []leak.Transmitter
+	Webhooks     []intake.Webhook
+	Transmitters []intake.Transmitter
 	TryEvery     time.Duration
 }
 
@@ -68,7 +68,10 @@ func (b *builder) leakName(path, name string, names map[string]bool) {
 }
 
 func (b *builder) leakSource(c *Config, path string, in LeakSourceIn) LeakSource {
-	s := LeakSource{Name: in.Name, Path: in.Path, Schedule: in.Schedule, History: in.History == nil || *in.History, Unreachable: in.Unreachable}
+	s := LeakSource{
+		Name: in.Name, Path: in.Path, Schedule: in.Schedule, History: in.History == nil || *in.History,
+		Unreachable: in.Unreachable,
+	}
 	if !filepath.IsAbs(in.Path) {
 		b.fail(path+".path", "from the root: /srv/git/backend.git", "%q is not an absolute path", in.Path)
 	}
@@ -84,19 +87,23 @@ func (b *builder) leakSource(c *Config, path string, in LeakSourceIn) LeakSource
 	return s
 }
 
-func (b *builder) webhook(path string, in WebhookIn) leak.Webhook {
-	w := leak.Webhook{Name: in.Name, Type: in.Type, API: in.API, Keys: in.Keys, AllowPrivateNetworks: in.AllowPrivateNetworks}
-	if !slices.Contains(leak.WebhookTypes(), in.Type) {
-		b.fail(path+".type", didYouMean(in.Type, leak.WebhookTypes()), "unknown type %q of a webhook", in.Type)
+func (b *builder) webhook(path string, in WebhookIn) intake.Webhook {
+	w := intake.Webhook{Name: in.Name, Type: in.Type, API: in.API, Keys: in.Keys, AllowPrivateNetworks: in.AllowPrivateNetworks}
+	if !slices.Contains(intake.WebhookTypes(), in.Type) {
+		b.fail(path+".type", didYouMean(in.Type, intake.WebhookTypes()), "unknown type %q of a webhook", in.Type)
 		return w
 	}
-	partner, github := in.Type == leak.GitHubPartner, in.Type == leak.GitHub
+	partner, github := in.Type == intake.GitHubPartner, in.Type == intake.GitHub
 	w.Secret = b.leakReference(path+".secret", in.Secret, !partner, "what deliveries are signed with")
-	w.Token = b.leakReference(path+".token", in.Token, github, "a delivery of GitHub does not hold the secret: it is fetched with this token")
+	w.Token = b.leakReference(path+".token", in.Token, github,
+		"a delivery of GitHub does not hold the secret: it is fetched with this token")
 	if partner && w.Keys == "" {
 		w.Keys = "https://api.github.com/meta/public_keys/secret_scanning"
 	}
-	for key, set := range map[string]bool{"secret": partner && in.Secret != "", "token": !github && in.Token != "", "api": !github && in.API != "", "keys": !partner && in.Keys != ""} {
+	for key, set := range map[string]bool{
+		"secret": partner && in.Secret != "", "token": !github && in.Token != "", "api": !github && in.API != "",
+		"keys": !partner && in.Keys != "",
+	} {
 		if set {
 			b.fail(path+"."+key, "leave it out", "a webhook of type %s has none", in.Type)
 		}
@@ -124,7 +131,7 @@ func (b *builder) leakReference(path, text string, wanted bool, what string) sec
 	return ref
 }
 
-func (b *builder) transmitter(c *Config, path string, in TransmitterIn) leak.Transmitter {
+func (b *builder) transmitter(c *Config, path string, in TransmitterIn) intake.Transmitter {
 	if _, ok := c.Providers[in.Provider]; !ok {
 		b.fail(path+".provider", didYouMean(in.Provider, slices.Collect(maps.Keys(c.Providers))), "unknown provider %q", in.Provider)
 	}
@@ -136,7 +143,10 @@ func (b *builder) transmitter(c *Config, path string, in TransmitterIn) leak.Tra
 	if !safeURL(in.JWKSURL, in.AllowPrivateNetworks) {
 		b.fail(path+".jwks_url", "https://…", "not a URL with https")
 	}
-	return leak.Transmitter{Name: in.Name, Provider: in.Provider, Issuer: in.Issuer, Audience: in.Audience, JWKSURL: in.JWKSURL, AllowPrivateNetworks: in.AllowPrivateNetworks}
+	return intake.Transmitter{
+		Name: in.Name, Provider: in.Provider, Issuer: in.Issuer, Audience: in.Audience, JWKSURL: in.JWKSURL,
+		AllowPrivateNetworks: in.AllowPrivateNetworks,
+	}
 }
 
 // safeURL: https, or http to one's own network.

@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/crypto/scrypt"
 
+	"github.com/keyrounds/keyrounds/leak/intake"
 	"github.com/keyrounds/keyrounds/secret"
 )
 
@@ -32,7 +33,7 @@ func (p prints) of(what, text string) []byte {
 func (p prints) whole(value string) []byte { return p.of("secret", value) }
 
 // Reports that hide a part of what they found show the beginning. These lengths of it are known.
-var prefixLengths = []int{8, 10, 12, 16, 20, 24, 32}
+var prefixLengths = []int{intake.MinPart, 10, 12, 16, 20, 24, 32}
 
 // prefixes of a secret, of at most two thirds of it: so much of a hash must not help to guess the rest.
 func (p prints) prefixes(value string) [][]byte {

@@ -17,28 +17,29 @@ import (
 //
 //  1. The secret itself, found anywhere, or a transmitter that says that it is compromised: a leak.
 //  2. Of weaker evidence (the beginning of a secret; a use that only a thief would make; another party that
-//     replaced the secret) two different sorts are a leak, and one is not: each has a finding of its own, or
+//     replaced the secret) two different kinds are a leak, and one is not: each has a finding of its own, or
 //     an everyday reason.
 //  3. A client id is no secret. It is part of the story, and never a reason.
 //  4. All of it is one finding. It ends when every secret in question is proven dead, and only then.
 
-// Checked is what an ordinary check saw of a credential.
+// Checked is what an ordinary check saw of a credential's present secret.
 type Checked struct {
 	CredentialID int64
-	Works        *bool // nil: it said nothing of the credential
-	At           time.Time
-	Scopes       []string // proven to work
+	Works        *bool     // nil: it said nothing of the credential
+	At           time.Time // when the check began
+	Scopes       []string  // that are proven to work
 }
 
-// Weigh takes in what checks and feeds say of credentials, as findings that are about to open, and returns
-// the leaks that they make, change or end. It is called in the transaction that stores both.
+// Weigh stores what checks saw of secrets, and what events of other findings say as evidence, and returns the events
+// that this makes of the findings of leaks. Call it in the transaction that stores the results and applies the events,
+// with the credentials locked. A check that began before a secret was replaced says nothing of the new one.
 func (s *Store) Weigh(ctx context.Context, tx pgx.Tx, checked []Checked, events []finding.Event, now time.Time) ([]finding.Event, error) {
-	var behaviour []Sighting
+	var behaviour []Evidence
 	for _, e := range events {
 		behaviour = append(behaviour, behaviours(e)...)
 	}
 	if len(behaviour) > 0 {
-		if _, err := s.Sight(ctx, tx, behaviour, now); err != nil {
+		if _, err := s.AddEvidence(ctx, tx, behaviour, now); err != nil {
 			return nil, err
 		}
 	}
@@ -46,8 +47,8 @@ func (s *Store) Weigh(ctx context.Context, tx pgx.Tx, checked []Checked, events 
 	for _, c := range checked {
 		ids = append(ids, c.CredentialID)
 	}
-	for _, g := range behaviour {
-		ids = append(ids, g.CredentialID)
+	for _, ev := range behaviour {
+		ids = append(ids, ev.CredentialID)
 	}
 	ids, err := s.suspected(ctx, tx, ids)
 	if err != nil || len(ids) == 0 {
@@ -82,15 +83,17 @@ func (s *Store) suspected(ctx context.Context, tx pgx.Tx, ids []int64) ([]int64,
 	if len(ids) == 0 {
 		return nil, nil
 	}
-	rows, err := tx.Query(ctx, `SELECT DISTINCT credential_id FROM leak_sightings WHERE credential_id = ANY($1) AND settled_at IS NULL AND sort <> 'client_id'`, ids)
+	rows, err := tx.Query(ctx, `
+		SELECT DISTINCT credential_id FROM leak_sightings
+		WHERE credential_id = ANY($1) AND settled_at IS NULL AND sort <> 'client_id'`, ids)
 	if err != nil {
 		return nil, err
 	}
 	return pgx.CollectRows(rows, pgx.RowTo[int64])
 }
 
-// behaviours are the sightings in a finding of another kind.
-func behaviours(e finding.Event) (all []Sighting) {
+// behaviours are the evidence in a finding of another kind.
+func behaviours(e finding.Event) (all []Evidence) {
 	if e.Op != finding.OpOpen || e.Subject.CredentialID == 0 {
 		return nil
 	}
@@ -105,14 +108,17 @@ func behaviours(e finding.Event) (all []Sighting) {
 			if u.Address != "" {
 				from = u.Address
 			}
-			all = append(all, Sighting{CredentialID: id, Sort: ByUse, Key: fmt.Sprint(e.Kind, "\x00", u.Network, "\x00", u.First.UTC().Format(time.DateOnly)), Sighting: finding.Sighting{
+			key := fmt.Sprint(e.Kind, "\x00", u.Network, "\x00", u.First.UTC().Format(time.DateOnly))
+			all = append(all, Evidence{CredentialID: id, Kind: ByUse, Key: key, Sighting: finding.Sighting{
 				At: u.First, How: string(e.Kind), What: fmt.Sprintf("it was used from %s by %s", from, orUnknown(u.UserAgent)),
 			}})
 		}
 	case finding.Revoked:
 		if e.Evidence.Reason == "bad_secret" && !e.Evidence.NeverHealthy && !e.Evidence.SetupChanged {
-			all = append(all, Sighting{CredentialID: id, Sort: ByReplaced, Key: fmt.Sprint("replaced\x00", e.Evidence.LastSuccess.Unix()), Sighting: finding.Sighting{
-				At: e.Evidence.Since, How: "check", What: "its provider knows the client and not the secret any more, which was not changed here",
+			key := fmt.Sprint("replaced\x00", e.Evidence.LastSuccess.Unix())
+			all = append(all, Evidence{CredentialID: id, Kind: ByReplaced, Key: key, Sighting: finding.Sighting{
+				At: e.Evidence.Since, How: "check",
+				What: "its provider knows the client and not the secret any more, which was not changed here",
 			}})
 		}
 	}
@@ -128,8 +134,9 @@ func orUnknown(s string) string {
 
 const mostSightings = 20 // in a finding
 
-// Judge returns what the evidence about credentials makes of their finding. It says so each time; whoever
-// applies it finds out whether that is new.
+// Judge returns the events that the evidence about credentials makes of their findings, by the rules at the top of this
+// file: an open event for every credential that is leaked, also where its finding is open already, followed by its end
+// where every secret in question is proven dead, which settles the evidence. It locks nothing: lock the credentials first.
 func (s *Store) Judge(ctx context.Context, tx pgx.Tx, ids []int64, now time.Time) ([]finding.Event, error) {
 	var events []finding.Event
 	for _, id := range ids {
@@ -147,13 +154,15 @@ func (s *Store) judge(ctx context.Context, tx pgx.Tx, id int64, now time.Time) (
 	if err := tx.QueryRow(ctx, `SELECT name, provider FROM credentials WHERE id = $1`, id).Scan(&c.Name, &c.Provider); err != nil {
 		return nil, err
 	}
-	rows, err := tx.Query(ctx, `SELECT credential_id, coalesce(secret_id, 0), sort, sighting FROM leak_sightings WHERE credential_id = $1 AND settled_at IS NULL ORDER BY happened_at, id`, id)
+	rows, err := tx.Query(ctx, `
+		SELECT credential_id, coalesce(secret_id, 0), sort, sighting FROM leak_sightings
+		WHERE credential_id = $1 AND settled_at IS NULL ORDER BY happened_at, id`, id)
 	if err != nil {
 		return nil, err
 	}
-	all, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (g Sighting, err error) {
-		err = row.Scan(&g.CredentialID, &g.Secret, &g.Sort, &g.Sighting)
-		return g, err
+	all, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (ev Evidence, err error) {
+		err = row.Scan(&ev.CredentialID, &ev.Secret, &ev.Kind, &ev.Sighting)
+		return ev, err
 	})
 	if err != nil {
 		return nil, err
@@ -166,9 +175,11 @@ func (s *Store) judge(ctx context.Context, tx pgx.Tx, id int64, now time.Time) (
 		return nil, err
 	}
 	l, dead := tell(all, secrets)
-	e := finding.Event{Kind: finding.Leaked, Subject: finding.Subject{Credential: c.Name, CredentialID: id, Provider: c.Provider}, At: now, Op: finding.OpOpen, Evidence: finding.Evidence{
-		Since: all[0].At, Leak: &l,
-	}}
+	e := finding.Event{
+		Op: finding.OpOpen, Kind: finding.Leaked, At: now,
+		Subject:  finding.Subject{Credential: c.Name, CredentialID: id, Provider: c.Provider},
+		Evidence: finding.Evidence{Since: all[0].At, Leak: &l},
+	}
 	if !dead {
 		return []finding.Event{e}, nil
 	}
@@ -178,16 +189,16 @@ func (s *Store) judge(ctx context.Context, tx pgx.Tx, id int64, now time.Time) (
 	return []finding.Event{e, end}, err
 }
 
-func isLeak(all []Sighting) bool {
+func isLeak(all []Evidence) bool {
 	weak := map[string]bool{}
-	for _, g := range all {
-		switch g.Sort {
+	for _, ev := range all {
+		switch ev.Kind {
 		case BySecret, BySignal:
 			return true
 		case ByUse:
-			weak[string(g.Sort)+g.How] = true
+			weak[string(ev.Kind)+ev.How] = true
 		case ByPart, ByReplaced:
-			weak[string(g.Sort)] = true
+			weak[string(ev.Kind)] = true
 		}
 	}
 	return len(weak) > 1
@@ -199,11 +210,11 @@ type questioned struct {
 	death  *finding.Death
 }
 
-func (s *Store) inQuestion(ctx context.Context, tx pgx.Tx, all []Sighting) ([]questioned, error) {
+func (s *Store) inQuestion(ctx context.Context, tx pgx.Tx, all []Evidence) ([]questioned, error) {
 	var ids []int64
-	for _, g := range all {
-		if g.Secret != 0 && g.Sort != ByClientID {
-			ids = append(ids, g.Secret)
+	for _, ev := range all {
+		if ev.Secret != 0 && ev.Kind != ByClientID {
+			ids = append(ids, ev.Secret)
 		}
 	}
 	rows, err := tx.Query(ctx, `SELECT `+secretColumns+`, s.proven, s.death FROM leak_secrets s WHERE s.id = ANY($1) ORDER BY s.id`, ids)
@@ -225,7 +236,7 @@ type tail struct {
 func (t tail) Scan(dest ...any) error { return t.CollectableRow.Scan(append(dest, t.more...)...) }
 
 // tell makes what a finding says, and whether every secret in question is dead.
-func tell(all []Sighting, secrets []questioned) (l finding.Leak, dead bool) {
+func tell(all []Evidence, secrets []questioned) (l finding.Leak, dead bool) {
 	dead = len(secrets) > 0
 	for _, q := range secrets {
 		if q.death != nil && !q.Dead.IsZero() {
@@ -247,20 +258,22 @@ func tell(all []Sighting, secrets []questioned) (l finding.Leak, dead bool) {
 	slices.Sort(l.Proven)
 	l.Confidence = confidence(all)
 	l.Total = len(all)
-	for _, g := range all[:min(len(all), mostSightings)] {
-		l.Sightings = append(l.Sightings, g.Sighting)
+	for _, ev := range all[:min(len(all), mostSightings)] {
+		l.Sightings = append(l.Sightings, ev.Sighting)
 	}
 	return l, dead
 }
 
-func confidence(all []Sighting) string {
-	has := func(s Sort) bool { return slices.ContainsFunc(all, func(g Sighting) bool { return g.Sort == s }) }
+func confidence(all []Evidence) string {
+	has := func(k EvidenceKind) bool {
+		return slices.ContainsFunc(all, func(ev Evidence) bool { return ev.Kind == k })
+	}
 	used := ""
 	if has(ByUse) {
 		used = ", and it was used as only a thief would"
 	}
 	switch {
-	case has(BySecret) && slices.ContainsFunc(all, func(g Sighting) bool { return g.Sort == BySecret && g.Public }):
+	case has(BySecret) && slices.ContainsFunc(all, func(ev Evidence) bool { return ev.Kind == BySecret && ev.Public }):
 		return "certain: the secret itself stands where everybody can read it" + used
 	case has(BySecret):
 		return "certain: the secret itself was found" + used

@@ -8,20 +8,25 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/keyrounds/keyrounds/leak/intake"
 )
 
-// Taken is what a report came to.
+// Taken is the result of comparing a report with the registered secrets.
 type Taken struct {
-	Findings  int        // in it
-	Matched   int        // that are registered secrets or client ids
-	Foreign   int        // that are not
-	Sightings []Sighting // of those that matched
+	Findings int        // in the report
+	Matched  int        // of those, that are of a registered secret or client id
+	Foreign  int        // and that are of none
+	Evidence []Evidence // what those that matched say: at most one a finding and credential
 }
 
+// mostAlike is how many credentials the beginning of a secret may match and still be evidence.
 const mostAlike = 3
 
-// Match holds what another scanner found against the registry, by fingerprint.
-func (s *Store) Match(ctx context.Context, rep Reported, t *Taken) error {
+// Match compares a finding of another scanner with the registered secrets, by fingerprint, and with the client ids, and
+// adds the result to t. Of each credential only the strongest evidence is added. The texts of the evidence are the
+// report's own: mask them before they are stored. Without a sealing key it is an error.
+func (s *Store) Match(ctx context.Context, rep intake.Reported, t *Taken) error {
 	p, err := s.prints(ctx)
 	if err != nil {
 		return err
@@ -34,6 +39,7 @@ func (s *Store) Match(ctx context.Context, rep Reported, t *Taken) error {
 	for _, v := range rep.Parts {
 		parts = append(parts, p.beginnings(v)...)
 	}
+	clients := append(orEmpty(rep.Clients), rep.Values...)
 	var hash []byte
 	if rep.HMSL != "" {
 		hash = p.ofHMSL(rep.HMSL)
@@ -44,43 +50,43 @@ func (s *Store) Match(ctx context.Context, rep Reported, t *Taken) error {
 		UNION ALL SELECT id, credential_id, 'secret', NULL FROM leak_secrets WHERE hmsl = $3
 		UNION ALL SELECT id, credential_id, 'part', prefixes FROM leak_secrets WHERE $2::bytea[] <> '{}' AND prefixes && $2
 		UNION ALL SELECT 0, id, 'client_id', NULL FROM credentials WHERE client_id = ANY($4) AND retired_at IS NULL
-		) AS m (id, credential_id, sort, prefixes) ORDER BY credential_id, sort = 'client_id', sort = 'part'`, whole, parts, hash, append(orEmpty(rep.Clients), rep.Values...))
+		) AS m (id, credential_id, sort, prefixes) ORDER BY credential_id, sort = 'client_id', sort = 'part'`, whole, parts, hash, clients)
 	if err != nil {
 		return err
 	}
 	var (
 		id, credentialID int64
-		sort             Sort
+		kind             EvidenceKind
 		prefixes         [][]byte
-		strongest        = map[int64]Sort{}
-		sightings        []Sighting
+		strongest        = map[int64]EvidenceKind{}
+		found            []Evidence
 	)
-	_, err = pgx.ForEachRow(rows, []any{&id, &credentialID, &sort, &prefixes}, func() error {
+	_, err = pgx.ForEachRow(rows, []any{&id, &credentialID, &kind, &prefixes}, func() error {
 		if strongest[credentialID] != "" { // secret, part, client_id: they come in this order
 			return nil
 		}
-		if sort == ByPart && !slices.ContainsFunc(rep.Parts, func(v string) bool { return p.begins(v, prefixes) }) {
+		if kind == ByPart && !slices.ContainsFunc(rep.Parts, func(v string) bool { return p.begins(v, prefixes) }) {
 			return nil
 		}
-		strongest[credentialID] = sort
-		g := Sighting{CredentialID: credentialID, Secret: id, Sort: sort, Sighting: rep.Sighting}
-		switch sort {
+		strongest[credentialID] = kind
+		ev := Evidence{CredentialID: credentialID, Secret: id, Kind: kind, Sighting: rep.Sighting}
+		switch kind {
 		case ByPart:
-			g.What += " (its beginning; the report hides the rest)"
+			ev.What += " (its beginning; the report hides the rest)"
 		case ByClientID:
-			g.What += " (the client id)"
+			ev.What += " (the client id)"
 		}
-		g.Key = fmt.Sprint(rep.How, "\x00", id, "\x00", sort, "\x00", rep.Source, "\x00", rep.Path, "\x00", rep.Link)
-		sightings = append(sightings, g)
+		ev.Key = fmt.Sprint(rep.How, "\x00", id, "\x00", kind, "\x00", rep.Source, "\x00", rep.Path, "\x00", rep.Link)
+		found = append(found, ev)
 		return nil
 	})
 	// A beginning that many secrets have, as sk_live_, names none of them.
-	byPart := func(g Sighting) bool { return g.Sort == ByPart }
-	if n := len(slices.DeleteFunc(slices.Clone(sightings), func(g Sighting) bool { return !byPart(g) })); n > mostAlike {
-		sightings = slices.DeleteFunc(sightings, byPart)
+	byPart := func(ev Evidence) bool { return ev.Kind == ByPart }
+	if n := len(slices.DeleteFunc(slices.Clone(found), func(ev Evidence) bool { return !byPart(ev) })); n > mostAlike {
+		found = slices.DeleteFunc(found, byPart)
 	}
-	t.Sightings = append(t.Sightings, sightings...)
-	if len(sightings) > 0 {
+	t.Evidence = append(t.Evidence, found...)
+	if len(found) > 0 {
 		t.Matched++
 	} else {
 		t.Foreign++
@@ -88,21 +94,25 @@ func (s *Store) Match(ctx context.Context, rep Reported, t *Taken) error {
 	return err
 }
 
-// Delivered notes a report, in the transaction that takes it in. fresh is false where it was taken in before.
+// Delivered stores that a receiver took in a report, in the transaction that does so. The report is known by its whole
+// body. fresh is false where it was taken in before; then the caller must roll back.
 func (s *Store) Delivered(ctx context.Context, tx pgx.Tx, receiver string, body []byte, t Taken, now time.Time) (fresh bool, err error) {
 	digest := sha256.Sum256(body)
-	tag, err := tx.Exec(ctx, `INSERT INTO leak_deliveries (receiver, digest, taken_at, matched, strangers) VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING`, receiver, digest[:], now, t.Matched, t.Foreign)
+	tag, err := tx.Exec(ctx, `
+		INSERT INTO leak_deliveries (receiver, digest, taken_at, matched, strangers) VALUES ($1, $2, $3, $4, $5)
+		ON CONFLICT DO NOTHING`, receiver, digest[:], now, t.Matched, t.Foreign)
 	return tag.RowsAffected() == 1, err
 }
 
-// WasDelivered reports whether a report was taken in before.
+// WasDelivered reports whether a receiver took in a report before. Only Delivered can tell for sure.
 func (s *Store) WasDelivered(ctx context.Context, receiver string, body []byte) (was bool, err error) {
 	digest := sha256.Sum256(body)
-	err = s.Pool.QueryRow(ctx, `SELECT EXISTS (SELECT FROM leak_deliveries WHERE receiver = $1 AND digest = $2)`, receiver, digest[:]).Scan(&was)
+	row := s.Pool.QueryRow(ctx, `SELECT EXISTS (SELECT FROM leak_deliveries WHERE receiver = $1 AND digest = $2)`, receiver, digest[:])
+	err = row.Scan(&was)
 	return was, err
 }
 
-// Delivery is what a receiver took in so far.
+// Delivery counts what a receiver took in so far. Its JSON is part of the output of commands.
 type Delivery struct {
 	Receiver string    `json:"receiver"`
 	Reports  int       `json:"reports"`
@@ -111,9 +121,10 @@ type Delivery struct {
 	Last     time.Time `json:"last_at"`
 }
 
-// Deliveries counts what was taken in, by receiver.
+// Deliveries returns what was taken in, a row a receiver, ordered by its name.
 func (s *Store) Deliveries(ctx context.Context) ([]Delivery, error) {
-	rows, err := s.Pool.Query(ctx, `SELECT receiver, count(*), sum(matched), sum(strangers), max(taken_at) FROM leak_deliveries GROUP BY 1 ORDER BY 1`)
+	rows, err := s.Pool.Query(ctx, `
+		SELECT receiver, count(*), sum(matched), sum(strangers), max(taken_at) FROM leak_deliveries GROUP BY 1 ORDER BY 1`)
 	if err != nil {
 		return nil, err
 	}

@@ -7,7 +7,7 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// SourceState is how the last scan of a source ended.
+// SourceState says how the last scan of a source ended. Its JSON is part of the output of commands.
 type SourceState struct {
 	Scanned time.Time     `json:"scanned_at,omitzero"`
 	Took    time.Duration `json:"took_ns"`
@@ -18,26 +18,31 @@ type SourceState struct {
 	Next    time.Time     `json:"next_scan_at,omitzero"`
 }
 
-// ClaimSource takes a source that is due, so that nobody else scans it before hold is over. A new one is due.
+// ClaimSource claims a source if it is due at now; one that is not known yet is. mine says whether it was: then no other
+// caller, on whatever replica, gets it before hold is over, unless Scanned says so.
 func (s *Store) ClaimSource(ctx context.Context, source string, now time.Time, hold time.Duration) (mine bool, err error) {
 	tag, err := s.Pool.Exec(ctx, `
 		INSERT INTO leak_sources (source, next_scan_at) VALUES ($1, $3)
-		ON CONFLICT (source) DO UPDATE SET next_scan_at = excluded.next_scan_at WHERE leak_sources.next_scan_at <= $2`, source, now, now.Add(hold))
+		ON CONFLICT (source) DO UPDATE SET next_scan_at = excluded.next_scan_at
+		WHERE leak_sources.next_scan_at <= $2`, source, now, now.Add(hold))
 	return err == nil && tag.RowsAffected() == 1, err
 }
 
-// Scanned writes down how a scan ended; with done false, only when it is due again.
+// Scanned stores how the scan of a claimed source ended, and that it is due again at st.Next. With done false the scan
+// was cut off, and only st.Next is stored.
 func (s *Store) Scanned(ctx context.Context, source string, st SourceState, done bool) error {
 	if !done {
 		_, err := s.Pool.Exec(ctx, `UPDATE leak_sources SET next_scan_at = $2 WHERE source = $1`, source, st.Next)
 		return err
 	}
-	_, err := s.Pool.Exec(ctx, `UPDATE leak_sources SET next_scan_at = $2, scanned_at = $3, took_ms = $4, bytes = $5, found = $6, skipped = $7, error = $8 WHERE source = $1`,
+	_, err := s.Pool.Exec(ctx, `
+		UPDATE leak_sources SET next_scan_at = $2, scanned_at = $3, took_ms = $4, bytes = $5, found = $6, skipped = $7, error = $8
+		WHERE source = $1`,
 		source, st.Next, st.Scanned, st.Took.Milliseconds(), st.Bytes, st.Found, st.Skipped, st.Error)
 	return err
 }
 
-// Sources returns how the last scans ended, by source.
+// Sources returns how the last scans ended, by source, also of sources that are configured no more.
 func (s *Store) Sources(ctx context.Context) (map[string]SourceState, error) {
 	rows, err := s.Pool.Query(ctx, `SELECT source, scanned_at, took_ms, bytes, found, skipped, error, next_scan_at FROM leak_sources`)
 	if err != nil {

@@ -14,10 +14,12 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/keyrounds/keyrounds/credential"
+	"github.com/keyrounds/keyrounds/leak/scan"
 	"github.com/keyrounds/keyrounds/secret"
 )
 
-// Store keeps what is known of secrets and of where they were seen.
+// Store keeps in Postgres what is known of secrets: fingerprints, evidence, attempts, proofs, and also what scans and
+// receivers did. It keeps a former secret itself only sealed. It is safe for concurrent use, also by several replicas.
 type Store struct {
 	StoreOptions
 
@@ -26,20 +28,21 @@ type Store struct {
 	known map[int64][]byte // the fingerprint that a credential was last seen with; nil: not read yet
 }
 
-// StoreOptions of NewStore.
+// StoreOptions are options of a Store. Pool is required.
 type StoreOptions struct {
 	Pool   *pgxpool.Pool
-	Sealer *secret.Sealer // nil: there are no fingerprints, so only scans find anything
-	HMSL   func() bool    // whether GitGuardian's hashes are wanted, which cost some milliseconds a secret
+	Sealer *secret.Sealer // seals former secrets and the key of the fingerprints; nil: without both, only scans find anything
+	HMSL   func() bool    // whether GitGuardian's hashes are kept, which cost some milliseconds a secret; nil: they are not
 }
 
-// NewStore makes a Store.
+// NewStore returns a Store. It does not speak to the database yet.
 func NewStore(o StoreOptions) *Store {
 	return &Store{StoreOptions: o}
 }
 
-// Note learns the secret that a credential has now. The first time, and where it is another than before,
-// that is written down; what it was before is replaced then.
+// Note stores the fingerprint of the secret v that a credential has now. Where it is another than before, the one before
+// counts as replaced at now. v itself is not kept. If the credential was changed since c was read, nothing is stored.
+// Without a sealing key it is an error. It is cheap where nothing changed.
 func (s *Store) Note(ctx context.Context, c credential.Credential, v secret.Value, now time.Time) error {
 	p, err := s.prints(ctx)
 	if err != nil {
@@ -80,7 +83,9 @@ func (s *Store) isKnown(ctx context.Context, id int64, print []byte) (bool, erro
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.known == nil {
-		rows, err := s.Pool.Query(ctx, `SELECT credential_id, fingerprint FROM leak_secrets WHERE replaced_at IS NULL AND (hmsl IS NOT NULL OR NOT $1)`, s.HMSL != nil && s.HMSL())
+		rows, err := s.Pool.Query(ctx, `
+			SELECT credential_id, fingerprint FROM leak_secrets
+			WHERE replaced_at IS NULL AND (hmsl IS NOT NULL OR NOT $1)`, s.HMSL != nil && s.HMSL())
 		if err != nil {
 			return false, err
 		}
@@ -105,19 +110,24 @@ func (s *Store) note(ctx context.Context, tx pgx.Tx, p prints, c credential.Cred
 	print := p.whole(value)
 	err = tx.QueryRow(ctx, `
 		INSERT INTO leak_secrets (credential_id, client_id, fingerprint, prefixes, hmsl, first_at) VALUES ($1, $2, $3, $4, $5, $6)
-		ON CONFLICT (credential_id, fingerprint) DO UPDATE SET replaced_at = NULL, sealed = NULL, client_id = excluded.client_id, hmsl = coalesce(excluded.hmsl, leak_secrets.hmsl),
-			dead_at = CASE WHEN leak_secrets.replaced_at IS NULL THEN leak_secrets.dead_at END, death = CASE WHEN leak_secrets.replaced_at IS NULL THEN leak_secrets.death END
+		ON CONFLICT (credential_id, fingerprint) DO UPDATE SET replaced_at = NULL, sealed = NULL, client_id = excluded.client_id,
+			hmsl = coalesce(excluded.hmsl, leak_secrets.hmsl),
+			dead_at = CASE WHEN leak_secrets.replaced_at IS NULL THEN leak_secrets.dead_at END,
+			death = CASE WHEN leak_secrets.replaced_at IS NULL THEN leak_secrets.death END
 		RETURNING id`, c.ID, c.ClientID, print, p.prefixes(value), hash, now).Scan(&id)
 	if err != nil {
 		return 0, err
 	}
 	// A secret that another one replaced, and that nobody kept, cannot be tried any more.
-	_, err = tx.Exec(ctx, `UPDATE leak_secrets SET replaced_at = $3, next_try_at = NULL WHERE credential_id = $1 AND id <> $2 AND replaced_at IS NULL`, c.ID, id, now)
+	_, err = tx.Exec(ctx, `
+		UPDATE leak_secrets SET replaced_at = $3, next_try_at = NULL
+		WHERE credential_id = $1 AND id <> $2 AND replaced_at IS NULL`, c.ID, id, now)
 	return id, err
 }
 
-// Keep seals the secret that is about to be replaced, so that its death can be proven, and has it tried
-// from now on.
+// Keep stores the secret that is about to be replaced, sealed, so that its death can be proven, and has it tried from now
+// on. Call it in the transaction that replaces the secret. It is forgotten when it is proven dead, or after 30 days if
+// there is no evidence that it got out.
 func (s *Store) Keep(ctx context.Context, tx pgx.Tx, c credential.Credential, old secret.Value, now time.Time) error {
 	p, err := s.prints(ctx)
 	if err != nil {
@@ -131,7 +141,9 @@ func (s *Store) Keep(ctx context.Context, tx pgx.Tx, c credential.Credential, ol
 	if err != nil {
 		return err
 	}
-	_, err = tx.Exec(ctx, `UPDATE leak_secrets SET replaced_at = $2, sealed = $3, next_try_at = $2, refused_at = '{}' WHERE id = $1 AND dead_at IS NULL`, id, now, sealed)
+	_, err = tx.Exec(ctx, `
+		UPDATE leak_secrets SET replaced_at = $2, sealed = $3, next_try_at = $2, refused_at = '{}'
+		WHERE id = $1 AND dead_at IS NULL`, id, now, sealed)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.known, c.ID)
@@ -142,30 +154,32 @@ func sealName(credentialID int64, print []byte) string {
 	return fmt.Sprintf("former secret %d %s", credentialID, hex.EncodeToString(print))
 }
 
-// SecretRow is a secret that a credential has or had.
+// SecretRow is what is stored of a secret that a credential has or had.
 type SecretRow struct {
 	ID           int64
 	CredentialID int64
-	ClientID     string
-	First        time.Time
-	Replaced     time.Time // zero: it is the present one
-	Kept         bool      // keyrounds has it, sealed
-	Leaked       bool      // there is evidence that it got out
-	Works        *bool
-	WorksAt      time.Time
-	Refused      []time.Time
-	NextTry      time.Time // zero: it is not watched
-	Dead         time.Time // zero: not proven
+	ClientID     string      // that the secret goes with
+	First        time.Time   // when keyrounds first saw it
+	Replaced     time.Time   // zero: it is the present one
+	Kept         bool        // keyrounds has it, sealed
+	Leaked       bool        // there is evidence that it got out
+	Works        *bool       // what the last attempt or check that says so saw; nil: none did
+	WorksAt      time.Time   // when
+	Refused      []time.Time // since it last worked
+	NextTry      time.Time   // zero: it is not watched
+	Dead         time.Time   // zero: not proven
 
 	sealed, print []byte
 }
 
-const secretColumns = `s.id, s.credential_id, s.client_id, s.first_at, s.replaced_at, s.sealed, s.fingerprint, s.works, s.works_at, s.refused_at, s.next_try_at, s.dead_at,
+const secretColumns = `s.id, s.credential_id, s.client_id, s.first_at, s.replaced_at, s.sealed, s.fingerprint,
+	s.works, s.works_at, s.refused_at, s.next_try_at, s.dead_at,
 	EXISTS (SELECT FROM leak_sightings g WHERE g.secret_id = s.id AND g.settled_at IS NULL)`
 
 func scanSecret(row pgx.CollectableRow) (r SecretRow, err error) {
 	var replaced, worksAt, next, dead *time.Time
-	err = row.Scan(&r.ID, &r.CredentialID, &r.ClientID, &r.First, &replaced, &r.sealed, &r.print, &r.Works, &worksAt, &r.Refused, &next, &dead, &r.Leaked)
+	err = row.Scan(&r.ID, &r.CredentialID, &r.ClientID, &r.First, &replaced, &r.sealed, &r.print,
+		&r.Works, &worksAt, &r.Refused, &next, &dead, &r.Leaked)
 	r.Replaced, r.WorksAt, r.NextTry, r.Dead, r.Kept = orZero(replaced), orZero(worksAt), orZero(next), orZero(dead), r.sealed != nil
 	return r, err
 }
@@ -177,22 +191,25 @@ func orZero(t *time.Time) time.Time {
 	return t.UTC()
 }
 
-// Secrets lists the secrets of a credential, the present one last; of every one with 0.
+// Secrets lists the secrets of a credential, the present one last; of every credential, by its id, with credentialID 0.
 func (s *Store) Secrets(ctx context.Context, credentialID int64) ([]SecretRow, error) {
-	rows, err := s.Pool.Query(ctx, `SELECT `+secretColumns+` FROM leak_secrets s WHERE $1 = 0 OR s.credential_id = $1 ORDER BY s.credential_id, s.replaced_at NULLS LAST, s.id`, credentialID)
+	rows, err := s.Pool.Query(ctx, `
+		SELECT `+secretColumns+` FROM leak_secrets s
+		WHERE $1 = 0 OR s.credential_id = $1 ORDER BY s.credential_id, s.replaced_at NULLS LAST, s.id`, credentialID)
 	if err != nil {
 		return nil, err
 	}
 	return pgx.CollectRows(rows, scanSecret)
 }
 
-// Former opens the replaced secrets that are kept, for a scan, as needles without their credential's name.
-func (s *Store) Former(ctx context.Context) (map[int64][]Needle, error) {
+// Former returns the replaced secrets that are kept, as terms for a scan, by the id of their credential, whose name the
+// caller fills in. One that cannot be opened is an error.
+func (s *Store) Former(ctx context.Context) (map[int64][]scan.Term, error) {
 	rows, err := s.Secrets(ctx, 0)
 	if err != nil {
 		return nil, err
 	}
-	all := map[int64][]Needle{}
+	all := map[int64][]scan.Term{}
 	for _, r := range rows {
 		if !r.Kept {
 			continue
@@ -201,7 +218,9 @@ func (s *Store) Former(ctx context.Context) (map[int64][]Needle, error) {
 		if err != nil {
 			return nil, err
 		}
-		all[r.CredentialID] = append(all[r.CredentialID], Needle{Kind: Secret, Value: v.Reveal(), Partner: r.ClientID, Former: true, Secret: r.ID})
+		all[r.CredentialID] = append(all[r.CredentialID], scan.Term{
+			Kind: scan.Secret, Value: v.Reveal(), Partner: r.ClientID, Former: true, Secret: r.ID,
+		})
 	}
 	return all, nil
 }
@@ -213,8 +232,8 @@ func (s *Store) open(r SecretRow) (secret.Value, error) {
 	return s.Sealer.Open(r.sealed, sealName(r.CredentialID, r.print))
 }
 
-// Again returns what is known of a secret now.
-func (s *Store) Again(ctx context.Context, r SecretRow) (SecretRow, error) {
+// Reread returns what is stored of a secret now. A secret that does not exist is pgx.ErrNoRows.
+func (s *Store) Reread(ctx context.Context, r SecretRow) (SecretRow, error) {
 	rows, err := s.Pool.Query(ctx, `SELECT `+secretColumns+` FROM leak_secrets s WHERE s.id = $1`, r.ID)
 	if err != nil {
 		return r, err
@@ -222,14 +241,15 @@ func (s *Store) Again(ctx context.Context, r SecretRow) (SecretRow, error) {
 	return pgx.CollectExactlyOneRow(rows, scanSecret)
 }
 
-// Is reports whether v is the secret that r is about.
-func (s *Store) Is(ctx context.Context, r SecretRow, v secret.Value) (bool, error) {
+// HasFingerprint reports whether v is the secret that r is about, by its fingerprint.
+func (s *Store) HasFingerprint(ctx context.Context, r SecretRow, v secret.Value) (bool, error) {
 	p, err := s.prints(ctx)
 	return err == nil && bytes.Equal(r.print, p.whole(v.Reveal())), err
 }
 
-// Which finds the secret of a credential that v is; ok false: it is none that the credential has or had.
-func (s *Store) Which(ctx context.Context, credentialID int64, v secret.Value) (r SecretRow, ok bool, err error) {
+// SecretByValue returns what is stored of the secret v of a credential, the present one or a former one. ok is false
+// where the credential never had it.
+func (s *Store) SecretByValue(ctx context.Context, credentialID int64, v secret.Value) (r SecretRow, ok bool, err error) {
 	p, err := s.prints(ctx)
 	if err != nil {
 		return r, false, err

@@ -14,6 +14,7 @@ import (
 
 	"github.com/keyrounds/keyrounds/credential"
 	"github.com/keyrounds/keyrounds/finding"
+	"github.com/keyrounds/keyrounds/leak/intake"
 	"github.com/keyrounds/keyrounds/postgres/pgtest"
 	"github.com/keyrounds/keyrounds/registry"
 	"github.com/keyrounds/keyrounds/secret"
@@ -40,7 +41,9 @@ func newBook(t *testing.T, names ...string) *book {
 	reg := registry.New(b.Pool, time.UTC)
 	for _, name := range names {
 		b.tx(func(tx pgx.Tx) error {
-			change, err := reg.Add(t.Context(), tx, credential.Credential{Name: name, Provider: "idp", ClientID: "client-" + name, Secret: secret.Sealed, Schedule: "@hourly"}, b.now)
+			change, err := reg.Add(t.Context(), tx,
+				credential.Credential{Name: name, Provider: "idp", ClientID: "client-" + name, Secret: secret.Sealed, Schedule: "@hourly"},
+				b.now)
 			b.creds[name] = change.Credential
 			return err
 		})
@@ -84,11 +87,19 @@ func (b *book) weigh(events ...finding.Event) (made []finding.Event) {
 
 func (b *book) event(k finding.Kind, name string, e finding.Evidence) finding.Event {
 	c := b.creds[name]
-	return finding.Event{Op: finding.OpOpen, Kind: k, At: b.now, Subject: finding.Subject{Credential: c.Name, CredentialID: c.ID, Provider: c.Provider}, Evidence: e}
+	return finding.Event{
+		Op: finding.OpOpen, Kind: k, At: b.now,
+		Subject: finding.Subject{Credential: c.Name, CredentialID: c.ID, Provider: c.Provider}, Evidence: e,
+	}
 }
 
 func (b *book) used(address string, known bool) finding.Evidence {
-	return finding.Evidence{Since: b.now, Uses: []finding.Use{{Network: address + "/32", Address: address, UserAgent: "curl/8", First: b.now, Last: b.now, Uses: 1, Known: known}}}
+	return finding.Evidence{
+		Since: b.now,
+		Uses: []finding.Use{{
+			Network: address + "/32", Address: address, UserAgent: "curl/8", First: b.now, Last: b.now, Uses: 1, Known: known,
+		}},
+	}
 }
 
 // One weak sign is none; two kinds of them are a leak; all of it is one finding.
@@ -109,7 +120,8 @@ func TestWeakEvidence(t *testing.T) {
 		}
 	}
 	made := b.weigh(b.event(finding.Revoked, "a", replaced))
-	if len(made) != 1 || made[0].Kind != finding.Leaked || made[0].Evidence.Leak.Total != 3 || !strings.HasPrefix(made[0].Evidence.Leak.Confidence, "likely") {
+	if len(made) != 1 || made[0].Kind != finding.Leaked || made[0].Evidence.Leak.Total != 3 ||
+		!strings.HasPrefix(made[0].Evidence.Leak.Confidence, "likely") {
 		t.Fatalf("an unexpected use and a replaced secret: %+v", made)
 	}
 	if made := b.weigh(b.event(finding.Revoked, "a", replaced)); len(made) != 1 || made[0].Evidence.Leak.Total != 3 {
@@ -120,7 +132,7 @@ func TestWeakEvidence(t *testing.T) {
 	}
 }
 
-func (b *book) match(rep Reported) Taken {
+func (b *book) match(rep intake.Reported) Taken {
 	b.Helper()
 	var t Taken
 	if err := b.Match(b.Context(), rep, &t); err != nil {
@@ -136,29 +148,30 @@ func TestMatch(t *testing.T) {
 	b := newBook(t, "a", "c")
 	whole := secretOf("a")
 	for name, c := range map[string]struct {
-		rep  Reported
-		sort Sort
+		rep  intake.Reported
+		kind EvidenceKind
 	}{
-		"whole":             {Reported{Values: []string{"x", whole}}, BySecret},
-		"the beginning":     {Reported{Parts: []string{whole[:14]}}, ByPart},
-		"all but the end":   {Reported{Parts: []string{whole[:25]}}, ByPart},
-		"too short a part":  {Reported{Parts: []string{whole[:7]}}, ""},
-		"the end":           {Reported{Parts: []string{whole[8:]}}, ""},
-		"its hash":          {Reported{HMSL: hmsl(whole)}, BySecret},
-		"another hash":      {Reported{HMSL: hmsl(whole + "x")}, ""},
-		"the client id":     {Reported{Clients: []string{"client-a"}}, ByClientID},
-		"both":              {Reported{Values: []string{whole}, Clients: []string{"client-a"}}, BySecret},
-		"nearly":            {Reported{Values: []string{whole + "x", whole[1:]}}, ""},
-		"nothing to go by":  {Reported{}, ""},
-		"an empty hash":     {Reported{HMSL: ""}, ""},
-		"a foreign secret":  {Reported{Values: []string{"AKIAFOREIGNFOREIGN"}}, ""},
-		"a part of another": {Reported{Parts: []string{"AKIAFOREIGN"}}, ""},
+		"whole":             {intake.Reported{Values: []string{"x", whole}}, BySecret},
+		"the beginning":     {intake.Reported{Parts: []string{whole[:14]}}, ByPart},
+		"all but the end":   {intake.Reported{Parts: []string{whole[:25]}}, ByPart},
+		"too short a part":  {intake.Reported{Parts: []string{whole[:7]}}, ""},
+		"the end":           {intake.Reported{Parts: []string{whole[8:]}}, ""},
+		"its hash":          {intake.Reported{HMSL: hmsl(whole)}, BySecret},
+		"another hash":      {intake.Reported{HMSL: hmsl(whole + "x")}, ""},
+		"the client id":     {intake.Reported{Clients: []string{"client-a"}}, ByClientID},
+		"both":              {intake.Reported{Values: []string{whole}, Clients: []string{"client-a"}}, BySecret},
+		"nearly":            {intake.Reported{Values: []string{whole + "x", whole[1:]}}, ""},
+		"nothing to go by":  {intake.Reported{}, ""},
+		"an empty hash":     {intake.Reported{HMSL: ""}, ""},
+		"a foreign secret":  {intake.Reported{Values: []string{"AKIAFOREIGNFOREIGN"}}, ""},
+		"a part of another": {intake.Reported{Parts: []string{"AKIAFOREIGN"}}, ""},
 	} {
 		got := b.match(c.rep)
 		switch {
-		case c.sort == "" && (got.Foreign != 1 || len(got.Sightings) > 0):
-			t.Errorf("%s matched: %+v", name, got.Sightings)
-		case c.sort != "" && (len(got.Sightings) != 1 || got.Sightings[0].Sort != c.sort || got.Sightings[0].CredentialID != b.creds["a"].ID || got.Matched != 1):
+		case c.kind == "" && (got.Foreign != 1 || len(got.Evidence) > 0):
+			t.Errorf("%s matched: %+v", name, got.Evidence)
+		case c.kind != "" && (len(got.Evidence) != 1 || got.Evidence[0].Kind != c.kind ||
+			got.Evidence[0].CredentialID != b.creds["a"].ID || got.Matched != 1):
 			t.Errorf("%s: %+v", name, got)
 		}
 	}
@@ -187,7 +200,8 @@ func TestProofOfDeath(t *testing.T) {
 	b := newBook(t, "a")
 	id := b.creds["a"].ID
 	b.tx(func(tx pgx.Tx) error {
-		n, err := b.Sight(t.Context(), tx, []Sighting{{CredentialID: id, Sort: BySecret, Key: "x", Sighting: finding.Sighting{How: "scan", What: "found"}}}, b.now)
+		n, err := b.AddEvidence(t.Context(), tx,
+			[]Evidence{{CredentialID: id, Kind: BySecret, Key: "x", Sighting: finding.Sighting{How: "scan", What: "found"}}}, b.now)
 		if n != 1 {
 			t.Errorf("%d are new", n)
 		}
@@ -205,7 +219,7 @@ func TestProofOfDeath(t *testing.T) {
 		}
 		a.At = b.now
 		b.tx(func(tx pgx.Tx) error {
-			made, death, err = b.Tried(t.Context(), tx, due[0], a, pace, b.now)
+			made, death, err = b.RecordAttempt(t.Context(), tx, due[0], a, pace, b.now)
 			return err
 		})
 		return made, death
@@ -237,7 +251,8 @@ func TestProofOfDeath(t *testing.T) {
 	}
 	next(2 * time.Minute)
 	made, death := try(Attempt{Refused: true, Outcome: "rejected", Control: "others work", Token: dead})
-	if death == nil || len(death.Refused) != 3 || len(made) != 2 || made[0].Op != finding.OpOpen || len(made[0].Evidence.Leak.Deaths) != 1 || made[1].Op != finding.OpResolve {
+	if death == nil || len(death.Refused) != 3 || len(made) != 2 || made[0].Op != finding.OpOpen ||
+		len(made[0].Evidence.Leak.Deaths) != 1 || made[1].Op != finding.OpResolve {
 		t.Fatalf("%+v, made %+v", death, made)
 	}
 	b.now = b.now.Add(24 * time.Hour)
@@ -245,7 +260,8 @@ func TestProofOfDeath(t *testing.T) {
 		t.Error("a dead secret is tried on")
 	}
 	b.tx(func(tx pgx.Tx) error { // seen again elsewhere
-		_, err := b.Sight(t.Context(), tx, []Sighting{{CredentialID: id, Sort: BySecret, Key: "y", Sighting: finding.Sighting{How: "scan"}}}, b.now)
+		_, err := b.AddEvidence(t.Context(), tx,
+			[]Evidence{{CredentialID: id, Kind: BySecret, Key: "y", Sighting: finding.Sighting{How: "scan"}}}, b.now)
 		return err
 	})
 	if made := b.weigh(b.event(finding.UnexpectedUse, "a", b.used("203.0.113.7", false))); len(made) > 0 {
@@ -282,7 +298,8 @@ func TestALateNote(t *testing.T) {
 	}
 	b.learn("a", "the-new-secret-0123456789")
 	rows, err := b.Secrets(t.Context(), late.ID)
-	if err != nil || len(rows) != 2 || !rows[0].Kept || rows[0].Replaced.IsZero() || rows[0].ClientID != "client-a" || rows[1].ClientID != "client-new" || !rows[1].Replaced.IsZero() {
+	if err != nil || len(rows) != 2 || !rows[0].Kept || rows[0].Replaced.IsZero() ||
+		rows[0].ClientID != "client-a" || rows[1].ClientID != "client-new" || !rows[1].Replaced.IsZero() {
 		t.Fatalf("%+v, %v", rows, err)
 	}
 	v, err := b.Open(rows[0])
@@ -318,7 +335,8 @@ func TestALateResult(t *testing.T) {
 			at = began
 		}
 		b.tx(func(tx pgx.Tx) error {
-			if _, err := b.Sight(t.Context(), tx, []Sighting{{CredentialID: id, Sort: BySecret, Key: "x", Sighting: finding.Sighting{How: "scan", What: "found"}}}, b.now); err != nil {
+			found := []Evidence{{CredentialID: id, Kind: BySecret, Key: "x", Sighting: finding.Sighting{How: "scan", What: "found"}}}
+			if _, err := b.AddEvidence(t.Context(), tx, found, b.now); err != nil {
 				return err
 			}
 			_, err := b.Weigh(t.Context(), tx, []Checked{{CredentialID: id, Works: &refused, At: at}}, nil, b.now)
@@ -340,7 +358,7 @@ func BenchmarkMatch(b *testing.B) {
 	}
 	s := NewStore(StoreOptions{Pool: pool, Sealer: sealer})
 	fillSecrets(b, s, pool, 10_000)
-	rep := Reported{Values: []string{"AKIAFOREIGNFOREIGN", "x-0123456789"}}
+	rep := intake.Reported{Values: []string{"AKIAFOREIGNFOREIGN", "x-0123456789"}}
 	b.Run("reports", func(b *testing.B) {
 		for b.Loop() {
 			var t Taken
@@ -364,7 +382,8 @@ func fillSecrets(b *testing.B, s *Store, pool *pgxpool.Pool, n int) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	_, err = pool.CopyFrom(context.Background(), pgx.Identifier{"leak_secrets"}, []string{"credential_id", "client_id", "fingerprint", "prefixes", "first_at"},
+	columns := []string{"credential_id", "client_id", "fingerprint", "prefixes", "first_at"}
+	_, err = pool.CopyFrom(context.Background(), pgx.Identifier{"leak_secrets"}, columns,
 		pgx.CopyFromSlice(n, func(i int) ([]any, error) {
 			v := fmt.Sprintf("secret-%d-0123456789abcdef0123456789", i)
 			return []any{i, fmt.Sprint("client-", i), p.whole(v), p.prefixes(v), time.Now()}, nil

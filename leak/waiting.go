@@ -13,16 +13,16 @@ import (
 	"github.com/keyrounds/keyrounds/secret"
 )
 
-// Waiting is a delivery that was verified, and whose alert could not be fetched yet. GitHub does not deliver
-// again by itself, so it is tried again here.
-type Waiting struct {
+// WaitingDelivery is a delivery that was verified, and whose alert could not be fetched yet. GitHub does not deliver
+// again by itself, so it is kept, sealed, and tried again.
+type WaitingDelivery struct {
 	Receiver string    `json:"receiver"`
 	Event    string    `json:"event"` // X-GitHub-Event
 	Since    time.Time `json:"since"`
 	Tries    int       `json:"tries"` // after the first one
 	Next     time.Time `json:"next_try_at"`
 	Why      string    `json:"why"` // the last one failed
-	Body     []byte    `json:"-"`   // only from ClaimWaiting
+	Body     []byte    `json:"-"`   // only from ClaimDelivery
 
 	digest []byte
 }
@@ -30,8 +30,9 @@ type Waiting struct {
 // mostWaiting bounds what one receiver keeps waiting.
 const mostWaiting = 1000
 
-// Wait keeps a delivery, sealed, to be tried at next. One that waits already stays as it is.
-func (s *Store) Wait(ctx context.Context, w Waiting) error {
+// AddDelivery stores a delivery, its body sealed, to be tried at w.Next. One with the same receiver and body that waits
+// already stays as it is. It is an error if no sealing key is configured, or if the receiver has mostWaiting others.
+func (s *Store) AddDelivery(ctx context.Context, w WaitingDelivery) error {
 	if s.Sealer == nil {
 		return errors.New("no sealing key is configured")
 	}
@@ -41,13 +42,16 @@ func (s *Store) Wait(ctx context.Context, w Waiting) error {
 		return err
 	}
 	var waiting int
-	if err := s.Pool.QueryRow(ctx, `SELECT count(*) FROM leak_waiting WHERE receiver = $1 AND digest <> $2`, w.Receiver, digest[:]).Scan(&waiting); err != nil {
+	others := s.Pool.QueryRow(ctx, `SELECT count(*) FROM leak_waiting WHERE receiver = $1 AND digest <> $2`, w.Receiver, digest[:])
+	if err := others.Scan(&waiting); err != nil {
 		return err
 	}
 	if waiting >= mostWaiting {
 		return fmt.Errorf("%d deliveries of %s are waiting already", waiting, w.Receiver)
 	}
-	_, err = s.Pool.Exec(ctx, `INSERT INTO leak_waiting (receiver, digest, event, sealed, since, next_try_at, why) VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING`,
+	_, err = s.Pool.Exec(ctx, `
+		INSERT INTO leak_waiting (receiver, digest, event, sealed, since, next_try_at, why) VALUES ($1, $2, $3, $4, $5, $6, $7)
+		ON CONFLICT DO NOTHING`,
 		w.Receiver, digest[:], w.Event, sealed, w.Since, w.Next, w.Why)
 	return err
 }
@@ -58,14 +62,15 @@ func waitingName(receiver string, digest []byte) string {
 
 const waitingColumns = "receiver, event, since, tries, next_try_at, why, digest"
 
-func (w *Waiting) scan(row pgx.Row, more ...any) error {
+func (w *WaitingDelivery) scan(row pgx.Row, more ...any) error {
 	err := row.Scan(append([]any{&w.Receiver, &w.Event, &w.Since, &w.Tries, &w.Next, &w.Why, &w.digest}, more...)...)
 	w.Since, w.Next = w.Since.UTC(), w.Next.UTC()
 	return err
 }
 
-// ClaimWaiting returns a delivery that is due, and moves it on to until, so that nobody else tries it meanwhile.
-func (s *Store) ClaimWaiting(ctx context.Context, now, until time.Time) (w Waiting, ok bool, err error) {
+// ClaimDelivery returns one delivery that is due at now, with its body, and counts it as tried. No other caller, on
+// whatever replica, gets it before until. ok is false where none is due.
+func (s *Store) ClaimDelivery(ctx context.Context, now, until time.Time) (w WaitingDelivery, ok bool, err error) {
 	var sealed []byte
 	row := s.Pool.QueryRow(ctx, `
 		UPDATE leak_waiting SET next_try_at = $2, tries = tries + 1 WHERE (receiver, digest) = (
@@ -85,23 +90,24 @@ func (s *Store) ClaimWaiting(ctx context.Context, now, until time.Time) (w Waiti
 	return w, err == nil, err
 }
 
-// WaitOn has a delivery tried at next.
-func (s *Store) WaitOn(ctx context.Context, w Waiting, next time.Time, why string) error {
-	_, err := s.Pool.Exec(ctx, `UPDATE leak_waiting SET next_try_at = $3, why = $4 WHERE receiver = $1 AND digest = $2`, w.Receiver, w.digest, next, why)
+// PostponeDelivery has a claimed delivery tried again at next. why says, without secrets, why it failed.
+func (s *Store) PostponeDelivery(ctx context.Context, w WaitingDelivery, next time.Time, why string) error {
+	_, err := s.Pool.Exec(ctx, `UPDATE leak_waiting SET next_try_at = $3, why = $4 WHERE receiver = $1 AND digest = $2`,
+		w.Receiver, w.digest, next, why)
 	return err
 }
 
-// WaitNoMore forgets a delivery.
-func (s *Store) WaitNoMore(ctx context.Context, w Waiting) error {
+// DropDelivery forgets a claimed delivery, because it was taken in or is given up. One that is gone is no error.
+func (s *Store) DropDelivery(ctx context.Context, w WaitingDelivery) error {
 	_, err := s.Pool.Exec(ctx, `DELETE FROM leak_waiting WHERE receiver = $1 AND digest = $2`, w.Receiver, w.digest)
 	return err
 }
 
-// Waiting lists the deliveries that wait, without their bodies, the oldest first.
-func (s *Store) Waiting(ctx context.Context) ([]Waiting, error) {
+// WaitingDeliveries lists the deliveries that wait, without their bodies, the oldest first.
+func (s *Store) WaitingDeliveries(ctx context.Context) ([]WaitingDelivery, error) {
 	rows, err := s.Pool.Query(ctx, `SELECT `+waitingColumns+` FROM leak_waiting ORDER BY since, digest`)
 	if err != nil {
 		return nil, err
 	}
-	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (w Waiting, err error) { return w, w.scan(row) })
+	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (w WaitingDelivery, err error) { return w, w.scan(row) })
 }

@@ -20,56 +20,64 @@ import (
 //
 // An exchange that is neither accepted nor refused says nothing, and a success begins it all anew.
 
-// Attempt is what came of trying a secret.
+// Attempt says what came of trying a secret. With neither Works nor Refused it says nothing of the secret.
 type Attempt struct {
 	At        time.Time
-	Works     bool // a token was issued
-	Refused   bool // the provider refused it
+	Works     bool   // a token was issued
+	Refused   bool   // the provider refused it
 	NotNow    string // why it was not tried now; the rest says nothing then
-	Outcome   string
-	Reason    string
-	Status    int
-	ErrorCode string
+	Outcome   string // as of a check
+	Reason    string // as of a check
+	Status    int    // HTTP; 0: there was no answer
+	ErrorCode string // of the provider's answer (RFC 6749 §5.2)
 	Control   string // what shows that the provider did answer others; "": nothing does
 	Alone     bool   // there is nothing to compare with
 	Token     TokenFate
 	Log       *finding.Death // LogAt, LogBy and LogFeed of the provider's log; nil: no feed has it
 }
 
-// TokenFate is what became of a token that was issued before.
+// TokenFate says what became of a token that was issued for a secret before.
 type TokenFate struct {
-	Text    string // in words
-	Minted  time.Time
-	Stopped time.Time // when the API first refused it
-	Alive   bool      // it still works
+	Text    string    // in words
+	Minted  time.Time // when it was issued; zero: there is none
+	Stopped time.Time // when the API was first seen to refuse it; zero: it was not
+	Alive   bool      // it still works, or may: there is no proof yet
 }
 
-// Pace says how often secrets are tried.
+// Pace says how often secrets are tried. One that gave no answer is tried again after Every or a minute, whichever is
+// shorter.
 type Pace struct {
 	Every   time.Duration // while they work
 	Confirm time.Duration // once they were refused
 }
 
-// Claim returns secrets that are due to be tried, and moves each on, so that nobody else tries it meanwhile.
+// Claim returns at most limit secrets that are due to be tried at now, those that are due longest. No other caller, on whatever
+// replica, gets them before hold is over.
 func (s *Store) Claim(ctx context.Context, now time.Time, hold time.Duration, limit int) ([]SecretRow, error) {
 	rows, err := s.Pool.Query(ctx, `
 		WITH due AS (SELECT id FROM leak_secrets WHERE next_try_at <= $1 ORDER BY next_try_at LIMIT $3 FOR UPDATE SKIP LOCKED)
-		UPDATE leak_secrets s SET next_try_at = $2, tries = tries + 1 FROM due WHERE s.id = due.id RETURNING `+secretColumns, now, now.Add(hold), limit)
+		UPDATE leak_secrets s SET next_try_at = $2, tries = tries + 1 FROM due WHERE s.id = due.id
+		RETURNING `+secretColumns, now, now.Add(hold), limit)
 	if err != nil {
 		return nil, err
 	}
 	return pgx.CollectRows(rows, scanSecret)
 }
 
-// Open returns a replaced secret that is kept.
+// Open returns the value of a replaced secret that is kept. The caller wipes it.
 func (s *Store) Open(r SecretRow) (secret.Value, error) { return s.open(r) }
 
-// keptFor is how long a replaced secret that never got out is kept and tried.
+// keptFor is how long a replaced secret is kept and tried of which there is no evidence that it got out.
 const keptFor = 30 * 24 * time.Hour
 
-// Tried writes down what came of an attempt, and returns what it makes of the finding, and the proof if this one
-// completed it.
-func (s *Store) Tried(ctx context.Context, tx pgx.Tx, r SecretRow, a Attempt, pace Pace, now time.Time) ([]finding.Event, *finding.Death, error) {
+// RecordAttempt stores what came of trying r, and when it is tried again.
+//
+// It returns the events that this makes of the credential's finding, for the caller to publish in tx, and the proof if
+// this attempt completed it. A secret that is proven dead already changes nothing. A refusal within nine tenths of
+// pace.Confirm of the last one counts as the same. The row of the secret is locked until tx ends.
+func (s *Store) RecordAttempt(
+	ctx context.Context, tx pgx.Tx, r SecretRow, a Attempt, pace Pace, now time.Time,
+) ([]finding.Event, *finding.Death, error) {
 	r, err := s.lock(ctx, tx, r.ID)
 	if err != nil || !r.Dead.IsZero() {
 		return nil, nil, err
@@ -98,7 +106,10 @@ func (s *Store) Tried(ctx context.Context, tx pgx.Tx, r SecretRow, a Attempt, pa
 	}
 	switch {
 	case death != nil:
-		_, err = tx.Exec(ctx, `UPDATE leak_secrets SET works = false, works_at = $2, refused_at = $3, next_try_at = NULL, sealed = NULL, death = $4, dead_at = $2 WHERE id = $1`, r.ID, a.At, r.Refused, death)
+		_, err = tx.Exec(ctx, `
+			UPDATE leak_secrets SET works = false, works_at = $2, refused_at = $3, next_try_at = NULL, sealed = NULL,
+				death = $4, dead_at = $2
+			WHERE id = $1`, r.ID, a.At, r.Refused, death)
 	case !r.Leaked && !r.Replaced.IsZero() && now.Sub(r.Replaced) > keptFor:
 		_, err = tx.Exec(ctx, `UPDATE leak_secrets SET next_try_at = NULL, sealed = NULL WHERE id = $1`, r.ID)
 	default:
@@ -112,10 +123,11 @@ func (s *Store) Tried(ctx context.Context, tx pgx.Tx, r SecretRow, a Attempt, pa
 	return events, death, err
 }
 
-// Postpone has a secret that was claimed, and could not be tried, be tried at another time; the zero Time: not any
-// more. What was decided about it meanwhile stays.
+// Postpone has a claimed secret that could not be tried be tried at another time; with the zero Time, not any more. If
+// anybody else decided about it meanwhile, nothing changes.
 func (s *Store) Postpone(ctx context.Context, r SecretRow, at time.Time) error {
-	_, err := s.Pool.Exec(ctx, `UPDATE leak_secrets SET next_try_at = $3 WHERE id = $1 AND dead_at IS NULL AND next_try_at = $2`, r.ID, r.NextTry, nullTime(at))
+	_, err := s.Pool.Exec(ctx, `UPDATE leak_secrets SET next_try_at = $3 WHERE id = $1 AND dead_at IS NULL AND next_try_at = $2`,
+		r.ID, r.NextTry, nullTime(at))
 	return err
 }
 
@@ -152,9 +164,11 @@ func nullTime(t time.Time) *time.Time {
 	return &t
 }
 
-// Deaths are the proofs about the secrets of a credential, by SecretRow.ID; about every one with 0.
+// Deaths returns the proofs that secrets of a credential are dead, by SecretRow.ID; of every credential with
+// credentialID 0.
 func (s *Store) Deaths(ctx context.Context, credentialID int64) (map[int64]finding.Death, error) {
-	rows, err := s.Pool.Query(ctx, `SELECT id, death FROM leak_secrets WHERE death IS NOT NULL AND ($1 = 0 OR credential_id = $1)`, credentialID)
+	rows, err := s.Pool.Query(ctx, `
+		SELECT id, death FROM leak_secrets WHERE death IS NOT NULL AND ($1 = 0 OR credential_id = $1)`, credentialID)
 	if err != nil {
 		return nil, err
 	}

@@ -7,7 +7,7 @@ import (
 	"io"
 	"net/http"
 
-	"github.com/keyrounds/keyrounds/leak"
+	"github.com/keyrounds/keyrounds/leak/intake"
 )
 
 // Report is a delivery of another scanner, or a security event token.
@@ -30,8 +30,8 @@ type Reported struct {
 // ErrNoReceiver: nothing of that name is configured.
 var ErrNoReceiver = errors.New("no webhook or transmitter has that name")
 
-// TakeReport verifies a report and takes it in. What is not from whom it should be is *leak.RefusedError or
-// *leak.SETError, what cannot be read *leak.FormatError, and all else worth sending again.
+// TakeReport verifies a report and takes it in. What is not from whom it should be is *intake.RefusedError or
+// *intake.SETError, what cannot be read *intake.FormatError, and all else worth sending again.
 type TakeReport func(context.Context, Report) (Reported, error)
 
 // leakReport takes in a delivery: POST /api/v1/leaks/NAME. Its signature is the only sign-in that it has.
@@ -49,9 +49,9 @@ func (s *site) leakReport(w http.ResponseWriter, r *http.Request) {
 	}
 	got, err := s.TakeReport(ctx, Report{Receiver: r.PathValue("name"), Address: host, Header: r.Header, Body: body})
 	var (
-		refused *leak.RefusedError
-		token   *leak.SETError
-		format  *leak.FormatError
+		refused *intake.RefusedError
+		token   *intake.SETError
+		format  *intake.FormatError
 	)
 	switch {
 	case err == nil && got.Token:

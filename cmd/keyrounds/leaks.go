@@ -16,7 +16,8 @@ import (
 	"github.com/keyrounds/keyrounds/audit"
 	"github.com/keyrounds/keyrounds/credential"
 	"github.com/keyrounds/keyrounds/finding"
-	"github.com/keyrounds/keyrounds/leak"
+	"github.com/keyrounds/keyrounds/leak/intake"
+	"github.com/keyrounds/keyrounds/leak/scan"
 	"github.com/keyrounds/keyrounds/rounds"
 )
 
@@ -29,7 +30,7 @@ func newLeaks(o *options) *cobra.Command {
 func newLeaksScan(o *options) *cobra.Command {
 	var (
 		out         output
-		scan        leak.Options
+		search      scan.Options
 		record      bool
 		secretsOnly bool
 		watch       bool
@@ -47,7 +48,10 @@ func newLeaksScan(o *options) *cobra.Command {
 			"  git diff --cached | keyrounds leaks scan --record=false --secrets-only -",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if watch == (len(args) > 0) {
-				return &hintError{errors.New("either PATH or --watch is wanted"), "--watch scans what leaks.sources of the configuration names, on its schedules"}
+				return &hintError{
+					errors.New("either PATH or --watch is wanted"),
+					"--watch scans what leaks.sources of the configuration names, on its schedules",
+				}
 			}
 			a, err := o.open(cmd.Context())
 			if err != nil {
@@ -57,7 +61,7 @@ func newLeaksScan(o *options) *cobra.Command {
 			if watch {
 				return watchSources(cmd, a)
 			}
-			found, err := scanPaths(cmd, a, scan, secretsOnly, args)
+			found, err := scanPaths(cmd, a, search, secretsOnly, args)
 			if err != nil {
 				return err
 			}
@@ -84,41 +88,43 @@ func newLeaksScan(o *options) *cobra.Command {
 	}
 	out.flags(cmd, "table", "json", "csv", "sarif")
 	f := cmd.Flags()
-	f.BoolVar(&scan.History, "history", true, "search the histories of git repositories, all refs")
-	f.BoolVar(&scan.Unreachable, "unreachable", false, "also objects that no ref reaches, such as those of deleted branches")
-	f.IntVar(&scan.Workers, "workers", 0, "at once (default one a processor)")
-	f.Int64Var(&scan.Unpack, "unpack", leak.DefaultUnpack, "bytes that are unpacked of one file, at most")
+	f.BoolVar(&search.History, "history", true, "search the histories of git repositories, all refs")
+	f.BoolVar(&search.Unreachable, "unreachable", false, "also objects that no ref reaches, such as those of deleted branches")
+	f.IntVar(&search.Workers, "workers", 0, "at once (default one a processor)")
+	f.Int64Var(&search.Unpack, "unpack", scan.DefaultUnpack, "bytes that are unpacked of one file, at most")
 	f.BoolVar(&record, "record", true, "open findings about what is found, and check the credentials")
 	f.BoolVar(&secretsOnly, "secrets-only", false, "do not look for client ids, which are no secrets")
 	f.BoolVar(&watch, "watch", false, "scan leaks.sources of the configuration on their schedules, as the daemon does")
 	return cmd
 }
 
-func scanPaths(cmd *cobra.Command, a *app.App, o leak.Options, secretsOnly bool, paths []string) (leak.Found, error) {
+func scanPaths(cmd *cobra.Command, a *app.App, o scan.Options, secretsOnly bool, paths []string) (scan.Found, error) {
 	ctx := cmd.Context()
-	needles, unreadable, err := a.Needles(ctx)
+	terms, unreadable, err := a.Terms(ctx)
 	if err != nil {
-		return leak.Found{}, err
+		return scan.Found{}, err
 	}
 	if secretsOnly {
-		needles = slices.DeleteFunc(needles, func(n leak.Needle) bool { return n.Kind == leak.ClientID })
+		terms = slices.DeleteFunc(terms, func(t scan.Term) bool { return t.Kind == scan.ClientID })
 	}
 	for name, why := range unreadable {
 		fmt.Fprintf(cmd.ErrOrStderr(), "not looked for: the secret of %s: %v\n", name, why)
 	}
 	end := func() {}
 	if w := cmd.ErrOrStderr(); isTerminal(w) {
-		bar := progressbar.NewOptions64(-1, progressbar.OptionSetWriter(w), progressbar.OptionSetDescription("searching"), progressbar.OptionShowBytes(true),
-			progressbar.OptionThrottle(100*time.Millisecond), progressbar.OptionClearOnFinish(), progressbar.OptionSetWidth(20))
+		bar := progressbar.NewOptions64(-1, progressbar.OptionSetWriter(w), progressbar.OptionSetDescription("searching"),
+			progressbar.OptionShowBytes(true), progressbar.OptionThrottle(100*time.Millisecond),
+			progressbar.OptionClearOnFinish(), progressbar.OptionSetWidth(20))
 		o.Progress = func(n int64) { _ = bar.Set64(n) }
 		end = func() { _ = bar.Finish() }
 	}
-	s, short := leak.NewScanner(needles, o)
-	for _, n := range short {
-		fmt.Fprintf(cmd.ErrOrStderr(), "not looked for: the %s of %s: with fewer than %d characters it is too common in text\n", strings.ReplaceAll(string(n.Kind), "_", " "), n.Credential, leak.MinLength)
+	s, short := scan.NewScanner(terms, o)
+	for _, t := range short {
+		fmt.Fprintf(cmd.ErrOrStderr(), "not looked for: the %s of %s: with fewer than %d characters it is too common in text\n",
+			strings.ReplaceAll(string(t.Kind), "_", " "), t.Credential, scan.MinLength)
 	}
-	if len(needles) == len(short) {
-		return leak.Found{}, &hintError{errors.New("there is nothing to look for"), "see keyrounds credentials list"}
+	if len(terms) == len(short) {
+		return scan.Found{}, &hintError{errors.New("there is nothing to look for"), "see keyrounds credentials list"}
 	}
 	defer end()
 	for _, p := range paths {
@@ -128,7 +134,7 @@ func scanPaths(cmd *cobra.Command, a *app.App, o leak.Options, secretsOnly bool,
 			err = s.Tree(ctx, p)
 		}
 		if err != nil {
-			return leak.Found{}, err
+			return scan.Found{}, err
 		}
 	}
 	return s.Found(), nil
@@ -137,7 +143,7 @@ func scanPaths(cmd *cobra.Command, a *app.App, o leak.Options, secretsOnly bool,
 // hitJSON is a promise: scripts of users depend on its names.
 type hitJSON struct {
 	Credential string     `json:"credential"`
-	Kind       leak.Kind  `json:"kind"`
+	Kind       scan.Kind  `json:"kind"`
 	Former     bool       `json:"former"` // a secret that was replaced
 	Encoding   string     `json:"encoding"`
 	Source     string     `json:"source"`
@@ -148,10 +154,13 @@ type hitJSON struct {
 	FirstSeen  *time.Time `json:"first_seen"` // the commit's author date; null: not known
 }
 
-func printHits(w io.Writer, out output, f leak.Found, paths []string) error {
+func printHits(w io.Writer, out output, f scan.Found, paths []string) error {
 	values, rows := []hitJSON{}, [][]string{}
 	for _, h := range f.Hits {
-		v := hitJSON{Credential: h.Credential, Kind: h.Kind, Former: h.Former, Encoding: string(h.Encoding), Source: h.Source, Commit: orNull(h.Commit), Path: h.Path, Line: orNull(h.Line), FirstSeen: orNull(h.FirstSeen)}
+		v := hitJSON{
+			Credential: h.Credential, Kind: h.Kind, Former: h.Former, Encoding: string(h.Encoding), Source: h.Source,
+			Commit: orNull(h.Commit), Path: h.Path, Line: orNull(h.Line), FirstSeen: orNull(h.FirstSeen),
+		}
 		where := "in the files"
 		if h.Object != "" {
 			v.InHead = &h.InHead
@@ -173,13 +182,16 @@ func printHits(w io.Writer, out output, f leak.Found, paths []string) error {
 		if h.Line > 0 {
 			line = fmt.Sprint(h.Line)
 		}
-		rows = append(rows, []string{h.Credential, kind, string(h.Encoding), h.Source, path, line, h.Commit[:min(len(h.Commit), 12)], where, stamp(h.FirstSeen)})
+		rows = append(rows, []string{
+			h.Credential, kind, string(h.Encoding), h.Source, path, line, h.Commit[:min(len(h.Commit), 12)], where, stamp(h.FirstSeen),
+		})
 	}
 	switch {
 	case out.format == "sarif":
 		return writeSARIF(w, f)
 	case out.format == "table" && len(rows) == 0:
-		fmt.Fprintf(w, "no registered secret or client id in %s (searched: %d, %s)\n", strings.Join(paths, ", "), f.Files, megabytes(f.Bytes))
+		fmt.Fprintf(w, "no registered secret or client id in %s (searched: %d, %s)\n",
+			strings.Join(paths, ", "), f.Files, megabytes(f.Bytes))
 		return nil
 	}
 	return out.list(w, []string{"CREDENTIAL", "KIND", "ENCODING", "SOURCE", "PATH", "LINE", "COMMIT", "WHERE", "FIRST SEEN"}, rows, values)
@@ -203,7 +215,9 @@ func tellLeaked(cmd *cobra.Command, a *app.App, leaked []credential.Credential) 
 		}
 		i := slices.IndexFunc(all, func(f finding.Finding) bool { return f.Kind == finding.Leaked })
 		if i < 0 {
-			fmt.Fprintf(w, "%s: what was found is no news: it is proven dead, or somebody called it a false alarm; see keyrounds leaks status %s\n", c.Name, c.Name)
+			fmt.Fprintf(w,
+				"%s: what was found is no news: it is proven dead, or somebody called it a false alarm; see keyrounds leaks status %s\n",
+				c.Name, c.Name)
 			continue
 		}
 		state := "it is not known whether it works"
@@ -217,15 +231,19 @@ func tellLeaked(cmd *cobra.Command, a *app.App, leaked []credential.Credential) 
 
 func watchSources(cmd *cobra.Command, a *app.App) error {
 	if len(a.Config().Leaks.Sources) == 0 {
-		return &hintError{errors.New("leaks.sources of the configuration names nothing"), "such as sources: [{name: backend, path: /srv/git/backend.git}]"}
+		return &hintError{
+			errors.New("leaks.sources of the configuration names nothing"),
+			"such as sources: [{name: backend, path: /srv/git/backend.git}]",
+		}
 	}
-	a.ScanSources(cmd.Context(), func(source string, f leak.Found, err error) {
+	a.ScanSources(cmd.Context(), func(source string, f scan.Found, err error) {
 		at := time.Now().UTC().Format(time.RFC3339)
 		if err != nil {
 			fmt.Fprintf(cmd.OutOrStdout(), "%s %s: %v\n", at, source, err)
 			return
 		}
-		fmt.Fprintf(cmd.OutOrStdout(), "%s %s: found %d, searched %s, left out %d\n", at, source, len(f.Hits), megabytes(f.Bytes), len(f.Skipped))
+		fmt.Fprintf(cmd.OutOrStdout(), "%s %s: found %d, searched %s, left out %d\n",
+			at, source, len(f.Hits), megabytes(f.Bytes), len(f.Skipped))
 	})
 	return nil
 }
@@ -242,8 +260,9 @@ func newLeaksImport(o *options) *cobra.Command {
 			"input. What they found is held against the registered secrets by fingerprint. What is registered opens\n" +
 			"findings and is checked at once; the rest is counted as foreign and forgotten.\n\n" +
 			"Exit 0: nothing of it is registered; 1: something is; 2: it could not be done.",
-		Example: "  gitleaks git --report-format json --report-path - . | keyrounds leaks import -\n  trufflehog git file://. --json > report.ndjson; keyrounds leaks import report.ndjson",
-		Args:    cobra.MinimumNArgs(1),
+		Example: "  gitleaks git --report-format json --report-path - . | keyrounds leaks import -\n" +
+			"  trufflehog git file://. --json > report.ndjson; keyrounds leaks import report.ndjson",
+		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			names := formatNames()
 			if format != "" && !slices.Contains(names, format) {
@@ -263,7 +282,7 @@ func newLeaksImport(o *options) *cobra.Command {
 }
 
 func formatNames() (names []string) {
-	for _, f := range leak.Formats() {
+	for _, f := range intake.Formats() {
 		names = append(names, f.Name)
 	}
 	return names
@@ -293,7 +312,9 @@ func importReports(cmd *cobra.Command, a *app.App, out output, format string, fi
 			defer f.Close()
 			in = f
 		}
-		t, leaked, err := a.ImportReport(cmd.Context(), actor(), func(found func(leak.Reported) error) (string, error) { return leak.ReadReport(in, format, found) })
+		t, leaked, err := a.ImportReport(cmd.Context(), actor(), func(found func(intake.Reported) error) (string, error) {
+			return intake.ReadReport(in, format, found)
+		})
 		if err != nil {
 			return fmt.Errorf("%s: %w", name, err)
 		}
@@ -302,7 +323,9 @@ func importReports(cmd *cobra.Command, a *app.App, out output, format string, fi
 			v.Leaked = append(v.Leaked, c.Name)
 		}
 		all, values = append(all, leaked...), append(values, v)
-		rows = append(rows, []string{name, fmt.Sprint(t.Findings), fmt.Sprint(t.Matched), fmt.Sprint(t.Foreign), strings.Join(v.Leaked, " ")})
+		rows = append(rows, []string{
+			name, fmt.Sprint(t.Findings), fmt.Sprint(t.Matched), fmt.Sprint(t.Foreign), strings.Join(v.Leaked, " "),
+		})
 	}
 	if err := out.list(cmd.OutOrStdout(), []string{"FILE", "FINDINGS", "REGISTERED", "FOREIGN", "LEAKED"}, rows, values); err != nil {
 		return err

@@ -28,20 +28,24 @@ func newLeaksList(o *options) *cobra.Command {
 		Use: "list [NAME]", Short: "List the evidence that secrets got out, of one credential or of all", Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return o.withCredentials(cmd, args, func(a *app.App, id int64, names map[int64]string) error {
-				all, err := a.Leaks.Sightings(cmd.Context(), id, limit)
+				all, err := a.Leaks.Evidence(cmd.Context(), id, limit)
 				if err != nil {
 					return err
 				}
-				values, rows := []sightingJSON{}, [][]string{}
-				for _, g := range all {
-					values = append(values, sightingJSON{names[g.CredentialID], g.Sort, g.Sighting})
-					rows = append(rows, []string{names[g.CredentialID], string(g.Sort), g.How, place(g.Sighting), g.Commit[:min(len(g.Commit), 12)], stamp(g.At), stamp(g.Seen), g.What})
+				values, rows := []evidenceJSON{}, [][]string{}
+				for _, ev := range all {
+					values = append(values, evidenceJSON{names[ev.CredentialID], ev.Kind, ev.Sighting})
+					rows = append(rows, []string{
+						names[ev.CredentialID], string(ev.Kind), ev.How, place(ev.Sighting), ev.Commit[:min(len(ev.Commit), 12)],
+						stamp(ev.At), stamp(ev.Seen), ev.What,
+					})
 				}
 				if len(rows) == 0 && out.format == "table" {
 					fmt.Fprintln(cmd.OutOrStdout(), "no evidence; look for some: keyrounds leaks scan PATH")
 					return nil
 				}
-				return out.list(cmd.OutOrStdout(), []string{"CREDENTIAL", "SORT", "HOW", "WHERE", "COMMIT", "HAPPENED", "SEEN", "WHAT"}, rows, values)
+				head := []string{"CREDENTIAL", "SORT", "HOW", "WHERE", "COMMIT", "HAPPENED", "SEEN", "WHAT"}
+				return out.list(cmd.OutOrStdout(), head, rows, values)
 			})
 		},
 	}
@@ -50,9 +54,9 @@ func newLeaksList(o *options) *cobra.Command {
 	return cmd
 }
 
-type sightingJSON struct {
-	Credential string    `json:"credential"`
-	Sort       leak.Sort `json:"sort"`
+type evidenceJSON struct {
+	Credential string            `json:"credential"`
+	Kind       leak.EvidenceKind `json:"sort"`
 	finding.Sighting
 }
 
@@ -117,10 +121,10 @@ func newLeaksStatus(o *options) *cobra.Command {
 }
 
 type statusJSON struct {
-	Secrets   []secretJSON     `json:"secrets"`
-	Sources   []app.LeakSource `json:"sources"`
-	Receivers []leak.Delivery  `json:"receivers"`
-	Waiting   []leak.Waiting   `json:"waiting"`
+	Secrets   []secretJSON           `json:"secrets"`
+	Sources   []app.LeakSource       `json:"sources"`
+	Receivers []leak.Delivery        `json:"receivers"`
+	Waiting   []leak.WaitingDelivery `json:"waiting"`
 }
 
 type secretJSON struct {
@@ -152,7 +156,10 @@ func leaksStatus(ctx context.Context, a *app.App, id int64, names map[int64]stri
 		if !all && !r.Leaked && r.Replaced.IsZero() && r.Dead.IsZero() {
 			continue
 		}
-		v := secretJSON{names[r.CredentialID], r.ClientID, r.Replaced.IsZero(), r.Kept, r.First, orNull(r.Replaced), r.Leaked, r.Works, orNull(r.WorksAt), orNull(r.NextTry), orNull(r.Dead), nil}
+		v := secretJSON{
+			names[r.CredentialID], r.ClientID, r.Replaced.IsZero(), r.Kept, r.First, orNull(r.Replaced), r.Leaked, r.Works,
+			orNull(r.WorksAt), orNull(r.NextTry), orNull(r.Dead), nil,
+		}
 		if d, is := deaths[r.ID]; is {
 			v.Proof = &d
 		}
@@ -164,7 +171,7 @@ func leaksStatus(ctx context.Context, a *app.App, id int64, names map[int64]stri
 	if s.Receivers, err = a.Leaks.Deliveries(ctx); err != nil {
 		return s, err
 	}
-	s.Waiting, err = a.Leaks.Waiting(ctx)
+	s.Waiting, err = a.Leaks.WaitingDeliveries(ctx)
 	s.Receivers, s.Waiting = orEmpty(s.Receivers), orEmpty(s.Waiting)
 	return s, err
 }
@@ -205,10 +212,14 @@ func (s statusJSON) print(w io.Writer, whole bool) error {
 	if len(s.Sources) > 0 {
 		rows = nil
 		for _, src := range s.Sources {
-			rows = append(rows, []string{src.Name, src.Path, stamp(src.Scanned), fmt.Sprint(src.Found), fmt.Sprint(src.Skipped), megabytes(src.Bytes), stamp(src.Next), src.Error})
+			rows = append(rows, []string{
+				src.Name, src.Path, stamp(src.Scanned), fmt.Sprint(src.Found), fmt.Sprint(src.Skipped), megabytes(src.Bytes),
+				stamp(src.Next), src.Error,
+			})
 		}
 		fmt.Fprintln(w)
-		if err := writeTable(w, []string{"SOURCE", "PATH", "SCANNED", "FOUND", "LEFT OUT", "READ", "NEXT SCAN", "ERROR"}, rows); err != nil {
+		head := []string{"SOURCE", "PATH", "SCANNED", "FOUND", "LEFT OUT", "READ", "NEXT SCAN", "ERROR"}
+		if err := writeTable(w, head, rows); err != nil {
 			return err
 		}
 	}
@@ -246,7 +257,8 @@ func proofText(name string, d finding.Death) string {
 	for _, t := range d.Refused {
 		times = append(times, stamp(t))
 	}
-	line("Exchange", fmt.Sprintf("refused %s (%s)", strings.Join(times, ", "), strings.TrimSpace(fmt.Sprintf("HTTP %d %s", d.Status, d.ErrorCode))))
+	answer := strings.TrimSpace(fmt.Sprintf("HTTP %d %s", d.Status, d.ErrorCode))
+	line("Exchange", fmt.Sprintf("refused %s (%s)", strings.Join(times, ", "), answer))
 	line("Meanwhile", d.Control)
 	token := d.Token
 	if !d.Minted.IsZero() {
@@ -273,7 +285,9 @@ func newLeaksVerify(o *options) *cobra.Command {
 			"Exit 0: it is dead; 1: it is not, or not proven in time; 2: it could not be done.",
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return o.withCredential(cmd, args[0], func(a *app.App, c credential.Credential) error { return verifyDead(cmd, a, c, patience) })
+			return o.withCredential(cmd, args[0], func(a *app.App, c credential.Credential) error {
+				return verifyDead(cmd, a, c, patience)
+			})
 		},
 	}
 	cmd.Flags().DurationVar(&patience, "timeout", 15*time.Minute, "how long to try")
@@ -288,7 +302,10 @@ func verifyDead(cmd *cobra.Command, a *app.App, c credential.Credential, patienc
 	}
 	rows = slices.DeleteFunc(rows, func(r leak.SecretRow) bool { return !r.Dead.IsZero() || !r.Leaked && r.Replaced.IsZero() })
 	if len(rows) == 0 {
-		return &hintError{fmt.Errorf("no secret of %s got out or was replaced, or all of them are proven dead", c.Name), "see keyrounds leaks status " + c.Name}
+		return &hintError{
+			fmt.Errorf("no secret of %s got out or was replaced, or all of them are proven dead", c.Name),
+			"see keyrounds leaks status " + c.Name,
+		}
 	}
 	for _, r := range rows {
 		if err := verifyOne(cmd, a, c, r, patience); err != nil {
@@ -306,11 +323,11 @@ func verifyOne(cmd *cobra.Command, a *app.App, c credential.Credential, r leak.S
 			return err
 		}
 		defer v.Wipe()
-		which, ok, err := a.Leaks.Which(cmd.Context(), c.ID, v)
+		row, ok, err := a.Leaks.SecretByValue(cmd.Context(), c.ID, v)
 		if err != nil {
 			return err
 		}
-		if !ok || which.ID != r.ID {
+		if !ok || row.ID != r.ID {
 			return fmt.Errorf("that is not the secret that %s had until %s", c.Name, stamp(r.Replaced))
 		}
 		given = v
@@ -325,7 +342,8 @@ func verifyOne(cmd *cobra.Command, a *app.App, c credential.Credential, r leak.S
 			fmt.Fprintf(w, "%s not tried: %s\n", stamp(at.At), at.NotNow)
 		case at.Works && !asked:
 			asked = true
-			fmt.Fprintf(w, "the old secret of %s works; revoke it at the provider now%s\n", c.Name, strings.TrimRight(": "+a.Config().Providers[c.Provider].ConsoleURL, ": "))
+			fmt.Fprintf(w, "the old secret of %s works; revoke it at the provider now%s\n", c.Name,
+				strings.TrimRight(": "+a.Config().Providers[c.Provider].ConsoleURL, ": "))
 		case at.Refused && at.Token.Alive:
 			fmt.Fprintf(w, "%s refused, but %s\n", stamp(at.At), at.Token.Text)
 		case at.Refused:
@@ -335,7 +353,8 @@ func verifyOne(cmd *cobra.Command, a *app.App, c credential.Credential, r leak.S
 		}
 	})
 	if errors.Is(err, app.ErrStillWorks) {
-		fmt.Fprintf(cmd.ErrOrStderr(), "the old secret of %s is not proven dead; the daemon goes on trying: keyrounds leaks status %s\n", c.Name, c.Name)
+		fmt.Fprintf(cmd.ErrOrStderr(), "the old secret of %s is not proven dead; the daemon goes on trying: keyrounds leaks status %s\n",
+			c.Name, c.Name)
 		return errFound
 	}
 	if err != nil {

@@ -6,7 +6,7 @@ import (
 	"net/url"
 	"path/filepath"
 
-	"github.com/keyrounds/keyrounds/leak"
+	"github.com/keyrounds/keyrounds/leak/scan"
 )
 
 // The part of SARIF 2.1.0 (OASIS) that code hosts show.
@@ -58,18 +58,22 @@ type (
 	}
 )
 
-func writeSARIF(w io.Writer, f leak.Found) error {
+func writeSARIF(w io.Writer, f scan.Found) error {
 	run := sarifRun{Results: []sarifResult{}, Tool: sarifTool{sarifDriver{"keyrounds", buildVersion(), []sarifRule{
 		{"registered-secret", sarifText{"A registered client secret"}}, {"registered-client-id", sarifText{"A registered client id"}},
 	}}}}
 	for _, h := range f.Hits {
 		r := sarifResult{
-			RuleID: "registered-secret", Level: "error", Message: sarifText{fmt.Sprintf("The client secret of credential %s stands here (%s).", h.Credential, h.Encoding)},
-			Locations:  []sarifLocation{{sarifPhysical{Artifact: sarifArtifact{sarifURI(h)}}}},
-			Properties: map[string]any{"credential": h.Credential, "encoding": h.Encoding, "source": h.Source, "in_head": h.InHead, "former": h.Former},
+			RuleID: "registered-secret", Level: "error",
+			Message:   sarifText{fmt.Sprintf("The client secret of credential %s stands here (%s).", h.Credential, h.Encoding)},
+			Locations: []sarifLocation{{sarifPhysical{Artifact: sarifArtifact{sarifURI(h)}}}},
+			Properties: map[string]any{
+				"credential": h.Credential, "encoding": h.Encoding, "source": h.Source, "in_head": h.InHead, "former": h.Former,
+			},
 		}
-		if h.Kind == leak.ClientID {
-			r.RuleID, r.Level, r.Message.Text = "registered-client-id", "note", fmt.Sprintf("The client id of credential %s stands here (%s).", h.Credential, h.Encoding)
+		if h.Kind == scan.ClientID {
+			r.RuleID, r.Level = "registered-client-id", "note"
+			r.Message.Text = fmt.Sprintf("The client id of credential %s stands here (%s).", h.Credential, h.Encoding)
 		}
 		if h.Line > 0 {
 			r.Locations[0].Physical.Region = &sarifRegion{h.Line}
@@ -86,7 +90,7 @@ func writeSARIF(w io.Writer, f leak.Found) error {
 }
 
 // sarifURI is relative to what was scanned, as code hosts want it.
-func sarifURI(h leak.Hit) string {
+func sarifURI(h scan.Hit) string {
 	if h.Path == "" {
 		return filepath.ToSlash(filepath.Base(h.Source))
 	}

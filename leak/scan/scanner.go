@@ -1,4 +1,4 @@
-package leak
+package scan
 
 import (
 	"bytes"
@@ -15,10 +15,10 @@ import (
 	"github.com/keyrounds/keyrounds/secret"
 )
 
-// Scanner looks for needles. It is safe for concurrent use.
+// Scanner searches for terms and collects what it finds. Its methods are safe for concurrent use.
 type Scanner struct {
 	Options
-	needles []Needle
+	terms   []Term
 	matcher *matcher
 	buffers sync.Pool
 	carry   int // bytes of a buffer that are searched again with what follows
@@ -29,34 +29,35 @@ type Scanner struct {
 	full         bool // and that was said
 }
 
-// Options of NewScanner. The zero value searches the files as they are.
+// Options are options of a Scanner. The zero value searches files as they are, without histories.
 type Options struct {
-	History     bool  // also what git histories have: all refs, every object
-	Unreachable bool  // also objects that no ref reaches; with History
-	Workers     int   // at once; default one a processor
-	Unpack      int64 // bytes that are unpacked of one file; default DefaultUnpack
+	History     bool  // also searches git histories: all refs, every object
+	Unreachable bool  // with History, also objects that no ref reaches
+	Workers     int   // files that Tree searches at once; 0: one a processor
+	Unpack      int64 // bytes that are unpacked of one file at most; 0: DefaultUnpack
 	// Progress is told the bytes that were searched so far, from any goroutine; may be nil.
 	Progress func(bytes int64)
 }
 
-// NewScanner makes a Scanner for needles. Those that are shorter than MinLength are not looked for; they are
-// returned.
-func NewScanner(needles []Needle, o Options) (s *Scanner, short []Needle) {
-	for _, n := range needles {
-		if len(n.Value) < MinLength {
-			short = append(short, n)
+// NewScanner returns a Scanner for terms, and those of them that are shorter than MinLength, which it does not search
+// for. It keeps the values of terms as long as it lives.
+func NewScanner(terms []Term, o Options) (s *Scanner, short []Term) {
+	for _, t := range terms {
+		if len(t.Value) < MinLength {
+			short = append(short, t)
 		}
 	}
 	if o.Unpack <= 0 {
 		o.Unpack = DefaultUnpack
 	}
-	s = &Scanner{Options: o, needles: needles, matcher: newMatcher(needles)}
+	s = &Scanner{Options: o, terms: terms, matcher: newMatcher(terms)}
 	s.carry = widened(s.matcher.longest) + 2*margin
 	s.buffers.New = func() any { b := make([]byte, chunk+s.carry); return &b }
 	return s, short
 }
 
-// Found returns what was found so far, in order.
+// Found returns what was found so far by all searches of s, ordered by credential, kind, source, path and line. At most
+// 200,000 hits are kept; that there were more is in Skipped.
 func (s *Scanner) Found() Found {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -67,7 +68,8 @@ func (s *Scanner) Found() Found {
 	return f
 }
 
-// Reader searches what r gives, an archive or not. Its errors are those of r.
+// Reader searches what r gives, as it is, or unpacked where it is an archive. source is what hits name it. Its errors
+// are those of r, and of ctx; what could not be unpacked is in Found.Skipped.
 func (s *Scanner) Reader(ctx context.Context, source string, r io.Reader) error {
 	return s.one(ctx, place{source: source}, r, nil, s.keep)
 }
@@ -92,7 +94,7 @@ func (p place) String() string {
 // sink takes what a stream found.
 type sink func(at place, m match)
 
-// match is a needle in a text.
+// match is a term in a text.
 type match struct {
 	from, to int64 // bytes
 	line     int
@@ -101,7 +103,7 @@ type match struct {
 
 // keep makes a hit of a match in a file.
 func (s *Scanner) keep(at place, m match) {
-	s.add(Hit{Needle: s.needles[m.needle], Encoding: m.encoding, Source: s.Mask(at.source), Path: s.Mask(at.path), Line: m.line}.bare())
+	s.add(Hit{Term: s.terms[m.term], Encoding: m.encoding, Source: s.Mask(at.source), Path: s.Mask(at.path), Line: m.line}.bare())
 }
 
 func (s *Scanner) add(h Hit) {
@@ -132,7 +134,7 @@ func (s *Scanner) skip(at place, format string, args ...any) {
 	}
 }
 
-// Mask replaces every needle in text, however it is written.
+// Mask returns text with every term in it, in whatever way it is written, replaced by five asterisks.
 func (s *Scanner) Mask(text string) string {
 	type span struct{ from, to int }
 	var spans []span
@@ -217,7 +219,7 @@ func (s *Scanner) matches(text []byte, from, until int, found func(match)) {
 	s.matcher.find(text, from, until, func(at int, f *form) {
 		to, line := at+len(f.text), 0
 		for _, m := range f.means {
-			if !m.group.holds(text, at, to, s.needles[m.needle].Value) {
+			if !m.group.holds(text, at, to, s.terms[m.term].Value) {
 				continue
 			}
 			if line == 0 {
@@ -242,7 +244,7 @@ func (s *Scanner) outermost(all []match) []match {
 		have  = map[said]bool{}
 	)
 	for _, m := range all {
-		of := s.needles[m.needle].Credential
+		of := s.terms[m.term].Credential
 		o, is := outer[of]
 		inside := is && m.to <= o.to && (m.from != o.from || m.to != o.to)
 		if inside || have[said{m.line, m.meaning}] {

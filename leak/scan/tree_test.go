@@ -1,4 +1,4 @@
-package leak
+package scan
 
 import (
 	"archive/tar"
@@ -27,7 +27,7 @@ const (
 	canaryID = "82e4424135fe01c169165228a84e7c5c"
 )
 
-var planted = []Needle{
+var planted = []Term{
 	{Credential: "ats-sync", Kind: Secret, Value: canary, Partner: canaryID},
 	{Credential: "ats-sync", Kind: ClientID, Value: canaryID},
 }
@@ -147,7 +147,8 @@ func TestTree(t *testing.T) {
 		t.Fatal(err)
 	}
 	f, got := scan(t, Options{}, dir)
-	want(t, got, "plain.env:2 secret plain", "binary:1 secret plain", "utf16.ps1:2 secret utf-16", "no-bom:2 secret utf-16", "huge:1 secret plain", "dir/*****:0 secret url")
+	want(t, got, "plain.env:2 secret plain", "binary:1 secret plain", "utf16.ps1:2 secret utf-16", "no-bom:2 secret utf-16",
+		"huge:1 secret plain", "dir/*****:0 secret url")
 	if len(f.Skipped) > 0 {
 		t.Errorf("left out: %v", f.Skipped)
 	}
@@ -180,8 +181,8 @@ func TestArchives(t *testing.T) {
 	put(t, dir, "not-a.zip", []byte("PK\x03\x04 "+canary))
 	put(t, dir, "behind.tar", append(tarred(t, map[string][]byte{"x": []byte("y")}), canary...))
 	f, got := scan(t, Options{}, dir)
-	want(t, got, "a.zip!/b.tar.gz!/c.zip!/conf/app.env:2 secret plain", "a.zip!/b.tar.gz!/d.txt:2 secret plain", "e.gz:2 secret plain", "f.whatever:2 secret plain",
-		"broken.gz:1 secret plain", "not-a.zip:1 secret plain", "behind.tar:1 secret plain")
+	want(t, got, "a.zip!/b.tar.gz!/c.zip!/conf/app.env:2 secret plain", "a.zip!/b.tar.gz!/d.txt:2 secret plain", "e.gz:2 secret plain",
+		"f.whatever:2 secret plain", "broken.gz:1 secret plain", "not-a.zip:1 secret plain", "behind.tar:1 secret plain")
 	if len(f.Skipped) != 2 {
 		t.Errorf("left out: %v", f.Skipped)
 	}
@@ -232,8 +233,9 @@ func (r *repository) git(args ...string) string {
 	cmd := exec.Command("git", args...)
 	cmd.Dir = r.dir
 	date := time.Date(2024, 1, 1+r.day, 12, 0, 0, 0, time.UTC).Format(time.RFC3339)
-	cmd.Env = append(os.Environ(), "GIT_CONFIG_GLOBAL=/dev/null", "GIT_CONFIG_NOSYSTEM=1", "GIT_AUTHOR_NAME=a", "GIT_AUTHOR_EMAIL=a@example.com",
-		"GIT_COMMITTER_NAME=a", "GIT_COMMITTER_EMAIL=a@example.com", "GIT_AUTHOR_DATE="+date, "GIT_COMMITTER_DATE="+date)
+	cmd.Env = append(os.Environ(), "GIT_CONFIG_GLOBAL=/dev/null", "GIT_CONFIG_NOSYSTEM=1", "GIT_AUTHOR_NAME=a",
+		"GIT_AUTHOR_EMAIL=a@example.com", "GIT_COMMITTER_NAME=a", "GIT_COMMITTER_EMAIL=a@example.com",
+		"GIT_AUTHOR_DATE="+date, "GIT_COMMITTER_DATE="+date)
 	out, err := cmd.CombinedOutput()
 	if err != nil {
 		r.t.Fatalf("git %s: %v\n%s", strings.Join(args, " "), err, out)
@@ -402,7 +404,10 @@ func TestHostileRepository(t *testing.T) {
 	if err := os.WriteFile(program, []byte("#!/bin/sh\ntouch "+ran+"\n"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	for _, key := range []string{"core.fsmonitor", "core.pager", "diff.external", "gpg.program", "core.sshCommand", "diff.x.textconv", "core.alternateRefsCommand", "uploadpack.packObjectsHook", "core.editor"} {
+	for _, key := range []string{
+		"core.fsmonitor", "core.pager", "diff.external", "gpg.program", "core.sshCommand", "diff.x.textconv",
+		"core.alternateRefsCommand", "uploadpack.packObjectsHook", "core.editor",
+	} {
 		r.git("config", key, program)
 	}
 	r.git("config", "log.showSignature", "true")
@@ -424,7 +429,8 @@ func FuzzArchives(f *testing.F) {
 	f.Add([]byte{0xff, 0xfe, 0, 0xd8})
 	s, _ := NewScanner(planted, Options{})
 	f.Fuzz(func(t *testing.T, content []byte) {
-		if err := s.Reader(context.Background(), "-", io.MultiReader(bytes.NewReader(content), strings.NewReader(canary))); err != nil && !strings.Contains(err.Error(), "searched") {
+		err := s.Reader(context.Background(), "-", io.MultiReader(bytes.NewReader(content), strings.NewReader(canary)))
+		if err != nil && !strings.Contains(err.Error(), "searched") {
 			t.Fatal(err)
 		}
 	})

@@ -1,4 +1,4 @@
-package leak
+package scan
 
 import (
 	"cmp"
@@ -32,9 +32,9 @@ type form struct {
 	means  []meaning
 }
 
-// meaning is a needle, and how it is written by a form.
+// meaning is a term, and how it is written by a form.
 type meaning struct {
-	needle   int32
+	term     int32
 	encoding secret.Encoding
 	group    base64Group
 }
@@ -68,11 +68,11 @@ type block struct {
 
 const blockLength = 8
 
-func newMatcher(needles []Needle) *matcher {
+func newMatcher(terms []Term) *matcher {
 	m := &matcher{}
 	by := map[string]int{}
-	for i, n := range needles {
-		for _, s := range n.spellings() {
+	for i, t := range terms {
+		for _, s := range t.spellings() {
 			at, known := by[s.text]
 			if !known {
 				at = len(m.forms)

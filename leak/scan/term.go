@@ -1,4 +1,4 @@
-package leak
+package scan
 
 import (
 	"encoding/base64"
@@ -9,68 +9,69 @@ import (
 	"github.com/keyrounds/keyrounds/secret"
 )
 
-// Needle is what is looked for: a secret or a client id of a credential.
-type Needle struct {
-	Credential string
+// Term is one thing to search for: a secret or a client id of a credential.
+type Term struct {
+	Credential string // its name
 	Kind       Kind
-	Value      string
+	Value      string // in bytes, at least MinLength of them
 	// Partner is the client id that a secret goes with, for `Authorization: Basic`; "" for a client id.
 	Partner string
 	// Former marks a secret that was replaced.
 	Former bool
-	// Secret is the secret's id in the Store; 0: none.
+	// Secret is an id that the caller knows the secret by, and gets back with each Hit; 0: none.
 	Secret int64
-	// Home is the file that the secret is read from, where it belongs; "": it has none.
+	// Home is the file that the secret is read from, where it belongs, with all links resolved; what is found in it is
+	// no Hit. "": it has none.
 	Home string
 }
 
-// Kind is what a Needle is.
+// Kind says what a Term is.
 type Kind string
 
-// The kinds.
+// The kinds of terms.
 const (
 	Secret   Kind = "secret"
 	ClientID Kind = "client_id"
 )
 
-// Basic is base64 of id:secret (RFC 7617, RFC 6749 §2.3.1), beside the encodings of package secret.
+// Basic is base64 of id:secret (RFC 7617; RFC 6749 §2.3.1), which is searched for beside the encodings of package secret.
 const Basic secret.Encoding = "basic"
 
-// MinLength is the length of the shortest value that is looked for, in bytes: shorter ones are too common
+// MinLength is the length of the shortest value that is searched for, in bytes: shorter ones are too common
 // in text to tell from chance.
 const MinLength = 8
 
 // maxForm bounds what is compared of a long value: so many equal bytes are no chance.
 const maxForm = 512
 
-// spelling is one way to write a needle.
+// spelling is one way to write a term.
 type spelling struct {
 	text     string
 	encoding secret.Encoding
 	group    base64Group
 }
 
-// spellings are all ways to write n that are looked for. What is the same in two of them is named by the first.
-func (n Needle) spellings() []spelling {
-	if len(n.Value) < MinLength {
+// spellings are all ways to write t that are looked for. What is the same in two of them is named by the first.
+func (t Term) spellings() []spelling {
+	if len(t.Value) < MinLength {
 		return nil
 	}
 	var all []spelling
-	add := func(t string, e secret.Encoding, g base64Group) {
-		t = t[:min(len(t), maxForm)]
-		if len(t) >= MinLength && !slices.ContainsFunc(all, func(s spelling) bool { return s.text == t && s.group == g }) {
-			all = append(all, spelling{t, e, g})
+	add := func(text string, e secret.Encoding, g base64Group) {
+		text = text[:min(len(text), maxForm)]
+		if len(text) >= MinLength && !slices.ContainsFunc(all, func(s spelling) bool { return s.text == text && s.group == g }) {
+			all = append(all, spelling{text, e, g})
 		}
 	}
-	known := secret.Spellings(n.Value)
+	known := secret.Spellings(t.Value)
 	for i, s := range known {
 		group := base64Group{s.Encoding == secret.Base64 || s.Encoding == secret.Base64URL, s.Shift}
 		if s.Encoding == secret.Base64URL && s.Text == known[i-1].Text { // which comes first, in the other alphabet
 			continue
 		}
 		add(s.Text, s.Encoding, group)
-		if s.Encoding == secret.Plain && n.Partner != "" {
-			for _, pair := range []string{n.Partner + ":" + n.Value, url.QueryEscape(n.Partner) + ":" + url.QueryEscape(n.Value)} {
+		if s.Encoding == secret.Plain && t.Partner != "" {
+			for _, pair := range []string{t.Partner + ":" + t.Value, url.QueryEscape(t.Partner) + ":" + url.QueryEscape(t.Value)} {
 				add(base64.RawStdEncoding.EncodeToString([]byte(pair)), Basic, base64Group{})
 			}
 		}

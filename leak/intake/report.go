@@ -1,4 +1,4 @@
-package leak
+package intake
 
 import (
 	"bufio"
@@ -13,28 +13,30 @@ import (
 	"github.com/keyrounds/keyrounds/finding"
 )
 
-// Reported is one finding of another scanner.
+// Reported is one finding of another scanner: what may be the secret, and where it was found. Values and Parts are
+// plain text and must not be shown; the sighting's texts are the report's own, and may have a secret in them too.
 type Reported struct {
-	Values  []string // texts that may be the secret
-	Parts   []string // beginnings of it, where the report hides the rest
-	HMSL    string   // GitGuardian's hash of it
+	Values  []string // texts that may be the secret: at least MinLength bytes, at most 200 of them
+	Parts   []string // beginnings of it, where the report hides the rest: at least MinPart bytes, at most 200 of them
+	HMSL    string   // GitGuardian's hash of it, in hexadecimal; "": the report has none
 	Clients []string // client ids that it names
 	finding.Sighting
 }
 
-// Format reads a report. It gives each finding to found, and returns an error where the report is none of
-// its kind. A finding without anything to compare counts as foreign.
+// Format is a format of reports that are read from files.
 type Format struct {
 	Name string
+	// Read calls found for each finding of a report, in order, and stops at the first error of found. A report that is
+	// not of this format is a *FormatError; what was found before it was given to found already.
 	Read func(r *bufio.Reader, found func(Reported) error) error
 }
 
-// Formats are the reports that are read from files.
+// Formats returns the formats that ReadReport knows.
 func Formats() []Format {
 	return []Format{{"gitleaks", readGitleaks}, {"trufflehog", readTrufflehog}, {"sarif", readSARIF}}
 }
 
-// FormatError says that a report could not be read, and where.
+// FormatError says that a report could not be read, where and why. Nothing of what was read is in it.
 type FormatError struct {
 	Format string
 	Where  string
@@ -45,12 +47,15 @@ func (e *FormatError) Error() string {
 	return fmt.Sprintf("not a report of %s: %s: %s", e.Format, e.Where, e.Why)
 }
 
-// MaxReport is the largest report that is read, in bytes.
+// MaxReport is the largest report that ReadReport reads, in bytes.
 const MaxReport = 256 << 20
 
 const maxFinding = 4 << 20 // bytes of one finding
 
-// ReadReport reads a report in a format; with "" it finds out which.
+// ReadReport reads a report and calls found for each finding in it, as Format.Read does. format is the name of one of
+// Formats; with "" it is guessed by what the report begins with. It returns the name of the format that was read.
+//
+// A report that is not of the format, or of no known one, is a *FormatError. More than MaxReport bytes are an error.
 func ReadReport(r io.Reader, format string, found func(Reported) error) (string, error) {
 	in := bufio.NewReaderSize(&capped{r, MaxReport}, 64<<10)
 	head, err := in.Peek(2048)
@@ -62,7 +67,10 @@ func ReadReport(r io.Reader, format string, found func(Reported) error) (string,
 		head = head[3:]
 	}
 	if bytes.HasPrefix(head, []byte{0xff, 0xfe}) || bytes.HasPrefix(head, []byte{0xfe, 0xff}) {
-		return format, &FormatError{orAny(format), "the beginning", "it is UTF-16; reports are UTF-8 (PowerShell's > writes UTF-16: use the tool's own flag for the file)"}
+		return format, &FormatError{
+			orAny(format), "the beginning",
+			"it is UTF-16; reports are UTF-8 (PowerShell's > writes UTF-16: use the tool's own flag for the file)",
+		}
 	}
 	if format == "" {
 		if format = guess(head); format == "" {
@@ -85,10 +93,11 @@ func orAny(format string) string {
 
 func guess(head []byte) string {
 	text := bytes.TrimSpace(head)
+	has := func(member string) bool { return bytes.Contains(text, []byte(`"`+member+`"`)) }
 	switch {
 	case bytes.HasPrefix(text, []byte("[")):
 		return "gitleaks"
-	case bytes.HasPrefix(text, []byte("{")) && (bytes.Contains(text, []byte(`"runs"`)) || bytes.Contains(text, []byte(`"$schema"`)) || bytes.Contains(text, []byte(`"version"`))) && !bytes.Contains(text, []byte(`"SourceMetadata"`)):
+	case bytes.HasPrefix(text, []byte("{")) && (has("runs") || has("$schema") || has("version")) && !has("SourceMetadata"):
 		return "sarif"
 	case bytes.HasPrefix(text, []byte("{")), len(text) == 0: // trufflehog says nothing where it found nothing
 		return "trufflehog"
@@ -111,6 +120,12 @@ func (c *capped) Read(p []byte) (int, error) {
 	return n, err
 }
 
+// The shortest texts that are kept of a report, in bytes: shorter ones are too common in text to tell from chance.
+const (
+	MinLength = 8 // of what may be a whole secret; scan.MinLength is the same
+	MinPart   = 8 // of the beginning of a secret
+)
+
 const mostValues = 200 // of one finding
 
 // value adds a text that may be a secret; one that is visibly cut is the beginning of it.
@@ -129,7 +144,7 @@ func (r *Reported) part(text string) {
 	if beginning, cut := cutText(text); cut {
 		text = beginning
 	}
-	if len(text) >= prefixLengths[0] && len(r.Parts) < mostValues && !slices.Contains(r.Parts, text) {
+	if len(text) >= MinPart && len(r.Parts) < mostValues && !slices.Contains(r.Parts, text) {
 		r.Parts = append(r.Parts, text)
 	}
 }

@@ -1,4 +1,4 @@
-package leak
+package intake
 
 import (
 	"bufio"
@@ -22,7 +22,10 @@ func readGitleaks(r *bufio.Reader, found func(Reported) error) error {
 		if err := decode(raw, &f); err != nil {
 			return err
 		}
-		rep := Reported{Sighting: finding.Sighting{How: "gitleaks", What: "gitleaks found it by its rule " + f.RuleID, Path: f.File, Line: f.StartLine, Commit: f.Commit, Link: f.Link, At: date(f.Date)}}
+		rep := Reported{Sighting: finding.Sighting{
+			How: "gitleaks", What: "gitleaks found it by its rule " + f.RuleID, Path: f.File, Line: f.StartLine, Commit: f.Commit,
+			Link: f.Link, At: date(f.Date),
+		}}
 		rep.value(f.Secret)
 		if f.Secret == "" {
 			rep.value(f.Match)

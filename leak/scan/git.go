@@ -1,4 +1,4 @@
-package leak
+package scan
 
 import (
 	"bufio"
@@ -15,12 +15,12 @@ import (
 // run; it asks no other machine for anything, and writes nothing.
 type git struct{ dir string }
 
-// NoGitError says that histories cannot be searched.
+// NoGitError says that a history cannot be searched, because git is not installed.
 type NoGitError struct{ error }
 
 func (e *NoGitError) Error() string { return "git is not on this machine: " + e.error.Error() }
 
-// Hint says what to do.
+// Hint returns what a person can do about it.
 func (*NoGitError) Hint() string {
 	return "install git to search histories, or search the files as they are with --history=false"
 }
@@ -35,13 +35,14 @@ func openGit(ctx context.Context, dir string) (git, error) {
 
 func (g git) command(ctx context.Context, args ...string) *exec.Cmd {
 	safe := []string{
-		"--no-pager", "--no-replace-objects", "--literal-pathspecs", "-C", g.dir, "-c", "safe.directory=*", "-c", "protocol.allow=never", "-c", "core.fsmonitor=false",
-		"-c", "core.hooksPath=/dev/null", "-c", "core.quotePath=false", "-c", "gc.auto=0", "-c", "log.showSignature=false", "-c", "diff.external=",
+		"--no-pager", "--no-replace-objects", "--literal-pathspecs", "-C", g.dir, "-c", "safe.directory=*",
+		"-c", "protocol.allow=never", "-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null", "-c", "core.quotePath=false",
+		"-c", "gc.auto=0", "-c", "log.showSignature=false", "-c", "diff.external=",
 	}
 	cmd := exec.CommandContext(ctx, "git", append(safe, args...)...)
 	cmd.Env = []string{
-		"PATH=" + os.Getenv("PATH"), "HOME=/nonexistent", "LC_ALL=C", "GIT_CONFIG_NOSYSTEM=1", "GIT_CONFIG_GLOBAL=/dev/null", "GIT_OPTIONAL_LOCKS=0",
-		"GIT_NO_LAZY_FETCH=1", "GIT_TERMINAL_PROMPT=0", "GIT_ASKPASS=true", "GIT_ATTR_NOSYSTEM=1",
+		"PATH=" + os.Getenv("PATH"), "HOME=/nonexistent", "LC_ALL=C", "GIT_CONFIG_NOSYSTEM=1", "GIT_CONFIG_GLOBAL=/dev/null",
+		"GIT_OPTIONAL_LOCKS=0", "GIT_NO_LAZY_FETCH=1", "GIT_TERMINAL_PROMPT=0", "GIT_ASKPASS=true", "GIT_ATTR_NOSYSTEM=1",
 	}
 	return cmd
 }

@@ -1,4 +1,4 @@
-package leak
+package scan
 
 import (
 	"bytes"
@@ -29,10 +29,10 @@ func brokenInto(text string, width int, lineBreak string) string {
 func TestWrapped(t *testing.T) {
 	t.Parallel()
 	r := rand.New(rand.NewPCG(4, 4))
-	var needles []Needle
+	var terms []Term
 	for _, n := range registered(r, 1000, true) {
 		if n.Kind == Secret {
-			needles = append(needles, n)
+			terms = append(terms, n)
 		}
 	}
 	breaks := []string{"\n", "\r\n", "\n  ", "\r\n\t", "\n+", `\n`, `\r\n`}
@@ -47,7 +47,7 @@ func TestWrapped(t *testing.T) {
 		line = 1
 	)
 	for i := range 10_000 {
-		n := needles[i%len(needles)]
+		n := terms[i%len(terms)]
 		value, near := n.Value, r.IntN(4) == 0
 		if near {
 			for value == n.Value {
@@ -68,10 +68,11 @@ func TestWrapped(t *testing.T) {
 		blob := begin + brokenInto(encoded, width, lineBreak) + ".\n"
 		b.WriteString(blob)
 		upTo := line + strings.Count(blob, "\n")
-		want[n.Credential] = append(want[n.Credential], planted{near, line, upTo, fmt.Sprintf("%s of %d bytes behind %q, in lines of %d broken by %q", encoding, len(n.Value), begin, width, lineBreak)})
+		what := fmt.Sprintf("%s of %d bytes behind %q, in lines of %d broken by %q", encoding, len(n.Value), begin, width, lineBreak)
+		want[n.Credential] = append(want[n.Credential], planted{near, line, upTo, what})
 		line = upTo
 	}
-	s, _ := NewScanner(needles, Options{})
+	s, _ := NewScanner(terms, Options{})
 	if err := s.Reader(context.Background(), "-", iotest.HalfReader(&b)); err != nil {
 		t.Fatal(err)
 	}
@@ -99,9 +100,10 @@ func TestWrapped(t *testing.T) {
 // The line is that where the secret begins.
 func TestLineOfWrapped(t *testing.T) {
 	t.Parallel()
-	n := Needle{Credential: "a", Kind: Secret, Value: "hunter2-hunter2-hunter2"}
-	s, _ := NewScanner([]Needle{n}, Options{})
-	blob := "kind: Secret\ndata: " + brokenInto(base64.StdEncoding.EncodeToString([]byte(strings.Repeat("x", 50)+n.Value)), 32, "\n  ") + "\n"
+	n := Term{Credential: "a", Kind: Secret, Value: "hunter2-hunter2-hunter2"}
+	s, _ := NewScanner([]Term{n}, Options{})
+	encoded := base64.StdEncoding.EncodeToString([]byte(strings.Repeat("x", 50) + n.Value))
+	blob := "kind: Secret\ndata: " + brokenInto(encoded, 32, "\n  ") + "\n"
 	if err := s.Reader(context.Background(), "-", strings.NewReader(blob)); err != nil {
 		t.Fatal(err)
 	}

@@ -1,4 +1,4 @@
-package leak
+package scan
 
 import (
 	"cmp"
@@ -8,34 +8,35 @@ import (
 	"github.com/keyrounds/keyrounds/secret"
 )
 
-// Hit is a needle that was found. No text of what surrounds it is in it.
+// Hit is a term that was found in one place. It has neither the term's Value, Partner nor Home, which are "", nor any text
+// of what stands around it, and terms in Source and Path are masked: it can be shown and stored.
 type Hit struct {
-	Needle
+	Term
 	Encoding  secret.Encoding
 	Source    string    // the file, tree or repository, as it was named
 	Path      string    // inside of Source, masked; members of archives after "!/"; "": Source itself
-	Line      int       // from 1; 0: the path itself, not what it names
+	Line      int       // from 1; 0: it is in the path itself, not in what the path names
 	Commit    string    // the first that has it; "": not of a history, or in no commit
 	Object    string    // the object's name; "": not of a history
 	InHead    bool      // of a history: HEAD has it
 	FirstSeen time.Time // the commit's author date; zero: not known
 }
 
-// Value and Partner are left out of every text that is made of a Hit.
+// bare is h without what must not be shown.
 func (h Hit) bare() Hit {
 	h.Value, h.Partner, h.Home = "", "", ""
 	return h
 }
 
-// Skipped is something that was not searched, or not whole, and why.
+// Skipped is something that was not searched, or not whole, and why. Terms are masked in both.
 type Skipped struct{ Path, Why string }
 
-// Found is what a scan came to.
+// Found is the result of a scan.
 type Found struct {
 	Hits    []Hit
 	Skipped []Skipped
 	Files   int64 // files, members of archives, and objects of histories that were searched
-	Bytes   int64 // in those
+	Bytes   int64 // in those, as they are unpacked
 }
 
 // same is what hits of one leak have in common.

@@ -1,4 +1,4 @@
-package leak
+package intake
 
 import (
 	"bufio"
@@ -52,7 +52,8 @@ func readTrufflehog(r *bufio.Reader, found func(Reported) error) error {
 		}
 		for kind, data := range f.SourceMetadata.Data {
 			text := func(key string) string { s, _ := data[key].(string); return s }
-			rep.Source, rep.Path, rep.Commit, rep.Link, rep.At = text("repository"), text("file"), text("commit"), text("link"), date(text("timestamp"))
+			rep.Source, rep.Path, rep.Commit = text("repository"), text("file"), text("commit")
+			rep.Link, rep.At = text("link"), date(text("timestamp"))
 			if line, is := data["line"].(float64); is {
 				rep.Line = int(line)
 			}

@@ -1,4 +1,4 @@
-package leak
+package scan
 
 import (
 	"context"
@@ -15,11 +15,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Tree searches a file or a directory with all that is in it, and, with Options.History, the histories of
-// the git repositories in it, root among them.
+// Tree searches a file or a directory with all that is in it, the names of files as well, and, with Options.History,
+// the histories of the git repositories in it, root among them.
 //
 // Symbolic links below root are not followed, and what is no regular file is not opened. What cannot be
-// read is in Found.Skipped; only a root that cannot be read, and the end of ctx, are errors.
+// read is in Found.Skipped. Errors are a root that cannot be read, the end of ctx, a history that git cannot list, and
+// *NoGitError where there is a history and no git.
 func (s *Scanner) Tree(ctx context.Context, root string) error {
 	real, err := filepath.EvalSymlinks(root)
 	if err != nil {
@@ -148,7 +149,7 @@ func (t tree) file(ctx context.Context, name, rel string) error {
 		return t.unreadable(at, fmt.Errorf("not a regular file (%s)", st.Mode().Type()))
 	}
 	err = t.one(ctx, at, source{f}, &section{f, st.Size()}, func(in place, m match) {
-		if t.needles[m.needle].Home != name {
+		if t.terms[m.term].Home != name {
 			t.keep(in, m)
 		}
 	})

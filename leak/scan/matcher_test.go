@@ -1,4 +1,4 @@
-package leak
+package scan
 
 import (
 	"bufio"
@@ -50,17 +50,19 @@ func noise(r *rand.Rand) string {
 	return string(b)
 }
 
-// registered makes needles for n credentials: client ids as SmartRecruiters gives them, and secrets, with odd
+// registered makes terms for n credentials: client ids as SmartRecruiters gives them, and secrets, with odd
 // also of many lengths and characters.
-func registered(r *rand.Rand, n int, odd bool) []Needle {
-	var all []Needle
+func registered(r *rand.Rand, n int, odd bool) []Term {
+	var all []Term
 	for i := range n {
 		alphabet, length := alnum, 43
 		if odd && i%3 == 1 {
 			alphabet, length = anything, MinLength+r.IntN(56)
 		}
 		id, name := hex.EncodeToString([]byte(text(r, alnum, 16))), fmt.Sprintf("c%d", i)
-		all = append(all, Needle{Credential: name, Kind: Secret, Value: text(r, alphabet, length), Partner: id}, Needle{Credential: name, Kind: ClientID, Value: id})
+		all = append(all,
+			Term{Credential: name, Kind: Secret, Value: text(r, alphabet, length), Partner: id},
+			Term{Credential: name, Kind: ClientID, Value: id})
 	}
 	return all
 }
@@ -68,33 +70,34 @@ func registered(r *rand.Rand, n int, odd bool) []Needle {
 // Written by hand, apart from the code under test.
 var writers = []struct {
 	encoding secret.Encoding
-	write    func(r *rand.Rand, n Needle) string
+	write    func(r *rand.Rand, n Term) string
 }{
-	{secret.Plain, func(_ *rand.Rand, n Needle) string { return n.Value }},
-	{secret.Base64, func(r *rand.Rand, n Needle) string {
+	{secret.Plain, func(_ *rand.Rand, n Term) string { return n.Value }},
+	{secret.Base64, func(r *rand.Rand, n Term) string {
 		return base64.StdEncoding.EncodeToString([]byte(noise(r) + n.Value + noise(r)))
 	}},
-	{secret.Base64URL, func(r *rand.Rand, n Needle) string {
+	{secret.Base64URL, func(r *rand.Rand, n Term) string {
 		return base64.RawURLEncoding.EncodeToString([]byte(noise(r) + n.Value + noise(r)))
 	}},
-	{secret.Hex, func(r *rand.Rand, n Needle) string {
+	{secret.Hex, func(r *rand.Rand, n Term) string {
 		h := hex.EncodeToString([]byte(n.Value))
 		if r.IntN(2) == 0 {
 			h = strings.ToUpper(h)
 		}
 		return h
 	}},
-	{secret.URL, func(r *rand.Rand, n Needle) string {
-		return []func(string) string{url.QueryEscape, url.PathEscape, func(s string) string { return url.Values{"client_secret": {s}}.Encode() }}[r.IntN(3)](n.Value)
+	{secret.URL, func(r *rand.Rand, n Term) string {
+		form := func(s string) string { return url.Values{"client_secret": {s}}.Encode() }
+		return []func(string) string{url.QueryEscape, url.PathEscape, form}[r.IntN(3)](n.Value)
 	}},
-	{secret.JSON, func(_ *rand.Rand, n Needle) string {
+	{secret.JSON, func(_ *rand.Rand, n Term) string {
 		b, _ := json.Marshal(map[string]string{"client_secret": n.Value})
 		return string(b)
 	}},
-	{Basic, func(_ *rand.Rand, n Needle) string {
+	{Basic, func(_ *rand.Rand, n Term) string {
 		return "Authorization: Basic " + base64.StdEncoding.EncodeToString([]byte(url.QueryEscape(n.Partner)+":"+url.QueryEscape(n.Value)))
 	}},
-	{secret.UTF16, func(r *rand.Rand, n Needle) string {
+	{secret.UTF16, func(r *rand.Rand, n Term) string {
 		var b []byte
 		low := r.IntN(2) == 0
 		for _, u := range utf16.Encode([]rune(n.Value)) {
@@ -112,13 +115,13 @@ var writers = []struct {
 func TestNoneMissed(t *testing.T) {
 	t.Parallel()
 	r := rand.New(rand.NewPCG(7, 1))
-	needles := registered(r, 1000, true)
+	terms := registered(r, 1000, true)
 	var (
 		b    bytes.Buffer
 		want []string
 	)
 	for i := range 10_000 {
-		n := needles[i%len(needles)]
+		n := terms[i%len(terms)]
 		w := writers[r.IntN(len(writers))]
 		if n.Kind == ClientID && w.encoding == Basic {
 			w = writers[0]
@@ -127,8 +130,8 @@ func TestNoneMissed(t *testing.T) {
 		b.WriteString("\x00" + w.write(r, n) + "\n")
 		want = append(want, fmt.Sprintf("%s %s, line %d, as %s", n.Credential, n.Kind, i+1, w.encoding))
 	}
-	s, _ := NewScanner(needles, Options{})
-	// Read in odd pieces, so that needles lie across their borders.
+	s, _ := NewScanner(terms, Options{})
+	// Read in odd pieces, so that terms lie across their borders.
 	if err := s.Reader(context.Background(), "-", iotest.HalfReader(&b)); err != nil {
 		t.Fatal(err)
 	}
@@ -151,10 +154,10 @@ func TestNoneMissed(t *testing.T) {
 func TestNoNearMiss(t *testing.T) {
 	t.Parallel()
 	r := rand.New(rand.NewPCG(9, 2))
-	needles := registered(r, 1000, true)
+	terms := registered(r, 1000, true)
 	var b bytes.Buffer
 	for i := range 10_000 {
-		n := needles[i%len(needles)]
+		n := terms[i%len(terms)]
 		near := n
 		for near.Value == n.Value {
 			near.Value = nearly(r, n.Value)
@@ -162,7 +165,7 @@ func TestNoNearMiss(t *testing.T) {
 		near.Value = "~" + near.Value + "~" // or what stands around it may make it whole
 		b.WriteString(writers[r.IntN(len(writers))].write(r, near) + "\n")
 	}
-	s, _ := NewScanner(needles, Options{})
+	s, _ := NewScanner(terms, Options{})
 	whole := b.String()
 	if err := s.Reader(context.Background(), "-", &b); err != nil {
 		t.Fatal(err)
@@ -171,7 +174,8 @@ func TestNoNearMiss(t *testing.T) {
 	for _, h := range s.Found().Hits {
 		// Base64 of a client id's neighbour at the same place is still the client id in Authorization: Basic.
 		if h.Kind == Secret || h.Encoding != secret.Base64 {
-			t.Errorf("found %s of %s as %s in line %d, where there is only something like it: %q", h.Kind, h.Credential, h.Encoding, h.Line, lines[h.Line-1])
+			t.Errorf("found %s of %s as %s in line %d, where there is only something like it: %q",
+				h.Kind, h.Credential, h.Encoding, h.Line, lines[h.Line-1])
 		}
 	}
 }
@@ -197,8 +201,8 @@ func nearly(r *rand.Rand, text string) string {
 func TestEncodings(t *testing.T) {
 	t.Parallel()
 	r := rand.New(rand.NewPCG(1, 1))
-	n := Needle{Credential: "ats-sync", Kind: Secret, Value: "s3cr?t/with+odd ch~rs>>>&\"quotes\"", Partner: "82e4424135fe01c1"}
-	s, _ := NewScanner([]Needle{n}, Options{})
+	n := Term{Credential: "ats-sync", Kind: Secret, Value: "s3cr?t/with+odd ch~rs>>>&\"quotes\"", Partner: "82e4424135fe01c1"}
+	s, _ := NewScanner([]Term{n}, Options{})
 	for _, w := range writers {
 		if err := s.Reader(context.Background(), string(w.encoding), strings.NewReader(w.write(r, n))); err != nil {
 			t.Fatal(err)
@@ -221,11 +225,11 @@ func TestMatcherIsExact(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		few := rapid.StringOfN(rapid.RuneFrom([]rune("ab")), MinLength, 40, -1)
 		values := rapid.SliceOfN(few, 1, 20).Draw(t, "values")
-		var needles []Needle
+		var terms []Term
 		for i, v := range values {
-			needles = append(needles, Needle{Credential: fmt.Sprint(i), Kind: Secret, Value: v})
+			terms = append(terms, Term{Credential: fmt.Sprint(i), Kind: Secret, Value: v})
 		}
-		m := newMatcher(needles)
+		m := newMatcher(terms)
 		in := rapid.StringOfN(rapid.RuneFrom([]rune("ab")), 0, 300, -1).Draw(t, "text")
 		found := map[string]map[int]bool{}
 		m.find([]byte(in), 0, len(in), func(at int, f *form) {
@@ -250,7 +254,7 @@ func TestMatcherIsExact(t *testing.T) {
 // A secret is masked in what is shown of a place.
 func TestMask(t *testing.T) {
 	t.Parallel()
-	s, _ := NewScanner([]Needle{{Credential: "a", Kind: Secret, Value: "hunter2-hunter2"}}, Options{})
+	s, _ := NewScanner([]Term{{Credential: "a", Kind: Secret, Value: "hunter2-hunter2"}}, Options{})
 	if got := s.Mask("dir/hunter2-hunter2.txt"); got != "dir/*****.txt" {
 		t.Errorf("masked: %q", got)
 	}
@@ -314,13 +318,13 @@ func BenchmarkHistory(b *testing.B) {
 			}
 		}
 	})
-	needles := registered(rand.New(rand.NewPCG(1, 1)), 10_000, false)
+	terms := registered(rand.New(rand.NewPCG(1, 1)), 10_000, false)
 	b.Run("make", func(b *testing.B) {
 		for b.Loop() {
-			NewScanner(needles, Options{})
+			NewScanner(terms, Options{})
 		}
 	})
-	s, _ := NewScanner(needles, Options{History: true})
+	s, _ := NewScanner(terms, Options{History: true})
 	b.Run("scan", func(b *testing.B) {
 		b.SetBytes(int64(*historyMB) << 20)
 		for b.Loop() {
@@ -362,7 +366,8 @@ func importHistory(b *testing.B, dir string, mb int) {
 		for file.Len() < 512<<10 {
 			file.WriteString(words[r.IntN(len(words))] + " \n"[:1+r.IntN(2)])
 		}
-		fmt.Fprintf(w, "commit refs/heads/main\ncommitter a <a@example.com> %.0f +0000\ndata 1\nx\nM 644 inline dir%d/file%d\ndata %d\n", 1.7e9+float64(i), i%10, i%100, file.Len())
+		fmt.Fprintf(w, "commit refs/heads/main\ncommitter a <a@example.com> %.0f +0000\ndata 1\nx\n"+
+			"M 644 inline dir%d/file%d\ndata %d\n", 1.7e9+float64(i), i%10, i%100, file.Len())
 		_, _ = w.Write(file.Bytes())
 		_, _ = w.WriteString("\n")
 	}

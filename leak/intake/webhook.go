@@ -1,4 +1,4 @@
-package leak
+package intake
 
 import (
 	"context"
@@ -23,12 +23,12 @@ import (
 	"github.com/keyrounds/keyrounds/secret"
 )
 
-// Webhook takes reports that others post. Each is signed in its sender's way, and what is not is refused before
-// anything of it is read.
+// Webhook says how reports that a service posts are verified and read: first Verify, then Read. It is a value and safe
+// for concurrent use.
 type Webhook struct {
 	Name   string
-	Type   string // GitHub, GitHubPartner or GitGuardian
-	Secret secret.Reference
+	Type   string           // GitHub, GitHubPartner or GitGuardian
+	Secret secret.Reference // what deliveries are signed with; GitHubPartner has none
 	API    string           // of GitHub; default https://api.github.com
 	Token  secret.Reference // of GitHub: may read secret scanning alerts
 	Keys   string           // of GitHubPartner: URL or file of the public keys
@@ -36,33 +36,37 @@ type Webhook struct {
 	AllowPrivateNetworks bool
 }
 
-// The types of webhooks.
+// The types of webhooks: GitHub's secret scanning alerts, GitHub's secret scanning partner program, GitGuardian's custom
+// webhook.
 const (
 	GitHub        = "github"
 	GitHubPartner = "github-partner"
 	GitGuardian   = "gitguardian"
 )
 
-// WebhookTypes lists them.
+// WebhookTypes returns the types of webhooks.
 func WebhookTypes() []string { return []string{GitHub, GitHubPartner, GitGuardian} }
 
-// RefusedError says that a delivery is not from whom it should be, or was taken in before.
+// RefusedError says that a delivery is not from its sender, is too old, or was taken in before.
 type RefusedError struct{ Why string }
 
 func (e *RefusedError) Error() string { return e.Why }
 
-// FetchError says that a delivery is in order, and what it names could not be had. Later it may.
+// FetchError says that a delivery is in order, and that the alert that it names could not be fetched. Reading it later
+// may succeed. Why is scrubbed.
 type FetchError struct{ Why string }
 
 func (e *FetchError) Error() string { return e.Why }
 
-// Fetch gets a document; with the webhook's token, where auth is set.
+// Fetch gets a document of the service that posts; with the webhook's token, where auth is set. It bounds time and size.
 type Fetch func(ctx context.Context, url string, auth bool) ([]byte, error)
 
-// replayed deliveries of GitGuardian are known by their time, which is signed.
+// freshness is how far GitGuardian's time of a delivery, which is signed, may be from ours; else it is a replay.
 const freshness = 5 * time.Minute
 
-// Verify checks a delivery's signature. key is the shared secret, of GitHubPartner the document with the keys.
+// Verify checks the signature of a delivery's body, and of GitGuardian that it is at most 5 minutes from now. key is the
+// shared secret; of GitHubPartner it is the document with the public keys. What is not from the sender is a
+// *RefusedError; any other error is of key.
 //
 // Sources: docs.github.com "Validating webhook deliveries"; "Secret scanning partner program";
 // docs.gitguardian.com "Custom webhook".
@@ -146,8 +150,9 @@ func partnerKey(document []byte, id string) (*ecdsa.PublicKey, error) {
 	return nil, &RefusedError{"it is signed with a key that is not known"}
 }
 
-// Read reads a delivery that was verified. Of GitHub it fetches the alert that the delivery names, which alone
-// has the secret; where that fails the error is *FetchError.
+// Read returns what a delivery reports that was verified; nothing, where it is about something else. Of GitHub it
+// fetches the alert that the delivery names, since only the alert has the secret; where that fails the error is
+// *FetchError. A body that cannot be read is a *FormatError.
 func (w Webhook) Read(ctx context.Context, h http.Header, body []byte, fetch Fetch) ([]Reported, error) {
 	if err := strict(body); err != nil {
 		return nil, &FormatError{w.Type, "the body", err.Error()}
@@ -170,7 +175,9 @@ func (w Webhook) readPartner(_ context.Context, _ http.Header, body []byte, _ Fe
 		return nil, err
 	}
 	for _, f := range list {
-		rep := Reported{Sighting: finding.Sighting{How: GitHubPartner, What: "GitHub found it in public as " + f.Type, Link: link(f.URL), Public: true}}
+		rep := Reported{Sighting: finding.Sighting{
+			How: GitHubPartner, What: "GitHub found it in public as " + f.Type, Link: link(f.URL), Public: true,
+		}}
 		rep.value(f.Token)
 		all = append(all, rep)
 	}
@@ -220,14 +227,16 @@ func (w Webhook) readGitHub(ctx context.Context, h http.Header, body []byte, fet
 		}
 	}
 	if err != nil {
-		return nil, &FetchError{secret.Scrubber{}.Clean(fmt.Sprintf("the alert %d of %s could not be fetched: %v", e.Alert.Number, e.Repository.FullName, err), 300)}
+		why := fmt.Sprintf("the alert %d of %s could not be fetched: %v", e.Alert.Number, e.Repository.FullName, err)
+		return nil, &FetchError{secret.Scrubber{}.Clean(why, 300)}
 	}
 	name := e.Alert.SecretTypeDisplayName
 	if name == "" {
 		name = e.Alert.SecretType
 	}
 	rep := Reported{Sighting: finding.Sighting{
-		How: GitHub, What: "GitHub's secret scanning found it as " + name, Source: e.Repository.FullName, Link: link(e.Alert.HTMLURL), At: date(e.Alert.CreatedAt),
+		How: GitHub, What: "GitHub's secret scanning found it as " + name, Source: e.Repository.FullName,
+		Link: link(e.Alert.HTMLURL), At: date(e.Alert.CreatedAt),
 		Public: e.Alert.PubliclyLeaked || e.Action == "publicly_leaked" || e.Repository.Private != nil && !*e.Repository.Private,
 	}}
 	if e.Alert.Validity == "active" {
@@ -281,7 +290,10 @@ func (w Webhook) readGitGuardian(_ context.Context, _ http.Header, body []byte, 
 	if name == "" {
 		name = i.Detector.Name
 	}
-	rep := Reported{HMSL: strings.ToLower(i.HMSL), Sighting: finding.Sighting{How: GitGuardian, What: "GitGuardian found it as " + name, Link: link(i.URL), At: date(i.Date)}}
+	rep := Reported{
+		HMSL:     strings.ToLower(i.HMSL),
+		Sighting: finding.Sighting{How: GitGuardian, What: "GitGuardian found it as " + name, Link: link(i.URL), At: date(i.Date)},
+	}
 	for _, o := range append(i.Occurrences, i.Occurrence) {
 		if o != nil && rep.Path == "" {
 			rep.Path, rep.Commit, rep.Source = o.Filepath, o.SHA, o.Source.FullName

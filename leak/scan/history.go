@@ -1,4 +1,4 @@
-package leak
+package scan
 
 import (
 	"bufio"
@@ -248,8 +248,8 @@ func (h *history) locate(ctx context.Context) error {
 		}
 	})
 	args := []string{
-		"log", "--all", "-z", "--raw", "-c", "--root", "--no-abbrev", "--no-renames", "--no-ext-diff", "--no-textconv", "--no-show-signature",
-		"--no-mailmap", "--no-notes", "--no-decorate", "--format=%x01%H %at",
+		"log", "--all", "-z", "--raw", "-c", "--root", "--no-abbrev", "--no-renames", "--no-ext-diff", "--no-textconv",
+		"--no-show-signature", "--no-mailmap", "--no-notes", "--no-decorate", "--format=%x01%H %at",
 	}
 	var more io.Reader
 	if h.Unreachable {
@@ -303,7 +303,8 @@ func (l *rawLog) token(t []byte) {
 // commits names every commit there is.
 func (h *history) commits(ctx context.Context) (string, error) {
 	var b strings.Builder
-	err := h.git.lines(ctx, []string{"cat-file", "--batch-all-objects", "--batch-check=%(objecttype) %(objectname)", "--unordered"}, nil, '\n', func(line []byte) {
+	args := []string{"cat-file", "--batch-all-objects", "--batch-check=%(objecttype) %(objectname)", "--unordered"}
+	err := h.git.lines(ctx, args, nil, '\n', func(line []byte) {
 		if name, is := bytes.CutPrefix(line, []byte("commit ")); is {
 			b.Write(name)
 			b.WriteByte('\n')
@@ -326,7 +327,7 @@ func (h *history) brought(id objectID, by introduced) {
 	}
 }
 
-// hits makes hits of what was found: one a needle, encoding and path, of the commit that was first.
+// hits makes hits of what was found: one a term, encoding and path, of the commit that was first.
 func (h *history) hits() {
 	first := map[same]Hit{}
 	for id, matches := range h.found {
@@ -376,7 +377,7 @@ func (h *history) hit(m objectMatch, by introduced, inHead bool) Hit {
 		p = map[string]string{"commit": "(commit message)", "tag": "(tag)", "tree": "(name of a file)"}[m.kind]
 	}
 	return Hit{
-		Needle: h.needles[m.needle], Encoding: m.encoding, Source: h.Mask(h.named), Path: h.Mask(p), Line: m.line,
+		Term: h.terms[m.term], Encoding: m.encoding, Source: h.Mask(h.named), Path: h.Mask(p), Line: m.line,
 		Commit: by.commit, Object: m.name, InHead: inHead, FirstSeen: by.at,
 	}.bare()
 }

@@ -1,4 +1,4 @@
-package leak
+package scan
 
 import (
 	"archive/tar"
@@ -17,12 +17,14 @@ import (
 	"golang.org/x/text/encoding/unicode"
 )
 
-// Bounds of what is unpacked of one file, so that a small one cannot keep the scan for ever.
+// DefaultUnpack is how many bytes are unpacked of one file at most, where Options.Unpack does not say.
+const DefaultUnpack = 1 << 30
+
+// More bounds of what is unpacked of one file, so that a small one cannot keep the scan for ever.
 const (
-	DefaultUnpack = 1 << 30 // bytes
-	maxMembers    = 100_000
-	maxDepth      = 8
-	maxInMemory   = 64 << 20 // of a zip inside of something else
+	maxMembers  = 100_000
+	maxDepth    = 8        // archives in each other
+	maxInMemory = 64 << 20 // of a zip inside of something else
 )
 
 var (
@@ -104,7 +106,8 @@ func container(head []byte) unpacker {
 		return compressed(func(r io.Reader) (io.Reader, error) { return bzip2.NewReader(r), nil })
 	case is("\x28\xb5\x2f\xfd"):
 		return compressed(func(r io.Reader) (io.Reader, error) {
-			d, err := zstd.NewReader(r, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(maxInMemory), zstd.WithDecoderMaxWindow(maxInMemory))
+			d, err := zstd.NewReader(r, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(maxInMemory),
+				zstd.WithDecoderMaxWindow(maxInMemory))
 			if err != nil {
 				return nil, err
 			}

@@ -1,4 +1,4 @@
-package leak
+package intake
 
 import (
 	"context"
@@ -10,26 +10,25 @@ import (
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
-
-	"github.com/keyrounds/keyrounds/finding"
 )
 
-// Transmitter sends security event tokens (RFC 8417) by push (RFC 8935): CAEP's and RISC's events about
-// credentials.
+// Transmitter is a sender of security event tokens (RFC 8417) by push (RFC 8935), with CAEP's and RISC's events about
+// credentials. It is a value and safe for concurrent use.
 type Transmitter struct {
 	Name     string
 	Provider string // whose clients they are about
-	Issuer   string
-	Audience string
-	JWKSURL  string
+	Issuer   string // iss of its tokens
+	Audience string // one of aud of its tokens
+	JWKSURL  string // its public keys (RFC 7517)
 	// AllowPrivateNetworks lets the keys be fetched from an address that is private.
 	AllowPrivateNetworks bool
 }
 
-// Verify checks a token's signature with a transmitter's keys and returns its payload.
+// Verify checks a token's signature with a transmitter's keys and returns its payload. An error of fetching the keys has
+// "fetching keys" in its text, as those of go-oidc do; every other error is of the signature.
 type Verify func(ctx context.Context, jwt string) ([]byte, error)
 
-// SETError is an answer of RFC 8935 §2.4.
+// SETError says why a token is not accepted, as RFC 8935 §2.4 answers a transmitter.
 type SETError struct {
 	Code        string // as registered there: invalid_request, invalid_key, invalid_issuer, invalid_audience, authentication_failed
 	Description string
@@ -37,19 +36,19 @@ type SETError struct {
 
 func (e *SETError) Error() string { return e.Code + ": " + e.Description }
 
-// Signal is a security event token that was verified.
+// Signal is what a security event token says that was verified.
 type Signal struct {
-	ID       string // jti
-	At       time.Time
-	Subjects []string // every name that the token has for what it is about
-	Events   []SecurityEvent
+	ID       string          // jti
+	At       time.Time       // iat
+	Subjects []string        // every name that the token has for what it is about (RFC 9493)
+	Events   []SecurityEvent // by type; only those of schemas.openid.net
 }
 
 // SecurityEvent is one event of a token.
 type SecurityEvent struct {
-	Type   string // the end of its URI: credential-compromise
-	Change string // of credential-change: create, revoke, update or delete
-	At     time.Time
+	Type   string    // the end of its URI: credential-compromise
+	Change string    // of credential-change: create, revoke, update or delete
+	At     time.Time // event_timestamp; the token's, where that is missing or in the future
 }
 
 const (
@@ -58,9 +57,13 @@ const (
 )
 
 // asymmetric: with a shared key whoever can verify can also sign.
-var asymmetric = []jose.SignatureAlgorithm{jose.RS256, jose.RS384, jose.RS512, jose.PS256, jose.PS384, jose.PS512, jose.ES256, jose.ES384, jose.ES512, jose.EdDSA}
+var asymmetric = []jose.SignatureAlgorithm{
+	jose.RS256, jose.RS384, jose.RS512, jose.PS256, jose.PS384, jose.PS512, jose.ES256, jose.ES384, jose.ES512, jose.EdDSA,
+}
 
-// Read verifies a security event token and reads it. Its errors are *SETError, or of fetching the keys.
+// Read verifies a security event token and returns what it says. The token must be signed with a key pair, be from
+// Issuer, for Audience, and not be from the future; clocks may differ by 5 minutes. A token that is not accepted is a
+// *SETError; any other error is of fetching the keys, and the token may be fine.
 func (t Transmitter) Read(ctx context.Context, verify Verify, token string, now time.Time) (Signal, error) {
 	fail := func(code, format string, args ...any) (Signal, error) {
 		return Signal{}, &SETError{code, fmt.Sprintf(format, args...)}
@@ -182,27 +185,4 @@ func (s *Signal) name(v any, depth int) {
 			s.name(e, depth+1)
 		}
 	}
-}
-
-// Sightings is what a signal says about a credential of the transmitter's provider, whose secret was last changed
-// here at changed; soon says that it should be checked at once.
-func (s Signal) Sightings(t Transmitter, credentialID int64, changed time.Time) (all []Sighting, soon bool) {
-	for _, e := range s.Events {
-		g := Sighting{CredentialID: credentialID, Key: fmt.Sprint(t.Name, "\x00", s.ID, "\x00", e.Type), Sighting: finding.Sighting{At: e.At, How: t.Name}}
-		switch {
-		case e.Type == "credential-compromise":
-			g.Sort, g.What = BySignal, t.Issuer+" says that it is compromised (RISC credential-compromise)"
-		case e.Type == "credential-change" && (e.Change == "update" || e.Change == "create") && e.At.Sub(changed).Abs() > time.Hour,
-			e.Type == "client-credential-changed" && e.At.Sub(changed).Abs() > time.Hour:
-			g.Sort, g.What = ByReplaced, t.Issuer+" says that its secret was changed, and it was not changed here ("+e.Type+")"
-		case strings.HasPrefix(e.Type, "credential-change"), strings.HasPrefix(e.Type, "client-"):
-			soon = true
-			continue
-		default:
-			continue // verification, and what is not about credentials
-		}
-		soon = true
-		all = append(all, g)
-	}
-	return all, soon
 }

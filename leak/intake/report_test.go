@@ -1,4 +1,4 @@
-package leak
+package intake
 
 import (
 	"bytes"
@@ -54,7 +54,8 @@ func TestReports(t *testing.T) {
 				continue
 			}
 			r := all[0]
-			if !slices.Contains(r.Values, "SECRET-OF-THE-TEST") || r.Path != want.path || r.Commit != want.commit || r.Line != want.line || r.At.Format(time.DateOnly) != want.day {
+			if !slices.Contains(r.Values, "SECRET-OF-THE-TEST") || r.Path != want.path || r.Commit != want.commit ||
+				r.Line != want.line || r.At.Format(time.DateOnly) != want.day {
 				t.Errorf("%s: values %q in %s:%d of %s, %s", name, r.Values, r.Path, r.Line, r.Commit, r.At)
 			}
 			if !slices.Contains(all[1].Values, "AKIAFOREIGNFOREIGNXX") {
@@ -67,7 +68,10 @@ func TestReports(t *testing.T) {
 // What a tool hides leaves the beginning, or nothing.
 func TestHiddenValues(t *testing.T) {
 	t.Parallel()
-	for text, part := range map[string]string{"abcdefghij...": "abcdefghij", "abcdefghij…": "abcdefghij", "abcdefghij*****": "abcdefghij", "REDACTED": "", "abc...": "", "a...b...c...defgh": ""} {
+	for text, part := range map[string]string{
+		"abcdefghij...": "abcdefghij", "abcdefghij…": "abcdefghij", "abcdefghij*****": "abcdefghij", "REDACTED": "", "abc...": "",
+		"a...b...c...defgh": "",
+	} {
 		var r Reported
 		r.value(text)
 		if got := strings.Join(r.Parts, " "); got != part || part != "" && len(r.Values) > 0 {
@@ -142,7 +146,8 @@ func FuzzReports(f *testing.F) {
 		})
 		for _, typ := range WebhookTypes() {
 			w := Webhook{Type: typ}
-			_, _ = w.Read(t.Context(), http.Header{"X-Github-Event": {"secret_scanning_alert"}}, content, func(_ context.Context, _ string, _ bool) ([]byte, error) { return content, nil })
+			_, _ = w.Read(t.Context(), http.Header{"X-Github-Event": {"secret_scanning_alert"}}, content,
+				func(_ context.Context, _ string, _ bool) ([]byte, error) { return content, nil })
 		}
 	})
 }
@@ -158,7 +163,8 @@ func TestPartnerSignatureOfTheDocumentation(t *testing.T) {
 	t.Parallel()
 	keys, _ := json.Marshal(map[string]any{"public_keys": []map[string]string{{
 		"key_identifier": "90a421169f0a406205f1563a953312f0be898d3c7b6c06b681aa86a874555f4a",
-		"key":            "-----BEGIN PUBLIC KEY-----\nMFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE9MJJHnMfn2+H4xL4YaPDA4RpJqUq\nkCmRCBnYERxZanmcpzQSXs1X/AljlKkbJ8qpVIW4clayyef9gWhFbNHWAA==\n-----END PUBLIC KEY-----\n",
+		"key": "-----BEGIN PUBLIC KEY-----\nMFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE9MJJHnMfn2+H4xL4YaPDA4RpJqUq\n" +
+			"kCmRCBnYERxZanmcpzQSXs1X/AljlKkbJ8qpVIW4clayyef9gWhFbNHWAA==\n-----END PUBLIC KEY-----\n",
 	}}})
 	body := []byte(`[{"token":"some_token","type":"some_type","url":"some_url"}]`)
 	h := http.Header{}
@@ -183,7 +189,9 @@ func TestWebhookSignatures(t *testing.T) {
 		t.Fatal(err)
 	}
 	der, _ := x509.MarshalPKIXPublicKey(&private.PublicKey)
-	keys, _ := json.Marshal(map[string]any{"public_keys": []map[string]string{{"key_identifier": "k1", "key": string(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der}))}}})
+	keys, _ := json.Marshal(map[string]any{"public_keys": []map[string]string{{
+		"key_identifier": "k1", "key": string(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der})),
+	}}})
 	sum := sha256.Sum256(body)
 	der, _ = ecdsa.SignASN1(rand.Reader, private, sum[:])
 	signature := base64.StdEncoding.EncodeToString(der)
@@ -195,20 +203,44 @@ func TestWebhookSignatures(t *testing.T) {
 		key    []byte
 		ok     bool
 	}{
-		"github":                {GitHub, map[string]string{"X-Hub-Signature-256": sign(key, body)}, key, true},
-		"github, none":          {GitHub, nil, key, false},
-		"github, another key":   {GitHub, map[string]string{"X-Hub-Signature-256": sign([]byte("x"), body)}, key, false},
-		"github, SHA-1":         {GitHub, map[string]string{"X-Hub-Signature": "sha1=abc", "X-Hub-Signature-256": "sha1=abc"}, key, false},
-		"github, no key":        {GitHub, map[string]string{"X-Hub-Signature-256": sign(nil, body)}, nil, false},
-		"github, not hex":       {GitHub, map[string]string{"X-Hub-Signature-256": "sha256=zz"}, key, false},
-		"gitguardian":           {GitGuardian, map[string]string{"Timestamp": stamp, "Gitguardian-Signature": sign(append([]byte(stamp), key...), body)}, key, true},
-		"gitguardian, old":      {GitGuardian, map[string]string{"Timestamp": old, "Gitguardian-Signature": sign(append([]byte(old), key...), body)}, key, false},
-		"gitguardian, moved":    {GitGuardian, map[string]string{"Timestamp": stamp, "Gitguardian-Signature": sign(append([]byte(old), key...), body)}, key, false},
-		"gitguardian, no time":  {GitGuardian, map[string]string{"Gitguardian-Signature": sign(key, body)}, key, false},
-		"partner":               {GitHubPartner, map[string]string{"Github-Public-Key-Identifier": "k1", "Github-Public-Key-Signature": signature}, keys, true},
-		"partner, unknown key":  {GitHubPartner, map[string]string{"Github-Public-Key-Identifier": "k2", "Github-Public-Key-Signature": signature}, keys, false},
+		"github":              {GitHub, map[string]string{"X-Hub-Signature-256": sign(key, body)}, key, true},
+		"github, none":        {GitHub, nil, key, false},
+		"github, another key": {GitHub, map[string]string{"X-Hub-Signature-256": sign([]byte("x"), body)}, key, false},
+		"github, SHA-1":       {GitHub, map[string]string{"X-Hub-Signature": "sha1=abc", "X-Hub-Signature-256": "sha1=abc"}, key, false},
+		"github, no key":      {GitHub, map[string]string{"X-Hub-Signature-256": sign(nil, body)}, nil, false},
+		"github, not hex":     {GitHub, map[string]string{"X-Hub-Signature-256": "sha256=zz"}, key, false},
+		"gitguardian": {
+			GitGuardian,
+			map[string]string{"Timestamp": stamp, "Gitguardian-Signature": sign(append([]byte(stamp), key...), body)},
+			key, true,
+		},
+		"gitguardian, old": {
+			GitGuardian,
+			map[string]string{"Timestamp": old, "Gitguardian-Signature": sign(append([]byte(old), key...), body)},
+			key, false,
+		},
+		"gitguardian, moved": {
+			GitGuardian,
+			map[string]string{"Timestamp": stamp, "Gitguardian-Signature": sign(append([]byte(old), key...), body)},
+			key, false,
+		},
+		"gitguardian, no time": {GitGuardian, map[string]string{"Gitguardian-Signature": sign(key, body)}, key, false},
+		"partner": {
+			GitHubPartner,
+			map[string]string{"Github-Public-Key-Identifier": "k1", "Github-Public-Key-Signature": signature},
+			keys, true,
+		},
+		"partner, unknown key": {
+			GitHubPartner,
+			map[string]string{"Github-Public-Key-Identifier": "k2", "Github-Public-Key-Signature": signature},
+			keys, false,
+		},
 		"partner, no signature": {GitHubPartner, map[string]string{"Github-Public-Key-Identifier": "k1"}, keys, false},
-		"partner, an HMAC":      {GitHubPartner, map[string]string{"Github-Public-Key-Identifier": "k1", "Github-Public-Key-Signature": sign(key, body)}, keys, false},
+		"partner, an HMAC": {
+			GitHubPartner,
+			map[string]string{"Github-Public-Key-Identifier": "k1", "Github-Public-Key-Signature": sign(key, body)},
+			keys, false,
+		},
 	} {
 		h := http.Header{}
 		for k, v := range c.header {
@@ -227,19 +259,14 @@ func TestAnAlertThatCannotBeRead(t *testing.T) {
 	t.Parallel()
 	h := http.Header{"X-Github-Event": {"secret_scanning_alert"}}
 	body := []byte(`{"action":"created","alert":{"number":7},"repository":{"full_name":"acme/x"}}`)
-	for answer, why := range map[string]string{"<html>": "no JSON at byte 1", `{"secret":7}`: "the member Secret is a number", "": "no JSON at byte 0"} {
-		_, err := Webhook{Type: GitHub}.Read(t.Context(), h, body, func(context.Context, string, bool) ([]byte, error) { return []byte(answer), nil })
+	for answer, why := range map[string]string{
+		"<html>": "no JSON at byte 1", `{"secret":7}`: "the member Secret is a number", "": "no JSON at byte 0",
+	} {
+		_, err := Webhook{Type: GitHub}.Read(t.Context(), h, body,
+			func(context.Context, string, bool) ([]byte, error) { return []byte(answer), nil })
 		var fetch *FetchError
 		if !errors.As(err, &fetch) || fetch.Why != "the alert 7 of acme/x could not be fetched: "+why {
 			t.Errorf("%q: %v", answer, err)
 		}
-	}
-}
-
-// The hash of HasMySecretLeaked: RFC 7914's scrypt with GitGuardian's parameters.
-func TestHMSL(t *testing.T) {
-	t.Parallel()
-	if h := hmsl("hello_world"); len(h) != 64 || h == hmsl("hello_worlc") || h != hmsl("hello_world") {
-		t.Errorf("hash %q", h)
 	}
 }
