@@ -85,25 +85,3 @@ func TestDockerfileFollowsGoMod(t *testing.T) {
 		t.Errorf("go.mod has %q", version)
 	}
 }
-
-// The table of docs/architecture.md says what the test of the imports enforces.
-func TestTheDocumentedTable(t *testing.T) {
-	t.Parallel()
-	text, err := os.ReadFile("docs/architecture.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	rows := map[string]string{}
-	for _, m := range regexp.MustCompile("(?m)^\\| (\\d) \\| `([^`]+)` \\|[^|]*\\|([^|]*)\\| (yes|no) \\|$").FindAllStringSubmatch(string(text), -1) {
-		rows[m[2]] = m[1] + " " + strings.TrimSpace(m[3]) + " " + m[4]
-	}
-	for pkg, rule := range table {
-		pgx := "no"
-		if rule.pgx {
-			pgx = "yes"
-		}
-		if want := string(rune('0'+rule.tier)) + " " + rule.imports + " " + pgx; rows[pkg] != want {
-			t.Errorf("%s: the document says %q, the test %q", pkg, rows[pkg], want)
-		}
-	}
-}

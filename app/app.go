@@ -14,14 +14,17 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"go.opentelemetry.io/otel/trace"
 
+	"github.com/keyrounds/keyrounds/action"
 	"github.com/keyrounds/keyrounds/audit"
 	"github.com/keyrounds/keyrounds/checker"
 	"github.com/keyrounds/keyrounds/config"
+	"github.com/keyrounds/keyrounds/exposure"
 	"github.com/keyrounds/keyrounds/finding"
 	"github.com/keyrounds/keyrounds/leak"
 	"github.com/keyrounds/keyrounds/notify"
@@ -65,6 +68,8 @@ type App struct {
 	Rounds   *rounds.Rounds
 	Reports  *report.Maker
 	Leaks    *leak.Store
+	Exposure *exposure.Exposure // follows secrets that got out
+	Actions  *action.Actions    // does what people ask for
 
 	config    atomic.Pointer[config.Config]
 	private   *postgres.Private // nil: the database is someone else's
@@ -82,10 +87,6 @@ type App struct {
 	pressing           sync.Mutex
 	socket             socket
 	debug              *http.Server
-	tokens             tokens
-	keys               publicKeys
-	reports            *prometheus.CounterVec
-	learned            atomic.Int64 // when every secret was last learned, in seconds since 1970
 }
 
 // Open opens the database, or starts the private one, and makes all parts. It does not wait for a
@@ -118,14 +119,14 @@ func (a *App) open(ctx context.Context) error {
 	}
 	a.openSealer()
 	a.Metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	a.reloaded, a.beats, a.reports = newReloadMetrics(a.Metrics, a.Version), newBeats(a.Metrics), newReportMetric(a.Metrics)
+	a.reloaded, a.beats = newReloadMetrics(a.Metrics, a.Version), newBeats(a.Metrics)
 	waker, err := notify.NewWaker(a.Pool)
 	if err != nil {
 		return err
 	}
 	a.Registry, a.Audit = registry.New(a.Pool, c.Zone), audit.New(audit.Options{Pool: a.Pool, Wake: waker.Wake, Now: a.Now})
 	a.Usage = rounds.OpenUsage(a.Pool, c.Zone, a.Registry, a.Audit)
-	a.Leaks = leak.NewStore(leak.StoreOptions{Pool: a.Pool, Sealer: a.sealer, HMSL: a.wantsHMSL})
+	a.Leaks = leak.NewStore(leak.StoreOptions{Pool: a.Pool, Sealer: a.sealer})
 	setup, err := a.notifySetup(c)
 	if err != nil {
 		return err
@@ -141,9 +142,39 @@ func (a *App) open(ctx context.Context) error {
 	a.Rounds, err = rounds.New(rounds.Options{
 		Pool: a.Pool, Registry: a.Registry, Audit: a.Audit, Usage: a.Usage, Notifier: a.Notifier, Sealer: a.sealer,
 		Checker: checker.New(checker.Options{Version: a.Version, Now: a.Now}),
-		Metrics: a.Metrics, Daemon: a.Daemon, Exemplars: c.Metrics.Exemplars, Tracer: a.Tracer, Log: a.Log, Tick: a.Tick, Judge: a.Judge, Monthly: a.monthly, Leaks: a.leaks(), Now: a.Now,
+		Metrics: a.Metrics, Daemon: a.Daemon, Exemplars: c.Metrics.Exemplars, Tracer: a.Tracer, Log: a.Log, Tick: a.Tick, Judge: a.Judge, Monthly: a.monthly, Now: a.Now,
 	}, settings(c))
-	return err
+	if err != nil {
+		return err
+	}
+	a.Exposure = exposure.New(exposure.Options{
+		Pool: a.Pool, Registry: a.Registry, Audit: a.Audit, Leaks: a.Leaks, Usage: a.Usage, Rounds: a.Rounds, Metrics: a.Metrics, Version: a.Version,
+		Log: a.Log, Look: a.look(), Now: a.Now,
+	}, exposureSettings(c))
+	a.Rounds.Follow(a.Exposure)
+	a.Actions = action.New(action.Options{
+		Pool: a.Pool, Registry: a.Registry, Audit: a.Audit, Usage: a.Usage, Leaks: a.Leaks, Notifier: a.Notifier, Rounds: a.Rounds,
+		Sealer: a.sealer, SealerErr: a.sealerErr, Now: a.Now,
+	})
+	return nil
+}
+
+// look is how often it is looked for sources of leaks that are due: in tests and the demo as often as all else.
+func (a *App) look() time.Duration {
+	if a.Tick <= 0 {
+		return 0
+	}
+	return max(a.Tick, time.Second)
+}
+
+func exposureSettings(c *config.Config) exposure.Settings {
+	s := exposure.Settings{
+		TryEvery: c.Leaks.TryEvery, Confirm: 2 * time.Minute, Sources: c.Leaks.Sources, Webhooks: c.Leaks.Webhooks, Transmitters: c.Leaks.Transmitters, Zone: c.Zone,
+	}
+	if len(c.Policy.Confirm) > 0 {
+		s.Confirm = c.Policy.Confirm[0]
+	}
+	return s
 }
 
 func settings(c *config.Config) rounds.Settings {
@@ -197,6 +228,16 @@ func (a *App) Prepare(ctx context.Context) error {
 	return a.sync(ctx, c)
 }
 
+func (a *App) sync(ctx context.Context, c *config.Config) error {
+	var passive []string
+	for name, p := range c.Providers {
+		if p.Passive {
+			passive = append(passive, name)
+		}
+	}
+	return a.Actions.Sync(ctx, c.Credentials, settings(c).Feeds, passive)
+}
+
 // tellable is the store of findings, which come with what a message says about their credential.
 type tellable struct {
 	*audit.Store
@@ -240,4 +281,12 @@ func (a *App) Close() {
 // SchemaVersion tells where the schema is.
 func (a *App) SchemaVersion(ctx context.Context) (postgres.Version, error) {
 	return postgres.CurrentVersion(ctx, a.Pool)
+}
+
+func (a *App) recordNotification(ctx context.Context, tx pgx.Tx, act string, subject finding.Subject, detail any) error {
+	e, err := audit.NewEntry(a.Now(), audit.Daemon, act, subject.Key(), detail)
+	if err != nil {
+		return err
+	}
+	return a.Audit.Append(ctx, tx, e)
 }

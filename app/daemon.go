@@ -24,14 +24,14 @@ import (
 func (a *App) Start(ctx context.Context) error {
 	c := a.config.Load()
 	a.Metrics.MustRegister(collector.New(collector.Sources{
-		Audit: a.Audit, Registry: a.Registry, Usage: a.Usage, Engine: a.Rounds.Engine, Lanes: a.Notifier.Lanes, LeakSources: a.leakStates, Log: a.Log, Now: a.Now,
+		Audit: a.Audit, Registry: a.Registry, Usage: a.Usage, Engine: a.Rounds.Engine, Lanes: a.Notifier.Lanes, LeakSources: a.Exposure.SourceStates, Log: a.Log, Now: a.Now,
 		Longest: a.longest, Series: collector.Series{PerCredential: c.Metrics.PerCredential, Match: c.Metrics.Match, Labels: c.Metrics.Labels, Limit: c.Metrics.Limit},
 	}))
 	a.notReady("starting")
 	a.setLevel(c.LogLevel)
-	a.showReceivers(c)
+	a.Exposure.ShowReceivers()
 	pages := web.New(web.Options{
-		Audit: a.Audit, Registry: a.Registry, Usage: a.Usage, Reports: a.Reports, PushFeeds: a.pushFeeds, Take: a.Rounds.TakeUsage, TakeReport: a.takeReport,
+		Audit: a.Audit, Registry: a.Registry, Usage: a.Usage, Reports: a.Reports, PushFeeds: a.pushFeeds, Take: a.Rounds.TakeUsage, TakeReport: a.Exposure.Receive,
 		Gatherer: a.Metrics, Ready: a.isReady, Version: a.Version, Log: a.Log, Now: a.Now,
 	})
 	var err error
@@ -63,7 +63,7 @@ func (a *App) begin(ctx context.Context) {
 			a.ready.Store(nil)
 			a.listenToSlack(a.config.Load())
 			a.beginning.Go(func() { a.beat(ctx) })
-			a.beginning.Go(func() { a.ScanSources(ctx, nil) })
+			a.beginning.Go(func() { a.Exposure.ScanSources(ctx, nil) })
 			a.Log.Info("the rounds begin", "providers", len(a.config.Load().Providers), "credentials", len(a.config.Load().Credentials), "version", a.Version)
 			return
 		}
@@ -143,7 +143,8 @@ func (a *App) reload(ctx context.Context, c *config.Config) error {
 	}
 	a.config.Store(c)
 	a.setLevel(c.LogLevel)
-	a.showReceivers(c)
+	a.Exposure.Reload(exposureSettings(c))
+	a.Exposure.ShowReceivers()
 	a.Notifier.Reload(setup)
 	a.listenToSlack(c)
 	a.Rounds.Reload(settings(c))
@@ -229,7 +230,7 @@ func (a *App) recordStart(ctx context.Context) error {
 	if !last.IsZero() {
 		detail["last_check_at"], detail["gap_seconds"] = last, int(a.Now().Sub(last).Seconds())
 	}
-	return a.record(ctx, audit.Daemon, "daemon.started", "keyrounds", detail)
+	return a.Audit.Note(ctx, audit.Daemon, "daemon.started", "keyrounds", detail)
 }
 
 // longest is how long a check of a provider's credential may be away, given what its schedule says.

@@ -2,6 +2,7 @@ package app_test
 
 import (
 	"bytes"
+	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/hmac"
@@ -13,6 +14,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -33,6 +35,7 @@ import (
 	"github.com/keyrounds/keyrounds/audit"
 	"github.com/keyrounds/keyrounds/config"
 	"github.com/keyrounds/keyrounds/credential"
+	"github.com/keyrounds/keyrounds/exposure"
 	"github.com/keyrounds/keyrounds/finding"
 	"github.com/keyrounds/keyrounds/leak"
 	"github.com/keyrounds/keyrounds/leak/scan"
@@ -357,10 +360,10 @@ func TestPassiveIsNotTried(t *testing.T) {
 	if err := s.Reader(t.Context(), "-", strings.NewReader("s3cretvalue")); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := o.app.Terms(t.Context()); err != nil { // which learns them
+	if _, _, err := o.app.Exposure.Terms(t.Context()); err != nil { // which learns them
 		t.Fatal(err)
 	}
-	if _, err := o.app.TakeHits(t.Context(), "test", s.Found(), "scan"); err != nil {
+	if _, err := o.app.Exposure.TakeHits(t.Context(), "test", s.Found(), "scan"); err != nil {
 		t.Fatal(err)
 	}
 	o.await("it is put aside", func() bool {
@@ -451,7 +454,7 @@ func (v *vault) tries() (n int) {
 func (v *vault) plant(text string) {
 	v.Helper()
 	put(v.T, v.dir, "src/app.env", text)
-	terms, _, err := v.app.Terms(v.Context())
+	terms, _, err := v.app.Exposure.Terms(v.Context())
 	if err != nil {
 		v.Fatal(err)
 	}
@@ -459,7 +462,7 @@ func (v *vault) plant(text string) {
 	if err := s.Tree(v.Context(), filepath.Join(v.dir, "src")); err != nil {
 		v.Fatal(err)
 	}
-	if _, err := v.app.TakeHits(v.Context(), "test", s.Found(), "scan"); err != nil {
+	if _, err := v.app.Exposure.TakeHits(v.Context(), "test", s.Found(), "scan"); err != nil {
 		v.Fatal(err)
 	}
 }
@@ -519,14 +522,14 @@ func TestAScannedLeakIsProvenDead(t *testing.T) {
 	if v.recorded("secret.died") != 1 {
 		t.Errorf("%d proofs in the record", v.recorded("secret.died"))
 	}
-	sources, err := v.app.LeakSources(t.Context())
+	sources, err := v.app.Exposure.Sources(t.Context())
 	if err != nil || len(sources) != 3 || sources[0].Found != 0 || sources[1].Found == 0 || !strings.Contains(sources[2].Error, "no such file") {
 		t.Errorf("%+v, %v", sources, err)
 	}
 	// The history has it for ever, and that is no news.
-	before, _ := v.app.LeakSources(t.Context())
+	before, _ := v.app.Exposure.Sources(t.Context())
 	v.await("it is scanned again", func() bool {
-		now, err := v.app.LeakSources(t.Context())
+		now, err := v.app.Exposure.Sources(t.Context())
 		return err == nil && now[1].Scanned.After(before[1].Scanned)
 	})
 	if f, _ := v.leak("gamma"); f.State != finding.Resolved {
@@ -554,6 +557,32 @@ func TestAnIncidentIsNoDeath(t *testing.T) {
 	}
 }
 
+// A leaked secret is left alone while its provider asks for that, like everything else there: it is tried when that is
+// over, and not every try_every.
+func TestALeakedSecretWaitsForItsProvider(t *testing.T) {
+	t.Parallel()
+	v := newVault(t, "")
+	v.plant(v.secrets["alpha"])
+	row := v.secretOf("alpha")
+	if _, err := v.app.Pool.Exec(t.Context(), `UPDATE provider_pace SET paused_until = now() + interval '1 hour', paced_until = now() + interval '1 hour'`); err != nil {
+		t.Fatal(err)
+	}
+	v.await("its next try is after that", func() bool {
+		now, err := v.app.Leaks.Reread(t.Context(), row)
+		return err == nil && time.Until(now.NextTry) > 50*time.Minute
+	})
+	issued := len(v.idp.Tokens())
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second) // three times try_every
+	defer cancel()
+	said := ""
+	if _, err := v.app.Exposure.ProveDead(ctx, row, secret.Value{}, func(at leak.Attempt) { said = at.NotNow }); !errors.Is(err, exposure.ErrStillWorks) || !strings.Contains(said, "asks us to stay away") {
+		t.Errorf("whoever waits is told %q, error %v", said, err)
+	}
+	if n := len(v.idp.Tokens()); n != issued {
+		t.Errorf("%d tokens were issued meanwhile", n-issued)
+	}
+}
+
 // A secret that was replaced while it was about to be tried is not mistaken for the new one, whose token would
 // seem to be its own and live on.
 func TestReplacedWhileTried(t *testing.T) {
@@ -563,7 +592,7 @@ func TestReplacedWhileTried(t *testing.T) {
 	row := v.secretOf("alpha")
 	v.idp.Renew("client-alpha", "c4n4ry-alpha-new-secret")
 	v.write("alpha", "c4n4ry-alpha-new-secret")
-	if at, err := v.app.ProveDead(t.Context(), row, secret.Value{}, func(at leak.Attempt) { t.Errorf("tried: %+v", at) }); err == nil || !strings.Contains(err.Error(), "was replaced meanwhile") {
+	if at, err := v.app.Exposure.ProveDead(t.Context(), row, secret.Value{}, func(at leak.Attempt) { t.Errorf("tried: %+v", at) }); err == nil || !strings.Contains(err.Error(), "was replaced meanwhile") {
 		t.Errorf("%+v, %v", at, err)
 	}
 }
@@ -574,7 +603,7 @@ func TestTheDaemonProvesItFirst(t *testing.T) {
 	v := newVault(t, "")
 	v.plant(v.secrets["alpha"])
 	row := v.secretOf("alpha")
-	death, err := v.app.ProveDead(t.Context(), row, secret.Value{}, func(leak.Attempt) {
+	death, err := v.app.Exposure.ProveDead(t.Context(), row, secret.Value{}, func(leak.Attempt) {
 		v.idp.Revoke("client-alpha")
 		v.await("the daemon proves it", func() bool { f, _ := v.leak("alpha"); return f.State == finding.Resolved })
 	})
@@ -589,7 +618,7 @@ func TestRotatedAndRetired(t *testing.T) {
 	v := newVault(t, "")
 	v.idp.Add(sim.Client{ID: "client-delta", Name: "delta", Secret: "c4n4ry-delta-old-secret", Scopes: []string{"company_read"}})
 	add := credential.Credential{Name: "delta", Provider: "idp", ClientID: "client-delta", Scopes: []string{"company_read"}, Schedule: "@every 1s"}
-	if err := v.app.Add(t.Context(), "test", []credential.Credential{add}, []secret.Value{secret.New([]byte("c4n4ry-delta-old-secret"))}); err != nil {
+	if err := v.app.Actions.Add(t.Context(), "test", []credential.Credential{add}, []secret.Value{secret.New([]byte("c4n4ry-delta-old-secret"))}); err != nil {
 		t.Fatal(err)
 	}
 	v.plant("c4n4ry-delta-old-secret")
@@ -598,14 +627,14 @@ func TestRotatedAndRetired(t *testing.T) {
 		return is && f.Evidence.Leak.Works != nil && *f.Evidence.Leak.Works
 	})
 	v.idp.Renew("client-delta", "c4n4ry-delta-new-secret")
-	if err := v.app.Rotate(t.Context(), "test", "delta", "", secret.New([]byte("c4n4ry-delta-new-secret"))); err != nil {
+	if err := v.app.Actions.Rotate(t.Context(), "test", "delta", "", secret.New([]byte("c4n4ry-delta-new-secret"))); err != nil {
 		t.Fatal(err)
 	}
 	v.await("the old one is told as replaced", func() bool {
 		f, _ := v.leak("delta")
 		return !f.Evidence.Leak.Replaced.IsZero() && !f.Evidence.Leak.Unknown
 	})
-	if err := v.app.Retire(t.Context(), "test", "delta"); err != nil {
+	if err := v.app.Actions.Retire(t.Context(), "test", "delta"); err != nil {
 		t.Fatal(err)
 	}
 	if f, _ := v.leak("delta"); f.State == finding.Resolved {

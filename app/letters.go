@@ -120,7 +120,7 @@ func (a *App) digest(ctx context.Context, now time.Time) error {
 	if err != nil || len(fresh)+len(ended) == 0 {
 		return err
 	}
-	return a.inTx(ctx, func(tx pgx.Tx) error {
+	return postgres.InTx(ctx, a.Pool, func(tx pgx.Tx) error {
 		_, err := a.Notifier.EnqueueLetter(ctx, tx, fmt.Sprintf("digest/%s/%s", now.UTC().Format(time.RFC3339), last.UTC().Format(time.RFC3339)))
 		return err
 	})

@@ -37,6 +37,15 @@ func (s *Store) Append(ctx context.Context, tx pgx.Tx, es ...Entry) error {
 	return tx.SendBatch(ctx, batch).Close()
 }
 
+// Note adds one entry to the record, now, in a transaction of its own. NewEntry says what detail may be.
+func (s *Store) Note(ctx context.Context, actor, action, subject string, detail any) error {
+	e, err := NewEntry(s.now(), actor, action, subject, detail)
+	if err != nil {
+		return err
+	}
+	return pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error { return s.Append(ctx, tx, e) })
+}
+
 // Log returns the newest entries first, at most limit; of one subject, or of all for "".
 func (s *Store) Log(ctx context.Context, subject string, limit int) ([]Entry, error) {
 	rows, err := s.pool.Query(ctx, `

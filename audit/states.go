@@ -60,10 +60,15 @@ type Standing struct {
 
 // Standings returns the credentials as they stand, by name; retired ones only if asked for.
 func (s *Store) Standings(ctx context.Context, retired bool) ([]Standing, error) {
+	return s.standings(ctx, `$1 OR status <> 'retired' ORDER BY credential`, retired)
+}
+
+// standings' condition is a constant of this package.
+func (s *Store) standings(ctx context.Context, where string, arg any) ([]Standing, error) {
 	rows, err := s.pool.Query(ctx, `
 		SELECT credential_id, credential, provider, status, since, changed_at, last_check_at, last_success_at, last_certain_at, suspect_since,
 			memory, outcome, reason, message, latency_us
-		FROM credential_state WHERE $1 OR status <> 'retired' ORDER BY credential`, retired)
+		FROM credential_state WHERE `+where, arg)
 	if err != nil {
 		return nil, err
 	}
@@ -82,6 +87,23 @@ func (s *Store) Standings(ctx context.Context, retired bool) ([]Standing, error)
 		st.Latency = time.Duration(latency) * time.Microsecond
 		return st, json.Unmarshal(memory, &st.State)
 	})
+}
+
+// StandingOf returns what is held of one credential; ok false: nothing is.
+func (s *Store) StandingOf(ctx context.Context, credentialID int64) (st Standing, ok bool, err error) {
+	all, err := s.standings(ctx, `credential_id = $1`, credentialID)
+	if err != nil || len(all) == 0 {
+		return st, false, err
+	}
+	return all[0], true, nil
+}
+
+// Peers counts the credentials of a provider that are not retired, without one: how many are healthy, and all.
+func (s *Store) Peers(ctx context.Context, provider string, without int64) (works, all int, err error) {
+	err = s.pool.QueryRow(ctx, `
+		SELECT count(*) FILTER (WHERE status = 'healthy'), count(*) FROM credential_state WHERE provider = $1 AND status <> 'retired' AND credential_id <> $2`,
+		provider, without).Scan(&works, &all)
+	return works, all, err
 }
 
 // Brief is what metrics say of a credential.

@@ -9,24 +9,17 @@ import (
 	"time"
 
 	"github.com/keyrounds/keyrounds/credential"
+	"github.com/keyrounds/keyrounds/leak"
 	"github.com/keyrounds/keyrounds/leak/intake"
 	"github.com/keyrounds/keyrounds/secret"
 )
 
 // Leaks says where registered secrets are looked for, and who reports them.
 type Leaks struct {
-	Sources      []LeakSource
+	Sources      []leak.Source
 	Webhooks     []intake.Webhook
 	Transmitters []intake.Transmitter
 	TryEvery     time.Duration
-}
-
-// LeakSource is a place that the daemon scans.
-type LeakSource struct {
-	Name, Path  string
-	Schedule    string // cron, in Zone
-	History     bool
-	Unreachable bool
 }
 
 func (b *builder) leaks(c *Config, in *LeaksIn) {
@@ -67,8 +60,8 @@ func (b *builder) leakName(path, name string, names map[string]bool) {
 	names[name] = true
 }
 
-func (b *builder) leakSource(c *Config, path string, in LeakSourceIn) LeakSource {
-	s := LeakSource{
+func (b *builder) leakSource(c *Config, path string, in LeakSourceIn) leak.Source {
+	s := leak.Source{
 		Name: in.Name, Path: in.Path, Schedule: in.Schedule, History: in.History == nil || *in.History,
 		Unreachable: in.Unreachable,
 	}

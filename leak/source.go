@@ -7,6 +7,14 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
+// Source is a place that is scanned on a schedule.
+type Source struct {
+	Name, Path  string
+	Schedule    string // cron
+	History     bool   // git histories as well
+	Unreachable bool   // and what no branch or tag reaches in them
+}
+
 // SourceState says how the last scan of a source ended. Its JSON is part of the output of commands.
 type SourceState struct {
 	Scanned time.Time     `json:"scanned_at,omitzero"`

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -23,6 +24,7 @@ import (
 type Store struct {
 	StoreOptions
 
+	hmsl  atomic.Bool
 	mu    sync.Mutex
 	key   []byte
 	known map[int64][]byte // the fingerprint that a credential was last seen with; nil: not read yet
@@ -32,13 +34,16 @@ type Store struct {
 type StoreOptions struct {
 	Pool   *pgxpool.Pool
 	Sealer *secret.Sealer // seals former secrets and the key of the fingerprints; nil: without both, only scans find anything
-	HMSL   func() bool    // whether GitGuardian's hashes are kept, which cost some milliseconds a secret; nil: they are not
 }
 
 // NewStore returns a Store. It does not speak to the database yet.
 func NewStore(o StoreOptions) *Store {
 	return &Store{StoreOptions: o}
 }
+
+// WantHMSL says whether GitGuardian's hashes are kept, which cost some milliseconds a secret. At first they are not. It
+// is safe to call at any time.
+func (s *Store) WantHMSL(want bool) { s.hmsl.Store(want) }
 
 // Note stores the fingerprint of the secret v that a credential has now. Where it is another than before, the one before
 // counts as replaced at now. v itself is not kept. If the credential was changed since c was read, nothing is stored.
@@ -85,7 +90,7 @@ func (s *Store) isKnown(ctx context.Context, id int64, print []byte) (bool, erro
 	if s.known == nil {
 		rows, err := s.Pool.Query(ctx, `
 			SELECT credential_id, fingerprint FROM leak_secrets
-			WHERE replaced_at IS NULL AND (hmsl IS NOT NULL OR NOT $1)`, s.HMSL != nil && s.HMSL())
+			WHERE replaced_at IS NULL AND (hmsl IS NOT NULL OR NOT $1)`, s.hmsl.Load())
 		if err != nil {
 			return false, err
 		}
@@ -104,7 +109,7 @@ func (s *Store) isKnown(ctx context.Context, id int64, print []byte) (bool, erro
 
 func (s *Store) note(ctx context.Context, tx pgx.Tx, p prints, c credential.Credential, value string, now time.Time) (id int64, err error) {
 	var hash []byte
-	if s.HMSL != nil && s.HMSL() {
+	if s.hmsl.Load() {
 		hash = p.ofHMSL(hmsl(value))
 	}
 	print := p.whole(value)

@@ -37,7 +37,8 @@ func newBook(t *testing.T, names ...string) *book {
 		t.Fatal(err)
 	}
 	b := &book{T: t, now: time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC), creds: map[string]credential.Credential{}}
-	b.Store = NewStore(StoreOptions{Pool: pgtest.New(t), Sealer: sealer, HMSL: func() bool { return true }})
+	b.Store = NewStore(StoreOptions{Pool: pgtest.New(t), Sealer: sealer})
+	b.Store.WantHMSL(true)
 	reg := registry.New(b.Pool, time.UTC)
 	for _, name := range names {
 		b.tx(func(tx pgx.Tx) error {
@@ -207,14 +208,14 @@ func TestProofOfDeath(t *testing.T) {
 		}
 		return err
 	})
-	pace := Pace{Every: 15 * time.Minute, Confirm: 2 * time.Minute}
+	pace, mine := Pace{Every: 15 * time.Minute, Confirm: 2 * time.Minute}, Lease{"one", time.Hour}
 	try := func(a Attempt) (made []finding.Event, death *finding.Death) {
 		t.Helper()
-		due, err := b.Claim(t.Context(), b.now, time.Minute, 5)
+		due, err := b.Claim(t.Context(), b.now, time.Minute, mine, 5)
 		if err != nil || len(due) != 1 {
 			t.Fatalf("due: %v, %v", due, err)
 		}
-		if again, _ := b.Claim(t.Context(), b.now, time.Minute, 5); len(again) != 0 {
+		if again, _ := b.Claim(t.Context(), b.now, time.Minute, mine, 5); len(again) != 0 {
 			t.Error("two replicas try it at once")
 		}
 		a.At = b.now
@@ -256,7 +257,7 @@ func TestProofOfDeath(t *testing.T) {
 		t.Fatalf("%+v, made %+v", death, made)
 	}
 	b.now = b.now.Add(24 * time.Hour)
-	if due, _ := b.Claim(t.Context(), b.now, time.Minute, 5); len(due) > 0 {
+	if due, _ := b.Claim(t.Context(), b.now, time.Minute, mine, 5); len(due) > 0 {
 		t.Error("a dead secret is tried on")
 	}
 	b.tx(func(tx pgx.Tx) error { // seen again elsewhere

@@ -10,40 +10,6 @@ import (
 	"github.com/keyrounds/keyrounds/secret"
 )
 
-// How the death of a secret is proven:
-//
-//  1. Its exchange is refused twice, with time between, and the provider answers another credential meanwhile;
-//     three times, where there is no other one to compare with.
-//  2. A token that was issued for it before is refused by the API, or is past its time. Where keyrounds has no
-//     such token, or nothing to try it on, the proof says so.
-//  3. What the provider's own log says of it is added.
-//
-// An exchange that is neither accepted nor refused says nothing, and a success begins it all anew.
-
-// Attempt says what came of trying a secret. With neither Works nor Refused it says nothing of the secret.
-type Attempt struct {
-	At        time.Time
-	Works     bool   // a token was issued
-	Refused   bool   // the provider refused it
-	NotNow    string // why it was not tried now; the rest says nothing then
-	Outcome   string // as of a check
-	Reason    string // as of a check
-	Status    int    // HTTP; 0: there was no answer
-	ErrorCode string // of the provider's answer (RFC 6749 §5.2)
-	Control   string // what shows that the provider did answer others; "": nothing does
-	Alone     bool   // there is nothing to compare with
-	Token     TokenFate
-	Log       *finding.Death // LogAt, LogBy and LogFeed of the provider's log; nil: no feed has it
-}
-
-// TokenFate says what became of a token that was issued for a secret before.
-type TokenFate struct {
-	Text    string    // in words
-	Minted  time.Time // when it was issued; zero: there is none
-	Stopped time.Time // when the API was first seen to refuse it; zero: it was not
-	Alive   bool      // it still works, or may: there is no proof yet
-}
-
 // Pace says how often secrets are tried. One that gave no answer is tried again after Every or a minute, whichever is
 // shorter.
 type Pace struct {
@@ -51,13 +17,22 @@ type Pace struct {
 	Confirm time.Duration // once they were refused
 }
 
-// Claim returns at most limit secrets that are due to be tried at now, those that are due longest. No other caller, on whatever
-// replica, gets them before hold is over.
-func (s *Store) Claim(ctx context.Context, now time.Time, hold time.Duration, limit int) ([]SecretRow, error) {
+// Lease is how one of several replicas goes on with the secrets that it began to try: the token by which it sees their
+// end is in its memory only.
+type Lease struct {
+	Holder string        // the same for all claims of one process, and for no other's
+	Keep   time.Duration // how long after a claim nobody else claims the same secret
+}
+
+// Claim returns at most limit secrets that are due to be tried at now, those that are due longest. No other caller, on
+// whatever replica, gets them before hold is over, and no other holder before the lease is.
+func (s *Store) Claim(ctx context.Context, now time.Time, hold time.Duration, lease Lease, limit int) ([]SecretRow, error) {
 	rows, err := s.Pool.Query(ctx, `
-		WITH due AS (SELECT id FROM leak_secrets WHERE next_try_at <= $1 ORDER BY next_try_at LIMIT $3 FOR UPDATE SKIP LOCKED)
-		UPDATE leak_secrets s SET next_try_at = $2, tries = tries + 1 FROM due WHERE s.id = due.id
-		RETURNING `+secretColumns, now, now.Add(hold), limit)
+		WITH due AS (
+			SELECT id FROM leak_secrets WHERE next_try_at <= $1 AND (leased_by = $4 OR leased_until <= $1)
+			ORDER BY next_try_at LIMIT $3 FOR UPDATE SKIP LOCKED)
+		UPDATE leak_secrets s SET next_try_at = $2, tries = tries + 1, leased_by = $4, leased_until = $5 FROM due WHERE s.id = due.id
+		RETURNING `+secretColumns, now, now.Add(hold), limit, lease.Holder, now.Add(lease.Keep))
 	if err != nil {
 		return nil, err
 	}
@@ -82,28 +57,7 @@ func (s *Store) RecordAttempt(
 	if err != nil || !r.Dead.IsZero() {
 		return nil, nil, err
 	}
-	var death *finding.Death
-	next := now.Add(min(pace.Every, time.Minute))
-	switch {
-	case a.Works:
-		yes := true
-		r.Works, r.WorksAt, r.Refused = &yes, a.At, nil
-		next = now.Add(pace.Every)
-	case a.Refused:
-		no := false
-		r.Works, r.WorksAt = &no, a.At
-		if n := len(r.Refused); n == 0 || a.At.Sub(r.Refused[n-1]) > pace.Confirm*9/10 { // a command and the daemon at once are one
-			r.Refused = append(r.Refused, a.At)
-		}
-		next = now.Add(pace.Confirm)
-		wanted := 2
-		if a.Alone {
-			wanted = 3
-		}
-		if len(r.Refused) >= wanted && !a.Token.Alive {
-			death = r.dies(a)
-		}
-	}
+	r, next, death := r.after(a, pace, now)
 	switch {
 	case death != nil:
 		_, err = tx.Exec(ctx, `
@@ -129,24 +83,6 @@ func (s *Store) Postpone(ctx context.Context, r SecretRow, at time.Time) error {
 	_, err := s.Pool.Exec(ctx, `UPDATE leak_secrets SET next_try_at = $3 WHERE id = $1 AND dead_at IS NULL AND next_try_at = $2`,
 		r.ID, r.NextTry, nullTime(at))
 	return err
-}
-
-// dies is the proof that an attempt completes.
-func (r SecretRow) dies(a Attempt) *finding.Death {
-	d := finding.Death{
-		Refused: r.Refused, Outcome: a.Outcome, Reason: a.Reason, Status: a.Status, ErrorCode: a.ErrorCode,
-		Control: a.Control, Token: a.Token.Text, Minted: a.Token.Minted, Stopped: a.Token.Stopped, At: a.At,
-	}
-	if a.Alone {
-		d.Control = "no other credential of the provider is there to compare with"
-	}
-	if !d.Stopped.IsZero() {
-		d.Took = max(0, d.Stopped.Sub(r.Refused[0])).Round(time.Second).String()
-	}
-	if a.Log != nil {
-		d.LogAt, d.LogBy, d.LogFeed = a.Log.LogAt, a.Log.LogBy, a.Log.LogFeed
-	}
-	return &d
 }
 
 func (s *Store) lock(ctx context.Context, tx pgx.Tx, id int64) (SecretRow, error) {

@@ -14,16 +14,16 @@ const triesInTx = 4
 
 // InTx runs f in a transaction and commits it. Where Postgres gave the transaction up for the sake
 // of another (a deadlock, a serialization failure) nothing of it was done, and f runs again, at most
-// three times.
+// three times. Its errors are plain: they do not name the connection (Plain).
 func InTx(ctx context.Context, pool *pgxpool.Pool, f func(pgx.Tx) error) error {
 	for try := 1; ; try++ {
 		err := pgx.BeginFunc(ctx, pool, f)
 		if try == triesInTx || !givenUp(err) {
-			return err
+			return Plain(err)
 		}
 		select {
 		case <-ctx.Done():
-			return err
+			return Plain(err)
 		case <-time.After(time.Duration(try) * 20 * time.Millisecond):
 		}
 	}

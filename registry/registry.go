@@ -88,6 +88,18 @@ func get(ctx context.Context, q Querier, name string) (credential.Credential, er
 	return cs[0], nil
 }
 
+// ByID returns one credential, retired or not, or ErrNotFound.
+func (s *Store) ByID(ctx context.Context, id int64) (credential.Credential, error) {
+	cs, err := collect(ctx, s.pool, `SELECT `+columns+` FROM credentials WHERE id = $1`, id)
+	if err == nil && len(cs) == 0 {
+		return credential.Credential{}, fmt.Errorf("%w: number %d", ErrNotFound, id)
+	}
+	if err != nil {
+		return credential.Credential{}, err
+	}
+	return cs[0], nil
+}
+
 // OfClients returns the credentials of a provider with any of these client ids, retired ones among them.
 func (s *Store) OfClients(ctx context.Context, q Querier, provider string, clientIDs []string) ([]credential.Credential, error) {
 	return collect(ctx, q, `SELECT `+columns+` FROM credentials WHERE provider = $1 AND client_id = ANY($2) ORDER BY retired_at IS NOT NULL, id`, provider, clientIDs)

@@ -119,8 +119,8 @@ func (r *Rounds) recorded(results []checker.Result) (kept []checker.Result, unre
 func (r *Rounds) Resolve(ctx context.Context, c credential.Credential) (v secret.Value, err error) {
 	defer func() {
 		r.metrics.resolved(c.Secret.Scheme(), err)
-		if err == nil && r.Leaks.Seen != nil && r.tellsOfDaemon(ctx, c.Secret) {
-			r.Leaks.Seen(ctx, c, v)
+		if err == nil && r.tellsOfDaemon(ctx, c.Secret) {
+			r.exposure.Seen(ctx, c, v)
 		}
 	}()
 	if c.Secret != secret.Sealed || c.Sealed == nil {

@@ -2,6 +2,7 @@ package rounds
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/jackc/pgx/v5"
@@ -12,25 +13,37 @@ import (
 	"github.com/keyrounds/keyrounds/secret"
 )
 
-// Leaks is how those who follow leaks take part in the rounds.
-type Leaks struct {
+// Exposure follows secrets that got out, and takes part in the rounds.
+type Exposure interface {
 	// Seen is told each secret as it is read, before it is used.
-	Seen func(context.Context, credential.Credential, secret.Value)
+	Seen(context.Context, credential.Credential, secret.Value)
 	// Weigh returns the findings about leaks that results and other findings make, in their transaction.
-	Weigh func(context.Context, pgx.Tx, []checker.Result, []finding.Event) ([]finding.Event, error)
+	Weigh(context.Context, pgx.Tx, []checker.Result, []finding.Event) ([]finding.Event, error)
 	// Try is a tick: the secrets that got out are tried.
-	Try func(context.Context) error
+	Try(context.Context) error
+}
+
+// Follow has x take part in the rounds. It is called before Start, or not at all: then nobody follows leaks.
+func (r *Rounds) Follow(x Exposure) { r.exposure = x }
+
+// nobody follows leaks.
+type nobody struct{}
+
+func (nobody) Seen(context.Context, credential.Credential, secret.Value) {}
+func (nobody) Try(context.Context) error                                 { return nil }
+func (nobody) Weigh(context.Context, pgx.Tx, []checker.Result, []finding.Event) ([]finding.Event, error) {
+	return nil, nil
 }
 
 func (r *Rounds) weigh(ctx context.Context, tx pgx.Tx, rs []checker.Result, events []finding.Event) ([]finding.Event, error) {
-	if r.Leaks.Weigh == nil {
-		return events, nil
-	}
-	more, err := r.Leaks.Weigh(ctx, tx, rs, events)
+	more, err := r.exposure.Weigh(ctx, tx, rs, events)
 	return append(events, more...), err
 }
 
-// Present asks whether an API still takes a token of Attempt.
+// ErrNoProbe says that a provider has no probe, so that nobody can be asked whether a token works.
+var ErrNoProbe = errors.New("the provider has no probe")
+
+// Present asks whether an API still takes a token of Attempt. Without a probe to ask with it is ErrNoProbe.
 func (r *Rounds) Present(ctx context.Context, c credential.Credential, token secret.Value) (checker.TokenState, error) {
 	if err := r.exchangeable(c); err != nil {
 		return checker.TokenUnknown, err
@@ -38,6 +51,9 @@ func (r *Rounds) Present(ctx context.Context, c credential.Credential, token sec
 	p := r.settings.Load().Providers[c.Provider]
 	if p.Passive {
 		return checker.TokenUnknown, fmt.Errorf("the provider %q is passive: %w", p.Name, ErrNotExchanged)
+	}
+	if len(p.Probes) == 0 {
+		return checker.TokenUnknown, ErrNoProbe
 	}
 	targets, err := r.intend(ctx, Order{Purpose: leaked, Provider: p.Name, Credentials: []credential.Credential{c}})
 	if err != nil {

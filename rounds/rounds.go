@@ -85,7 +85,6 @@ type Options struct {
 	Judge     time.Duration // between judgements of usage; default 1 h
 	// Monthly makes the reports that are due; nil: there are none.
 	Monthly func(context.Context) error
-	Leaks   Leaks            // the zero value: nobody follows leaks
 	Now     func() time.Time // default time.Now
 }
 
@@ -95,6 +94,7 @@ type Rounds struct {
 	settings atomic.Pointer[Settings]
 	client   *river.Client[pgx.Tx]
 	metrics  *metrics
+	exposure Exposure
 	stopping chan struct{}
 	stopOnce sync.Once
 
@@ -114,16 +114,13 @@ func New(o Options, s Settings) (*Rounds, error) {
 	if o.Monthly == nil {
 		o.Monthly = func(context.Context) error { return nil }
 	}
-	if o.Leaks.Try == nil {
-		o.Leaks.Try = func(context.Context) error { return nil }
-	}
 	if o.Now == nil {
 		o.Now = time.Now
 	}
 	if o.Tracer == nil {
 		o.Tracer = noop.Tracer{}
 	}
-	r := &Rounds{Options: o, metrics: newMetrics(o.Metrics, o.Exemplars), stopping: make(chan struct{})}
+	r := &Rounds{Options: o, exposure: nobody{}, metrics: newMetrics(o.Metrics, o.Exemplars), stopping: make(chan struct{})}
 	r.Reload(s)
 	workers := river.NewWorkers()
 	river.AddWorker(workers, &sweeper{rounds: r})
@@ -133,7 +130,7 @@ func New(o Options, s Settings) (*Rounds, error) {
 	river.AddWorker(workers, &ticker[pollArgs]{do: r.poll})
 	river.AddWorker(workers, &ticker[judgeArgs]{do: r.JudgeUsage})
 	river.AddWorker(workers, &ticker[monthlyArgs]{do: o.Monthly})
-	river.AddWorker(workers, &ticker[tryArgs]{do: o.Leaks.Try})
+	river.AddWorker(workers, &ticker[tryArgs]{do: func(ctx context.Context) error { return r.exposure.Try(ctx) }})
 	river.AddWorker(workers, &notify.AttendWorker{Notifier: o.Notifier})
 	river.AddWorker(workers, &notify.LaneWorker{Notifier: o.Notifier})
 	var err error

@@ -7,32 +7,13 @@ import (
 	"io"
 	"net/http"
 
+	"github.com/keyrounds/keyrounds/exposure"
 	"github.com/keyrounds/keyrounds/leak/intake"
 )
 
-// Report is a delivery of another scanner, or a security event token.
-type Report struct {
-	Receiver string // the end of the URL
-	Address  string // whom it came from
-	Header   http.Header
-	Body     []byte
-}
-
-// Reported is what a report came to.
-type Reported struct {
-	Findings   int  `json:"findings"`
-	Registered int  `json:"registered"`
-	Foreign    int  `json:"foreign"`
-	Waiting    bool `json:"waiting,omitempty"` // it is in order, and will be read later
-	Token      bool `json:"-"`                 // it is a security event token, whose answer is empty (RFC 8935 §2.2)
-}
-
-// ErrNoReceiver: nothing of that name is configured.
-var ErrNoReceiver = errors.New("no webhook or transmitter has that name")
-
 // TakeReport verifies a report and takes it in. What is not from whom it should be is *intake.RefusedError or
 // *intake.SETError, what cannot be read *intake.FormatError, and all else worth sending again.
-type TakeReport func(context.Context, Report) (Reported, error)
+type TakeReport func(context.Context, exposure.Report) (exposure.Reported, error)
 
 // leakReport takes in a delivery: POST /api/v1/leaks/NAME. Its signature is the only sign-in that it has.
 func (s *site) leakReport(w http.ResponseWriter, r *http.Request) {
@@ -47,7 +28,7 @@ func (s *site) leakReport(w http.ResponseWriter, r *http.Request) {
 		refuse(w, http.StatusRequestEntityTooLarge, "a report has at most 1 MiB, and comes in time")
 		return
 	}
-	got, err := s.TakeReport(ctx, Report{Receiver: r.PathValue("name"), Address: host, Header: r.Header, Body: body})
+	got, err := s.TakeReport(ctx, exposure.Report{Receiver: r.PathValue("name"), Address: host, Header: r.Header, Body: body})
 	var (
 		refused *intake.RefusedError
 		token   *intake.SETError
@@ -62,7 +43,7 @@ func (s *site) leakReport(w http.ResponseWriter, r *http.Request) {
 			w.WriteHeader(http.StatusAccepted)
 		}
 		_ = json.NewEncoder(w).Encode(got)
-	case errors.Is(err, ErrNoReceiver):
+	case errors.Is(err, exposure.ErrNoReceiver):
 		s.reportFailures.add(host, s.Now())
 		refuse(w, http.StatusNotFound, err.Error())
 	case errors.As(err, &refused):

@@ -42,7 +42,7 @@ func newCheck(o *options) *cobra.Command {
 			}
 			var judged []rounds.Judged
 			progress := newProgress(cmd.ErrOrStderr(), len(creds))
-			err = a.Rounds.CheckNow(cmd.Context(), creds, func(js []rounds.Judged) {
+			err = a.Actions.Check(cmd.Context(), creds, func(js []rounds.Judged) {
 				judged = append(judged, js...)
 				progress.at(len(judged))
 			})

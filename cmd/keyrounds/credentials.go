@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
+	"github.com/keyrounds/keyrounds/action"
 	"github.com/keyrounds/keyrounds/app"
 	"github.com/keyrounds/keyrounds/audit"
 	"github.com/keyrounds/keyrounds/config"
@@ -61,7 +62,7 @@ func newCredentialsAdd(o *options) *cobra.Command {
 				return err
 			}
 			defer v.Wipe()
-			if err := a.Add(cmd.Context(), actor(), []credential.Credential{c}, []secret.Value{v}); err != nil {
+			if err := a.Actions.Add(cmd.Context(), actor(), []credential.Credential{c}, []secret.Value{v}); err != nil {
 				return err
 			}
 			fmt.Fprintf(cmd.OutOrStdout(), "%s is registered; check it with: keyrounds check %s\n", c.Name, c.Name)
@@ -151,7 +152,7 @@ func newCredentialsRotate(o *options) *cobra.Command {
 					return err
 				}
 				defer v.Wipe()
-				if err := a.Rotate(cmd.Context(), actor(), c.Name, clientID, v); err != nil {
+				if err := a.Actions.Rotate(cmd.Context(), actor(), c.Name, clientID, v); err != nil {
 					return err
 				}
 				fmt.Fprintf(cmd.OutOrStdout(), "%[1]s has a new secret; check it with: keyrounds check %[1]s\n", c.Name)
@@ -185,7 +186,7 @@ func (o *options) withCredential(cmd *cobra.Command, name string, do func(*app.A
 // changedOnHost: the secret is read from the host, so it was changed there, or is to be.
 func changedOnHost(cmd *cobra.Command, a *app.App, c credential.Credential, verify bool, patience time.Duration) error {
 	if !verify {
-		return &app.HostSecretError{Credential: c}
+		return &action.HostSecretError{Credential: c}
 	}
 	v, err := a.Rounds.Resolve(cmd.Context(), c) // which notes that it was replaced
 	if err != nil {
@@ -204,7 +205,7 @@ func newCredentialsRetire(o *options) *cobra.Command {
 				return err
 			}
 			defer a.Close()
-			if err := a.Retire(cmd.Context(), actor(), args[0]); err != nil {
+			if err := a.Actions.Retire(cmd.Context(), actor(), args[0]); err != nil {
 				return notRegistered(err)
 			}
 			fmt.Fprintf(cmd.OutOrStdout(), "%s is retired; it still works at the provider until it is revoked there\n", args[0])

@@ -4,12 +4,10 @@ import (
 	"fmt"
 	"strconv"
 
-	"github.com/jackc/pgx/v5"
 	"github.com/spf13/cobra"
 
 	"github.com/keyrounds/keyrounds/app"
 	"github.com/keyrounds/keyrounds/finding"
-	"github.com/keyrounds/keyrounds/secret"
 )
 
 func newFindingsFalseAlarm(o *options) *cobra.Command {
@@ -21,9 +19,7 @@ func newFindingsFalseAlarm(o *options) *cobra.Command {
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return o.withFinding(cmd, args[0], func(a *app.App, id int64) (finding.Finding, error) {
-				return a.Act(cmd.Context(), func(tx pgx.Tx) (finding.Change, error) {
-					return a.FalseAlarm(cmd.Context(), tx, actor(), id, secret.Scrubber{}.Clean(why, 300))
-				})
+				return a.Actions.FalseAlarm(cmd.Context(), actor(), id, why)
 			}, func(f finding.Finding) error {
 				fmt.Fprintf(cmd.OutOrStdout(), "finding %d is a false alarm, says %s; it is %s\n", f.ID, f.FalseAlarmBy, f.State)
 				return nil

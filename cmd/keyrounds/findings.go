@@ -4,9 +4,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
-	"time"
 
-	"github.com/jackc/pgx/v5"
 	"github.com/spf13/cobra"
 
 	"github.com/keyrounds/keyrounds/app"
@@ -109,9 +107,7 @@ func newFindingsAck(o *options) *cobra.Command {
 		Use: "ack ID", Aliases: []string{"acknowledge"}, Short: "Say that someone looks after a finding", Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return o.withFinding(cmd, args[0], func(a *app.App, id int64) (finding.Finding, error) {
-				return a.Act(cmd.Context(), func(tx pgx.Tx) (finding.Change, error) {
-					return a.Audit.Acknowledge(cmd.Context(), tx, actor(), id, time.Now())
-				})
+				return a.Actions.Acknowledge(cmd.Context(), actor(), id)
 			}, func(f finding.Finding) error {
 				fmt.Fprintf(cmd.OutOrStdout(), "finding %d is acknowledged by %s\n", f.ID, f.AcknowledgedBy)
 				return nil
@@ -130,10 +126,7 @@ func newFindingsSnooze(o *options) *cobra.Command {
 				return &hintError{fmt.Errorf("--for %q is not a time", howLong), "for example 1h, 1d or 7d"}
 			}
 			return o.withFinding(cmd, args[0], func(a *app.App, id int64) (finding.Finding, error) {
-				return a.Act(cmd.Context(), func(tx pgx.Tx) (finding.Change, error) {
-					now := time.Now()
-					return a.Audit.Snooze(cmd.Context(), tx, actor(), id, now, now.Add(d))
-				})
+				return a.Actions.Snooze(cmd.Context(), actor(), id, d)
 			}, func(f finding.Finding) error {
 				fmt.Fprintf(cmd.OutOrStdout(), "finding %d is snoozed until %s\n", f.ID, stamp(f.SnoozedUntil))
 				return nil

@@ -47,7 +47,7 @@ func newCredentialsImport(o *options) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if err := a.Add(cmd.Context(), actor(), creds, secrets); err != nil {
+			if err := a.Actions.Add(cmd.Context(), actor(), creds, secrets); err != nil {
 				return fmt.Errorf("nothing was imported: %w", err)
 			}
 			fmt.Fprintf(cmd.OutOrStdout(), "%d credentials are registered; delete %s, it holds their secrets\n", len(creds), args[0])

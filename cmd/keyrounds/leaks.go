@@ -75,7 +75,7 @@ func newLeaksScan(o *options) *cobra.Command {
 				return nil
 			}
 			if record {
-				leaked, err := a.TakeHits(cmd.Context(), actor(), found, "scan")
+				leaked, err := a.Exposure.TakeHits(cmd.Context(), actor(), found, "scan")
 				if err != nil {
 					return err
 				}
@@ -100,7 +100,7 @@ func newLeaksScan(o *options) *cobra.Command {
 
 func scanPaths(cmd *cobra.Command, a *app.App, o scan.Options, secretsOnly bool, paths []string) (scan.Found, error) {
 	ctx := cmd.Context()
-	terms, unreadable, err := a.Terms(ctx)
+	terms, unreadable, err := a.Exposure.Terms(ctx)
 	if err != nil {
 		return scan.Found{}, err
 	}
@@ -205,7 +205,7 @@ func tellLeaked(cmd *cobra.Command, a *app.App, leaked []credential.Credential) 
 	active := slices.DeleteFunc(slices.Clone(leaked), func(c credential.Credential) bool {
 		return !c.Retired.IsZero() || a.Config().Providers[c.Provider].Passive
 	})
-	if err := a.Rounds.CheckNow(ctx, active, func([]rounds.Judged) {}); err != nil {
+	if err := a.Actions.Check(ctx, active, func([]rounds.Judged) {}); err != nil {
 		return err
 	}
 	for _, c := range leaked {
@@ -236,7 +236,7 @@ func watchSources(cmd *cobra.Command, a *app.App) error {
 			"such as sources: [{name: backend, path: /srv/git/backend.git}]",
 		}
 	}
-	a.ScanSources(cmd.Context(), func(source string, f scan.Found, err error) {
+	a.Exposure.ScanSources(cmd.Context(), func(source string, f scan.Found, err error) {
 		at := time.Now().UTC().Format(time.RFC3339)
 		if err != nil {
 			fmt.Fprintf(cmd.OutOrStdout(), "%s %s: %v\n", at, source, err)
@@ -312,7 +312,7 @@ func importReports(cmd *cobra.Command, a *app.App, out output, format string, fi
 			defer f.Close()
 			in = f
 		}
-		t, leaked, err := a.ImportReport(cmd.Context(), actor(), func(found func(intake.Reported) error) (string, error) {
+		t, leaked, err := a.Exposure.ImportReport(cmd.Context(), actor(), func(found func(intake.Reported) error) (string, error) {
 			return intake.ReadReport(in, format, found)
 		})
 		if err != nil {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/keyrounds/keyrounds/app"
 	"github.com/keyrounds/keyrounds/credential"
+	"github.com/keyrounds/keyrounds/exposure"
 	"github.com/keyrounds/keyrounds/finding"
 	"github.com/keyrounds/keyrounds/leak"
 	"github.com/keyrounds/keyrounds/registry"
@@ -122,7 +123,7 @@ func newLeaksStatus(o *options) *cobra.Command {
 
 type statusJSON struct {
 	Secrets   []secretJSON           `json:"secrets"`
-	Sources   []app.LeakSource       `json:"sources"`
+	Sources   []exposure.Source      `json:"sources"`
 	Receivers []leak.Delivery        `json:"receivers"`
 	Waiting   []leak.WaitingDelivery `json:"waiting"`
 }
@@ -165,7 +166,7 @@ func leaksStatus(ctx context.Context, a *app.App, id int64, names map[int64]stri
 		}
 		s.Secrets = append(s.Secrets, v)
 	}
-	if s.Sources, err = a.LeakSources(ctx); err != nil {
+	if s.Sources, err = a.Exposure.Sources(ctx); err != nil {
 		return s, err
 	}
 	if s.Receivers, err = a.Leaks.Deliveries(ctx); err != nil {
@@ -335,7 +336,7 @@ func verifyOne(cmd *cobra.Command, a *app.App, c credential.Credential, r leak.S
 	ctx, cancel := context.WithTimeout(cmd.Context(), patience)
 	defer cancel()
 	asked := false
-	death, err := a.ProveDead(ctx, r, given, func(at leak.Attempt) {
+	death, err := a.Exposure.ProveDead(ctx, r, given, func(at leak.Attempt) {
 		w := cmd.ErrOrStderr()
 		switch {
 		case at.NotNow != "":
@@ -352,7 +353,7 @@ func verifyOne(cmd *cobra.Command, a *app.App, c credential.Credential, r leak.S
 			fmt.Fprintf(w, "%s no answer that says anything (%s)\n", stamp(at.At), at.Outcome)
 		}
 	})
-	if errors.Is(err, app.ErrStillWorks) {
+	if errors.Is(err, exposure.ErrStillWorks) {
 		fmt.Fprintf(cmd.ErrOrStderr(), "the old secret of %s is not proven dead; the daemon goes on trying: keyrounds leaks status %s\n",
 			c.Name, c.Name)
 		return errFound

@@ -34,7 +34,7 @@ func newScreening(dir string) (*screening, sim.Client) {
 
 // register does what `keyrounds credentials add screening` does.
 func (s *screening) register(ctx context.Context, a *app.App) error {
-	return a.Add(ctx, actor(), []credential.Credential{{
+	return a.Actions.Add(ctx, actor(), []credential.Credential{{
 		Name: screeningName, Provider: "smartrecruiters", ClientID: s.id, Scopes: []string{"company_read", "candidates_read"}, Owner: "compliance",
 		Description: "sends candidates to the second screening partner", Schedule: a.Config().Defaults.Schedule, UnusedAfter: a.Config().Defaults.UnusedAfter,
 	}}, []secret.Value{secret.New([]byte(s.old))})
@@ -91,7 +91,7 @@ func (t *teller) leakScenes() []scene {
 		{21 * time.Second, "screening gets a new secret at the provider: keyrounds credentials rotate screening", func(p *sim.Provider) {
 			p.Renew(s.id, s.new)
 			do("rotate", func(ctx context.Context) error {
-				return t.app.Rotate(ctx, actor(), screeningName, "", secret.New([]byte(s.new)))
+				return t.app.Actions.Rotate(ctx, actor(), screeningName, "", secret.New([]byte(s.new)))
 			})
 		}},
 		{28 * time.Second, "the old secret of screening is revoked at the provider; is it really dead?", func(p *sim.Provider) { p.RevokeSecret(s.id, s.old) }},

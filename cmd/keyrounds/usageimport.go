@@ -165,7 +165,7 @@ func importFile(cmd *cobra.Command, a *app.App, feed usage.Feed, covers []usage.
 	}
 	bar := readProgress(cmd.ErrOrStderr(), name, size)
 	defer bar.Close()
-	news, err := a.Import(cmd.Context(), actor(), feed, name, io.TeeReader(in, bar), covers...)
+	news, err := a.Actions.Import(cmd.Context(), actor(), feed, name, io.TeeReader(in, bar), covers...)
 	v := importJSON{File: name, Results: news.Counts, Bad: orEmpty(news.Samples)}
 	var before *usage.TakenBeforeError
 	switch {

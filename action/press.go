@@ -1,4 +1,4 @@
-package app
+package action
 
 import (
 	"context"
@@ -16,31 +16,23 @@ import (
 	"github.com/keyrounds/keyrounds/postgres"
 	"github.com/keyrounds/keyrounds/registry"
 	"github.com/keyrounds/keyrounds/rounds"
-	"github.com/keyrounds/keyrounds/usage"
-	"github.com/keyrounds/keyrounds/verdict"
-	"github.com/keyrounds/keyrounds/web"
 )
 
-// refusal is why something was not done, in words for whoever asked.
-type refusal string
-
-func (r refusal) Error() string  { return string(r) }
-func (r refusal) Public() string { return string(r) }
-
-// do does what a person asked for where a message was told, and returns what that person is told.
-func (a *App) do(ctx context.Context, do notify.Action) (string, error) {
-	text, err := a.doing(ctx, do)
+// Do does what a person asked for where a message was told, and returns what that person is told. The same Action.ID is
+// done once, whichever replica gets it.
+func (a *Actions) Do(ctx context.Context, do notify.Action) (string, error) {
+	text, err := a.do(ctx, do)
 	return text, postgres.Plain(err)
 }
 
-func (a *App) doing(ctx context.Context, do notify.Action) (string, error) {
+func (a *Actions) do(ctx context.Context, do notify.Action) (string, error) {
 	switch do.Do {
 	case notify.Status:
 		return a.statusText(ctx)
 	case notify.Unused:
 		return a.unusedText(ctx)
 	case notify.Check:
-		return a.checkFor(ctx, do)
+		return a.checkForMessage(ctx, do)
 	}
 	ids, err := a.Notifier.Members(ctx, do.Message)
 	if err != nil {
@@ -53,7 +45,7 @@ func (a *App) doing(ctx context.Context, do notify.Action) (string, error) {
 }
 
 // actOn changes the findings of a message, all that are not over, in one transaction and once.
-func (a *App) actOn(ctx context.Context, do notify.Action, ids []int64) (text string, err error) {
+func (a *Actions) actOn(ctx context.Context, do notify.Action, ids []int64) (text string, err error) {
 	err = a.inTx(ctx, func(tx pgx.Tx) error {
 		fresh, err := a.Notifier.Once(ctx, tx, do.ID)
 		if err != nil || !fresh {
@@ -64,7 +56,7 @@ func (a *App) actOn(ctx context.Context, do notify.Action, ids []int64) (text st
 			why  []string
 		)
 		for _, id := range ids {
-			_, err := a.act(ctx, tx, do, id)
+			_, err := a.change(ctx, tx, do, id)
 			var refused refusal
 			switch {
 			case errors.As(err, &refused):
@@ -83,19 +75,18 @@ func (a *App) actOn(ctx context.Context, do notify.Action, ids []int64) (text st
 	return "", err
 }
 
-// act changes one finding. A refusal says that somebody was there before, or that it is over.
-func (a *App) act(ctx context.Context, tx pgx.Tx, do notify.Action, id int64) (c finding.Change, err error) {
-	now := a.Now()
+// change changes one finding. A refusal says that somebody was there before, or that it is over.
+func (a *Actions) change(ctx context.Context, tx pgx.Tx, do notify.Action, id int64) (c finding.Change, err error) {
 	switch do.Do {
 	case notify.Acknowledge:
-		c, err = a.Audit.Acknowledge(ctx, tx, do.Actor, id, now)
+		c, err = a.Audit.Acknowledge(ctx, tx, do.Actor, id, a.Now())
 		if err == nil && c.Finding.AcknowledgedBy != do.Actor {
 			err = refusal(fmt.Sprintf("%s looks after it already.", c.Finding.AcknowledgedBy))
 		}
 	case notify.Snooze:
-		c, err = a.Audit.Snooze(ctx, tx, do.Actor, id, now, now.Add(do.For))
+		c, err = a.snooze(ctx, tx, do.Actor, id, do.For)
 	case notify.FalseAlarm:
-		c, err = a.FalseAlarm(ctx, tx, do.Actor, id, do.Reason)
+		c, err = a.falseAlarm(ctx, tx, do.Actor, id, do.Reason)
 		if err == nil && c.Finding.FalseAlarmBy != do.Actor {
 			err = refusal(fmt.Sprintf("%s has said so already.", c.Finding.FalseAlarmBy))
 		}
@@ -111,8 +102,8 @@ func (a *App) act(ctx context.Context, tx pgx.Tx, do notify.Action, id int64) (c
 	return c, err
 }
 
-// checkFor checks the credentials of a message, or one by its name, now.
-func (a *App) checkFor(ctx context.Context, do notify.Action) (string, error) {
+// checkForMessage checks the credentials of a message, or one by its name, now.
+func (a *Actions) checkForMessage(ctx context.Context, do notify.Action) (string, error) {
 	creds, err := a.toCheck(ctx, do)
 	if err != nil {
 		return "", err
@@ -132,7 +123,7 @@ func (a *App) checkFor(ctx context.Context, do notify.Action) (string, error) {
 		return "", err
 	}
 	var lines []string
-	err = a.Rounds.CheckNow(ctx, creds, func(js []rounds.Judged) {
+	err = a.Check(ctx, creds, func(js []rounds.Judged) {
 		for _, j := range js {
 			lines = append(lines, fmt.Sprintf("%s: %s, so it is %s. %s", j.Result.Credential, j.Result.Outcome, j.State.Status, j.Result.Message))
 		}
@@ -146,7 +137,7 @@ func (a *App) checkFor(ctx context.Context, do notify.Action) (string, error) {
 
 const mostChecked = 20 // by one press
 
-func (a *App) toCheck(ctx context.Context, do notify.Action) ([]credential.Credential, error) {
+func (a *Actions) toCheck(ctx context.Context, do notify.Action) ([]credential.Credential, error) {
 	wanted := []string{do.Name}
 	if do.Name == "" {
 		wanted = nil
@@ -186,64 +177,4 @@ func names(creds []credential.Credential) (list []string) {
 		list = append(list, c.Name)
 	}
 	return list
-}
-
-const mostLines = 20
-
-func (a *App) statusText(ctx context.Context) (string, error) {
-	standings, err := a.Audit.Standings(ctx, false)
-	if err != nil {
-		return "", err
-	}
-	open, err := a.Audit.Findings(ctx, audit.Filter{})
-	if err != nil {
-		return "", err
-	}
-	counts := map[verdict.Status]int{}
-	for _, s := range standings {
-		counts[s.Status]++
-	}
-	lines := []string{fmt.Sprintf("%d of %d credentials work.", counts[verdict.Healthy], len(standings))}
-	for _, s := range []verdict.Status{verdict.Revoked, verdict.Suspect, verdict.Degraded, verdict.Pending, verdict.Unknown} {
-		if n := counts[s]; n > 0 {
-			lines = append(lines, fmt.Sprintf("%s: %d", s, n))
-		}
-	}
-	for i, f := range open {
-		if i == mostLines {
-			lines = append(lines, fmt.Sprintf("and %d more findings: keyrounds findings list", len(open)-i))
-			break
-		}
-		lines = append(lines, fmt.Sprintf("• %s (finding %d, %s)", notify.Describe(f).Title, f.ID, f.State))
-	}
-	return strings.Join(lines, "\n"), nil
-}
-
-func (a *App) unusedText(ctx context.Context) (string, error) {
-	cs, err := a.Registry.List(ctx, false)
-	if err != nil {
-		return "", err
-	}
-	all, err := web.Usages(ctx, a.Usage, cs, a.Now())
-	if err != nil {
-		return "", err
-	}
-	var lines []string
-	unknown := 0
-	for _, u := range all {
-		switch usage.State(u.Usage) {
-		case usage.Unused, usage.NeverUsed:
-			lines = append(lines, fmt.Sprintf("• %s of %s: %s", u.Credential, u.Provider, strings.ReplaceAll(u.Usage, "_", " ")))
-		case usage.NotKnown:
-			unknown++
-		}
-	}
-	head := fmt.Sprintf("%d of %d credentials are not used.", len(lines), len(all))
-	if unknown > 0 {
-		head += fmt.Sprintf(" Of %d it is not known: no feed watched them long enough.", unknown)
-	}
-	if n := len(lines) - mostLines; n > 0 {
-		lines = append(lines[:mostLines], fmt.Sprintf("and %d more: keyrounds usage list", n))
-	}
-	return strings.Join(append([]string{head}, lines...), "\n"), nil
 }

@@ -1,4 +1,4 @@
-package app
+package exposure
 
 import (
 	"context"
@@ -19,27 +19,23 @@ import (
 	"github.com/keyrounds/keyrounds/leak/intake"
 	"github.com/keyrounds/keyrounds/leak/scan"
 	"github.com/keyrounds/keyrounds/registry"
-	"github.com/keyrounds/keyrounds/rounds"
 	"github.com/keyrounds/keyrounds/secret"
 )
-
-// leaks is how leaks take part in the rounds.
-func (a *App) leaks() rounds.Leaks {
-	return rounds.Leaks{Seen: a.seen, Weigh: a.weighLeaks, Try: func(ctx context.Context) error { return errors.Join(a.tryLeaked(ctx), a.takeWaiting(ctx)) }}
-}
 
 // noteTime bounds how long a check waits for its secret's fingerprint to be stored; the next one tries again.
 const noteTime = 2 * time.Second
 
-func (a *App) seen(ctx context.Context, c credential.Credential, v secret.Value) {
+// Seen learns a secret as it is read, before it is used. What cannot be stored is learned the next time.
+func (x *Exposure) Seen(ctx context.Context, c credential.Credential, v secret.Value) {
 	ctx, cancel := context.WithTimeout(ctx, noteTime)
 	defer cancel()
-	if err := a.Leaks.Note(ctx, c, v, a.Now()); err != nil {
-		a.Log.Debug("the fingerprint of a secret could not be stored", "credential", c.Name, "error", err)
+	if err := x.Leaks.Note(ctx, c, v, x.Now()); err != nil {
+		x.Log.Debug("the fingerprint of a secret could not be stored", "credential", c.Name, "error", err)
 	}
 }
 
-func (a *App) weighLeaks(ctx context.Context, tx pgx.Tx, rs []checker.Result, events []finding.Event) ([]finding.Event, error) {
+// Weigh returns the findings about leaks that results and other findings make, in their transaction.
+func (x *Exposure) Weigh(ctx context.Context, tx pgx.Tx, rs []checker.Result, events []finding.Event) ([]finding.Event, error) {
 	checked := make([]leak.Checked, len(rs))
 	for i, r := range rs {
 		checked[i] = leak.Checked{CredentialID: r.CredentialID, At: r.At, Scopes: provenScopes(r)}
@@ -47,7 +43,7 @@ func (a *App) weighLeaks(ctx context.Context, tx pgx.Tx, rs []checker.Result, ev
 			checked[i].Works = &works
 		}
 	}
-	return a.Leaks.Weigh(ctx, tx, checked, events, a.Now())
+	return x.Leaks.Weigh(ctx, tx, checked, events, x.Now())
 }
 
 // provenScopes are those that the provider granted or that a probe showed to work.
@@ -67,12 +63,12 @@ func provenScopes(r checker.Result) []string {
 
 // Terms are the secrets and client ids of every credential, also secrets that were replaced and are kept. What
 // cannot be read is returned by name, and the rest looked for.
-func (a *App) Terms(ctx context.Context) (terms []scan.Term, unreadable map[string]error, err error) {
-	creds, err := a.Registry.List(ctx, true)
+func (x *Exposure) Terms(ctx context.Context) (terms []scan.Term, unreadable map[string]error, err error) {
+	creds, err := x.Registry.List(ctx, true)
 	if err != nil {
 		return nil, nil, err
 	}
-	former, err := a.Leaks.Former(ctx)
+	former, err := x.Leaks.Former(ctx)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -86,7 +82,7 @@ func (a *App) Terms(ctx context.Context) (terms []scan.Term, unreadable map[stri
 			continue
 		}
 		terms = append(terms, scan.Term{Credential: c.Name, Kind: scan.ClientID, Value: c.ClientID})
-		v, err := a.Rounds.Resolve(ctx, c)
+		v, err := x.Rounds.Resolve(ctx, c)
 		if err != nil {
 			unreadable[c.Name] = err
 			continue
@@ -112,8 +108,8 @@ func home(ref secret.Reference) string {
 }
 
 // TakeHits writes down what a scan found, and returns the credentials whose secret it found.
-func (a *App) TakeHits(ctx context.Context, actor string, f scan.Found, how string) ([]credential.Credential, error) {
-	creds, err := a.Registry.List(ctx, true)
+func (x *Exposure) TakeHits(ctx context.Context, actor string, f scan.Found, how string) ([]credential.Credential, error) {
+	creds, err := x.Registry.List(ctx, true)
 	if err != nil {
 		return nil, err
 	}
@@ -130,20 +126,20 @@ func (a *App) TakeHits(ctx context.Context, actor string, f scan.Found, how stri
 		if !ok {
 			continue // retired and deleted meanwhile
 		}
-		all = append(all, leak.EvidenceOfHit(h, c.ID, how, a.Now()))
+		all = append(all, leak.EvidenceOfHit(h, c.ID, how, x.Now()))
 		if h.Kind == scan.Secret && !slices.ContainsFunc(leaked, func(l credential.Credential) bool { return l.ID == c.ID }) {
 			leaked = append(leaked, c)
 		}
 	}
-	_, err = a.takeEvidence(ctx, taken{
+	_, err = x.addEvidence(ctx, arrival{
 		actor: actor, action: "leaks.scanned", evidence: all,
 		detail: map[string]any{"how": how, "found": len(f.Hits), "skipped": len(f.Skipped), "bytes": f.Bytes},
 	})
 	return leaked, err
 }
 
-// taken is evidence as it comes in.
-type taken struct {
+// arrival is evidence as it comes in.
+type arrival struct {
 	actor, action string
 	detail        map[string]any
 	evidence      []leak.Evidence
@@ -154,8 +150,8 @@ type taken struct {
 
 var errTakenBefore = errors.New("it was taken in before")
 
-// takeEvidence writes evidence down, with the findings that it makes, and has the credentials checked at once.
-func (a *App) takeEvidence(ctx context.Context, t taken) (fresh int, err error) {
+// addEvidence writes evidence down, with the findings that it makes, and has the credentials checked at once.
+func (x *Exposure) addEvidence(ctx context.Context, t arrival) (fresh int, err error) {
 	ids, due := slices.Clone(t.soon), slices.Clone(t.soon)
 	for _, ev := range t.evidence {
 		ids = append(ids, ev.CredentialID)
@@ -166,8 +162,8 @@ func (a *App) takeEvidence(ctx context.Context, t taken) (fresh int, err error) 
 	slices.Sort(ids)
 	slices.Sort(due)
 	ids, due = slices.Compact(ids), slices.Compact(due)
-	err = a.inTx(ctx, func(tx pgx.Tx) error {
-		now := a.Now()
+	err = x.inTx(ctx, func(tx pgx.Tx) error {
+		now := x.Now()
 		if t.once != nil {
 			switch is, err := t.once(ctx, tx); {
 			case err != nil:
@@ -176,17 +172,17 @@ func (a *App) takeEvidence(ctx context.Context, t taken) (fresh int, err error) 
 				return errTakenBefore
 			}
 		}
-		if err := a.Registry.Lock(ctx, tx, ids); err != nil {
+		if err := x.Registry.Lock(ctx, tx, ids); err != nil {
 			return err
 		}
-		if fresh, err = a.Leaks.AddEvidence(ctx, tx, t.evidence, now); err != nil {
+		if fresh, err = x.Leaks.AddEvidence(ctx, tx, t.evidence, now); err != nil {
 			return err
 		}
-		events, err := a.Leaks.Judge(ctx, tx, ids, now)
+		events, err := x.Leaks.Judge(ctx, tx, ids, now)
 		if err != nil {
 			return err
 		}
-		if _, err := a.Audit.Publish(ctx, tx, events); err != nil {
+		if _, err := x.Audit.Publish(ctx, tx, events); err != nil {
 			return err
 		}
 		if fresh > 0 || len(t.soon) > 0 {
@@ -194,7 +190,7 @@ func (a *App) takeEvidence(ctx context.Context, t taken) (fresh int, err error) 
 			for _, id := range due {
 				soon = append(soon, registry.Due{ID: id, At: now})
 			}
-			if err := a.Registry.Reschedule(ctx, tx, soon); err != nil {
+			if err := x.Registry.Reschedule(ctx, tx, soon); err != nil {
 				return err
 			}
 		}
@@ -202,34 +198,34 @@ func (a *App) takeEvidence(ctx context.Context, t taken) (fresh int, err error) 
 		if err != nil {
 			return err
 		}
-		return a.Audit.Append(ctx, tx, e)
+		return x.Audit.Append(ctx, tx, e)
 	})
 	return fresh, err
 }
 
 // ImportReport takes in a report of another scanner. format "" finds out whose it is.
-func (a *App) ImportReport(
+func (x *Exposure) ImportReport(
 	ctx context.Context, actor string, read func(found func(intake.Reported) error) (string, error),
 ) (t leak.Taken, leaked []credential.Credential, err error) {
-	mask, err := a.learn(ctx)
+	mask, err := x.learn(ctx)
 	if err != nil {
 		return t, nil, err
 	}
-	format, err := read(func(rep intake.Reported) error { return a.Leaks.Match(ctx, rep, &t) })
+	format, err := read(func(rep intake.Reported) error { return x.Leaks.Match(ctx, rep, &t) })
 	if err != nil {
 		return t, nil, err
 	}
 	for i, ev := range t.Evidence {
 		t.Evidence[i] = ev.Masked(mask)
 	}
-	_, err = a.takeEvidence(ctx, taken{
+	_, err = x.addEvidence(ctx, arrival{
 		actor: actor, action: "leaks.imported", evidence: t.Evidence,
 		detail: map[string]any{"format": format, "findings": t.Findings, "matched": t.Matched, "foreign": t.Foreign},
 	})
 	if err != nil {
 		return t, nil, err
 	}
-	creds, err := a.Registry.List(ctx, false)
+	creds, err := x.Registry.List(ctx, false)
 	for _, c := range creds {
 		if slices.ContainsFunc(t.Evidence, func(ev leak.Evidence) bool { return ev.CredentialID == c.ID && ev.Kind != leak.ByClientID }) {
 			leaked = append(leaked, c)
@@ -239,10 +235,10 @@ func (a *App) ImportReport(
 }
 
 // learn reads every secret once, so that their fingerprints are known, and returns what masks them in a text.
-func (a *App) learn(ctx context.Context) (mask func(string) string, err error) {
-	terms, unreadable, err := a.Terms(ctx)
+func (x *Exposure) learn(ctx context.Context) (mask func(string) string, err error) {
+	terms, unreadable, err := x.Terms(ctx)
 	for name, why := range unreadable {
-		a.Log.Warn("a secret cannot be read, so reports cannot be held against it", "credential", name, "error", why)
+		x.Log.Warn("a secret cannot be read, so reports cannot be held against it", "credential", name, "error", why)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("the registered secrets: %w", err)
@@ -253,14 +249,14 @@ func (a *App) learn(ctx context.Context) (mask func(string) string, err error) {
 
 // learnAgain learns every secret if that was not done lately: checks do it as they go, and those of a passive
 // provider are never checked.
-func (a *App) learnAgain(ctx context.Context) error {
-	now := a.Now().Unix()
-	if last := a.learned.Load(); now-last < int64(learnEvery.Seconds()) || !a.learned.CompareAndSwap(last, now) {
+func (x *Exposure) learnAgain(ctx context.Context) error {
+	now := x.Now().Unix()
+	if last := x.learned.Load(); now-last < int64(learnEvery.Seconds()) || !x.learned.CompareAndSwap(last, now) {
 		return nil
 	}
-	_, err := a.learn(ctx)
+	_, err := x.learn(ctx)
 	if err != nil {
-		a.learned.Store(0)
+		x.learned.Store(0)
 	}
 	return err
 }
@@ -268,6 +264,6 @@ func (a *App) learnAgain(ctx context.Context) error {
 const learnEvery = time.Hour
 
 // wantsHMSL: only GitGuardian names secrets by that hash.
-func (a *App) wantsHMSL() bool {
-	return slices.ContainsFunc(a.config.Load().Leaks.Webhooks, func(w intake.Webhook) bool { return w.Type == intake.GitGuardian })
+func wantsHMSL(all []intake.Webhook) bool {
+	return slices.ContainsFunc(all, func(w intake.Webhook) bool { return w.Type == intake.GitGuardian })
 }

@@ -1,4 +1,4 @@
-package app
+package action
 
 import (
 	"context"
@@ -13,7 +13,7 @@ import (
 
 // Import takes in a file of usage records for a feed, whole or not at all, and writes into the record who
 // did. The same content again is *usage.TakenBeforeError and changes nothing. in is plain, gzip or zstd.
-func (a *App) Import(ctx context.Context, actor string, feed usage.Feed, name string, in io.Reader, covers ...usage.Span) (usage.News, error) {
+func (a *Actions) Import(ctx context.Context, actor string, feed usage.Feed, name string, in io.Reader, covers ...usage.Span) (usage.News, error) {
 	if feed.Type == usage.ImportFeed {
 		if err := a.inTx(ctx, func(tx pgx.Tx) error { return a.Usage.Register(ctx, tx, feed, a.Now()) }); err != nil {
 			return usage.News{}, err

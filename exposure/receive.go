@@ -1,4 +1,4 @@
-package app
+package exposure
 
 import (
 	"context"
@@ -17,20 +17,40 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/keyrounds/keyrounds/config"
 	"github.com/keyrounds/keyrounds/leak"
 	"github.com/keyrounds/keyrounds/leak/intake"
 	"github.com/keyrounds/keyrounds/outbound"
 	"github.com/keyrounds/keyrounds/postgres"
 	"github.com/keyrounds/keyrounds/secret"
-	"github.com/keyrounds/keyrounds/web"
 )
 
 // What comes in at POST /api/v1/leaks/NAME: signature first, then the record, then all else.
 
-// takeReport verifies a report, holds it against the registry, and writes down what it came to.
-func (a *App) takeReport(ctx context.Context, r web.Report) (web.Reported, error) {
-	got, err := a.dispatchReport(ctx, r)
+// Report is a delivery of another scanner, or a security event token.
+type Report struct {
+	Receiver string // the end of the URL
+	Address  string // whom it came from
+	Header   http.Header
+	Body     []byte
+}
+
+// Reported is what a report came to.
+type Reported struct {
+	Findings   int  `json:"findings"`
+	Registered int  `json:"registered"`
+	Foreign    int  `json:"foreign"`
+	Waiting    bool `json:"waiting,omitempty"` // it is in order, and will be read later
+	Token      bool `json:"-"`                 // it is a security event token, whose answer is empty (RFC 8935 §2.2)
+}
+
+// ErrNoReceiver: nothing of that name is configured.
+var ErrNoReceiver = errors.New("no webhook or transmitter has that name")
+
+// Receive verifies a report, holds it against the registry, and writes down what it came to. What is not from whom it
+// should be is *intake.RefusedError or *intake.SETError, what cannot be read *intake.FormatError, an unknown receiver
+// ErrNoReceiver, and all else worth sending again.
+func (x *Exposure) Receive(ctx context.Context, r Report) (Reported, error) {
+	got, err := x.receive(ctx, r)
 	result := "ok"
 	var (
 		refused *intake.RefusedError
@@ -41,7 +61,7 @@ func (a *App) takeReport(ctx context.Context, r web.Report) (web.Reported, error
 	case err == nil && got.Waiting:
 		result = "waiting"
 	case err == nil:
-	case errors.Is(err, web.ErrNoReceiver):
+	case errors.Is(err, ErrNoReceiver):
 		return got, err // its name is anybody's: neither a label nor a record
 	case errors.As(err, &refused), errors.As(err, &token):
 		result = "refused"
@@ -50,87 +70,89 @@ func (a *App) takeReport(ctx context.Context, r web.Report) (web.Reported, error
 	default:
 		result, err = "failed", postgres.Plain(err)
 	}
-	a.reports.WithLabelValues(r.Receiver, result).Inc()
+	x.received.WithLabelValues(r.Receiver, result).Inc()
 	if result == "refused" {
-		a.Log.Warn("a report was refused", "receiver", r.Receiver, "address", r.Address, "error", err)
-		if err := a.record(ctx, "receiver "+r.Receiver, "leaks.refused", "keyrounds", map[string]any{"address": r.Address, "why": err.Error()}); err != nil {
-			a.Log.Error("a refused report could not be recorded", "error", err)
+		x.Log.Warn("a report was refused", "receiver", r.Receiver, "address", r.Address, "error", err)
+		if err := x.Audit.Note(ctx, "receiver "+r.Receiver, "leaks.refused", "keyrounds", map[string]any{"address": r.Address, "why": err.Error()}); err != nil {
+			x.Log.Error("a refused report could not be recorded", "error", err)
 		}
 	}
 	return got, err
 }
 
-// results of reports, as the metric names them.
+// reportResults are the results of reports, as the metric names them.
 var reportResults = []string{"ok", "waiting", "refused", "malformed", "failed"}
 
-// showReceivers has every receiver count from zero, so that Prometheus sees its first report.
-func (a *App) showReceivers(c *config.Config) {
+// ShowReceivers has every receiver count from zero, so that Prometheus sees its first report. A daemon does so at its
+// start and after each reload; commands receive nothing.
+func (x *Exposure) ShowReceivers() {
+	c := x.settings.Load()
 	for _, r := range reportResults {
-		for _, w := range c.Leaks.Webhooks {
-			a.reports.WithLabelValues(w.Name, r)
+		for _, w := range c.Webhooks {
+			x.received.WithLabelValues(w.Name, r)
 		}
-		for _, t := range c.Leaks.Transmitters {
-			a.reports.WithLabelValues(t.Name, r)
+		for _, t := range c.Transmitters {
+			x.received.WithLabelValues(t.Name, r)
 		}
 	}
 }
 
-func newReportMetric(reg prometheus.Registerer) *prometheus.CounterVec {
+func newReceivedMetric(reg prometheus.Registerer) *prometheus.CounterVec {
 	m := prometheus.NewCounterVec(prometheus.CounterOpts{Name: "keyrounds_leak_reports_total", Help: "Reports of leaks that came in, by receiver and result: ok, waiting (until its alert can be fetched), refused (signature), malformed or failed."}, []string{"receiver", "result"})
 	reg.MustRegister(m)
 	return m
 }
 
-func (a *App) dispatchReport(ctx context.Context, r web.Report) (web.Reported, error) {
-	c := a.config.Load().Leaks
+func (x *Exposure) receive(ctx context.Context, r Report) (Reported, error) {
+	c := x.settings.Load()
 	if i := slices.IndexFunc(c.Webhooks, func(w intake.Webhook) bool { return w.Name == r.Receiver }); i >= 0 {
-		return a.takeWebhook(ctx, c.Webhooks[i], r)
+		return x.receiveWebhook(ctx, c.Webhooks[i], r)
 	}
 	if i := slices.IndexFunc(c.Transmitters, func(t intake.Transmitter) bool { return t.Name == r.Receiver }); i >= 0 {
-		return web.Reported{Token: true}, a.takeToken(ctx, c.Transmitters[i], r)
+		return Reported{Token: true}, x.receiveToken(ctx, c.Transmitters[i], r)
 	}
-	return web.Reported{}, web.ErrNoReceiver
+	return Reported{}, ErrNoReceiver
 }
 
-func (a *App) takeWebhook(ctx context.Context, w intake.Webhook, r web.Report) (got web.Reported, err error) {
-	key, err := a.webhookKey(ctx, w)
+func (x *Exposure) receiveWebhook(ctx context.Context, w intake.Webhook, r Report) (got Reported, err error) {
+	key, err := x.webhookKey(ctx, w)
 	if err != nil {
 		return got, err
 	}
-	if err := w.Verify(r.Header, r.Body, key, a.Now()); err != nil {
+	if err := w.Verify(r.Header, r.Body, key, x.Now()); err != nil {
 		return got, err
 	}
-	if was, err := a.Leaks.WasDelivered(ctx, w.Name, r.Body); err != nil || was {
+	if was, err := x.Leaks.WasDelivered(ctx, w.Name, r.Body); err != nil || was {
 		return got, errors.Join(err, replayed(was))
 	}
-	got, err = a.takeDelivery(ctx, w, r.Header, r.Body)
+	got, err = x.readDelivery(ctx, w, r.Header, r.Body)
 	var fetch *intake.FetchError
 	switch {
 	case errors.As(err, &fetch):
-		return web.Reported{Waiting: true}, a.wait(ctx, w, r, fetch)
+		return Reported{Waiting: true}, x.wait(ctx, w, r, fetch)
 	case errors.Is(err, errTakenBefore):
 		return got, replayed(true)
 	}
 	return got, err
 }
 
-// takeDelivery takes in what was verified.
-func (a *App) takeDelivery(ctx context.Context, w intake.Webhook, header http.Header, body []byte) (got web.Reported, err error) {
-	all, err := w.Read(ctx, header, body, a.fetcher(w))
+// readDelivery takes in what was verified.
+func (x *Exposure) readDelivery(ctx context.Context, w intake.Webhook, header http.Header, body []byte) (got Reported, err error) {
+	all, err := w.Read(ctx, header, body, x.fetcher(w))
 	if err != nil {
 		return got, err
 	}
-	if err := a.learnAgain(ctx); err != nil {
+	if err := x.learnAgain(ctx); err != nil {
 		return got, err
 	}
 	var t leak.Taken
 	for _, rep := range all {
-		if err := a.Leaks.Match(ctx, rep, &t); err != nil {
+		if err := x.Leaks.Match(ctx, rep, &t); err != nil {
 			return got, err
 		}
 	}
 	if len(t.Evidence) > 0 {
-		mask, err := a.learn(ctx)
+		mask, err := x.learn(ctx)
 		if err != nil {
 			return got, err
 		}
@@ -138,14 +160,14 @@ func (a *App) takeDelivery(ctx context.Context, w intake.Webhook, header http.He
 			t.Evidence[i] = ev.Masked(mask)
 		}
 	}
-	_, err = a.takeEvidence(ctx, taken{
+	_, err = x.addEvidence(ctx, arrival{
 		actor: "receiver " + w.Name, action: "leaks.reported", evidence: t.Evidence,
 		detail: map[string]any{"findings": t.Findings, "matched": t.Matched, "foreign": t.Foreign},
 		once: func(ctx context.Context, tx pgx.Tx) (bool, error) {
-			return a.Leaks.Delivered(ctx, tx, w.Name, body, t, a.Now())
+			return x.Leaks.Delivered(ctx, tx, w.Name, body, t, x.Now())
 		},
 	})
-	return web.Reported{Findings: t.Findings, Registered: t.Matched, Foreign: t.Foreign}, err
+	return Reported{Findings: t.Findings, Registered: t.Matched, Foreign: t.Foreign}, err
 }
 
 func replayed(was bool) error {
@@ -155,26 +177,26 @@ func replayed(was bool) error {
 	return &intake.RefusedError{Why: "the same delivery was taken in before"}
 }
 
-func (a *App) takeToken(ctx context.Context, t intake.Transmitter, r web.Report) error {
+func (x *Exposure) receiveToken(ctx context.Context, t intake.Transmitter, r Report) error {
 	if kind, _, _ := strings.Cut(r.Header.Get("Content-Type"), ";"); !strings.EqualFold(strings.TrimSpace(kind), "application/secevent+jwt") {
 		return &intake.SETError{Code: "invalid_request", Description: "the Content-Type is not application/secevent+jwt (RFC 8935 §2.1)"}
 	}
-	verify, err := a.verifier(t)
+	verify, err := x.verifier(t)
 	if err != nil {
 		return err
 	}
-	s, err := t.Read(ctx, verify, string(r.Body), a.Now())
+	s, err := t.Read(ctx, verify, string(r.Body), x.Now())
 	if err != nil {
 		return err
 	}
-	creds, err := a.Registry.OfClients(ctx, a.Pool, t.Provider, s.Subjects)
+	creds, err := x.Registry.OfClients(ctx, x.Pool, t.Provider, s.Subjects)
 	if err != nil {
 		return err
 	}
-	if err := a.learnAgain(ctx); err != nil {
+	if err := x.learnAgain(ctx); err != nil {
 		return err
 	}
-	got := taken{actor: "receiver " + t.Name, action: "leaks.signalled"}
+	got := arrival{actor: "receiver " + t.Name, action: "leaks.signalled"}
 	kinds := []string{}
 	for _, e := range s.Events {
 		kinds = append(kinds, strings.TrimSuffix(e.Type+" "+e.Change, " "))
@@ -196,9 +218,9 @@ func (a *App) takeToken(ctx context.Context, t intake.Transmitter, r web.Report)
 	}
 	got.detail = map[string]any{"events": kinds, "matched": matched}
 	got.once = func(ctx context.Context, tx pgx.Tx) (bool, error) {
-		return a.Leaks.Delivered(ctx, tx, t.Name, []byte("jti "+s.ID), counts, a.Now())
+		return x.Leaks.Delivered(ctx, tx, t.Name, []byte("jti "+s.ID), counts, x.Now())
 	}
-	if _, err := a.takeEvidence(ctx, got); !errors.Is(err, errTakenBefore) {
+	if _, err := x.addEvidence(ctx, got); !errors.Is(err, errTakenBefore) {
 		return err
 	}
 	return nil // a transmitter sends again what it got no answer to (RFC 8935 §2)
@@ -211,7 +233,7 @@ const (
 )
 
 // webhookKey is what a delivery's signature is checked with.
-func (a *App) webhookKey(ctx context.Context, w intake.Webhook) ([]byte, error) {
+func (x *Exposure) webhookKey(ctx context.Context, w intake.Webhook) ([]byte, error) {
 	if w.Type != intake.GitHubPartner {
 		v, err := secret.Resolve(ctx, w.Secret)
 		return []byte(v.Reveal()), err
@@ -219,19 +241,19 @@ func (a *App) webhookKey(ctx context.Context, w intake.Webhook) ([]byte, error) 
 	if filepath.IsAbs(w.Keys) {
 		return os.ReadFile(w.Keys)
 	}
-	a.keys.mu.Lock()
-	defer a.keys.mu.Unlock()
-	if k, has := a.keys.documents[w.Keys]; has && a.Now().Sub(k.at) < keysAge {
+	x.keys.mu.Lock()
+	defer x.keys.mu.Unlock()
+	if k, has := x.keys.documents[w.Keys]; has && x.Now().Sub(k.at) < keysAge {
 		return k.body, nil
 	}
-	body, err := a.fetch(ctx, w.Keys, secret.Value{}, w.AllowPrivateNetworks)
+	body, err := x.fetch(ctx, w.Keys, secret.Value{}, w.AllowPrivateNetworks)
 	if err != nil {
 		return nil, fmt.Errorf("the public keys: %w", err)
 	}
-	if a.keys.documents == nil {
-		a.keys.documents = map[string]document{}
+	if x.keys.documents == nil {
+		x.keys.documents = map[string]document{}
 	}
-	a.keys.documents[w.Keys] = document{body, a.Now()}
+	x.keys.documents[w.Keys] = document{body, x.Now()}
 	return body, nil
 }
 
@@ -247,7 +269,7 @@ type document struct {
 	at   time.Time
 }
 
-func (a *App) fetcher(w intake.Webhook) intake.Fetch {
+func (x *Exposure) fetcher(w intake.Webhook) intake.Fetch {
 	return func(ctx context.Context, url string, auth bool) ([]byte, error) {
 		var token secret.Value
 		if auth {
@@ -257,12 +279,12 @@ func (a *App) fetcher(w intake.Webhook) intake.Fetch {
 			}
 			defer token.Wipe()
 		}
-		return a.fetch(ctx, url, token, w.AllowPrivateNetworks)
+		return x.fetch(ctx, url, token, w.AllowPrivateNetworks)
 	}
 }
 
 // fetch gets a document from an address that the configuration names.
-func (a *App) fetch(ctx context.Context, url string, token secret.Value, private bool) ([]byte, error) {
+func (x *Exposure) fetch(ctx context.Context, url string, token secret.Value, private bool) ([]byte, error) {
 	client, err := outbound.Client(documents(private))
 	if err != nil {
 		return nil, err
@@ -272,7 +294,7 @@ func (a *App) fetch(ctx context.Context, url string, token secret.Value, private
 	if err != nil {
 		return nil, errors.New("not a URL")
 	}
-	req.Header.Set("User-Agent", "keyrounds/"+a.Version)
+	req.Header.Set("User-Agent", "keyrounds/"+x.Version)
 	req.Header.Set("Accept", "application/json")
 	if !token.IsZero() {
 		req.Header.Set("Authorization", "Bearer "+token.Reveal())
@@ -294,20 +316,20 @@ func documents(private bool) outbound.Policy {
 }
 
 // verifier checks signatures with a transmitter's keys, which are fetched again when an unknown one is named.
-func (a *App) verifier(t intake.Transmitter) (intake.Verify, error) {
-	a.keys.mu.Lock()
-	defer a.keys.mu.Unlock()
-	set, has := a.keys.sets[t]
+func (x *Exposure) verifier(t intake.Transmitter) (intake.Verify, error) {
+	x.keys.mu.Lock()
+	defer x.keys.mu.Unlock()
+	set, has := x.keys.sets[t]
 	if !has {
 		client, err := outbound.Client(documents(t.AllowPrivateNetworks))
 		if err != nil {
 			return nil, err
 		}
 		set = oidc.NewRemoteKeySet(oidc.ClientContext(context.Background(), client), t.JWKSURL)
-		if a.keys.sets == nil {
-			a.keys.sets = map[intake.Transmitter]*oidc.RemoteKeySet{}
+		if x.keys.sets == nil {
+			x.keys.sets = map[intake.Transmitter]*oidc.RemoteKeySet{}
 		}
-		a.keys.sets[t] = set
+		x.keys.sets[t] = set
 	}
 	return set.VerifySignature, nil
 }

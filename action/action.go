@@ -1,0 +1,57 @@
+// Package action does what people ask for: about findings, credentials, checks and usage. A command, a
+// page and a button of Slack ask the same thing here, by the name of who asked.
+//
+// Each deed is done in a transaction of its own, is in the record with its actor, and tells whoever is to
+// be told. Who may ask for what is its callers' business.
+package action
+
+import (
+	"context"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/keyrounds/keyrounds/audit"
+	"github.com/keyrounds/keyrounds/leak"
+	"github.com/keyrounds/keyrounds/notify"
+	"github.com/keyrounds/keyrounds/postgres"
+	"github.com/keyrounds/keyrounds/registry"
+	"github.com/keyrounds/keyrounds/rounds"
+	"github.com/keyrounds/keyrounds/secret"
+	"github.com/keyrounds/keyrounds/usage"
+)
+
+// Options of New. All stores are on Pool.
+type Options struct {
+	Pool     *pgxpool.Pool
+	Registry *registry.Store
+	Audit    *audit.Store
+	Usage    *usage.Store
+	Leaks    *leak.Store
+	Notifier *notify.Notifier
+	Rounds   *rounds.Rounds
+	// Sealer seals secrets; nil: none can be, and SealerErr says why.
+	Sealer    *secret.Sealer
+	SealerErr error
+	Now       func() time.Time
+}
+
+// Actions is what can be asked for. It is safe for concurrent use.
+//
+// An actor is who asked, as the record names it: "user ann", "Ann (slack U01)", audit.Daemon. An error that
+// has a method Public says why something was refused, in words for whoever asked.
+type Actions struct{ Options }
+
+// New makes Actions.
+func New(o Options) *Actions { return &Actions{o} }
+
+// refusal is why something was not done, in words for whoever asked.
+type refusal string
+
+func (r refusal) Error() string  { return string(r) }
+func (r refusal) Public() string { return string(r) }
+
+func (a *Actions) inTx(ctx context.Context, f func(pgx.Tx) error) error {
+	return postgres.InTx(ctx, a.Pool, f)
+}

@@ -1,0 +1,165 @@
+package action
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/keyrounds/keyrounds/audit"
+	"github.com/keyrounds/keyrounds/credential"
+	"github.com/keyrounds/keyrounds/finding"
+	"github.com/keyrounds/keyrounds/leak"
+	"github.com/keyrounds/keyrounds/registry"
+	"github.com/keyrounds/keyrounds/secret"
+	"github.com/keyrounds/keyrounds/usage"
+)
+
+// Sync makes the registry what the configuration file says: credentials are added, changed and retired. passive are the
+// providers whose credentials are never checked. It is the daemon's deed, at its start and at a reload.
+func (a *Actions) Sync(ctx context.Context, creds []credential.Credential, feeds []usage.Feed, passive []string) error {
+	err := a.register(ctx, audit.Daemon, func(tx pgx.Tx) ([]registry.Change, error) {
+		return a.Registry.Sync(ctx, tx, creds, a.Now())
+	})
+	if err == nil {
+		err = a.inTx(ctx, func(tx pgx.Tx) error { return a.Usage.Sync(ctx, tx, feeds, a.Now()) })
+	}
+	if err != nil || len(passive) == 0 {
+		return err
+	}
+	return a.inTx(ctx, func(tx pgx.Tx) error { return a.Audit.Watch(ctx, tx, passive, a.Now()) })
+}
+
+// Add registers credentials with their secrets, all or none, for actor. The secrets are sealed.
+func (a *Actions) Add(ctx context.Context, actor string, creds []credential.Credential, secrets []secret.Value) error {
+	return a.register(ctx, actor, func(tx pgx.Tx) ([]registry.Change, error) {
+		var changes []registry.Change
+		for i, c := range creds {
+			var err error
+			c.Secret = secret.Sealed
+			if c.Sealed, err = a.seal(secrets[i], c.Name); err != nil {
+				return nil, err
+			}
+			change, err := a.Registry.Add(ctx, tx, c, a.Now())
+			if err != nil {
+				return nil, err
+			}
+			changes = append(changes, change)
+		}
+		return changes, nil
+	})
+}
+
+// Rotate replaces the sealed secret of a credential for actor, and its client id where clientID is not "". The old
+// secret is kept, sealed, until it is proven dead. A secret that is named by a reference into the host is changed
+// there instead.
+func (a *Actions) Rotate(ctx context.Context, actor, name, clientID string, v secret.Value) error {
+	c, err := a.Registry.Get(ctx, name)
+	if err != nil {
+		return err
+	}
+	if c.Secret != secret.Sealed {
+		return &HostSecretError{c}
+	}
+	if clientID != "" && clientID != c.ClientID && c.Source == credential.FromFile {
+		return fmt.Errorf("the client id of %q is in the configuration file: change it there", name)
+	}
+	return a.register(ctx, actor, func(tx pgx.Tx) ([]registry.Change, error) {
+		if err := a.keepOld(ctx, tx, c, v); err != nil {
+			return nil, err
+		}
+		sealed, err := a.seal(v, name)
+		if err != nil {
+			return nil, err
+		}
+		change, err := a.Registry.Rotate(ctx, tx, name, clientID, sealed, a.Now())
+		return []registry.Change{change}, err
+	})
+}
+
+// HostSecretError says that a secret is named by a reference into the host.
+type HostSecretError struct{ Credential credential.Credential }
+
+func (e *HostSecretError) Error() string {
+	return fmt.Sprintf("the secret of %q is read from %s: change it there, or write \"secret: sealed:\" in the file first", e.Credential.Name, e.Credential.Secret)
+}
+
+// keepOld keeps the secret that next replaces. One that cannot be opened any more cannot be kept.
+func (a *Actions) keepOld(ctx context.Context, tx pgx.Tx, c credential.Credential, next secret.Value) error {
+	if err := a.Registry.Lock(ctx, tx, []int64{c.ID}); err != nil || c.Sealed == nil || a.Sealer == nil {
+		return err
+	}
+	old, err := a.Sealer.Open(c.Sealed, c.Name)
+	if err != nil || old.Equal(next) {
+		return nil
+	}
+	defer old.Wipe()
+	return a.Leaks.Keep(ctx, tx, c, old, a.Now())
+}
+
+// Retire ends the registration of a credential for actor. One of the file leaves by leaving it. A secret that got
+// out is kept until it is proven dead.
+func (a *Actions) Retire(ctx context.Context, actor, name string) error {
+	c, err := a.Registry.Get(ctx, name)
+	switch {
+	case err != nil:
+		return err
+	case !c.Retired.IsZero():
+		return fmt.Errorf("the credential %q is retired already", name)
+	case c.Source == credential.FromFile:
+		return fmt.Errorf("the credential %q is in the configuration file: take it out there, and it is retired", name)
+	}
+	secrets, err := a.Leaks.Secrets(ctx, c.ID)
+	if err != nil {
+		return err
+	}
+	return a.register(ctx, actor, func(tx pgx.Tx) ([]registry.Change, error) {
+		if slices.ContainsFunc(secrets, func(r leak.SecretRow) bool { return r.Leaked && r.Replaced.IsZero() && r.Dead.IsZero() }) {
+			if err := a.keepOld(ctx, tx, c, secret.Value{}); err != nil {
+				return nil, err
+			}
+		}
+		change, err := a.Registry.Retire(ctx, tx, name, a.Now())
+		return []registry.Change{change}, err
+	})
+}
+
+func (a *Actions) seal(v secret.Value, name string) ([]byte, error) {
+	if a.Sealer == nil {
+		return nil, a.SealerErr
+	}
+	return a.Sealer.Seal(v, name)
+}
+
+// register changes the registry, and in the same transaction what hangs on it: states begin or
+// end, the findings of what is retired close, and the record says who did it.
+func (a *Actions) register(ctx context.Context, actor string, change func(pgx.Tx) ([]registry.Change, error)) error {
+	return a.inTx(ctx, func(tx pgx.Tx) error {
+		now := a.Now()
+		changes, err := change(tx)
+		if err != nil {
+			return err
+		}
+		var tracked []audit.Tracked
+		for _, c := range changes {
+			cred := c.Credential
+			subject := finding.Subject{Credential: cred.Name, CredentialID: cred.ID, Provider: cred.Provider}
+			tracked = append(tracked, audit.Tracked{CredentialID: cred.ID, Credential: cred.Name, Provider: cred.Provider, Anew: c.Anew, Retired: c.What == registry.Retired})
+			entry, err := audit.NewEntry(now, actor, "credential."+c.What, subject.Key(), map[string]any{"fields": c.Fields, "provider": cred.Provider, "source": cred.Source})
+			if err != nil {
+				return err
+			}
+			if err := a.Audit.Append(ctx, tx, entry); err != nil {
+				return err
+			}
+			if c.What != registry.Retired {
+				continue
+			}
+			if _, err := a.Audit.CloseAll(ctx, tx, actor, subject, now, "the credential was retired"); err != nil {
+				return err
+			}
+		}
+		return a.Audit.Track(ctx, tx, tracked, now)
+	})
+}

@@ -1,0 +1,53 @@
+package action
+
+import (
+	"context"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/keyrounds/keyrounds/finding"
+	"github.com/keyrounds/keyrounds/secret"
+)
+
+// mostReason bounds the words of a person about a finding, in characters.
+const mostReason = 300
+
+// Acknowledge says for actor that someone looks after a finding. One that is acknowledged already stays with the
+// first. The errors are finding.ErrNotFound and audit.ErrResolved.
+func (a *Actions) Acknowledge(ctx context.Context, actor string, id int64) (finding.Finding, error) {
+	return a.act(ctx, func(tx pgx.Tx) (finding.Change, error) { return a.Audit.Acknowledge(ctx, tx, actor, id, a.Now()) })
+}
+
+// Snooze puts a finding aside for actor and a time. The errors are those of Acknowledge.
+func (a *Actions) Snooze(ctx context.Context, actor string, id int64, long time.Duration) (finding.Finding, error) {
+	return a.act(ctx, func(tx pgx.Tx) (finding.Change, error) { return a.snooze(ctx, tx, actor, id, long) })
+}
+
+// FalseAlarm says for actor that a finding was none, and why; of a leak, the evidence is put aside with it. What
+// happened once is resolved by that; what still holds is acknowledged. The errors are those of Acknowledge.
+func (a *Actions) FalseAlarm(ctx context.Context, actor string, id int64, why string) (finding.Finding, error) {
+	return a.act(ctx, func(tx pgx.Tx) (finding.Change, error) { return a.falseAlarm(ctx, tx, actor, id, why) })
+}
+
+func (a *Actions) act(ctx context.Context, do func(pgx.Tx) (finding.Change, error)) (f finding.Finding, err error) {
+	err = a.inTx(ctx, func(tx pgx.Tx) error {
+		change, err := do(tx)
+		f = change.Finding
+		return err
+	})
+	return f, err
+}
+
+func (a *Actions) snooze(ctx context.Context, tx pgx.Tx, actor string, id int64, long time.Duration) (finding.Change, error) {
+	now := a.Now()
+	return a.Audit.Snooze(ctx, tx, actor, id, now, now.Add(long))
+}
+
+func (a *Actions) falseAlarm(ctx context.Context, tx pgx.Tx, actor string, id int64, why string) (finding.Change, error) {
+	c, err := a.Audit.FalseAlarm(ctx, tx, actor, id, secret.Scrubber{}.Clean(why, mostReason), a.Now())
+	if err == nil && c.Finding.Kind == finding.Leaked {
+		err = a.Leaks.Settle(ctx, tx, c.Finding.Subject.CredentialID, a.Now())
+	}
+	return c, err
+}

@@ -1,0 +1,117 @@
+package exposure
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/keyrounds/keyrounds/audit"
+	"github.com/keyrounds/keyrounds/credential"
+	"github.com/keyrounds/keyrounds/leak"
+	"github.com/keyrounds/keyrounds/leak/scan"
+	"github.com/keyrounds/keyrounds/postgres"
+)
+
+// Source is a source of the configuration, as its last scan left it.
+type Source struct {
+	Name string `json:"name"`
+	Path string `json:"path"`
+	leak.SourceState
+}
+
+// Sources lists the sources of the configuration.
+func (x *Exposure) Sources(ctx context.Context) ([]Source, error) {
+	states, err := x.Leaks.Sources(ctx)
+	all := []Source{}
+	for _, s := range x.settings.Load().Sources {
+		all = append(all, Source{s.Name, s.Path, states[s.Name]})
+	}
+	return all, err
+}
+
+// SourceStates returns how the last scan of each source of the configuration ended, by name.
+func (x *Exposure) SourceStates(ctx context.Context) (map[string]leak.SourceState, error) {
+	sources, err := x.Sources(ctx)
+	all := map[string]leak.SourceState{}
+	for _, s := range sources {
+		all[s.Name] = s.SourceState
+	}
+	return all, err
+}
+
+const (
+	lookForScans = 10 * time.Second
+	// A scan that was cut off by a kill is done again after so long.
+	scanHold = 2 * time.Hour
+)
+
+// ScanSources scans the sources of the configuration when they are due, until ctx ends. Of several replicas one
+// scans each; told may be nil.
+func (x *Exposure) ScanSources(ctx context.Context, told func(source string, f scan.Found, err error)) {
+	for {
+		for _, s := range x.settings.Load().Sources {
+			mine, err := x.Leaks.ClaimSource(ctx, s.Name, x.Now(), scanHold)
+			if err != nil && ctx.Err() == nil {
+				x.Log.Warn("a scan for leaks could not begin", "source", s.Name, "error", err)
+			}
+			if err == nil && mine {
+				f, err := x.scanSource(ctx, s)
+				if told != nil && ctx.Err() == nil {
+					told(s.Name, f, err)
+				}
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(x.Look):
+		}
+	}
+}
+
+func (x *Exposure) scanSource(ctx context.Context, s leak.Source) (scan.Found, error) {
+	began := x.Now()
+	f, err := x.scan(ctx, s)
+	if ctx.Err() != nil { // the daemon stops: whoever is next does it
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), noteTime)
+		defer cancel()
+		_ = x.Leaks.Scanned(ctx, s.Name, leak.SourceState{Next: x.Now()}, false)
+		return f, err
+	}
+	state := leak.SourceState{Scanned: x.Now().UTC(), Took: x.Now().Sub(began), Bytes: f.Bytes, Found: len(f.Hits), Skipped: len(f.Skipped), Next: x.nextScan(s)}
+	if err != nil {
+		state.Error = err.Error()
+		x.Log.Warn("a scan for leaks failed", "source", s.Name, "error", err)
+	} else {
+		x.Log.Info("scanned for leaks", "source", s.Name, "found", len(f.Hits), "left_out", len(f.Skipped), "bytes", f.Bytes, "took", state.Took.Round(time.Millisecond))
+	}
+	return f, errors.Join(err, postgres.Plain(x.Leaks.Scanned(ctx, s.Name, state, true)))
+}
+
+func (x *Exposure) nextScan(s leak.Source) time.Time {
+	schedule, err := credential.ParseSchedule(s.Schedule, x.settings.Load().Zone)
+	if err != nil { // config refuses those
+		return x.Now().Add(24 * time.Hour)
+	}
+	return schedule.Next(x.Now())
+}
+
+func (x *Exposure) scan(ctx context.Context, s leak.Source) (scan.Found, error) {
+	terms, unreadable, err := x.Terms(ctx)
+	if err != nil {
+		return scan.Found{}, postgres.Plain(err)
+	}
+	for name, why := range unreadable {
+		x.Log.Warn("a secret cannot be read, so it is not looked for", "credential", name, "error", why)
+	}
+	scanner, _ := scan.NewScanner(terms, scan.Options{History: s.History, Unreachable: s.Unreachable, Workers: 1}) // beside the rounds
+	if err := scanner.Tree(ctx, s.Path); err != nil {
+		return scan.Found{}, err
+	}
+	f := scanner.Found()
+	if len(f.Hits) == 0 {
+		return f, nil
+	}
+	_, err = x.TakeHits(ctx, audit.Daemon, f, "source "+s.Name)
+	return f, err
+}
