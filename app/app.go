@@ -71,8 +71,8 @@ type App struct {
 	Exposure *exposure.Exposure // follows secrets that got out
 	Actions  *action.Actions    // does what people ask for
 
+	announcer *report.Announcer
 	config    atomic.Pointer[config.Config]
-	private   *postgres.Private // nil: the database is someone else's
 	sealer    *secret.Sealer
 	sealerErr error
 	reloaded  reloadMetrics
@@ -80,10 +80,9 @@ type App struct {
 
 	ready              atomic.Pointer[string] // why not; nil: ready
 	web                *server
-	stop               context.CancelFunc
+	ends               cleanups
 	beginning, serving sync.WaitGroup
 	started            atomic.Bool // rounds are running
-	opened             time.Time
 	pressing           sync.Mutex
 	socket             socket
 	debug              *http.Server
@@ -99,7 +98,6 @@ func Open(ctx context.Context, o Options) (*App, error) {
 		o.Metrics = prometheus.NewRegistry()
 	}
 	a := &App{Options: o}
-	a.opened = a.Now()
 	a.config.Store(o.Config)
 	if err := a.open(ctx); err != nil {
 		a.Close()
@@ -117,6 +115,7 @@ func (a *App) open(ctx context.Context) error {
 	if a.Pool, err = postgres.OpenWatched(ctx, url, postgres.NewMetrics(a.Metrics)); err != nil {
 		return err
 	}
+	a.ends.push(a.Pool.Close)
 	a.openSealer()
 	a.Metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	a.reloaded, a.beats = newReloadMetrics(a.Metrics, a.Version), newBeats(a.Metrics)
@@ -133,16 +132,17 @@ func (a *App) open(ctx context.Context) error {
 	}
 	a.Notifier, err = notify.New(notify.Options{
 		Pool: a.Pool, Setup: setup, Findings: tellable{a.Audit, a}, Waker: waker,
-		Record: a.recordNotification, Letter: a.letter, Metrics: a.Metrics, Tracer: a.Tracer, Log: a.Log, Now: a.Now,
+		Record: a.recordNotification, Metrics: a.Metrics, Tracer: a.Tracer, Log: a.Log, Now: a.Now,
 	})
 	if err != nil {
 		return err
 	}
-	a.Reports = report.New(report.Options{Pool: a.Pool, Registry: a.Registry, Audit: a.Audit, Usage: a.Usage, Zone: c.Zone, Version: a.Version, Frozen: a.reportFrozen})
+	a.Reports = report.New(report.Options{Pool: a.Pool, Registry: a.Registry, Audit: a.Audit, Usage: a.Usage, Zone: c.Zone, Version: a.Version})
+	a.announcer = report.NewAnnouncer(report.AnnouncerOptions{Maker: a.Reports, Notifier: a.Notifier, Log: a.Log, Now: a.Now}, announcerSettings(c))
 	a.Rounds, err = rounds.New(rounds.Options{
 		Pool: a.Pool, Registry: a.Registry, Audit: a.Audit, Usage: a.Usage, Notifier: a.Notifier, Sealer: a.sealer,
 		Checker: checker.New(checker.Options{Version: a.Version, Now: a.Now}),
-		Metrics: a.Metrics, Daemon: a.Daemon, Exemplars: c.Metrics.Exemplars, Tracer: a.Tracer, Log: a.Log, Tick: a.Tick, Judge: a.Judge, Monthly: a.monthly, Now: a.Now,
+		Metrics: a.Metrics, Daemon: a.Daemon, Exemplars: c.Metrics.Exemplars, Tracer: a.Tracer, Log: a.Log, Tick: a.Tick, Judge: a.Judge, Monthly: a.announcer.Tick, Now: a.Now,
 	}, settings(c))
 	if err != nil {
 		return err
@@ -165,6 +165,10 @@ func (a *App) look() time.Duration {
 		return 0
 	}
 	return max(a.Tick, time.Second)
+}
+
+func announcerSettings(c *config.Config) report.Settings {
+	return report.Settings{Unused: c.Reports.Unused, Digest: c.Digest, Zone: c.Zone}
 }
 
 func exposureSettings(c *config.Config) exposure.Settings {
@@ -197,7 +201,7 @@ func (a *App) databaseURL(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	a.private = p
+	a.ends.push(p.Stop)
 	p.Watch(a.Metrics)
 	return p.URL(), nil
 }
@@ -268,15 +272,9 @@ func (a *App) Finding(ctx context.Context, id int64) (finding.Finding, error) {
 // Config returns the configuration that is in force.
 func (a *App) Config() *config.Config { return a.config.Load() }
 
-// Close lets go of the database, and stops the private one if this process started it.
-func (a *App) Close() {
-	if a.Pool != nil {
-		a.Pool.Close()
-	}
-	if a.private != nil {
-		a.private.Stop()
-	}
-}
+// Close lets go of the database, and stops the private one if this process started it. It may be
+// called again.
+func (a *App) Close() { a.ends.run() }
 
 // SchemaVersion tells where the schema is.
 func (a *App) SchemaVersion(ctx context.Context) (postgres.Version, error) {

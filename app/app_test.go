@@ -1,6 +1,7 @@
 package app_test
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -74,6 +75,10 @@ credentials:
 		t.Errorf("%+v, %v", list, err)
 	}
 	a.Stop()
+	a.Stop() // which does nothing more
+	if err := a.Start(t.Context()); !errors.Is(err, app.ErrStopped) {
+		t.Errorf("Start after Stop: %v", err)
+	}
 	server.Close()
 	http.DefaultClient.CloseIdleConnections()
 	if err := goleak.Find(before); err != nil {

@@ -20,8 +20,12 @@ import (
 )
 
 // Start listens, and begins the rounds as soon as the database answers; until then /readyz says
-// why not. Only an address that cannot be listened on is an error.
+// why not. Only an address that cannot be listened on is an error, and ErrStopped after Stop. It is
+// called once.
 func (a *App) Start(ctx context.Context) error {
+	if a.ends.over() {
+		return ErrStopped
+	}
 	c := a.config.Load()
 	a.Metrics.MustRegister(collector.New(collector.Sources{
 		Audit: a.Audit, Registry: a.Registry, Usage: a.Usage, Engine: a.Rounds.Engine, Lanes: a.Notifier.Lanes, LeakSources: a.Exposure.SourceStates, Log: a.Log, Now: a.Now,
@@ -38,13 +42,25 @@ func (a *App) Start(ctx context.Context) error {
 	if a.web, err = listen(c, pages); err != nil {
 		return err
 	}
+	a.ends.push(a.serving.Wait)
+	a.ends.push(a.web.close)
 	if err := a.listenForDebug(c.DebugListen, pages); err != nil {
 		a.web.close()
 		return err
 	}
-	ctx, a.stop = context.WithCancel(context.WithoutCancel(ctx))
+	a.ends.push(a.endDebug)
+	a.ends.push(a.hangUp)
 	a.web.serve(a)
+	a.ends.push(func() {
+		if a.started.Load() {
+			a.Rounds.Stop() // a check that was asked for on Slack ends with it
+		}
+	})
+	ctx, stop := context.WithCancel(context.WithoutCancel(ctx))
 	a.beginning.Go(func() { a.begin(ctx) })
+	if !a.ends.push(func() { stop(); a.beginning.Wait() }) {
+		return ErrStopped
+	}
 	return nil
 }
 
@@ -100,22 +116,10 @@ func (a *App) isReady(ctx context.Context) error {
 func (a *App) Addr() string { return a.web.listener.Addr().String() }
 
 // Stop ends the daemon: no further check begins, those in flight end, and all is closed, within
-// 15 s but for a slow private Postgres.
+// 15 s but for a slow private Postgres. It may be called again, and from several goroutines: each
+// returns when all is closed.
 func (a *App) Stop() {
 	a.notReady("stopping")
-	if a.stop != nil {
-		a.stop()
-	}
-	a.beginning.Wait()
-	if a.started.Load() {
-		a.Rounds.Stop() // a check that was asked for on Slack ends with it
-	}
-	a.hangUp()
-	a.endDebug()
-	if a.web != nil {
-		a.web.close()
-	}
-	a.serving.Wait()
 	a.Close()
 }
 
@@ -144,6 +148,7 @@ func (a *App) reload(ctx context.Context, c *config.Config) error {
 	a.config.Store(c)
 	a.setLevel(c.LogLevel)
 	a.Exposure.Reload(exposureSettings(c))
+	a.announcer.Reload(announcerSettings(c))
 	a.Exposure.ShowReceivers()
 	a.Notifier.Reload(setup)
 	a.listenToSlack(c)

@@ -151,7 +151,7 @@ func (n *Notifier) message(ctx context.Context, r record, traits Traits) (Messag
 		return m, err
 	}
 	if r.letter != "" {
-		letter, err := n.Letter(ctx, r.letter)
+		letter, err := n.letters.Letter(ctx, r.letter)
 		m.Letter = &letter
 		return m, err
 	}

@@ -21,6 +21,14 @@ type File struct {
 	Content []byte
 }
 
+// Letters writes the letters of keys that were given to EnqueueLetter.
+type Letters interface {
+	Letter(ctx context.Context, key string) (Letter, error)
+}
+
+// Announce has l write the letters. It is called before the first is told.
+func (n *Notifier) Announce(l Letters) { n.letters = l }
+
 // EnqueueLetter puts a letter for each receiver, but the fallback, into the outbox, once for a key: false
 // where it was there before.
 func (n *Notifier) EnqueueLetter(ctx context.Context, tx pgx.Tx, key string) (bool, error) {

@@ -112,8 +112,6 @@ type Options struct {
 	Setup
 	Findings Findings
 	Waker    *Waker // nil: one is made
-	// Letter writes the letter of a key that was given to EnqueueLetter.
-	Letter func(ctx context.Context, key string) (Letter, error)
 	// Record appends to the record of who did what, in the transaction of the receipt.
 	Record  func(ctx context.Context, tx pgx.Tx, action string, subject finding.Subject, detail any) error
 	Backoff time.Duration         // before the second try, doubled for each one more; default 1 s
@@ -142,6 +140,7 @@ type Findings interface {
 type Notifier struct {
 	Options
 	setup   atomic.Pointer[Setup]
+	letters Letters
 	metrics *metrics
 }
 

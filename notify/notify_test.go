@@ -63,14 +63,19 @@ func newDesk(t *testing.T, policy notify.Policy, more ...notify.Receiver) *desk 
 	d.Notifier, err = notify.New(notify.Options{
 		Pool: pool, Setup: d.setup, Log: slog.New(slog.DiscardHandler), Now: d.clock, Findings: owned{d.audit, d}, Waker: waker,
 		Record: func(context.Context, pgx.Tx, string, finding.Subject, any) error { return nil },
-		Letter: func(_ context.Context, key string) (notify.Letter, error) {
-			return notify.Letter{Title: "letter " + key, Lines: []string{"a line"}, File: &notify.File{Name: "a.txt", Content: []byte("c")}}, nil
-		},
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
+	d.Announce(letters{})
 	return d
+}
+
+// letters writes one for every key.
+type letters struct{}
+
+func (letters) Letter(_ context.Context, key string) (notify.Letter, error) {
+	return notify.Letter{Title: "letter " + key, Lines: []string{"a line"}, File: &notify.File{Name: "a.txt", Content: []byte("c")}}, nil
 }
 
 // owned is the store of findings, each of which has an owner.

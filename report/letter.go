@@ -5,29 +5,24 @@ import (
 	"encoding/json"
 	"fmt"
 	"strings"
-	"time"
-)
 
-// Letter is what a channel is told of a report.
-type Letter struct {
-	Title string
-	Lines []string
-}
+	"github.com/keyrounds/keyrounds/notify"
+)
 
 const mostInLetter = 10
 
-// Letter summarizes a month's frozen report.
-func (m *Maker) Letter(ctx context.Context, month Month, now time.Time) (Letter, error) {
-	text, err := m.Monthly(ctx, month, "", JSON, now)
+// letter summarizes a month's report as it was frozen.
+func (m *Maker) letter(ctx context.Context, month Month) (notify.Letter, error) {
+	text, err := m.stored(ctx, month, "", JSON)
 	if err != nil {
-		return Letter{}, err
+		return notify.Letter{}, err
 	}
 	var r Report
 	if err := json.Unmarshal(text, &r); err != nil {
-		return Letter{}, err
+		return notify.Letter{}, err
 	}
 	s, b := r.Summary, r.Before
-	l := Letter{Title: "Unused credentials, " + month.first.Format("January 2006") + ": " + headline(&r)}
+	l := notify.Letter{Title: "Unused credentials, " + month.first.Format("January 2006") + ": " + headline(&r)}
 	l.Lines = append(l.Lines, fmt.Sprintf("%d registered: %d used, %d unused, %d never used, %d not known.", s.Registered, s.Used, s.Unused, s.NeverUsed, s.NotKnown),
 		fmt.Sprintf("The month before: %d registered: %d used, %d unused, %d never used, %d not known.", b.Registered, b.Used, b.Unused, b.NeverUsed, b.NotKnown))
 	n := 0

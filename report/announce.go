@@ -1,0 +1,120 @@
+package report
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/keyrounds/keyrounds/audit"
+	"github.com/keyrounds/keyrounds/credential"
+	"github.com/keyrounds/keyrounds/notify"
+	"github.com/keyrounds/keyrounds/postgres"
+)
+
+// AnnouncerOptions of NewAnnouncer.
+type AnnouncerOptions struct {
+	Maker    *Maker
+	Notifier *notify.Notifier
+	Log      *slog.Logger
+	Now      func() time.Time
+}
+
+// Settings is the part of the configuration that a reload changes.
+type Settings struct {
+	Unused string // cron of the monthly report; "": none is made by itself
+	Digest string // cron of the digest of low severities; "": there is none
+	Zone   *time.Location
+}
+
+// Announcer makes reports and digests at their times, and has people told of them.
+type Announcer struct {
+	AnnouncerOptions
+	settings atomic.Pointer[Settings]
+	began    time.Time
+}
+
+// NewAnnouncer makes an Announcer, which from now on announces what the Maker freezes, and writes what the Notifier
+// tells of reports and digests.
+func NewAnnouncer(o AnnouncerOptions, s Settings) *Announcer {
+	a := &Announcer{AnnouncerOptions: o, began: o.Now()}
+	a.Reload(s)
+	o.Maker.Frozen = a.frozen
+	o.Notifier.Announce(a)
+	return a
+}
+
+// Reload takes new settings.
+func (a *Announcer) Reload(s Settings) { a.settings.Store(&s) }
+
+// Tick makes the report of the last month when it is due, and the digest.
+func (a *Announcer) Tick(ctx context.Context) error {
+	s, now := a.settings.Load(), a.Now()
+	var errs []error
+	if s.Unused != "" {
+		schedule, err := credential.ParseSchedule(s.Unused, s.Zone)
+		if err == nil {
+			var month Month
+			var made bool
+			if month, made, err = a.Maker.Due(ctx, schedule.Next, now); made {
+				a.Log.Info("the monthly report was made", "month", month.String())
+			}
+		}
+		errs = append(errs, err)
+	}
+	return errors.Join(append(errs, a.digest(ctx, s, now))...)
+}
+
+// frozen writes the hashes of a report into the record and has it told, in the transaction that freezes it.
+func (a *Announcer) frozen(ctx context.Context, tx pgx.Tx, f Frozen) error {
+	key := "report/" + f.Month.String()
+	e, err := audit.NewEntry(f.MadeAt, audit.Daemon, "report.made", key, map[string]any{"sha256": f.Sums, "summary": f.Summary, "owners": len(f.Owners)})
+	if err != nil {
+		return err
+	}
+	if err := a.Maker.Audit.Append(ctx, tx, e); err != nil {
+		return err
+	}
+	// A month that was asked for by hand, long after, is no news for a channel.
+	if MonthOf(f.MadeAt, a.settings.Load().Zone).Add(-1) != f.Month {
+		return nil
+	}
+	_, err = a.Notifier.EnqueueLetter(ctx, tx, key)
+	return err
+}
+
+// Letter writes what is told under a key: "report/MONTH" or "digest/UNTIL/SINCE".
+func (a *Announcer) Letter(ctx context.Context, key string) (l notify.Letter, err error) {
+	kind, rest, _ := strings.Cut(key, "/")
+	switch kind {
+	case "report":
+		l, err = a.reportLetter(ctx, rest)
+	case "digest":
+		l, err = a.digestLetter(ctx, rest)
+	default:
+		err = fmt.Errorf("no letter is known under %q", key)
+	}
+	return l, postgres.Plain(err)
+}
+
+func (a *Announcer) reportLetter(ctx context.Context, text string) (notify.Letter, error) {
+	month, err := ParseMonth(text)
+	if err != nil {
+		return notify.Letter{}, err
+	}
+	page, ok, err := a.Maker.Stored(ctx, month, "", HTML)
+	if err == nil && !ok {
+		err = fmt.Errorf("the report of %s is gone", month)
+	}
+	if err != nil {
+		return notify.Letter{}, err
+	}
+	l, err := a.Maker.letter(ctx, month)
+	l.File = &notify.File{Name: "unused-credentials-" + month.String() + ".html", Content: page}
+	return l, err
+}
