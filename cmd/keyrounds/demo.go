@@ -6,14 +6,12 @@ import (
 	"io"
 	"log/slog"
 	"os"
-	"path/filepath"
-	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/keyrounds/keyrounds/app"
-	"github.com/keyrounds/keyrounds/config"
 	"github.com/keyrounds/keyrounds/credential"
+	"github.com/keyrounds/keyrounds/demo"
 )
 
 func newDemo(o *options) *cobra.Command {
@@ -50,56 +48,17 @@ func newDemo(o *options) *cobra.Command {
 }
 
 func (o *options) demo(ctx context.Context, out io.Writer, keep bool) error {
-	dir, err := os.MkdirTemp("", "keyrounds-demo-")
-	if err != nil {
-		return err
-	}
-	if !keep {
-		defer os.RemoveAll(dir)
-	}
-	if err := os.Chmod(dir, 0o711); err != nil { // an unprivileged Postgres passes through
-		return err
-	}
-	stage, err := setStage(ctx, dir)
-	if err != nil {
-		return err
-	}
-	defer stage.close()
-	c, err := config.Load(stage.config)
-	if err != nil {
-		return err
-	}
-	logFile, err := os.Create(filepath.Join(dir, "keyrounds.log"))
-	if err != nil {
-		return err
-	}
-	defer logFile.Close()
-	level, err := o.level(slog.LevelInfo)
-	if err != nil {
-		return err
-	}
-	log := logger(logFile, level)
-	tracer, flush, err := tracing(ctx, log)
-	if err != nil {
-		return err
-	}
-	defer flush()
-	fmt.Fprintln(out, "starting a private Postgres …")
-	a, err := app.Open(ctx, app.Options{Config: c, Version: buildVersion(), Log: log, Level: level, Tracer: tracer, Daemon: true, Tick: time.Second, Judge: 3 * time.Second})
-	if err != nil {
-		if ctx.Err() != nil {
-			return nil
-		}
-		return err
-	}
-	if err := a.Start(ctx); err != nil {
-		a.Close()
-		return err
-	}
-	t := newTeller(out, a, stage)
-	t.introduce(dir)
-	t.play(ctx)
-	t.summarize()
-	a.Stop()
-	return nil
+	return demo.Run(ctx, demo.Options{
+		Out: out, Keep: keep, Actor: actor(), Proof: proofText,
+		Paint: func(code, text string) string { return paint(out, code, text) },
+		Daemon: func(ctx context.Context, file *os.File) (app.Options, func(), error) {
+			level, err := o.level(slog.LevelInfo)
+			if err != nil {
+				return app.Options{}, nil, err
+			}
+			log := logger(file, level)
+			tracer, flush, err := tracing(ctx, log)
+			return app.Options{Version: buildVersion(), Log: log, Level: level, Tracer: tracer}, flush, err
+		},
+	})
 }

@@ -201,11 +201,9 @@ func count(n int64) string { return strconv.FormatInt(n, 10) }
 
 // ruleLine says by which rule how many events were told to be our own.
 func ruleLine(w io.Writer, feed string, c usage.Counts) {
-	if c.Own() == 0 {
-		return
+	if text := c.OwnText(); text != "" {
+		fmt.Fprintf(w, "%s: %s\n", feed, text)
 	}
-	fmt.Fprintf(w, "%s: own checks taken out: %d by token, %d by nonce, %d by address and time, %d by time alone\n",
-		feed, c[usage.ResultOwnToken], c[usage.ResultOwnNonce], c[usage.ResultOwnAddress], c[usage.ResultOwnTime])
 }
 
 func printBad(w io.Writer, feed string, bad []usage.Bad) {

@@ -1,4 +1,4 @@
-package main
+package demo
 
 import (
 	"cmp"
@@ -18,15 +18,20 @@ import (
 	"github.com/keyrounds/keyrounds/audit"
 	"github.com/keyrounds/keyrounds/finding"
 	"github.com/keyrounds/keyrounds/report"
+	"github.com/keyrounds/keyrounds/secret"
 	"github.com/keyrounds/keyrounds/sim"
 	"github.com/keyrounds/keyrounds/usage"
 	"github.com/keyrounds/keyrounds/verdict"
 	"github.com/keyrounds/keyrounds/web"
 )
 
+// maxShown bounds a line of a message, in characters.
+const maxShown = 2000
+
 // teller prints what happens in the demo: what the story does to the provider, what keyrounds makes
 // of it, and what Slack shows.
 type teller struct {
+	Options
 	out   io.Writer
 	app   *app.App
 	stage *stage
@@ -39,8 +44,8 @@ type teller struct {
 	dir             string
 }
 
-func newTeller(out io.Writer, a *app.App, s *stage) *teller {
-	t := &teller{out: out, app: a, stage: s, began: time.Now(), was: map[string]verdict.Status{}}
+func newTeller(o Options, a *app.App, s *stage) *teller {
+	t := &teller{Options: o, out: o.Out, app: a, stage: s, began: time.Now(), was: map[string]verdict.Status{}}
 	s.slack.Told = t.slack
 	return t
 }
@@ -155,7 +160,9 @@ func (t *teller) usage(ctx context.Context) {
 	}
 	if feeds, err := t.app.Usage.Feeds(ctx); err == nil {
 		for _, f := range feeds {
-			ruleLine(t.out, "  feed "+f.Feed, f.Counts)
+			if text := f.Counts.OwnText(); text != "" {
+				fmt.Fprintf(t.out, "  feed %s: %s\n", f.Feed, text)
+			}
 		}
 	}
 }
@@ -187,7 +194,7 @@ var colour = map[verdict.Status]string{verdict.Healthy: "32", verdict.Suspect: "
 
 func (t *teller) slack(m sim.SlackMessage) {
 	if m.Thread != "" {
-		t.line("35", "slack", "reply in the thread of a message: "+printable(strings.ReplaceAll(html.UnescapeString(m.Text), "\n", "; "), false))
+		t.line("35", "slack", "reply in the thread of a message: "+secret.Scrubber{}.Clean(strings.ReplaceAll(html.UnescapeString(m.Text), "\n", "; "), maxShown))
 		return
 	}
 	t.mu.Lock()
@@ -204,7 +211,7 @@ func (t *teller) slack(m sim.SlackMessage) {
 		verb = fmt.Sprintf("got the file %s (%d KiB) in its thread", f.Name, len(f.Content)>>10)
 	}
 	for _, l := range m.Lines() {
-		fmt.Fprintf(&b, "\n         │ %s", printable(html.UnescapeString(strings.ReplaceAll(l, "*", "")), false))
+		fmt.Fprintf(&b, "\n         │ %s", secret.Scrubber{}.Clean(html.UnescapeString(strings.ReplaceAll(l, "*", "")), maxShown))
 	}
 	t.line("35", "slack", "message "+verb+" in #"+strings.TrimPrefix(m.Channel, "C")+":"+b.String())
 }
@@ -212,7 +219,7 @@ func (t *teller) slack(m sim.SlackMessage) {
 func (t *teller) line(code, who, text string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	fmt.Fprintf(t.out, "[%4.0fs] %s %s\n", time.Since(t.began).Seconds(), paint(t.out, code, fmt.Sprintf("%-6s", who)), text)
+	fmt.Fprintf(t.out, "[%4.0fs] %s %s\n", time.Since(t.began).Seconds(), t.Paint(code, fmt.Sprintf("%-6s", who)), text)
 }
 
 func (t *teller) summarize() {

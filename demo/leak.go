@@ -1,4 +1,4 @@
-package main
+package demo
 
 import (
 	"context"
@@ -33,8 +33,8 @@ func newScreening(dir string) (*screening, sim.Client) {
 }
 
 // register does what `keyrounds credentials add screening` does.
-func (s *screening) register(ctx context.Context, a *app.App) error {
-	return a.Actions.Add(ctx, actor(), []credential.Credential{{
+func (s *screening) register(ctx context.Context, a *app.App, actor string) error {
+	return a.Actions.Add(ctx, actor, []credential.Credential{{
 		Name: screeningName, Provider: "smartrecruiters", ClientID: s.id, Scopes: []string{"company_read", "candidates_read"}, Owner: "compliance",
 		Description: "sends candidates to the second screening partner", Schedule: a.Config().Defaults.Schedule, UnusedAfter: a.Config().Defaults.UnusedAfter,
 	}}, []secret.Value{secret.New([]byte(s.old))})
@@ -83,7 +83,7 @@ func (t *teller) leakScenes() []scene {
 	}
 	return []scene{
 		{1 * time.Second, "keyrounds credentials add screening: its secret is sealed in the database", func(*sim.Provider) {
-			do("add", func(ctx context.Context) error { return s.register(ctx, t.app) })
+			do("add", func(ctx context.Context) error { return s.register(ctx, t.app, t.Actor) })
 		}},
 		{10 * time.Second, "bob committed the secret of screening to the wiki months ago, and took it out again; the daemon scans its history", func(*sim.Provider) {
 			do("plant", func(context.Context) error { return s.plant() })
@@ -91,7 +91,7 @@ func (t *teller) leakScenes() []scene {
 		{21 * time.Second, "screening gets a new secret at the provider: keyrounds credentials rotate screening", func(p *sim.Provider) {
 			p.Renew(s.id, s.new)
 			do("rotate", func(ctx context.Context) error {
-				return t.app.Actions.Rotate(ctx, actor(), screeningName, "", secret.New([]byte(s.new)))
+				return t.app.Actions.Rotate(ctx, t.Actor, screeningName, "", secret.New([]byte(s.new)))
 			})
 		}},
 		{28 * time.Second, "the old secret of screening is revoked at the provider; is it really dead?", func(p *sim.Provider) { p.RevokeSecret(s.id, s.old) }},
@@ -109,7 +109,7 @@ func (t *teller) proofs(ctx context.Context) {
 			continue
 		}
 		for _, d := range f.Evidence.Leak.Deaths {
-			fmt.Fprint(t.out, proofText(f.Subject.Name(), d))
+			fmt.Fprint(t.out, t.Proof(f.Subject.Name(), d))
 		}
 	}
 }

@@ -1,0 +1,81 @@
+// Package demo shows all of keyrounds on one machine: the real daemon with its private Postgres, beside a
+// simulated provider and a simulated Slack, and a story that happens to them.
+//
+// It is a show, and no part of the daemon: nothing imports it but the command.
+package demo
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/keyrounds/keyrounds/app"
+	"github.com/keyrounds/keyrounds/config"
+	"github.com/keyrounds/keyrounds/finding"
+)
+
+// Options of Run.
+type Options struct {
+	Out  io.Writer
+	Keep bool // the directory with the database, configuration and log stays
+	// Daemon returns the options of the daemon, which logs to log, and what ends what they began. Config,
+	// Daemon, Tick and Judge are set here.
+	Daemon func(ctx context.Context, log *os.File) (o app.Options, end func(), err error)
+	Actor  string                             // who does what the story does by commands
+	Paint  func(code, text string) string     // colours a text with an ANSI code, or leaves it
+	Proof  func(string, finding.Death) string // the proof that a credential's secret is dead, as text
+}
+
+// Run shows the demo until ctx ends. An error says why it could not begin.
+func Run(ctx context.Context, o Options) error {
+	dir, err := os.MkdirTemp("", "keyrounds-demo-")
+	if err != nil {
+		return err
+	}
+	if !o.Keep {
+		defer os.RemoveAll(dir)
+	}
+	if err := os.Chmod(dir, 0o711); err != nil { // an unprivileged Postgres passes through
+		return err
+	}
+	stage, err := setStage(ctx, dir)
+	if err != nil {
+		return err
+	}
+	defer stage.close()
+	c, err := config.Load(stage.config)
+	if err != nil {
+		return err
+	}
+	log, err := os.Create(filepath.Join(dir, "keyrounds.log"))
+	if err != nil {
+		return err
+	}
+	defer log.Close()
+	daemon, end, err := o.Daemon(ctx, log)
+	if err != nil {
+		return err
+	}
+	defer end()
+	daemon.Config, daemon.Daemon, daemon.Tick, daemon.Judge = c, true, time.Second, 3*time.Second
+	fmt.Fprintln(o.Out, "starting a private Postgres …")
+	a, err := app.Open(ctx, daemon)
+	if err != nil {
+		if ctx.Err() != nil {
+			return nil
+		}
+		return err
+	}
+	defer a.Stop()
+	if err := a.Start(ctx); err != nil {
+		return err
+	}
+	t := newTeller(o, a, stage)
+	t.introduce(dir)
+	t.play(ctx)
+	t.summarize()
+	return nil
+}
