@@ -1,15 +1,17 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
 	"os"
 	"time"
 
-	"go.opentelemetry.io/contrib/exporters/autoexport"
 	"go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracehttp"
+	"go.opentelemetry.io/otel/exporters/stdout/stdouttrace"
 	"go.opentelemetry.io/otel/sdk/resource"
 	sdk "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/trace"
@@ -26,12 +28,9 @@ func tracing(ctx context.Context, log *slog.Logger) (tracer trace.Tracer, flush 
 	if asked == "" || os.Getenv("OTEL_SDK_DISABLED") == "true" || os.Getenv("OTEL_TRACES_EXPORTER") == "none" {
 		return nil, flush, nil
 	}
-	exporter, err := autoexport.NewSpanExporter(ctx)
+	exporter, err := exporter(ctx, os.Getenv("OTEL_TRACES_EXPORTER"), cmp.Or(os.Getenv("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL"), os.Getenv("OTEL_EXPORTER_OTLP_PROTOCOL")))
 	if err != nil {
-		return nil, flush, &hintError{
-			fmt.Errorf("traces: OTEL_TRACES_EXPORTER=%q, OTEL_EXPORTER_OTLP_PROTOCOL=%q: %w", os.Getenv("OTEL_TRACES_EXPORTER"), os.Getenv("OTEL_EXPORTER_OTLP_PROTOCOL"), err),
-			"OTEL_TRACES_EXPORTER is otlp, console or none; OTEL_EXPORTER_OTLP_PROTOCOL is http/protobuf or grpc",
-		}
+		return nil, flush, err
 	}
 	// Whatever the environment says of the resource wins.
 	about, err := resource.New(ctx, resource.WithAttributes(attribute.String("service.name", "keyrounds"), attribute.String("service.version", buildVersion())),
@@ -48,6 +47,24 @@ func tracing(ctx context.Context, log *slog.Logger) (tracer trace.Tracer, flush 
 			log.Warn("the last traces could not be sent", "error", plain(err))
 		}
 	}, nil
+}
+
+// exporter is where traces go, by the values of OpenTelemetry's environment variables. Their addresses, headers and
+// certificates are read by the exporter (opentelemetry.io/docs/specs/otel/protocol/exporter).
+func exporter(ctx context.Context, name, protocol string) (sdk.SpanExporter, error) {
+	switch name {
+	case "", "otlp":
+		if protocol != "" && protocol != "http/protobuf" {
+			return nil, &hintError{
+				fmt.Errorf("traces: the protocol %q is not spoken", protocol),
+				"OTEL_EXPORTER_OTLP_PROTOCOL is http/protobuf: collectors take that on port 4318, so OTEL_EXPORTER_OTLP_ENDPOINT=http://HOST:4318",
+			}
+		}
+		return otlptracehttp.New(ctx)
+	case "console":
+		return stdouttrace.New()
+	}
+	return nil, &hintError{fmt.Errorf("traces: unknown exporter %q", name), "OTEL_TRACES_EXPORTER is otlp, console or none"}
 }
 
 // plain is an error that may hold a collector's own words.
