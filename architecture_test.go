@@ -94,7 +94,7 @@ func TestImportsFollowTheTable(t *testing.T) {
 func TestTheTableGoesDown(t *testing.T) {
 	t.Parallel()
 	sideways := []string{
-		"credential secret", "verdict checker", "checker outbound", "postgres migrations", "postgres/pgtest postgres",
+		"credential secret", "verdict checker", "checker outbound", "postgres migrations", "postgres/pgtest postgres", "postgres/pgtest migrations",
 		"notify/slack notify", "notify/shoutrrr notify", "notify/alertmanager notify", "cmd/keyrounds demo",
 	}
 	table := readTable(t)

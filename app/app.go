@@ -43,12 +43,14 @@ type Options struct {
 	Log     *slog.Logger
 	// Level is that of Log, which debug.listen changes; nil: nothing does.
 	Level   *slog.LevelVar
-	Metrics Metrics          // default a new registry
-	Tracer  trace.Tracer     // nil: nothing is traced
-	Daemon  bool             // takes the data_dir for itself
-	Tick    time.Duration    // between sweeps; 0: the default of rounds
-	Judge   time.Duration    // between judgements of usage; likewise
-	Now     func() time.Time // default time.Now
+	Metrics Metrics       // default a new registry
+	Tracer  trace.Tracer  // nil: nothing is traced
+	Daemon  bool          // takes the data_dir for itself
+	Tick    time.Duration // between sweeps; 0: the default of rounds
+	Judge   time.Duration // between judgements of usage; likewise
+	// JobTimeout and RescueAfter are those of rounds.Options; 0: its defaults.
+	JobTimeout, RescueAfter time.Duration
+	Now                     func() time.Time // default time.Now
 }
 
 // Metrics is a registry of Prometheus metrics.
@@ -142,7 +144,7 @@ func (a *App) open(ctx context.Context) error {
 	a.Rounds, err = rounds.New(rounds.Options{
 		Pool: a.Pool, Registry: a.Registry, Audit: a.Audit, Usage: a.Usage, Notifier: a.Notifier, Sealer: a.sealer,
 		Checker: checker.New(checker.Options{Version: a.Version, Now: a.Now}),
-		Metrics: a.Metrics, Daemon: a.Daemon, Exemplars: c.Metrics.Exemplars, Tracer: a.Tracer, Log: a.Log, Tick: a.Tick, Judge: a.Judge, Monthly: a.announcer.Tick, Now: a.Now,
+		Metrics: a.Metrics, Daemon: a.Daemon, Exemplars: c.Metrics.Exemplars, Tracer: a.Tracer, Log: a.Log, Tick: a.Tick, Judge: a.Judge, JobTimeout: a.JobTimeout, RescueAfter: a.RescueAfter, Monthly: a.announcer.Tick, Now: a.Now,
 	}, settings(c))
 	if err != nil {
 		return err

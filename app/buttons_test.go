@@ -55,7 +55,7 @@ func newCounter(t *testing.T) *counter {
 	idp, slack := httptest.NewServer(c.idp), httptest.NewServer(c.slack)
 	t.Cleanup(idp.Close)
 	t.Cleanup(slack.Close)
-	dir, database := t.TempDir(), pgtest.EmptyURL(t)
+	dir, database := t.TempDir(), pgtest.URL(t)
 	for name, text := range map[string]string{"app": c.slack.AppToken, "slack": c.slack.Token, "secret": "s3cretvalue"} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
 			t.Fatal(err)

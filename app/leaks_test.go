@@ -102,7 +102,7 @@ leaks:
   transmitters:
     - {name: signals, provider: idp, issuer: "https://idp.example.com/", audience: "https://keyrounds.example", jwks_url: "%[5]s/jwks", allow_private_networks: true}
 %[6]s
-`, v.dir, pgtest.EmptyURL(t), idp.URL, creds.String(), others.URL, strings.ReplaceAll(top, "$DIR", v.dir)))
+`, v.dir, pgtest.URL(t), idp.URL, creds.String(), others.URL, strings.ReplaceAll(top, "$DIR", v.dir)))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -62,7 +62,7 @@ credentials:
 feeds: [{name: pushed, provider: idp, type: push, token: "file:%[1]s/push"}]
 slack: {token: "file:%[1]s/slack", channel: "#x", api_url: "%[3]s/"}
 %[4]s
-`, dir, pgtest.EmptyURL(t), slack.URL, top))
+`, dir, pgtest.URL(t), slack.URL, top))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -182,6 +182,7 @@ func TestPush(t *testing.T) {
 // FAULTS S20: what is too much, too slow or not allowed is refused, costs no memory, and changes nothing.
 // Not parallel: it measures the heap.
 func TestPushIsBounded(t *testing.T) {
+	t.Parallel()
 	now := time.Now().UTC().Truncate(time.Second)
 	o := newOffice(t, now, "")
 	bomb := func(n int) []byte {
@@ -349,7 +350,7 @@ func TestPolledOnSchedule(t *testing.T) {
 	}))
 	t.Cleanup(api.Close)
 	dir := t.TempDir()
-	database := pgtest.EmptyURL(t)
+	database := pgtest.URL(t)
 	if err := os.WriteFile(filepath.Join(dir, "s"), []byte("s3cretvalue"), 0o600); err != nil {
 		t.Fatal(err)
 	}

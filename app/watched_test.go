@@ -55,7 +55,7 @@ func watch(t *testing.T) *watched {
 		t.Cleanup(s.Close)
 		urls = append(urls, s.URL)
 	}
-	dir, database := t.TempDir(), pgtest.EmptyURL(t)
+	dir, database := t.TempDir(), pgtest.URL(t)
 	for name, text := range map[string]string{"slack": w.slack.Token, "secret": "s3cretvalue", "beat": urls[2] + beatPath} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
 			t.Fatal(err)

@@ -86,7 +86,7 @@ func noAnswer(err error) Reading {
 // errorText returns the text of the error in err's tree that wraps target directly.
 func errorText(err, target error) string {
 	for e := err; e != nil; e = errors.Unwrap(e) {
-		if errors.Unwrap(e) == target {
+		if inner := errors.Unwrap(e); inner != nil && errors.Is(target, inner) {
 			return e.Error()
 		}
 	}

@@ -141,6 +141,9 @@ func TestHostileHTTP2(t *testing.T) {
 
 // FAULTS N1, N2: headers that come byte by byte end with the time of a check.
 func TestSlowHeaders(t *testing.T) {
+	if testing.Short() {
+		t.Skip("not in -short: it waits for a timeout")
+	}
 	t.Parallel()
 	p := rawServer(t, "http/1.1", func(_ int32, c net.Conn) {
 		if _, err := http.ReadRequest(bufio.NewReader(c)); err != nil { // an answer before the question is another fault

@@ -68,7 +68,7 @@ func (b *builder) feed(c *Config, path string, in FeedIn) Feed {
 	return f
 }
 
-func (b *builder) feedToken(c *Config, path string, in FeedIn, f *Feed) {
+func (b *builder) feedToken(_ *Config, path string, in FeedIn, f *Feed) {
 	if in.Token != "" {
 		var err error
 		if f.Token, err = secret.ParseReference(in.Token); err != nil || f.Token.Scheme() == secret.SchemeSealed {

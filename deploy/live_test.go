@@ -32,6 +32,9 @@ const storyTime = 52 * time.Second
 // A real Prometheus scrapes a live demo: every panel's query and every rule answers, none with an unknown
 // metric, and no panel is empty.
 func TestLive(t *testing.T) {
+	if testing.Short() {
+		t.Skip("not in -short: it runs a Prometheus")
+	}
 	t.Parallel()
 	live := watchDemo(t)
 	time.Sleep(time.Until(live.began.Add(storyTime))) // what is waited for is the story, on the demo's own clock

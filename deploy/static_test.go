@@ -33,6 +33,9 @@ func run(t *testing.T, name string, args ...string) string {
 
 // FAULTS A13, and the rest of what can go wrong: every alert is quiet, fires and is over.
 func TestRules(t *testing.T) {
+	if testing.Short() {
+		t.Skip("not in -short: promtool runs for long")
+	}
 	t.Parallel()
 	run(t, "promtool", "check", "rules", "keyrounds.rules.yml")
 	run(t, "promtool", "test", "rules", "keyrounds.rules.test.yml", "keyrounds.rules.days.test.yml")

@@ -43,7 +43,7 @@ type Reported struct {
 	Token      bool `json:"-"`                 // it is a security event token, whose answer is empty (RFC 8935 §2.2)
 }
 
-// ErrNoReceiver: nothing of that name is configured.
+// ErrNoReceiver says that nothing of that name is configured.
 var ErrNoReceiver = errors.New("no webhook or transmitter has that name")
 
 // Receive verifies a report, holds it against the registry, and writes down what it came to. What is not from whom it

@@ -75,6 +75,9 @@ const kills = 200
 // breaks, and one of them is killed two hundred times at random. In the end each finding that was told is in
 // exactly one message, of which there is exactly one, and it says how the finding stands.
 func TestKilledWhileSending(t *testing.T) {
+	if testing.Short() {
+		t.Skip("not in -short: it kills 200 processes")
+	}
 	t.Parallel()
 	w := &world{desk: newDesk(t, notify.Policy{}), open: map[string]int64{}}
 	s := w.slack

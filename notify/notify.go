@@ -212,7 +212,7 @@ type AttendArgs struct{}
 // Kind names the job.
 func (AttendArgs) Kind() string { return "attend" }
 
-// InsertOpts: the next tick is the retry.
+// InsertOpts has it tried once: the next tick is the retry.
 func (AttendArgs) InsertOpts() river.InsertOpts {
 	return river.InsertOpts{Queue: Queue, MaxAttempts: 1}
 }
@@ -241,7 +241,7 @@ type LaneArgs struct {
 // Kind names the job.
 func (LaneArgs) Kind() string { return "lane" }
 
-// InsertOpts: the next tick is the retry.
+// InsertOpts has it tried once: the next tick is the retry.
 func (LaneArgs) InsertOpts() river.InsertOpts { return AttendArgs{}.InsertOpts() }
 
 // LaneWorker is the River worker of LaneArgs.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"net/http/httptest"
 	"slices"
 	"strings"
@@ -47,7 +48,7 @@ func newDesk(t *testing.T, policy notify.Policy, more ...notify.Receiver) *desk 
 	t.Cleanup(server.Close)
 	d.setup = notify.Setup{Policy: policy, Receivers: append([]notify.Receiver{slack.New(slack.Options{
 		Token:   func(context.Context) (secret.Value, error) { return secret.New([]byte(token)), nil },
-		Channel: "#alerts", APIURL: server.URL + "/", Client: server.Client(), Pace: time.Millisecond, Buttons: true,
+		Channel: "#alerts", APIURL: server.URL + "/", Client: &http.Client{Timeout: time.Second}, Pace: time.Millisecond, Buttons: true,
 	})}, more...)}
 	d.slackURL, d.url = server.URL+"/", pgtest.URL(t)
 	pool, err := postgres.Open(t.Context(), d.url)

@@ -118,7 +118,7 @@ type byHandArgs struct {
 
 func (byHandArgs) Kind() string { return "check_by_hand" }
 
-// Whoever asked waits for it, and asks again where it fails.
+// InsertOpts has it tried once: whoever asked waits for it, and asks again where it fails.
 func (byHandArgs) InsertOpts() river.InsertOpts {
 	return river.InsertOpts{Queue: byHandQueue, MaxAttempts: 1}
 }

@@ -59,7 +59,7 @@ var (
 		Budget: "the sweep held it when it claimed the credentials",
 		Rate:   "the sweep booked it when it handed the batch out",
 	}}
-	byHand = Purpose{Name: "check_by_hand", Patience: jobTimeout, Without: map[Protection]string{
+	byHand = Purpose{Name: "check_by_hand", Patience: defaultJobTimeout, Without: map[Protection]string{
 		Budget: "a person decides to spend it; it is counted",
 		Rate:   "a person waits; it is booked, so that others come later",
 	}}
@@ -155,7 +155,7 @@ func (r *Rounds) occupy(ctx context.Context, o Order) (leave func(), err error) 
 	leave = func() {}
 	for end := time.Now().Add(o.Purpose.Patience); ; {
 		now := r.Now()
-		free, err := r.Registry.Occupy(ctx, o.Provider, holder, now, now.Add(jobTimeout))
+		free, err := r.Registry.Occupy(ctx, o.Provider, holder, now, now.Add(r.JobTimeout))
 		if err != nil {
 			return leave, err
 		}

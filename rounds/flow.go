@@ -287,8 +287,8 @@ func (r *Rounds) tell(ctx context.Context, provider string, creds []credential.C
 	if len(judged) > 0 {
 		r.warnOfCertificate(judged[0].Result)
 		r.metrics.observe(ctx, r.metrics.batch, took)
-		r.Log.Info("round finished", "provider", provider, "checked", len(judged), "ok", counts[checker.OK],
-			"rejected", counts[checker.Rejected], "uncertain", len(judged)-counts[checker.OK]-counts[checker.Rejected], "took", took.Round(time.Millisecond), traceAttr(ctx))
+		r.log(ctx).Info("round finished", "provider", provider, "checked", len(judged), "ok", counts[checker.OK],
+			"rejected", counts[checker.Rejected], "uncertain", len(judged)-counts[checker.OK]-counts[checker.Rejected], "took", took.Round(time.Millisecond))
 	}
 	r.tellChanges(ctx, changes)
 }
@@ -296,7 +296,7 @@ func (r *Rounds) tell(ctx context.Context, provider string, creds []credential.C
 func (r *Rounds) tellChanges(ctx context.Context, changes []finding.Change) {
 	for _, c := range changes {
 		f := c.Finding
-		r.Log.Warn("finding", "finding", f.ID, "kind", f.Kind, "severity", f.Severity, "subject", f.Subject.Key(), "state", f.State, "was", c.From, traceAttr(ctx))
+		r.log(ctx).Warn("finding", "finding", f.ID, "kind", f.Kind, "severity", f.Severity, "subject", f.Subject.Key(), "state", f.State, "was", c.From)
 	}
 }
 

@@ -21,7 +21,7 @@ type sweepArgs struct{}
 
 func (sweepArgs) Kind() string { return "sweep" }
 
-// A tick that waits long is of no use; the next one comes.
+// InsertOpts has it tried once: a tick that waits long is of no use, and the next one comes.
 func (sweepArgs) InsertOpts() river.InsertOpts {
 	return river.InsertOpts{Queue: sweepQueue, MaxAttempts: 1}
 }
@@ -78,7 +78,7 @@ const patience = 3 * time.Second
 // outlast waits until the job's other run has ended, at most as long as that may last: River would
 // otherwise write this run's failure over that run.
 func (r *Rounds) outlast(id int64) {
-	ctx, cancel := context.WithTimeout(context.Background(), jobTimeout+10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), r.JobTimeout+10*time.Second)
 	defer cancel()
 	for {
 		var running bool
@@ -203,7 +203,7 @@ func (b batch) insertOpts(now, at time.Time) *river.InsertOpts {
 
 // stopSignal closes when the daemon stops or the batch has had its time.
 func (r *Rounds) stopSignal() (<-chan struct{}, func()) {
-	ctx, cancel := context.WithTimeout(context.Background(), batchTime)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Duration(batchShare*float64(r.JobTimeout)))
 	go func() {
 		select {
 		case <-r.stopping:

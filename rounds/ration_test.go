@@ -126,6 +126,9 @@ func TestOneBatchAtATime(t *testing.T) {
 // FAULTS P12: many that are due at once, over three replicas, never ask for more at once than the
 // provider's concurrency.
 func TestConcurrencyOverAllReplicas(t *testing.T) {
+	if testing.Short() {
+		t.Skip("not in -short: it checks 600 credentials")
+	}
 	t.Parallel()
 	h := newHouse(t, 600, func(p *checker.Provider) { p.Concurrency = 4 })
 	var now, most atomic.Int32

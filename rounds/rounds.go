@@ -32,11 +32,11 @@ import (
 
 // The times that bound a killed process to three minutes.
 const (
-	jobTimeout  = time.Minute
-	rescueAfter = 2 * time.Minute
-	maxAttempts = 5 // the next due time is the real retry
-	// After this long a batch begins no further check and hands the rest back.
-	batchTime = 35 * time.Second
+	defaultJobTimeout  = time.Minute
+	defaultRescueAfter = 2 * time.Minute
+	maxAttempts        = 5 // the next due time is the real retry
+	// After this share of its job's time a batch begins no further check and hands the rest back.
+	batchShare = 35.0 / 60
 	// What is in flight when the daemon is asked to stop has this long.
 	stopTime = 13 * time.Second
 )
@@ -83,6 +83,9 @@ type Options struct {
 	Log       *slog.Logger
 	Tick      time.Duration // between sweeps; default 5 s
 	Judge     time.Duration // between judgements of usage; default 1 h
+	// JobTimeout is how long a job may last; default 1 min. RescueAfter is when another process takes over the
+	// job of one that was killed; default 2 min, never less than JobTimeout.
+	JobTimeout, RescueAfter time.Duration
 	// Monthly makes the reports that are due; nil: there are none.
 	Monthly func(context.Context) error
 	Now     func() time.Time // default time.Now
@@ -111,6 +114,13 @@ func New(o Options, s Settings) (*Rounds, error) {
 	if o.Judge <= 0 {
 		o.Judge = time.Hour
 	}
+	if o.JobTimeout <= 0 {
+		o.JobTimeout = defaultJobTimeout
+	}
+	if o.RescueAfter <= 0 {
+		o.RescueAfter = defaultRescueAfter
+	}
+	o.RescueAfter = max(o.RescueAfter, o.JobTimeout)
 	if o.Monthly == nil {
 		o.Monthly = func(context.Context) error { return nil }
 	}
@@ -137,8 +147,8 @@ func New(o Options, s Settings) (*Rounds, error) {
 	r.client, err = river.NewClient(riverpgxv5.New(o.Pool), &river.Config{
 		Logger:                      slog.New(riverLog{o.Log.Handler()}),
 		Workers:                     workers,
-		JobTimeout:                  jobTimeout,
-		RescueStuckJobsAfter:        rescueAfter,
+		JobTimeout:                  o.JobTimeout,
+		RescueStuckJobsAfter:        o.RescueAfter,
 		MaxAttempts:                 maxAttempts,
 		CompletedJobRetentionPeriod: time.Hour,
 		Queues: map[string]river.QueueConfig{

@@ -26,12 +26,12 @@ func (r *Rounds) span(ctx context.Context, name string, began time.Time, attrs .
 	return r.Tracer.Start(ctx, name, trace.WithTimestamp(began), trace.WithAttributes(attrs...))
 }
 
-// traceAttr names the trace in a line of the log, where it is recorded.
-func traceAttr(ctx context.Context) slog.Attr {
+// log names the trace in its lines, where it is recorded.
+func (r *Rounds) log(ctx context.Context) *slog.Logger {
 	if id := traces.ID(ctx); id != "" {
-		return slog.String("trace_id", id)
+		return r.Log.With("trace_id", id)
 	}
-	return slog.Attr{}
+	return r.Log
 }
 
 func providerName(name string) attribute.KeyValue {

@@ -324,7 +324,7 @@ func quiet(hours uint32) string {
 	return fmt.Sprintf("%02d:00–%02d:00", bestFrom, (bestFrom+bestLen)%24)
 }
 
-// String is the coverage in words: "90 of 90 days (gateway, okta-prod)".
+// Coverage is the coverage in words: "90 of 90 days (gateway, okta-prod)".
 func (a Answer) Coverage() string {
 	day := 24 * time.Hour
 	whole := int((a.Window.To.Sub(a.Window.From) + day/2) / day)

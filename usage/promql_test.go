@@ -259,6 +259,9 @@ func TestPrometheusOwn(t *testing.T) {
 // The real Prometheus: a request of a client that was never seen before counts, and a gateway that is away is
 // a gap.
 func TestRealPrometheus(t *testing.T) {
+	if testing.Short() {
+		t.Skip("not in -short: it runs a Prometheus")
+	}
 	t.Parallel()
 	reg := prometheus.NewRegistry()
 	requests := prometheus.NewCounterVec(prometheus.CounterOpts{Name: "gateway_requests_total", Help: "By client."}, []string{"client_id", "code"})

@@ -239,6 +239,9 @@ func unescape(s string) string {
 
 // The demo tells its story and ends by itself.
 func TestDemo(t *testing.T) {
+	if testing.Short() {
+		t.Skip("not in -short: the demo lasts a minute")
+	}
 	t.Parallel()
 	out, err := exec.Command("keyrounds", "demo", "--for", "75s").CombinedOutput()
 	if err != nil {

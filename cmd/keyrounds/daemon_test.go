@@ -28,8 +28,17 @@ import (
 	"github.com/keyrounds/keyrounds/sim/authserver"
 )
 
+// notShort skips a test that lasts where only what is quick is wanted.
+func notShort(t *testing.T, why string) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("not in -short: " + why)
+	}
+}
+
 // site is a machine on which a daemon runs: a directory with its configuration, a provider, Slack.
 type site struct {
+	args  []string // of keyrounds run, beside the usual ones
 	t     *testing.T
 	dir   string
 	idp   *sim.Provider
@@ -193,7 +202,7 @@ func (b *syncBuffer) String() string {
 func (s *site) run() *process {
 	s.t.Helper()
 	d := &process{s: s, log: &syncBuffer{}, exited: make(chan struct{})}
-	d.cmd = exec.Command("keyrounds", "run", "-c", s.config(), "--log-level", "debug")
+	d.cmd = exec.Command("keyrounds", append([]string{"run", "-c", s.config(), "--log-level", "debug"}, s.args...)...)
 	d.cmd.Env = append(os.Environ(), s.env...)
 	d.cmd.Stderr = d.log
 	if err := d.cmd.Start(); err != nil {
@@ -297,8 +306,10 @@ func (s *site) count(pool *pgxpool.Pool, sql string) (n int) {
 // a restart every due credential is checked within three minutes, and no result is there twice. Then
 // its Postgres alone is killed, and the daemon goes on.
 func TestKilledInTheMiddleOfARound(t *testing.T) {
+	notShort(t, "it waits for rescues")
 	t.Parallel()
 	s := newSite(t, 12)
+	s.args = []string{"--job-timeout", "6s", "--rescue-after", "8s"}
 	s.front.set(true)
 	d := s.run()
 	s.await("exchanges under way", func() bool { return s.front.waiting() >= 4 })
@@ -348,8 +359,10 @@ func TestKilledInTheMiddleOfARound(t *testing.T) {
 // FAULTS P1, P11: the daemon is killed at random moments of its work, while one of its credentials is revoked.
 // Every result has an exchange of its own, the revocation is one finding, and it is told.
 func TestKilledAtRandom(t *testing.T) {
+	notShort(t, "it waits for rescues")
 	t.Parallel()
 	s := newSite(t, 8)
+	s.args = []string{"--job-timeout", "6s", "--rescue-after", "8s"}
 	text, err := os.ReadFile(s.config())
 	if err != nil {
 		t.Fatal(err)
@@ -395,6 +408,7 @@ func TestKilledAtRandom(t *testing.T) {
 
 // FAULTS P2: SIGTERM while the provider hangs.
 func TestStopWhileTheProviderHangs(t *testing.T) {
+	notShort(t, "it waits for a provider that hangs")
 	t.Parallel()
 	s := newSite(t, 6)
 	s.idp.Break(sim.Hang)

@@ -19,7 +19,8 @@ import (
 )
 
 func newRun(o *options) *cobra.Command {
-	return &cobra.Command{
+	var jobTimeout, rescueAfter time.Duration
+	cmd := &cobra.Command{
 		Use:   "run",
 		Short: "Run the daemon",
 		Long: "Run the daemon. SIGHUP, or a change of the configuration file, reloads it; a file with a mistake\n" +
@@ -38,12 +39,20 @@ func newRun(o *options) *cobra.Command {
 			}
 			log := logger(os.Stderr, level)
 			harden(log)
-			return o.daemon(cmd.Context(), c, path, log, level)
+			return o.daemon(cmd.Context(), path, app.Options{Config: c, Log: log, Level: level, JobTimeout: jobTimeout, RescueAfter: rescueAfter})
 		},
 	}
+	// For the tests that kill it, which cannot wait for minutes.
+	cmd.Flags().DurationVar(&jobTimeout, "job-timeout", 0, "how long a job may last")
+	cmd.Flags().DurationVar(&rescueAfter, "rescue-after", 0, "when the jobs of a killed daemon are taken over")
+	for _, name := range []string{"job-timeout", "rescue-after"} {
+		_ = cmd.Flags().MarkHidden(name)
+	}
+	return cmd
 }
 
-func (o *options) daemon(ctx context.Context, c *config.Config, path string, log *slog.Logger, level *slog.LevelVar) error {
+func (o *options) daemon(ctx context.Context, path string, opts app.Options) error {
+	c, log := opts.Config, opts.Log
 	o.overrule(c)
 	tracer, flush, err := tracing(ctx, log)
 	if err != nil {
@@ -53,7 +62,8 @@ func (o *options) daemon(ctx context.Context, c *config.Config, path string, log
 	for _, w := range c.Warnings {
 		log.Warn("configuration", "file", w.File, "line", w.Line, "warning", w.Message, "hint", w.Hint)
 	}
-	a, err := app.Open(ctx, app.Options{Config: c, Version: buildVersion(), Log: log, Level: level, Tracer: tracer, Daemon: true})
+	opts.Version, opts.Tracer, opts.Daemon = buildVersion(), tracer, true
+	a, err := app.Open(ctx, opts)
 	if err != nil {
 		return err
 	}

@@ -38,7 +38,11 @@ func readTrufflehog(r *bufio.Reader, found func(Reported) error) error {
 			Level, Msg, Logger string // of its log, which goes to the same place where both are piped
 		}
 		if err := decode(line, &f); err != nil {
-			return &FormatError{"trufflehog", where, err.(*FormatError).Why}
+			var why *FormatError
+			if !errors.As(err, &why) {
+				return err
+			}
+			return &FormatError{"trufflehog", where, why.Why}
 		}
 		if f.SourceMetadata == nil {
 			if f.Level != "" || f.Msg != "" {

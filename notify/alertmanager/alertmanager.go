@@ -48,7 +48,7 @@ const (
 	expires = 5 * time.Minute
 )
 
-// Traits: it forgets what is not told again.
+// Traits says that it forgets what is not told again.
 func (*Receiver) Traits() notify.Traits { return notify.Traits{Edits: true, Again: resend} }
 
 // alert is one of POST /api/v2/alerts (the OpenAPI specification of Alertmanager).

@@ -39,7 +39,7 @@ func New(name string, url func(context.Context) (secret.Value, error), policy ou
 // Name is the one it was made with.
 func (r *Receiver) Name() string { return r.name }
 
-// Traits: it posts only.
+// Traits says that it posts only.
 func (*Receiver) Traits() notify.Traits { return notify.Traits{} }
 
 // Send posts m.

@@ -42,7 +42,7 @@ func New(o Options) *Receiver {
 // Name is "slack".
 func (*Receiver) Name() string { return "slack" }
 
-// Traits: it edits, and takes a message a second and channel (docs.slack.dev/apis/web-api/rate-limits).
+// Traits says that it edits, and takes a message a second and channel (docs.slack.dev/apis/web-api/rate-limits).
 func (r *Receiver) Traits() notify.Traits {
 	return notify.Traits{Edits: true, Channels: true, Pace: r.o.Pace}
 }

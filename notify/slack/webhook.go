@@ -2,6 +2,7 @@ package slack
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -28,7 +29,7 @@ func NewWebhook(url func(context.Context) (secret.Value, error), client *http.Cl
 // Name is "webhook".
 func (*Webhook) Name() string { return "webhook" }
 
-// Traits: it posts only, a message a second.
+// Traits says that it posts only, a message a second.
 func (*Webhook) Traits() notify.Traits { return notify.Traits{Pace: time.Second} }
 
 // Send posts m.
@@ -65,7 +66,8 @@ func (w *Webhook) Send(ctx context.Context, m notify.Message) (notify.Receipt, e
 // webhookError reads what a webhook answers: the status, and a word in its body that the library leaves out.
 func webhookError(err error, s secret.Scrubber) error {
 	err = plain(err, s)
-	if refused, ok := err.(*notify.RefusedError); ok {
+	var refused *notify.RefusedError
+	if errors.As(err, &refused) {
 		switch {
 		case strings.HasSuffix(refused.Error(), "HTTP 400"):
 			refused.OnlyThis = true

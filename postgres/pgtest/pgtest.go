@@ -6,11 +6,15 @@ package pgtest
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -19,6 +23,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/keyrounds/keyrounds/migrations"
 	"github.com/keyrounds/keyrounds/postgres"
 )
 
@@ -28,8 +33,9 @@ var (
 )
 
 type server struct {
-	private *postgres.Private
-	dir     string
+	url      string // of its database keyrounds
+	template string
+	stop     func()
 }
 
 // Main is for TestMain: it runs the tests, stops the server that they used, and exits.
@@ -43,8 +49,7 @@ func (s Suite) Run() int {
 	code := s.M.Run()
 	if used.Load() {
 		if s, err := shared(); err == nil {
-			s.private.Stop()
-			_ = os.RemoveAll(s.dir)
+			s.stop()
 		}
 	}
 	return code
@@ -64,7 +69,7 @@ func New(t testing.TB) *pgxpool.Pool {
 }
 
 // URL returns where a new, migrated database is that is the test's own.
-func URL(t testing.TB) string { return create(t, template) }
+func URL(t testing.TB) string { return create(t, mustServer(t).template) }
 
 // EmptyURL returns where a new, empty database is.
 func EmptyURL(t testing.TB) string { return create(t, "template1") }
@@ -72,22 +77,20 @@ func EmptyURL(t testing.TB) string { return create(t, "template1") }
 // Socket returns the directory of the server's socket.
 func Socket(t testing.TB) string {
 	t.Helper()
-	c, err := pgx.ParseConfig(mustServer(t).private.URL())
+	c, err := pgx.ParseConfig(mustServer(t).url)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return c.Host
 }
 
-const template = "keyrounds_template"
-
 func create(t testing.TB, from string) string {
 	t.Helper()
 	s := mustServer(t)
-	name := fmt.Sprintf("test_%d", count.Add(1))
+	name := fmt.Sprintf("test_%d_%d", os.Getpid(), count.Add(1))
 	admin(t, s, fmt.Sprintf("CREATE DATABASE %s TEMPLATE %s", name, from))
 	t.Cleanup(func() { admin(t, s, fmt.Sprintf("DROP DATABASE %s WITH (FORCE)", name)) })
-	c, err := pgx.ParseConfig(s.private.URL())
+	c, err := pgx.ParseConfig(s.url)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -107,7 +110,7 @@ func mustServer(t testing.TB) server {
 func admin(t testing.TB, s server, sql string) {
 	t.Helper()
 	ctx := context.Background() // also at cleanup, when the test's own is over
-	conn, err := pgx.Connect(ctx, strings.Replace(s.private.URL(), "dbname=keyrounds", "dbname=postgres", 1))
+	conn, err := pgx.Connect(ctx, strings.Replace(s.url, "dbname=keyrounds", "dbname=postgres", 1))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -117,39 +120,123 @@ func admin(t testing.TB, s server, sql string) {
 	}
 }
 
-// start runs a server that trades safety for speed and makes the template that databases are
-// copied from.
+// start finds the server that Keep runs, or runs one of its own.
 func start() (server, error) {
-	ctx := context.Background()
+	if url := os.Getenv(keptAt); url != "" {
+		name, err := templateName()
+		return server{url, name, func() {}}, err
+	}
 	dir, err := os.MkdirTemp("", "pgtest-")
 	if err != nil {
 		return server{}, err
 	}
-	if err := os.Chmod(dir, 0o711); err != nil {
+	s, err := run(context.Background(), dir)
+	if err != nil {
+		_ = os.RemoveAll(dir)
 		return server{}, err
+	}
+	stop := s.stop
+	s.stop = func() {
+		stop()
+		_ = os.RemoveAll(dir)
+	}
+	return s, nil
+}
+
+// run runs a server in dir that trades safety for speed, with the template that databases are copied from.
+func run(ctx context.Context, dir string) (s server, err error) {
+	if err := os.Chmod(dir, 0o711); err != nil {
+		return s, err
 	}
 	p, err := postgres.StartPrivate(ctx, postgres.PrivateOptions{
 		DataDir: filepath.Join(dir, "d"), Daemon: true, Log: slog.New(slog.DiscardHandler),
-		Settings: map[string]string{"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off", "max_connections": "300"},
+		Settings: map[string]string{"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off", "max_connections": "500"},
 	})
 	if err != nil {
-		return server{}, err
+		return s, err
 	}
-	conn, err := pgx.Connect(ctx, p.URL())
+	s = server{url: p.URL(), stop: p.Stop}
+	if s.template, err = makeTemplate(ctx, s.url); err != nil {
+		p.Stop()
+	}
+	return s, err
+}
+
+// templateName is another one for other migrations.
+func templateName() (string, error) {
+	sum := sha256.New()
+	err := fs.WalkDir(migrations.Files, ".", func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		text, err := fs.ReadFile(migrations.Files, path)
+		sum.Write([]byte(path))
+		sum.Write(text)
+		return err
+	})
+	return "template_" + hex.EncodeToString(sum.Sum(nil)[:8]), err
+}
+
+// makeTemplate migrates the template, if it is not there, and drops what earlier runs left.
+func makeTemplate(ctx context.Context, url string) (name string, err error) {
+	if name, err = templateName(); err != nil {
+		return "", err
+	}
+	conn, err := pgx.Connect(ctx, url)
 	if err != nil {
-		return server{}, err
+		return "", err
 	}
 	defer conn.Close(ctx)
-	if _, err := conn.Exec(ctx, "CREATE DATABASE "+template); err != nil {
-		return server{}, err
-	}
-	pool, err := postgres.Open(ctx, strings.Replace(p.URL(), "dbname=keyrounds", "dbname="+template, 1))
+	rows, err := conn.Query(ctx, `SELECT datname FROM pg_database WHERE datname LIKE 'test\_%' OR datname LIKE 'template\_%'`)
 	if err != nil {
-		return server{}, err
+		return "", err
 	}
-	defer pool.Close()
+	left, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		return "", err
+	}
+	for _, db := range left {
+		if db == name {
+			continue
+		}
+		if _, err := conn.Exec(ctx, "DROP DATABASE "+pgx.Identifier{db}.Sanitize()+" WITH (FORCE)"); err != nil {
+			return "", err
+		}
+	}
+	if slices.Contains(left, name) {
+		return name, nil
+	}
+	// Under another name until it is whole: a run that was cut off leaves none that is half made.
+	const making = "test_template"
+	if _, err := conn.Exec(ctx, "CREATE DATABASE "+making); err != nil {
+		return "", err
+	}
+	pool, err := postgres.Open(ctx, strings.Replace(url, "dbname=keyrounds", "dbname="+making, 1))
+	if err != nil {
+		return "", err
+	}
 	_, err = postgres.Migrate(ctx, pool)
-	return server{p, dir}, err
+	pool.Close()
+	if err == nil {
+		_, err = conn.Exec(ctx, "ALTER DATABASE "+making+" RENAME TO "+name)
+	}
+	return name, err
+}
+
+// keptAt is the environment variable by which tests find the server that Keep runs.
+const keptAt = "KEYROUNDS_TEST_POSTGRES"
+
+// Keep runs a server whose data stay in dir for the next run, and returns the setting of the environment by which the
+// tests of this machine use it. It is for make quick.
+func Keep(ctx context.Context, dir string) (env string, stop func(), err error) {
+	if err := os.MkdirAll(dir, 0o711); err != nil {
+		return "", nil, err
+	}
+	s, err := run(ctx, dir)
+	if err != nil {
+		return "", nil, err
+	}
+	return keptAt + "=" + s.url, s.stop, nil
 }
 
 // Dir returns a new directory that a Postgres of an unprivileged user can be in, unlike the one of
