@@ -1,7 +1,7 @@
 # make demo and make test are all that a newcomer needs; each sets up what it needs.
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 
-.PHONY: build demo test lint fuzz bench setup
+.PHONY: build demo test quick long format lint fuzz bench setup
 build:
 	go build -trimpath -ldflags "-X main.version=$(VERSION)" -o bin/keyrounds ./cmd/keyrounds
 
@@ -11,10 +11,25 @@ demo: build
 setup:
 	@test/setup.sh
 
-lint:
+# golangci-lint is a tool of tools/go.mod, built from the module proxy; its modules are not the project's.
+GOLANGCI := bin/golangci-lint
+$(GOLANGCI): tools/go.mod tools/go.sum
+	go build -C tools -o ../$(GOLANGCI) github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+
+format:
 	@out=$$(go tool gofumpt -l .); test -z "$$out" || { echo "not gofumpt'd:"; echo "$$out"; exit 1; }
 	go vet ./...
+
+lint: format $(GOLANGCI)
 	go tool staticcheck ./...
+	$(GOLANGCI) run ./...
+	go mod tidy -diff
+	go mod verify
+
+# The loop of a working day: no race detector, and nothing that lasts. Its Postgres is kept in bin/ between runs.
+quick: format
+	go build -o bin/pgkeep ./test/pgkeep
+	bin/pgkeep bin/pgtest go test -short -parallel 16 ./...
 
 # Each process with the race detector sleeps a second at its end unless told otherwise; the tests start hundreds.
 RACE := GORACE=atexit_sleep_ms=50
@@ -23,8 +38,13 @@ RACE := GORACE=atexit_sleep_ms=50
 LONGEST := ./cmd/keyrounds ./rounds ./app ./deploy ./notify
 
 test: setup lint
-	$(RACE) go test -race -timeout 14m -parallel 4 $(LONGEST) ./...
+	$(RACE) go test -race -timeout 14m -parallel 8 $(LONGEST) ./...
 	$(MAKE) fuzz FUZZTIME=2s
+
+# All of it, whole campaigns too, before a release: an hour.
+long: setup lint
+	KEYROUNDS_LONG=1 $(RACE) go test -race -timeout 60m -parallel 8 -count 3 $(LONGEST) ./...
+	$(MAKE) fuzz FUZZTIME=2m
 
 # Each fuzz target for a while, from its seeds and what it found before. A package's are built once for all of them.
 FUZZTIME ?= 1m

@@ -69,14 +69,20 @@ func send(ctx context.Context, database, slackURL string) error {
 	}
 }
 
-const kills = 200
+// kills is how often a sender is killed: more in make long.
+func kills() int {
+	if os.Getenv("KEYROUNDS_LONG") != "" {
+		return 400
+	}
+	return 80
+}
 
 // FAULTS A3, A4, A6, R2: four replicas send while findings open, change and end, Slack limits, loses answers and
 // breaks, and one of them is killed two hundred times at random. In the end each finding that was told is in
 // exactly one message, of which there is exactly one, and it says how the finding stands.
 func TestKilledWhileSending(t *testing.T) {
 	if testing.Short() {
-		t.Skip("not in -short: it kills 200 processes")
+		t.Skip("not in -short: it kills many processes")
 	}
 	t.Parallel()
 	w := &world{desk: newDesk(t, notify.Policy{}), open: map[string]int64{}}
@@ -96,6 +102,7 @@ func TestKilledWhileSending(t *testing.T) {
 		return cmd
 	}
 	replicas := []*exec.Cmd{start(), start(), start(), start()} // a new one has time to begin while others send
+	kills := kills()
 	for i := range kills {
 		w.stir()
 		switch rand.IntN(10) {
@@ -242,5 +249,5 @@ func (w *world) check(messages []sim.SlackMessage) {
 	if len(used) != len(shown) {
 		w.t.Errorf("%d messages are shown, and %d are known", len(shown), len(used))
 	}
-	w.t.Logf("%d kills, %d of them while sending, %d findings, %d of them told, in %d messages, by %d calls of Slack", kills, w.sending, findings, told, len(shown), w.slack.Called())
+	w.t.Logf("%d kills, %d of them while sending, %d findings, %d of them told, in %d messages, by %d calls of Slack", kills(), w.sending, findings, told, len(shown), w.slack.Called())
 }
