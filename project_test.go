@@ -85,3 +85,46 @@ func TestDockerfileFollowsGoMod(t *testing.T) {
 		t.Errorf("go.mod has %q", version)
 	}
 }
+
+// Tests cite promises that docs/promises.md makes, and the page names tests that there are.
+func TestPromises(t *testing.T) {
+	t.Parallel()
+	page, err := os.ReadFile("docs/promises.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	anchors, cited, tests := map[string]bool{}, map[string]bool{}, map[string]bool{}
+	for _, m := range regexp.MustCompile(`(?m)^### (.+)$`).FindAllStringSubmatch(string(page), -1) {
+		anchors[strings.ReplaceAll(regexp.MustCompile(`[^\w\- ]`).ReplaceAllString(strings.ToLower(m[1]), ""), " ", "-")] = true
+	}
+	citation := regexp.MustCompile(`docs/promises\.md#([\w-]+)`)
+	function := regexp.MustCompile(`(?m)^func ((?:Test|Fuzz)\w+)\(`)
+	err = filepath.WalkDir(".", func(path string, d os.DirEntry, err error) error {
+		if err != nil || d.IsDir() || !strings.HasSuffix(path, "_test.go") {
+			return err
+		}
+		text, err := os.ReadFile(path)
+		for _, m := range citation.FindAllStringSubmatch(string(text), -1) {
+			if cited[m[1]] = true; !anchors[m[1]] {
+				t.Errorf("%s cites %s, which docs/promises.md does not have", path, m[0])
+			}
+		}
+		for _, m := range function.FindAllStringSubmatch(string(text), -1) {
+			tests["`"+m[1]+"` in `"+filepath.ToSlash(filepath.Dir(path))+"`"] = true
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for anchor := range anchors {
+		if !cited[anchor] {
+			t.Errorf("no test cites docs/promises.md#%s", anchor)
+		}
+	}
+	for _, shown := range regexp.MustCompile("`(?:Test|Fuzz)\\w+` in `[^`]+`").FindAllString(string(page), -1) {
+		if !tests[shown] {
+			t.Errorf("docs/promises.md names %s, which does not exist", shown)
+		}
+	}
+}

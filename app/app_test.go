@@ -21,8 +21,8 @@ import (
 
 func TestMain(m *testing.M) { pgtest.Main(m) }
 
-// FAULTS P5: a thousand reloads while checks run leave nothing behind, and every check ends well.
-// Not parallel: it counts goroutines.
+// A thousand reloads while checks run leave nothing behind, and every check ends well
+// (docs/promises.md#reloads-leave-nothing-behind). Not parallel: it counts goroutines.
 func TestAThousandReloads(t *testing.T) {
 	url := pgtest.EmptyURL(t)
 	before := goleak.IgnoreCurrent()

@@ -141,8 +141,9 @@ func (c *counter) only() finding.Finding {
 	return fs[0]
 }
 
-// FAULTS A8, A9: what is pressed is done once and by the first, whichever replica gets it and however often it
-// is sent; who pressed is in the message and in the record; only who is allowed may act.
+// What is pressed is done once and by the first, whichever replica gets it and however often it is sent; who
+// pressed is in the message and in the record; only who is allowed may act
+// (docs/promises.md#a-press-is-done-once-and-by-who-may).
 func TestButtons(t *testing.T) {
 	t.Parallel()
 	c := newCounter(t)
@@ -200,7 +201,7 @@ func TestButtons(t *testing.T) {
 	c.press(sim.Press{User: "U01", Name: "ann", Message: m, Action: "acknowledge", Value: "7-7; DROP TABLE findings"})
 	c.told("not about a finding of this keyrounds")
 
-	// FAULTS A10: there is no address that a forged press could be sent to.
+	// There is no address that a forged press could be sent to (docs/promises.md#a-press-cannot-be-forged-over-http).
 	for _, path := range []string{"/", "/slack/actions", "/slack/events", "/api/v1/findings"} {
 		resp, err := http.Post("http://"+c.app.Addr()+path, "application/json", strings.NewReader("{}"))
 		if err != nil {

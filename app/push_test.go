@@ -179,10 +179,9 @@ func TestPush(t *testing.T) {
 	}
 }
 
-// FAULTS S20: what is too much, too slow or not allowed is refused, costs no memory, and changes nothing.
-// Not parallel: it measures the heap.
+// What is too much, too slow or not allowed is refused, costs no memory, and changes nothing
+// (docs/promises.md#a-push-that-is-too-much-changes-nothing). Not parallel: it measures the heap.
 func TestPushIsBounded(t *testing.T) {
-	t.Parallel()
 	now := time.Now().UTC().Truncate(time.Second)
 	o := newOffice(t, now, "")
 	bomb := func(n int) []byte {
@@ -237,14 +236,14 @@ func TestPushIsBounded(t *testing.T) {
 	if b, _ := io.ReadAll(conn); !bytes.HasPrefix(b, []byte("HTTP/1.1 408")) {
 		t.Errorf("a slow client is answered %.60q", b)
 	}
-	// FAULTS S18: whoever tries tokens is refused for a while.
+	// Whoever tries tokens is refused for a while (docs/promises.md#whoever-tries-tokens-is-refused-for-a-while).
 	for range 10 {
 		o.push(strings.NewReader(""), "Authorization", "Bearer wrong")
 	}
 	if status, _ := o.push(strings.NewReader("")); status != http.StatusTooManyRequests {
 		t.Errorf("after ten wrong tokens: %d", status)
 	}
-	// FAULTS S22: a report's name is a month, and nothing else.
+	// A report's name is a month, and nothing else (docs/promises.md#a-reports-name-is-a-month-and-nothing-else).
 	for _, path := range []string{"/api/v1/reports/..%2f..%2fetc%2fpasswd", "/api/v1/reports/2026-13", "/api/v1/reports/2026-10?owner=../..", "/api/v1/reports/2026-10?format=exe"} {
 		if status := o.get(path); status != http.StatusNotFound && status != http.StatusBadRequest {
 			t.Errorf("%s: %d", path, status)

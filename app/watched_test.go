@@ -192,7 +192,8 @@ func TestTrace(t *testing.T) {
 	}
 }
 
-// FAULTS S25: profiles are on a loopback listener of their own, and nowhere else; health names nobody.
+// Profiles are on a loopback listener of their own, and nowhere else; health names nobody
+// (docs/promises.md#profiles-are-on-a-loopback-listener-of-their-own).
 func TestDebugListener(t *testing.T) {
 	t.Parallel()
 	w := watch(t)
@@ -247,7 +248,8 @@ func TestLogLevel(t *testing.T) {
 	}
 }
 
-// FAULTS A13: another monitor hears of the daemon as long as the rounds go on, and learns no more.
+// Another monitor hears of the daemon as long as the rounds go on, and learns no more
+// (docs/promises.md#another-monitor-hears-of-the-daemon-as-long-as-the-rounds-go-on).
 func TestHeartbeat(t *testing.T) {
 	t.Parallel()
 	w := watch(t)

@@ -13,7 +13,8 @@ import (
 	"github.com/keyrounds/keyrounds/postgres/pgtest"
 )
 
-// All that changes a finding changes it, records it and queues it to be told, or does none of that.
+// All that changes a finding changes it, records it and queues it to be told, or does none of that
+// (docs/promises.md#what-changes-a-finding-is-recorded-and-told-or-not-done).
 func TestPublishIsAllOrNothing(t *testing.T) {
 	t.Parallel()
 	pool := pgtest.New(t)

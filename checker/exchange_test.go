@@ -235,7 +235,8 @@ func TestTheTokenIsGivenBack(t *testing.T) {
 	}
 }
 
-// FAULTS N6, N7: no redirect is followed, whatever its status, and no token is taken from there.
+// No redirect is followed, whatever its status, and no token is taken from there
+// (docs/promises.md#no-redirect-is-followed).
 func TestNoRedirectIsFollowed(t *testing.T) {
 	t.Parallel()
 	for _, status := range []int{301, 302, 303, 307, 308} {
@@ -312,7 +313,7 @@ func TestProbes(t *testing.T) {
 	}
 }
 
-// FAULTS P6: a panic costs one check, and its text is dropped.
+// A panic costs one check, and its text is dropped (docs/promises.md#a-panic-costs-one-check).
 func TestAPanicCostsOneCheck(t *testing.T) {
 	t.Parallel()
 	idp := sim.NewProvider(sim.Client{ID: "c", Secret: "s3cretvalue"})
@@ -376,7 +377,8 @@ func TestStop(t *testing.T) {
 	}
 }
 
-// FAULTS S10, N8: an address that is not allowed is refused before anything is sent.
+// An address that is not allowed is refused before anything is sent
+// (docs/promises.md#an-address-that-is-not-allowed-is-refused-before-anything-is-sent).
 func TestLoopbackIsRefused(t *testing.T) {
 	t.Parallel()
 	idp := sim.NewProvider(sim.Client{ID: "c", Secret: "s3cretvalue"})

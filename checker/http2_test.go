@@ -88,8 +88,8 @@ func token(fr *http2.Framer, stream uint32) {
 	_ = fr.WriteData(stream, true, []byte(`{"access_token":"t"}`))
 }
 
-// FAULTS N15, N2: an HTTP/2 server that misbehaves costs bounded time, says nothing of the credential,
-// and gets one safe retry only where it says that it did nothing.
+// An HTTP/2 server that misbehaves costs bounded time, says nothing of the credential, and gets one safe retry
+// only where it says that it did nothing (docs/promises.md#a-misbehaving-http2-server-costs-bounded-time).
 func TestHostileHTTP2(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
@@ -139,7 +139,8 @@ func TestHostileHTTP2(t *testing.T) {
 	}
 }
 
-// FAULTS N1, N2: headers that come byte by byte end with the time of a check.
+// Headers that come byte by byte end with the time of a check
+// (docs/promises.md#slow-headers-end-with-the-time-of-a-check).
 func TestSlowHeaders(t *testing.T) {
 	if testing.Short() {
 		t.Skip("not in -short: it waits for a timeout")
@@ -162,7 +163,7 @@ func TestSlowHeaders(t *testing.T) {
 	}
 }
 
-// FAULTS N24: connections do not pile up.
+// Connections do not pile up (docs/promises.md#connections-do-not-pile-up).
 func TestNoConnectionIsLeft(t *testing.T) {
 	p := serve(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, `{"access_token":"t"}`) }), func(p *checker.Provider) { p.Rate = 10000 })
 	open := func() int {

@@ -126,8 +126,8 @@ func TestNotHTTPAtAll(t *testing.T) {
 	}
 }
 
-// FAULTS S1, S5: whatever a provider sends back of the secret or the token, in whatever encoding
-// and wherever, a result does not hold it.
+// Whatever a provider sends back of the secret or the token, in whatever encoding and wherever, a result does not
+// hold it (docs/promises.md#a-result-never-holds-the-secret-or-the-token).
 func TestEchoesAreScrubbed(t *testing.T) {
 	t.Parallel()
 	const canary = "c4n4ry+s3cret/väl \"ue\"=="

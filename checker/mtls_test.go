@@ -152,7 +152,8 @@ func TestCertificateAlerts(t *testing.T) {
 	}
 }
 
-// FAULTS N13, N14: what is wrong with a server's certificate is told apart, and when it ends is known.
+// What is wrong with a server's certificate is told apart, and when it ends is known
+// (docs/promises.md#a-bad-server-certificate-is-told-apart).
 func TestServerCertificates(t *testing.T) {
 	t.Parallel()
 	ok := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(`{"access_token":"t"}`)) })

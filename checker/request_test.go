@@ -114,7 +114,8 @@ func TestProviderValidate(t *testing.T) {
 	}
 }
 
-// FAULTS N12: a proxy is used where the provider names one, and not because the environment does.
+// A proxy is used where the provider names one, and not because the environment does
+// (docs/promises.md#a-proxy-is-used-only-where-it-is-configured).
 func TestProxy(t *testing.T) {
 	var seen []string
 	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -297,7 +298,8 @@ func TestProbeAnswers(t *testing.T) {
 	}
 }
 
-// FAULTS N16: what a provider asks for is honoured, by every check of the batch, up to an hour.
+// What a provider asks for is honoured, by every check of the batch, up to an hour
+// (docs/promises.md#a-pause-that-a-provider-asks-for-is-kept).
 func TestPauses(t *testing.T) {
 	t.Parallel()
 	now := time.Now().Truncate(time.Second)

@@ -122,7 +122,8 @@ func TestCredential(t *testing.T) {
 	}
 }
 
-// FAULTS S11: a flood of credentials fills nobody's memory, and hides no trouble.
+// A flood of credentials fills nobody's memory, and hides no trouble
+// (docs/promises.md#a-flood-of-credentials-fills-no-memory).
 func TestLimit(t *testing.T) {
 	t.Parallel()
 	pool := pgtest.New(t)

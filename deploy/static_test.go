@@ -31,7 +31,7 @@ func run(t *testing.T, name string, args ...string) string {
 	return string(out)
 }
 
-// FAULTS A13, and the rest of what can go wrong: every alert is quiet, fires and is over.
+// Every alert is quiet, fires and is over (docs/promises.md#every-alert-fires-and-is-over).
 func TestRules(t *testing.T) {
 	if testing.Short() {
 		t.Skip("not in -short: promtool runs for long")

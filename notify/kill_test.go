@@ -77,9 +77,10 @@ func kills() int {
 	return 80
 }
 
-// FAULTS A3, A4, A6, R2: four replicas send while findings open, change and end, Slack limits, loses answers and
-// breaks, and one of them is killed two hundred times at random. In the end each finding that was told is in
-// exactly one message, of which there is exactly one, and it says how the finding stands.
+// Four replicas send while findings open, change and end, Slack limits, loses answers and breaks, and one of them
+// is killed two hundred times at random. In the end each finding that was told is in exactly one message, of which
+// there is exactly one, and it says how the finding stands
+// (docs/promises.md#each-finding-is-told-in-one-message-whatever-is-killed).
 func TestKilledWhileSending(t *testing.T) {
 	if testing.Short() {
 		t.Skip("not in -short: it kills many processes")

@@ -287,8 +287,8 @@ func TestABurst(t *testing.T) {
 	wantIn(t, said(d.slack.Messages()[i]), "RESOLVED", "All resolved")
 }
 
-// FAULTS A5: found, resolved, and found again a short while later is one thread, whose first message says how
-// it stands; what comes a day later is news.
+// Found, resolved, and found again a short while later is one thread, whose first message says how it stands; what
+// comes a day later is news (docs/promises.md#what-is-found-again-soon-goes-on-in-its-old-message).
 func TestFoundAgain(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t, notify.Policy{})
@@ -366,7 +366,8 @@ func TestRefusedBlocks(t *testing.T) {
 	wantIn(t, d.only().Text, "credential ats-sync is refused", "invalid_client", "keyrounds credentials rotate ats-sync")
 }
 
-// FAULTS A1: while Slack limits messages they wait in order; a long queue becomes one message.
+// While Slack limits messages they wait in order; a long queue becomes one message
+// (docs/promises.md#messages-wait-in-order-while-a-receiver-limits-them).
 func TestAQueue(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t, notify.Policy{})
@@ -401,8 +402,8 @@ func TestAQueue(t *testing.T) {
 	wantIn(t, said(ms[5]), "60 credentials of idp may do less than they need", "and 20 more")
 }
 
-// FAULTS A11: names and provider text are shown as they are, mention nobody and make no link; long
-// ones are cut to Slack's limits.
+// Names and provider text are shown as they are, mention nobody and make no link; long ones are cut to Slack's
+// limits (docs/promises.md#names-and-provider-text-mention-nobody-and-make-no-link).
 func TestHostileWords(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t, notify.Policy{})

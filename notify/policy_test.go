@@ -161,7 +161,8 @@ func TestHold(t *testing.T) {
 	}
 }
 
-// FAULTS A12: what is held is told when the reason ends, if it is still so; what ended meanwhile is not.
+// What is held is told when the reason ends, if it is still so; what ended meanwhile is not
+// (docs/promises.md#what-is-held-is-told-if-it-is-still-so).
 func TestHeldUntilItEnds(t *testing.T) {
 	t.Parallel()
 	start := time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC)
@@ -256,8 +257,8 @@ func TestRemindersAndEscalation(t *testing.T) {
 	}
 }
 
-// FAULTS A7, N21: a receiver that fails is itself a finding, told on the fallback, which gets the urgent
-// messages as well; nothing is lost for the receiver when it works again.
+// A receiver that fails is itself a finding, told on the fallback, which gets the urgent messages as well; nothing
+// is lost for the receiver when it works again (docs/promises.md#a-receiver-that-fails-is-a-finding-of-its-own).
 func TestTheFallback(t *testing.T) {
 	t.Parallel()
 	for _, fault := range []string{"token_revoked", "500"} {

@@ -14,8 +14,9 @@ import (
 	"github.com/keyrounds/keyrounds/notify"
 )
 
-// FAULTS A3, R2: Slack took a message and its answer was lost, two hundred times. With the scope to read
-// the channel's history no message is posted twice; without it at most one too many for each lost answer.
+// Slack took a message and its answer was lost, two hundred times. With the scope to read the channel's history no
+// message is posted twice; without it at most one too many for each lost answer
+// (docs/promises.md#a-lost-answer-of-a-receiver-makes-no-second-message).
 func TestLostAnswers(t *testing.T) {
 	t.Parallel()
 	for name, k := range map[string]struct {
@@ -49,8 +50,8 @@ func TestLostAnswers(t *testing.T) {
 	}
 }
 
-// FAULTS A5: what happens to a finding is kept in its thread, in order and each turn once, whatever answers
-// are lost; the message itself is as the finding is.
+// What happens to a finding is kept in its thread, in order and each turn once, whatever answers are lost; the
+// message itself is as the finding is (docs/promises.md#the-thread-tells-what-happened-each-turn-once).
 func TestHistoryInTheThread(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t, notify.Policy{})

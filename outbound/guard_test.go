@@ -5,7 +5,8 @@ import (
 	"testing"
 )
 
-// Nothing here is dialled. FAULTS N8, N10: an address in disguise counts as itself.
+// Nothing here is dialled. An address in disguise counts as itself
+// (docs/promises.md#an-address-in-disguise-counts-as-itself).
 func TestGuardAddress(t *testing.T) {
 	t.Parallel()
 	const (
@@ -71,8 +72,8 @@ func TestGuardAddress(t *testing.T) {
 	}
 }
 
-// FAULTS N10: what net/netip holds for special is never dialled, and every disguise of an IPv4 address
-// has its verdict.
+// What net/netip holds for special is never dialled, and every disguise of an IPv4 address has its verdict
+// (docs/promises.md#an-address-in-disguise-counts-as-itself).
 func FuzzGuardAddress(f *testing.F) {
 	for _, a := range []string{"127.0.0.1", "10.0.0.1", "169.254.169.254", "100.100.100.200", "93.184.216.34", "::1", "fd00:ec2::254", "2002:a00:1::1"} {
 		b := netip.MustParseAddr(a).As16()

@@ -249,7 +249,8 @@ func eventually(t *testing.T, ok func() bool) {
 	}
 }
 
-// FAULTS D8: the transaction that Postgres gives up to end a deadlock runs again.
+// The transaction that Postgres gives up to end a deadlock runs again
+// (docs/promises.md#a-transaction-that-lost-a-deadlock-runs-again).
 func TestInTxRunsAgainAfterADeadlock(t *testing.T) {
 	t.Parallel()
 	pool := open(t, pgtest.URL(t))

@@ -138,7 +138,8 @@ func claim(t *testing.T, pool *pgxpool.Pool, now time.Time, limit int, end func(
 	return cs
 }
 
-// FAULTS P10: however many slots were missed, a credential is due once, and the next slot is later.
+// However many slots were missed, a credential is due once, and the next slot is later
+// (docs/promises.md#however-many-slots-were-missed-a-credential-is-due-once).
 func TestClaimDue(t *testing.T) {
 	t.Parallel()
 	pool := pgtest.New(t)
@@ -163,7 +164,7 @@ func TestClaimDue(t *testing.T) {
 	}
 }
 
-// FAULTS P7: two who claim at once share what is due.
+// Two who claim at once share what is due (docs/promises.md#replicas-check-what-is-due-once).
 func TestTwoClaimAtOnce(t *testing.T) {
 	t.Parallel()
 	pool := pgtest.New(t)

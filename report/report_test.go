@@ -276,8 +276,8 @@ func TestFrozen(t *testing.T) {
 	}
 }
 
-// FAULTS P15: a report's period is a closed calendar month in its zone, periods follow each other without a
-// gap, and exactly one is made for each, whenever the daemon happens to look.
+// A report's period is a closed calendar month in its zone, periods follow each other without a gap, and exactly
+// one is made for each, whenever the daemon happens to look (docs/promises.md#every-month-has-one-report).
 func TestPeriods(t *testing.T) {
 	t.Parallel()
 	zones := []string{"UTC", "Europe/Berlin", "America/St_Johns", "Pacific/Apia", "Asia/Kathmandu", "Africa/Cairo", "America/Sao_Paulo"}
@@ -330,7 +330,8 @@ func TestOneReportAPeriod(t *testing.T) {
 	}
 }
 
-// FAULTS S12: what a spreadsheet would take for a formula is text, and reads back as it was.
+// What a spreadsheet would take for a formula is text, and reads back as it was
+// (docs/promises.md#a-spreadsheet-reads-no-formula).
 func TestNoFormulas(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t)

@@ -6,8 +6,8 @@ import (
 	"github.com/keyrounds/keyrounds/postgres/pgtest"
 )
 
-// FAULTS D2: the database goes away while exchanges are under way. Their results are stored when it
-// is back, and no client is asked twice.
+// The database goes away while exchanges are under way. Their results are stored when it is back, and no client is
+// asked twice (docs/promises.md#results-outlive-the-database).
 func TestResultsOutliveTheDatabase(t *testing.T) {
 	t.Parallel()
 	for name, fail := range map[string]func(*pgtest.Bridge){"cut": (*pgtest.Bridge).Cut, "blackhole": (*pgtest.Bridge).Blackhole} {
@@ -55,8 +55,8 @@ func TestCheckNowWhoseCommitIsLost(t *testing.T) {
 	h.once(1)
 }
 
-// FAULTS D3: a commit succeeds and its answer is lost. The results are there once, the findings
-// and notifications too.
+// A commit succeeds and its answer is lost. The results are there once, the findings and notifications too
+// (docs/promises.md#a-commit-whose-answer-was-lost-is-stored-once).
 func TestACommitWhoseAnswerIsLost(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t, 10, nil)

@@ -13,8 +13,8 @@ import (
 	"github.com/keyrounds/keyrounds/finding"
 )
 
-// FAULTS N21: when no provider can be reached, that is one finding of keyrounds itself, and it ends with
-// the first answer. No status changes.
+// When no provider can be reached, that is one finding of keyrounds itself, and it ends with the first answer. No
+// status changes (docs/promises.md#our-own-network-is-told-from-a-provider).
 func TestNoProviderCanBeReached(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t, 2, nil)

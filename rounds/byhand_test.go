@@ -32,7 +32,8 @@ func (h *house) credentials() []credential.Credential {
 	return all
 }
 
-// Where a daemon lives it makes the checks that a command asks for, and the command shows all that came of them.
+// Where a daemon lives it makes the checks that a command asks for, and the command shows all that came of them
+// (docs/promises.md#a-daemon-makes-the-checks-that-are-asked-for).
 func TestADaemonMakesTheChecks(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t, 3, nil)

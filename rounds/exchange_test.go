@@ -73,7 +73,8 @@ func (a *asking) callers() map[string]func(context.Context) error {
 	}
 }
 
-// Each caller comes through the door with every protection but those that its purpose is without, with a reason.
+// Each caller comes through the door with every protection but those that its purpose is without, with a reason
+// (docs/promises.md#a-token-request-has-every-protection-wherever-it-comes-from).
 func TestTheDoor(t *testing.T) {
 	t.Parallel()
 	budget := func(p *checker.Provider) { p.Budget = 1 }

@@ -13,7 +13,8 @@ import (
 	"github.com/keyrounds/keyrounds/checker"
 )
 
-// FAULTS S11: any number of owners fills nobody's memory, and no check of theirs is lost.
+// Any number of owners fills nobody's memory, and no check of theirs is lost
+// (docs/promises.md#any-number-of-owners-fills-no-memory).
 func TestOwnersOverflow(t *testing.T) {
 	t.Parallel()
 	m := newMetrics(prometheus.NewRegistry(), false)

@@ -15,7 +15,7 @@ import (
 	"github.com/keyrounds/keyrounds/credential"
 )
 
-// FAULTS N23: a budget is spread over its month, and ends with it.
+// A budget is spread over its month, and ends with it (docs/promises.md#a-budget-is-spread-over-its-month).
 func TestAffordable(t *testing.T) {
 	t.Parallel()
 	june := func(day, hour int) time.Time { return time.Date(2026, 6, day, hour, 0, 0, 0, time.UTC) }
@@ -123,8 +123,8 @@ func TestOneBatchAtATime(t *testing.T) {
 	}
 }
 
-// FAULTS P12: many that are due at once, over three replicas, never ask for more at once than the
-// provider's concurrency.
+// Many that are due at once, over three replicas, never ask for more at once than the provider's concurrency
+// (docs/promises.md#a-providers-concurrency-holds-over-all-replicas).
 func TestConcurrencyOverAllReplicas(t *testing.T) {
 	if testing.Short() {
 		t.Skip("not in -short: it checks 600 credentials")

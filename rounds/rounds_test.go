@@ -18,7 +18,7 @@ import (
 	"github.com/keyrounds/keyrounds/verdict"
 )
 
-// FAULTS P7: three replicas on one database check what is due once.
+// Three replicas on one database check what is due once (docs/promises.md#replicas-check-what-is-due-once).
 func TestReplicasCheckEverythingOnce(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t, 700, nil)
@@ -58,8 +58,8 @@ func (h *house) rescue() {
 	h.exec(`UPDATE river_job SET state = 'available', scheduled_at = now() WHERE kind = 'batch' AND state = 'running'`)
 }
 
-// FAULTS P8: a worker sleeps through its rescue, another does the job, the first wakes: its results
-// are dropped.
+// A worker sleeps through its rescue, another does the job, the first wakes: its results are dropped
+// (docs/promises.md#a-worker-that-outlives-its-rescue-stores-nothing).
 func TestAWorkerThatWakesAfterItsRescue(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t, 3, nil)
@@ -124,7 +124,8 @@ func (h *house) useEndpoint(url string) {
 	h.settings.Providers["idp"] = p
 }
 
-// FAULTS P2: a stop lets the exchanges in flight end, and hands back what was not begun.
+// A stop lets the exchanges in flight end, and hands back what was not begun
+// (docs/promises.md#a-stop-hands-back-what-was-not-begun).
 func TestStopHandsBack(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t, 40, func(p *checker.Provider) { p.Concurrency = 2 })
@@ -166,7 +167,8 @@ func TestStopHandsBack(t *testing.T) {
 	h.once(1)
 }
 
-// FAULTS P5: a batch works to its end with the settings that it began with.
+// A batch works to its end with the settings that it began with
+// (docs/promises.md#a-batch-works-to-its-end-with-the-settings-that-it-began-with).
 func TestReloadWhileChecking(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t, 5, func(p *checker.Provider) { p.Concurrency = 1 })
@@ -192,7 +194,8 @@ func TestReloadWhileChecking(t *testing.T) {
 	}
 }
 
-// FAULTS D11, P6: one hostile answer, one credential without a secret, and the rest of the batch.
+// One hostile answer, one credential without a secret, and the rest of the batch
+// (docs/promises.md#one-hostile-answer-costs-nothing-else).
 func TestOneBadAnswerCostsNothingElse(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t, 20, nil)
@@ -233,7 +236,8 @@ func TestNothingIsTakenFromARolledBackTransaction(t *testing.T) {
 	}
 }
 
-// FAULTS P10: after five days away a credential is checked once, and nobody is paged for the gap.
+// After five days away a credential is checked once, and nobody is paged for the gap
+// (docs/promises.md#however-many-slots-were-missed-a-credential-is-due-once).
 func TestCatchUp(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t, 30, nil)

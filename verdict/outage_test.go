@@ -9,8 +9,8 @@ import (
 	"github.com/keyrounds/keyrounds/verdict"
 )
 
-// FAULTS N20: a provider that is down is one finding with the list, whatever the batches, and every
-// status stays.
+// A provider that is down is one finding with the list, whatever the batches, and every status stays
+// (docs/promises.md#a-provider-that-is-down-is-one-finding).
 func TestAProviderThatIsDown(t *testing.T) {
 	t.Parallel()
 	f := newFleet(500)
@@ -52,7 +52,8 @@ func TestAProviderThatIsDown(t *testing.T) {
 	}
 }
 
-// FAULTS N21: where no provider can be reached it is us, which is one finding, and soon.
+// Where no provider can be reached it is us, which is one finding, and soon
+// (docs/promises.md#our-own-network-is-told-from-a-provider).
 func TestOurOwnNetwork(t *testing.T) {
 	t.Parallel()
 	f := newFleet(2)

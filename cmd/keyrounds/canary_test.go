@@ -22,8 +22,8 @@ import (
 	"github.com/keyrounds/keyrounds/sim"
 )
 
-// FAULTS S1, S2, S5, C9: secrets and tokens are planted everywhere, the provider echoes them, and
-// then every place is searched for them in every usual encoding.
+// Secrets and tokens are planted everywhere, the provider echoes them, and then every place is searched for them
+// in every usual encoding (docs/promises.md#no-secret-is-in-any-place-that-was-searched).
 func TestNoSecretIsAnywhere(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, 12)

@@ -302,9 +302,9 @@ func (s *site) count(pool *pgxpool.Pool, sql string) (n int) {
 	return n
 }
 
-// FAULTS P1, P9, D2: the daemon is killed in the middle of a round, and its Postgres with it. After
-// a restart every due credential is checked within three minutes, and no result is there twice. Then
-// its Postgres alone is killed, and the daemon goes on.
+// The daemon is killed in the middle of a round, and its Postgres with it. After a restart every due credential is
+// checked within three minutes, and no result is there twice. Then its Postgres alone is killed, and the daemon
+// goes on (docs/promises.md#a-kill-loses-and-doubles-nothing).
 func TestKilledInTheMiddleOfARound(t *testing.T) {
 	notShort(t, "it waits for rescues")
 	t.Parallel()
@@ -356,8 +356,9 @@ func TestKilledInTheMiddleOfARound(t *testing.T) {
 	}
 }
 
-// FAULTS P1, P11: the daemon is killed at random moments of its work, while one of its credentials is revoked.
-// Every result has an exchange of its own, the revocation is one finding, and it is told.
+// The daemon is killed at random moments of its work, while one of its credentials is revoked. Every result has an
+// exchange of its own, the revocation is one finding, and it is told
+// (docs/promises.md#a-kill-loses-and-doubles-nothing).
 func TestKilledAtRandom(t *testing.T) {
 	notShort(t, "it waits for rescues")
 	t.Parallel()
@@ -406,7 +407,8 @@ func TestKilledAtRandom(t *testing.T) {
 	}
 }
 
-// FAULTS P2: SIGTERM while the provider hangs.
+// SIGTERM ends the daemon in time while a provider hangs
+// (docs/promises.md#a-stop-ends-in-time-though-a-provider-hangs).
 func TestStopWhileTheProviderHangs(t *testing.T) {
 	notShort(t, "it waits for a provider that hangs")
 	t.Parallel()
@@ -436,8 +438,8 @@ func TestTwoDaemonsOnOneDataDir(t *testing.T) {
 	}
 }
 
-// FAULTS P4, C6: a broken file changes nothing and says where; a good one takes effect, and what
-// left it is retired.
+// A broken file changes nothing and says where; a good one takes effect, and what left it is retired
+// (docs/promises.md#a-broken-configuration-file-changes-nothing).
 func TestReload(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, 3)
@@ -542,8 +544,8 @@ credentials:
 	}
 }
 
-// FAULTS D1, D6: without its database the daemon lives, says that it is not ready, and goes on
-// when it is back.
+// Without its database the daemon lives, says that it is not ready, and goes on when it is back
+// (docs/promises.md#the-daemon-lives-without-its-database).
 func TestTheDatabaseIsAway(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, 3)

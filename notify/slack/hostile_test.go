@@ -17,8 +17,8 @@ import (
 	"github.com/keyrounds/keyrounds/sim"
 )
 
-// FAULTS A11: whatever names and texts hold, a message is within the limits of Block Kit, and nothing in it
-// mentions anybody or makes a link.
+// Whatever names and texts hold, a message is within the limits of Block Kit, and nothing in it mentions anybody
+// or makes a link (docs/promises.md#names-and-provider-text-mention-nobody-and-make-no-link).
 func TestHostileText(t *testing.T) {
 	t.Parallel()
 	s := &sim.Slack{Token: token}
