@@ -50,6 +50,7 @@ type Credential struct {
 	Changed    time.Time // when client id, provider or secret last changed here
 	Retired    time.Time // zero: active
 	NextCheck  time.Time // when it is due
+	NextWhy    string    // why then, in words; "": as scheduled
 	Sealed     []byte    // the sealed secret, for the reference sealed:
 }
 

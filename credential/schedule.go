@@ -165,3 +165,21 @@ func (s Schedule) NextCheck(name string, t time.Time) time.Time {
 	}
 	return slot.Add(jitter)
 }
+
+// Reasons of Credential.Next.
+const (
+	whyScheduled  = "as scheduled"
+	whyUnreadable = "tomorrow, since its schedule cannot be read or names no time any more"
+)
+
+// Next returns the time after now that c's schedule names in zone, with its jitter, and why. A schedule that this version
+// cannot read, or that never comes again, is tried daily rather than forgotten.
+func (c Credential) Next(zone *time.Location, now time.Time) (at time.Time, why string) {
+	schedule, err := ParseSchedule(c.Schedule, zone)
+	if err == nil {
+		if at := schedule.NextCheck(c.Name, now); !at.IsZero() {
+			return at, whyScheduled
+		}
+	}
+	return now.Add(24 * time.Hour), whyUnreadable
+}

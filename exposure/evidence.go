@@ -188,7 +188,7 @@ func (x *Exposure) addEvidence(ctx context.Context, t arrival) (fresh int, err e
 		if fresh > 0 || len(t.soon) > 0 {
 			var soon []registry.Due
 			for _, id := range due {
-				soon = append(soon, registry.Due{ID: id, At: now})
+				soon = append(soon, registry.Due{ID: id, At: now, Why: "at once, since there is news that its secret got out"})
 			}
 			if err := x.Registry.Reschedule(ctx, tx, soon); err != nil {
 				return err

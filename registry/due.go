@@ -20,12 +20,12 @@ func (s *Store) ClaimDue(ctx context.Context, tx pgx.Tx, now time.Time, limit in
 	if err != nil || len(cs) == 0 {
 		return nil, err
 	}
-	ids, next := make([]int64, len(cs)), make([]time.Time, len(cs))
+	due := make([]Due, len(cs))
 	for i, c := range cs {
-		ids[i], next[i] = c.ID, s.next(c, now)
+		at, why := c.Next(s.zone, now)
+		due[i] = Due{c.ID, at, why}
 	}
-	_, err = tx.Exec(ctx, moveSQL, ids, next)
-	return cs, err
+	return cs, s.Reschedule(ctx, tx, due)
 }
 
 const dueSQL = `
@@ -37,26 +37,15 @@ const dueSQL = `
 	FOR UPDATE SKIP LOCKED`
 
 const moveSQL = `
-	UPDATE credentials c SET next_check_at = n.at
-	FROM unnest($1::bigint[], $2::timestamptz[]) AS n (id, at)
+	UPDATE credentials c SET next_check_at = n.at, next_check_why = n.why
+	FROM unnest($1::bigint[], $2::timestamptz[], $3::text[]) AS n (id, at, why)
 	WHERE c.id = n.id`
-
-// next is the next time after now that c's schedule names. A schedule that this version cannot
-// read, or that never comes again, is tried daily rather than forgotten.
-func (s *Store) next(c credential.Credential, now time.Time) time.Time {
-	schedule, err := credential.ParseSchedule(c.Schedule, s.zone)
-	if err == nil {
-		if at := schedule.NextCheck(c.Name, now); !at.IsZero() {
-			return at
-		}
-	}
-	return now.Add(24 * time.Hour)
-}
 
 // Due says when a credential is next to be checked.
 type Due struct {
-	ID int64
-	At time.Time
+	ID  int64
+	At  time.Time
+	Why string // in words, for a person; "": as scheduled
 }
 
 // Lock locks the rows of ids until tx ends, in the order in which everyone locks them: credentials
@@ -71,16 +60,16 @@ func (s *Store) Reschedule(ctx context.Context, tx pgx.Tx, ds []Due) error {
 	if len(ds) == 0 {
 		return nil
 	}
-	ids, at := make([]int64, len(ds)), make([]time.Time, len(ds))
+	ids, at, why := make([]int64, len(ds)), make([]time.Time, len(ds)), make([]string, len(ds))
 	for i, d := range ds {
-		ids[i], at[i] = d.ID, d.At
+		ids[i], at[i], why[i] = d.ID, d.At, d.Why
 	}
-	_, err := tx.Exec(ctx, moveSQL, ids, at)
+	_, err := tx.Exec(ctx, moveSQL, ids, at, why)
 	return err
 }
 
-// Next returns the time after now that c's schedule names.
-func (s *Store) Next(c credential.Credential, now time.Time) time.Time { return s.next(c, now) }
+// Zone is that of the schedules.
+func (s *Store) Zone() *time.Location { return s.zone }
 
 // Lag returns how long the credential that waits longest is overdue, 0 where none is.
 func (s *Store) Lag(ctx context.Context, now time.Time) (time.Duration, error) {

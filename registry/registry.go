@@ -30,7 +30,7 @@ type Store struct {
 func New(pool *pgxpool.Pool, zone *time.Location) *Store { return &Store{pool, zone} }
 
 const columns = `id, name, provider, client_id, secret_ref, sealed_secret, description, scopes, owner, labels, schedule,
-	unused_after, max_age, created_on, canary, expected_networks, source, registered_at, changed_at, retired_at, next_check_at`
+	unused_after, max_age, created_on, canary, expected_networks, source, registered_at, changed_at, retired_at, next_check_at, next_check_why`
 
 func scan(row pgx.CollectableRow) (c credential.Credential, err error) {
 	var (
@@ -39,7 +39,7 @@ func scan(row pgx.CollectableRow) (c credential.Credential, err error) {
 		networks         []netip.Prefix
 	)
 	err = row.Scan(&c.ID, &c.Name, &c.Provider, &c.ClientID, &ref, &c.Sealed, &c.Description, &c.Scopes, &c.Owner, &c.Labels, &c.Schedule,
-		&c.UnusedAfter, &c.MaxAge, &created, &c.Canary, &networks, &c.Source, &c.Registered, &c.Changed, &retired, &c.NextCheck)
+		&c.UnusedAfter, &c.MaxAge, &created, &c.Canary, &networks, &c.Source, &c.Registered, &c.Changed, &retired, &c.NextCheck, &c.NextWhy)
 	if err != nil {
 		return c, err
 	}

@@ -110,8 +110,8 @@ func (s *Store) Rotate(ctx context.Context, tx pgx.Tx, name, clientID string, se
 	if clientID != "" && clientID != c.ClientID {
 		c.ClientID, fields = clientID, append(fields, "client_id")
 	}
-	c.Sealed, c.Changed, c.NextCheck = sealed, now, now
-	_, err = tx.Exec(ctx, `UPDATE credentials SET sealed_secret = $2, changed_at = $3, next_check_at = $3, client_id = $4 WHERE id = $1`, c.ID, sealed, now, c.ClientID)
+	c.Sealed, c.Changed, c.NextCheck, c.NextWhy = sealed, now, now, whyNew
+	_, err = tx.Exec(ctx, `UPDATE credentials SET sealed_secret = $2, changed_at = $3, next_check_at = $3, client_id = $4, next_check_why = $5 WHERE id = $1`, c.ID, sealed, now, c.ClientID, c.NextWhy)
 	return Change{What: Rotated, Credential: c, Fields: fields, Anew: true}, err
 }
 
@@ -156,36 +156,40 @@ func (s *Store) put(ctx context.Context, tx pgx.Tx, old, c credential.Credential
 		c.Registered = old.Registered
 		change.Anew = slices.ContainsFunc(change.Fields, func(f string) bool { return f == "client_id" || f == "secret" || f == "provider" })
 	}
-	c.Changed, c.NextCheck = old.Changed, old.NextCheck
+	c.Changed, c.NextCheck, c.NextWhy = old.Changed, old.NextCheck, old.NextWhy
 	if change.Anew {
 		c.Changed = now
 	}
 	switch {
 	case change.Anew:
-		c.NextCheck = now // its first answer is wanted at once
+		c.NextCheck, c.NextWhy = now, whyNew
 	case slices.Contains(change.Fields, "schedule"):
-		c.NextCheck = s.next(c, now)
+		c.NextCheck, c.NextWhy = c.Next(s.zone, now)
 	}
 	if c.Secret == secret.Sealed && c.Sealed == nil && old.Secret == secret.Sealed {
 		c.Sealed = old.Sealed // another field changed
 	}
 	err := tx.QueryRow(ctx, putSQL, c.Name, c.Provider, c.ClientID, c.Secret.String(), c.Sealed, c.Description, orEmpty(c.Scopes), c.Owner,
 		labels(c), c.Schedule, c.UnusedAfter, c.MaxAge, nullTime(c.Created), c.Canary, orEmpty(c.ExpectedNetworks), c.Source,
-		c.Registered, c.Changed, c.NextCheck).Scan(&c.ID)
+		c.Registered, c.Changed, c.NextCheck, c.NextWhy).Scan(&c.ID)
 	change.Credential = c
 	return change, err
 }
 
+// whyNew: its first answer is wanted at once.
+const whyNew = "at once, since it is new here, or its client id, secret or provider changed"
+
 const putSQL = `
 	INSERT INTO credentials (name, provider, client_id, secret_ref, sealed_secret, description, scopes, owner, labels, schedule,
-		unused_after, max_age, created_on, canary, expected_networks, source, registered_at, changed_at, next_check_at)
-	VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)
+		unused_after, max_age, created_on, canary, expected_networks, source, registered_at, changed_at, next_check_at, next_check_why)
+	VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)
 	ON CONFLICT (name) DO UPDATE SET
 		provider = excluded.provider, client_id = excluded.client_id, secret_ref = excluded.secret_ref, sealed_secret = excluded.sealed_secret,
 		description = excluded.description, scopes = excluded.scopes, owner = excluded.owner, labels = excluded.labels,
 		schedule = excluded.schedule, unused_after = excluded.unused_after, max_age = excluded.max_age, created_on = excluded.created_on,
 		canary = excluded.canary, expected_networks = excluded.expected_networks, source = excluded.source,
-		changed_at = excluded.changed_at, next_check_at = excluded.next_check_at, retired_at = NULL
+		changed_at = excluded.changed_at, next_check_at = excluded.next_check_at,
+		next_check_why = excluded.next_check_why, retired_at = NULL
 	RETURNING id`
 
 func differences(a, b credential.Credential) []string {

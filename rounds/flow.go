@@ -261,12 +261,15 @@ func (r *Rounds) reschedule(ctx context.Context, tx pgx.Tx, s *Settings, creds [
 	for _, c := range creds {
 		i := slices.IndexFunc(results, func(res checker.Result) bool { return res.CredentialID == c.ID })
 		if i < 0 {
-			due = append(due, registry.Due{ID: c.ID, At: now})
+			due = append(due, registry.Due{ID: c.ID, At: now, Why: whyHandBack})
 			continue
 		}
-		scheduled := r.nextSlot(s.Providers[c.Provider], c, now)
-		if at := states[i].Due(scheduled); !at.Equal(scheduled) {
-			due = append(due, registry.Due{ID: c.ID, At: at})
+		p, zone := s.Providers[c.Provider], r.Registry.Zone()
+		at, why := Decide(c, p, states[i], Load{}, zone, now)
+		// What the claim decided stays; what was wanted for a reason that this check settled does not.
+		scheduled, usual := Decide(c, p, verdict.State{}, Load{}, zone, now)
+		if settled := c.NextWhy != "" && c.NextWhy != usual; !at.Equal(scheduled) || settled {
+			due = append(due, registry.Due{ID: c.ID, At: at, Why: why})
 		}
 	}
 	return r.Registry.Reschedule(ctx, tx, due)

@@ -220,7 +220,8 @@ func (w *world) batch(provider string, cs []credential.Credential) {
 	next, events := verdict.Judge(w.fleet(provider, results), results, verdict.DefaultPolicy())
 	for i, s := range next {
 		w.states[s.Credential] = s
-		w.due[s.Credential] = s.Due(w.schedule.NextCheck(s.Credential, time.Now()))
+		cred := credential.Credential{Name: s.Credential, Schedule: "0 */2 * * *"}
+		w.due[s.Credential], _ = Decide(cred, checker.Provider{}, s, Load{}, time.UTC, time.Now())
 		if results[i].RetryAfter > 0 {
 			w.paused[provider] = time.Now().Add(results[i].RetryAfter)
 		}

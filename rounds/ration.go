@@ -9,6 +9,7 @@ import (
 	"github.com/keyrounds/keyrounds/checker"
 	"github.com/keyrounds/keyrounds/credential"
 	"github.com/keyrounds/keyrounds/registry"
+	"github.com/keyrounds/keyrounds/verdict"
 )
 
 // ration takes out of what is due what its provider may not be asked for now, and moves it to when it
@@ -23,7 +24,9 @@ func (r *Rounds) ration(ctx context.Context, tx pgx.Tx, due []credential.Credent
 	for _, c := range due {
 		p := providers[c.Provider]
 		if p.Passive {
-			continue // the claim moved it on
+			at, why := Decide(c, p, verdict.State{}, Load{}, r.Registry.Zone(), now)
+			later = append(later, registry.Due{ID: c.ID, At: at, Why: why})
+			continue
 		}
 		if p.Budget > 0 {
 			if _, known := spent[p.Name]; !known {
@@ -34,25 +37,17 @@ func (r *Rounds) ration(ctx context.Context, tx pgx.Tx, due []credential.Credent
 				spent[p.Name] = n
 			}
 			spent[p.Name]++
-			if at := affordable(p.Budget, spent[p.Name], now); at.After(now) {
-				later = append(later, registry.Due{ID: c.ID, At: at})
-				continue
-			}
 		}
-		if scheduled := r.Registry.Next(c, now); r.nextSlot(p, c, now).After(scheduled) {
-			later = append(later, registry.Due{ID: c.ID, At: r.nextSlot(p, c, now)})
+		load := Load{Requests: spent[p.Name]}
+		at, why := Decide(c, p, verdict.State{}, load, r.Registry.Zone(), now)
+		if scheduled, _ := c.Next(r.Registry.Zone(), now); !at.Equal(scheduled) {
+			later = append(later, registry.Due{ID: c.ID, At: at, Why: why})
 		}
-		allowed = append(allowed, c)
+		if !load.allows(p, now).After(now) {
+			allowed = append(allowed, c)
+		}
 	}
 	return allowed, r.Registry.Reschedule(ctx, tx, later)
-}
-
-// nextSlot is the first slot of c's schedule that is not sooner than its provider's min_interval allows.
-func (r *Rounds) nextSlot(p checker.Provider, c credential.Credential, now time.Time) time.Time {
-	if p.MinInterval > time.Second {
-		now = now.Add(p.MinInterval - time.Second) // a slot that comes just in time counts
-	}
-	return r.Registry.Next(c, now)
 }
 
 // budgetAhead is the share of a budget that may be spent before its time, for confirmations and for

@@ -13,6 +13,7 @@ import (
 
 	"github.com/keyrounds/keyrounds/checker"
 	"github.com/keyrounds/keyrounds/credential"
+	"github.com/keyrounds/keyrounds/verdict"
 )
 
 // A budget is spread over its month, and ends with it (docs/promises.md#a-budget-is-spread-over-its-month).
@@ -77,14 +78,13 @@ func TestRation(t *testing.T) {
 
 func TestMinInterval(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t, 1, nil)
-	r := h.replica(h.pool)
 	c := credential.Credential{Name: "a", Schedule: "*/15 * * * *"}
-	now := r.Registry.Next(c, time.Date(2026, 6, 1, 12, 0, 0, 0, time.UTC))
+	now, _ := c.Next(time.UTC, time.Date(2026, 6, 1, 12, 0, 0, 0, time.UTC))
 	for least, want := range map[time.Duration]time.Duration{
 		0: 15 * time.Minute, 15 * time.Minute: 15 * time.Minute, 16 * time.Minute: 30 * time.Minute, 6 * time.Hour: 6 * time.Hour,
 	} {
-		if got := r.nextSlot(checker.Provider{MinInterval: least}, c, now).Sub(now); got != want {
+		at, _ := Decide(c, checker.Provider{MinInterval: least}, verdict.State{}, Load{}, time.UTC, now)
+		if got := at.Sub(now); got != want {
 			t.Errorf("min_interval %s: the next check after %s, want %s", least, got, want)
 		}
 	}

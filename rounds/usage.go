@@ -94,7 +94,7 @@ func (r *Rounds) checkSoon(ctx context.Context, tx pgx.Tx, news usage.News, now 
 	for _, l := range news.Lifecycle {
 		if l.CredentialID != 0 && l.Action != usage.Created && now.Sub(l.At) < 24*time.Hour && !slices.Contains(ids, l.CredentialID) {
 			ids = append(ids, l.CredentialID)
-			due = append(due, registry.Due{ID: l.CredentialID, At: now})
+			due = append(due, registry.Due{ID: l.CredentialID, At: now, Why: whyLog})
 		}
 	}
 	if len(ids) == 0 {

@@ -62,17 +62,6 @@ func (s State) NeverHealthy() bool {
 	return s.LastSuccess.IsZero() || s.LastSuccess.Before(s.Changed)
 }
 
-// Due returns when the credential is next due, given what its schedule says.
-func (s State) Due(scheduled time.Time) time.Time {
-	if !s.NextCheck.IsZero() {
-		scheduled = s.NextCheck
-	}
-	if s.NotBefore.After(scheduled) {
-		return s.NotBefore
-	}
-	return scheduled
-}
-
 // Policy is the verdict: section of the configuration.
 type Policy struct {
 	Confirm           []time.Duration // when a refusal is confirmed, from the first one on

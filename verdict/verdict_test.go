@@ -111,7 +111,13 @@ func TestRefusalsAreCapped(t *testing.T) {
 	var waits []time.Duration
 	for range 8 {
 		s.see(at, checker.Rejected, checker.Unspecified)
-		due := s.state.Due(start.Add(at + time.Minute))
+		due := start.Add(at + time.Minute) // as scheduled
+		if next := s.state.NextCheck; !next.IsZero() {
+			due = next
+		}
+		if least := s.state.NotBefore; least.After(due) {
+			due = least
+		}
 		waits = append(waits, due.Sub(start.Add(at)))
 		at = due.Sub(start)
 	}

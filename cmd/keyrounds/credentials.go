@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -243,6 +244,7 @@ type credentialJSON struct {
 	LastCheck        time.Time         `json:"last_check_at,omitzero"`
 	LastSuccess      time.Time         `json:"last_success_at,omitzero"`
 	NextCheck        time.Time         `json:"next_check_at,omitzero"`
+	NextCheckWhy     string            `json:"next_check_why,omitempty"`
 	Registered       time.Time         `json:"registered_at"`
 	Retired          time.Time         `json:"retired_at,omitzero"`
 	Message          string            `json:"message"`
@@ -253,7 +255,7 @@ func newCredentialJSON(c credential.Credential, st audit.Standing) credentialJSO
 		Name: c.Name, Provider: c.Provider, ClientID: c.ClientID, Secret: c.Secret.String(), Description: c.Description, Scopes: orEmpty(c.Scopes),
 		Owner: c.Owner, Labels: c.Labels, Schedule: c.Schedule, UnusedAfter: credential.FormatDuration(c.UnusedAfter), MaxAge: credential.FormatDuration(c.MaxAge),
 		Canary: c.Canary, ExpectedNetworks: []string{}, Source: string(c.Source), Status: string(st.Status), StatusSince: st.Since.UTC(),
-		LastCheck: st.LastCheck, LastSuccess: st.LastSuccess, NextCheck: c.NextCheck, Registered: c.Registered, Retired: c.Retired, Message: st.Message,
+		LastCheck: st.LastCheck, LastSuccess: st.LastSuccess, NextCheck: c.NextCheck, NextCheckWhy: cmp.Or(c.NextWhy, "as scheduled"), Registered: c.Registered, Retired: c.Retired, Message: st.Message,
 	}
 	if !c.Created.IsZero() {
 		j.Created = c.Created.Format(time.DateOnly)
@@ -262,7 +264,7 @@ func newCredentialJSON(c credential.Credential, st audit.Standing) credentialJSO
 		j.ExpectedNetworks = append(j.ExpectedNetworks, n.String())
 	}
 	if !c.Retired.IsZero() {
-		j.NextCheck = time.Time{}
+		j.NextCheck, j.NextCheckWhy = time.Time{}, ""
 	}
 	return j
 }
@@ -400,7 +402,9 @@ func describe(v credentialJSON, scopes scopesJSON, history []audit.Check) string
 	line("Registered", stamp(v.Registered)+" by "+v.Source)
 	line("Retired", stamp(v.Retired))
 	line("Last success", stamp(v.LastSuccess))
-	line("Next check", stamp(v.NextCheck))
+	if !v.NextCheck.IsZero() {
+		line("Next check", stamp(v.NextCheck)+", "+v.NextCheckWhy)
+	}
 	b.WriteString(scopes.String())
 	if len(history) > 0 {
 		b.WriteString("\n")

@@ -1,0 +1,77 @@
+package rounds
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/keyrounds/keyrounds/checker"
+	"github.com/keyrounds/keyrounds/credential"
+	"github.com/keyrounds/keyrounds/verdict"
+)
+
+// When a credential is checked next, by these rules:
+//
+//  1. Where its provider's budget is used up so far, not before the budget allows it.
+//  2. Else when the verdict wants it: to confirm what it saw.
+//  3. Else when its schedule says, no sooner than its provider's min_interval allows.
+//  4. In no case sooner than the verdict bears: a provider may lock a client out that is refused often.
+//
+// At a passive provider nothing is checked; the schedule goes on, for the day when that changes.
+
+// Load is what a provider was asked already.
+type Load struct {
+	Requests int // token requests of the month (UTC) of now, with the one in question; 0: it is not counted
+}
+
+// Reasons for the time of a next check, beside those of the registry.
+const (
+	whyPassive  = "never, its provider is passive; its schedule would name this time"
+	whyRefusal  = "to confirm that the provider refuses it"
+	whyNarrowed = "to confirm that it may do less than it is registered for"
+	whyCap      = "no sooner, since the provider refused it often and may lock it out"
+	whySlow     = "as scheduled, but no sooner than min_interval of its provider allows"
+	whyHandBack = "at once, since its turn in the last round did not come"
+	whyLog      = "at once, since the provider's own log says that it was revoked or changed"
+)
+
+// Decide returns when c is checked next, given what the verdict made of its last check (the zero State: nothing), and
+// why then, in words for a person. Schedules are in zone. It is pure.
+func Decide(c credential.Credential, p checker.Provider, st verdict.State, load Load, zone *time.Location, now time.Time) (at time.Time, why string) {
+	if at := load.allows(p, now); at.After(now) {
+		return at, fmt.Sprintf("when the budget of its provider allows it, %d token requests a month", p.Budget)
+	}
+	at, why = slot(c, p, zone, now)
+	if !st.NextCheck.IsZero() {
+		at, why = st.NextCheck, whyNarrowed
+		if st.Status == verdict.Suspect {
+			why = whyRefusal
+		}
+	}
+	if st.NotBefore.After(at) {
+		at, why = st.NotBefore, whyCap
+	}
+	return at, why
+}
+
+// allows returns when a budget allows the request in question; the zero Time: there is none.
+func (l Load) allows(p checker.Provider, now time.Time) time.Time {
+	if p.Budget <= 0 || l.Requests == 0 || p.Passive {
+		return time.Time{}
+	}
+	return affordable(p.Budget, l.Requests, now)
+}
+
+// slot is the first slot of c's schedule that is not sooner than its provider's min_interval allows.
+func slot(c credential.Credential, p checker.Provider, zone *time.Location, now time.Time) (at time.Time, why string) {
+	scheduled, why := c.Next(zone, now)
+	switch {
+	case p.Passive:
+		return scheduled, whyPassive
+	case p.MinInterval <= time.Second:
+		return scheduled, why
+	}
+	if at, _ = c.Next(zone, now.Add(p.MinInterval-time.Second)); at.After(scheduled) { // a slot that comes just in time counts
+		return at, whySlow
+	}
+	return scheduled, why
+}
