@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"github.com/goccy/go-yaml"
+
+	"github.com/keyrounds/keyrounds/finding"
 )
 
 // docker-compose.yml is valid, and asks for the password that it needs.
@@ -125,6 +127,37 @@ func TestPromises(t *testing.T) {
 	for _, shown := range regexp.MustCompile("`(?:Test|Fuzz)\\w+` in `[^`]+`").FindAllString(string(page), -1) {
 		if !tests[shown] {
 			t.Errorf("docs/promises.md names %s, which does not exist", shown)
+		}
+	}
+}
+
+// What can be added (CONTRIBUTING.md) is in the documents that tell of it.
+func TestDocumentsTellWhatThereIs(t *testing.T) {
+	t.Parallel()
+	read := func(pages ...string) (text string) {
+		for _, page := range pages {
+			b, err := os.ReadFile(filepath.Join("docs", page))
+			if err != nil {
+				t.Fatal(err)
+			}
+			text += string(b)
+		}
+		return text
+	}
+	findings := read("verdicts.md", "usage.md", "leaks.md", "notifications.md")
+	for _, k := range finding.Kinds() {
+		if !strings.Contains(findings, "`"+string(k)+"`") {
+			t.Errorf("no page tells of findings of the kind `%s`", k)
+		}
+	}
+	formats, err := filepath.Glob("usage/presets/*.yaml")
+	more, err2 := filepath.Glob("usage/feed/presets/*.yaml")
+	if formats = append(formats, more...); err != nil || err2 != nil || len(formats) < 5 {
+		t.Fatalf("%d formats of feeds, %v, %v", len(formats), err, err2)
+	}
+	for _, f := range formats {
+		if name := strings.TrimSuffix(filepath.Base(f), ".yaml"); !strings.Contains(read("usage.md"), "`"+name+"`") {
+			t.Errorf("docs/usage.md does not name the format `%s`", name)
 		}
 	}
 }
