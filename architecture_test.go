@@ -33,7 +33,8 @@ var table = map[string]struct {
 	"leak/intake":         {1, "finding secret", false},
 	"registry":            {2, "credential secret", true},
 	"audit":               {2, "checker finding traces verdict", true},
-	"usage":               {2, "checker credential finding secret", true},
+	"usage/feed":          {1, "credential secret", false},
+	"usage":               {2, "checker credential finding secret usage/feed", true},
 	"leak":                {2, "credential finding leak/intake leak/scan secret", true},
 	"notify":              {2, "finding traces", true},
 	"notify/slack":        {2, "credential finding notify outbound secret", false},
@@ -42,19 +43,19 @@ var table = map[string]struct {
 	"postgres":            {2, "migrations", true},
 	"postgres/pgtest":     {2, "postgres", true},
 	"migrations":          {2, "", false},
-	"rounds":              {3, "audit checker credential finding notify outbound registry secret traces usage verdict", true},
-	"report":              {3, "audit credential registry usage verdict", true},
-	"web":                 {4, "audit credential finding leak/intake notify registry report secret usage verdict", false},
+	"rounds":              {3, "audit checker credential finding notify outbound registry secret traces usage usage/feed verdict", true},
+	"report":              {3, "audit credential registry usage usage/feed verdict", true},
+	"web":                 {4, "audit credential finding leak/intake notify registry report secret usage usage/feed verdict", false},
 	"collector":           {4, "audit finding leak notify registry rounds usage verdict", false},
-	"config":              {4, "checker credential finding leak/intake notify outbound secret usage verdict", false},
+	"config":              {4, "checker credential finding leak/intake notify outbound secret usage/feed verdict", false},
 	"test/promtest":       {4, "", false},
 	"deploy/grafana":      {4, "", false},
 	"sim":                 {4, "", false},
 	"sim/authserver":      {4, "", false},
 	"app": {5, "audit checker collector config credential finding leak leak/intake leak/scan notify notify/alertmanager " +
-		"notify/shoutrrr notify/slack outbound postgres registry report rounds secret usage verdict web", true},
+		"notify/shoutrrr notify/slack outbound postgres registry report rounds secret usage usage/feed verdict web", true},
 	"cmd/keyrounds": {6, "app audit checker config credential finding leak leak/intake leak/scan notify registry report rounds secret " +
-		"sim usage verdict web", true},
+		"sim usage usage/feed verdict web", true},
 }
 
 func TestImportsFollowTheTable(t *testing.T) {

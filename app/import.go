@@ -9,22 +9,23 @@ import (
 
 	"github.com/keyrounds/keyrounds/audit"
 	"github.com/keyrounds/keyrounds/usage"
+	"github.com/keyrounds/keyrounds/usage/feed"
 )
 
 // Import takes in a file of usage records for a feed, whole or not at all, and writes into the record who
 // did. The same content again is *usage.TakenBeforeError and changes nothing. in is plain, gzip or zstd.
-func (a *App) Import(ctx context.Context, actor string, feed usage.Feed, name string, in io.Reader, covers ...usage.Span) (usage.News, error) {
-	if feed.Type == usage.ImportFeed {
-		if err := a.inTx(ctx, func(tx pgx.Tx) error { return a.Usage.Register(ctx, tx, feed, a.Now()) }); err != nil {
+func (a *App) Import(ctx context.Context, actor string, f feed.Feed, name string, in io.Reader, covers ...feed.Span) (usage.News, error) {
+	if f.Type == feed.TypeImport {
+		if err := a.inTx(ctx, func(tx pgx.Tx) error { return a.Usage.Register(ctx, tx, f, a.Now()) }); err != nil {
 			return usage.News{}, err
 		}
 	}
-	return a.Rounds.TakeUsage(ctx, feed, func(ctx context.Context, t *usage.Take) (usage.News, error) {
+	return a.Rounds.TakeUsage(ctx, f, func(ctx context.Context, t *usage.Take) (usage.News, error) {
 		if err := t.Long(ctx); err != nil {
 			return usage.News{}, err
 		}
-		digest := usage.NewDigest(in)
-		plain, err := usage.Decompress(digest)
+		digest := feed.NewDigest(in)
+		plain, err := feed.Decompress(digest)
 		if err != nil {
 			return usage.News{}, fmt.Errorf("%s: it is neither plain, nor gzip, nor zstd", name)
 		}
@@ -49,7 +50,7 @@ func (a *App) Import(ctx context.Context, actor string, feed usage.Feed, name st
 		if err != nil {
 			return news, err
 		}
-		e, err := audit.NewEntry(a.Now(), actor, "usage.imported", "provider/"+feed.Provider, map[string]any{"feed": feed.Name, "batch": id, "results": news.Counts})
+		e, err := audit.NewEntry(a.Now(), actor, "usage.imported", "provider/"+f.Provider, map[string]any{"feed": f.Name, "batch": id, "results": news.Counts})
 		if err != nil {
 			return news, err
 		}

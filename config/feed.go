@@ -12,7 +12,7 @@ import (
 
 	"github.com/keyrounds/keyrounds/credential"
 	"github.com/keyrounds/keyrounds/secret"
-	"github.com/keyrounds/keyrounds/usage"
+	"github.com/keyrounds/keyrounds/usage/feed"
 )
 
 // httpFeed is the type of a log API that no preset knows.
@@ -34,15 +34,15 @@ func (b *builder) feeds(c *Config, f File) {
 			b.fail(path+".name", "each feed has a name of its own", "the name %q is given twice", in.Name)
 		}
 		names[in.Name] = true
-		feed := b.feed(c, path, in)
-		feed.Addresses = c.Egress
-		c.Feeds = append(c.Feeds, feed)
+		f := b.feed(c, path, in)
+		f.Addresses = c.Egress
+		c.Feeds = append(c.Feeds, f)
 	}
 }
 
 func (b *builder) feed(c *Config, path string, in FeedIn) Feed {
 	f := Feed{Credential: in.Credential}
-	f.Name, f.Provider, f.Type, f.Partial, f.Keep, f.Silence = in.Name, in.Provider, in.Type, in.Partial, in.Keep, usage.DefaultSilence
+	f.Name, f.Provider, f.Type, f.Partial, f.Keep, f.Silence = in.Name, in.Provider, in.Type, in.Partial, in.Keep, feed.DefaultSilence
 	if !credential.ValidName(in.Name) {
 		b.fail(path+".name", "lower-case letters, digits and hyphens", "%q is not a valid name", in.Name)
 	}
@@ -52,13 +52,13 @@ func (b *builder) feed(c *Config, path string, in FeedIn) Feed {
 	b.duration(path+".silence", in.Silence, &f.Silence)
 	b.feedToken(c, path, in, &f)
 	switch {
-	case in.Type == usage.FileFeed:
+	case in.Type == feed.TypeFile:
 		b.filePaths(path, in, &f)
-	case in.Type == usage.PushFeed:
+	case in.Type == feed.TypePush:
 		if f.Token.IsZero() {
 			b.fail(path+".token", "env:NAME or another reference; those who push send it as a bearer token", "is missing")
 		}
-	case in.Type == usage.PrometheusFeed:
+	case in.Type == feed.TypePrometheus:
 		b.prometheus(path, in, &f)
 	default:
 		b.poll(path, in, &f)
@@ -81,7 +81,7 @@ func (b *builder) feedToken(c *Config, path string, in FeedIn, f *Feed) {
 	if in.Token != "" {
 		b.fail(path+".credential", "one of the two", "token and credential are both given")
 	}
-	if in.Type == usage.FileFeed || in.Type == usage.PushFeed {
+	if in.Type == feed.TypeFile || in.Type == feed.TypePush {
 		b.fail(path+".credential", "token, or none", "a %s feed asks no log API", in.Type)
 	}
 	if !credential.ValidName(in.Credential) {
@@ -104,9 +104,9 @@ func (b *builder) filePaths(path string, in FeedIn, f *Feed) {
 
 // poll reads what a log API is asked with.
 func (b *builder) poll(path string, in FeedIn, f *Feed) {
-	var spec usage.PollSpec
+	var spec feed.PollSpec
 	if in.Type != httpFeed {
-		p, err := usage.FindPreset(in.Type)
+		p, err := feed.FindPreset(in.Type)
 		if err != nil || p.Poll == nil {
 			b.fail(path+".type", didYouMean(in.Type, feedTypes()), "unknown type %q of a feed", in.Type)
 			return
@@ -115,7 +115,7 @@ func (b *builder) poll(path string, in FeedIn, f *Feed) {
 		f.Partial = f.Partial || spec.Partial
 	} else {
 		spec.First.Duration = 7 * 24 * time.Hour
-		spec = usage.PollSpec{First: spec.First, URL: in.URL, Items: in.Items, Next: in.Next, Cursor: in.Cursor, Link: in.Link}
+		spec = feed.PollSpec{First: spec.First, URL: in.URL, Items: in.Items, Next: in.Next, Cursor: in.Cursor, Link: in.Link}
 		if strings.Contains(in.URL, "{cursor}") && in.Cursor == "" {
 			b.fail(path+".cursor", "jq such as .[-1].id", "is missing: the url has {cursor}")
 		}
@@ -123,7 +123,7 @@ func (b *builder) poll(path string, in FeedIn, f *Feed) {
 	if in.AuthScheme != "" {
 		spec.Auth = in.AuthScheme
 	}
-	every := usage.DefaultEvery
+	every := feed.DefaultEvery
 	for key, at := range map[string]struct {
 		text string
 		into *time.Duration
@@ -150,7 +150,7 @@ func (b *builder) poll(path string, in FeedIn, f *Feed) {
 		return
 	}
 	var err error
-	if f.Poll, err = usage.NewPoll(spec, base, every); err != nil {
+	if f.Poll, err = feed.NewPoll(spec, base, every); err != nil {
 		b.fail(path, "", "%v", err)
 	}
 }
@@ -158,7 +158,7 @@ func (b *builder) poll(path string, in FeedIn, f *Feed) {
 // prometheus reads what a Prometheus is asked. It is the operator's own server, so it may be in a private network
 // whatever the provider may.
 func (b *builder) prometheus(path string, in FeedIn, f *Feed) {
-	preset, err := usage.FindPreset(in.Type)
+	preset, err := feed.FindPreset(in.Type)
 	if err != nil {
 		panic(err) // embedded
 	}
@@ -166,7 +166,7 @@ func (b *builder) prometheus(path string, in FeedIn, f *Feed) {
 	if in.AuthScheme != "" {
 		spec.Auth = in.AuthScheme
 	}
-	every := usage.DefaultPromQLEvery
+	every := feed.DefaultPromQLEvery
 	b.duration(path+".every", in.Every, &every)
 	b.duration(path+".lag", in.Lag, &spec.Lag.Duration)
 	b.duration(path+".first", in.First, &spec.First.Duration)
@@ -177,12 +177,12 @@ func (b *builder) prometheus(path string, in FeedIn, f *Feed) {
 	if in.Label != "" && in.Query != "" {
 		b.fail(path+".label", "a query's only label is the client's id, whatever its name", "goes with metric, not with query")
 	}
-	if spec, err = (usage.PromQL{Metric: in.Metric, Label: in.Label, Query: in.Query, Coverage: in.Coverage}).Fill(spec); err != nil {
+	if spec, err = (feed.PromQL{Metric: in.Metric, Label: in.Label, Query: in.Query, Coverage: in.Coverage}).Fill(spec); err != nil {
 		key, why, _ := strings.Cut(err.Error(), ": ")
 		b.fail(path+"."+key, "PromQL, in which {span} stands for the time since it was last asked", "%s", why)
 		return
 	}
-	if f.Poll, err = usage.NewPoll(spec, in.URL, every); err != nil {
+	if f.Poll, err = feed.NewPoll(spec, in.URL, every); err != nil {
 		b.fail(path, "", "%v", err)
 	}
 	if in.Silence == "" {
@@ -197,8 +197,8 @@ func (b *builder) mayAsk(provider string, u *url.URL) bool {
 }
 
 func feedTypes() []string {
-	types := []string{usage.FileFeed, usage.PushFeed, httpFeed}
-	for _, p := range usage.Presets() {
+	types := []string{feed.TypeFile, feed.TypePush, httpFeed}
+	for _, p := range feed.Presets() {
 		if p.Poll != nil {
 			types = append(types, p.Name)
 		}
@@ -212,7 +212,7 @@ func (b *builder) format(path string, in FeedIn, f *Feed) {
 			b.fail(path+".jq", "one of the two", "format and jq are both given")
 		}
 		var err error
-		if f.Format, err = usage.NewFormat("", in.JQ); err != nil {
+		if f.Format, err = feed.NewFormat("", in.JQ); err != nil {
 			b.fail(path+".jq", "an expression of jq that gives {client_id, at, …}", "%v", err)
 		}
 		return
@@ -220,14 +220,14 @@ func (b *builder) format(path string, in FeedIn, f *Feed) {
 	name := in.Format
 	if name == "" {
 		name = "plain"
-		if p, err := usage.FindPreset(in.Type); err == nil && p.Poll != nil {
+		if p, err := feed.FindPreset(in.Type); err == nil && p.Poll != nil {
 			name = in.Type
 		}
 	}
 	var err error
-	if f.Format, err = usage.NewFormat(name, ""); err != nil {
+	if f.Format, err = feed.NewFormat(name, ""); err != nil {
 		var known []string
-		for _, p := range usage.Presets() {
+		for _, p := range feed.Presets() {
 			known = append(known, p.Name)
 		}
 		b.fail(path+".format", didYouMean(name, known), "unknown format %q", name)
@@ -236,22 +236,22 @@ func (b *builder) format(path string, in FeedIn, f *Feed) {
 
 // onlyFor refuses keys that mean nothing for a feed's type.
 func (b *builder) onlyFor(path string, in FeedIn) {
-	polled := in.Type != usage.FileFeed && in.Type != usage.PushFeed
+	polled := in.Type != feed.TypeFile && in.Type != feed.TypePush
 	for key, wrong := range map[string]bool{
-		"paths":    len(in.Paths) > 0 && in.Type != usage.FileFeed,
+		"paths":    len(in.Paths) > 0 && in.Type != feed.TypeFile,
 		"url":      in.URL != "" && !polled,
 		"every":    in.Every != "" && !polled,
 		"items":    in.Items != "" && in.Type != httpFeed,
 		"next":     in.Next != "" && in.Type != httpFeed,
 		"cursor":   in.Cursor != "" && in.Type != httpFeed,
 		"link":     in.Link && in.Type != httpFeed,
-		"overlap":  in.Overlap != "" && (!polled || in.Type == usage.PrometheusFeed),
+		"overlap":  in.Overlap != "" && (!polled || in.Type == feed.TypePrometheus),
 		"lag":      in.Lag != "" && !polled,
 		"first":    in.First != "" && !polled,
-		"metric":   in.Metric != "" && in.Type != usage.PrometheusFeed,
-		"label":    in.Label != "" && in.Type != usage.PrometheusFeed,
-		"query":    in.Query != "" && in.Type != usage.PrometheusFeed,
-		"coverage": in.Coverage != "" && in.Type != usage.PrometheusFeed,
+		"metric":   in.Metric != "" && in.Type != feed.TypePrometheus,
+		"label":    in.Label != "" && in.Type != feed.TypePrometheus,
+		"query":    in.Query != "" && in.Type != feed.TypePrometheus,
+		"coverage": in.Coverage != "" && in.Type != feed.TypePrometheus,
 	} {
 		if wrong {
 			b.fail(path+"."+key, "", "means nothing for a feed of type %s", in.Type)

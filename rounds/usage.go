@@ -17,6 +17,7 @@ import (
 	"github.com/keyrounds/keyrounds/registry"
 	"github.com/keyrounds/keyrounds/secret"
 	"github.com/keyrounds/keyrounds/usage"
+	"github.com/keyrounds/keyrounds/usage/feed"
 	"github.com/keyrounds/keyrounds/verdict"
 )
 
@@ -36,14 +37,14 @@ func OpenUsage(pool *pgxpool.Pool, zone *time.Location, reg *registry.Store, a *
 
 // TakeUsage takes in what read brings of a feed, and opens and closes findings by it, in one
 // transaction.
-func (r *Rounds) TakeUsage(ctx context.Context, feed usage.Feed, read func(context.Context, *usage.Take) (usage.News, error)) (usage.News, error) {
+func (r *Rounds) TakeUsage(ctx context.Context, f feed.Feed, read func(context.Context, *usage.Take) (usage.News, error)) (usage.News, error) {
 	now := r.Now()
 	tx, err := r.Pool.Begin(ctx)
 	if err != nil {
 		return usage.News{}, err
 	}
 	defer rollback(ctx, tx)
-	take, err := r.Usage.Begin(ctx, tx, feed, now)
+	take, err := r.Usage.Begin(ctx, tx, f, now)
 	if err != nil {
 		return usage.News{}, err
 	}
@@ -92,7 +93,7 @@ func (r *Rounds) checkSoon(ctx context.Context, tx pgx.Tx, news usage.News, now 
 		ids []int64
 	)
 	for _, l := range news.Lifecycle {
-		if l.CredentialID != 0 && l.Action != usage.Created && now.Sub(l.At) < 24*time.Hour && !slices.Contains(ids, l.CredentialID) {
+		if l.CredentialID != 0 && l.Action != feed.Created && now.Sub(l.At) < 24*time.Hour && !slices.Contains(ids, l.CredentialID) {
 			ids = append(ids, l.CredentialID)
 			due = append(due, registry.Due{ID: l.CredentialID, At: now})
 		}
@@ -138,13 +139,13 @@ func (r *Rounds) follow(ctx context.Context) {
 	stands := map[string]standing{}
 	for {
 		more := false
-		for _, feed := range r.settings.Load().Feeds {
-			if feed.Type != usage.FileFeed || r.stopped() {
+		for _, f := range r.settings.Load().Feeds {
+			if f.Type != feed.TypeFile || r.stopped() {
 				continue
 			}
-			full, err := r.followOnce(ctx, feed)
+			full, err := r.followOnce(ctx, f)
 			more = more || full
-			r.feedError(ctx, feed.Name, stands, err)
+			r.feedError(ctx, f.Name, stands, err)
 		}
 		pause := r.Tick
 		if more {
@@ -165,7 +166,7 @@ type standing struct {
 }
 
 // feedError notes why a feed cannot be read, and that it can again, and logs each once.
-func (r *Rounds) feedError(ctx context.Context, feed string, stands map[string]standing, err error) {
+func (r *Rounds) feedError(ctx context.Context, name string, stands map[string]standing, err error) {
 	text := ""
 	switch {
 	case errors.Is(err, usage.ErrMoved), errors.Is(err, usage.ErrBusy), errors.Is(err, usage.ErrUnknownFeed), errors.Is(err, context.Canceled):
@@ -173,27 +174,31 @@ func (r *Rounds) feedError(ctx context.Context, feed string, stands map[string]s
 	case err != nil:
 		text = err.Error()
 	}
-	was, known := stands[feed]
+	was, known := stands[name]
 	if known && was.noted && was.text == text {
 		return
 	}
 	if text != "" && was.text != text {
-		r.Log.Warn("a feed cannot be read", "feed", feed, "error", text)
+		r.Log.Warn("a feed cannot be read", "feed", name, "error", text)
 	}
-	stands[feed] = standing{text, r.Usage.Fail(ctx, feed, r.Now(), text) == nil}
+	stands[name] = standing{text, r.Usage.Fail(ctx, name, r.Now(), text) == nil}
 }
 
 const takeTimeout = 30 * time.Second
 
-func (r *Rounds) followOnce(ctx context.Context, feed usage.Feed) (more bool, err error) {
+func (r *Rounds) followOnce(ctx context.Context, f feed.Feed) (more bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, takeTimeout)
 	defer cancel()
-	chunks, err := r.Usage.Chunks(ctx, feed, r.Now())
+	known, err := r.Usage.FilePositions(ctx, f.Name)
+	if err != nil {
+		return false, err
+	}
+	chunks, err := feed.Chunks(f.Paths, known, r.Now())
 	errs := []error{err}
 	for _, c := range chunks {
-		news, err := r.TakeUsage(ctx, feed, func(ctx context.Context, t *usage.Take) (usage.News, error) { return t.Chunk(ctx, c) })
+		news, err := r.TakeUsage(ctx, f, func(ctx context.Context, t *usage.Take) (usage.News, error) { return t.Chunk(ctx, c) })
 		if err == nil && news.Counts.Records() > 0 {
-			r.Log.Debug("took in usage", "feed", feed.Name, "file", c.Name, "records", news.Counts.Records(), "uses", news.Counts[usage.ResultUse], "own", news.Counts.Own())
+			r.Log.Debug("took in usage", "feed", f.Name, "file", c.Name, "records", news.Counts.Records(), "uses", news.Counts[usage.ResultUse], "own", news.Counts.Own())
 		}
 		errs = append(errs, err)
 		more = more || err == nil && c.Full
@@ -211,16 +216,16 @@ const pollTime = 40 * time.Second
 func (r *Rounds) poll(ctx context.Context) error {
 	feeds := r.settings.Load().Feeds
 	for end := time.Now().Add(pollTime); time.Now().Before(end) && !r.stopped(); {
-		feed, ok, err := r.Usage.ClaimPoll(ctx, feeds, r.Now())
+		f, ok, err := r.Usage.ClaimPoll(ctx, feeds, r.Now())
 		if err != nil || !ok {
 			return err
 		}
-		next := r.Now().Add(feed.Poll.Every)
-		more, err := r.pollOnce(ctx, feed, end)
-		var wait *usage.WaitError
+		next := r.Now().Add(f.Poll.Every)
+		more, err := r.pollOnce(ctx, f, end)
+		var wait *feed.WaitError
 		switch {
 		case errors.As(err, &wait):
-			next = r.Now().Add(max(wait.After, feed.Poll.Every))
+			next = r.Now().Add(max(wait.After, f.Poll.Every))
 		case more:
 			next = r.Now()
 		}
@@ -233,26 +238,26 @@ func (r *Rounds) poll(ctx context.Context) error {
 			short = next.Sub(r.Now()) < shortWait
 		}
 		if err != nil && !short && !errors.Is(err, usage.ErrMoved) && !errors.Is(err, usage.ErrBusy) {
-			r.Log.Warn("a feed could not be polled", "feed", feed.Name, "error", err)
-			if err := r.Usage.Fail(ctx, feed.Name, r.Now(), err.Error()); err != nil {
+			r.Log.Warn("a feed could not be polled", "feed", f.Name, "error", err)
+			if err := r.Usage.Fail(ctx, f.Name, r.Now(), err.Error()); err != nil {
 				return err
 			}
 		}
-		if err := r.Usage.PollAgain(ctx, feed.Name, next); err != nil {
+		if err := r.Usage.PollAgain(ctx, f.Name, next); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (r *Rounds) pollOnce(ctx context.Context, feed usage.Feed, end time.Time) (more bool, err error) {
-	token, err := r.feedToken(ctx, feed)
+func (r *Rounds) pollOnce(ctx context.Context, f feed.Feed, end time.Time) (more bool, err error) {
+	token, err := r.feedToken(ctx, f)
 	if err != nil {
 		return false, err
 	}
 	defer token.Wipe()
-	to := r.settings.Load().Providers[feed.Provider].Policy()
-	if feed.Type == usage.PrometheusFeed { // the operator's own server, not the provider's
+	to := r.settings.Load().Providers[f.Provider].Policy()
+	if f.Type == feed.TypePrometheus { // the operator's own server, not the provider's
 		to = outbound.Policy{AllowPrivate: true}
 	}
 	client, err := outbound.Client(to)
@@ -260,14 +265,11 @@ func (r *Rounds) pollOnce(ctx context.Context, feed usage.Feed, end time.Time) (
 		return false, err
 	}
 	defer client.CloseIdleConnections()
-	position, err := r.Usage.Position(ctx, feed.Name)
+	position, err := r.Usage.PollPosition(ctx, f.Name)
 	if err != nil {
 		return false, err
 	}
-	asker, err := usage.Ask(feed, client, token, position, r.Now())
-	if err != nil {
-		return false, err
-	}
+	asker := feed.Ask(f, client, token, position, r.Now())
 	for asker.More() {
 		if r.stopped() || time.Now().After(end) {
 			return true, nil
@@ -276,19 +278,19 @@ func (r *Rounds) pollOnce(ctx context.Context, feed usage.Feed, end time.Time) (
 		if err != nil {
 			return false, err
 		}
-		news, err := r.TakeUsage(ctx, feed, func(ctx context.Context, t *usage.Take) (usage.News, error) { return t.Page(ctx, page) })
+		news, err := r.TakeUsage(ctx, f, func(ctx context.Context, t *usage.Take) (usage.News, error) { return t.Page(ctx, page) })
 		if err != nil {
 			return false, err
 		}
-		r.Log.Debug("took in usage", "feed", feed.Name, "records", news.Counts.Records(), "uses", news.Counts[usage.ResultUse], "own", news.Counts.Own())
+		r.Log.Debug("took in usage", "feed", f.Name, "records", news.Counts.Records(), "uses", news.Counts[usage.ResultUse], "own", news.Counts.Own())
 	}
 	return asker.Cut(), nil
 }
 
 // feedToken is what a feed's log API is asked with: a token that is configured, or one that a registered
 // credential is exchanged for. That exchange is a real use of it, and is not taken out.
-func (r *Rounds) feedToken(ctx context.Context, feed usage.Feed) (secret.Value, error) {
-	auth := r.settings.Load().FeedAuth[feed.Name]
+func (r *Rounds) feedToken(ctx context.Context, f feed.Feed) (secret.Value, error) {
+	auth := r.settings.Load().FeedAuth[f.Name]
 	switch {
 	case !auth.Token.IsZero():
 		v, err := secret.Resolve(ctx, auth.Token)

@@ -14,6 +14,7 @@ import (
 
 	"github.com/keyrounds/keyrounds/credential"
 	"github.com/keyrounds/keyrounds/usage"
+	"github.com/keyrounds/keyrounds/usage/feed"
 )
 
 // logLines are n lines of an nginx log of 1,000 clients.
@@ -52,7 +53,7 @@ func BenchmarkImport(b *testing.B) {
 	heap, n := uint64(0), 0
 	for b.Loop() {
 		n++
-		f := d.feed(usage.Import("p", d.format("nginx-json")))
+		f := d.feed(feed.OfImports("p", d.format("nginx-json")))
 		_, err := d.take(f, func(ctx context.Context, t *usage.Take) (usage.News, error) {
 			if err := t.Read(ctx, &sampled{bytes.NewReader(text), &heap, 0}); err != nil {
 				return usage.News{}, err

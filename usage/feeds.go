@@ -9,11 +9,12 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/keyrounds/keyrounds/secret"
+	"github.com/keyrounds/keyrounds/usage/feed"
 )
 
 // Sync makes the feeds of the configuration those that are given. One that left stays with what it
 // brought; from then on it covers nothing.
-func (s *Store) Sync(ctx context.Context, tx pgx.Tx, feeds []Feed, now time.Time) error {
+func (s *Store) Sync(ctx context.Context, tx pgx.Tx, feeds []feed.Feed, now time.Time) error {
 	names := make([]string, len(feeds))
 	for i, f := range feeds {
 		names[i] = f.Name
@@ -21,12 +22,12 @@ func (s *Store) Sync(ctx context.Context, tx pgx.Tx, feeds []Feed, now time.Time
 			return err
 		}
 	}
-	_, err := tx.Exec(ctx, `UPDATE usage_feeds SET configured = false WHERE configured AND type <> $2 AND NOT feed = ANY($1)`, names, ImportFeed)
+	_, err := tx.Exec(ctx, `UPDATE usage_feeds SET configured = false WHERE configured AND type <> $2 AND NOT feed = ANY($1)`, names, feed.TypeImport)
 	return err
 }
 
 // Register makes a feed known.
-func (s *Store) Register(ctx context.Context, tx pgx.Tx, f Feed, now time.Time) error {
+func (s *Store) Register(ctx context.Context, tx pgx.Tx, f feed.Feed, now time.Time) error {
 	var next *time.Time
 	if f.Polled() {
 		next = &now
@@ -52,20 +53,20 @@ func (s *Store) Fail(ctx context.Context, feed string, now time.Time, why string
 
 // FeedStatus is how a feed stands.
 type FeedStatus struct {
-	Feed       string    `json:"feed"`
-	Provider   string    `json:"provider"`
-	Type       string    `json:"type"`
-	Format     string    `json:"format"`
-	Partial    bool      `json:"partial"`
-	Configured bool      `json:"configured"`
-	FirstAt    time.Time `json:"first_at"`
-	LastEvent  time.Time `json:"last_event_at,omitzero"`
-	LastSeen   time.Time `json:"last_seen_at,omitzero"` // its last sign of life
-	Counts     Counts    `json:"counts"`
-	Samples    []Bad     `json:"samples"`
-	Error      string    `json:"error,omitempty"`
-	ErrorSince time.Time `json:"error_since,omitzero"`
-	Coverage   []Span    `json:"-"`
+	Feed       string      `json:"feed"`
+	Provider   string      `json:"provider"`
+	Type       string      `json:"type"`
+	Format     string      `json:"format"`
+	Partial    bool        `json:"partial"`
+	Configured bool        `json:"configured"`
+	FirstAt    time.Time   `json:"first_at"`
+	LastEvent  time.Time   `json:"last_event_at,omitzero"`
+	LastSeen   time.Time   `json:"last_seen_at,omitzero"` // its last sign of life
+	Counts     Counts      `json:"counts"`
+	Samples    []feed.Bad  `json:"samples"`
+	Error      string      `json:"error,omitempty"`
+	ErrorSince time.Time   `json:"error_since,omitzero"`
+	Coverage   []feed.Span `json:"-"`
 
 	Silence time.Duration `json:"-"`
 }
@@ -118,7 +119,7 @@ func (s *Store) Forget(ctx context.Context, now, before time.Time) error {
 	batch.Queue(`DELETE FROM usage_taken WHERE taken_at < $1`, month.AddDate(0, -12, 0))
 	batch.Queue(`DELETE FROM usage_batches WHERE taken_at < $1 AND feed NOT LIKE 'import/%'`, month)
 	var states []string // their last-used times are told again and again
-	for _, p := range Presets() {
+	for _, p := range feed.Presets() {
 		if stateFormat(p.Name) {
 			states = append(states, p.Name)
 		}

@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/keyrounds/keyrounds/secret"
+	"github.com/keyrounds/keyrounds/usage/feed"
 )
 
 // Lifecycle is what a provider's own log says was done to a credential.
@@ -16,7 +17,7 @@ type Lifecycle struct {
 	Provider     string    `json:"provider"`
 	EventID      string    `json:"event_id"`
 	At           time.Time `json:"at"`
-	Action       Kind      `json:"action"`    // Created, Changed or Revoked
+	Action       feed.Kind `json:"action"`    // Created, Changed or Revoked
 	ClientID     string    `json:"client_id"` // "": the log does not say
 	CredentialID int64     `json:"-"`         // 0: none of ours, or not said
 	Actor        string    `json:"actor"`
@@ -39,19 +40,19 @@ type Unregistered struct {
 const maxActor = 200
 
 // happened takes down a lifecycle event.
-func (t *Take) happened(e Event) {
+func (t *Take) happened(e feed.Event) {
 	c := secret.Scrubber{}
 	l := Lifecycle{
 		Provider: t.feed.Provider, EventID: c.Clean(e.ID, 200), At: e.At, Action: e.Kind, ClientID: c.Clean(e.ClientID, 512),
 		Actor: c.Clean(e.Actor, maxActor), Feed: t.feed.Name,
 	}
 	if l.EventID == "" {
-		l.EventID = hex.EncodeToString(e.hash(false))
+		l.EventID = hex.EncodeToString(keyOf(e, false))
 	}
 	if cs := t.clients[e.ClientID]; len(cs) > 0 {
 		l.CredentialID = cs[0].ID
 		t.tally.touch(cs[0])
-	} else if e.Kind == Created && l.ClientID != "" {
+	} else if e.Kind == feed.Created && l.ClientID != "" {
 		u := t.unregistered(e)
 		u.Events--
 		u.CreatedAt, u.CreatedBy = e.At, l.Actor
@@ -62,7 +63,7 @@ func (t *Take) happened(e Event) {
 // Client ids that nobody registered are listed up to so many in a provider.
 const maxUnregistered = 1000
 
-func (t *Take) unregistered(e Event) *Unregistered {
+func (t *Take) unregistered(e feed.Event) *Unregistered {
 	id := secret.Scrubber{}.Clean(e.ClientID, 512)
 	u := t.tally.unregistered[id]
 	if u == nil {

@@ -11,6 +11,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/keyrounds/keyrounds/checker"
+	"github.com/keyrounds/keyrounds/usage/feed"
 )
 
 // Rules by which an event is told to be of one of our own checks; the first that fits decides:
@@ -50,7 +51,7 @@ func nonceOf(userAgent string) string {
 }
 
 // couldBeOwn reports whether an event has to be held against the ledger.
-func couldBeOwn(e Event) bool {
+func couldBeOwn(e feed.Event) bool {
 	return e.TokenID != "" || e.TokenHash != nil || e.UserAgent == "" || strings.HasPrefix(e.UserAgent, ownProduct)
 }
 
@@ -64,13 +65,13 @@ type ledger struct {
 
 // requests is how many of the requests that e counts can be of our own checks: the exchange of each, where it
 // counts exchanges, or else the rest.
-func (l *ledger) requests(e Event, credentialID int64) (n int64) {
+func (l *ledger) requests(e feed.Event, credentialID int64) (n int64) {
 	for _, f := range l.lines[credentialID] {
 		if f.At.After(e.At.Add(seconds)) || lastOf(f).Before(e.From.Add(-seconds)) {
 			continue
 		}
 		switch {
-		case e.Kind == Exchange:
+		case e.Kind == feed.Exchange:
 			n++
 		case f.Done:
 			n += int64(max(0, f.Requests-1))
@@ -83,13 +84,13 @@ func (l *ledger) requests(e Event, credentialID int64) (n int64) {
 
 // own says by which rule e is ours, "" that it is not, and whether it shows for certain where our
 // checks come from.
-func (l *ledger) own(e Event, credentialID int64) (rule Result, teaches bool) {
+func (l *ledger) own(e feed.Event, credentialID int64) (rule Result, teaches bool) {
 	lines := l.lines[credentialID]
 	if len(lines) == 0 {
 		return "", false
 	}
 	for _, f := range lines {
-		if e.names(f) && within(e.At, f, surely) {
+		if namesToken(e, f) && within(e.At, f, surely) {
 			return ResultOwnToken, false
 		}
 	}
@@ -113,8 +114,8 @@ func (l *ledger) own(e Event, credentialID int64) (rule Result, teaches bool) {
 	return "", false
 }
 
-// names reports whether e names the very token of f.
-func (e Event) names(f checker.Footprint) bool {
+// namesToken reports whether e names the very token of f.
+func namesToken(e feed.Event, f checker.Footprint) bool {
 	if e.TokenHash != nil && bytes.Equal(e.TokenHash, f.TokenHash) {
 		return true
 	}
@@ -125,9 +126,9 @@ func (e Event) names(f checker.Footprint) bool {
 	return bytes.Equal(sum[:], f.JTIHash) || bytes.Equal(sum[:], f.TokenHash)
 }
 
-// otherToken reports whether e names a token that is surely not f's.
-func (e Event) otherToken(f checker.Footprint) bool {
-	return f.Done && (e.TokenHash != nil && f.TokenHash != nil && !bytes.Equal(e.TokenHash, f.TokenHash) || e.TokenID != "" && f.JTIHash != nil && !e.names(f))
+// namesAnotherToken reports whether e names a token that is certainly not that of f.
+func namesAnotherToken(e feed.Event, f checker.Footprint) bool {
+	return f.Done && (e.TokenHash != nil && f.TokenHash != nil && !bytes.Equal(e.TokenHash, f.TokenHash) || e.TokenID != "" && f.JTIHash != nil && !namesToken(e, f))
 }
 
 func within(at time.Time, f checker.Footprint, slack time.Duration) bool {
@@ -143,18 +144,18 @@ func lastOf(f checker.Footprint) time.Time {
 }
 
 // take accounts e to the first check that fits and has requests left.
-func (l *ledger) take(e Event, lines []checker.Footprint, fits func(checker.Footprint) bool) bool {
+func (l *ledger) take(e feed.Event, lines []checker.Footprint, fits func(checker.Footprint) bool) bool {
 	i := slices.IndexFunc(lines, func(f checker.Footprint) bool {
 		most := f.Requests
 		if !f.Done {
 			most = unfinishedRequests
 		}
-		return within(e.At, f, seconds) && !e.otherToken(f) && fits(f) && (e.Kind == LastUsed || l.taken[f.Check] < most)
+		return within(e.At, f, seconds) && !namesAnotherToken(e, f) && fits(f) && (e.Kind == feed.LastUsed || l.taken[f.Check] < most)
 	})
 	if i < 0 {
 		return false
 	}
-	if e.Kind != LastUsed { // the same last use is told again and again
+	if e.Kind != feed.LastUsed { // the same last use is told again and again
 		l.taken[lines[i].Check]++
 		l.news[lines[i].Check] = true
 	}

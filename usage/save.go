@@ -15,13 +15,14 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/keyrounds/keyrounds/secret"
+	"github.com/keyrounds/keyrounds/usage/feed"
 )
 
 // News is what a batch brought, for those who judge it.
 type News struct {
-	Feed      Feed
+	Feed      feed.Feed
 	Counts    Counts
-	Samples   []Bad // records that could not be read
+	Samples   []feed.Bad // records that could not be read
 	Touched   []*Touched
 	Lifecycle []Lifecycle
 	First     time.Time // of the records that have a time; zero: none has
@@ -30,7 +31,7 @@ type News struct {
 
 // Finish stores what Add took in, and with it the feed's position, which is any JSON. covered are the
 // spans that the feed is known to have watched beside those that its records show.
-func (t *Take) Finish(ctx context.Context, position any, covered ...Span) (News, error) {
+func (t *Take) Finish(ctx context.Context, position any, covered ...feed.Span) (News, error) {
 	touched, spans := t.tally.touched, t.tally.spans
 	if err := t.flush(ctx); err != nil {
 		return News{}, err
@@ -53,7 +54,7 @@ func (t *Take) Finish(ctx context.Context, position any, covered ...Span) (News,
 }
 
 // FinishImport is Finish for a file that somebody brought: the feed's own position stays.
-func (t *Take) FinishImport(ctx context.Context, covered ...Span) (News, error) {
+func (t *Take) FinishImport(ctx context.Context, covered ...feed.Span) (News, error) {
 	return t.Finish(ctx, json.RawMessage(t.row.position), covered...)
 }
 
@@ -262,10 +263,10 @@ func (t *Take) saveKept(ctx context.Context) error {
 	return err
 }
 
-func (t *Take) saveFeed(ctx context.Context, position any, spans []Span) error {
+func (t *Take) saveFeed(ctx context.Context, position any, spans []feed.Span) error {
 	t.row.counts.add(t.counts)
 	samples := append(t.row.samples, t.samples...)
-	samples = samples[max(0, len(samples)-maxBad):]
+	samples = samples[max(0, len(samples)-maxSamples):]
 	coverage := join(append(t.row.coverage, spans...), t.feed.Silence)
 	seen := t.tally.newest
 	for _, s := range spans {
@@ -280,7 +281,7 @@ func (t *Take) saveFeed(ctx context.Context, position any, spans []Span) error {
 	_, err := t.tx.Exec(ctx, `
 		UPDATE usage_feeds SET position = $2, coverage = $3, last_event_at = greatest(last_event_at, $4), last_seen_at = greatest(last_seen_at, $5),
 			counts = $6, samples = $7, exchanges = exchanges OR $8, requests = requests OR $9, error = '', error_since = NULL
-		WHERE feed = $1`, t.feed.Name, at, toMultirange(coverage), nullTime(t.tally.newest), nullTime(seen), counts, bad, t.shows[Exchange], t.shows[Request])
+		WHERE feed = $1`, t.feed.Name, at, toMultirange(coverage), nullTime(t.tally.newest), nullTime(seen), counts, bad, t.shows[feed.Exchange], t.shows[feed.Request])
 	return err
 }
 

@@ -17,6 +17,7 @@ import (
 	"github.com/keyrounds/keyrounds/checker"
 	"github.com/keyrounds/keyrounds/credential"
 	"github.com/keyrounds/keyrounds/secret"
+	"github.com/keyrounds/keyrounds/usage/feed"
 )
 
 // Take takes in events of one feed in one transaction: Begin, Add as often as there is something,
@@ -24,7 +25,7 @@ import (
 type Take struct {
 	s         *Store
 	tx        pgx.Tx
-	feed      Feed
+	feed      feed.Feed
 	now       time.Time
 	tally     *tally
 	clients   map[string][]credential.Credential
@@ -32,17 +33,17 @@ type Take struct {
 	learned   map[netip.Addr]time.Time
 	taken     map[uuid.UUID]int // that changed
 	counts    Counts
-	shows     map[Kind]bool
-	samples   []Bad
+	shows     map[feed.Kind]bool
+	samples   []feed.Bad
 	lifecycle []Lifecycle // that was flushed
 	row       feedRow
 	hideFrom  time.Time // of a feed of last-used times: until when it was known before
 }
 
 type feedRow struct {
-	coverage []Span
+	coverage []feed.Span
 	counts   Counts
-	samples  []Bad
+	samples  []feed.Bad
 	position []byte
 }
 
@@ -51,20 +52,20 @@ var ErrUnknownFeed = errors.New("no such feed")
 
 // Begin locks the feed until tx ends: what it brings is taken in one after the other, whichever
 // replica does it.
-func (s *Store) Begin(ctx context.Context, tx pgx.Tx, feed Feed, now time.Time) (*Take, error) {
+func (s *Store) Begin(ctx context.Context, tx pgx.Tx, f feed.Feed, now time.Time) (*Take, error) {
 	t := &Take{
-		s: s, tx: tx, feed: feed, now: now, tally: newTally(s.Zone), clients: map[string][]credential.Credential{}, counts: Counts{}, shows: map[Kind]bool{},
+		s: s, tx: tx, feed: f, now: now, tally: newTally(s.Zone), clients: map[string][]credential.Credential{}, counts: Counts{}, shows: map[feed.Kind]bool{},
 		egress: map[netip.Addr]bool{}, learned: map[netip.Addr]time.Time{}, taken: map[uuid.UUID]int{}, row: feedRow{counts: Counts{}},
 	}
 	var coverage multirange
 	var counts, samples []byte
-	if err := alone(ctx, tx, feed.Provider); err != nil {
+	if err := alone(ctx, tx, f.Provider); err != nil {
 		return nil, err
 	}
-	err := tx.QueryRow(ctx, `SELECT coverage, counts, samples, position FROM usage_feeds WHERE feed = $1 FOR UPDATE`, feed.Name).
+	err := tx.QueryRow(ctx, `SELECT coverage, counts, samples, position FROM usage_feeds WHERE feed = $1 FOR UPDATE`, f.Name).
 		Scan(&coverage, &counts, &samples, &t.row.position)
 	if errors.Is(err, pgx.ErrNoRows) {
-		err = fmt.Errorf("%w: %q", ErrUnknownFeed, feed.Name)
+		err = fmt.Errorf("%w: %q", ErrUnknownFeed, f.Name)
 	}
 	if err != nil {
 		return nil, err
@@ -73,10 +74,10 @@ func (s *Store) Begin(ctx context.Context, tx pgx.Tx, feed Feed, now time.Time) 
 	if err := errors.Join(json.Unmarshal(counts, &t.row.counts), json.Unmarshal(samples, &t.row.samples)); err != nil {
 		return nil, err
 	}
-	for _, a := range feed.Addresses {
+	for _, a := range f.Addresses {
 		t.egress[a] = true
 	}
-	rows, err := tx.Query(ctx, `SELECT address FROM usage_egress WHERE provider = $1 AND seen_at > $2`, feed.Provider, now.Add(-rememberEgress))
+	rows, err := tx.Query(ctx, `SELECT address FROM usage_egress WHERE provider = $1 AND seen_at > $2`, f.Provider, now.Add(-rememberEgress))
 	if err != nil {
 		return nil, err
 	}
@@ -115,20 +116,20 @@ func (t *Take) Tx() pgx.Tx { return t.tx }
 const rememberEgress = 30 * 24 * time.Hour
 
 // Add takes in what was read.
-func (t *Take) Add(ctx context.Context, r reading) error {
+func (t *Take) Add(ctx context.Context, r feed.Reading) error {
 	t.counts[ResultSkipped] += int64(r.Skipped)
 	t.counts[ResultBad] += int64(r.BadSeen)
 	t.samples = append(t.samples, r.Bad...)
 	events := r.Events[:0]
 	for _, e := range r.Events {
-		if why := e.misplaced(t.now); why != "" {
+		if why := misplaced(e, t.now); why != "" {
 			t.counts[ResultBad]++
-			t.samples = append(t.samples, Bad{Reason: why})
+			t.samples = append(t.samples, feed.Bad{Reason: why})
 			continue
 		}
 		events = append(events, e)
 	}
-	t.samples = t.samples[max(0, len(t.samples)-maxBad):]
+	t.samples = t.samples[max(0, len(t.samples)-maxSamples):]
 	var err error
 	if t.feed.Polled() {
 		if events, err = t.fresh(ctx, events); err != nil {
@@ -156,17 +157,37 @@ func (t *Take) Add(ctx context.Context, r reading) error {
 
 const flushAt = 20_000
 
+// misplaced says what is wrong with an event's time; "": nothing.
+func misplaced(e feed.Event, now time.Time) string {
+	switch {
+	case e.At.After(now.Add(maxAhead)):
+		return fmt.Sprintf("it is dated more than %s ahead of this machine's clock", maxAhead)
+	case e.At.Before(now.Add(-maxBehind)):
+		return "it is older than five years"
+	}
+	return ""
+}
+
+// Records may be ahead of our clock by so much, and behind by so much.
+const (
+	maxAhead  = 10 * time.Minute
+	maxBehind = 5 * 366 * 24 * time.Hour
+)
+
+// A feed's newest records that could not be read are kept, so many of them.
+const maxSamples = 5
+
 // one folds a single event.
-func (t *Take) one(e Event, own *ledger) {
+func (t *Take) one(e feed.Event, own *ledger) {
 	if t.feed.Poll.Spec.State || t.feed.Poll.Spec.Counts {
 		t.tally.newest = later(t.tally.newest, e.At)
 	} else {
 		t.tally.live(e.At, t.feed.Silence)
 	}
 	switch {
-	case e.Kind == Heartbeat:
+	case e.Kind == feed.Heartbeat:
 		t.counts[ResultHeartbeat]++
-	case e.Kind.isLifecycle():
+	case e.Kind.IsLifecycle():
 		t.counts[ResultLifecycle]++
 		t.happened(e)
 	case e.ClientID == "":
@@ -182,7 +203,7 @@ func (t *Take) one(e Event, own *ledger) {
 
 // used folds the use of a registered client: of each credential with its client id, since a feed does not
 // tell two secrets of one client apart.
-func (t *Take) used(e Event, own *ledger) {
+func (t *Take) used(e feed.Event, own *ledger) {
 	result := ResultUse
 	if !e.OK {
 		result = ResultFailure
@@ -190,7 +211,7 @@ func (t *Take) used(e Event, own *ledger) {
 	if e.Count > 0 && t.ownCount(e, own) || e.Count == 0 && t.ownEvent(e, own) {
 		return
 	}
-	t.counts[result] += e.times()
+	t.counts[result] += e.Times()
 	for _, c := range t.clients[e.ClientID] {
 		t.tally.use(c, e)
 		if t.feed.Keep {
@@ -200,7 +221,7 @@ func (t *Take) used(e Event, own *ledger) {
 }
 
 // ownEvent takes out an event that is of one of our own checks.
-func (t *Take) ownEvent(e Event, own *ledger) bool {
+func (t *Take) ownEvent(e feed.Event, own *ledger) bool {
 	for _, c := range t.clients[e.ClientID] {
 		rule, teaches := own.own(e, c.ID)
 		if rule == "" {
@@ -213,7 +234,7 @@ func (t *Take) ownEvent(e Event, own *ledger) bool {
 		t.counts[rule]++
 		m := t.tally.monthOf(c.ID, t.tally.when(e.At))
 		m.own++
-		if from := t.hideFrom; e.Kind == LastUsed && !from.IsZero() && e.At.After(from) {
+		if from := t.hideFrom; e.Kind == feed.LastUsed && !from.IsZero() && e.At.After(from) {
 			m.hidden += e.At.Sub(from)
 		}
 		return true
@@ -222,7 +243,7 @@ func (t *Take) ownEvent(e Event, own *ledger) bool {
 }
 
 // ownCount takes out a count that our own checks can have made, all of it. Then nothing is known of its time.
-func (t *Take) ownCount(e Event, own *ledger) bool {
+func (t *Take) ownCount(e feed.Event, own *ledger) bool {
 	var n int64
 	for _, c := range t.clients[e.ClientID] {
 		n += own.requests(e, c.ID)
@@ -247,7 +268,7 @@ func later(a, b time.Time) time.Time {
 }
 
 // identify looks up the clients of events.
-func (t *Take) identify(ctx context.Context, events []Event) error {
+func (t *Take) identify(ctx context.Context, events []feed.Event) error {
 	var unknown []string
 	for _, e := range events {
 		if _, known := t.clients[e.ClientID]; !known && e.ClientID != "" {
@@ -278,7 +299,7 @@ func (t *Take) identify(ctx context.Context, events []Event) error {
 const maxClients = 200_000
 
 // ledger loads what our own checks left around the events that could be ours.
-func (t *Take) ledger(ctx context.Context, events []Event) (*ledger, error) {
+func (t *Take) ledger(ctx context.Context, events []feed.Event) (*ledger, error) {
 	l := &ledger{lines: nil, taken: map[uuid.UUID]int{}, news: map[uuid.UUID]bool{}, egress: t.egress}
 	type want struct {
 		ids      map[int64]bool
@@ -286,7 +307,7 @@ func (t *Take) ledger(ctx context.Context, events []Event) (*ledger, error) {
 	}
 	days := map[int64]*want{}
 	for _, e := range events {
-		if !e.Kind.isUse() || !couldBeOwn(e) {
+		if !e.Kind.IsUse() || !couldBeOwn(e) {
 			continue
 		}
 		day := e.At.Unix() / 86400
@@ -354,12 +375,12 @@ func (t *Take) ledger(ctx context.Context, events []Event) (*ledger, error) {
 
 // fresh drops what an earlier poll brought already. Of a feed of last-used times only those are
 // fresh that changed.
-func (t *Take) fresh(ctx context.Context, events []Event) ([]Event, error) {
+func (t *Take) fresh(ctx context.Context, events []feed.Event) ([]feed.Event, error) {
 	state := t.feed.Poll.Spec.State
 	hashes, at := make([][]byte, 0, len(events)), make([]time.Time, 0, len(events))
 	first := map[string]int{}
 	for i, e := range events {
-		h := e.hash(state)
+		h := keyOf(e, state)
 		if j, twice := first[string(h)]; twice {
 			if state && e.At.After(events[j].At) {
 				first[string(h)] = i
@@ -383,7 +404,7 @@ func (t *Take) fresh(ctx context.Context, events []Event) ([]Event, error) {
 	if _, err := pgx.ForEachRow(rows, []any{&h}, func() error { keep[first[string(h)]] = true; return nil }); err != nil {
 		return nil, err
 	}
-	var fresh []Event
+	var fresh []feed.Event
 	for i, e := range events {
 		if keep[i] {
 			fresh = append(fresh, e)
@@ -393,8 +414,9 @@ func (t *Take) fresh(ctx context.Context, events []Event) ([]Event, error) {
 	return fresh, nil
 }
 
-// hash tells an event from others of its feed: by its id where it has one.
-func (e Event) hash(state bool) []byte {
+// keyOf tells an event from others of its feed: by its id where it has one, or by its client where the feed
+// lists last-used times.
+func keyOf(e feed.Event, state bool) []byte {
 	text := e.ID
 	switch {
 	case state:

@@ -16,16 +16,17 @@ import (
 
 	"github.com/keyrounds/keyrounds/secret"
 	"github.com/keyrounds/keyrounds/usage"
+	"github.com/keyrounds/keyrounds/usage/feed"
 )
 
 // PushFeed is a feed that takes pushes, and how its token is read.
 type PushFeed struct {
-	usage.Feed
+	feed.Feed
 	Token func(context.Context) (secret.Value, error)
 }
 
 // TakeFunc takes in what read brings of a feed, in one transaction.
-type TakeFunc func(ctx context.Context, feed usage.Feed, read func(context.Context, *usage.Take) (usage.News, error)) (usage.News, error)
+type TakeFunc func(ctx context.Context, f feed.Feed, read func(context.Context, *usage.Take) (usage.News, error)) (usage.News, error)
 
 // The bounds of a push.
 const (
@@ -44,7 +45,7 @@ type pushed struct {
 	Duplicate bool         `json:"duplicate"` // it was taken in before, and was not again
 	Records   int64        `json:"records"`
 	Results   usage.Counts `json:"results"`
-	Bad       []usage.Bad  `json:"bad,omitempty"` // some of those that could not be read
+	Bad       []feed.Bad   `json:"bad,omitempty"` // some of those that could not be read
 }
 
 // push takes in a batch of records: POST /api/v1/usage, one JSON value a line (or as the feed's format has
@@ -57,7 +58,7 @@ func (s *site) push(w http.ResponseWriter, r *http.Request) {
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), pushTime)
 	defer cancel()
-	feed, ok := s.feedOf(ctx, r)
+	f, ok := s.feedOf(ctx, r)
 	if !ok {
 		s.failures.add(host, s.Now())
 		w.Header().Set("WWW-Authenticate", `Bearer realm="keyrounds feeds"`)
@@ -75,10 +76,10 @@ func (s *site) push(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if key == "" {
-		key = usage.DigestOf(raw)
+		key = feed.DigestOf(raw)
 	}
-	answer := pushed{Feed: feed.Name, Batch: key}
-	news, err := s.Take(ctx, feed.Feed, func(ctx context.Context, t *usage.Take) (usage.News, error) {
+	answer := pushed{Feed: f.Name, Batch: key}
+	news, err := s.Take(ctx, f.Feed, func(ctx context.Context, t *usage.Take) (usage.News, error) {
 		return takePush(ctx, t, key, raw, s.Now())
 	})
 	var before *usage.TakenBeforeError
@@ -106,7 +107,7 @@ func takePush(ctx context.Context, t *usage.Take, key string, raw []byte, now ti
 	if !at.IsZero() {
 		return usage.News{}, &usage.TakenBeforeError{At: at, Counts: counts}
 	}
-	in, err := usage.Decompress(strings.NewReader(string(raw)))
+	in, err := feed.Decompress(strings.NewReader(string(raw)))
 	if err != nil {
 		return usage.News{}, errUnreadable
 	}
@@ -120,7 +121,7 @@ func takePush(ctx context.Context, t *usage.Take, key string, raw []byte, now ti
 		return usage.News{}, err
 	}
 	// A push lives, whatever is in it: an empty one is a heartbeat.
-	return t.Finish(ctx, struct{}{}, usage.Span{From: now, To: now})
+	return t.Finish(ctx, struct{}{}, feed.Span{From: now, To: now})
 }
 
 var errUnreadable = errors.New("unreadable")
@@ -166,13 +167,13 @@ func refuse(w http.ResponseWriter, status int, why string) {
 }
 
 // feedOf finds the feed whose token the request has. Every token is compared, in constant time.
-func (s *site) feedOf(ctx context.Context, r *http.Request) (feed PushFeed, found bool) {
+func (s *site) feedOf(ctx context.Context, r *http.Request) (match PushFeed, found bool) {
 	given := r.Header.Get("X-Feed-Token")
 	if given == "" {
 		given, _ = strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
 	}
 	if given == "" || s.PushFeeds == nil {
-		return feed, false
+		return match, false
 	}
 	hash := sha256.Sum256([]byte(given))
 	for _, f := range s.PushFeeds() {
@@ -183,11 +184,11 @@ func (s *site) feedOf(ctx context.Context, r *http.Request) (feed PushFeed, foun
 		}
 		want := sha256.Sum256([]byte(token.Reveal()))
 		if !token.IsZero() && subtle.ConstantTimeCompare(hash[:], want[:]) == 1 {
-			feed, found = f, true
+			match, found = f, true
 		}
 		token.Wipe()
 	}
-	return feed, found
+	return match, found
 }
 
 // failures counts wrong tokens by address and minute.

@@ -1,8 +1,7 @@
-package usage
+package feed
 
 import (
 	"bytes"
-	"context"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -14,8 +13,6 @@ import (
 	"strings"
 	"syscall"
 	"time"
-
-	"github.com/jackc/pgx/v5"
 )
 
 // Rules of following files:
@@ -37,39 +34,37 @@ const (
 	settled   = 10 * time.Second // since its last change a rotated file is complete
 )
 
-// followed is a file of a feed and how far it was read.
-type followed struct {
-	head   []byte // SHA-256 of the first headLen bytes; nil: new
-	length int
-	name   string
-	offset int64
-	seen   time.Time
+// FilePosition is how far a file of a feed was read.
+type FilePosition struct {
+	Head    []byte // SHA-256 of its first HeadLen bytes; nil: the file is new
+	HeadLen int
+	Name    string // under which it was last seen
+	Offset  int64  // in bytes
+	SeenAt  time.Time
 }
 
-// Chunk is whole lines that a file feed has not taken in yet.
+// Chunk is whole lines of a followed file that were not taken in yet.
 type Chunk struct {
 	Name   string
 	Full   bool // there is more
-	text   []byte
-	before followed
-	after  followed
-	stored int64 // the place that must be stored still; -1: none
+	Text   []byte
+	Before FilePosition
+	After  FilePosition // to store with the events of Text, instead of Before
+	Stored int64        // the offset that must still be stored of the file; -1: none
 }
 
-// Chunks looks at the files of a feed and returns what is new, at most one chunk a file and about 32 MiB in
-// all. A file that cannot be read is an error; the others are read all the same.
-func (s *Store) Chunks(ctx context.Context, feed Feed, now time.Time) ([]Chunk, error) {
-	known, err := s.followed(ctx, feed.Name)
-	if err != nil {
-		return nil, err
-	}
+// Chunks looks at the files of paths (files, directories or patterns) and returns what is new, at most one
+// chunk a file and about 32 MiB in all. known are the positions of all files that were followed: those with
+// the longest heads first, of these the last seen first. A file that cannot be read is an error; the chunks of
+// the others are returned all the same.
+func Chunks(paths []string, known []FilePosition, now time.Time) ([]Chunk, error) {
 	var (
 		chunks []Chunk
 		errs   []error
 		busy   = map[string]bool{} // heads that this scan has found
 		held   int                 // bytes in the chunks
 	)
-	active, err := expand(feed.Paths)
+	active, err := expand(paths)
 	if err != nil {
 		errs = append(errs, err)
 	}
@@ -84,7 +79,7 @@ func (s *Store) Chunks(ctx context.Context, feed Feed, now time.Time) ([]Chunk, 
 		if c == nil {
 			continue
 		}
-		if chunks, held = append(chunks, *c), held+len(c.text); held >= scanSize { // the rest has its turn next
+		if chunks, held = append(chunks, *c), held+len(c.Text); held >= scanSize { // the rest has its turn next
 			chunks[len(chunks)-1].Full = true
 			break
 		}
@@ -107,11 +102,13 @@ func rotatedFrom(name string, active []string) string {
 }
 
 // lastRead is when the file of that active name was last read; zero: never.
-func lastRead(name string, active []string, known []followed) (t time.Time) {
+func lastRead(name string, active []string, known []FilePosition) (t time.Time) {
 	base := rotatedFrom(name, active)
 	for _, k := range known {
-		if base != "" && strings.HasPrefix(k.name, base) {
-			t = later(t, k.seen)
+		if base != "" && strings.HasPrefix(k.Name, base) {
+			if k.SeenAt.After(t) {
+				t = k.SeenAt
+			}
 		}
 	}
 	return t
@@ -120,21 +117,11 @@ func lastRead(name string, active []string, known []followed) (t time.Time) {
 // rotation is how logrotate and its like end a name: with a number or a date.
 var rotation = regexp.MustCompile(`^[.-](?:[0-9]{1,4}|[0-9]{4}-?[0-9]{2}-?[0-9]{2}(?:[T_.-]?[0-9]{1,6}(?:[:.-][0-9]+)*)?)(?:\.gz)?$`)
 
-func order(known []followed, name string) int {
-	if slices.ContainsFunc(known, func(f followed) bool { return f.name == name }) {
+func order(known []FilePosition, name string) int {
+	if slices.ContainsFunc(known, func(f FilePosition) bool { return f.Name == name }) {
 		return 1
 	}
 	return 0
-}
-
-func (s *Store) followed(ctx context.Context, feed string) ([]followed, error) {
-	rows, err := s.Pool.Query(ctx, `SELECT head, head_len, name, at_offset, seen_at FROM usage_files WHERE feed = $1 ORDER BY head_len DESC, seen_at DESC`, feed)
-	if err != nil {
-		return nil, err
-	}
-	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (f followed, err error) {
-		return f, row.Scan(&f.head, &f.length, &f.name, &f.offset, &f.seen)
-	})
 }
 
 // expand lists the files of paths: those of a directory, those that a pattern fits, or the path itself.
@@ -201,7 +188,7 @@ func plainPath(err error) error {
 }
 
 // look returns what is new in one file; nil: nothing.
-func look(name string, known []followed, busy map[string]bool, base string, last, now time.Time) (*Chunk, error) {
+func look(name string, known []FilePosition, busy map[string]bool, base string, last, now time.Time) (*Chunk, error) {
 	rotated := base != ""
 	meanwhile := false // it may be one that was never followed, since it came and went too soon
 	if rotated && rotation.MatchString(strings.TrimPrefix(name, base)) && !last.IsZero() {
@@ -241,30 +228,30 @@ func look(name string, known []followed, busy map[string]bool, base string, last
 	switch {
 	case !found && rotated && !meanwhile, !found && !bytes.Contains(head, []byte("\n")) && len(head) < headSize:
 		return nil, nil
-	case found && !zip && st.Size() < at.offset: // truncated, and written anew with the same beginning
-		stored, at.offset = at.offset, 0
+	case found && !zip && st.Size() < at.Offset: // truncated, and written anew with the same beginning
+		stored, at.Offset = at.Offset, 0
 	case found:
-		stored = at.offset
+		stored = at.Offset
 	}
 	if found {
-		busy[string(at.head)] = true
+		busy[string(at.Head)] = true
 	}
-	c := &Chunk{Name: name, before: at, after: at, stored: stored}
-	c.after.name, c.after.seen = name, now
-	if at.head == nil || at.length < len(head) {
+	c := &Chunk{Name: name, Before: at, After: at, Stored: stored}
+	c.After.Name, c.After.SeenAt = name, now
+	if at.Head == nil || at.HeadLen < len(head) {
 		sum := sha256.Sum256(head)
-		c.after.head, c.after.length = sum[:], len(head)
+		c.After.Head, c.After.HeadLen = sum[:], len(head)
 		busy[string(sum[:])] = true
 	}
 	if zip {
-		_, err = io.CopyN(io.Discard, in, at.offset-int64(len(head)))
-		if at.offset < int64(len(head)) {
-			in, err = io.MultiReader(bytes.NewReader(head[at.offset:]), in), nil
+		_, err = io.CopyN(io.Discard, in, at.Offset-int64(len(head)))
+		if at.Offset < int64(len(head)) {
+			in, err = io.MultiReader(bytes.NewReader(head[at.Offset:]), in), nil
 		}
 		if err != nil {
 			return nil, nil
 		}
-	} else if _, err := f.Seek(at.offset, io.SeekStart); err != nil {
+	} else if _, err := f.Seek(at.Offset, io.SeekStart); err != nil {
 		return nil, plainPath(err)
 	}
 	text, err := io.ReadAll(io.LimitReader(in, chunkSize))
@@ -276,59 +263,28 @@ func look(name string, known []followed, busy map[string]bool, base string, last
 	if end == 0 && c.Full || rotated && !c.Full && now.Sub(st.ModTime()) > settled {
 		end = len(text)
 	}
-	c.text = text[:end]
-	c.after.offset += int64(end)
-	if end == 0 && now.Sub(at.seen) < 24*time.Hour {
+	c.Text = text[:end]
+	c.After.Offset += int64(end)
+	if end == 0 && now.Sub(at.SeenAt) < 24*time.Hour {
 		return nil, nil
 	}
 	return c, nil
 }
 
 // missing reports whether a file that was followed lately has not been found: it may be compressed by now.
-func missing(known []followed, busy map[string]bool, now time.Time) bool {
-	return slices.ContainsFunc(known, func(f followed) bool { return !busy[string(f.head)] && now.Sub(f.seen) < 48*time.Hour })
+func missing(known []FilePosition, busy map[string]bool, now time.Time) bool {
+	return slices.ContainsFunc(known, func(f FilePosition) bool { return !busy[string(f.Head)] && now.Sub(f.SeenAt) < 48*time.Hour })
 }
 
 // identify finds the file that begins with head among those that are known.
-func identify(head []byte, known []followed, busy map[string]bool) (followed, bool) {
+func identify(head []byte, known []FilePosition, busy map[string]bool) (FilePosition, bool) {
 	for _, k := range known {
-		if k.length > len(head) || busy[string(k.head)] {
+		if k.HeadLen > len(head) || busy[string(k.Head)] {
 			continue
 		}
-		if sum := sha256.Sum256(head[:k.length]); bytes.Equal(sum[:], k.head) {
+		if sum := sha256.Sum256(head[:k.HeadLen]); bytes.Equal(sum[:], k.Head) {
 			return k, true
 		}
 	}
-	return followed{}, false
-}
-
-// Chunk takes in a chunk, with the place that its file was read to.
-func (t *Take) Chunk(ctx context.Context, c Chunk) (News, error) {
-	head, offset := c.before.head, int64(-1)
-	if head == nil {
-		head = c.after.head
-	}
-	err := t.tx.QueryRow(ctx, `SELECT at_offset FROM usage_files WHERE feed = $1 AND head = $2`, t.feed.Name, head).Scan(&offset)
-	if err != nil && !errors.Is(err, pgx.ErrNoRows) {
-		return News{}, err
-	}
-	if offset != c.stored {
-		return News{}, ErrMoved
-	}
-	if err := t.Read(ctx, bytes.NewReader(c.text)); err != nil {
-		return News{}, err
-	}
-	if c.before.head != nil && !bytes.Equal(c.before.head, c.after.head) {
-		if _, err := t.tx.Exec(ctx, `DELETE FROM usage_files WHERE feed = $1 AND head = $2`, t.feed.Name, c.before.head); err != nil {
-			return News{}, err
-		}
-	}
-	_, err = t.tx.Exec(ctx, `
-		INSERT INTO usage_files (feed, head, head_len, name, at_offset, seen_at) VALUES ($1, $2, $3, $4, $5, $6)
-		ON CONFLICT (feed, head) DO UPDATE SET name = excluded.name, at_offset = excluded.at_offset, seen_at = excluded.seen_at`,
-		t.feed.Name, c.after.head, c.after.length, c.after.name, c.after.offset, c.after.seen)
-	if err != nil {
-		return News{}, err
-	}
-	return t.Finish(ctx, struct{}{})
+	return FilePosition{}, false
 }
