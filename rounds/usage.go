@@ -35,22 +35,40 @@ func OpenUsage(pool *pgxpool.Pool, zone *time.Location, reg *registry.Store, a *
 	})
 }
 
-// TakeUsage takes in what read brings of a feed, and opens and closes findings by it, in one
-// transaction.
-func (r *Rounds) TakeUsage(ctx context.Context, f feed.Feed, read func(context.Context, *usage.Take) (usage.News, error)) (usage.News, error) {
+// IngestUsage takes in a batch of f, and opens and closes findings by it, in one transaction. Its errors are those
+// of usage.Store.Ingest.
+func (r *Rounds) IngestUsage(ctx context.Context, f feed.Feed, b usage.Batch) (usage.Ingested, error) {
+	return r.ingest(ctx, "", f, b)
+}
+
+// ImportUsage is IngestUsage of a file that actor brings, who is written into the record. A feed of imports
+// becomes known by it.
+func (r *Rounds) ImportUsage(ctx context.Context, actor string, f feed.Feed, i usage.Import) (usage.Ingested, error) {
+	if f.Type == feed.TypeImport {
+		err := pgx.BeginFunc(ctx, r.Pool, func(tx pgx.Tx) error { return r.Usage.Register(ctx, tx, f, r.Now()) })
+		if err != nil {
+			return usage.Ingested{}, err
+		}
+	}
+	return r.ingest(ctx, actor, f, i)
+}
+
+// ingest is IngestUsage; actor, unless "", is who imports.
+func (r *Rounds) ingest(ctx context.Context, actor string, f feed.Feed, b usage.Batch) (usage.Ingested, error) {
 	now := r.Now()
 	tx, err := r.Pool.Begin(ctx)
 	if err != nil {
-		return usage.News{}, err
+		return usage.Ingested{}, err
 	}
 	defer rollback(ctx, tx)
-	take, err := r.Usage.Begin(ctx, tx, f, now)
-	if err != nil {
-		return usage.News{}, err
-	}
-	news, err := read(ctx, take)
+	news, err := r.Usage.Ingest(ctx, tx, f, b, now)
 	if err != nil {
 		return news, err
+	}
+	if actor != "" {
+		if err := r.recordImport(ctx, tx, actor, news, now); err != nil {
+			return news, err
+		}
 	}
 	ids := make([]int64, 0, len(news.Touched))
 	for _, t := range news.Touched {
@@ -85,9 +103,18 @@ func (r *Rounds) TakeUsage(ctx context.Context, f feed.Feed, read func(context.C
 	return news, nil
 }
 
+func (r *Rounds) recordImport(ctx context.Context, tx pgx.Tx, actor string, news usage.Ingested, now time.Time) error {
+	e, err := audit.NewEntry(now, actor, "usage.imported", "provider/"+news.Feed.Provider,
+		map[string]any{"feed": news.Feed.Name, "batch": news.Batch, "results": news.Counts})
+	if err != nil {
+		return err
+	}
+	return r.Audit.Append(ctx, tx, e)
+}
+
 // checkSoon makes those credentials due that the provider's own log says were revoked or changed: a refusal
 // and that log together are certain.
-func (r *Rounds) checkSoon(ctx context.Context, tx pgx.Tx, news usage.News, now time.Time) error {
+func (r *Rounds) checkSoon(ctx context.Context, tx pgx.Tx, news usage.Ingested, now time.Time) error {
 	var (
 		due []registry.Due
 		ids []int64
@@ -196,9 +223,10 @@ func (r *Rounds) followOnce(ctx context.Context, f feed.Feed) (more bool, err er
 	chunks, err := feed.Chunks(f.Paths, known, r.Now())
 	errs := []error{err}
 	for _, c := range chunks {
-		news, err := r.TakeUsage(ctx, f, func(ctx context.Context, t *usage.Take) (usage.News, error) { return t.Chunk(ctx, c) })
+		news, err := r.IngestUsage(ctx, f, usage.Chunk(c))
 		if err == nil && news.Counts.Records() > 0 {
-			r.Log.Debug("took in usage", "feed", f.Name, "file", c.Name, "records", news.Counts.Records(), "uses", news.Counts[usage.ResultUse], "own", news.Counts.Own())
+			r.Log.Debug("took in usage", "feed", f.Name, "file", c.Name,
+				"records", news.Counts.Records(), "uses", news.Counts[usage.ResultUse], "own", news.Counts.Own())
 		}
 		errs = append(errs, err)
 		more = more || err == nil && c.Full
@@ -278,11 +306,12 @@ func (r *Rounds) pollOnce(ctx context.Context, f feed.Feed, end time.Time) (more
 		if err != nil {
 			return false, err
 		}
-		news, err := r.TakeUsage(ctx, f, func(ctx context.Context, t *usage.Take) (usage.News, error) { return t.Page(ctx, page) })
+		news, err := r.IngestUsage(ctx, f, usage.Page(*page))
 		if err != nil {
 			return false, err
 		}
-		r.Log.Debug("took in usage", "feed", f.Name, "records", news.Counts.Records(), "uses", news.Counts[usage.ResultUse], "own", news.Counts.Own())
+		r.Log.Debug("took in usage", "feed", f.Name,
+			"records", news.Counts.Records(), "uses", news.Counts[usage.ResultUse], "own", news.Counts.Own())
 	}
 	return asker.Cut(), nil
 }

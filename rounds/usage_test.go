@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
 	"github.com/keyrounds/keyrounds/audit"
@@ -68,7 +69,7 @@ func (c *calendar) feed(f feed.Feed) feed.Feed {
 }
 
 // bring takes in lines as a push does.
-func (c *calendar) bring(f feed.Feed, lines ...any) usage.News {
+func (c *calendar) bring(f feed.Feed, lines ...any) usage.Ingested {
 	c.t.Helper()
 	var b strings.Builder
 	for _, l := range lines {
@@ -78,12 +79,7 @@ func (c *calendar) bring(f feed.Feed, lines ...any) usage.News {
 		}
 		b.Write(append(text, '\n'))
 	}
-	news, err := c.rounds.TakeUsage(c.t.Context(), f, func(ctx context.Context, t *usage.Take) (usage.News, error) {
-		if err := t.Read(ctx, strings.NewReader(b.String())); err != nil {
-			return usage.News{}, err
-		}
-		return t.Finish(ctx, struct{}{}, feed.Span{From: c.now, To: c.now})
-	})
+	news, err := c.rounds.IngestUsage(c.t.Context(), f, usage.Push{ID: uuid.NewString(), Body: []byte(b.String())})
 	if err != nil {
 		c.t.Fatal(err)
 	}

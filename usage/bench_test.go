@@ -3,12 +3,12 @@ package usage_test
 import (
 	"bufio"
 	"bytes"
-	"context"
 	"encoding/json"
 	"fmt"
 	"io"
 	"math/rand/v2"
 	"runtime"
+	"strings"
 	"testing"
 	"time"
 
@@ -54,12 +54,8 @@ func BenchmarkImport(b *testing.B) {
 	for b.Loop() {
 		n++
 		f := d.feed(feed.OfImports("p", d.format("nginx-json")))
-		_, err := d.take(f, func(ctx context.Context, t *usage.Take) (usage.News, error) {
-			if err := t.Read(ctx, &sampled{bytes.NewReader(text), &heap, 0}); err != nil {
-				return usage.News{}, err
-			}
-			return t.FinishImport(ctx)
-		})
+		in := io.MultiReader(strings.NewReader(strings.Repeat("\n", n)), &sampled{bytes.NewReader(text), &heap, 0}) // never the same twice
+		_, err := d.ingest(f, usage.Import{Name: "log", In: in})
 		if err != nil {
 			b.Fatal(err)
 		}

@@ -128,31 +128,3 @@ func (s *Store) Forget(ctx context.Context, now, before time.Time) error {
 	batch.Queue(`DELETE FROM usage_files WHERE seen_at < $1`, month.AddDate(0, -2, 0))
 	return s.Pool.SendBatch(ctx, batch).Close()
 }
-
-// TakenBatch returns when a batch of a feed was taken in already, and what came of it; the zero time
-// where it was not. Otherwise it is now noted as taken.
-func (t *Take) TakenBatch(ctx context.Context, id string) (time.Time, Counts, error) {
-	var (
-		at  time.Time
-		raw []byte
-		c   Counts
-	)
-	err := t.tx.QueryRow(ctx, `SELECT taken_at, counts FROM usage_batches WHERE feed = $1 AND batch_id = $2`, t.feed.Name, id).Scan(&at, &raw)
-	switch {
-	case errors.Is(err, pgx.ErrNoRows):
-		return time.Time{}, nil, nil
-	case err != nil:
-		return time.Time{}, nil, err
-	}
-	return at, c, json.Unmarshal(raw, &c)
-}
-
-// NoteBatch notes that a batch was taken in.
-func (t *Take) NoteBatch(ctx context.Context, id string) error {
-	counts, err := json.Marshal(t.counts)
-	if err != nil {
-		return err
-	}
-	_, err = t.tx.Exec(ctx, `INSERT INTO usage_batches (feed, batch_id, taken_at, counts) VALUES ($1, $2, $3, $4)`, t.feed.Name, id, t.now, counts)
-	return err
-}

@@ -41,8 +41,8 @@ type Held struct {
 }
 
 // Alarms are the findings that a batch of uses opens at once, and the ends of those that a use ends. It is
-// called after Finish, in the same transaction.
-func (s *Store) Alarms(ctx context.Context, tx pgx.Tx, n News, held map[int64]Held, now time.Time) ([]finding.Event, error) {
+// called after Ingest, in the same transaction.
+func (s *Store) Alarms(ctx context.Context, tx pgx.Tx, n Ingested, held map[int64]Held, now time.Time) ([]finding.Event, error) {
 	past, err := s.past(ctx, tx, n.Touched, held, now)
 	if err != nil {
 		return nil, err

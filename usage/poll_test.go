@@ -1,7 +1,6 @@
 package usage_test
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -72,7 +71,7 @@ func (a *api) poll(f feed.Feed) error {
 		if err != nil {
 			return err
 		}
-		if _, err := a.take(f, func(ctx context.Context, t *usage.Take) (usage.News, error) { return t.Page(ctx, page) }); err != nil {
+		if _, err := a.ingest(f, usage.Page(*page)); err != nil {
 			return err
 		}
 	}
@@ -299,7 +298,7 @@ func TestPollIsDroppedWhereAnotherWentOn(t *testing.T) {
 	}
 	d.now = d.now.Add(time.Minute)
 	a.must(f)
-	if _, err := a.take(f, func(ctx context.Context, t *usage.Take) (usage.News, error) { return t.Page(ctx, slow) }); !errors.Is(err, usage.ErrMoved) {
+	if _, err := a.ingest(f, usage.Page(*slow)); !errors.Is(err, usage.ErrMoved) {
 		t.Errorf("the slow one: %v", err)
 	}
 	if n := d.uses(); n != 1 {

@@ -17,22 +17,6 @@ import (
 // ErrMoved is returned where a feed was read on by another meanwhile: what was read here is dropped.
 var ErrMoved = errors.New("the feed was read on by another process meanwhile")
 
-// Page takes in one page of a poll, with the feed's position.
-func (t *Take) Page(ctx context.Context, pg *feed.Page) (News, error) {
-	at, err := pollPosition(t.row.position)
-	if err != nil {
-		return News{}, err
-	}
-	if at.Cursor != pg.Before.Cursor || !at.Until.Equal(pg.Before.Until) {
-		return News{}, ErrMoved
-	}
-	t.hideFrom = pg.Before.Until
-	if err := t.Add(ctx, pg.Reading); err != nil {
-		return News{}, err
-	}
-	return t.Finish(ctx, pg.After, pg.Covered...)
-}
-
 func pollPosition(stored []byte) (at feed.PollPosition, err error) {
 	if err := json.Unmarshal(stored, &at); err != nil {
 		return at, fmt.Errorf("position: %w", err)
@@ -95,33 +79,32 @@ func (s *Store) FilePositions(ctx context.Context, name string) ([]feed.FilePosi
 	return pgx.CollectRows(rows, pgx.RowToStructByPos[feed.FilePosition])
 }
 
-// Chunk takes in a chunk, with the place that its file was read to.
-func (t *Take) Chunk(ctx context.Context, c feed.Chunk) (News, error) {
+// checkFile is ErrMoved where the file of c was read on meanwhile.
+func (in *intake) checkFile(ctx context.Context, c feed.Chunk) error {
 	head, offset := c.Before.Head, int64(-1)
 	if head == nil {
 		head = c.After.Head
 	}
-	err := t.tx.QueryRow(ctx, `SELECT at_offset FROM usage_files WHERE feed = $1 AND head = $2`, t.feed.Name, head).Scan(&offset)
+	err := in.tx.QueryRow(ctx, `SELECT at_offset FROM usage_files WHERE feed = $1 AND head = $2`, in.feed.Name, head).Scan(&offset)
 	if err != nil && !errors.Is(err, pgx.ErrNoRows) {
-		return News{}, err
+		return err
 	}
 	if offset != c.Stored {
-		return News{}, ErrMoved
+		return ErrMoved
 	}
-	if err := t.Read(ctx, bytes.NewReader(c.Text)); err != nil {
-		return News{}, err
-	}
+	return nil
+}
+
+// moveFile stores how far the file of c is read with c.
+func (in *intake) moveFile(ctx context.Context, c feed.Chunk) error {
 	if c.Before.Head != nil && !bytes.Equal(c.Before.Head, c.After.Head) {
-		if _, err := t.tx.Exec(ctx, `DELETE FROM usage_files WHERE feed = $1 AND head = $2`, t.feed.Name, c.Before.Head); err != nil {
-			return News{}, err
+		if _, err := in.tx.Exec(ctx, `DELETE FROM usage_files WHERE feed = $1 AND head = $2`, in.feed.Name, c.Before.Head); err != nil {
+			return err
 		}
 	}
-	_, err = t.tx.Exec(ctx, `
+	_, err := in.tx.Exec(ctx, `
 		INSERT INTO usage_files (feed, head, head_len, name, at_offset, seen_at) VALUES ($1, $2, $3, $4, $5, $6)
 		ON CONFLICT (feed, head) DO UPDATE SET name = excluded.name, at_offset = excluded.at_offset, seen_at = excluded.seen_at`,
-		t.feed.Name, c.After.Head, c.After.HeadLen, c.After.Name, c.After.Offset, c.After.SeenAt)
-	if err != nil {
-		return News{}, err
-	}
-	return t.Finish(ctx, struct{}{})
+		in.feed.Name, c.After.Head, c.After.HeadLen, c.After.Name, c.After.Offset, c.After.SeenAt)
+	return err
 }

@@ -84,15 +84,12 @@ func (d *desk) format(name string) feed.Format {
 	return f
 }
 
-func (d *desk) take(f feed.Feed, read func(context.Context, *usage.Take) (usage.News, error)) (news usage.News, err error) {
+func (d *desk) ingest(f feed.Feed, b usage.Batch) (got usage.Ingested, err error) {
 	err = pgx.BeginFunc(d.Context(), d.pool, func(tx pgx.Tx) error {
-		t, err := d.store.Begin(d.Context(), tx, f, d.now)
-		if err == nil {
-			news, err = read(d.Context(), t)
-		}
+		got, err = d.store.Ingest(d.Context(), tx, f, b, d.now)
 		return err
 	})
-	return news, err
+	return got, err
 }
 
 func (d *desk) count(sql string, args ...any) (n int) {

@@ -25,8 +25,8 @@ type PushFeed struct {
 	Token func(context.Context) (secret.Value, error)
 }
 
-// TakeFunc takes in what read brings of a feed, in one transaction.
-type TakeFunc func(ctx context.Context, f feed.Feed, read func(context.Context, *usage.Take) (usage.News, error)) (usage.News, error)
+// IngestFunc takes in a batch of a feed, in one transaction. Its errors are those of usage.Store.Ingest.
+type IngestFunc func(ctx context.Context, f feed.Feed, b usage.Batch) (usage.Ingested, error)
 
 // The bounds of a push.
 const (
@@ -79,9 +79,7 @@ func (s *site) push(w http.ResponseWriter, r *http.Request) {
 		key = feed.DigestOf(raw)
 	}
 	answer := pushed{Feed: f.Name, Batch: key}
-	news, err := s.Take(ctx, f.Feed, func(ctx context.Context, t *usage.Take) (usage.News, error) {
-		return takePush(ctx, t, key, raw, s.Now())
-	})
+	news, err := s.Ingest(ctx, f.Feed, usage.Push{ID: key, Body: raw, MaxBytes: maxPushOpened, MaxRecords: maxPushRecords})
 	var before *usage.TakenBeforeError
 	switch {
 	case errors.As(err, &before):
@@ -97,59 +95,13 @@ func (s *site) push(w http.ResponseWriter, r *http.Request) {
 	_ = json.NewEncoder(w).Encode(answer)
 }
 
-var errTooLarge = errors.New("too large")
-
-func takePush(ctx context.Context, t *usage.Take, key string, raw []byte, now time.Time) (usage.News, error) {
-	at, counts, err := t.TakenBatch(ctx, key)
-	if err != nil {
-		return usage.News{}, err
-	}
-	if !at.IsZero() {
-		return usage.News{}, &usage.TakenBeforeError{At: at, Counts: counts}
-	}
-	in, err := feed.Decompress(strings.NewReader(string(raw)))
-	if err != nil {
-		return usage.News{}, errUnreadable
-	}
-	if err := t.Read(ctx, &bounded{in, maxPushOpened}); err != nil {
-		return usage.News{}, err
-	}
-	if t.Records() > maxPushRecords {
-		return usage.News{}, errTooLarge
-	}
-	if err := t.NoteBatch(ctx, key); err != nil {
-		return usage.News{}, err
-	}
-	// A push lives, whatever is in it: an empty one is a heartbeat.
-	return t.Finish(ctx, struct{}{}, feed.Span{From: now, To: now})
-}
-
-var errUnreadable = errors.New("unreadable")
-
-// bounded fails after so many bytes.
-type bounded struct {
-	in   io.Reader
-	left int
-}
-
-func (b *bounded) Read(p []byte) (int, error) {
-	n, err := b.in.Read(p)
-	if b.left -= n; b.left < 0 {
-		return 0, errTooLarge
-	}
-	if err != nil && !errors.Is(err, io.EOF) {
-		err = errUnreadable
-	}
-	return n, err
-}
-
 func (s *site) refusePush(w http.ResponseWriter, err error) {
 	var large *http.MaxBytesError
 	var network net.Error
 	switch {
-	case errors.As(err, &large), errors.Is(err, errTooLarge):
+	case errors.As(err, &large), errors.Is(err, usage.ErrPushTooLarge):
 		refuse(w, http.StatusRequestEntityTooLarge, "a push has at most 1 MiB, 16 MiB opened, and 10,000 records: send several")
-	case errors.Is(err, errUnreadable):
+	case errors.Is(err, usage.ErrPushUnreadable):
 		refuse(w, http.StatusBadRequest, "the body is neither plain, nor gzip, nor zstd")
 	case errors.Is(err, os.ErrDeadlineExceeded), errors.As(err, &network) && network.Timeout(), errors.Is(err, io.ErrUnexpectedEOF):
 		refuse(w, http.StatusRequestTimeout, "the body did not come in time")

@@ -1,24 +1,20 @@
 package usage_test
 
 import (
-	"context"
 	"fmt"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
+
 	"github.com/keyrounds/keyrounds/usage"
 	"github.com/keyrounds/keyrounds/usage/feed"
 )
 
-func (d *desk) bring(f feed.Feed, text string) usage.News {
+func (d *desk) bring(f feed.Feed, text string) usage.Ingested {
 	d.Helper()
-	news, err := d.take(f, func(ctx context.Context, t *usage.Take) (usage.News, error) {
-		if err := t.Read(ctx, strings.NewReader(text)); err != nil {
-			return usage.News{}, err
-		}
-		return t.Finish(ctx, struct{}{})
-	})
+	news, err := d.ingest(f, usage.Push{ID: uuid.NewString(), Body: []byte(text)})
 	if err != nil {
 		d.Fatal(err)
 	}

@@ -2,7 +2,6 @@ package usage_test
 
 import (
 	"compress/gzip"
-	"context"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -11,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/jackc/pgx/v5"
 
 	"github.com/keyrounds/keyrounds/usage"
 	"github.com/keyrounds/keyrounds/usage/feed"
@@ -114,7 +115,7 @@ func (l *log) follow(s *usage.Store, f feed.Feed) {
 		}
 		n := 0
 		for _, c := range chunks {
-			news, err := l.take(f, func(ctx context.Context, t *usage.Take) (usage.News, error) { return t.Chunk(ctx, c) })
+			news, err := l.ingest(f, usage.Chunk(c))
 			if err != nil {
 				l.Fatal(err)
 			}
@@ -258,16 +259,16 @@ func TestFollowExactlyOnce(t *testing.T) {
 					}
 					stale = chunks
 					for _, c := range chunks {
-						_, _ = d.take(f, func(ctx context.Context, t *usage.Take) (usage.News, error) {
-							if _, err := t.Chunk(ctx, c); err != nil {
-								return usage.News{}, err
+						_ = pgx.BeginFunc(t.Context(), d.pool, func(tx pgx.Tx) error {
+							if _, err := d.store.Ingest(t.Context(), tx, f, usage.Chunk(c), d.now); err != nil {
+								return err
 							}
-							return usage.News{}, errors.New("killed")
+							return errors.New("killed")
 						})
 					}
 				case 3: // what was read long ago, by a process that slept
 					for _, c := range stale {
-						_, err := d.take(f, func(ctx context.Context, t *usage.Take) (usage.News, error) { return t.Chunk(ctx, c) })
+						_, err := d.ingest(f, usage.Chunk(c))
 						if err != nil && !errors.Is(err, usage.ErrMoved) {
 							t.Fatal(err)
 						}
