@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"net/netip"
@@ -14,9 +15,6 @@ import (
 	"github.com/keyrounds/keyrounds/secret"
 	"github.com/keyrounds/keyrounds/usage/feed"
 )
-
-// httpFeed is the type of a log API that no preset knows.
-const httpFeed = "http"
 
 func (b *builder) feeds(c *Config, f File) {
 	for i, text := range f.Egress {
@@ -50,25 +48,20 @@ func (b *builder) feed(c *Config, path string, in FeedIn) Feed {
 		b.fail(path+".provider", didYouMean(in.Provider, slices.Collect(maps.Keys(c.Providers))), "unknown provider %q", in.Provider)
 	}
 	b.duration(path+".silence", in.Silence, &f.Silence)
-	b.feedToken(c, path, in, &f)
-	switch {
-	case in.Type == feed.TypeFile:
-		b.filePaths(path, in, &f)
-	case in.Type == feed.TypePush:
-		if f.Token.IsZero() {
-			b.fail(path+".token", "env:NAME or another reference; those who push send it as a bearer token", "is missing")
-		}
-	case in.Type == feed.TypePrometheus:
-		b.prometheus(path, in, &f)
-	default:
-		b.poll(path, in, &f)
+	b.feedToken(path, in.FeedKeys, &f)
+	if in.own == nil {
+		b.fail(path+".type", didYouMean(in.Type, feedTypes()), "unknown type %q of a feed", in.Type)
+	} else {
+		in.own.build(b, path, in.FeedKeys, &f)
 	}
-	b.format(path, in, &f)
-	b.onlyFor(path, in)
+	b.format(path, in.FeedKeys, &f)
+	for _, key := range in.misfit {
+		b.fail(path+"."+key, "", "means nothing for a feed of type %s", in.Type)
+	}
 	return f
 }
 
-func (b *builder) feedToken(c *Config, path string, in FeedIn, f *Feed) {
+func (b *builder) feedToken(path string, in FeedKeys, f *Feed) {
 	if in.Token != "" {
 		var err error
 		if f.Token, err = secret.ParseReference(in.Token); err != nil || f.Token.Scheme() == secret.SchemeSealed {
@@ -89,87 +82,88 @@ func (b *builder) feedToken(c *Config, path string, in FeedIn, f *Feed) {
 	}
 }
 
-func (b *builder) filePaths(path string, in FeedIn, f *Feed) {
+func (in *FileFeedIn) build(b *builder, path string, _ FeedKeys, f *Feed) {
 	if len(in.Paths) == 0 {
 		b.fail(path+".paths", "such as [/var/log/nginx/api.json]", "is missing")
 	}
 	for i, p := range in.Paths {
 		if _, err := filepath.Match(p, ""); err != nil || !filepath.IsAbs(p) || filepath.Clean(p) != strings.TrimSuffix(p, "/") {
-			b.fail(fmt.Sprintf("%s.paths.%d", path, i), "a file, a directory or a pattern, from the root: /var/log/nginx/*.json", "%q is not an absolute path", p)
+			at := fmt.Sprintf("%s.paths.%d", path, i)
+			b.fail(at, "a file, a directory or a pattern, from the root: /var/log/nginx/*.json", "%q is not an absolute path", p)
 			continue
 		}
 		f.Paths = append(f.Paths, p)
 	}
 }
 
-// poll reads what a log API is asked with.
-func (b *builder) poll(path string, in FeedIn, f *Feed) {
-	var spec feed.PollSpec
-	if in.Type != httpFeed {
-		p, err := feed.FindPreset(in.Type)
-		if err != nil || p.Poll == nil {
-			b.fail(path+".type", didYouMean(in.Type, feedTypes()), "unknown type %q of a feed", in.Type)
-			return
-		}
-		spec = *p.Poll
-		f.Partial = f.Partial || spec.Partial
-	} else {
-		spec.First.Duration = 7 * 24 * time.Hour
-		spec = feed.PollSpec{First: spec.First, URL: in.URL, Items: in.Items, Next: in.Next, Cursor: in.Cursor, Link: in.Link}
-		if strings.Contains(in.URL, "{cursor}") && in.Cursor == "" {
-			b.fail(path+".cursor", "jq such as .[-1].id", "is missing: the url has {cursor}")
-		}
+func (*PushFeedIn) build(b *builder, path string, _ FeedKeys, f *Feed) {
+	if f.Token.IsZero() {
+		b.fail(path+".token", "env:NAME or another reference; those who push send it as a bearer token", "is missing")
 	}
-	if in.AuthScheme != "" {
-		spec.Auth = in.AuthScheme
+}
+
+// times reads how often and from when on a log API is asked into every and spec.
+func (in AskedIn) times(b *builder, path string, every *time.Duration, spec *feed.PollSpec) {
+	b.duration(path+".every", in.Every, every)
+	b.duration(path+".lag", in.Lag, &spec.Lag.Duration)
+	b.duration(path+".first", in.First, &spec.First.Duration)
+}
+
+func (in *LogAPIFeedIn) build(b *builder, path string, keys FeedKeys, f *Feed) {
+	preset, err := feed.FindPreset(keys.Type)
+	if err != nil {
+		panic(err) // newFeedType found it
 	}
-	every := feed.DefaultEvery
-	for key, at := range map[string]struct {
-		text string
-		into *time.Duration
-	}{"every": {in.Every, &every}, "overlap": {in.Overlap, &spec.Overlap.Duration}, "lag": {in.Lag, &spec.Lag.Duration}, "first": {in.First, &spec.First.Duration}} {
-		b.duration(path+"."+key, at.text, at.into)
-	}
-	base := in.URL
-	if in.Type == httpFeed {
-		base = ""
-	}
+	spec, every := *preset.Poll, feed.DefaultEvery
+	f.Partial = f.Partial || spec.Partial
+	spec.Auth = cmp.Or(keys.AuthScheme, spec.Auth)
+	in.times(b, path, &every, &spec)
+	b.duration(path+".overlap", in.Overlap, &spec.Overlap.Duration)
+	base := cmp.Or(in.URL, spec.Base)
 	if base == "" {
-		base = spec.Base
-	}
-	if base == "" && in.Type != httpFeed {
 		b.fail(path+".url", "the tenant's address, such as https://acme.okta.com", "is missing")
 		return
 	}
-	if u, err := url.Parse(base); in.Type != httpFeed && (err != nil || u.Host == "" || !b.mayAsk(f.Provider, u)) {
+	if u, err := url.Parse(base); err != nil || u.Host == "" || !b.mayAsk(f.Provider, u) {
 		b.fail(path+".url", "https://…", "not a URL with https")
 		return
 	}
-	if u, err := url.Parse(in.URL); in.Type == httpFeed && (err != nil || u.Host == "" || !b.mayAsk(f.Provider, u)) {
-		b.fail(path+".url", "https://…, with {since}, {until} or {cursor}", "not a URL with https")
-		return
-	}
-	var err error
 	if f.Poll, err = feed.NewPoll(spec, base, every); err != nil {
 		b.fail(path, "", "%v", err)
 	}
 }
 
-// prometheus reads what a Prometheus is asked. It is the operator's own server, so it may be in a private network
-// whatever the provider may.
-func (b *builder) prometheus(path string, in FeedIn, f *Feed) {
-	preset, err := feed.FindPreset(in.Type)
+// The first poll of a log API that no preset knows goes so far back.
+const httpFirst = 7 * 24 * time.Hour
+
+func (in *HTTPFeedIn) build(b *builder, path string, keys FeedKeys, f *Feed) {
+	spec := feed.PollSpec{URL: in.URL, Items: in.Items, Next: in.Next, Cursor: in.Cursor, Link: in.Link, Auth: keys.AuthScheme}
+	spec.First.Duration = httpFirst
+	if strings.Contains(in.URL, "{cursor}") && in.Cursor == "" {
+		b.fail(path+".cursor", "jq such as .[-1].id", "is missing: the url has {cursor}")
+	}
+	every := feed.DefaultEvery
+	in.times(b, path, &every, &spec)
+	b.duration(path+".overlap", in.Overlap, &spec.Overlap.Duration)
+	u, err := url.Parse(in.URL)
+	if err != nil || u.Host == "" || !b.mayAsk(f.Provider, u) {
+		b.fail(path+".url", "https://…, with {since}, {until} or {cursor}", "not a URL with https")
+		return
+	}
+	if f.Poll, err = feed.NewPoll(spec, "", every); err != nil {
+		b.fail(path, "", "%v", err)
+	}
+}
+
+// A Prometheus is the operator's own server, so it may be in a private network whatever the provider may.
+func (in *PrometheusFeedIn) build(b *builder, path string, keys FeedKeys, f *Feed) {
+	preset, err := feed.FindPreset(keys.Type)
 	if err != nil {
 		panic(err) // embedded
 	}
-	spec := *preset.Poll
-	if in.AuthScheme != "" {
-		spec.Auth = in.AuthScheme
-	}
-	every := feed.DefaultPromQLEvery
-	b.duration(path+".every", in.Every, &every)
-	b.duration(path+".lag", in.Lag, &spec.Lag.Duration)
-	b.duration(path+".first", in.First, &spec.First.Duration)
+	spec, every := *preset.Poll, feed.DefaultPromQLEvery
+	spec.Auth = cmp.Or(keys.AuthScheme, spec.Auth)
+	in.times(b, path, &every, &spec)
 	if u, err := url.Parse(in.URL); err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" || u.RawQuery != "" {
 		b.fail(path+".url", "the server's address, such as http://prometheus:9090", "not a URL")
 		return
@@ -177,7 +171,8 @@ func (b *builder) prometheus(path string, in FeedIn, f *Feed) {
 	if in.Label != "" && in.Query != "" {
 		b.fail(path+".label", "a query's only label is the client's id, whatever its name", "goes with metric, not with query")
 	}
-	if spec, err = (feed.PromQL{Metric: in.Metric, Label: in.Label, Query: in.Query, Coverage: in.Coverage}).Fill(spec); err != nil {
+	asked := feed.PromQL{Metric: in.Metric, Label: in.Label, Query: in.Query, Coverage: in.Coverage}
+	if spec, err = asked.Fill(spec); err != nil {
 		key, why, _ := strings.Cut(err.Error(), ": ")
 		b.fail(path+"."+key, "PromQL, in which {span} stands for the time since it was last asked", "%s", why)
 		return
@@ -185,7 +180,7 @@ func (b *builder) prometheus(path string, in FeedIn, f *Feed) {
 	if f.Poll, err = feed.NewPoll(spec, in.URL, every); err != nil {
 		b.fail(path, "", "%v", err)
 	}
-	if in.Silence == "" {
+	if keys.Silence == "" {
 		f.Silence = f.Poll.Silence()
 	}
 }
@@ -197,7 +192,7 @@ func (b *builder) mayAsk(provider string, u *url.URL) bool {
 }
 
 func feedTypes() []string {
-	types := []string{feed.TypeFile, feed.TypePush, httpFeed}
+	types := []string{feed.TypeFile, feed.TypePush, feed.TypeHTTP}
 	for _, p := range feed.Presets() {
 		if p.Poll != nil {
 			types = append(types, p.Name)
@@ -206,7 +201,7 @@ func feedTypes() []string {
 	return types
 }
 
-func (b *builder) format(path string, in FeedIn, f *Feed) {
+func (b *builder) format(path string, in FeedKeys, f *Feed) {
 	if in.JQ != "" {
 		if in.Format != "" {
 			b.fail(path+".jq", "one of the two", "format and jq are both given")
@@ -231,30 +226,5 @@ func (b *builder) format(path string, in FeedIn, f *Feed) {
 			known = append(known, p.Name)
 		}
 		b.fail(path+".format", didYouMean(name, known), "unknown format %q", name)
-	}
-}
-
-// onlyFor refuses keys that mean nothing for a feed's type.
-func (b *builder) onlyFor(path string, in FeedIn) {
-	polled := in.Type != feed.TypeFile && in.Type != feed.TypePush
-	for key, wrong := range map[string]bool{
-		"paths":    len(in.Paths) > 0 && in.Type != feed.TypeFile,
-		"url":      in.URL != "" && !polled,
-		"every":    in.Every != "" && !polled,
-		"items":    in.Items != "" && in.Type != httpFeed,
-		"next":     in.Next != "" && in.Type != httpFeed,
-		"cursor":   in.Cursor != "" && in.Type != httpFeed,
-		"link":     in.Link && in.Type != httpFeed,
-		"overlap":  in.Overlap != "" && (!polled || in.Type == feed.TypePrometheus),
-		"lag":      in.Lag != "" && !polled,
-		"first":    in.First != "" && !polled,
-		"metric":   in.Metric != "" && in.Type != feed.TypePrometheus,
-		"label":    in.Label != "" && in.Type != feed.TypePrometheus,
-		"query":    in.Query != "" && in.Type != feed.TypePrometheus,
-		"coverage": in.Coverage != "" && in.Type != feed.TypePrometheus,
-	} {
-		if wrong {
-			b.fail(path+"."+key, "", "means nothing for a feed of type %s", in.Type)
-		}
 	}
 }
