@@ -61,51 +61,51 @@ func (r *Rounds) ingest(ctx context.Context, actor string, f feed.Feed, b usage.
 		return usage.Ingested{}, err
 	}
 	defer rollback(ctx, tx)
-	news, err := r.Usage.Ingest(ctx, tx, f, b, now)
+	got, err := r.Usage.Ingest(ctx, tx, f, b, now)
 	if err != nil {
-		return news, err
+		return got, err
 	}
 	if actor != "" {
-		if err := r.recordImport(ctx, tx, actor, news, now); err != nil {
-			return news, err
+		if err := r.recordImport(ctx, tx, actor, got, now); err != nil {
+			return got, err
 		}
 	}
-	ids := make([]int64, 0, len(news.Touched))
-	for _, t := range news.Touched {
+	ids := make([]int64, 0, len(got.Touched))
+	for _, t := range got.Touched {
 		ids = append(ids, t.Credential.ID)
 	}
-	if err := r.checkSoon(ctx, tx, news, now); err != nil {
-		return news, err
+	if err := r.checkSoon(ctx, tx, got, now); err != nil {
+		return got, err
 	}
 	held, err := r.held(ctx, tx, ids)
 	if err != nil {
-		return news, err
+		return got, err
 	}
-	events, err := r.Usage.Alarms(ctx, tx, news, held, now)
+	events, err := r.Usage.Alarms(ctx, tx, got, held, now)
 	if err != nil {
-		return news, err
+		return got, err
 	}
 	if events, err = r.worthwhile(ctx, tx, events); err != nil {
-		return news, err
+		return got, err
 	}
 	if events, err = r.weigh(ctx, tx, nil, events); err != nil {
-		return news, err
+		return got, err
 	}
 	changes, err := r.Audit.Publish(ctx, tx, events)
 	if err != nil {
-		return news, err
+		return got, err
 	}
 	if err := tx.Commit(ctx); err != nil {
-		return news, err
+		return got, err
 	}
-	r.metrics.usage(news)
+	r.metrics.usage(got)
 	r.tellChanges(ctx, changes)
-	return news, nil
+	return got, nil
 }
 
-func (r *Rounds) recordImport(ctx context.Context, tx pgx.Tx, actor string, news usage.Ingested, now time.Time) error {
-	e, err := audit.NewEntry(now, actor, "usage.imported", "provider/"+news.Feed.Provider,
-		map[string]any{"feed": news.Feed.Name, "batch": news.Batch, "results": news.Counts})
+func (r *Rounds) recordImport(ctx context.Context, tx pgx.Tx, actor string, got usage.Ingested, now time.Time) error {
+	e, err := audit.NewEntry(now, actor, "usage.imported", "provider/"+got.Feed.Provider,
+		map[string]any{"feed": got.Feed.Name, "batch": got.Batch, "results": got.Counts})
 	if err != nil {
 		return err
 	}
@@ -114,12 +114,12 @@ func (r *Rounds) recordImport(ctx context.Context, tx pgx.Tx, actor string, news
 
 // checkSoon makes those credentials due that the provider's own log says were revoked or changed: a refusal
 // and that log together are certain.
-func (r *Rounds) checkSoon(ctx context.Context, tx pgx.Tx, news usage.Ingested, now time.Time) error {
+func (r *Rounds) checkSoon(ctx context.Context, tx pgx.Tx, got usage.Ingested, now time.Time) error {
 	var (
 		due []registry.Due
 		ids []int64
 	)
-	for _, l := range news.Lifecycle {
+	for _, l := range got.Lifecycle {
 		if l.CredentialID != 0 && l.Action != feed.Created && now.Sub(l.At) < 24*time.Hour && !slices.Contains(ids, l.CredentialID) {
 			ids = append(ids, l.CredentialID)
 			due = append(due, registry.Due{ID: l.CredentialID, At: now})
@@ -163,7 +163,7 @@ func (r *Rounds) worthwhile(ctx context.Context, tx pgx.Tx, events []finding.Eve
 
 // follow takes in what file feeds of this machine have new, until the daemon stops.
 func (r *Rounds) follow(ctx context.Context) {
-	stands := map[string]standing{}
+	troubles := map[string]feedTrouble{}
 	for {
 		more := false
 		for _, f := range r.settings.Load().Feeds {
@@ -172,7 +172,7 @@ func (r *Rounds) follow(ctx context.Context) {
 			}
 			full, err := r.followOnce(ctx, f)
 			more = more || full
-			r.feedError(ctx, f.Name, stands, err)
+			r.feedError(ctx, f.Name, troubles, err)
 		}
 		pause := r.Tick
 		if more {
@@ -186,14 +186,14 @@ func (r *Rounds) follow(ctx context.Context) {
 	}
 }
 
-// standing is how a feed stands, as it was last logged and noted.
-type standing struct {
+// feedTrouble is why a feed cannot be read ("": it can), as it was last logged.
+type feedTrouble struct {
 	text  string
-	noted bool
+	noted bool // in the database as well
 }
 
 // feedError notes why a feed cannot be read, and that it can again, and logs each once.
-func (r *Rounds) feedError(ctx context.Context, name string, stands map[string]standing, err error) {
+func (r *Rounds) feedError(ctx context.Context, name string, troubles map[string]feedTrouble, err error) {
 	text := ""
 	switch {
 	case errors.Is(err, usage.ErrMoved), errors.Is(err, usage.ErrBusy), errors.Is(err, usage.ErrUnknownFeed), errors.Is(err, context.Canceled):
@@ -201,14 +201,14 @@ func (r *Rounds) feedError(ctx context.Context, name string, stands map[string]s
 	case err != nil:
 		text = err.Error()
 	}
-	was, known := stands[name]
+	was, known := troubles[name]
 	if known && was.noted && was.text == text {
 		return
 	}
 	if text != "" && was.text != text {
 		r.Log.Warn("a feed cannot be read", "feed", name, "error", text)
 	}
-	stands[name] = standing{text, r.Usage.Fail(ctx, name, r.Now(), text) == nil}
+	troubles[name] = feedTrouble{text, r.Usage.Fail(ctx, name, r.Now(), text) == nil}
 }
 
 const takeTimeout = 30 * time.Second
@@ -223,10 +223,10 @@ func (r *Rounds) followOnce(ctx context.Context, f feed.Feed) (more bool, err er
 	chunks, err := feed.Chunks(f.Paths, known, r.Now())
 	errs := []error{err}
 	for _, c := range chunks {
-		news, err := r.IngestUsage(ctx, f, usage.Chunk(c))
-		if err == nil && news.Counts.Records() > 0 {
+		got, err := r.IngestUsage(ctx, f, usage.Chunk(c))
+		if err == nil && got.Counts.Records() > 0 {
 			r.Log.Debug("took in usage", "feed", f.Name, "file", c.Name,
-				"records", news.Counts.Records(), "uses", news.Counts[usage.ResultUse], "own", news.Counts.Own())
+				"records", got.Counts.Records(), "uses", got.Counts[usage.ResultUse], "own", got.Counts.Own())
 		}
 		errs = append(errs, err)
 		more = more || err == nil && c.Full
@@ -234,7 +234,7 @@ func (r *Rounds) followOnce(ctx context.Context, f feed.Feed) (more bool, err er
 	return more, errors.Join(errs...)
 }
 
-// shortWait is how long a feed may wait for its turn at a provider before its standing says so.
+// shortWait is how long a feed may wait for its turn at a provider before its status says so.
 const shortWait = time.Minute
 
 // pollTime is how long one poll may go on; what is left comes with the next.
@@ -306,12 +306,12 @@ func (r *Rounds) pollOnce(ctx context.Context, f feed.Feed, end time.Time) (more
 		if err != nil {
 			return false, err
 		}
-		news, err := r.IngestUsage(ctx, f, usage.Page(*page))
+		got, err := r.IngestUsage(ctx, f, usage.Page(*page))
 		if err != nil {
 			return false, err
 		}
 		r.Log.Debug("took in usage", "feed", f.Name,
-			"records", news.Counts.Records(), "uses", news.Counts[usage.ResultUse], "own", news.Counts.Own())
+			"records", got.Counts.Records(), "uses", got.Counts[usage.ResultUse], "own", got.Counts.Own())
 	}
 	return asker.Cut(), nil
 }
@@ -406,7 +406,8 @@ func (r *Rounds) JudgeUsage(ctx context.Context) error {
 		if !c.Retired.IsZero() && len(open[c.Name]) == 0 {
 			continue
 		}
-		for _, e := range usage.Standing(c, book.Assess(c, now), held[c.ID], open[c.Name], owners, now) {
+		known := usage.Case{Credential: c, Answer: book.Assess(c, now), Held: held[c.ID], Open: open[c.Name], OwnersNamed: owners}
+		for _, e := range usage.JudgeCredential(known, now) {
 			// What is open already stays as it was found, but for scopes.
 			if e.Op == finding.OpOpen && (!c.Retired.IsZero() || is[string(e.Kind)+" "+e.Subject.Key()] && e.Kind != finding.UnusedScopes) {
 				continue

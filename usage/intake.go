@@ -59,7 +59,7 @@ func (s *Store) begin(ctx context.Context, tx pgx.Tx, f feed.Feed, now time.Time
 	}
 	var coverage multirange
 	var counts, samples []byte
-	if err := alone(ctx, tx, f.Provider); err != nil {
+	if err := lockProvider(ctx, tx, f.Provider); err != nil {
 		return nil, err
 	}
 	err := tx.QueryRow(ctx, `SELECT coverage, counts, samples, position FROM usage_feeds WHERE feed = $1 FOR UPDATE`, f.Name).
@@ -89,9 +89,9 @@ func (s *Store) begin(ctx context.Context, tx pgx.Tx, f feed.Feed, now time.Time
 // ErrBusy is returned where another process takes in events of the same provider for long: try again.
 var ErrBusy = errors.New("another process takes in events of this provider: try again")
 
-// alone lets one transaction at a time take in events of a provider: two that fold the same
+// lockProvider lets one transaction at a time take in events of a provider: two that fold the same
 // credentials would wait for each other's rows.
-func alone(ctx context.Context, tx pgx.Tx, provider string) error {
+func lockProvider(ctx context.Context, tx pgx.Tx, provider string) error {
 	if _, err := tx.Exec(ctx, `SET LOCAL lock_timeout = '5s'`); err != nil {
 		return err
 	}
@@ -130,14 +130,14 @@ func (in *intake) add(ctx context.Context, r feed.Reading) error {
 	if err := in.identify(ctx, events); err != nil {
 		return err
 	}
-	own, err := in.ledger(ctx, events)
+	own, err := in.loadLedger(ctx, events)
 	if err != nil {
 		return err
 	}
 	for _, e := range events {
-		in.one(e, own)
+		in.fold(e, own)
 	}
-	for check := range own.news {
+	for check := range own.changed {
 		in.taken[check] = own.taken[check]
 	}
 	if len(in.tally.days) > flushAt || len(in.tally.scopes) > flushAt || len(in.tally.lifecycle) > flushAt || len(in.tally.kept) > flushAt {
@@ -168,8 +168,8 @@ const (
 // A feed's newest records that could not be read are kept, so many of them.
 const maxSamples = 5
 
-// one folds a single event.
-func (in *intake) one(e feed.Event, own *ledger) {
+// fold folds a single event.
+func (in *intake) fold(e feed.Event, own *ledger) {
 	if in.feed.Poll.Spec.State || in.feed.Poll.Spec.Counts {
 		in.tally.newest = later(in.tally.newest, e.At)
 	} else {
@@ -180,26 +180,26 @@ func (in *intake) one(e feed.Event, own *ledger) {
 		in.counts[ResultHeartbeat]++
 	case e.Kind.IsLifecycle():
 		in.counts[ResultLifecycle]++
-		in.happened(e)
+		in.foldLifecycle(e)
 	case e.ClientID == "":
 		in.counts[ResultNoClient]++
 	case len(in.clients[e.ClientID]) == 0:
 		in.counts[ResultUnregistered]++
-		in.unregistered(e)
+		in.foldUnregistered(e)
 	default:
 		in.shows[e.Kind] = true
-		in.used(e, own)
+		in.foldUse(e, own)
 	}
 }
 
-// used folds the use of a registered client: of each credential with its client id, since a feed does not
+// foldUse folds the use of a registered client: of each credential with its client id, since a feed does not
 // tell two secrets of one client apart.
-func (in *intake) used(e feed.Event, own *ledger) {
+func (in *intake) foldUse(e feed.Event, own *ledger) {
 	result := ResultUse
 	if !e.OK {
 		result = ResultFailure
 	}
-	if e.Count > 0 && in.ownCount(e, own) || e.Count == 0 && in.ownEvent(e, own) {
+	if e.Count > 0 && in.takeOutCount(e, own) || e.Count == 0 && in.takeOutEvent(e, own) {
 		return
 	}
 	in.counts[result] += e.Times()
@@ -211,10 +211,10 @@ func (in *intake) used(e feed.Event, own *ledger) {
 	}
 }
 
-// ownEvent takes out an event that is of one of our own checks.
-func (in *intake) ownEvent(e feed.Event, own *ledger) bool {
+// takeOutEvent takes out an event that is of one of our own checks.
+func (in *intake) takeOutEvent(e feed.Event, own *ledger) bool {
 	for _, c := range in.clients[e.ClientID] {
-		rule, teaches := own.own(e, c.ID)
+		rule, teaches := own.ruleOf(e, c.ID)
 		if rule == "" {
 			continue
 		}
@@ -233,8 +233,8 @@ func (in *intake) ownEvent(e feed.Event, own *ledger) bool {
 	return false
 }
 
-// ownCount takes out a count that our own checks can have made, all of it. Then nothing is known of its time.
-func (in *intake) ownCount(e feed.Event, own *ledger) bool {
+// takeOutCount takes out a count that our own checks can have made, all of it. Then nothing is known of its time.
+func (in *intake) takeOutCount(e feed.Event, own *ledger) bool {
 	var n int64
 	for _, c := range in.clients[e.ClientID] {
 		n += own.requests(e, c.ID)
@@ -289,9 +289,9 @@ func (in *intake) identify(ctx context.Context, events []feed.Event) error {
 
 const maxClients = 200_000
 
-// ledger loads what our own checks left around the events that could be ours.
-func (in *intake) ledger(ctx context.Context, events []feed.Event) (*ledger, error) {
-	l := &ledger{lines: nil, taken: map[uuid.UUID]int{}, news: map[uuid.UUID]bool{}, egress: in.egress}
+// loadLedger loads what our own checks left around the events that could be ours.
+func (in *intake) loadLedger(ctx context.Context, events []feed.Event) (*ledger, error) {
+	l := &ledger{lines: nil, taken: map[uuid.UUID]int{}, changed: map[uuid.UUID]bool{}, egress: in.egress}
 	type want struct {
 		ids      map[int64]bool
 		from, to time.Time
@@ -329,7 +329,7 @@ func (in *intake) ledger(ctx context.Context, events []feed.Event) (*ledger, err
 		for id := range w.ids {
 			ids = append(ids, id)
 		}
-		lines, err := in.s.Ledger(ctx, in.tx, ids, w.from.Add(-surely-unfinished), w.to.Add(surely))
+		lines, err := in.s.Ledger(ctx, in.tx, ids, w.from.Add(-maxLogSkew-maxUnfinished), w.to.Add(maxLogSkew))
 		if err != nil {
 			return nil, err
 		}

@@ -39,8 +39,8 @@ type Unregistered struct {
 
 const maxActor = 200
 
-// happened takes down a lifecycle event.
-func (in *intake) happened(e feed.Event) {
+// foldLifecycle takes down a lifecycle event.
+func (in *intake) foldLifecycle(e feed.Event) {
 	c := secret.Scrubber{}
 	l := Lifecycle{
 		Provider: in.feed.Provider, EventID: c.Clean(e.ID, 200), At: e.At, Action: e.Kind, ClientID: c.Clean(e.ClientID, 512),
@@ -53,7 +53,7 @@ func (in *intake) happened(e feed.Event) {
 		l.CredentialID = cs[0].ID
 		in.tally.touch(cs[0])
 	} else if e.Kind == feed.Created && l.ClientID != "" {
-		u := in.unregistered(e)
+		u := in.foldUnregistered(e)
 		u.Events--
 		u.CreatedAt, u.CreatedBy = e.At, l.Actor
 	}
@@ -63,7 +63,7 @@ func (in *intake) happened(e feed.Event) {
 // Client ids that nobody registered are listed up to so many in a provider.
 const maxUnregistered = 1000
 
-func (in *intake) unregistered(e feed.Event) *Unregistered {
+func (in *intake) foldUnregistered(e feed.Event) *Unregistered {
 	id := secret.Scrubber{}.Clean(e.ClientID, 512)
 	u := in.tally.unregistered[id]
 	if u == nil {
