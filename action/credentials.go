@@ -13,12 +13,12 @@ import (
 	"github.com/keyrounds/keyrounds/leak"
 	"github.com/keyrounds/keyrounds/registry"
 	"github.com/keyrounds/keyrounds/secret"
-	"github.com/keyrounds/keyrounds/usage"
+	"github.com/keyrounds/keyrounds/usage/feed"
 )
 
 // Sync makes the registry what the configuration file says: credentials are added, changed and retired. passive are the
 // providers whose credentials are never checked. It is the daemon's deed, at its start and at a reload.
-func (a *Actions) Sync(ctx context.Context, creds []credential.Credential, feeds []usage.Feed, passive []string) error {
+func (a *Actions) Sync(ctx context.Context, creds []credential.Credential, feeds []feed.Feed, passive []string) error {
 	err := a.register(ctx, audit.Daemon, func(tx pgx.Tx) ([]registry.Change, error) {
 		return a.Registry.Sync(ctx, tx, creds, a.Now())
 	})

@@ -35,7 +35,7 @@ func (a *App) Start(ctx context.Context) error {
 	a.setLevel(c.LogLevel)
 	a.Exposure.ShowReceivers()
 	pages := web.New(web.Options{
-		Audit: a.Audit, Registry: a.Registry, Usage: a.Usage, Reports: a.Reports, PushFeeds: a.pushFeeds, Take: a.Rounds.TakeUsage, TakeReport: a.Exposure.Receive,
+		Audit: a.Audit, Registry: a.Registry, Usage: a.Usage, Reports: a.Reports, PushFeeds: a.pushFeeds, Ingest: a.Rounds.IngestUsage, TakeReport: a.Exposure.Receive,
 		Gatherer: a.Metrics, Ready: a.isReady, Version: a.Version, Log: a.Log, Now: a.Now,
 	})
 	var err error

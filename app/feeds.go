@@ -5,6 +5,7 @@ import (
 
 	"github.com/keyrounds/keyrounds/secret"
 	"github.com/keyrounds/keyrounds/usage"
+	"github.com/keyrounds/keyrounds/usage/feed"
 	"github.com/keyrounds/keyrounds/web"
 )
 
@@ -12,7 +13,7 @@ import (
 func (a *App) pushFeeds() []web.PushFeed {
 	var all []web.PushFeed
 	for _, f := range a.config.Load().Feeds {
-		if f.Type == usage.PushFeed {
+		if f.Type == feed.TypePush {
 			all = append(all, web.PushFeed{Feed: f.Feed, Token: func(ctx context.Context) (secret.Value, error) { return secret.Resolve(ctx, f.Token) }})
 		}
 	}

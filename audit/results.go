@@ -71,12 +71,49 @@ func orEmpty[T any](s []T) []T {
 	return s
 }
 
-// A state that was retired meanwhile stays so.
+// stateRow is a row of credential_state; the keys are its columns. Times have the microseconds that Postgres keeps.
+type stateRow struct {
+	CredentialID  int64           `json:"credential_id"`
+	Credential    string          `json:"credential"`
+	Provider      string          `json:"provider"`
+	Status        verdict.Status  `json:"status"`
+	Since         time.Time       `json:"since"`
+	ChangedAt     time.Time       `json:"changed_at"`
+	LastCheckAt   time.Time       `json:"last_check_at"`
+	LastSuccessAt *time.Time      `json:"last_success_at"`
+	LastCertainAt *time.Time      `json:"last_certain_at"`
+	SuspectSince  *time.Time      `json:"suspect_since"`
+	LastCheck     uuid.UUID       `json:"last_check"`
+	Outcome       checker.Outcome `json:"outcome"`
+	Reason        checker.Reason  `json:"reason"`
+	Message       string          `json:"message"`
+	LatencyUS     int64           `json:"latency_us"`
+	Memory        verdict.State   `json:"memory"`
+	ExpiresInS    int32           `json:"expires_in_s"`
+}
+
+func newStateRow(r checker.Result, st verdict.State) stateRow {
+	us := func(t time.Time) time.Time { return t.Truncate(time.Microsecond) }
+	orNull := func(t time.Time) *time.Time { return nullTime(us(t)) }
+	return stateRow{
+		CredentialID: st.CredentialID, Credential: st.Credential, Provider: st.Provider,
+		Status: st.Status, Since: us(st.Since), ChangedAt: us(st.Changed), LastCheckAt: us(r.At),
+		LastSuccessAt: orNull(st.LastSuccess), LastCertainAt: orNull(st.LastCertain), SuspectSince: orNull(st.SuspectSince),
+		LastCheck: r.ID, Outcome: r.Outcome, Reason: r.Reason, Message: r.Message,
+		LatencyUS: r.Phases.Total.Microseconds(), Memory: st, ExpiresInS: int32(r.ExpiresIn / time.Second),
+	}
+}
+
+// One statement for a batch. A state that was retired meanwhile stays so.
 const putStatesSQL = `
 	INSERT INTO credential_state AS s (credential_id, credential, provider, status, since, changed_at, last_check_at, last_success_at,
 		last_certain_at, suspect_since, last_check, outcome, reason, message, latency_us, memory, expires_in_s)
-	SELECT * FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::timestamptz[], $6::timestamptz[], $7::timestamptz[], $8::timestamptz[],
-		$9::timestamptz[], $10::timestamptz[], $11::uuid[], $12::text[], $13::text[], $14::text[], $15::bigint[], $16::jsonb[], $17::integer[])
+	SELECT credential_id, credential, provider, status, since, changed_at, last_check_at, last_success_at,
+		last_certain_at, suspect_since, last_check, outcome, reason, message, latency_us, memory, expires_in_s
+	FROM json_to_recordset($1::json) AS r (credential_id bigint, credential text, provider text, status text, since timestamptz,
+		changed_at timestamptz, last_check_at timestamptz, last_success_at timestamptz, last_certain_at timestamptz,
+		suspect_since timestamptz, last_check uuid, outcome text, reason text, message text, latency_us bigint, memory jsonb,
+		expires_in_s integer)
 	ON CONFLICT (credential_id) DO UPDATE SET
 		status = excluded.status, since = excluded.since, last_check_at = excluded.last_check_at, last_success_at = excluded.last_success_at,
 		last_certain_at = excluded.last_certain_at, suspect_since = excluded.suspect_since, last_check = excluded.last_check,
@@ -85,31 +122,15 @@ const putStatesSQL = `
 	WHERE s.status <> 'retired'`
 
 func putStates(ctx context.Context, tx pgx.Tx, rs []checker.Result, next []verdict.State) error {
-	var (
-		n                                                 = len(next)
-		credentials, latencies                            = make([]int64, n), make([]int64, n)
-		names, providers, statuses                        = make([]string, n), make([]string, n), make([]string, n)
-		outcomes, reasons, messages                       = make([]string, n), make([]string, n), make([]string, n)
-		since, changed, check, success, certain, suspects = make([]time.Time, n), make([]time.Time, n), make([]time.Time, n), make([]*time.Time, n), make([]*time.Time, n), make([]*time.Time, n)
-		memories                                          = make([][]byte, n)
-		expires                                           = make([]int32, n)
-		ids                                               = make([]uuid.UUID, n)
-	)
+	rows := make([]stateRow, len(next))
 	for i, st := range next {
-		r := rs[i]
-		ids[i] = r.ID
-		credentials[i], names[i], providers[i], statuses[i] = st.CredentialID, st.Credential, st.Provider, string(st.Status)
-		since[i], changed[i], check[i], success[i], certain[i], suspects[i] = st.Since, st.Changed, r.At, nullTime(st.LastSuccess), nullTime(st.LastCertain), nullTime(st.SuspectSince)
-		outcomes[i], reasons[i], messages[i], latencies[i] = string(r.Outcome), string(r.Reason), r.Message, r.Phases.Total.Microseconds()
-		expires[i] = int32(r.ExpiresIn / time.Second)
-		var err error
-		if memories[i], err = json.Marshal(st); err != nil {
-			return err
-		}
+		rows[i] = newStateRow(rs[i], st)
 	}
-	_, err := tx.Exec(ctx, putStatesSQL, credentials, names, providers, statuses, since, changed, check, success, certain, suspects, ids,
-		outcomes, reasons, messages, latencies, memories, expires)
+	text, err := json.Marshal(rows)
 	if err != nil {
+		return err
+	}
+	if _, err := tx.Exec(ctx, putStatesSQL, string(text)); err != nil {
 		return fmt.Errorf("record states: %w", err)
 	}
 	return nil

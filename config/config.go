@@ -17,7 +17,7 @@ import (
 	"github.com/keyrounds/keyrounds/credential"
 	"github.com/keyrounds/keyrounds/notify"
 	"github.com/keyrounds/keyrounds/secret"
-	"github.com/keyrounds/keyrounds/usage"
+	"github.com/keyrounds/keyrounds/usage/feed"
 	"github.com/keyrounds/keyrounds/verdict"
 )
 
@@ -61,7 +61,7 @@ type Defaults struct {
 
 // Feed is a source of usage events.
 type Feed struct {
-	usage.Feed
+	feed.Feed
 	Token      secret.Reference // of its log API, or of those who push to it
 	Credential string           // instead: the registered credential whose token asks its log API
 }

@@ -16,7 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/keyrounds/keyrounds/config"
-	"github.com/keyrounds/keyrounds/usage"
+	"github.com/keyrounds/keyrounds/usage/feed"
 )
 
 var update = flag.Bool("update", false, "write the expected messages anew")
@@ -72,7 +72,7 @@ func TestTheExampleShowsEveryKey(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	i := slices.IndexFunc(c.Feeds, func(f config.Feed) bool { return f.Type == usage.PrometheusFeed })
+	i := slices.IndexFunc(c.Feeds, func(f config.Feed) bool { return f.Type == feed.TypePrometheus })
 	// A poll that is due, and the lag, are no silence.
 	if f := c.Feeds[i]; f.Poll.Every != 15*time.Minute || f.Silence != 31*time.Minute {
 		t.Errorf("feed %s is asked every %s, and silent after %s", f.Name, f.Poll.Every, f.Silence)

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"net/netip"
@@ -12,11 +13,8 @@ import (
 
 	"github.com/keyrounds/keyrounds/credential"
 	"github.com/keyrounds/keyrounds/secret"
-	"github.com/keyrounds/keyrounds/usage"
+	"github.com/keyrounds/keyrounds/usage/feed"
 )
-
-// httpFeed is the type of a log API that no preset knows.
-const httpFeed = "http"
 
 func (b *builder) feeds(c *Config, f File) {
 	for i, text := range f.Egress {
@@ -34,15 +32,15 @@ func (b *builder) feeds(c *Config, f File) {
 			b.fail(path+".name", "each feed has a name of its own", "the name %q is given twice", in.Name)
 		}
 		names[in.Name] = true
-		feed := b.feed(c, path, in)
-		feed.Addresses = c.Egress
-		c.Feeds = append(c.Feeds, feed)
+		f := b.feed(c, path, in)
+		f.Addresses = c.Egress
+		c.Feeds = append(c.Feeds, f)
 	}
 }
 
 func (b *builder) feed(c *Config, path string, in FeedIn) Feed {
 	f := Feed{Credential: in.Credential}
-	f.Name, f.Provider, f.Type, f.Partial, f.Keep, f.Silence = in.Name, in.Provider, in.Type, in.Partial, in.Keep, usage.DefaultSilence
+	f.Name, f.Provider, f.Type, f.Partial, f.Keep, f.Silence = in.Name, in.Provider, in.Type, in.Partial, in.Keep, feed.DefaultSilence
 	if !credential.ValidName(in.Name) {
 		b.fail(path+".name", "lower-case letters, digits and hyphens", "%q is not a valid name", in.Name)
 	}
@@ -50,25 +48,20 @@ func (b *builder) feed(c *Config, path string, in FeedIn) Feed {
 		b.fail(path+".provider", didYouMean(in.Provider, slices.Collect(maps.Keys(c.Providers))), "unknown provider %q", in.Provider)
 	}
 	b.duration(path+".silence", in.Silence, &f.Silence)
-	b.feedToken(c, path, in, &f)
-	switch {
-	case in.Type == usage.FileFeed:
-		b.filePaths(path, in, &f)
-	case in.Type == usage.PushFeed:
-		if f.Token.IsZero() {
-			b.fail(path+".token", "env:NAME or another reference; those who push send it as a bearer token", "is missing")
-		}
-	case in.Type == usage.PrometheusFeed:
-		b.prometheus(path, in, &f)
-	default:
-		b.poll(path, in, &f)
+	b.feedToken(path, in.FeedKeys, &f)
+	if in.own == nil {
+		b.fail(path+".type", didYouMean(in.Type, feedTypes()), "unknown type %q of a feed", in.Type)
+	} else {
+		in.own.build(b, path, in.FeedKeys, &f)
 	}
-	b.format(path, in, &f)
-	b.onlyFor(path, in)
+	b.format(path, in.FeedKeys, &f)
+	for _, key := range in.misfit {
+		b.fail(path+"."+key, "", "means nothing for a feed of type %s", in.Type)
+	}
 	return f
 }
 
-func (b *builder) feedToken(_ *Config, path string, in FeedIn, f *Feed) {
+func (b *builder) feedToken(path string, in FeedKeys, f *Feed) {
 	if in.Token != "" {
 		var err error
 		if f.Token, err = secret.ParseReference(in.Token); err != nil || f.Token.Scheme() == secret.SchemeSealed {
@@ -81,7 +74,7 @@ func (b *builder) feedToken(_ *Config, path string, in FeedIn, f *Feed) {
 	if in.Token != "" {
 		b.fail(path+".credential", "one of the two", "token and credential are both given")
 	}
-	if in.Type == usage.FileFeed || in.Type == usage.PushFeed {
+	if in.Type == feed.TypeFile || in.Type == feed.TypePush {
 		b.fail(path+".credential", "token, or none", "a %s feed asks no log API", in.Type)
 	}
 	if !credential.ValidName(in.Credential) {
@@ -89,87 +82,88 @@ func (b *builder) feedToken(_ *Config, path string, in FeedIn, f *Feed) {
 	}
 }
 
-func (b *builder) filePaths(path string, in FeedIn, f *Feed) {
+func (in *FileFeedIn) build(b *builder, path string, _ FeedKeys, f *Feed) {
 	if len(in.Paths) == 0 {
 		b.fail(path+".paths", "such as [/var/log/nginx/api.json]", "is missing")
 	}
 	for i, p := range in.Paths {
 		if _, err := filepath.Match(p, ""); err != nil || !filepath.IsAbs(p) || filepath.Clean(p) != strings.TrimSuffix(p, "/") {
-			b.fail(fmt.Sprintf("%s.paths.%d", path, i), "a file, a directory or a pattern, from the root: /var/log/nginx/*.json", "%q is not an absolute path", p)
+			at := fmt.Sprintf("%s.paths.%d", path, i)
+			b.fail(at, "a file, a directory or a pattern, from the root: /var/log/nginx/*.json", "%q is not an absolute path", p)
 			continue
 		}
 		f.Paths = append(f.Paths, p)
 	}
 }
 
-// poll reads what a log API is asked with.
-func (b *builder) poll(path string, in FeedIn, f *Feed) {
-	var spec usage.PollSpec
-	if in.Type != httpFeed {
-		p, err := usage.FindPreset(in.Type)
-		if err != nil || p.Poll == nil {
-			b.fail(path+".type", didYouMean(in.Type, feedTypes()), "unknown type %q of a feed", in.Type)
-			return
-		}
-		spec = *p.Poll
-		f.Partial = f.Partial || spec.Partial
-	} else {
-		spec.First.Duration = 7 * 24 * time.Hour
-		spec = usage.PollSpec{First: spec.First, URL: in.URL, Items: in.Items, Next: in.Next, Cursor: in.Cursor, Link: in.Link}
-		if strings.Contains(in.URL, "{cursor}") && in.Cursor == "" {
-			b.fail(path+".cursor", "jq such as .[-1].id", "is missing: the url has {cursor}")
-		}
+func (*PushFeedIn) build(b *builder, path string, _ FeedKeys, f *Feed) {
+	if f.Token.IsZero() {
+		b.fail(path+".token", "env:NAME or another reference; those who push send it as a bearer token", "is missing")
 	}
-	if in.AuthScheme != "" {
-		spec.Auth = in.AuthScheme
+}
+
+// times reads how often and from when on a log API is asked into every and spec.
+func (in AskedIn) times(b *builder, path string, every *time.Duration, spec *feed.PollSpec) {
+	b.duration(path+".every", in.Every, every)
+	b.duration(path+".lag", in.Lag, &spec.Lag.Duration)
+	b.duration(path+".first", in.First, &spec.First.Duration)
+}
+
+func (in *LogAPIFeedIn) build(b *builder, path string, keys FeedKeys, f *Feed) {
+	preset, err := feed.FindPreset(keys.Type)
+	if err != nil {
+		panic(err) // newFeedType found it
 	}
-	every := usage.DefaultEvery
-	for key, at := range map[string]struct {
-		text string
-		into *time.Duration
-	}{"every": {in.Every, &every}, "overlap": {in.Overlap, &spec.Overlap.Duration}, "lag": {in.Lag, &spec.Lag.Duration}, "first": {in.First, &spec.First.Duration}} {
-		b.duration(path+"."+key, at.text, at.into)
-	}
-	base := in.URL
-	if in.Type == httpFeed {
-		base = ""
-	}
+	spec, every := *preset.Poll, feed.DefaultEvery
+	f.Partial = f.Partial || spec.Partial
+	spec.Auth = cmp.Or(keys.AuthScheme, spec.Auth)
+	in.times(b, path, &every, &spec)
+	b.duration(path+".overlap", in.Overlap, &spec.Overlap.Duration)
+	base := cmp.Or(in.URL, spec.Base)
 	if base == "" {
-		base = spec.Base
-	}
-	if base == "" && in.Type != httpFeed {
 		b.fail(path+".url", "the tenant's address, such as https://acme.okta.com", "is missing")
 		return
 	}
-	if u, err := url.Parse(base); in.Type != httpFeed && (err != nil || u.Host == "" || !b.mayAsk(f.Provider, u)) {
+	if u, err := url.Parse(base); err != nil || u.Host == "" || !b.mayAsk(f.Provider, u) {
 		b.fail(path+".url", "https://…", "not a URL with https")
 		return
 	}
-	if u, err := url.Parse(in.URL); in.Type == httpFeed && (err != nil || u.Host == "" || !b.mayAsk(f.Provider, u)) {
-		b.fail(path+".url", "https://…, with {since}, {until} or {cursor}", "not a URL with https")
-		return
-	}
-	var err error
-	if f.Poll, err = usage.NewPoll(spec, base, every); err != nil {
+	if f.Poll, err = feed.NewPoll(spec, base, every); err != nil {
 		b.fail(path, "", "%v", err)
 	}
 }
 
-// prometheus reads what a Prometheus is asked. It is the operator's own server, so it may be in a private network
-// whatever the provider may.
-func (b *builder) prometheus(path string, in FeedIn, f *Feed) {
-	preset, err := usage.FindPreset(in.Type)
+// The first poll of a log API that no preset knows goes so far back.
+const httpFirst = 7 * 24 * time.Hour
+
+func (in *HTTPFeedIn) build(b *builder, path string, keys FeedKeys, f *Feed) {
+	spec := feed.PollSpec{URL: in.URL, Items: in.Items, Next: in.Next, Cursor: in.Cursor, Link: in.Link, Auth: keys.AuthScheme}
+	spec.First.Duration = httpFirst
+	if strings.Contains(in.URL, "{cursor}") && in.Cursor == "" {
+		b.fail(path+".cursor", "jq such as .[-1].id", "is missing: the url has {cursor}")
+	}
+	every := feed.DefaultEvery
+	in.times(b, path, &every, &spec)
+	b.duration(path+".overlap", in.Overlap, &spec.Overlap.Duration)
+	u, err := url.Parse(in.URL)
+	if err != nil || u.Host == "" || !b.mayAsk(f.Provider, u) {
+		b.fail(path+".url", "https://…, with {since}, {until} or {cursor}", "not a URL with https")
+		return
+	}
+	if f.Poll, err = feed.NewPoll(spec, "", every); err != nil {
+		b.fail(path, "", "%v", err)
+	}
+}
+
+// A Prometheus is the operator's own server, so it may be in a private network whatever the provider may.
+func (in *PrometheusFeedIn) build(b *builder, path string, keys FeedKeys, f *Feed) {
+	preset, err := feed.FindPreset(keys.Type)
 	if err != nil {
 		panic(err) // embedded
 	}
-	spec := *preset.Poll
-	if in.AuthScheme != "" {
-		spec.Auth = in.AuthScheme
-	}
-	every := usage.DefaultPromQLEvery
-	b.duration(path+".every", in.Every, &every)
-	b.duration(path+".lag", in.Lag, &spec.Lag.Duration)
-	b.duration(path+".first", in.First, &spec.First.Duration)
+	spec, every := *preset.Poll, feed.DefaultPromQLEvery
+	spec.Auth = cmp.Or(keys.AuthScheme, spec.Auth)
+	in.times(b, path, &every, &spec)
 	if u, err := url.Parse(in.URL); err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" || u.RawQuery != "" {
 		b.fail(path+".url", "the server's address, such as http://prometheus:9090", "not a URL")
 		return
@@ -177,15 +171,16 @@ func (b *builder) prometheus(path string, in FeedIn, f *Feed) {
 	if in.Label != "" && in.Query != "" {
 		b.fail(path+".label", "a query's only label is the client's id, whatever its name", "goes with metric, not with query")
 	}
-	if spec, err = (usage.PromQL{Metric: in.Metric, Label: in.Label, Query: in.Query, Coverage: in.Coverage}).Fill(spec); err != nil {
+	asked := feed.PromQL{Metric: in.Metric, Label: in.Label, Query: in.Query, Coverage: in.Coverage}
+	if spec, err = asked.Fill(spec); err != nil {
 		key, why, _ := strings.Cut(err.Error(), ": ")
 		b.fail(path+"."+key, "PromQL, in which {span} stands for the time since it was last asked", "%s", why)
 		return
 	}
-	if f.Poll, err = usage.NewPoll(spec, in.URL, every); err != nil {
+	if f.Poll, err = feed.NewPoll(spec, in.URL, every); err != nil {
 		b.fail(path, "", "%v", err)
 	}
-	if in.Silence == "" {
+	if keys.Silence == "" {
 		f.Silence = f.Poll.Silence()
 	}
 }
@@ -197,8 +192,8 @@ func (b *builder) mayAsk(provider string, u *url.URL) bool {
 }
 
 func feedTypes() []string {
-	types := []string{usage.FileFeed, usage.PushFeed, httpFeed}
-	for _, p := range usage.Presets() {
+	types := []string{feed.TypeFile, feed.TypePush, feed.TypeHTTP}
+	for _, p := range feed.Presets() {
 		if p.Poll != nil {
 			types = append(types, p.Name)
 		}
@@ -206,13 +201,13 @@ func feedTypes() []string {
 	return types
 }
 
-func (b *builder) format(path string, in FeedIn, f *Feed) {
+func (b *builder) format(path string, in FeedKeys, f *Feed) {
 	if in.JQ != "" {
 		if in.Format != "" {
 			b.fail(path+".jq", "one of the two", "format and jq are both given")
 		}
 		var err error
-		if f.Format, err = usage.NewFormat("", in.JQ); err != nil {
+		if f.Format, err = feed.NewFormat("", in.JQ); err != nil {
 			b.fail(path+".jq", "an expression of jq that gives {client_id, at, …}", "%v", err)
 		}
 		return
@@ -220,41 +215,16 @@ func (b *builder) format(path string, in FeedIn, f *Feed) {
 	name := in.Format
 	if name == "" {
 		name = "plain"
-		if p, err := usage.FindPreset(in.Type); err == nil && p.Poll != nil {
+		if p, err := feed.FindPreset(in.Type); err == nil && p.Poll != nil {
 			name = in.Type
 		}
 	}
 	var err error
-	if f.Format, err = usage.NewFormat(name, ""); err != nil {
+	if f.Format, err = feed.NewFormat(name, ""); err != nil {
 		var known []string
-		for _, p := range usage.Presets() {
+		for _, p := range feed.Presets() {
 			known = append(known, p.Name)
 		}
 		b.fail(path+".format", didYouMean(name, known), "unknown format %q", name)
-	}
-}
-
-// onlyFor refuses keys that mean nothing for a feed's type.
-func (b *builder) onlyFor(path string, in FeedIn) {
-	polled := in.Type != usage.FileFeed && in.Type != usage.PushFeed
-	for key, wrong := range map[string]bool{
-		"paths":    len(in.Paths) > 0 && in.Type != usage.FileFeed,
-		"url":      in.URL != "" && !polled,
-		"every":    in.Every != "" && !polled,
-		"items":    in.Items != "" && in.Type != httpFeed,
-		"next":     in.Next != "" && in.Type != httpFeed,
-		"cursor":   in.Cursor != "" && in.Type != httpFeed,
-		"link":     in.Link && in.Type != httpFeed,
-		"overlap":  in.Overlap != "" && (!polled || in.Type == usage.PrometheusFeed),
-		"lag":      in.Lag != "" && !polled,
-		"first":    in.First != "" && !polled,
-		"metric":   in.Metric != "" && in.Type != usage.PrometheusFeed,
-		"label":    in.Label != "" && in.Type != usage.PrometheusFeed,
-		"query":    in.Query != "" && in.Type != usage.PrometheusFeed,
-		"coverage": in.Coverage != "" && in.Type != usage.PrometheusFeed,
-	} {
-		if wrong {
-			b.fail(path+"."+key, "", "means nothing for a feed of type %s", in.Type)
-		}
 	}
 }

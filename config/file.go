@@ -246,35 +246,6 @@ type HeartbeatIn struct {
 	Every string `json:"every,omitempty" jsonschema_description:"Default 1m."`
 }
 
-// FeedIn is one of feeds:.
-type FeedIn struct {
-	Name       string   `json:"name" jsonschema_description:"[a-z0-9][a-z0-9-]*, unique."`
-	Provider   string   `json:"provider" jsonschema_description:"Whose credentials it shows."`
-	Type       string   `json:"type" jsonschema_description:"file, push, prometheus, http, or a log API: okta, auth0, entra, entra-activity, smartrecruiters."`
-	Format     string   `json:"format,omitempty" jsonschema_description:"How its records are read: a preset (keyrounds usage formats). Default that of the type, else plain."`
-	JQ         string   `json:"jq,omitempty" jsonschema_description:"Instead of a format: an expression that makes events of a record."`
-	Paths      []string `json:"paths,omitempty" jsonschema_description:"Of type file: files, directories or patterns, absolute."`
-	URL        string   `json:"url,omitempty" jsonschema_description:"Of a log API: its base, such as https://acme.okta.com; of type http the whole template with {since} {until} {cursor}."`
-	Items      string   `json:"items,omitempty" jsonschema_description:"Of type http: jq that finds the records in an answer."`
-	Next       string   `json:"next,omitempty" jsonschema_description:"Of type http: jq that finds the next page's URL in an answer."`
-	Cursor     string   `json:"cursor,omitempty" jsonschema_description:"Of type http: jq on the list of records that gives the next {cursor}."`
-	Link       bool     `json:"link,omitempty" jsonschema_description:"Of type http: the next page is in the header Link."`
-	Metric     string   `json:"metric,omitempty" jsonschema_description:"Of type prometheus: a selector of the counter of requests, such as requests_total{job=\"gateway\"}."`
-	Label      string   `json:"label,omitempty" jsonschema_description:"Of type prometheus: the metric's label that names the client. Default client_id."`
-	Query      string   `json:"query,omitempty" jsonschema_description:"Of type prometheus, instead of metric: PromQL that gives a series for each client that was active, with its id as the only label; {span} stands for the time since the last answer."`
-	Coverage   string   `json:"coverage,omitempty" jsonschema_description:"Of type prometheus: PromQL that is above 0 if all of {span} was seen. Default: there were series of the query's metrics all the time."`
-	Every      string   `json:"every,omitempty" jsonschema_description:"How often it is asked. Default 5m; of type prometheus 15m."`
-	Overlap    string   `json:"overlap,omitempty" jsonschema_description:"How much is asked for again, since records come late."`
-	Lag        string   `json:"lag,omitempty" jsonschema_description:"The newest time that may still be incomplete."`
-	First      string   `json:"first,omitempty" jsonschema_description:"How far back the first poll goes."`
-	AuthScheme string   `json:"auth_scheme,omitempty" jsonschema_description:"Of the Authorization header. Default that of the type, else Bearer."`
-	Token      string   `json:"token,omitempty" jsonschema_description:"Reference to the token of its log API, or of those who push to it."`
-	Credential string   `json:"credential,omitempty" jsonschema_description:"Instead of a token: the registered credential that asks its log API."`
-	Partial    bool     `json:"partial,omitempty" jsonschema_description:"It sees only some uses: its silence proves nothing."`
-	Silence    string   `json:"silence,omitempty" jsonschema_description:"Quiet for so long is ordinary; more is a gap. Default 1d; of type prometheus what two polls take."`
-	Keep       bool     `json:"keep,omitempty" jsonschema_description:"Keep single events. Default only a row a day, network and user agent."`
-}
-
 // LeaksIn is leaks:.
 type LeaksIn struct {
 	Sources      []LeakSourceIn  `json:"sources,omitempty" jsonschema_description:"Files, directories and git repositories that the daemon scans."`

@@ -14,6 +14,7 @@ import (
 	"github.com/keyrounds/keyrounds/audit"
 	"github.com/keyrounds/keyrounds/registry"
 	"github.com/keyrounds/keyrounds/usage"
+	"github.com/keyrounds/keyrounds/usage/feed"
 )
 
 // Options of New.
@@ -59,11 +60,11 @@ func (m Month) String() string { return m.first.Format("2006-01") }
 func (m Month) Add(n int) Month { return Month{m.first.AddDate(0, n, 0)} }
 
 // Span is the month's first instant in a zone, and that of the next month.
-func (m Month) Span(zone *time.Location) usage.Span {
+func (m Month) Span(zone *time.Location) feed.Span {
 	at := func(m Month) time.Time {
 		return time.Date(m.first.Year(), m.first.Month(), 1, 0, 0, 0, 0, zone)
 	}
-	return usage.Span{From: at(m), To: at(m.Add(1))}
+	return feed.Span{From: at(m), To: at(m.Add(1))}
 }
 
 // Report is the report as JSON. Its schema is docs/reference/report.schema.json.

@@ -16,7 +16,7 @@ import (
 	"github.com/keyrounds/keyrounds/checker"
 	"github.com/keyrounds/keyrounds/credential"
 	"github.com/keyrounds/keyrounds/secret"
-	"github.com/keyrounds/keyrounds/usage"
+	"github.com/keyrounds/keyrounds/usage/feed"
 )
 
 // asking is a house whose provider counts what it is asked, and says what it is told to.
@@ -66,7 +66,7 @@ func (a *asking) callers() map[string]func(context.Context) error {
 			return err
 		},
 		"feed": func(ctx context.Context) error {
-			token, err := a.r.feedToken(ctx, usage.Feed{Name: "log", Provider: "idp"})
+			token, err := a.r.feedToken(ctx, feed.Feed{Name: "log", Provider: "idp"})
 			token.Wipe()
 			return err
 		},

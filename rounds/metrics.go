@@ -85,7 +85,7 @@ func (m *metrics) expect(providers map[string]checker.Provider) {
 	}
 }
 
-func (m *metrics) usage(n usage.News) {
+func (m *metrics) usage(n usage.Ingested) {
 	if records := n.Counts.Records(); records > 0 {
 		m.taken.WithLabelValues(n.Feed.Name).Observe(float64(records))
 	}

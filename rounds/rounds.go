@@ -27,6 +27,7 @@ import (
 	"github.com/keyrounds/keyrounds/registry"
 	"github.com/keyrounds/keyrounds/secret"
 	"github.com/keyrounds/keyrounds/usage"
+	"github.com/keyrounds/keyrounds/usage/feed"
 	"github.com/keyrounds/keyrounds/verdict"
 )
 
@@ -60,7 +61,7 @@ type Settings struct {
 	Providers map[string]checker.Provider // complete
 	Policy    verdict.Policy
 	Keep      int // months of results
-	Feeds     []usage.Feed
+	Feeds     []feed.Feed
 	FeedAuth  map[string]FeedAuth // by feed
 }
 

@@ -17,6 +17,7 @@ import (
 	"github.com/keyrounds/keyrounds/registry"
 	"github.com/keyrounds/keyrounds/secret"
 	"github.com/keyrounds/keyrounds/usage"
+	"github.com/keyrounds/keyrounds/usage/feed"
 	"github.com/keyrounds/keyrounds/verdict"
 )
 
@@ -34,65 +35,92 @@ func OpenUsage(pool *pgxpool.Pool, zone *time.Location, reg *registry.Store, a *
 	})
 }
 
-// TakeUsage takes in what read brings of a feed, and opens and closes findings by it, in one
-// transaction.
-func (r *Rounds) TakeUsage(ctx context.Context, feed usage.Feed, read func(context.Context, *usage.Take) (usage.News, error)) (usage.News, error) {
+// IngestUsage takes in a batch of f, and opens and closes findings by it, in one transaction. Its errors are those
+// of usage.Store.Ingest.
+func (r *Rounds) IngestUsage(ctx context.Context, f feed.Feed, b usage.Batch) (usage.Ingested, error) {
+	return r.ingest(ctx, "", f, b)
+}
+
+// ImportUsage is IngestUsage of a file that actor brings, who is written into the record. A feed of imports
+// becomes known by it.
+func (r *Rounds) ImportUsage(ctx context.Context, actor string, f feed.Feed, i usage.Import) (usage.Ingested, error) {
+	if f.Type == feed.TypeImport {
+		err := pgx.BeginFunc(ctx, r.Pool, func(tx pgx.Tx) error { return r.Usage.Register(ctx, tx, f, r.Now()) })
+		if err != nil {
+			return usage.Ingested{}, err
+		}
+	}
+	return r.ingest(ctx, actor, f, i)
+}
+
+// ingest is IngestUsage; actor, unless "", is who imports.
+func (r *Rounds) ingest(ctx context.Context, actor string, f feed.Feed, b usage.Batch) (usage.Ingested, error) {
 	now := r.Now()
 	tx, err := r.Pool.Begin(ctx)
 	if err != nil {
-		return usage.News{}, err
+		return usage.Ingested{}, err
 	}
 	defer rollback(ctx, tx)
-	take, err := r.Usage.Begin(ctx, tx, feed, now)
+	got, err := r.Usage.Ingest(ctx, tx, f, b, now)
 	if err != nil {
-		return usage.News{}, err
+		return got, err
 	}
-	news, err := read(ctx, take)
-	if err != nil {
-		return news, err
+	if actor != "" {
+		if err := r.recordImport(ctx, tx, actor, got, now); err != nil {
+			return got, err
+		}
 	}
-	ids := make([]int64, 0, len(news.Touched))
-	for _, t := range news.Touched {
+	ids := make([]int64, 0, len(got.Touched))
+	for _, t := range got.Touched {
 		ids = append(ids, t.Credential.ID)
 	}
-	if err := r.checkSoon(ctx, tx, news, now); err != nil {
-		return news, err
+	if err := r.checkSoon(ctx, tx, got, now); err != nil {
+		return got, err
 	}
 	held, err := r.held(ctx, tx, ids)
 	if err != nil {
-		return news, err
+		return got, err
 	}
-	events, err := r.Usage.Alarms(ctx, tx, news, held, now)
+	events, err := r.Usage.Alarms(ctx, tx, got, held, now)
 	if err != nil {
-		return news, err
+		return got, err
 	}
 	if events, err = r.worthwhile(ctx, tx, events); err != nil {
-		return news, err
+		return got, err
 	}
 	if events, err = r.weigh(ctx, tx, nil, events); err != nil {
-		return news, err
+		return got, err
 	}
 	changes, err := r.Audit.Publish(ctx, tx, events)
 	if err != nil {
-		return news, err
+		return got, err
 	}
 	if err := tx.Commit(ctx); err != nil {
-		return news, err
+		return got, err
 	}
-	r.metrics.usage(news)
+	r.metrics.usage(got)
 	r.tellChanges(ctx, changes)
-	return news, nil
+	return got, nil
+}
+
+func (r *Rounds) recordImport(ctx context.Context, tx pgx.Tx, actor string, got usage.Ingested, now time.Time) error {
+	e, err := audit.NewEntry(now, actor, "usage.imported", "provider/"+got.Feed.Provider,
+		map[string]any{"feed": got.Feed.Name, "batch": got.Batch, "results": got.Counts})
+	if err != nil {
+		return err
+	}
+	return r.Audit.Append(ctx, tx, e)
 }
 
 // checkSoon makes those credentials due that the provider's own log says were revoked or changed: a refusal
 // and that log together are certain.
-func (r *Rounds) checkSoon(ctx context.Context, tx pgx.Tx, news usage.News, now time.Time) error {
+func (r *Rounds) checkSoon(ctx context.Context, tx pgx.Tx, got usage.Ingested, now time.Time) error {
 	var (
 		due []registry.Due
 		ids []int64
 	)
-	for _, l := range news.Lifecycle {
-		if l.CredentialID != 0 && l.Action != usage.Created && now.Sub(l.At) < 24*time.Hour && !slices.Contains(ids, l.CredentialID) {
+	for _, l := range got.Lifecycle {
+		if l.CredentialID != 0 && l.Action != feed.Created && now.Sub(l.At) < 24*time.Hour && !slices.Contains(ids, l.CredentialID) {
 			ids = append(ids, l.CredentialID)
 			due = append(due, registry.Due{ID: l.CredentialID, At: now, Why: whyLog})
 		}
@@ -135,16 +163,16 @@ func (r *Rounds) worthwhile(ctx context.Context, tx pgx.Tx, events []finding.Eve
 
 // follow takes in what file feeds of this machine have new, until the daemon stops.
 func (r *Rounds) follow(ctx context.Context) {
-	stands := map[string]standing{}
+	troubles := map[string]feedTrouble{}
 	for {
 		more := false
-		for _, feed := range r.settings.Load().Feeds {
-			if feed.Type != usage.FileFeed || r.stopped() {
+		for _, f := range r.settings.Load().Feeds {
+			if f.Type != feed.TypeFile || r.stopped() {
 				continue
 			}
-			full, err := r.followOnce(ctx, feed)
+			full, err := r.followOnce(ctx, f)
 			more = more || full
-			r.feedError(ctx, feed.Name, stands, err)
+			r.feedError(ctx, f.Name, troubles, err)
 		}
 		pause := r.Tick
 		if more {
@@ -158,14 +186,14 @@ func (r *Rounds) follow(ctx context.Context) {
 	}
 }
 
-// standing is how a feed stands, as it was last logged and noted.
-type standing struct {
+// feedTrouble is why a feed cannot be read ("": it can), as it was last logged.
+type feedTrouble struct {
 	text  string
-	noted bool
+	noted bool // in the database as well
 }
 
 // feedError notes why a feed cannot be read, and that it can again, and logs each once.
-func (r *Rounds) feedError(ctx context.Context, feed string, stands map[string]standing, err error) {
+func (r *Rounds) feedError(ctx context.Context, name string, troubles map[string]feedTrouble, err error) {
 	text := ""
 	switch {
 	case errors.Is(err, usage.ErrMoved), errors.Is(err, usage.ErrBusy), errors.Is(err, usage.ErrUnknownFeed), errors.Is(err, context.Canceled):
@@ -173,27 +201,32 @@ func (r *Rounds) feedError(ctx context.Context, feed string, stands map[string]s
 	case err != nil:
 		text = err.Error()
 	}
-	was, known := stands[feed]
+	was, known := troubles[name]
 	if known && was.noted && was.text == text {
 		return
 	}
 	if text != "" && was.text != text {
-		r.Log.Warn("a feed cannot be read", "feed", feed, "error", text)
+		r.Log.Warn("a feed cannot be read", "feed", name, "error", text)
 	}
-	stands[feed] = standing{text, r.Usage.Fail(ctx, feed, r.Now(), text) == nil}
+	troubles[name] = feedTrouble{text, r.Usage.Fail(ctx, name, r.Now(), text) == nil}
 }
 
 const takeTimeout = 30 * time.Second
 
-func (r *Rounds) followOnce(ctx context.Context, feed usage.Feed) (more bool, err error) {
+func (r *Rounds) followOnce(ctx context.Context, f feed.Feed) (more bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, takeTimeout)
 	defer cancel()
-	chunks, err := r.Usage.Chunks(ctx, feed, r.Now())
+	known, err := r.Usage.FilePositions(ctx, f.Name)
+	if err != nil {
+		return false, err
+	}
+	chunks, err := feed.Chunks(f.Paths, known, r.Now())
 	errs := []error{err}
 	for _, c := range chunks {
-		news, err := r.TakeUsage(ctx, feed, func(ctx context.Context, t *usage.Take) (usage.News, error) { return t.Chunk(ctx, c) })
-		if err == nil && news.Counts.Records() > 0 {
-			r.Log.Debug("took in usage", "feed", feed.Name, "file", c.Name, "records", news.Counts.Records(), "uses", news.Counts[usage.ResultUse], "own", news.Counts.Own())
+		got, err := r.IngestUsage(ctx, f, usage.Chunk(c))
+		if err == nil && got.Counts.Records() > 0 {
+			r.Log.Debug("took in usage", "feed", f.Name, "file", c.Name,
+				"records", got.Counts.Records(), "uses", got.Counts[usage.ResultUse], "own", got.Counts.Own())
 		}
 		errs = append(errs, err)
 		more = more || err == nil && c.Full
@@ -201,7 +234,7 @@ func (r *Rounds) followOnce(ctx context.Context, feed usage.Feed) (more bool, er
 	return more, errors.Join(errs...)
 }
 
-// shortWait is how long a feed may wait for its turn at a provider before its standing says so.
+// shortWait is how long a feed may wait for its turn at a provider before its status says so.
 const shortWait = time.Minute
 
 // pollTime is how long one poll may go on; what is left comes with the next.
@@ -211,16 +244,16 @@ const pollTime = 40 * time.Second
 func (r *Rounds) poll(ctx context.Context) error {
 	feeds := r.settings.Load().Feeds
 	for end := time.Now().Add(pollTime); time.Now().Before(end) && !r.stopped(); {
-		feed, ok, err := r.Usage.ClaimPoll(ctx, feeds, r.Now())
+		f, ok, err := r.Usage.ClaimPoll(ctx, feeds, r.Now())
 		if err != nil || !ok {
 			return err
 		}
-		next := r.Now().Add(feed.Poll.Every)
-		more, err := r.pollOnce(ctx, feed, end)
-		var wait *usage.WaitError
+		next := r.Now().Add(f.Poll.Every)
+		more, err := r.pollOnce(ctx, f, end)
+		var wait *feed.WaitError
 		switch {
 		case errors.As(err, &wait):
-			next = r.Now().Add(max(wait.After, feed.Poll.Every))
+			next = r.Now().Add(max(wait.After, f.Poll.Every))
 		case more:
 			next = r.Now()
 		}
@@ -233,26 +266,26 @@ func (r *Rounds) poll(ctx context.Context) error {
 			short = next.Sub(r.Now()) < shortWait
 		}
 		if err != nil && !short && !errors.Is(err, usage.ErrMoved) && !errors.Is(err, usage.ErrBusy) {
-			r.Log.Warn("a feed could not be polled", "feed", feed.Name, "error", err)
-			if err := r.Usage.Fail(ctx, feed.Name, r.Now(), err.Error()); err != nil {
+			r.Log.Warn("a feed could not be polled", "feed", f.Name, "error", err)
+			if err := r.Usage.Fail(ctx, f.Name, r.Now(), err.Error()); err != nil {
 				return err
 			}
 		}
-		if err := r.Usage.PollAgain(ctx, feed.Name, next); err != nil {
+		if err := r.Usage.PollAgain(ctx, f.Name, next); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (r *Rounds) pollOnce(ctx context.Context, feed usage.Feed, end time.Time) (more bool, err error) {
-	token, err := r.feedToken(ctx, feed)
+func (r *Rounds) pollOnce(ctx context.Context, f feed.Feed, end time.Time) (more bool, err error) {
+	token, err := r.feedToken(ctx, f)
 	if err != nil {
 		return false, err
 	}
 	defer token.Wipe()
-	to := r.settings.Load().Providers[feed.Provider].Policy()
-	if feed.Type == usage.PrometheusFeed { // the operator's own server, not the provider's
+	to := r.settings.Load().Providers[f.Provider].Policy()
+	if f.Type == feed.TypePrometheus { // the operator's own server, not the provider's
 		to = outbound.Policy{AllowPrivate: true}
 	}
 	client, err := outbound.Client(to)
@@ -260,14 +293,11 @@ func (r *Rounds) pollOnce(ctx context.Context, feed usage.Feed, end time.Time) (
 		return false, err
 	}
 	defer client.CloseIdleConnections()
-	position, err := r.Usage.Position(ctx, feed.Name)
+	position, err := r.Usage.PollPosition(ctx, f.Name)
 	if err != nil {
 		return false, err
 	}
-	asker, err := usage.Ask(feed, client, token, position, r.Now())
-	if err != nil {
-		return false, err
-	}
+	asker := feed.Ask(f, client, token, position, r.Now())
 	for asker.More() {
 		if r.stopped() || time.Now().After(end) {
 			return true, nil
@@ -276,19 +306,20 @@ func (r *Rounds) pollOnce(ctx context.Context, feed usage.Feed, end time.Time) (
 		if err != nil {
 			return false, err
 		}
-		news, err := r.TakeUsage(ctx, feed, func(ctx context.Context, t *usage.Take) (usage.News, error) { return t.Page(ctx, page) })
+		got, err := r.IngestUsage(ctx, f, usage.Page(*page))
 		if err != nil {
 			return false, err
 		}
-		r.Log.Debug("took in usage", "feed", feed.Name, "records", news.Counts.Records(), "uses", news.Counts[usage.ResultUse], "own", news.Counts.Own())
+		r.Log.Debug("took in usage", "feed", f.Name,
+			"records", got.Counts.Records(), "uses", got.Counts[usage.ResultUse], "own", got.Counts.Own())
 	}
 	return asker.Cut(), nil
 }
 
 // feedToken is what a feed's log API is asked with: a token that is configured, or one that a registered
 // credential is exchanged for. That exchange is a real use of it, and is not taken out.
-func (r *Rounds) feedToken(ctx context.Context, feed usage.Feed) (secret.Value, error) {
-	auth := r.settings.Load().FeedAuth[feed.Name]
+func (r *Rounds) feedToken(ctx context.Context, f feed.Feed) (secret.Value, error) {
+	auth := r.settings.Load().FeedAuth[f.Name]
 	switch {
 	case !auth.Token.IsZero():
 		v, err := secret.Resolve(ctx, auth.Token)
@@ -375,7 +406,8 @@ func (r *Rounds) JudgeUsage(ctx context.Context) error {
 		if !c.Retired.IsZero() && len(open[c.Name]) == 0 {
 			continue
 		}
-		for _, e := range usage.Standing(c, book.Assess(c, now), held[c.ID], open[c.Name], owners, now) {
+		known := usage.Case{Credential: c, Answer: book.Assess(c, now), Held: held[c.ID], Open: open[c.Name], OwnersNamed: owners}
+		for _, e := range usage.JudgeCredential(known, now) {
 			// What is open already stays as it was found, but for scopes.
 			if e.Op == finding.OpOpen && (!c.Retired.IsZero() || is[string(e.Kind)+" "+e.Subject.Key()] && e.Kind != finding.UnusedScopes) {
 				continue

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
 	"github.com/keyrounds/keyrounds/audit"
@@ -18,6 +19,7 @@ import (
 	"github.com/keyrounds/keyrounds/finding"
 	"github.com/keyrounds/keyrounds/sim"
 	"github.com/keyrounds/keyrounds/usage"
+	"github.com/keyrounds/keyrounds/usage/feed"
 	"github.com/keyrounds/keyrounds/verdict"
 )
 
@@ -49,14 +51,14 @@ func newCalendar(t *testing.T, credentials int, begin time.Time, change func(*ch
 }
 
 // feed makes a feed known since now.
-func (c *calendar) feed(f usage.Feed) usage.Feed {
+func (c *calendar) feed(f feed.Feed) feed.Feed {
 	c.t.Helper()
 	if f.Silence == 0 {
-		f.Silence = usage.DefaultSilence
+		f.Silence = feed.DefaultSilence
 	}
 	if f.Format.Name == "" {
 		var err error
-		if f.Format, err = usage.NewFormat("plain", ""); err != nil {
+		if f.Format, err = feed.NewFormat("plain", ""); err != nil {
 			c.t.Fatal(err)
 		}
 	}
@@ -67,7 +69,7 @@ func (c *calendar) feed(f usage.Feed) usage.Feed {
 }
 
 // bring takes in lines as a push does.
-func (c *calendar) bring(f usage.Feed, lines ...any) usage.News {
+func (c *calendar) bring(f feed.Feed, lines ...any) usage.Ingested {
 	c.t.Helper()
 	var b strings.Builder
 	for _, l := range lines {
@@ -77,12 +79,7 @@ func (c *calendar) bring(f usage.Feed, lines ...any) usage.News {
 		}
 		b.Write(append(text, '\n'))
 	}
-	news, err := c.rounds.TakeUsage(c.t.Context(), f, func(ctx context.Context, t *usage.Take) (usage.News, error) {
-		if err := t.Read(ctx, strings.NewReader(b.String())); err != nil {
-			return usage.News{}, err
-		}
-		return t.Finish(ctx, struct{}{}, usage.Span{From: c.now, To: c.now})
-	})
+	news, err := c.rounds.IngestUsage(c.t.Context(), f, usage.Push{ID: uuid.NewString(), Body: []byte(b.String())})
 	if err != nil {
 		c.t.Fatal(err)
 	}
@@ -139,7 +136,7 @@ func (c *calendar) judge() {
 var styles = map[string]struct {
 	line  func(r sim.Request, at time.Time) map[string]any
 	rule  usage.Result
-	feed  func(*usage.Feed)
+	feed  func(*feed.Feed)
 	every time.Duration // between checks
 }{
 	"a gateway with user agents": {func(r sim.Request, at time.Time) map[string]any {
@@ -166,7 +163,7 @@ func TestOurOwnUseIsNoUse(t *testing.T) {
 			begin := time.Now().UTC().AddDate(0, 0, -121).Truncate(24 * time.Hour)
 			c := newCalendar(t, 1, begin, nil)
 			c.idp.JWT = true
-			f := c.feed(usage.Feed{Name: "gateway", Provider: "idp", Type: usage.PushFeed})
+			f := c.feed(feed.Feed{Name: "gateway", Provider: "idp", Type: feed.TypePush})
 			c.now = begin.Add(time.Hour)
 			c.bring(f, map[string]any{"client_id": "id-c0000", "at": c.now, "source_ip": "203.0.113.7", "user_agent": "job/1"})
 			seen, taken := 0, int64(0)
@@ -279,19 +276,19 @@ func (c *calendar) note(at time.Time) {
 }
 
 // polled is a feed that asks a log API at base, as a preset has it.
-func (c *calendar) polled(preset, base string) usage.Feed {
+func (c *calendar) polled(preset, base string) feed.Feed {
 	c.t.Helper()
-	p, err := usage.FindPreset(preset)
+	p, err := feed.FindPreset(preset)
 	if err != nil {
 		c.t.Fatal(err)
 	}
 	spec := *p.Poll
 	spec.Lag.Duration = 0
-	f := usage.Feed{Name: preset, Provider: "idp", Type: preset}
-	if f.Format, err = usage.NewFormat(preset, ""); err != nil {
+	f := feed.Feed{Name: preset, Provider: "idp", Type: preset}
+	if f.Format, err = feed.NewFormat(preset, ""); err != nil {
 		c.t.Fatal(err)
 	}
-	if f.Poll, err = usage.NewPoll(spec, base, time.Hour); err != nil {
+	if f.Poll, err = feed.NewPoll(spec, base, time.Hour); err != nil {
 		c.t.Fatal(err)
 	}
 	return c.feed(f)
@@ -305,7 +302,7 @@ func TestACheckUnderWayIsOurs(t *testing.T) {
 	c := newCalendar(t, 1, begin.AddDate(0, 0, -1), nil)
 	c.exec(`UPDATE credentials SET canary = true`)
 	c.now = begin
-	f := c.feed(usage.Feed{Name: "gateway", Provider: "idp", Type: usage.PushFeed})
+	f := c.feed(feed.Feed{Name: "gateway", Provider: "idp", Type: feed.TypePush})
 	targets, err := c.rounds.intend(t.Context(), Order{Purpose: scheduled, Credentials: []credential.Credential{c.credential("c0000")}})
 	if err != nil {
 		t.Fatal(err)
@@ -344,7 +341,7 @@ func TestTheProvidersOwnLogCorroborates(t *testing.T) {
 	c := newCalendar(t, 5, begin.AddDate(0, 0, -2), nil)
 	c.now = begin
 	c.check()
-	f := c.feed(usage.Feed{Name: "okta-prod", Provider: "idp", Type: usage.PushFeed})
+	f := c.feed(feed.Feed{Name: "okta-prod", Provider: "idp", Type: feed.TypePush})
 	c.idp.Revoke("id-c0000")
 	c.now = begin.Add(time.Minute)
 	c.bring(f, map[string]any{"kind": "revoked", "event_id": "e1", "client_id": "id-c0000", "at": c.now, "actor": "alice@example.com\u202e"})
@@ -380,7 +377,7 @@ func TestAlarms(t *testing.T) {
 	begin := time.Now().UTC().AddDate(0, 0, -60).Truncate(24 * time.Hour)
 	c := newCalendar(t, 4, begin, nil)
 	c.exec(`UPDATE credentials SET expected_networks = '{10.20.0.0/16}' WHERE name = 'c0001'`)
-	f := c.feed(usage.Feed{Name: "gateway", Provider: "idp", Type: usage.PushFeed})
+	f := c.feed(feed.Feed{Name: "gateway", Provider: "idp", Type: feed.TypePush})
 	use := func(client, ip string, ok bool) {
 		c.bring(f, map[string]any{"client_id": "id-" + client, "at": c.now, "source_ip": ip, "user_agent": "job/1", "ok": ok})
 	}
@@ -472,8 +469,8 @@ func TestStandingFindings(t *testing.T) {
 	c.exec(`UPDATE credentials SET owner = '' WHERE name = 'c0000'`)
 	c.exec(`UPDATE credentials SET max_age = '365 days' WHERE name = 'c0001'`)
 	c.exec(`UPDATE credentials SET canary = true WHERE name = 'c0004'`)
-	gateway := c.feed(usage.Feed{Name: "gateway", Provider: "idp", Type: usage.PushFeed})
-	idp := c.feed(usage.Feed{Name: "idp-log", Provider: "idp", Type: usage.PushFeed})
+	gateway := c.feed(feed.Feed{Name: "gateway", Provider: "idp", Type: feed.TypePush})
+	idp := c.feed(feed.Feed{Name: "idp-log", Provider: "idp", Type: feed.TypePush})
 	for c.now = begin.Add(time.Hour); c.now.Before(begin.AddDate(0, 0, 99)); c.now = c.now.Add(24 * time.Hour) {
 		line := func(client, kind string, scopes ...string) map[string]any {
 			return map[string]any{"client_id": "id-" + client, "at": c.now, "kind": kind, "scopes": scopes, "source_ip": "203.0.113.7", "user_agent": "job/1"}

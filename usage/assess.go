@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/keyrounds/keyrounds/credential"
+	"github.com/keyrounds/keyrounds/usage/feed"
 )
 
 // Rules of the answer to "is this credential used?", in this order; the first that fits decides:
@@ -37,9 +38,9 @@ type Answer struct {
 	Reason   string // for a person; of NotKnown: why
 	LastUse  time.Time
 	DaysIdle int           // whole days since LastUse; -1: no use is known
-	Window   Span          // the time that counts
+	Window   feed.Span     // the time that counts
 	Covered  time.Duration // how much of it the feeds watched
-	Gaps     []Span        // the rest, in stretches longer than the feeds' silence
+	Gaps     []feed.Span   // the rest, in stretches longer than the feeds' silence
 	Feeds    []string      // that were asked
 	NoFeed   bool          // there is none that could say
 	OnlyOwn  bool          // only keyrounds used it in that time
@@ -80,7 +81,7 @@ type feedFacts struct {
 	state                     bool // last-used times only
 	partial, configured, file bool
 	silence                   time.Duration
-	coverage                  []Span // in order
+	coverage                  []feed.Span // in order
 	seen                      time.Time
 	exchanges, requests       bool // it shows such
 }
@@ -93,7 +94,7 @@ func assess(f facts, at time.Time) Answer {
 	if r := a.Rhythm.Every; r > 0 {
 		after = max(after, r+r/4+3*24*time.Hour)
 	}
-	a.Window = Span{at.Add(-after), at}
+	a.Window = feed.Span{From: at.Add(-after), To: at}
 	f.uses(&a, at)
 	f.coverage(&a)
 	existed := f.existedSince()
@@ -196,7 +197,7 @@ func (f facts) lastDayBefore(m monthFacts, at time.Time) time.Time {
 // stands in for all of them.
 func (f facts) coverage(a *Answer) {
 	var watching []feedFacts
-	var imported []Span
+	var imported []feed.Span
 	silence := time.Duration(0)
 	for _, fd := range f.feeds {
 		switch {
@@ -212,7 +213,7 @@ func (f facts) coverage(a *Answer) {
 	}
 	if len(watching) == 0 && len(imported) == 0 {
 		a.NoFeed, a.Reason = true, fmt.Sprintf("no feed shows the use of %s's credentials", f.credential.Provider)
-		a.Gaps = []Span{a.Window}
+		a.Gaps = []feed.Span{a.Window}
 		return
 	}
 	a.Covered = a.Window.To.Sub(a.Window.From)
@@ -235,7 +236,7 @@ func (f facts) coverage(a *Answer) {
 }
 
 // gapReason says the worst of a feed's gaps: that it is silent now, or began too late, or was away.
-func gapReason(feed string, gaps []Span, window Span) string {
+func gapReason(feed string, gaps []feed.Span, window feed.Span) string {
 	first, last := gaps[0], gaps[len(gaps)-1]
 	switch {
 	case first == window || first.From.Equal(window.From) && first.To.Equal(window.To):

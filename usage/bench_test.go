@@ -3,17 +3,18 @@ package usage_test
 import (
 	"bufio"
 	"bytes"
-	"context"
 	"encoding/json"
 	"fmt"
 	"io"
 	"math/rand/v2"
 	"runtime"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/keyrounds/keyrounds/credential"
 	"github.com/keyrounds/keyrounds/usage"
+	"github.com/keyrounds/keyrounds/usage/feed"
 )
 
 // logLines are n lines of an nginx log of 1,000 clients.
@@ -52,13 +53,9 @@ func BenchmarkImport(b *testing.B) {
 	heap, n := uint64(0), 0
 	for b.Loop() {
 		n++
-		f := d.feed(usage.Import("p", d.format("nginx-json")))
-		_, err := d.take(f, func(ctx context.Context, t *usage.Take) (usage.News, error) {
-			if err := t.Read(ctx, &sampled{bytes.NewReader(text), &heap, 0}); err != nil {
-				return usage.News{}, err
-			}
-			return t.FinishImport(ctx)
-		})
+		f := d.feed(feed.OfImports("p", d.format("nginx-json")))
+		in := io.MultiReader(strings.NewReader(strings.Repeat("\n", n)), &sampled{bytes.NewReader(text), &heap, 0}) // never the same twice
+		_, err := d.ingest(f, usage.Import{Name: "log", In: in})
 		if err != nil {
 			b.Fatal(err)
 		}

@@ -9,11 +9,12 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/keyrounds/keyrounds/secret"
+	"github.com/keyrounds/keyrounds/usage/feed"
 )
 
 // Sync makes the feeds of the configuration those that are given. One that left stays with what it
 // brought; from then on it covers nothing.
-func (s *Store) Sync(ctx context.Context, tx pgx.Tx, feeds []Feed, now time.Time) error {
+func (s *Store) Sync(ctx context.Context, tx pgx.Tx, feeds []feed.Feed, now time.Time) error {
 	names := make([]string, len(feeds))
 	for i, f := range feeds {
 		names[i] = f.Name
@@ -21,12 +22,12 @@ func (s *Store) Sync(ctx context.Context, tx pgx.Tx, feeds []Feed, now time.Time
 			return err
 		}
 	}
-	_, err := tx.Exec(ctx, `UPDATE usage_feeds SET configured = false WHERE configured AND type <> $2 AND NOT feed = ANY($1)`, names, ImportFeed)
+	_, err := tx.Exec(ctx, `UPDATE usage_feeds SET configured = false WHERE configured AND type <> $2 AND NOT feed = ANY($1)`, names, feed.TypeImport)
 	return err
 }
 
 // Register makes a feed known.
-func (s *Store) Register(ctx context.Context, tx pgx.Tx, f Feed, now time.Time) error {
+func (s *Store) Register(ctx context.Context, tx pgx.Tx, f feed.Feed, now time.Time) error {
 	var next *time.Time
 	if f.Polled() {
 		next = &now
@@ -52,20 +53,20 @@ func (s *Store) Fail(ctx context.Context, feed string, now time.Time, why string
 
 // FeedStatus is how a feed stands.
 type FeedStatus struct {
-	Feed       string    `json:"feed"`
-	Provider   string    `json:"provider"`
-	Type       string    `json:"type"`
-	Format     string    `json:"format"`
-	Partial    bool      `json:"partial"`
-	Configured bool      `json:"configured"`
-	FirstAt    time.Time `json:"first_at"`
-	LastEvent  time.Time `json:"last_event_at,omitzero"`
-	LastSeen   time.Time `json:"last_seen_at,omitzero"` // its last sign of life
-	Counts     Counts    `json:"counts"`
-	Samples    []Bad     `json:"samples"`
-	Error      string    `json:"error,omitempty"`
-	ErrorSince time.Time `json:"error_since,omitzero"`
-	Coverage   []Span    `json:"-"`
+	Feed       string      `json:"feed"`
+	Provider   string      `json:"provider"`
+	Type       string      `json:"type"`
+	Format     string      `json:"format"`
+	Partial    bool        `json:"partial"`
+	Configured bool        `json:"configured"`
+	FirstAt    time.Time   `json:"first_at"`
+	LastEvent  time.Time   `json:"last_event_at,omitzero"`
+	LastSeen   time.Time   `json:"last_seen_at,omitzero"` // its last sign of life
+	Counts     Counts      `json:"counts"`
+	Samples    []feed.Bad  `json:"samples"`
+	Error      string      `json:"error,omitempty"`
+	ErrorSince time.Time   `json:"error_since,omitzero"`
+	Coverage   []feed.Span `json:"-"`
 
 	Silence time.Duration `json:"-"`
 }
@@ -118,7 +119,7 @@ func (s *Store) Forget(ctx context.Context, now, before time.Time) error {
 	batch.Queue(`DELETE FROM usage_taken WHERE taken_at < $1`, month.AddDate(0, -12, 0))
 	batch.Queue(`DELETE FROM usage_batches WHERE taken_at < $1 AND feed NOT LIKE 'import/%'`, month)
 	var states []string // their last-used times are told again and again
-	for _, p := range Presets() {
+	for _, p := range feed.Presets() {
 		if stateFormat(p.Name) {
 			states = append(states, p.Name)
 		}
@@ -126,32 +127,4 @@ func (s *Store) Forget(ctx context.Context, now, before time.Time) error {
 	batch.Queue(`DELETE FROM usage_seen s USING usage_feeds f WHERE f.feed = s.feed AND s.event_at < $1 AND NOT f.format = ANY($2)`, month.AddDate(0, -2, 0), orEmpty(states))
 	batch.Queue(`DELETE FROM usage_files WHERE seen_at < $1`, month.AddDate(0, -2, 0))
 	return s.Pool.SendBatch(ctx, batch).Close()
-}
-
-// TakenBatch returns when a batch of a feed was taken in already, and what came of it; the zero time
-// where it was not. Otherwise it is now noted as taken.
-func (t *Take) TakenBatch(ctx context.Context, id string) (time.Time, Counts, error) {
-	var (
-		at  time.Time
-		raw []byte
-		c   Counts
-	)
-	err := t.tx.QueryRow(ctx, `SELECT taken_at, counts FROM usage_batches WHERE feed = $1 AND batch_id = $2`, t.feed.Name, id).Scan(&at, &raw)
-	switch {
-	case errors.Is(err, pgx.ErrNoRows):
-		return time.Time{}, nil, nil
-	case err != nil:
-		return time.Time{}, nil, err
-	}
-	return at, c, json.Unmarshal(raw, &c)
-}
-
-// NoteBatch notes that a batch was taken in.
-func (t *Take) NoteBatch(ctx context.Context, id string) error {
-	counts, err := json.Marshal(t.counts)
-	if err != nil {
-		return err
-	}
-	_, err = t.tx.Exec(ctx, `INSERT INTO usage_batches (feed, batch_id, taken_at, counts) VALUES ($1, $2, $3, $4)`, t.feed.Name, id, t.now, counts)
-	return err
 }

@@ -1,56 +1,25 @@
 package usage
 
 import (
-	"context"
 	"strings"
 	"testing"
 	"time"
 	"unicode/utf8"
 
-	"github.com/valyala/fastjson"
 	"pgregory.net/rapid"
+
+	"github.com/keyrounds/keyrounds/usage/feed"
 )
 
-// Whatever a record holds, reading it ends, says what is wrong without repeating it, and gives only events
-// that can be stored.
-func FuzzRecords(f *testing.F) {
-	var formats []Format
-	for _, p := range Presets() {
-		format, err := NewFormat(p.Name, "")
-		if err != nil {
-			f.Fatal(err)
-		}
-		formats = append(formats, format)
-		for _, x := range p.Examples {
-			f.Add(x.Record)
-		}
+// Whatever a client calls itself, its user agent can be stored.
+func FuzzUserAgents(f *testing.F) {
+	for _, text := range []string{"", "job/1", "a\x00b", "\xff\u202e", "session 0123456789abcdef01234567 of Mozilla/5.0", strings.Repeat("é ", 200)} {
+		f.Add(text)
 	}
-	f.Add(`{"client_id":"a","at":1e400}`)
-	f.Add("{\"client_id\":\"\x00\xff\u202e\",\"at\":\"2026-11-02T08:00:01Z\",\"source_ip\":\"::ffff:1.2.3.4%eth0\"}")
 	f.Fuzz(func(t *testing.T, text string) {
-		for _, format := range formats {
-			ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
-			var r reading
-			if format.Input == Document {
-				_ = documents(strings.NewReader(text), func(v any) { format.value(ctx, v, nil, &r) })
-			} else {
-				r = format.lines(ctx, new(fastjson.Parser), []byte(text), nil)
-			}
-			cancel()
-			tally := newTally(time.UTC)
-			for _, e := range r.Events {
-				if e.Address.IsValid() && (e.Address.Zone() != "" || e.Address.Is4In6()) {
-					t.Errorf("%s: the address %s is not plain", format.Name, e.Address)
-				}
-				if agent := tally.agent(e.UserAgent); !utf8.ValidString(agent) || strings.ContainsRune(agent, 0) || utf8.RuneCountInString(agent) > maxUserAgent {
-					t.Errorf("%s: the user agent %q cannot be stored", format.Name, agent)
-				}
-			}
-			for _, b := range r.Bad {
-				if !utf8.ValidString(b.Sample) || strings.ContainsAny(b.Sample, "\x00\n\x1b") || utf8.RuneCountInString(b.Sample) > maxSample {
-					t.Errorf("%s: the sample %q is not clean", format.Name, b.Sample)
-				}
-			}
+		agent := newTally(time.UTC).agent(text)
+		if !utf8.ValidString(agent) || strings.ContainsRune(agent, 0) || utf8.RuneCountInString(agent) > maxUserAgent {
+			t.Errorf("the user agent %q cannot be stored", agent)
 		}
 	})
 }
@@ -61,13 +30,13 @@ func TestSpans(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		gap := time.Duration(rapid.IntRange(0, 5).Draw(t, "gap"))
 		at := func(n int) time.Time { return time.Unix(0, int64(n)) }
-		var spans []Span
+		var spans []feed.Span
 		for range rapid.IntRange(0, 12).Draw(t, "n") {
 			from := rapid.IntRange(0, 60).Draw(t, "from")
-			spans = append(spans, Span{at(from), at(from + rapid.IntRange(0, 9).Draw(t, "length"))})
+			spans = append(spans, feed.Span{From: at(from), To: at(from + rapid.IntRange(0, 9).Draw(t, "length"))})
 		}
-		joined := join(append([]Span(nil), spans...), gap)
-		in := func(list []Span, n int) bool {
+		joined := join(append([]feed.Span(nil), spans...), gap)
+		in := func(list []feed.Span, n int) bool {
 			for _, s := range list {
 				if !at(n).Before(s.From) && !at(n).After(s.To) {
 					return true
@@ -80,7 +49,7 @@ func TestSpans(t *testing.T) {
 				t.Fatalf("%v and %v are not joined", joined[i-1], s)
 			}
 		}
-		window := Span{at(10), at(50)}
+		window := feed.Span{From: at(10), To: at(50)}
 		open := holes(joined, window, gap)
 		for n := 10; n <= 50; n++ {
 			if in(spans, n) && !in(joined, n) {
@@ -117,7 +86,7 @@ func TestNeverUnusedWithoutCoverage(t *testing.T) {
 			fd := feedFacts{name: "f", silence: 24 * time.Hour, configured: rapid.Bool().Draw(t, "configured"), partial: rapid.IntRange(0, 3).Draw(t, "partial") == 0, file: rapid.IntRange(0, 3).Draw(t, "file") == 0}
 			for range rapid.IntRange(0, 4).Draw(t, "spans") {
 				from := rapid.IntRange(0, 300).Draw(t, "from")
-				fd.coverage = append(fd.coverage, Span{day(from), day(max(0, from-rapid.IntRange(0, 300).Draw(t, "length")))})
+				fd.coverage = append(fd.coverage, feed.Span{From: day(from), To: day(max(0, from-rapid.IntRange(0, 300).Draw(t, "length")))})
 			}
 			fd.coverage = join(fd.coverage, fd.silence)
 			f.feeds = append(f.feeds, fd)
@@ -191,7 +160,7 @@ func TestRhythm(t *testing.T) {
 		"daily, and then ended": {[]int{109, 108, 107, 104, 103, 102, 101}, "daily", Unused},
 		"without a rhythm":      {[]int{300, 290, 200, 100}, "", Unused},
 	} {
-		f := facts{zone: time.UTC, feeds: []feedFacts{{name: "f", configured: true, silence: time.Hour, coverage: []Span{{now.AddDate(-3, 0, 0), now}}}}}
+		f := facts{zone: time.UTC, feeds: []feedFacts{{name: "f", configured: true, silence: time.Hour, coverage: []feed.Span{{From: now.AddDate(-3, 0, 0), To: now}}}}}
 		f.credential.UnusedAfter, f.credential.Created = 60*24*time.Hour, now.AddDate(-2, 0, 0)
 		byMonth := map[time.Time]*monthFacts{}
 		var order []time.Time

@@ -1,192 +1,420 @@
 package usage
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
-	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"runtime"
+	"net/netip"
+	"slices"
 	"time"
 
-	"github.com/valyala/fastjson"
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/keyrounds/keyrounds/checker"
+	"github.com/keyrounds/keyrounds/credential"
+	"github.com/keyrounds/keyrounds/secret"
+	"github.com/keyrounds/keyrounds/usage/feed"
 )
 
-// Read takes in everything that in holds: a push's body, a file. Decompress comes before it. Parsing
-// is done on all processors, in pieces, so that memory stays flat.
-func (t *Take) Read(ctx context.Context, in io.Reader) error {
-	if t.feed.Format.Input == Document {
-		return t.readDocuments(ctx, in)
-	}
-	return t.readLines(ctx, in)
+// intake takes in the events of one batch, in one transaction: begin, add as often as something was read, then
+// finish. The feed's position and what its events became commit together.
+type intake struct {
+	s         *Store
+	tx        pgx.Tx
+	batch     string // id of a push or an import
+	feed      feed.Feed
+	now       time.Time
+	tally     *tally
+	clients   map[string][]credential.Credential
+	egress    map[netip.Addr]bool
+	learned   map[netip.Addr]time.Time
+	taken     map[uuid.UUID]int // that changed
+	counts    Counts
+	shows     map[feed.Kind]bool
+	samples   []feed.Bad
+	lifecycle []Lifecycle // that was flushed
+	row       feedRow
+	hideFrom  time.Time // of a feed of last-used times: until when it was known before
 }
 
-func (t *Take) readDocuments(ctx context.Context, in io.Reader) error {
-	var failed error
-	err := documents(in, func(v any) {
-		if failed != nil {
-			return
-		}
-		var r reading
-		t.feed.Format.value(ctx, v, nil, &r)
-		failed = t.Add(ctx, r)
-	})
-	if failed != nil {
-		return failed
-	}
-	if err != nil { // what follows a broken place cannot be read, what came before it counts
-		r := reading{Records: 1}
-		r.bad(err.Error(), nil)
-		return t.Add(ctx, r)
-	}
-	return ctx.Err()
+type feedRow struct {
+	coverage []feed.Span
+	counts   Counts
+	samples  []feed.Bad
+	position []byte
 }
 
-const piece = 512 << 10
+// ErrUnknownFeed is returned for a feed that Sync did not bring.
+var ErrUnknownFeed = errors.New("no such feed")
 
-func (t *Take) readLines(ctx context.Context, in io.Reader) error {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	type job struct {
-		text   []byte
-		events []Event
-		done   chan reading
+// begin locks the provider and the feed until tx ends.
+func (s *Store) begin(ctx context.Context, tx pgx.Tx, f feed.Feed, now time.Time) (*intake, error) {
+	in := &intake{
+		s: s, tx: tx, feed: f, now: now, tally: newTally(s.Zone), clients: map[string][]credential.Credential{}, counts: Counts{}, shows: map[feed.Kind]bool{},
+		egress: map[netip.Addr]bool{}, learned: map[netip.Addr]time.Time{}, taken: map[uuid.UUID]int{}, row: feedRow{counts: Counts{}},
 	}
-	workers := max(1, runtime.GOMAXPROCS(0))
-	jobs, order := make(chan job), make(chan job, 2*workers)
-	free, spare := make(chan []byte, 4*workers), make(chan []Event, 4*workers)
-	for range workers {
-		go func() {
-			var p fastjson.Parser
-			for j := range jobs {
-				j.done <- t.feed.Format.lines(ctx, &p, j.text, j.events)
-			}
-		}()
+	var coverage multirange
+	var counts, samples []byte
+	if err := lockProvider(ctx, tx, f.Provider); err != nil {
+		return nil, err
 	}
-	var readErr error
-	go func() {
-		defer close(order)
-		defer close(jobs)
-		readErr = pieces(in, free, func(text []byte) bool {
-			j := job{text: text, done: make(chan reading, 1)}
-			select {
-			case j.events = <-spare:
-			default:
-			}
-			select {
-			case order <- j:
-			case <-ctx.Done():
-				return false
-			}
-			select {
-			case jobs <- j:
-			case <-ctx.Done():
-				return false
-			}
-			return true
-		})
-	}()
-	for j := range order {
-		select {
-		case r := <-j.done:
-			if err := t.Add(ctx, r); err != nil {
-				return err
-			}
-			select {
-			case free <- j.text:
-			default:
-			}
-			select {
-			case spare <- r.Events:
-			default:
-			}
-		case <-ctx.Done():
-			return ctx.Err()
-		}
+	err := tx.QueryRow(ctx, `SELECT coverage, counts, samples, position FROM usage_feeds WHERE feed = $1 FOR UPDATE`, f.Name).
+		Scan(&coverage, &counts, &samples, &in.row.position)
+	if errors.Is(err, pgx.ErrNoRows) {
+		err = fmt.Errorf("%w: %q", ErrUnknownFeed, f.Name)
 	}
-	if readErr != nil {
-		return readErr
+	if err != nil {
+		return nil, err
 	}
-	return ctx.Err()
+	in.row.coverage = fromMultirange(coverage)
+	if err := errors.Join(json.Unmarshal(counts, &in.row.counts), json.Unmarshal(samples, &in.row.samples)); err != nil {
+		return nil, err
+	}
+	for _, a := range f.Addresses {
+		in.egress[a] = true
+	}
+	rows, err := tx.Query(ctx, `SELECT address FROM usage_egress WHERE provider = $1 AND seen_at > $2`, f.Provider, now.Add(-rememberEgress))
+	if err != nil {
+		return nil, err
+	}
+	var a netip.Addr
+	_, err = pgx.ForEachRow(rows, []any{&a}, func() error { in.egress[a] = true; return nil })
+	return in, err
 }
 
-// pieces cuts in into texts of whole lines and gives them away; free brings buffers back.
-func pieces(in io.Reader, free chan []byte, give func([]byte) bool) error {
-	var rest []byte
-	for {
-		var buf []byte
-		select {
-		case buf = <-free:
-			buf = append(buf[:0], rest...)
-		default:
-			buf = append(make([]byte, 0, piece+piece/4), rest...)
+// ErrBusy is returned where another process takes in events of the same provider for long: try again.
+var ErrBusy = errors.New("another process takes in events of this provider: try again")
+
+// lockProvider lets one transaction at a time take in events of a provider: two that fold the same
+// credentials would wait for each other's rows.
+func lockProvider(ctx context.Context, tx pgx.Tx, provider string) error {
+	if _, err := tx.Exec(ctx, `SET LOCAL lock_timeout = '5s'`); err != nil {
+		return err
+	}
+	_, err := tx.Exec(ctx, `SELECT pg_advisory_xact_lock(hashtext('keyrounds: usage of ' || $1))`, provider)
+	var pe *pgconn.PgError
+	if errors.As(err, &pe) && pe.Code == "55P03" { // lock_not_available
+		return ErrBusy
+	}
+	return err
+}
+
+// An address that our checks were not seen from for so long is forgotten.
+const rememberEgress = 30 * 24 * time.Hour
+
+// add takes in what was read.
+func (in *intake) add(ctx context.Context, r feed.Reading) error {
+	in.counts[ResultSkipped] += int64(r.Skipped)
+	in.counts[ResultBad] += int64(r.BadSeen)
+	in.samples = append(in.samples, r.Bad...)
+	events := r.Events[:0]
+	for _, e := range r.Events {
+		if why := misplaced(e, in.now); why != "" {
+			in.counts[ResultBad]++
+			in.samples = append(in.samples, feed.Bad{Reason: why})
+			continue
 		}
-		start := len(buf)
-		if cap(buf)-start < piece/2 {
-			grown := make([]byte, start, start+piece)
-			copy(grown, buf)
-			buf = grown
-		}
-		n, err := io.ReadFull(in, buf[start:cap(buf)])
-		buf = buf[:start+n]
-		end := bytes.LastIndexByte(buf, '\n') + 1
-		over := errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
-		switch {
-		case over:
-			end = len(buf)
-		case err != nil:
+		events = append(events, e)
+	}
+	in.samples = in.samples[max(0, len(in.samples)-maxSamples):]
+	var err error
+	if in.feed.Polled() {
+		if events, err = in.fresh(ctx, events); err != nil {
 			return err
-		case end == 0 && len(buf) > 2*maxLine: // a line without end: its beginning is a bad record
-			end = len(buf)
 		}
-		rest = append([]byte(nil), buf[end:]...)
-		if end > 0 && !give(buf[:end]) {
-			return nil
-		}
-		if over {
-			return nil
+	}
+	if err := in.identify(ctx, events); err != nil {
+		return err
+	}
+	own, err := in.loadLedger(ctx, events)
+	if err != nil {
+		return err
+	}
+	for _, e := range events {
+		in.fold(e, own)
+	}
+	for check := range own.changed {
+		in.taken[check] = own.taken[check]
+	}
+	if len(in.tally.days) > flushAt || len(in.tally.scopes) > flushAt || len(in.tally.lifecycle) > flushAt || len(in.tally.kept) > flushAt {
+		return in.flush(ctx)
+	}
+	return nil
+}
+
+const flushAt = 20_000
+
+// misplaced says what is wrong with an event's time; "": nothing.
+func misplaced(e feed.Event, now time.Time) string {
+	switch {
+	case e.At.After(now.Add(maxAhead)):
+		return fmt.Sprintf("it is dated more than %s ahead of this machine's clock", maxAhead)
+	case e.At.Before(now.Add(-maxBehind)):
+		return "it is older than five years"
+	}
+	return ""
+}
+
+// Records may be ahead of our clock by so much, and behind by so much.
+const (
+	maxAhead  = 10 * time.Minute
+	maxBehind = 5 * 366 * 24 * time.Hour
+)
+
+// A feed's newest records that could not be read are kept, so many of them.
+const maxSamples = 5
+
+// fold folds a single event.
+func (in *intake) fold(e feed.Event, own *ledger) {
+	if in.feed.Poll.Spec.State || in.feed.Poll.Spec.Counts {
+		in.tally.newest = later(in.tally.newest, e.At)
+	} else {
+		in.tally.live(e.At, in.feed.Silence)
+	}
+	switch {
+	case e.Kind == feed.Heartbeat:
+		in.counts[ResultHeartbeat]++
+	case e.Kind.IsLifecycle():
+		in.counts[ResultLifecycle]++
+		in.foldLifecycle(e)
+	case e.ClientID == "":
+		in.counts[ResultNoClient]++
+	case len(in.clients[e.ClientID]) == 0:
+		in.counts[ResultUnregistered]++
+		in.foldUnregistered(e)
+	default:
+		in.shows[e.Kind] = true
+		in.foldUse(e, own)
+	}
+}
+
+// foldUse folds the use of a registered client: of each credential with its client id, since a feed does not
+// tell two secrets of one client apart.
+func (in *intake) foldUse(e feed.Event, own *ledger) {
+	result := ResultUse
+	if !e.OK {
+		result = ResultFailure
+	}
+	if e.Count > 0 && in.takeOutCount(e, own) || e.Count == 0 && in.takeOutEvent(e, own) {
+		return
+	}
+	in.counts[result] += e.Times()
+	for _, c := range in.clients[e.ClientID] {
+		in.tally.use(c, e)
+		if in.feed.Keep {
+			in.tally.kept = append(in.tally.kept, keptEvent{c.ID, e})
 		}
 	}
 }
 
-// Digest passes a reader's content on and takes its SHA-256.
-type Digest struct {
-	in  io.Reader
-	sum interface {
-		io.Writer
-		Sum([]byte) []byte
+// takeOutEvent takes out an event that is of one of our own checks.
+func (in *intake) takeOutEvent(e feed.Event, own *ledger) bool {
+	for _, c := range in.clients[e.ClientID] {
+		rule, teaches := own.ruleOf(e, c.ID)
+		if rule == "" {
+			continue
+		}
+		if teaches && e.Address.IsValid() {
+			in.egress[e.Address] = true
+			in.learned[e.Address] = later(in.learned[e.Address], e.At)
+		}
+		in.counts[rule]++
+		m := in.tally.monthOf(c.ID, in.tally.when(e.At))
+		m.own++
+		if from := in.hideFrom; e.Kind == feed.LastUsed && !from.IsZero() && e.At.After(from) {
+			m.hidden += e.At.Sub(from)
+		}
+		return true
 	}
+	return false
 }
 
-// NewDigest makes one.
-func NewDigest(in io.Reader) *Digest { return &Digest{in, sha256.New()} }
-
-func (d *Digest) Read(p []byte) (int, error) {
-	n, err := d.in.Read(p)
-	_, _ = d.sum.Write(p[:n])
-	return n, err
+// takeOutCount takes out a count that our own checks can have made, all of it. Then nothing is known of its time.
+func (in *intake) takeOutCount(e feed.Event, own *ledger) bool {
+	var n int64
+	for _, c := range in.clients[e.ClientID] {
+		n += own.requests(e, c.ID)
+	}
+	if n == 0 || e.Count > n+n/4+1 { // what Prometheus extrapolates may be a quarter more
+		return false
+	}
+	in.counts[ResultOwnTime] += e.Count
+	for _, c := range in.clients[e.ClientID] {
+		m := in.tally.monthOf(c.ID, in.tally.when(e.At))
+		m.own += e.Count
+		m.hidden += e.At.Sub(e.From)
+	}
+	return true
 }
 
-// String is the hash of what was read, as a batch's id.
-func (d *Digest) String() string { return "sha256:" + hex.EncodeToString(d.sum.Sum(nil)) }
-
-// DigestOf is the hash of a text, as a batch's id.
-func DigestOf(text []byte) string {
-	sum := sha256.Sum256(text)
-	return "sha256:" + hex.EncodeToString(sum[:])
+func later(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
 }
 
-// Records counts what was read so far.
-func (t *Take) Records() int64 { return t.counts.Records() }
-
-// TakenBeforeError says that a batch was taken in already.
-type TakenBeforeError struct {
-	At     time.Time
-	Counts Counts
+// identify looks up the clients of events.
+func (in *intake) identify(ctx context.Context, events []feed.Event) error {
+	var unknown []string
+	for _, e := range events {
+		if _, known := in.clients[e.ClientID]; !known && e.ClientID != "" {
+			in.clients[e.ClientID] = nil
+			unknown = append(unknown, secret.Scrubber{}.Clean(e.ClientID, 512))
+		}
+	}
+	if len(unknown) == 0 {
+		return nil
+	}
+	cs, err := in.s.Clients(ctx, in.tx, in.feed.Provider, unknown)
+	for _, c := range cs {
+		// One that was registered anew under another name goes on; the old name's history ends.
+		if known := in.clients[c.ClientID]; c.Retired.IsZero() || len(known) == 0 || !known[0].Retired.IsZero() {
+			in.clients[c.ClientID] = append(known, c)
+		}
+	}
+	if len(in.clients) > maxClients { // a flood of made-up client ids
+		for id, cs := range in.clients {
+			if len(cs) == 0 && !slices.Contains(unknown, id) {
+				delete(in.clients, id)
+			}
+		}
+	}
+	return err
 }
 
-func (e *TakenBeforeError) Error() string {
-	return fmt.Sprintf("it was taken in already, on %s", e.At.UTC().Format("2 Jan 2006 15:04 MST"))
+const maxClients = 200_000
+
+// loadLedger loads what our own checks left around the events that could be ours.
+func (in *intake) loadLedger(ctx context.Context, events []feed.Event) (*ledger, error) {
+	l := &ledger{lines: nil, taken: map[uuid.UUID]int{}, changed: map[uuid.UUID]bool{}, egress: in.egress}
+	type want struct {
+		ids      map[int64]bool
+		from, to time.Time
+	}
+	days := map[int64]*want{}
+	for _, e := range events {
+		if !e.Kind.IsUse() || !couldBeOwn(e) {
+			continue
+		}
+		day := e.At.Unix() / 86400
+		w := days[day]
+		if w == nil {
+			w = &want{map[int64]bool{}, e.At, e.At}
+			days[day] = w
+		}
+		if e.At.Before(w.from) {
+			w.from = e.At
+		}
+		if !e.From.IsZero() && e.From.Before(w.from) {
+			w.from = e.From
+		}
+		w.to = later(w.to, e.At)
+		for _, c := range in.clients[e.ClientID] {
+			w.ids[c.ID] = true
+		}
+	}
+	l.lines = map[int64][]checker.Footprint{}
+	var checks []uuid.UUID
+	seen := map[uuid.UUID]bool{}
+	for _, w := range days {
+		if len(w.ids) == 0 {
+			continue
+		}
+		ids := make([]int64, 0, len(w.ids))
+		for id := range w.ids {
+			ids = append(ids, id)
+		}
+		lines, err := in.s.Ledger(ctx, in.tx, ids, w.from.Add(-maxLogSkew-maxUnfinished), w.to.Add(maxLogSkew))
+		if err != nil {
+			return nil, err
+		}
+		for _, f := range lines {
+			if !seen[f.Check] {
+				seen[f.Check] = true
+				l.lines[f.CredentialID] = append(l.lines[f.CredentialID], f)
+				checks = append(checks, f.Check)
+			}
+		}
+	}
+	for _, lines := range l.lines {
+		slices.SortFunc(lines, func(a, b checker.Footprint) int { return a.At.Compare(b.At) })
+	}
+	if len(checks) == 0 {
+		return l, nil
+	}
+	rows, err := in.tx.Query(ctx, `SELECT check_id, taken FROM usage_taken WHERE check_id = ANY($1)`, checks)
+	if err != nil {
+		return nil, err
+	}
+	var (
+		check uuid.UUID
+		n     int
+	)
+	if _, err = pgx.ForEachRow(rows, []any{&check, &n}, func() error { l.taken[check] = n; return nil }); err != nil {
+		return nil, err
+	}
+	for check, n := range in.taken {
+		l.taken[check] = n
+	}
+	return l, nil
+}
+
+// fresh drops what an earlier poll brought already. Of a feed of last-used times only those are
+// fresh that changed.
+func (in *intake) fresh(ctx context.Context, events []feed.Event) ([]feed.Event, error) {
+	state := in.feed.Poll.Spec.State
+	hashes, at := make([][]byte, 0, len(events)), make([]time.Time, 0, len(events))
+	first := map[string]int{}
+	for i, e := range events {
+		h := keyOf(e, state)
+		if j, twice := first[string(h)]; twice {
+			if state && e.At.After(events[j].At) {
+				first[string(h)] = i
+			}
+			continue
+		}
+		first[string(h)] = i
+	}
+	for h, i := range first {
+		hashes, at = append(hashes, []byte(h)), append(at, events[i].At)
+	}
+	rows, err := in.tx.Query(ctx, `
+		INSERT INTO usage_seen AS s (feed, event, event_at) SELECT $1, * FROM unnest($2::bytea[], $3::timestamptz[]) ORDER BY 2
+		ON CONFLICT (feed, event) DO UPDATE SET event_at = excluded.event_at WHERE $4 AND s.event_at < excluded.event_at
+		RETURNING event`, in.feed.Name, hashes, at, state)
+	if err != nil {
+		return nil, err
+	}
+	keep := map[int]bool{}
+	var h []byte
+	if _, err := pgx.ForEachRow(rows, []any{&h}, func() error { keep[first[string(h)]] = true; return nil }); err != nil {
+		return nil, err
+	}
+	var fresh []feed.Event
+	for i, e := range events {
+		if keep[i] {
+			fresh = append(fresh, e)
+		}
+	}
+	in.counts[ResultDuplicate] += int64(len(events) - len(fresh))
+	return fresh, nil
+}
+
+// keyOf tells an event from others of its feed: by its id where it has one, or by its client where the feed
+// lists last-used times.
+func keyOf(e feed.Event, state bool) []byte {
+	text := e.ID
+	switch {
+	case state:
+		text = e.ClientID
+	case text == "":
+		text = fmt.Sprint(e.Kind, e.ClientID, e.At.UnixNano(), e.Address, e.UserAgent, e.OK, e.TokenID, e.Actor)
+	}
+	sum := sha256.Sum256([]byte(text))
+	return sum[:16]
 }

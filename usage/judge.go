@@ -25,13 +25,13 @@ import (
 //  4. Old records, as imports bring them, open nothing but what concerns canaries.
 
 const (
-	news         = 7 * 24 * time.Hour // older uses are no alarm
-	forgotten    = 24 * time.Hour
-	historyDays  = 30
-	stableDays   = 10 // days of use in those
-	stableNets   = 3  // from at most so many networks
-	quietEnough  = 7 * 24 * time.Hour
-	unseenEnough = 30 * 24 * time.Hour
+	maxAlarmAge          = 7 * 24 * time.Hour  // an older use opens nothing, but of a canary
+	oldJobGrace          = 24 * time.Hour      // after a revocation, for networks that used it before
+	historyDays          = 30                  // that a history looks back
+	stableDays           = 10                  // of use in those, at least, make a history stable
+	stableNets           = 3                   // networks in those, at most
+	quietAfterRevocation = 7 * 24 * time.Hour  // without use: a use after revocation ends
+	quietAfterUnexpected = 30 * 24 * time.Hour // without such a use: an unexpected use ends
 )
 
 // Held is what is held of a credential that others used.
@@ -41,8 +41,8 @@ type Held struct {
 }
 
 // Alarms are the findings that a batch of uses opens at once, and the ends of those that a use ends. It is
-// called after Finish, in the same transaction.
-func (s *Store) Alarms(ctx context.Context, tx pgx.Tx, n News, held map[int64]Held, now time.Time) ([]finding.Event, error) {
+// called after Ingest, in the same transaction.
+func (s *Store) Alarms(ctx context.Context, tx pgx.Tx, n Ingested, held map[int64]Held, now time.Time) ([]finding.Event, error) {
 	past, err := s.past(ctx, tx, n.Touched, held, now)
 	if err != nil {
 		return nil, err
@@ -183,7 +183,7 @@ func alarms(tc *Touched, held Held, past history, feed string, now time.Time) []
 	if !c.Retired.IsZero() {
 		return nil
 	}
-	fresh := func(s *Seen) bool { return now.Sub(s.Last) < news }
+	fresh := func(s *Seen) bool { return now.Sub(s.Last) < maxAlarmAge }
 	switch {
 	case c.Canary:
 		open(finding.CanaryTripped, "nobody may use it, and someone did", choose(func(_ netip.Prefix, s *Seen) bool { return s.Last.After(planted(c)) }))
@@ -191,7 +191,7 @@ func alarms(tc *Touched, held Held, past history, feed string, now time.Time) []
 		open(finding.UsedAfterRevocation, "it was used after it had ended", choose(func(p netip.Prefix, s *Seen) bool {
 			after := held.Since
 			if past.networks[p] {
-				after = after.Add(forgotten)
+				after = after.Add(oldJobGrace)
 			}
 			return fresh(s) && s.Last.After(after)
 		}))
@@ -239,50 +239,75 @@ func useOf(p netip.Prefix, s *Seen, known bool) finding.Use {
 	return u
 }
 
-// standing are the kinds that Standing opens and closes.
-var standing = []finding.Kind{finding.Unused, finding.NeverUsed, finding.UnusedScopes, finding.Unpresented, finding.StaleSecret, finding.Orphaned}
-
-// Judged are the kinds of findings that Standing looks after.
-func Judged() []finding.Kind {
-	return append(slices.Clone(standing), finding.UnexpectedUse, finding.UsedAfterRevocation, finding.CanaryTripped)
+// lastingKinds are the kinds that JudgeCredential opens and closes.
+var lastingKinds = []finding.Kind{
+	finding.Unused, finding.NeverUsed, finding.UnusedScopes, finding.Unpresented, finding.StaleSecret, finding.Orphaned,
 }
 
-// Standing are the findings that hold of a credential by itself, whatever happened last, and the ends of
-// those of open that do not hold any more. owners says whether owners are named here at all: where they
-// are not, a credential without one is no finding.
-func Standing(c credential.Credential, a Answer, held Held, open []finding.Finding, owners bool, now time.Time) []finding.Event {
-	holds := map[finding.Kind]finding.Evidence{}
-	if (a.State == Unused || a.State == NeverUsed) && !c.Canary && !held.Revoked {
+// Judged are the kinds of findings that JudgeCredential looks after: it opens and closes the lasting ones, and
+// closes those that Alarms opens.
+func Judged() []finding.Kind {
+	return append(slices.Clone(lastingKinds), finding.UnexpectedUse, finding.UsedAfterRevocation, finding.CanaryTripped)
+}
+
+// Case is what is known of one credential at the time when it is judged.
+type Case struct {
+	Credential  credential.Credential
+	Answer      Answer
+	Held        Held
+	Open        []finding.Finding // open findings of the credential, of the kinds that Judged lists
+	OwnersNamed bool              // owners are named here: a credential without one is a finding
+}
+
+// JudgeCredential opens the findings that hold of a credential by itself, whatever happened last, and closes those
+// of c.Open that do not hold any more. It returns an open event for every finding that holds, even if it is open
+// already.
+func JudgeCredential(c Case, now time.Time) []finding.Event {
+	holds := c.lasting(now)
+	var events []finding.Event
+	for _, k := range lastingKinds {
+		if e, ok := holds[k]; ok {
+			events = append(events, finding.Event{Op: finding.OpOpen, Kind: k, Subject: subject(c.Credential), At: now, Evidence: e})
+		}
+	}
+	for _, f := range c.Open {
+		if why := c.ended(f, holds, now); why != "" {
+			events = append(events, finding.Event{Op: finding.OpResolve, Kind: f.Kind, Subject: subject(c.Credential), At: now, Why: why})
+		}
+	}
+	return events
+}
+
+// lasting are the lasting findings that hold, with their evidence.
+func (c Case) lasting(now time.Time) map[finding.Kind]finding.Evidence {
+	cred, a, holds := c.Credential, c.Answer, map[finding.Kind]finding.Evidence{}
+	if (a.State == Unused || a.State == NeverUsed) && !cred.Canary && !c.Held.Revoked {
 		k := finding.Unused
 		if a.State == NeverUsed {
 			k = finding.NeverUsed
 		}
-		holds[k] = finding.Evidence{Since: a.LastUse, LastUsed: a.LastUse, DaysUnused: max(0, a.DaysIdle), Coverage: a.Coverage(), Message: a.Reason}
+		holds[k] = finding.Evidence{
+			Since: a.LastUse, LastUsed: a.LastUse, DaysUnused: max(0, a.DaysIdle), Coverage: a.Coverage(), Message: a.Reason,
+		}
 	}
 	if a.State == Used && len(a.Gaps) == 0 && a.ScopesKnown && len(a.Unscoped) > 0 {
-		holds[finding.UnusedScopes] = finding.Evidence{UnusedScopes: a.Unscoped, Coverage: a.Coverage(), Message: "no use needed them in that time"}
+		holds[finding.UnusedScopes] = finding.Evidence{
+			UnusedScopes: a.Unscoped, Coverage: a.Coverage(), Message: "no use needed them in that time",
+		}
 	}
 	if a.Unpresented {
-		holds[finding.Unpresented] = finding.Evidence{Coverage: a.Coverage(), Message: fmt.Sprintf("%d tokens were issued, and no request shows one", a.Exchanges)}
+		holds[finding.Unpresented] = finding.Evidence{
+			Coverage: a.Coverage(), Message: fmt.Sprintf("%d tokens were issued, and no request shows one", a.Exchanges),
+		}
 	}
-	if age := now.Sub(SecretSince(c)); c.MaxAge > 0 && age > c.MaxAge {
-		holds[finding.StaleSecret] = finding.Evidence{Since: SecretSince(c), Message: fmt.Sprintf("the secret is at least %d days old; max_age is %s", int(age.Hours()/24), credential.FormatDuration(c.MaxAge))}
+	if age := now.Sub(SecretSince(cred)); cred.MaxAge > 0 && age > cred.MaxAge {
+		holds[finding.StaleSecret] = finding.Evidence{Since: SecretSince(cred), Message: fmt.Sprintf(
+			"the secret is at least %d days old; max_age is %s", int(age.Hours()/24), credential.FormatDuration(cred.MaxAge))}
 	}
-	if owners && c.Owner == "" {
+	if c.OwnersNamed && cred.Owner == "" {
 		holds[finding.Orphaned] = finding.Evidence{Message: "nobody is named as its owner"}
 	}
-	var events []finding.Event
-	for _, k := range standing {
-		if e, ok := holds[k]; ok {
-			events = append(events, finding.Event{Op: finding.OpOpen, Kind: k, Subject: subject(c), At: now, Evidence: e})
-		}
-	}
-	for _, f := range open {
-		if why := ended(c, f, a, holds, held, now); why != "" {
-			events = append(events, finding.Event{Op: finding.OpResolve, Kind: f.Kind, Subject: subject(c), At: now, Why: why})
-		}
-	}
-	return events
+	return holds
 }
 
 // SecretSince is since when a credential's present secret is in use, as far as is known.
@@ -298,37 +323,37 @@ func SecretSince(c credential.Credential) time.Time {
 }
 
 // ended says why an open finding does not hold any more; "": it does.
-func ended(c credential.Credential, f finding.Finding, a Answer, holds map[finding.Kind]finding.Evidence, held Held, now time.Time) string {
+func (c Case) ended(f finding.Finding, holds map[finding.Kind]finding.Evidence, now time.Time) string {
 	last := time.Time{}
 	for _, u := range f.Evidence.Uses {
 		last = later(last, u.Last)
 	}
-	if slices.Contains(standing, f.Kind) {
+	if slices.Contains(lastingKinds, f.Kind) {
 		if _, holds := holds[f.Kind]; holds {
 			return ""
 		}
 		switch {
 		case f.Kind == finding.Unused || f.Kind == finding.NeverUsed:
-			return cmp.Or(a.Reason, "it is used")
-		case f.Kind == finding.Orphaned && c.Owner != "":
-			return "its owner is " + c.Owner
+			return cmp.Or(c.Answer.Reason, "it is used")
+		case f.Kind == finding.Orphaned && c.Credential.Owner != "":
+			return "its owner is " + c.Credential.Owner
 		case f.Kind == finding.Orphaned:
 			return "owners are not named here"
 		}
 		return "it does not hold any more"
 	}
-	switch rotated := c.Changed.After(last); {
+	switch rotated := c.Credential.Changed.After(last); {
 	case rotated && f.Kind != finding.UnexpectedUse:
 		return "it was rotated since"
-	case f.Kind == finding.CanaryTripped && !c.Canary:
+	case f.Kind == finding.CanaryTripped && !c.Credential.Canary:
 		return "it is no canary any more"
-	case f.Kind == finding.UsedAfterRevocation && !held.Revoked:
+	case f.Kind == finding.UsedAfterRevocation && !c.Held.Revoked:
 		return "it works again"
-	case f.Kind == finding.UsedAfterRevocation && now.Sub(last) > quietEnough:
+	case f.Kind == finding.UsedAfterRevocation && now.Sub(last) > quietAfterRevocation:
 		return "nobody tried it for 7 days"
-	case f.Kind == finding.UnexpectedUse && now.Sub(last) > unseenEnough:
+	case f.Kind == finding.UnexpectedUse && now.Sub(last) > quietAfterUnexpected:
 		return "nothing of that kind for 30 days"
-	case f.Kind == finding.UnexpectedUse && expected(c, f.Evidence.Uses):
+	case f.Kind == finding.UnexpectedUse && expected(c.Credential, f.Evidence.Uses):
 		return "those networks are expected now"
 	}
 	return ""

@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/keyrounds/keyrounds/secret"
+	"github.com/keyrounds/keyrounds/usage/feed"
 )
 
 // Lifecycle is what a provider's own log says was done to a credential.
@@ -16,7 +17,7 @@ type Lifecycle struct {
 	Provider     string    `json:"provider"`
 	EventID      string    `json:"event_id"`
 	At           time.Time `json:"at"`
-	Action       Kind      `json:"action"`    // Created, Changed or Revoked
+	Action       feed.Kind `json:"action"`    // Created, Changed or Revoked
 	ClientID     string    `json:"client_id"` // "": the log does not say
 	CredentialID int64     `json:"-"`         // 0: none of ours, or not said
 	Actor        string    `json:"actor"`
@@ -38,37 +39,37 @@ type Unregistered struct {
 
 const maxActor = 200
 
-// happened takes down a lifecycle event.
-func (t *Take) happened(e Event) {
+// foldLifecycle takes down a lifecycle event.
+func (in *intake) foldLifecycle(e feed.Event) {
 	c := secret.Scrubber{}
 	l := Lifecycle{
-		Provider: t.feed.Provider, EventID: c.Clean(e.ID, 200), At: e.At, Action: e.Kind, ClientID: c.Clean(e.ClientID, 512),
-		Actor: c.Clean(e.Actor, maxActor), Feed: t.feed.Name,
+		Provider: in.feed.Provider, EventID: c.Clean(e.ID, 200), At: e.At, Action: e.Kind, ClientID: c.Clean(e.ClientID, 512),
+		Actor: c.Clean(e.Actor, maxActor), Feed: in.feed.Name,
 	}
 	if l.EventID == "" {
-		l.EventID = hex.EncodeToString(e.hash(false))
+		l.EventID = hex.EncodeToString(keyOf(e, false))
 	}
-	if cs := t.clients[e.ClientID]; len(cs) > 0 {
+	if cs := in.clients[e.ClientID]; len(cs) > 0 {
 		l.CredentialID = cs[0].ID
-		t.tally.touch(cs[0])
-	} else if e.Kind == Created && l.ClientID != "" {
-		u := t.unregistered(e)
+		in.tally.touch(cs[0])
+	} else if e.Kind == feed.Created && l.ClientID != "" {
+		u := in.foldUnregistered(e)
 		u.Events--
 		u.CreatedAt, u.CreatedBy = e.At, l.Actor
 	}
-	t.tally.lifecycle = append(t.tally.lifecycle, l)
+	in.tally.lifecycle = append(in.tally.lifecycle, l)
 }
 
 // Client ids that nobody registered are listed up to so many in a provider.
 const maxUnregistered = 1000
 
-func (t *Take) unregistered(e Event) *Unregistered {
+func (in *intake) foldUnregistered(e feed.Event) *Unregistered {
 	id := secret.Scrubber{}.Clean(e.ClientID, 512)
-	u := t.tally.unregistered[id]
+	u := in.tally.unregistered[id]
 	if u == nil {
-		u = &Unregistered{Provider: t.feed.Provider, ClientID: id, FirstAt: e.At}
-		if len(t.tally.unregistered) < maxUnregistered {
-			t.tally.unregistered[id] = u
+		u = &Unregistered{Provider: in.feed.Provider, ClientID: id, FirstAt: e.At}
+		if len(in.tally.unregistered) < maxUnregistered {
+			in.tally.unregistered[id] = u
 		}
 	}
 	u.Events++

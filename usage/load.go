@@ -8,6 +8,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/keyrounds/keyrounds/credential"
+	"github.com/keyrounds/keyrounds/usage/feed"
 )
 
 // Querier is a pool or a transaction.
@@ -96,7 +97,7 @@ func (b *Book) loadFeeds(ctx context.Context, q Querier, _ []int64) error {
 		seen                   *time.Time
 	)
 	_, err = pgx.ForEachRow(rows, []any{&provider, &f.name, &f.partial, &f.configured, &kind, &format, &f.silence, &coverage, &seen, &f.exchanges, &f.requests}, func() error {
-		f.coverage, f.seen, f.file = fromMultirange(coverage), fromNull(seen), kind == ImportFeed
+		f.coverage, f.seen, f.file = fromMultirange(coverage), fromNull(seen), kind == feed.TypeImport
 		f.state = stateFormat(format)
 		b.feeds[provider] = append(b.feeds[provider], f)
 		coverage = nil
@@ -107,7 +108,7 @@ func (b *Book) loadFeeds(ctx context.Context, q Querier, _ []int64) error {
 
 // stateFormat reports whether a format gives last-used times only.
 func stateFormat(name string) bool {
-	p, err := FindPreset(name)
+	p, err := feed.FindPreset(name)
 	return err == nil && p.Poll != nil && p.Poll.State
 }
 

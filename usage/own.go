@@ -11,6 +11,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/keyrounds/keyrounds/checker"
+	"github.com/keyrounds/keyrounds/usage/feed"
 )
 
 // Rules by which an event is told to be of one of our own checks; the first that fits decides:
@@ -27,12 +28,12 @@ import (
 // check's, they never apply.
 
 const (
-	surely  = time.Hour       // how far the clocks of a log may be off where the proof is in the event itself
-	seconds = 5 * time.Second // and where the time is part of the proof
-	// A check that nobody said the end of may last so long: its job's time, and the wait for others.
-	unfinished = 75 * time.Second
-	// What such a check accounts for at most.
-	unfinishedRequests = 20
+	maxLogSkew      = time.Hour       // tolerated clock error of a log that names our token or nonce
+	timeMatchWindow = 5 * time.Second // tolerated clock error of a log where the time is part of the proof
+	// A check whose end nobody recorded lasts at most so long: its job's time, and the wait for others.
+	maxUnfinished = 75 * time.Second
+	// Such a check accounts for at most so many requests.
+	maxUnfinishedRequests = 20
 )
 
 const ownProduct = "keyrounds/"
@@ -50,53 +51,53 @@ func nonceOf(userAgent string) string {
 }
 
 // couldBeOwn reports whether an event has to be held against the ledger.
-func couldBeOwn(e Event) bool {
+func couldBeOwn(e feed.Event) bool {
 	return e.TokenID != "" || e.TokenHash != nil || e.UserAgent == "" || strings.HasPrefix(e.UserAgent, ownProduct)
 }
 
 // ledger is what our checks of some credentials left, for the events of one batch.
 type ledger struct {
-	lines  map[int64][]checker.Footprint // by credential
-	taken  map[uuid.UUID]int             // by rules 3 and 4
-	news   map[uuid.UUID]bool            // of taken
-	egress map[netip.Addr]bool           // addresses that the provider sees us from
+	lines   map[int64][]checker.Footprint // by credential
+	taken   map[uuid.UUID]int             // by rules 3 and 4
+	changed map[uuid.UUID]bool            // of taken
+	egress  map[netip.Addr]bool           // addresses that the provider sees us from
 }
 
 // requests is how many of the requests that e counts can be of our own checks: the exchange of each, where it
 // counts exchanges, or else the rest.
-func (l *ledger) requests(e Event, credentialID int64) (n int64) {
+func (l *ledger) requests(e feed.Event, credentialID int64) (n int64) {
 	for _, f := range l.lines[credentialID] {
-		if f.At.After(e.At.Add(seconds)) || lastOf(f).Before(e.From.Add(-seconds)) {
+		if f.At.After(e.At.Add(timeMatchWindow)) || lastOf(f).Before(e.From.Add(-timeMatchWindow)) {
 			continue
 		}
 		switch {
-		case e.Kind == Exchange:
+		case e.Kind == feed.Exchange:
 			n++
 		case f.Done:
 			n += int64(max(0, f.Requests-1))
 		default:
-			n += unfinishedRequests
+			n += maxUnfinishedRequests
 		}
 	}
 	return n
 }
 
-// own says by which rule e is ours, "" that it is not, and whether it shows for certain where our
+// ruleOf says by which rule e is ours, "" that it is not, and whether it shows for certain where our
 // checks come from.
-func (l *ledger) own(e Event, credentialID int64) (rule Result, teaches bool) {
+func (l *ledger) ruleOf(e feed.Event, credentialID int64) (rule Result, teaches bool) {
 	lines := l.lines[credentialID]
 	if len(lines) == 0 {
 		return "", false
 	}
 	for _, f := range lines {
-		if e.names(f) && within(e.At, f, surely) {
+		if namesToken(e, f) && within(e.At, f, maxLogSkew) {
 			return ResultOwnToken, false
 		}
 	}
 	if nonce := nonceOf(e.UserAgent); nonce != "" {
 		for _, f := range lines {
-			if checker.Nonce(f.Check) == nonce && within(e.At, f, surely) {
-				return ResultOwnNonce, within(e.At, f, seconds)
+			if checker.Nonce(f.Check) == nonce && within(e.At, f, maxLogSkew) {
+				return ResultOwnNonce, within(e.At, f, timeMatchWindow)
 			}
 		}
 		return "", false
@@ -105,16 +106,16 @@ func (l *ledger) own(e Event, credentialID int64) (rule Result, teaches bool) {
 		return "", false
 	}
 	switch timeOnly := e.UserAgent == "" && e.TokenID == "" && e.TokenHash == nil && !e.Address.IsValid(); {
-	case timeOnly && l.take(e, lines, func(checker.Footprint) bool { return true }):
+	case timeOnly && l.account(e, lines, func(checker.Footprint) bool { return true }):
 		return ResultOwnTime, false
-	case e.Address.IsValid() && l.take(e, lines, func(f checker.Footprint) bool { return f.Egress == e.Address || l.egress[e.Address] }):
+	case e.Address.IsValid() && l.account(e, lines, func(f checker.Footprint) bool { return f.Egress == e.Address || l.egress[e.Address] }):
 		return ResultOwnAddress, false
 	}
 	return "", false
 }
 
-// names reports whether e names the very token of f.
-func (e Event) names(f checker.Footprint) bool {
+// namesToken reports whether e names the very token of f.
+func namesToken(e feed.Event, f checker.Footprint) bool {
 	if e.TokenHash != nil && bytes.Equal(e.TokenHash, f.TokenHash) {
 		return true
 	}
@@ -125,9 +126,9 @@ func (e Event) names(f checker.Footprint) bool {
 	return bytes.Equal(sum[:], f.JTIHash) || bytes.Equal(sum[:], f.TokenHash)
 }
 
-// otherToken reports whether e names a token that is surely not f's.
-func (e Event) otherToken(f checker.Footprint) bool {
-	return f.Done && (e.TokenHash != nil && f.TokenHash != nil && !bytes.Equal(e.TokenHash, f.TokenHash) || e.TokenID != "" && f.JTIHash != nil && !e.names(f))
+// namesAnotherToken reports whether e names a token that is certainly not that of f.
+func namesAnotherToken(e feed.Event, f checker.Footprint) bool {
+	return f.Done && (e.TokenHash != nil && f.TokenHash != nil && !bytes.Equal(e.TokenHash, f.TokenHash) || e.TokenID != "" && f.JTIHash != nil && !namesToken(e, f))
 }
 
 func within(at time.Time, f checker.Footprint, slack time.Duration) bool {
@@ -137,26 +138,26 @@ func within(at time.Time, f checker.Footprint, slack time.Duration) bool {
 // lastOf is when a check's last request ends, at the latest.
 func lastOf(f checker.Footprint) time.Time {
 	if !f.Done {
-		return f.At.Add(unfinished)
+		return f.At.Add(maxUnfinished)
 	}
 	return f.At.Add(f.Took)
 }
 
-// take accounts e to the first check that fits and has requests left.
-func (l *ledger) take(e Event, lines []checker.Footprint, fits func(checker.Footprint) bool) bool {
+// account accounts e to the first check that fits and has requests left.
+func (l *ledger) account(e feed.Event, lines []checker.Footprint, fits func(checker.Footprint) bool) bool {
 	i := slices.IndexFunc(lines, func(f checker.Footprint) bool {
 		most := f.Requests
 		if !f.Done {
-			most = unfinishedRequests
+			most = maxUnfinishedRequests
 		}
-		return within(e.At, f, seconds) && !e.otherToken(f) && fits(f) && (e.Kind == LastUsed || l.taken[f.Check] < most)
+		return within(e.At, f, timeMatchWindow) && !namesAnotherToken(e, f) && fits(f) && (e.Kind == feed.LastUsed || l.taken[f.Check] < most)
 	})
 	if i < 0 {
 		return false
 	}
-	if e.Kind != LastUsed { // the same last use is told again and again
+	if e.Kind != feed.LastUsed { // the same last use is told again and again
 		l.taken[lines[i].Check]++
-		l.news[lines[i].Check] = true
+		l.changed[lines[i].Check] = true
 	}
 	return true
 }

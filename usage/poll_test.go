@@ -1,7 +1,6 @@
 package usage_test
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -15,6 +14,7 @@ import (
 
 	"github.com/keyrounds/keyrounds/secret"
 	"github.com/keyrounds/keyrounds/usage"
+	"github.com/keyrounds/keyrounds/usage/feed"
 )
 
 // api is a log API in the manner of one provider.
@@ -36,59 +36,56 @@ func newAPI(d *desk, answer func(a *api, w http.ResponseWriter, r *http.Request)
 	return a
 }
 
-func (a *api) feed(preset string) usage.Feed {
+func (a *api) feed(preset string) feed.Feed {
 	a.Helper()
-	p, err := usage.FindPreset(preset)
+	p, err := feed.FindPreset(preset)
 	if err != nil {
 		a.Fatal(err)
 	}
 	return a.feedOf(preset, *p.Poll)
 }
 
-func (a *api) feedOf(name string, spec usage.PollSpec) usage.Feed {
+func (a *api) feedOf(name string, spec feed.PollSpec) feed.Feed {
 	a.Helper()
-	poll, err := usage.NewPoll(spec, a.server.URL, time.Minute)
+	poll, err := feed.NewPoll(spec, a.server.URL, time.Minute)
 	if err != nil {
 		a.Fatal(err)
 	}
 	format := "plain"
-	if _, err := usage.FindPreset(name); err == nil {
+	if _, err := feed.FindPreset(name); err == nil {
 		format = name
 	}
-	return a.desk.feed(usage.Feed{Name: name, Type: name, Format: a.format(format), Poll: poll})
+	return a.desk.feed(feed.Feed{Name: name, Type: name, Format: a.format(format), Poll: poll})
 }
 
 // poll asks everything that there is, once.
-func (a *api) poll(f usage.Feed) error {
+func (a *api) poll(f feed.Feed) error {
 	a.Helper()
-	position, err := a.store.Position(a.Context(), f.Name)
+	position, err := a.store.PollPosition(a.Context(), f.Name)
 	if err != nil {
 		a.Fatal(err)
 	}
-	asker, err := usage.Ask(f, a.server.Client(), secret.New([]byte("c4n4ry-token")), position, a.now)
-	if err != nil {
-		return err
-	}
+	asker := feed.Ask(f, a.server.Client(), secret.New([]byte("c4n4ry-token")), position, a.now)
 	for asker.More() {
 		page, err := asker.Next(a.Context())
 		if err != nil {
 			return err
 		}
-		if _, err := a.take(f, func(ctx context.Context, t *usage.Take) (usage.News, error) { return t.Page(ctx, page) }); err != nil {
+		if _, err := a.ingest(f, usage.Page(*page)); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (a *api) must(f usage.Feed) {
+func (a *api) must(f feed.Feed) {
 	a.Helper()
 	if err := a.poll(f); err != nil {
 		a.Fatal(err)
 	}
 }
 
-func (a *api) coverage(f usage.Feed) []usage.Span {
+func (a *api) coverage(f feed.Feed) []feed.Span {
 	a.Helper()
 	feeds, err := a.store.Feeds(a.Context())
 	if err != nil {
@@ -271,12 +268,12 @@ func TestHostileAPI(t *testing.T) {
 	} {
 		a := newAPI(d, k.answer)
 		a.server.Client().CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-		f := a.feedOf(strings.ReplaceAll(name, " ", "-"), usage.PollSpec{URL: "{base}/log?since={since}&secret=c4n4ry", Items: ".items", Next: ".next"})
+		f := a.feedOf(strings.ReplaceAll(name, " ", "-"), feed.PollSpec{URL: "{base}/log?since={since}&secret=c4n4ry", Items: ".items", Next: ".next"})
 		err := a.poll(f)
 		if err == nil || !strings.Contains(err.Error(), k.want) || strings.Contains(err.Error(), "c4n4ry") {
 			t.Errorf("%s: %v", name, err)
 		}
-		var wait *usage.WaitError
+		var wait *feed.WaitError
 		if errors.As(err, &wait) != (name == "wait") || wait != nil && wait.After != 70*time.Second {
 			t.Errorf("%s: it waits %v", name, wait)
 		}
@@ -293,18 +290,15 @@ func TestPollIsDroppedWhereAnotherWentOn(t *testing.T) {
 	a := newAPI(d, func(_ *api, w http.ResponseWriter, _ *http.Request) {
 		_ = json.NewEncoder(w).Encode([]any{map[string]any{"client_id": "a", "at": d.now.Add(-time.Minute).Format(time.RFC3339), "event_id": "1"}})
 	})
-	f := a.feedOf("http", usage.PollSpec{URL: "{base}/log?since={since}"})
-	asker, err := usage.Ask(f, a.server.Client(), secret.Value{}, []byte(`{}`), d.now)
-	if err != nil {
-		t.Fatal(err)
-	}
+	f := a.feedOf("http", feed.PollSpec{URL: "{base}/log?since={since}"})
+	asker := feed.Ask(f, a.server.Client(), secret.Value{}, feed.PollPosition{}, d.now)
 	slow, err := asker.Next(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
 	d.now = d.now.Add(time.Minute)
 	a.must(f)
-	if _, err := a.take(f, func(ctx context.Context, t *usage.Take) (usage.News, error) { return t.Page(ctx, slow) }); !errors.Is(err, usage.ErrMoved) {
+	if _, err := a.ingest(f, usage.Page(*slow)); !errors.Is(err, usage.ErrMoved) {
 		t.Errorf("the slow one: %v", err)
 	}
 	if n := d.uses(); n != 1 {

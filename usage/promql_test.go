@@ -20,70 +20,19 @@ import (
 	"github.com/keyrounds/keyrounds/credential"
 	"github.com/keyrounds/keyrounds/test/promtest"
 	"github.com/keyrounds/keyrounds/usage"
+	"github.com/keyrounds/keyrounds/usage/feed"
 )
-
-func TestPromQL(t *testing.T) {
-	t.Parallel()
-	for name, c := range map[string]struct {
-		q         usage.PromQL
-		url, err  string // parts of them
-		cover     string
-		stretches time.Duration
-	}{
-		"a metric": {
-			usage.PromQL{Metric: `requests_total{job="gw"}`, Label: "client"},
-			`sum by (client) (increase(requests_total{job="gw"}[{span}])) > 0 or sum by (client) (max_over_time(requests_total{job="gw"}[{span}]) unless requests_total{job="gw"} offset {span}) > 0`, "",
-			`min_over_time((count(requests_total{job="gw"}) or vector(0))[{span}:{step}])`, 0,
-		},
-		"a query": {
-			usage.PromQL{Query: `sum by (client_id) (increase(a_total[{span}]) + on(x) group_left b_total) > 0`},
-			`a_total`, "",
-			`min_over_time((count(a_total) or vector(0))[{span}:{step}]) * on() min_over_time((count(b_total) or vector(0))[{span}:{step}])`, 0,
-		},
-		"its own coverage":       {usage.PromQL{Metric: "a", Coverage: `min(min_over_time(up{job="gw"}[{span}]))`}, "client_id", "", `min(min_over_time(up{job="gw"}[{span}]))`, 0},
-		"a fixed range":          {usage.PromQL{Query: `sum by (client_id) (increase(a[1h])) > 0`}, "1h", "", "count(a)", time.Hour},
-		"no range":               {usage.PromQL{Query: `sum by (client_id) (a) > 0`}, "", "query: it looks at no range", "", 0},
-		"broken":                 {usage.PromQL{Query: `sum by (client_id) (increase(a[1h])`}, "", "query: 1:", "", 0},
-		"no vector":              {usage.PromQL{Query: `scalar(sum(increase(a[1h])))`}, "", "query: it gives a scalar", "", 0},
-		"neither":                {usage.PromQL{}, "", "metric: is missing", "", 0},
-		"both":                   {usage.PromQL{Metric: "a", Query: "b"}, "", "metric: one of metric and query", "", 0},
-		"an expression for both": {usage.PromQL{Metric: "rate(a[5m])"}, "", "metric: not a plain selector", "", 0},
-		"an injected expression": {usage.PromQL{Metric: "a or b"}, "", "metric: not a plain selector", "", 0},
-		"broken coverage":        {usage.PromQL{Metric: "a", Coverage: "min("}, "", "coverage: 1:", "", 0},
-	} {
-		p, err := usage.FindPreset("prometheus")
-		if err != nil {
-			t.Fatal(err)
-		}
-		spec, err := c.q.Fill(*p.Poll)
-		if c.err != "" {
-			if err == nil || !strings.HasPrefix(err.Error(), c.err) {
-				t.Errorf("%s: %v, want %s", name, err, c.err)
-			}
-			continue
-		}
-		if err != nil {
-			t.Errorf("%s: %v", name, err)
-			continue
-		}
-		asked, err1 := url.QueryUnescape(spec.URL)
-		cover, err2 := url.QueryUnescape(spec.CoverURL)
-		if err1 != nil || err2 != nil || !strings.Contains(asked, c.url) || !strings.Contains(cover, c.cover) || spec.Span != c.stretches {
-			t.Errorf("%s:\n%s\n%s\n%s", name, asked, cover, spec.Span)
-		}
-	}
-}
 
 // gatewayMetrics is a Prometheus that answers what a test says.
 type gatewayMetrics struct {
 	*api
-	feed    usage.Feed
+	feed    feed.Feed
 	counts  map[string]float64
 	covered bool
 	broken  string // instead of an answer
 }
 
-func newGatewayMetrics(d *desk, q usage.PromQL) *gatewayMetrics {
+func newGatewayMetrics(d *desk, q feed.PromQL) *gatewayMetrics {
 	g := &gatewayMetrics{covered: true}
 	g.api = newAPI(d, func(_ *api, w http.ResponseWriter, r *http.Request) {
 		if g.broken != "" {
@@ -109,9 +58,9 @@ func newGatewayMetrics(d *desk, q usage.PromQL) *gatewayMetrics {
 	return g
 }
 
-func prometheusFeed(a *api, q usage.PromQL, url string) usage.Feed {
+func prometheusFeed(a *api, q feed.PromQL, url string) feed.Feed {
 	a.Helper()
-	p, err := usage.FindPreset("prometheus")
+	p, err := feed.FindPreset("prometheus")
 	if err != nil {
 		a.Fatal(err)
 	}
@@ -120,25 +69,25 @@ func prometheusFeed(a *api, q usage.PromQL, url string) usage.Feed {
 		a.Fatal(err)
 	}
 	spec.Lag.Duration, spec.First.Duration = 0, time.Hour
-	poll, err := usage.NewPoll(spec, url, time.Minute)
+	poll, err := feed.NewPoll(spec, url, time.Minute)
 	if err != nil {
 		a.Fatal(err)
 	}
-	return a.desk.feed(usage.Feed{Name: "metrics", Type: usage.PrometheusFeed, Format: a.format("prometheus"), Poll: poll, Silence: time.Minute})
+	return a.desk.feed(feed.Feed{Name: "metrics", Type: feed.TypePrometheus, Format: a.format("prometheus"), Poll: poll, Silence: time.Minute})
 }
 
 // Counts become uses, of the time that was asked for; what the query did not see is not covered.
 func TestPrometheusCounts(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t, client(1, "a"), client(2, "b"))
-	g := newGatewayMetrics(d, usage.PromQL{Metric: "requests_total"})
+	g := newGatewayMetrics(d, feed.PromQL{Metric: "requests_total"})
 	g.counts = map[string]float64{"a": 11.3, "nobody": 1}
 	g.must(g.feed)
 	if n := g.uses(); n != 12 {
 		t.Errorf("%d uses", n)
 	}
 	begin := d.now.Add(-time.Hour)
-	want := []usage.Span{{From: begin, To: d.now}}
+	want := []feed.Span{{From: begin, To: d.now}}
 	if got := g.coverage(g.feed); !sameSpans(got, want) {
 		t.Errorf("covered %v", got)
 	}
@@ -152,7 +101,7 @@ func TestPrometheusCounts(t *testing.T) {
 	g.covered = true
 	d.now = d.now.Add(10 * time.Minute)
 	g.must(g.feed)
-	want = append(want, usage.Span{From: d.now.Add(-10 * time.Minute), To: d.now})
+	want = append(want, feed.Span{From: d.now.Add(-10 * time.Minute), To: d.now})
 	if got := g.coverage(g.feed); !sameSpans(got, want) {
 		t.Errorf("covered %v", got)
 	}
@@ -173,8 +122,8 @@ func TestPrometheusCounts(t *testing.T) {
 	}
 }
 
-func sameSpans(a, b []usage.Span) bool {
-	return slices.EqualFunc(a, b, func(a, b usage.Span) bool { return a.From.Equal(b.From) && a.To.Equal(b.To) })
+func sameSpans(a, b []feed.Span) bool {
+	return slices.EqualFunc(a, b, func(a, b feed.Span) bool { return a.From.Equal(b.From) && a.To.Equal(b.To) })
 }
 
 // Between two polls a feed is not silent: what is known stays known, and after a missed one it is not.
@@ -185,7 +134,7 @@ func TestPrometheusAnswers(t *testing.T) {
 		c.UnusedAfter, c.Created = 2*time.Hour, time.Date(2020, 1, 1, 0, 0, 0, 0, time.UTC)
 	}
 	d := newDesk(t, used, idle)
-	g := newGatewayMetrics(d, usage.PromQL{Query: `sum by (client_id) (increase(requests_total[30m])) > 0`})
+	g := newGatewayMetrics(d, feed.PromQL{Query: `sum by (client_id) (increase(requests_total[30m])) > 0`})
 	g.feed.Poll.Every = 15 * time.Minute
 	g.feed.Silence = g.feed.Poll.Silence()
 	d.tx(func(tx pgx.Tx) error { return d.store.Register(t.Context(), tx, g.feed, d.now) })
@@ -211,7 +160,7 @@ func TestPrometheusAnswers(t *testing.T) {
 func TestPrometheusCatchesUp(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t, client(1, "a"))
-	g := newGatewayMetrics(d, usage.PromQL{Metric: "requests_total"})
+	g := newGatewayMetrics(d, feed.PromQL{Metric: "requests_total"})
 	g.must(g.feed)
 	d.now = d.now.Add(20 * time.Hour)
 	for range 4 {
@@ -236,7 +185,7 @@ func TestPrometheusOwn(t *testing.T) {
 	for i := range 4 { // an exchange and two probes each
 		d.ledger = append(d.ledger, checker.Footprint{Check: uuid.New(), CredentialID: 1, At: d.now.Add(-time.Duration(10*i+5) * time.Minute), Done: true, Trail: checker.Trail{Requests: 3}})
 	}
-	g := newGatewayMetrics(d, usage.PromQL{Metric: "requests_total"})
+	g := newGatewayMetrics(d, feed.PromQL{Metric: "requests_total"})
 	g.counts = map[string]float64{"a": 8.4}
 	g.must(g.feed)
 	if n := g.uses(); n != 0 {
@@ -273,7 +222,7 @@ func TestRealPrometheus(t *testing.T) {
 	d := newDesk(t, client(1, "a"), client(2, "b"))
 	d.now = time.Now()
 	a := newAPI(d, nil)
-	feed := prometheusFeed(a, usage.PromQL{Metric: `gateway_requests_total{code="200"}`}, prom.URL)
+	feed := prometheusFeed(a, feed.PromQL{Metric: `gateway_requests_total{code="200"}`}, prom.URL)
 	until := func(span time.Duration, what string, cond func() bool) {
 		t.Helper()
 		for deadline := time.Now().Add(30 * time.Second); !cond(); time.Sleep(span) {

@@ -15,27 +15,29 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/keyrounds/keyrounds/secret"
+	"github.com/keyrounds/keyrounds/usage/feed"
 )
 
-// News is what a batch brought, for those who judge it.
-type News struct {
-	Feed      Feed
+// Ingested is what a batch brought, for those who judge it.
+type Ingested struct {
+	Feed      feed.Feed
 	Counts    Counts
-	Samples   []Bad // records that could not be read
+	Batch     string     // id of a Push or an Import; "" of others
+	Samples   []feed.Bad // records that could not be read
 	Touched   []*Touched
 	Lifecycle []Lifecycle
 	First     time.Time // of the records that have a time; zero: none has
 	Last      time.Time
 }
 
-// Finish stores what Add took in, and with it the feed's position, which is any JSON. covered are the
-// spans that the feed is known to have watched beside those that its records show.
-func (t *Take) Finish(ctx context.Context, position any, covered ...Span) (News, error) {
-	touched, spans := t.tally.touched, t.tally.spans
-	if err := t.flush(ctx); err != nil {
-		return News{}, err
+// finish stores what add took in, and with it the feed's position. covered are the spans that the feed is known
+// to have watched beside those that its records show.
+func (in *intake) finish(ctx context.Context, position any, covered []feed.Span) (Ingested, error) {
+	touched, spans := in.tally.touched, in.tally.spans
+	if err := in.flush(ctx); err != nil {
+		return Ingested{}, err
 	}
-	n := News{Feed: t.feed, Counts: t.counts, Samples: t.samples, Lifecycle: t.lifecycle}
+	n := Ingested{Feed: in.feed, Batch: in.batch, Counts: in.counts, Samples: in.samples, Lifecycle: in.lifecycle}
 	for _, s := range spans {
 		if n.First.IsZero() || s.From.Before(n.First) {
 			n.First = s.From
@@ -46,32 +48,27 @@ func (t *Take) Finish(ctx context.Context, position any, covered ...Span) (News,
 		n.Touched = append(n.Touched, tc)
 	}
 	slices.SortFunc(n.Touched, func(a, b *Touched) int { return strings.Compare(a.Credential.Name, b.Credential.Name) })
-	if err := t.saveFeed(ctx, position, append(slices.Clone(spans), covered...)); err != nil {
-		return News{}, err
+	if err := in.saveFeed(ctx, position, append(slices.Clone(spans), covered...)); err != nil {
+		return Ingested{}, err
 	}
-	return n, errors.Join(t.saveTaken(ctx), t.saveEgress(ctx))
+	return n, errors.Join(in.saveTaken(ctx), in.saveEgress(ctx))
 }
 
-// FinishImport is Finish for a file that somebody brought: the feed's own position stays.
-func (t *Take) FinishImport(ctx context.Context, covered ...Span) (News, error) {
-	return t.Finish(ctx, json.RawMessage(t.row.position), covered...)
-}
-
-// flush writes the rows and keeps what Finish needs.
-func (t *Take) flush(ctx context.Context) error {
-	for _, save := range []func(context.Context) error{t.saveDays, t.saveMonths, t.saveScopes, t.saveUnregistered, t.saveLifecycle, t.saveKept} {
+// flush writes the rows and keeps what finish needs.
+func (in *intake) flush(ctx context.Context) error {
+	for _, save := range []func(context.Context) error{in.saveDays, in.saveMonths, in.saveScopes, in.saveUnregistered, in.saveLifecycle, in.saveKept} {
 		if err := save(ctx); err != nil {
-			return fmt.Errorf("usage of feed %q: %w", t.feed.Name, err)
+			return fmt.Errorf("usage of feed %q: %w", in.feed.Name, err)
 		}
 	}
-	old := t.tally
-	if len(t.lifecycle) < flushAt {
-		t.lifecycle = append(t.lifecycle, old.lifecycle...)
+	old := in.tally
+	if len(in.lifecycle) < flushAt {
+		in.lifecycle = append(in.lifecycle, old.lifecycle...)
 	}
-	t.tally = newTally(t.s.Zone)
-	t.tally.touched, t.tally.spans, t.tally.newest, t.tally.perDay, t.tally.clean = old.touched, old.spans, old.newest, old.perDay, old.clean
-	if len(t.tally.perDay) > 1_000_000 {
-		t.tally.perDay = map[credDay]int{}
+	in.tally = newTally(in.s.Zone)
+	in.tally.touched, in.tally.spans, in.tally.newest, in.tally.perDay, in.tally.clean = old.touched, old.spans, old.newest, old.perDay, old.clean
+	if len(in.tally.perDay) > 1_000_000 {
+		in.tally.perDay = map[credDay]int{}
 	}
 	return nil
 }
@@ -83,11 +80,11 @@ const daysSQL = `
 		first_at = least(u.first_at, excluded.first_at), last_at = greatest(u.last_at, excluded.last_at),
 		last_address = CASE WHEN excluded.last_at >= u.last_at THEN excluded.last_address ELSE u.last_address END`
 
-func (t *Take) saveDays(ctx context.Context) error {
-	if err := t.foldCrowded(ctx); err != nil {
+func (in *intake) saveDays(ctx context.Context) error {
+	if err := in.foldCrowded(ctx); err != nil {
 		return err
 	}
-	keys := sortedKeys(t.tally.days, func(a, b dayKey) int {
+	keys := sortedKeys(in.tally.days, func(a, b dayKey) int {
 		return cmp.Or(cmp.Compare(a.credential, b.credential), int(a.day-b.day), a.network.Compare(b.network), strings.Compare(a.userAgent, b.userAgent))
 	})
 	var (
@@ -100,23 +97,23 @@ func (t *Take) saveDays(ctx context.Context) error {
 		addresses           = make([]*netip.Addr, n)
 	)
 	for i, k := range keys {
-		r := t.tally.days[k]
+		r := in.tally.days[k]
 		ids[i], days[i], networks[i], agents[i], uses[i], failures[i] = k.credential, k.date(), k.network, k.userAgent, r.uses, r.failures
 		firsts[i], lasts[i], addresses[i] = r.first, r.last, nullAddr(r.address)
 	}
 	if n == 0 {
 		return nil
 	}
-	_, err := t.tx.Exec(ctx, daysSQL, ids, days, networks, agents, uses, failures, firsts, lasts, addresses)
+	_, err := in.tx.Exec(ctx, daysSQL, ids, days, networks, agents, uses, failures, firsts, lasts, addresses)
 	return err
 }
 
 // foldCrowded puts what is new on a day that has too many rows already into one row.
-func (t *Take) foldCrowded(ctx context.Context) error {
+func (in *intake) foldCrowded(ctx context.Context) error {
 	var ids []int64
 	var days []time.Time
 	seen := map[credDay]bool{}
-	for k := range t.tally.days {
+	for k := range in.tally.days {
 		if cd := (credDay{k.credential, k.day}); !seen[cd] {
 			seen[cd] = true
 			ids, days = append(ids, k.credential), append(days, k.date())
@@ -125,7 +122,7 @@ func (t *Take) foldCrowded(ctx context.Context) error {
 	if len(ids) == 0 {
 		return nil
 	}
-	rows, err := t.tx.Query(ctx, `
+	rows, err := in.tx.Query(ctx, `
 		SELECT u.credential_id, u.day, array_agg(u.network::text || ' ' || u.user_agent)
 		FROM usage_days u JOIN unnest($1::bigint[], $2::date[]) AS w (id, day) ON u.credential_id = w.id AND u.day = w.day
 		GROUP BY 1, 2 HAVING count(*) >= $3`, ids, days, maxPerDay)
@@ -139,9 +136,9 @@ func (t *Take) foldCrowded(ctx context.Context) error {
 	)
 	_, err = pgx.ForEachRow(rows, []any{&id, &day, &known}, func() error {
 		cd := credDay{id, int32(day.Unix() / 86400)}
-		for k, r := range t.tally.days {
+		for k, r := range in.tally.days {
 			if (credDay{k.credential, k.day}) == cd && !slices.Contains(known, k.network.String()+" "+k.userAgent) {
-				t.tally.moveToOthers(k, r)
+				in.tally.moveToOthers(k, r)
 			}
 		}
 		return nil
@@ -175,8 +172,8 @@ const monthsSQL = `
 		days = u.days | excluded.days, hours = u.hours | excluded.hours, scopes_seen = u.scopes_seen OR excluded.scopes_seen,
 		hidden_s = u.hidden_s + excluded.hidden_s`
 
-func (t *Take) saveMonths(ctx context.Context) error {
-	keys := sortedKeys(t.tally.months, func(a, b monthKey) int { return cmp.Or(cmp.Compare(a.credential, b.credential), int(a.month-b.month)) })
+func (in *intake) saveMonths(ctx context.Context) error {
+	keys := sortedKeys(in.tally.months, func(a, b monthKey) int { return cmp.Or(cmp.Compare(a.credential, b.credential), int(a.month-b.month)) })
 	var (
 		n                                  = len(keys)
 		ids                                = make([]int64, n)
@@ -187,29 +184,29 @@ func (t *Take) saveMonths(ctx context.Context) error {
 		scopes                             = make([]bool, n)
 	)
 	for i, k := range keys {
-		m := t.tally.months[k]
+		m := in.tally.months[k]
 		ids[i], months[i], exchanges[i], requests[i], failures[i], own[i] = k.credential, k.date(), m.exchanges, m.requests, m.failures, m.own
 		firsts[i], lasts[i], days[i], hours[i], scopes[i], hidden[i] = nullTime(m.first), nullTime(m.last), int32(m.days), int32(m.hours), m.scopesSeen, int32(m.hidden.Seconds())
 	}
 	if n == 0 {
 		return nil
 	}
-	_, err := t.tx.Exec(ctx, monthsSQL, ids, months, exchanges, requests, failures, own, firsts, lasts, days, hours, scopes, hidden)
+	_, err := in.tx.Exec(ctx, monthsSQL, ids, months, exchanges, requests, failures, own, firsts, lasts, days, hours, scopes, hidden)
 	return err
 }
 
-func (t *Take) saveScopes(ctx context.Context) error {
-	keys := sortedKeys(t.tally.scopes, func(a, b scopeKey) int {
+func (in *intake) saveScopes(ctx context.Context) error {
+	keys := sortedKeys(in.tally.scopes, func(a, b scopeKey) int {
 		return cmp.Or(cmp.Compare(a.credential, b.credential), strings.Compare(a.scope, b.scope))
 	})
 	ids, scopes, at := make([]int64, len(keys)), make([]string, len(keys)), make([]time.Time, len(keys))
 	for i, k := range keys {
-		ids[i], scopes[i], at[i] = k.credential, k.scope, t.tally.scopes[k]
+		ids[i], scopes[i], at[i] = k.credential, k.scope, in.tally.scopes[k]
 	}
 	if len(keys) == 0 {
 		return nil
 	}
-	_, err := t.tx.Exec(ctx, `
+	_, err := in.tx.Exec(ctx, `
 		INSERT INTO usage_scopes AS u (credential_id, scope, last_at) SELECT * FROM unnest($1::bigint[], $2::text[], $3::timestamptz[])
 		ON CONFLICT (credential_id, scope) DO UPDATE SET last_at = greatest(u.last_at, excluded.last_at)`, ids, scopes, at)
 	return err
@@ -226,18 +223,18 @@ const unregisteredSQL = `
 		last_at = greatest(u.last_at, excluded.last_at), created_at = coalesce(excluded.created_at, u.created_at),
 		created_by = CASE WHEN excluded.created_by = '' THEN u.created_by ELSE excluded.created_by END`
 
-func (t *Take) saveUnregistered(ctx context.Context) error {
+func (in *intake) saveUnregistered(ctx context.Context) error {
 	batch := &pgx.Batch{}
-	for _, id := range sortedKeys(t.tally.unregistered, strings.Compare) {
-		u := t.tally.unregistered[id]
+	for _, id := range sortedKeys(in.tally.unregistered, strings.Compare) {
+		u := in.tally.unregistered[id]
 		batch.Queue(unregisteredSQL, u.Provider, u.ClientID, u.Events, u.FirstAt, u.LastAt, nullAddr(u.Address), nullTime(u.CreatedAt), u.CreatedBy, maxUnregistered)
 	}
-	return t.tx.SendBatch(ctx, batch).Close()
+	return in.tx.SendBatch(ctx, batch).Close()
 }
 
-func (t *Take) saveLifecycle(ctx context.Context) error {
+func (in *intake) saveLifecycle(ctx context.Context) error {
 	batch := &pgx.Batch{}
-	for _, l := range t.tally.lifecycle {
+	for _, l := range in.tally.lifecycle {
 		var id *int64
 		if l.CredentialID != 0 {
 			id = &l.CredentialID
@@ -245,66 +242,66 @@ func (t *Take) saveLifecycle(ctx context.Context) error {
 		batch.Queue(`INSERT INTO usage_lifecycle (provider, event_id, at, action, client_id, credential_id, actor, feed)
 			VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING`, l.Provider, l.EventID, l.At, l.Action, l.ClientID, id, l.Actor, l.Feed)
 	}
-	return t.tx.SendBatch(ctx, batch).Close()
+	return in.tx.SendBatch(ctx, batch).Close()
 }
 
-func (t *Take) saveKept(ctx context.Context) error {
-	kept, clean := t.tally.kept, secret.Scrubber{}
-	_, err := t.tx.CopyFrom(ctx, pgx.Identifier{"usage_events"}, []string{"feed", "credential_id", "at", "event_id", "kind", "ok", "source_ip", "user_agent", "scopes"},
+func (in *intake) saveKept(ctx context.Context) error {
+	kept, clean := in.tally.kept, secret.Scrubber{}
+	_, err := in.tx.CopyFrom(ctx, pgx.Identifier{"usage_events"}, []string{"feed", "credential_id", "at", "event_id", "kind", "ok", "source_ip", "user_agent", "scopes"},
 		pgx.CopyFromSlice(len(kept), func(i int) ([]any, error) {
 			k := kept[i]
 			scopes := []string{}
 			for _, s := range k.Scopes {
 				scopes = append(scopes, clean.Clean(s, 256))
 			}
-			return []any{t.feed.Name, k.credential, k.At, clean.Clean(k.ID, 200), string(k.Kind), k.OK, nullAddr(k.Address), t.tally.agent(k.UserAgent), scopes}, nil
+			return []any{in.feed.Name, k.credential, k.At, clean.Clean(k.ID, 200), string(k.Kind), k.OK, nullAddr(k.Address), in.tally.agent(k.UserAgent), scopes}, nil
 		}))
 	return err
 }
 
-func (t *Take) saveFeed(ctx context.Context, position any, spans []Span) error {
-	t.row.counts.add(t.counts)
-	samples := append(t.row.samples, t.samples...)
-	samples = samples[max(0, len(samples)-maxBad):]
-	coverage := join(append(t.row.coverage, spans...), t.feed.Silence)
-	seen := t.tally.newest
+func (in *intake) saveFeed(ctx context.Context, position any, spans []feed.Span) error {
+	in.row.counts.add(in.counts)
+	samples := append(in.row.samples, in.samples...)
+	samples = samples[max(0, len(samples)-maxSamples):]
+	coverage := join(append(in.row.coverage, spans...), in.feed.Silence)
+	seen := in.tally.newest
 	for _, s := range spans {
 		seen = later(seen, s.To)
 	}
 	at, err1 := json.Marshal(position)
-	counts, err2 := json.Marshal(t.row.counts)
+	counts, err2 := json.Marshal(in.row.counts)
 	bad, err3 := json.Marshal(orEmpty(samples))
 	if err := errors.Join(err1, err2, err3); err != nil {
 		return err
 	}
-	_, err := t.tx.Exec(ctx, `
+	_, err := in.tx.Exec(ctx, `
 		UPDATE usage_feeds SET position = $2, coverage = $3, last_event_at = greatest(last_event_at, $4), last_seen_at = greatest(last_seen_at, $5),
 			counts = $6, samples = $7, exchanges = exchanges OR $8, requests = requests OR $9, error = '', error_since = NULL
-		WHERE feed = $1`, t.feed.Name, at, toMultirange(coverage), nullTime(t.tally.newest), nullTime(seen), counts, bad, t.shows[Exchange], t.shows[Request])
+		WHERE feed = $1`, in.feed.Name, at, toMultirange(coverage), nullTime(in.tally.newest), nullTime(seen), counts, bad, in.shows[feed.Exchange], in.shows[feed.Request])
 	return err
 }
 
-func (t *Take) saveTaken(ctx context.Context) error {
-	checks, taken := make([]uuid.UUID, 0, len(t.taken)), make([]int16, 0, len(t.taken))
-	for c, n := range t.taken {
+func (in *intake) saveTaken(ctx context.Context) error {
+	checks, taken := make([]uuid.UUID, 0, len(in.taken)), make([]int16, 0, len(in.taken))
+	for c, n := range in.taken {
 		checks, taken = append(checks, c), append(taken, int16(n))
 	}
 	if len(checks) == 0 {
 		return nil
 	}
-	_, err := t.tx.Exec(ctx, `
+	_, err := in.tx.Exec(ctx, `
 		INSERT INTO usage_taken (check_id, taken, taken_at) SELECT *, $3 FROM unnest($1::uuid[], $2::smallint[]) ORDER BY 1
-		ON CONFLICT (check_id) DO UPDATE SET taken = excluded.taken, taken_at = excluded.taken_at`, checks, taken, t.now)
+		ON CONFLICT (check_id) DO UPDATE SET taken = excluded.taken, taken_at = excluded.taken_at`, checks, taken, in.now)
 	return err
 }
 
-func (t *Take) saveEgress(ctx context.Context) error {
+func (in *intake) saveEgress(ctx context.Context) error {
 	batch := &pgx.Batch{}
-	for _, a := range sortedKeys(t.learned, netip.Addr.Compare) {
+	for _, a := range sortedKeys(in.learned, netip.Addr.Compare) {
 		batch.Queue(`INSERT INTO usage_egress AS u (provider, address, seen_at) VALUES ($1, $2, $3)
-			ON CONFLICT (provider, address) DO UPDATE SET seen_at = greatest(u.seen_at, excluded.seen_at)`, t.feed.Provider, a, t.learned[a])
+			ON CONFLICT (provider, address) DO UPDATE SET seen_at = greatest(u.seen_at, excluded.seen_at)`, in.feed.Provider, a, in.learned[a])
 	}
-	return t.tx.SendBatch(ctx, batch).Close()
+	return in.tx.SendBatch(ctx, batch).Close()
 }
 
 // sortedKeys are the keys in the order in which everyone locks their rows.

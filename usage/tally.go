@@ -2,11 +2,14 @@ package usage
 
 import (
 	"net/netip"
+	"regexp"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/keyrounds/keyrounds/credential"
 	"github.com/keyrounds/keyrounds/secret"
+	"github.com/keyrounds/keyrounds/usage/feed"
 )
 
 // tally folds events into the rows that are kept, so that a million events of a day are a few rows.
@@ -20,7 +23,7 @@ type tally struct {
 	kept         []keptEvent
 	touched      map[int64]*Touched
 	perDay       map[credDay]int // rows of a credential and day
-	spans        []Span
+	spans        []feed.Span
 	newest       time.Time
 	clean        map[string]string // user agents, as they came and cleaned
 	slot         slot
@@ -71,7 +74,7 @@ type scopeKey struct {
 
 type keptEvent struct {
 	credential int64
-	Event
+	feed.Event
 }
 
 // slot is a quarter of an hour: no zone's clock turns within one.
@@ -135,11 +138,11 @@ func (t *tally) agent(raw string) string {
 		return c
 	}
 	c := secret.Scrubber{}.Clean(raw, maxUserAgent)
-	c = longRuns.ReplaceAllStringFunc(c, func(run string) string { // ids of sessions and of requests, and secrets
-		if len(run) >= 24 && !hasSlash(run) {
-			return "…"
+	c = longRuns.ReplaceAllStringFunc(c, func(run string) string {
+		if strings.Contains(run, "/") { // a product and its version
+			return run
 		}
-		return run
+		return "…"
 	})
 	if len(t.clean) < 10_000 {
 		t.clean[raw] = c
@@ -147,17 +150,11 @@ func (t *tally) agent(raw string) string {
 	return c
 }
 
-func hasSlash(s string) bool {
-	for i := range len(s) {
-		if s[i] == '/' {
-			return true
-		}
-	}
-	return false
-}
+// longRuns are ids of sessions and of requests, and secrets.
+var longRuns = regexp.MustCompile(`[A-Za-z0-9+/_~-]{24,}`)
 
 // use folds an event of others.
-func (t *tally) use(c credential.Credential, e Event) {
+func (t *tally) use(c credential.Credential, e feed.Event) {
 	w := t.when(e.At)
 	key := dayKey{c.ID, w.day, network(e.Address), t.agent(e.UserAgent)}
 	row := t.days[key]
@@ -172,9 +169,9 @@ func (t *tally) use(c credential.Credential, e Event) {
 		}
 	}
 	if e.OK {
-		row.uses += e.times()
+		row.uses += e.Times()
 	} else {
-		row.failures += e.times()
+		row.failures += e.Times()
 	}
 	if e.At.Before(row.first) {
 		row.first = e.At
@@ -186,16 +183,16 @@ func (t *tally) use(c credential.Credential, e Event) {
 	t.touch(c).add(key.network, e, key.userAgent)
 }
 
-func (t *tally) month(c credential.Credential, e Event, w slot) {
+func (t *tally) month(c credential.Credential, e feed.Event, w slot) {
 	m := t.monthOf(c.ID, w)
 	if !e.OK {
-		m.failures += e.times()
+		m.failures += e.Times()
 		return
 	}
-	if e.Kind == Exchange {
-		m.exchanges += e.times()
+	if e.Kind == feed.Exchange {
+		m.exchanges += e.Times()
 	} else {
-		m.requests += e.times()
+		m.requests += e.Times()
 	}
 	if m.first.IsZero() || e.At.Before(m.first) {
 		m.first = e.At
@@ -204,7 +201,7 @@ func (t *tally) month(c credential.Credential, e Event, w slot) {
 		m.last = e.At
 	}
 	m.days |= w.bitOfDay
-	if e.Kind != LastUsed {
+	if e.Kind != feed.LastUsed {
 		m.hours |= w.bitOfHour
 	}
 	if e.Scopes != nil {
@@ -245,7 +242,7 @@ func (t *tally) live(at time.Time, silence time.Duration) {
 		}
 		return
 	}
-	if t.spans = append(t.spans, Span{at, at}); len(t.spans) > 1000 {
+	if t.spans = append(t.spans, feed.Span{From: at, To: at}); len(t.spans) > 1000 {
 		t.spans = join(t.spans, silence)
 	}
 }
@@ -277,7 +274,7 @@ type Seen struct {
 
 const maxNetworks = 50
 
-func (tc *Touched) add(network netip.Prefix, e Event, userAgent string) {
+func (tc *Touched) add(network netip.Prefix, e feed.Event, userAgent string) {
 	s := tc.Networks[network]
 	if s == nil {
 		if len(tc.Networks) >= maxNetworks {
@@ -289,13 +286,13 @@ func (tc *Touched) add(network netip.Prefix, e Event, userAgent string) {
 		}
 	}
 	if e.OK {
-		s.Uses += e.times()
+		s.Uses += e.Times()
 		s.Unexpected = s.Unexpected || tc.outside(e.Address)
 		if e.At.After(tc.LastUse) {
 			tc.LastUse = e.At
 		}
 	} else {
-		s.Failures += e.times()
+		s.Failures += e.Times()
 	}
 	if e.At.Before(s.First) {
 		s.First = e.At

@@ -8,7 +8,6 @@ package usage
 
 import (
 	"context"
-	"net/netip"
 	"sync"
 	"time"
 
@@ -41,38 +40,6 @@ type Store struct {
 
 // New makes a Store.
 func New(o Options) *Store { return &Store{Options: o, known: map[known]time.Time{}} }
-
-// Feed is a source of usage events.
-type Feed struct {
-	Name      string
-	Provider  string // whose credentials it shows
-	Type      string // FileFeed, PushFeed, ImportFeed, or else it is polled
-	Format    Format
-	Partial   bool          // it sees only some uses: its silence proves nothing
-	Keep      bool          // keep single events
-	Silence   time.Duration // quiet for so long is ordinary; more is a gap
-	Paths     []string      // of a file feed: files, directories or patterns
-	Poll      Poll          // of a polled feed
-	Addresses []netip.Addr  // that the provider sees our checks from, beside those that are learned
-}
-
-// The types of feeds that are not polled.
-const (
-	FileFeed   = "file"
-	PushFeed   = "push"
-	ImportFeed = "import"
-)
-
-// Polled reports whether f is asked for its events.
-func (f Feed) Polled() bool { return f.Type != FileFeed && f.Type != PushFeed && f.Type != ImportFeed }
-
-// DefaultSilence is the Silence of a feed that says nothing else.
-const DefaultSilence = 24 * time.Hour
-
-// Import is the feed of files that a command brings for a provider.
-func Import(provider string, format Format) Feed {
-	return Feed{Name: "import/" + provider, Provider: provider, Type: ImportFeed, Format: format, Silence: DefaultSilence}
-}
 
 // Result says what became of a record.
 type Result string

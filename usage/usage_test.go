@@ -12,6 +12,7 @@ import (
 	"github.com/keyrounds/keyrounds/credential"
 	"github.com/keyrounds/keyrounds/postgres/pgtest"
 	"github.com/keyrounds/keyrounds/usage"
+	"github.com/keyrounds/keyrounds/usage/feed"
 )
 
 func TestMain(m *testing.M) { pgtest.Main(m) }
@@ -62,36 +63,33 @@ func (d *desk) tx(do func(pgx.Tx) error) {
 }
 
 // feed makes a feed known.
-func (d *desk) feed(f usage.Feed) usage.Feed {
+func (d *desk) feed(f feed.Feed) feed.Feed {
 	d.Helper()
 	if f.Format.Name == "" {
 		f.Format = d.format("plain")
 	}
 	if f.Provider = "p"; f.Silence == 0 {
-		f.Silence = usage.DefaultSilence
+		f.Silence = feed.DefaultSilence
 	}
 	d.tx(func(tx pgx.Tx) error { return d.store.Register(d.Context(), tx, f, d.now) })
 	return f
 }
 
-func (d *desk) format(name string) usage.Format {
+func (d *desk) format(name string) feed.Format {
 	d.Helper()
-	f, err := usage.NewFormat(name, "")
+	f, err := feed.NewFormat(name, "")
 	if err != nil {
 		d.Fatal(err)
 	}
 	return f
 }
 
-func (d *desk) take(f usage.Feed, read func(context.Context, *usage.Take) (usage.News, error)) (news usage.News, err error) {
+func (d *desk) ingest(f feed.Feed, b usage.Batch) (got usage.Ingested, err error) {
 	err = pgx.BeginFunc(d.Context(), d.pool, func(tx pgx.Tx) error {
-		t, err := d.store.Begin(d.Context(), tx, f, d.now)
-		if err == nil {
-			news, err = read(d.Context(), t)
-		}
+		got, err = d.store.Ingest(d.Context(), tx, f, b, d.now)
 		return err
 	})
-	return news, err
+	return got, err
 }
 
 func (d *desk) count(sql string, args ...any) (n int) {

@@ -16,16 +16,17 @@ import (
 
 	"github.com/keyrounds/keyrounds/secret"
 	"github.com/keyrounds/keyrounds/usage"
+	"github.com/keyrounds/keyrounds/usage/feed"
 )
 
 // PushFeed is a feed that takes pushes, and how its token is read.
 type PushFeed struct {
-	usage.Feed
+	feed.Feed
 	Token func(context.Context) (secret.Value, error)
 }
 
-// TakeFunc takes in what read brings of a feed, in one transaction.
-type TakeFunc func(ctx context.Context, feed usage.Feed, read func(context.Context, *usage.Take) (usage.News, error)) (usage.News, error)
+// IngestFunc takes in a batch of a feed, in one transaction. Its errors are those of usage.Store.Ingest.
+type IngestFunc func(ctx context.Context, f feed.Feed, b usage.Batch) (usage.Ingested, error)
 
 // The bounds of a push.
 const (
@@ -44,7 +45,7 @@ type pushed struct {
 	Duplicate bool         `json:"duplicate"` // it was taken in before, and was not again
 	Records   int64        `json:"records"`
 	Results   usage.Counts `json:"results"`
-	Bad       []usage.Bad  `json:"bad,omitempty"` // some of those that could not be read
+	Bad       []feed.Bad   `json:"bad,omitempty"` // some of those that could not be read
 }
 
 // push takes in a batch of records: POST /api/v1/usage, one JSON value a line (or as the feed's format has
@@ -57,7 +58,7 @@ func (s *site) push(w http.ResponseWriter, r *http.Request) {
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), pushTime)
 	defer cancel()
-	feed, ok := s.feedOf(ctx, r)
+	f, ok := s.feedOf(ctx, r)
 	if !ok {
 		s.failures.add(host, s.Now())
 		w.Header().Set("WWW-Authenticate", `Bearer realm="keyrounds feeds"`)
@@ -75,12 +76,10 @@ func (s *site) push(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if key == "" {
-		key = usage.DigestOf(raw)
+		key = feed.DigestOf(raw)
 	}
-	answer := pushed{Feed: feed.Name, Batch: key}
-	news, err := s.Take(ctx, feed.Feed, func(ctx context.Context, t *usage.Take) (usage.News, error) {
-		return takePush(ctx, t, key, raw, s.Now())
-	})
+	answer := pushed{Feed: f.Name, Batch: key}
+	news, err := s.Ingest(ctx, f.Feed, usage.Push{ID: key, Body: raw, MaxBytes: maxPushOpened, MaxRecords: maxPushRecords})
 	var before *usage.TakenBeforeError
 	switch {
 	case errors.As(err, &before):
@@ -96,59 +95,13 @@ func (s *site) push(w http.ResponseWriter, r *http.Request) {
 	_ = json.NewEncoder(w).Encode(answer)
 }
 
-var errTooLarge = errors.New("too large")
-
-func takePush(ctx context.Context, t *usage.Take, key string, raw []byte, now time.Time) (usage.News, error) {
-	at, counts, err := t.TakenBatch(ctx, key)
-	if err != nil {
-		return usage.News{}, err
-	}
-	if !at.IsZero() {
-		return usage.News{}, &usage.TakenBeforeError{At: at, Counts: counts}
-	}
-	in, err := usage.Decompress(strings.NewReader(string(raw)))
-	if err != nil {
-		return usage.News{}, errUnreadable
-	}
-	if err := t.Read(ctx, &bounded{in, maxPushOpened}); err != nil {
-		return usage.News{}, err
-	}
-	if t.Records() > maxPushRecords {
-		return usage.News{}, errTooLarge
-	}
-	if err := t.NoteBatch(ctx, key); err != nil {
-		return usage.News{}, err
-	}
-	// A push lives, whatever is in it: an empty one is a heartbeat.
-	return t.Finish(ctx, struct{}{}, usage.Span{From: now, To: now})
-}
-
-var errUnreadable = errors.New("unreadable")
-
-// bounded fails after so many bytes.
-type bounded struct {
-	in   io.Reader
-	left int
-}
-
-func (b *bounded) Read(p []byte) (int, error) {
-	n, err := b.in.Read(p)
-	if b.left -= n; b.left < 0 {
-		return 0, errTooLarge
-	}
-	if err != nil && !errors.Is(err, io.EOF) {
-		err = errUnreadable
-	}
-	return n, err
-}
-
 func (s *site) refusePush(w http.ResponseWriter, err error) {
 	var large *http.MaxBytesError
 	var network net.Error
 	switch {
-	case errors.As(err, &large), errors.Is(err, errTooLarge):
+	case errors.As(err, &large), errors.Is(err, usage.ErrPushTooLarge):
 		refuse(w, http.StatusRequestEntityTooLarge, "a push has at most 1 MiB, 16 MiB opened, and 10,000 records: send several")
-	case errors.Is(err, errUnreadable):
+	case errors.Is(err, usage.ErrPushUnreadable):
 		refuse(w, http.StatusBadRequest, "the body is neither plain, nor gzip, nor zstd")
 	case errors.Is(err, os.ErrDeadlineExceeded), errors.As(err, &network) && network.Timeout(), errors.Is(err, io.ErrUnexpectedEOF):
 		refuse(w, http.StatusRequestTimeout, "the body did not come in time")
@@ -166,13 +119,13 @@ func refuse(w http.ResponseWriter, status int, why string) {
 }
 
 // feedOf finds the feed whose token the request has. Every token is compared, in constant time.
-func (s *site) feedOf(ctx context.Context, r *http.Request) (feed PushFeed, found bool) {
+func (s *site) feedOf(ctx context.Context, r *http.Request) (match PushFeed, found bool) {
 	given := r.Header.Get("X-Feed-Token")
 	if given == "" {
 		given, _ = strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
 	}
 	if given == "" || s.PushFeeds == nil {
-		return feed, false
+		return match, false
 	}
 	hash := sha256.Sum256([]byte(given))
 	for _, f := range s.PushFeeds() {
@@ -183,11 +136,11 @@ func (s *site) feedOf(ctx context.Context, r *http.Request) (feed PushFeed, foun
 		}
 		want := sha256.Sum256([]byte(token.Reveal()))
 		if !token.IsZero() && subtle.ConstantTimeCompare(hash[:], want[:]) == 1 {
-			feed, found = f, true
+			match, found = f, true
 		}
 		token.Wipe()
 	}
-	return feed, found
+	return match, found
 }
 
 // failures counts wrong tokens by address and minute.

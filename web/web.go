@@ -31,9 +31,9 @@ type Options struct {
 	Registry *registry.Store
 	Usage    *usage.Store
 	Reports  *report.Maker
-	// PushFeeds are the feeds that take pushes, and Take takes one in.
+	// PushFeeds are the feeds that take pushes, and Ingest takes one in.
 	PushFeeds func() []PushFeed
-	Take      TakeFunc
+	Ingest    IngestFunc
 	// TakeReport takes in what other scanners and transmitters report.
 	TakeReport TakeReport
 	Gatherer   prometheus.Gatherer

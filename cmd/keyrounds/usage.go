@@ -12,6 +12,7 @@ import (
 
 	"github.com/keyrounds/keyrounds/credential"
 	"github.com/keyrounds/keyrounds/usage"
+	"github.com/keyrounds/keyrounds/usage/feed"
 	"github.com/keyrounds/keyrounds/web"
 )
 
@@ -170,7 +171,7 @@ func newUsageStatus(o *options) *cobra.Command {
 					state = f.Error + " (since " + stamp(f.ErrorSince) + ")"
 				case f.LastSeen.IsZero():
 					state = "nothing yet"
-				case f.Type != usage.ImportFeed && a.Now().Sub(f.LastSeen) > f.Silence:
+				case f.Type != feed.TypeImport && a.Now().Sub(f.LastSeen) > f.Silence:
 					state = "silent"
 				}
 				c := f.Counts
@@ -200,15 +201,15 @@ func newUsageStatus(o *options) *cobra.Command {
 func count(n int64) string { return strconv.FormatInt(n, 10) }
 
 // ruleLine says by which rule how many events were told to be our own.
-func ruleLine(w io.Writer, feed string, c usage.Counts) {
+func ruleLine(w io.Writer, name string, c usage.Counts) {
 	if text := c.OwnText(); text != "" {
-		fmt.Fprintf(w, "%s: %s\n", feed, text)
+		fmt.Fprintf(w, "%s: %s\n", name, text)
 	}
 }
 
-func printBad(w io.Writer, feed string, bad []usage.Bad) {
+func printBad(w io.Writer, name string, bad []feed.Bad) {
 	for _, b := range bad {
-		fmt.Fprintf(w, "%s: unreadable: %s", feed, printable(b.Reason, false))
+		fmt.Fprintf(w, "%s: unreadable: %s", name, printable(b.Reason, false))
 		if b.Sample != "" {
 			fmt.Fprintf(w, ": %s", printable(b.Sample, false))
 		}
@@ -269,7 +270,7 @@ func newUsageFormats() *cobra.Command {
 			}
 			var rows [][]string
 			var values []format
-			for _, p := range usage.Presets() {
+			for _, p := range feed.Presets() {
 				values = append(values, format{p.Name, p.Title, p.Docs, p.Notes, p.JQ, p.Poll != nil})
 				rows = append(rows, []string{p.Name, p.Title, map[bool]string{true: "yes"}[p.Poll != nil], p.Docs})
 			}

@@ -14,6 +14,7 @@ import (
 	"github.com/keyrounds/keyrounds/app"
 	"github.com/keyrounds/keyrounds/config"
 	"github.com/keyrounds/keyrounds/usage"
+	"github.com/keyrounds/keyrounds/usage/feed"
 )
 
 type importFlags struct {
@@ -46,11 +47,11 @@ func newUsageImport(o *options) *cobra.Command {
 				return err
 			}
 			defer a.Close()
-			feed, covers, err := f.resolve(a.Config())
+			to, covers, err := f.resolve(a.Config())
 			if err != nil {
 				return err
 			}
-			return importFiles(cmd, a, out, feed, covers, args)
+			return importFiles(cmd, a, out, to, covers, args)
 		},
 	}
 	out.flags(cmd, "table", "json", "csv")
@@ -62,35 +63,35 @@ func newUsageImport(o *options) *cobra.Command {
 	return cmd
 }
 
-func (f importFlags) resolve(c *config.Config) (feed usage.Feed, covers []usage.Span, err error) {
+func (f importFlags) resolve(c *config.Config) (to feed.Feed, covers []feed.Span, err error) {
 	if f.feed != "" {
 		i := slices.IndexFunc(c.Feeds, func(x config.Feed) bool { return x.Name == f.feed })
 		if i < 0 {
-			return feed, nil, &hintError{fmt.Errorf("no such feed: %q", f.feed), "see keyrounds usage status"}
+			return to, nil, &hintError{fmt.Errorf("no such feed: %q", f.feed), "see keyrounds usage status"}
 		}
-		feed = c.Feeds[i].Feed
-		if f.provider != "" && f.provider != feed.Provider {
-			return feed, nil, &hintError{fmt.Errorf("the feed %q shows credentials of %q", f.feed, feed.Provider), "leave --provider out"}
+		to = c.Feeds[i].Feed
+		if f.provider != "" && f.provider != to.Provider {
+			return to, nil, &hintError{fmt.Errorf("the feed %q shows credentials of %q", f.feed, to.Provider), "leave --provider out"}
 		}
 	} else {
 		if _, ok := c.Providers[f.provider]; !ok {
-			return feed, nil, &hintError{fmt.Errorf("unknown provider %q", f.provider), "--provider is one of the configuration's; see keyrounds config check"}
+			return to, nil, &hintError{fmt.Errorf("unknown provider %q", f.provider), "--provider is one of the configuration's; see keyrounds config check"}
 		}
-		feed = usage.Import(f.provider, usage.Format{})
+		to = feed.OfImports(f.provider, feed.Format{})
 	}
 	if f.format != "" || f.feed == "" {
-		if feed.Format, err = usage.ReadFormat(cmp.Or(f.format, "plain")); err != nil {
-			return feed, nil, err
+		if to.Format, err = feed.ReadFormat(cmp.Or(f.format, "plain")); err != nil {
+			return to, nil, err
 		}
 	}
-	feed.Addresses = c.Egress
-	feed.Poll = usage.Poll{} // a file is no poll: nothing overlaps
+	to.Addresses = c.Egress
+	to.Poll = feed.Poll{} // a file is no poll: nothing overlaps
 	covers, err = f.span(c)
-	return feed, covers, err
+	return to, covers, err
 }
 
 // span is what the files show everything of, by the flags; nil: nobody said.
-func (f importFlags) span(c *config.Config) ([]usage.Span, error) {
+func (f importFlags) span(c *config.Config) ([]feed.Span, error) {
 	if f.from == "" && f.until == "" {
 		return nil, nil
 	}
@@ -102,7 +103,7 @@ func (f importFlags) span(c *config.Config) ([]usage.Span, error) {
 	if now := time.Now(); until.After(now) {
 		until = now
 	}
-	return []usage.Span{{From: from, To: until}}, nil
+	return []feed.Span{{From: from, To: until}}, nil
 }
 
 type importJSON struct {
@@ -112,17 +113,17 @@ type importJSON struct {
 	FirstAt   *time.Time   `json:"first_at"`
 	LastAt    *time.Time   `json:"last_at"`
 	Duplicate bool         `json:"duplicate"` // it was taken in before, and was not again
-	Bad       []usage.Bad  `json:"bad"`
+	Bad       []feed.Bad   `json:"bad"`
 }
 
-func importFiles(cmd *cobra.Command, a *app.App, out output, feed usage.Feed, covers []usage.Span, names []string) error {
+func importFiles(cmd *cobra.Command, a *app.App, out output, to feed.Feed, covers []feed.Span, names []string) error {
 	var (
 		values  []importJSON
 		rows    [][]string
 		unknown int64
 	)
 	for _, name := range names {
-		v, err := importFile(cmd, a, feed, covers, name)
+		v, err := importFile(cmd, a, to, covers, name)
 		if err != nil {
 			return err
 		}
@@ -148,7 +149,7 @@ func importFiles(cmd *cobra.Command, a *app.App, out output, feed usage.Feed, co
 	return nil
 }
 
-func importFile(cmd *cobra.Command, a *app.App, feed usage.Feed, covers []usage.Span, name string) (importJSON, error) {
+func importFile(cmd *cobra.Command, a *app.App, to feed.Feed, covers []feed.Span, name string) (importJSON, error) {
 	in, size := cmd.InOrStdin(), int64(-1)
 	if name != "-" {
 		f, err := os.Open(name)
@@ -165,7 +166,7 @@ func importFile(cmd *cobra.Command, a *app.App, feed usage.Feed, covers []usage.
 	}
 	bar := readProgress(cmd.ErrOrStderr(), name, size)
 	defer bar.Close()
-	news, err := a.Actions.Import(cmd.Context(), actor(), feed, name, io.TeeReader(in, bar), covers...)
+	news, err := a.Actions.Import(cmd.Context(), actor(), to, name, io.TeeReader(in, bar), covers...)
 	v := importJSON{File: name, Results: news.Counts, Bad: orEmpty(news.Samples)}
 	var before *usage.TakenBeforeError
 	switch {

@@ -1,28 +1,20 @@
 package usage_test
 
 import (
-	"bytes"
-	"compress/gzip"
-	"context"
 	"fmt"
-	"io"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/klauspost/compress/zstd"
+	"github.com/google/uuid"
 
 	"github.com/keyrounds/keyrounds/usage"
+	"github.com/keyrounds/keyrounds/usage/feed"
 )
 
-func (d *desk) bring(f usage.Feed, text string) usage.News {
+func (d *desk) bring(f feed.Feed, text string) usage.Ingested {
 	d.Helper()
-	news, err := d.take(f, func(ctx context.Context, t *usage.Take) (usage.News, error) {
-		if err := t.Read(ctx, strings.NewReader(text)); err != nil {
-			return usage.News{}, err
-		}
-		return t.Finish(ctx, struct{}{})
-	})
+	news, err := d.ingest(f, usage.Push{ID: uuid.NewString(), Body: []byte(text)})
 	if err != nil {
 		d.Fatal(err)
 	}
@@ -34,7 +26,7 @@ func (d *desk) bring(f usage.Feed, text string) usage.News {
 func TestACrowdedDay(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t, client(1, "a"))
-	f := d.feed(usage.Feed{Name: "push", Type: usage.PushFeed})
+	f := d.feed(feed.Feed{Name: "push", Type: feed.TypePush})
 	for batch := range 3 {
 		var b strings.Builder
 		for i := range 300 {
@@ -50,46 +42,11 @@ func TestACrowdedDay(t *testing.T) {
 	}
 }
 
-// Plain, gzip and zstd are told by their content; broken ones are an error.
-func TestDecompress(t *testing.T) {
-	t.Parallel()
-	text := strings.Repeat("a line\n", 1000)
-	var z, s bytes.Buffer
-	g := gzip.NewWriter(&z)
-	_, _ = io.WriteString(g, text)
-	_ = g.Close()
-	e, err := zstd.NewWriter(&s)
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, _ = io.WriteString(e, text)
-	_ = e.Close()
-	for name, in := range map[string]string{"plain": text, "gzip": z.String(), "two gzips": z.String() + z.String(), "zstd": s.String(), "empty": ""} {
-		r, err := usage.Decompress(strings.NewReader(in))
-		if err != nil {
-			t.Fatalf("%s: %v", name, err)
-		}
-		got, err := io.ReadAll(r)
-		if want := map[string]int{"empty": 0, "two gzips": 2 * len(text)}[name]; err != nil || name != "empty" && want == 0 && string(got) != text || want > 0 && len(got) != want {
-			t.Errorf("%s: %d bytes, error %v", name, len(got), err)
-		}
-	}
-	for name, in := range map[string]string{"half a gzip": z.String()[:20], "half a zstd": s.String()[:len(s.String())-3], "nonsense after gzip's magic": "\x1f\x8bxx"} {
-		r, err := usage.Decompress(strings.NewReader(in))
-		if err == nil {
-			_, err = io.ReadAll(r)
-		}
-		if err == nil {
-			t.Errorf("%s is read without an error", name)
-		}
-	}
-}
-
 // A flood of client ids that nobody registered fills its list and no more; what is on it is kept up to date.
 func TestUnregistered(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t, client(1, "a"))
-	f := d.feed(usage.Feed{Name: "push", Type: usage.PushFeed})
+	f := d.feed(feed.Feed{Name: "push", Type: feed.TypePush})
 	var b strings.Builder
 	for i := range 3000 {
 		fmt.Fprintf(&b, `{"client_id":"x%d","at":%q}`+"\n", i, d.now.Format(time.RFC3339))

@@ -1,4 +1,4 @@
-package usage
+package feed
 
 import (
 	"context"
@@ -18,7 +18,7 @@ import (
 //go:embed presets/*.yaml
 var presetFiles embed.FS
 
-// Preset is how one kind of source writes its records: a data file in usage/presets.
+// Preset is how one kind of source writes its records: a data file in usage/feed/presets.
 type Preset struct {
 	Name     string    `yaml:"-"`
 	Title    string    `yaml:"title"`
@@ -63,7 +63,7 @@ var loadPresets = sync.OnceValue(func() []Preset {
 		}
 		p := Preset{Name: strings.TrimSuffix(f.Name(), path.Ext(f.Name()))}
 		if err := yaml.UnmarshalWithOptions(b, &p, yaml.Strict()); err != nil {
-			panic(fmt.Sprintf("usage/presets/%s: %v", f.Name(), err)) // a test reads them all
+			panic(fmt.Sprintf("usage/feed/presets/%s: %v", f.Name(), err)) // a test reads them all
 		}
 		all = append(all, p)
 	}

@@ -1,6 +1,7 @@
-package usage
+package feed
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -91,7 +92,7 @@ func NewPoll(spec PollSpec, base string, every time.Duration) (Poll, error) {
 			return p, fmt.Errorf("%s: jq: %w", e.name, err)
 		}
 	}
-	u, err := url.Parse(p.fill(spec.URL, pollPosition{}, time.Time{}, time.Time{}))
+	u, err := url.Parse(p.fill(spec.URL, PollPosition{}, time.Time{}, time.Time{}))
 	if err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" {
 		return p, errors.New("url: not a URL")
 	}
@@ -103,18 +104,18 @@ func (p Poll) Silence() time.Duration {
 	return 2*max(p.Every, p.Spec.Span) + p.Spec.Lag.Duration
 }
 
-// pollPosition is how far a polled feed was read.
-type pollPosition struct {
+// PollPosition is how far a polled feed was read. The zero value: not at all.
+type PollPosition struct {
 	Until  time.Time `json:"until,omitzero"` // everything before it was brought
 	Cursor string    `json:"cursor,omitempty"`
 }
 
 // Page is one answer of a log API.
 type Page struct {
-	read     reading
-	before   pollPosition
-	position pollPosition
-	covered  []Span // complete when it is the last
+	Reading Reading
+	Before  PollPosition // that it was asked for from: what is stored must still be the same
+	After   PollPosition // to store with its events
+	Covered []Span       // that the feed watched for certain; the last page of a poll has it
 }
 
 // Asker polls one feed: Next as long as there is a page.
@@ -122,7 +123,7 @@ type Asker struct {
 	feed     Feed
 	client   *http.Client
 	token    secret.Value
-	position pollPosition
+	position PollPosition
 	from     time.Time
 	until    time.Time
 	url      string
@@ -138,13 +139,11 @@ const (
 	pageTimeout = 30 * time.Second
 )
 
-// Ask begins a poll of feed from where position, as Finish stored it, says. token may be empty. The
-// client must follow no redirect.
-func Ask(feed Feed, client *http.Client, token secret.Value, position []byte, now time.Time) (*Asker, error) {
-	a := &Asker{feed: feed, client: client, token: token, until: now.Add(-feed.Poll.Spec.Lag.Duration).UTC()}
-	if err := json.Unmarshal(position, &a.position); err != nil {
-		return nil, fmt.Errorf("position: %w", err)
-	}
+// Ask begins a poll of feed from a position on, which is that of the last Page that was stored. It sends
+// nothing yet. A zero token: the log API is asked without one. client is one of package outbound: it follows
+// no redirect.
+func Ask(feed Feed, client *http.Client, token secret.Value, position PollPosition, now time.Time) *Asker {
+	a := &Asker{feed: feed, client: client, token: token, position: position, until: now.Add(-feed.Poll.Spec.Lag.Duration).UTC()}
 	a.from = a.position.Until
 	if a.from.IsZero() {
 		a.from = a.until.Add(-feed.Poll.Spec.First.Duration)
@@ -154,7 +153,7 @@ func Ask(feed Feed, client *http.Client, token secret.Value, position []byte, no
 	}
 	spec := feed.Poll.Spec
 	if spec.Counts && !a.stretch() {
-		return a, nil
+		return a
 	}
 	text := spec.URL
 	if spec.StartURL != "" && a.position.Cursor == "" {
@@ -162,7 +161,7 @@ func Ask(feed Feed, client *http.Client, token secret.Value, position []byte, no
 	}
 	a.url = feed.Poll.fill(text, a.position, a.from.Add(-spec.Overlap.Duration), a.until)
 	a.coverURL = feed.Poll.fill(spec.CoverURL, a.position, a.from, a.until)
-	return a, nil
+	return a
 }
 
 // stretch cuts what is asked for to one stretch, of whole seconds. false: it is not over yet.
@@ -180,7 +179,7 @@ func (a *Asker) stretch() bool {
 	return true
 }
 
-func (p Poll) fill(text string, at pollPosition, since, until time.Time) string {
+func (p Poll) fill(text string, at PollPosition, since, until time.Time) string {
 	return strings.NewReplacer("{base}", p.Base, "{cursor}", url.QueryEscape(at.Cursor),
 		"{since}", url.QueryEscape(since.UTC().Format("2006-01-02T15:04:05.000Z")),
 		"{until}", url.QueryEscape(until.UTC().Format("2006-01-02T15:04:05.000Z")),
@@ -208,16 +207,16 @@ func (a *Asker) Next(ctx context.Context) (*Page, error) {
 	if err != nil {
 		return nil, err
 	}
-	pg := &Page{before: a.position, position: a.position}
+	pg := &Page{Before: a.position, After: a.position}
 	for _, v := range list {
 		text, _ := json.Marshal(v)
-		a.feed.Format.record(ctx, v, text, &pg.read)
+		a.feed.Format.record(ctx, v, text, &pg.Reading)
 	}
 	if spec.Counts {
 		return pg, a.counted(ctx, pg)
 	}
 	if c, ok := one(a.feed.Poll.cursor, anyList(list)); ok && len(list) > 0 {
-		pg.position.Cursor = textOf(c)
+		pg.After.Cursor = textOf(c)
 	}
 	next, err := a.following(answer, list, header)
 	if err != nil {
@@ -226,42 +225,44 @@ func (a *Asker) Next(ctx context.Context) (*Page, error) {
 	a.url = next
 	switch {
 	case next == "":
-		pg.position.Until = a.until
-		if !pg.before.Until.IsZero() || !spec.State && spec.StartURL == "" {
-			pg.covered = []Span{{a.from, a.until}}
+		pg.After.Until = a.until
+		if !pg.Before.Until.IsZero() || !spec.State && spec.StartURL == "" {
+			pg.Covered = []Span{{a.from, a.until}}
 		} else {
-			pg.covered = []Span{{a.until, a.until}}
+			pg.Covered = []Span{{a.until, a.until}}
 		}
 	case a.pages >= maxPages:
 		a.url = ""
-		if newest := newestOf(pg.read.Events); spec.Cursor == "" && newest.After(a.from) {
-			pg.position.Until = newest // in order of time, as every spec without a cursor asks for
-			pg.covered = []Span{{a.from, newest}}
+		if newest := newestOf(pg.Reading.Events); spec.Cursor == "" && newest.After(a.from) {
+			pg.After.Until = newest // in order of time, as every spec without a cursor asks for
+			pg.Covered = []Span{{a.from, newest}}
 		}
 	}
-	a.position = pg.position
+	a.position = pg.After
 	return pg, nil
 }
 
 // counted ends the page of a stretch whose records are counts.
 func (a *Asker) counted(ctx context.Context, pg *Page) error {
-	for i := range pg.read.Events {
-		pg.read.Events[i].From = a.from
+	for i := range pg.Reading.Events {
+		pg.Reading.Events[i].From = a.from
 	}
 	answer, _, err := a.get(ctx, a.coverURL)
 	if err != nil {
 		return fmt.Errorf("coverage: %w", err)
 	}
-	if v, ok := one(a.feed.Poll.covered, answer); ok && v == true && pg.read.BadSeen == 0 {
-		pg.covered = []Span{{a.from, a.until}}
+	if v, ok := one(a.feed.Poll.covered, answer); ok && v == true && pg.Reading.BadSeen == 0 {
+		pg.Covered = []Span{{a.from, a.until}}
 	}
-	pg.position.Until, a.position.Until, a.url = a.until, a.until, ""
+	pg.After.Until, a.position.Until, a.url = a.until, a.until, ""
 	return nil
 }
 
 func newestOf(es []Event) (t time.Time) {
 	for _, e := range es {
-		t = later(t, e.At)
+		if e.At.After(t) {
+			t = e.At
+		}
 	}
 	return t
 }
@@ -377,7 +378,7 @@ func (a *Asker) get(ctx context.Context, from string) (any, http.Header, error) 
 	req.Header.Set("Accept", "application/json")
 	req.Header.Set("User-Agent", "keyrounds-feed (+https://github.com/keyrounds/keyrounds)")
 	if !a.token.IsZero() {
-		req.Header.Set("Authorization", first(a.feed.Poll.Spec.Auth, "Bearer")+" "+a.token.Reveal())
+		req.Header.Set("Authorization", cmp.Or(a.feed.Poll.Spec.Auth, "Bearer")+" "+a.token.Reveal())
 	}
 	resp, err := a.client.Do(req)
 	if err != nil {
@@ -422,15 +423,8 @@ func askedPause(h http.Header) time.Duration {
 	pause := time.Minute
 	if n, err := strconv.Atoi(h.Get("Retry-After")); err == nil {
 		pause = time.Duration(n) * time.Second
-	} else if n, err := strconv.ParseInt(first(h.Get("X-Rate-Limit-Reset"), h.Get("X-RateLimit-Reset")), 10, 64); err == nil {
+	} else if n, err := strconv.ParseInt(cmp.Or(h.Get("X-Rate-Limit-Reset"), h.Get("X-RateLimit-Reset")), 10, 64); err == nil {
 		pause = time.Until(time.Unix(n, 0))
 	}
 	return min(max(pause, 10*time.Second), time.Hour)
-}
-
-func first(a, b string) string {
-	if a != "" {
-		return a
-	}
-	return b
 }

@@ -1,4 +1,4 @@
-package usage
+package feed
 
 import (
 	"bufio"
@@ -46,25 +46,25 @@ func sample(record []byte) string {
 	return secret.Scrubber{}.Clean(text, maxSample)
 }
 
-// reading is what became of some records.
-type reading struct {
+// Reading is what became of some records.
+type Reading struct {
 	Events  []Event
 	Records int
 	Skipped int   // records of something else than the use of clients
-	Bad     []Bad // at most maxBad of them
-	BadSeen int
+	Bad     []Bad // the first five of BadSeen
+	BadSeen int   // records that could not be read
 }
 
 const maxBad = 5
 
-func (r *reading) bad(reason string, record []byte) {
+func (r *Reading) bad(reason string, record []byte) {
 	if r.BadSeen++; len(r.Bad) < maxBad {
 		r.Bad = append(r.Bad, newBad(reason, record))
 	}
 }
 
 // lines reads whole lines; events is memory to be used again. It is safe for concurrent use with a parser of its own each.
-func (f Format) lines(ctx context.Context, p *fastjson.Parser, text []byte, events []Event) (r reading) {
+func (f Format) lines(ctx context.Context, p *fastjson.Parser, text []byte, events []Event) (r Reading) {
 	r.Events = events[:0]
 	for len(text) > 0 && ctx.Err() == nil {
 		line := text
@@ -80,7 +80,7 @@ func (f Format) lines(ctx context.Context, p *fastjson.Parser, text []byte, even
 
 var bom = []byte("\xef\xbb\xbf")
 
-func (f Format) line(ctx context.Context, p *fastjson.Parser, line []byte, r *reading) {
+func (f Format) line(ctx context.Context, p *fastjson.Parser, line []byte, r *Reading) {
 	switch {
 	case len(line) == 0:
 	case len(line) > maxLine:
@@ -100,7 +100,7 @@ func (f Format) line(ctx context.Context, p *fastjson.Parser, line []byte, r *re
 }
 
 // value is one record, or a list of them.
-func (f Format) value(ctx context.Context, v any, text []byte, r *reading) {
+func (f Format) value(ctx context.Context, v any, text []byte, r *Reading) {
 	if list, ok := v.([]any); ok {
 		for _, e := range list {
 			f.record(ctx, e, text, r)
@@ -110,7 +110,7 @@ func (f Format) value(ctx context.Context, v any, text []byte, r *reading) {
 	f.record(ctx, v, text, r)
 }
 
-func (f Format) record(ctx context.Context, v any, text []byte, r *reading) {
+func (f Format) record(ctx context.Context, v any, text []byte, r *Reading) {
 	r.Records++
 	events, err := f.Events(ctx, v)
 	if err != nil {

@@ -2,7 +2,6 @@ package usage_test
 
 import (
 	"compress/gzip"
-	"context"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -12,7 +11,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	"github.com/keyrounds/keyrounds/usage"
+	"github.com/keyrounds/keyrounds/usage/feed"
 )
 
 // log is a log file that a program writes and logrotate turns.
@@ -93,17 +95,27 @@ func (l *log) compress(name string) {
 	}
 }
 
+// chunks are what a process with that store finds new.
+func (d *desk) chunks(s *usage.Store, f feed.Feed) ([]feed.Chunk, error) {
+	d.Helper()
+	known, err := s.FilePositions(d.Context(), f.Name)
+	if err != nil {
+		d.Fatal(err)
+	}
+	return feed.Chunks(f.Paths, known, d.now)
+}
+
 // follow takes in all that is new, as a process with that store does.
-func (l *log) follow(s *usage.Store, f usage.Feed) {
+func (l *log) follow(s *usage.Store, f feed.Feed) {
 	l.Helper()
 	for range 1000 {
-		chunks, err := s.Chunks(l.Context(), f, l.now)
+		chunks, err := l.chunks(s, f)
 		if err != nil && !errors.Is(err, os.ErrNotExist) { // between a rename and a new file
 			l.Fatal(err)
 		}
 		n := 0
 		for _, c := range chunks {
-			news, err := l.take(f, func(ctx context.Context, t *usage.Take) (usage.News, error) { return t.Chunk(ctx, c) })
+			news, err := l.ingest(f, usage.Chunk(c))
 			if err != nil {
 				l.Fatal(err)
 			}
@@ -126,21 +138,21 @@ func (l *log) once() {
 // A file is followed over everything that happens to log files, each line once.
 func TestFollowAFile(t *testing.T) {
 	t.Parallel()
-	for name, turn := range map[string]func(l *log, f usage.Feed){
-		"nothing happens":           func(*log, usage.Feed) {},
-		"another process goes on":   func(l *log, _ usage.Feed) { l.store = l.another() },
-		"renamed":                   func(l *log, _ usage.Feed) { l.rename(l.path + ".1"); l.reopen() },
-		"renamed with lines unread": func(l *log, _ usage.Feed) { l.write(7); l.rename(l.path + "-20261124"); l.reopen() },
-		"renamed, and written on": func(l *log, f usage.Feed) {
+	for name, turn := range map[string]func(l *log, f feed.Feed){
+		"nothing happens":           func(*log, feed.Feed) {},
+		"another process goes on":   func(l *log, _ feed.Feed) { l.store = l.another() },
+		"renamed":                   func(l *log, _ feed.Feed) { l.rename(l.path + ".1"); l.reopen() },
+		"renamed with lines unread": func(l *log, _ feed.Feed) { l.write(7); l.rename(l.path + "-20261124"); l.reopen() },
+		"renamed, and written on": func(l *log, f feed.Feed) {
 			l.rename(l.path + ".1")
 			l.write(3)
 			l.follow(l.store, f)
 			l.write(2)
 			l.reopen()
 		},
-		"copied and truncated":   func(l *log, _ usage.Feed) { l.write(4); l.copyTruncate(l.path + ".1") },
-		"renamed and compressed": func(l *log, _ usage.Feed) { l.write(5); l.rename(l.path + ".1"); l.compress(l.path + ".1"); l.reopen() },
-		"renamed twice": func(l *log, _ usage.Feed) {
+		"copied and truncated":   func(l *log, _ feed.Feed) { l.write(4); l.copyTruncate(l.path + ".1") },
+		"renamed and compressed": func(l *log, _ feed.Feed) { l.write(5); l.rename(l.path + ".1"); l.compress(l.path + ".1"); l.reopen() },
+		"renamed twice": func(l *log, _ feed.Feed) {
 			l.write(5)
 			l.rename(l.path + ".2")
 			l.reopen()
@@ -148,7 +160,7 @@ func TestFollowAFile(t *testing.T) {
 			l.rename(l.path + ".1")
 			l.reopen()
 		},
-		"renamed over one that was read": func(l *log, f usage.Feed) {
+		"renamed over one that was read": func(l *log, f feed.Feed) {
 			l.rename(l.path + ".1")
 			l.reopen()
 			l.write(20)
@@ -157,13 +169,13 @@ func TestFollowAFile(t *testing.T) {
 			l.rename(l.path + ".1")
 			l.reopen()
 		},
-		"a line is half written": func(l *log, f usage.Feed) {
+		"a line is half written": func(l *log, f feed.Feed) {
 			l.written++
 			l.text(`{"client_id":"a","at":"` + l.now.Format(time.RFC3339))
 			l.follow(l.store, f)
 			l.text(`","event_id":"half"}` + "\n")
 		},
-		"the last line of a rotated file has no end": func(l *log, f usage.Feed) {
+		"the last line of a rotated file has no end": func(l *log, f feed.Feed) {
 			l.written++
 			l.text(`{"client_id":"a","at":"` + l.now.Format(time.RFC3339) + `"}`)
 			l.rename(l.path + ".1")
@@ -171,7 +183,7 @@ func TestFollowAFile(t *testing.T) {
 			l.age(l.path + ".1")
 			l.reopen()
 		},
-		"a copy of it lies beside": func(l *log, _ usage.Feed) {
+		"a copy of it lies beside": func(l *log, _ feed.Feed) {
 			b, err := os.ReadFile(l.path)
 			if err == nil {
 				err = os.WriteFile(l.path+".bak", b, 0o600)
@@ -180,9 +192,9 @@ func TestFollowAFile(t *testing.T) {
 				l.Fatal(err)
 			}
 		},
-		"it is gone for a while": func(l *log, f usage.Feed) {
+		"it is gone for a while": func(l *log, f feed.Feed) {
 			l.rename(l.path + ".1")
-			if chunks, err := l.store.Chunks(l.Context(), f, l.now); err == nil || len(chunks) != 0 || !strings.Contains(err.Error(), "api.json: file does not exist") {
+			if chunks, err := l.chunks(l.store, f); err == nil || len(chunks) != 0 || !strings.Contains(err.Error(), "api.json: file does not exist") {
 				l.Errorf("%d chunks, error %v", len(chunks), err)
 			}
 			l.reopen()
@@ -192,7 +204,7 @@ func TestFollowAFile(t *testing.T) {
 			t.Parallel()
 			d := newDesk(t, client(1, "a"))
 			l := newLog(d)
-			f := d.feed(usage.Feed{Name: "nginx", Type: usage.FileFeed, Paths: []string{l.path}})
+			f := d.feed(feed.Feed{Name: "nginx", Type: feed.TypeFile, Paths: []string{l.path}})
 			l.write(50)
 			l.follow(d.store, f)
 			l.once()
@@ -223,9 +235,9 @@ func TestFollowExactlyOnce(t *testing.T) {
 			t.Parallel()
 			d := newDesk(t, client(1, "a"))
 			l := newLog(d)
-			f := d.feed(usage.Feed{Name: "nginx", Type: usage.FileFeed, Paths: []string{l.path}})
+			f := d.feed(feed.Feed{Name: "nginx", Type: feed.TypeFile, Paths: []string{l.path}})
 			r := rand.New(rand.NewPCG(seed, 7))
-			other, rotated, stale := d.another(), 0, []usage.Chunk(nil)
+			other, rotated, stale := d.another(), 0, []feed.Chunk(nil)
 			for range 120 {
 				switch r.IntN(9) {
 				case 0:
@@ -241,22 +253,22 @@ func TestFollowExactlyOnce(t *testing.T) {
 						l.copyTruncate(fmt.Sprintf("%s.%d", l.path, rotated))
 					}
 				case 2: // read, and not committed
-					chunks, err := d.store.Chunks(t.Context(), f, d.now)
+					chunks, err := d.chunks(d.store, f)
 					if err != nil {
 						t.Fatal(err)
 					}
 					stale = chunks
 					for _, c := range chunks {
-						_, _ = d.take(f, func(ctx context.Context, t *usage.Take) (usage.News, error) {
-							if _, err := t.Chunk(ctx, c); err != nil {
-								return usage.News{}, err
+						_ = pgx.BeginFunc(t.Context(), d.pool, func(tx pgx.Tx) error {
+							if _, err := d.store.Ingest(t.Context(), tx, f, usage.Chunk(c), d.now); err != nil {
+								return err
 							}
-							return usage.News{}, errors.New("killed")
+							return errors.New("killed")
 						})
 					}
 				case 3: // what was read long ago, by a process that slept
 					for _, c := range stale {
-						_, err := d.take(f, func(ctx context.Context, t *usage.Take) (usage.News, error) { return t.Chunk(ctx, c) })
+						_, err := d.ingest(f, usage.Chunk(c))
 						if err != nil && !errors.Is(err, usage.ErrMoved) {
 							t.Fatal(err)
 						}
@@ -289,7 +301,7 @@ func TestFollowADirectory(t *testing.T) {
 	d := newDesk(t, client(1, "a"))
 	l := newLog(d)
 	dir := filepath.Dir(l.path)
-	f := d.feed(usage.Feed{Name: "nginx", Type: usage.FileFeed, Paths: []string{dir}})
+	f := d.feed(feed.Feed{Name: "nginx", Type: feed.TypeFile, Paths: []string{dir}})
 	l.write(10)
 	for _, name := range []string{".hidden", "old.gz"} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(`{"client_id":"a","at":"2026-01-01T00:00:00Z"}`+"\n"), 0o600); err != nil {
@@ -313,7 +325,7 @@ func TestBadRecords(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t, client(1, "a"))
 	l := newLog(d)
-	f := d.feed(usage.Feed{Name: "nginx", Type: usage.FileFeed, Paths: []string{l.path}})
+	f := d.feed(feed.Feed{Name: "nginx", Type: feed.TypeFile, Paths: []string{l.path}})
 	l.write(5)
 	l.text("\x00\xff\x1b[31m not json, client_secret=c4n4ry-s3cret-value token: c4n4ry\n")
 	l.text(`{"client_id":"a"}` + "\n")
@@ -355,8 +367,8 @@ func TestFollowLargeFiles(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	f := d.feed(usage.Feed{Name: "nginx", Type: usage.FileFeed, Paths: []string{dir}})
-	chunks, err := d.store.Chunks(t.Context(), f, d.now)
+	f := d.feed(feed.Feed{Name: "nginx", Type: feed.TypeFile, Paths: []string{dir}})
+	chunks, err := d.chunks(d.store, f)
 	if err != nil || len(chunks) > 9 || !chunks[len(chunks)-1].Full {
 		t.Errorf("%d chunks at once, error %v", len(chunks), err)
 	}

@@ -1,4 +1,4 @@
-package usage
+package feed
 
 import (
 	"context"
@@ -54,7 +54,7 @@ func TestPresets(t *testing.T) {
 	}
 }
 
-func (f Format) readAll(t *testing.T, text string) (r reading) {
+func (f Format) readAll(t *testing.T, text string) (r Reading) {
 	t.Helper()
 	if f.Input == Document {
 		if err := documents(strings.NewReader(text), func(v any) { f.value(context.Background(), v, nil, &r) }); err != nil {

@@ -1,6 +1,7 @@
-package usage
+package feed
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/url"
@@ -11,10 +12,7 @@ import (
 	"github.com/prometheus/prometheus/promql/parser"
 )
 
-// PrometheusFeed is the type of a feed that asks a Prometheus which clients made requests.
-const PrometheusFeed = "prometheus"
-
-// PromQL is what such a feed asks. {span} stands for the time since it was last asked.
+// PromQL is what a feed of TypePrometheus asks. {span} stands for the time since it was last asked.
 type PromQL struct {
 	Metric   string // a selector of a counter of requests: the query is made of it
 	Label    string // of Metric, that names the client; default client_id
@@ -84,7 +82,7 @@ func (q PromQL) query() (string, error) {
 	if s, ok := expr.(*parser.VectorSelector); !ok || s.OriginalOffset != 0 || s.Timestamp != nil || s.StartOrEnd != 0 {
 		return "", errors.New("metric: not a plain selector such as requests_total{job=\"gateway\"}; anything else is a query")
 	}
-	label := first(q.Label, "client_id")
+	label := cmp.Or(q.Label, "client_id")
 	return fmt.Sprintf("sum by (%[2]s) (increase(%[1]s[{span}])) > 0 or sum by (%[2]s) (max_over_time(%[1]s[{span}]) unless %[1]s offset {span}) > 0", q.Metric, label), nil
 }
 

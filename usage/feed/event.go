@@ -1,4 +1,4 @@
-package usage
+package feed
 
 import (
 	"crypto/sha256"
@@ -6,7 +6,6 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"math"
 	"net/netip"
 	"strconv"
@@ -28,8 +27,11 @@ const (
 	Revoked   Kind = "revoked"   // someone revoked it
 )
 
-func (k Kind) isUse() bool       { return k == Exchange || k == Request || k == LastUsed }
-func (k Kind) isLifecycle() bool { return k == Created || k == Changed || k == Revoked }
+// IsUse reports whether k is about a client that did something.
+func (k Kind) IsUse() bool { return k == Exchange || k == Request || k == LastUsed }
+
+// IsLifecycle reports whether k is about what was done to a credential.
+func (k Kind) IsLifecycle() bool { return k == Created || k == Changed || k == Revoked }
 
 // Event is a record of a feed in the form that is the same for all of them. What comes from outside
 // in it is cleaned when it is stored.
@@ -49,8 +51,8 @@ type Event struct {
 	From      time.Time
 }
 
-// times is how many e stands for.
-func (e Event) times() int64 { return max(1, e.Count) }
+// Times is how many events e stands for: Count, or 1 where that is 0.
+func (e Event) Times() int64 { return max(1, e.Count) }
 
 // The names of an event's members in the output of a format's jq.
 const (
@@ -70,7 +72,7 @@ func eventOf(v any) (Event, error) {
 	if k, ok := m[memberKind].(string); ok {
 		e.Kind = Kind(k)
 	}
-	if !e.Kind.isUse() && !e.Kind.isLifecycle() && e.Kind != Heartbeat {
+	if !e.Kind.IsUse() && !e.Kind.IsLifecycle() && e.Kind != Heartbeat {
 		return e, errors.New("the format's jq gives an unknown kind")
 	}
 	var err error
@@ -234,20 +236,3 @@ func hashOf(s string) []byte {
 	}
 	return nil
 }
-
-// Validate says what is wrong with an event's time, or "".
-func (e Event) misplaced(now time.Time) string {
-	switch {
-	case e.At.After(now.Add(mostAhead)):
-		return fmt.Sprintf("it is dated more than %s ahead of this machine's clock", mostAhead)
-	case e.At.Before(now.Add(-mostBehind)):
-		return "it is older than five years"
-	}
-	return ""
-}
-
-// Records may be ahead of our clock by so much, and behind by so much.
-const (
-	mostAhead  = 10 * time.Minute
-	mostBehind = 5 * 366 * 24 * time.Hour
-)

@@ -1,0 +1,159 @@
+package config
+
+import (
+	"encoding/json"
+	"reflect"
+	"slices"
+
+	"github.com/invopop/jsonschema"
+
+	"github.com/keyrounds/keyrounds/usage/feed"
+)
+
+// FeedIn is one of feeds:, the keys of every type and those of its own.
+type FeedIn struct {
+	FeedKeys
+	own    feedType // nil: its type is unknown
+	misfit []string // keys with a value that only other types have
+}
+
+// FeedKeys are the keys of every type.
+type FeedKeys struct {
+	Name       string `json:"name" jsonschema_description:"[a-z0-9][a-z0-9-]*, unique."`
+	Provider   string `json:"provider" jsonschema_description:"Whose credentials it shows."`
+	Type       string `json:"type" jsonschema_description:"file, push, prometheus, http, or a log API: okta, auth0, entra, entra-activity, smartrecruiters."`
+	Format     string `json:"format,omitempty" jsonschema_description:"How its records are read: a preset (keyrounds usage formats). Default that of the type, else plain."`
+	JQ         string `json:"jq,omitempty" jsonschema_description:"Instead of a format: an expression that makes events of a record."`
+	AuthScheme string `json:"auth_scheme,omitempty" jsonschema_description:"Of the Authorization header. Default that of the type, else Bearer."`
+	Token      string `json:"token,omitempty" jsonschema_description:"Reference to the token of its log API, or of those who push to it."`
+	Credential string `json:"credential,omitempty" jsonschema_description:"Instead of a token: the registered credential that asks its log API."`
+	Partial    bool   `json:"partial,omitempty" jsonschema_description:"It sees only some uses: its silence proves nothing."`
+	Silence    string `json:"silence,omitempty" jsonschema_description:"Quiet for so long is ordinary; more is a gap. Default 1d; of type prometheus what two polls take."`
+	Keep       bool   `json:"keep,omitempty" jsonschema_description:"Keep single events. Default only a row a day, network and user agent."`
+}
+
+// feedType is what a type of feeds has of its own.
+type feedType interface {
+	// build reads the keys of the type into f, of which those of every type are read.
+	build(b *builder, path string, in FeedKeys, f *Feed)
+}
+
+// FileFeedIn is type file.
+type FileFeedIn struct {
+	Paths []string `json:"paths,omitempty" jsonschema_description:"Of type file: files, directories or patterns, absolute."`
+}
+
+// PushFeedIn is type push.
+type PushFeedIn struct{}
+
+// AskedIn are the keys of all types that are asked for their events.
+type AskedIn struct {
+	URL   string `json:"url,omitempty" jsonschema_description:"Of a log API: its base, such as https://acme.okta.com; of type http the whole template with {since} {until} {cursor}."`
+	Every string `json:"every,omitempty" jsonschema_description:"How often it is asked. Default 5m; of type prometheus 15m."`
+	Lag   string `json:"lag,omitempty" jsonschema_description:"The newest time that may still be incomplete."`
+	First string `json:"first,omitempty" jsonschema_description:"How far back the first poll goes."`
+}
+
+// LogAPIFeedIn is a type that is the name of a preset with a log API.
+type LogAPIFeedIn struct {
+	AskedIn
+	Overlap string `json:"overlap,omitempty" jsonschema_description:"How much is asked for again, since records come late."`
+}
+
+// HTTPFeedIn is type http: a log API that no preset knows.
+type HTTPFeedIn struct {
+	AskedIn
+	Overlap string `json:"overlap,omitempty" jsonschema_description:"How much is asked for again, since records come late."`
+	Items   string `json:"items,omitempty" jsonschema_description:"Of type http: jq that finds the records in an answer."`
+	Next    string `json:"next,omitempty" jsonschema_description:"Of type http: jq that finds the next page's URL in an answer."`
+	Cursor  string `json:"cursor,omitempty" jsonschema_description:"Of type http: jq on the list of records that gives the next {cursor}."`
+	Link    bool   `json:"link,omitempty" jsonschema_description:"Of type http: the next page is in the header Link."`
+}
+
+// PrometheusFeedIn is type prometheus.
+type PrometheusFeedIn struct {
+	AskedIn
+	Metric   string `json:"metric,omitempty" jsonschema_description:"Of type prometheus: a selector of the counter of requests, such as requests_total{job=\"gateway\"}."`
+	Label    string `json:"label,omitempty" jsonschema_description:"Of type prometheus: the metric's label that names the client. Default client_id."`
+	Query    string `json:"query,omitempty" jsonschema_description:"Of type prometheus, instead of metric: PromQL that gives a series for each client that was active, with its id as the only label; {span} stands for the time since the last answer."`
+	Coverage string `json:"coverage,omitempty" jsonschema_description:"Of type prometheus: PromQL that is above 0 if all of {span} was seen. Default: there were series of the query's metrics all the time."`
+}
+
+// newFeedType is an empty value of a type's own keys; nil: there is no such type.
+func newFeedType(name string) feedType {
+	switch name {
+	case feed.TypeFile:
+		return &FileFeedIn{}
+	case feed.TypePush:
+		return &PushFeedIn{}
+	case feed.TypeHTTP:
+		return &HTTPFeedIn{}
+	case feed.TypePrometheus:
+		return &PrometheusFeedIn{}
+	}
+	if p, err := feed.FindPreset(name); err == nil && p.Poll != nil {
+		return &LogAPIFeedIn{}
+	}
+	return nil
+}
+
+// UnmarshalJSON reads the keys of every type, and those of the type that is named.
+func (in *FeedIn) UnmarshalJSON(text []byte) error {
+	*in = FeedIn{}
+	if err := json.Unmarshal(text, &in.FeedKeys); err != nil {
+		return err
+	}
+	if in.own = newFeedType(in.Type); in.own == nil {
+		return nil
+	}
+	if err := json.Unmarshal(text, in.own); err != nil {
+		return err
+	}
+	var given map[string]any
+	if err := json.Unmarshal(text, &given); err != nil {
+		return err
+	}
+	known := append(keysOf(in.FeedKeys), keysOf(in.own)...)
+	for key, v := range given {
+		if !slices.Contains(known, key) && !emptyValue(v) {
+			in.misfit = append(in.misfit, key)
+		}
+	}
+	slices.Sort(in.misfit)
+	return nil
+}
+
+// emptyValue reports whether a key's value says the same as its absence.
+func emptyValue(v any) bool {
+	list, ok := v.([]any)
+	return v == nil || ok && len(list) == 0 || !ok && reflect.ValueOf(v).IsZero()
+}
+
+func keysOf(v any) []string {
+	var keys []string
+	for pair := schemaOf(v).Properties.Oldest(); pair != nil; pair = pair.Next() {
+		keys = append(keys, pair.Key)
+	}
+	return keys
+}
+
+func schemaOf(v any) *jsonschema.Schema {
+	r := jsonschema.Reflector{ExpandedStruct: true, Anonymous: true, DoNotReference: true}
+	s := r.Reflect(v)
+	s.Version = ""
+	return s
+}
+
+// JSONSchema is one mapping with the keys of all types: what is wrong for a type is said with the type's name,
+// which a schema cannot do.
+func (FeedIn) JSONSchema() *jsonschema.Schema {
+	s := schemaOf(FeedKeys{})
+	for _, own := range []feedType{&FileFeedIn{}, &LogAPIFeedIn{}, &HTTPFeedIn{}, &PrometheusFeedIn{}} {
+		for pair := schemaOf(own).Properties.Oldest(); pair != nil; pair = pair.Next() {
+			if _, ok := s.Properties.Get(pair.Key); !ok {
+				s.Properties.Set(pair.Key, pair.Value)
+			}
+		}
+	}
+	return s
+}

@@ -1,0 +1,207 @@
+package usage
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/keyrounds/keyrounds/usage/feed"
+)
+
+// Rules of taking in a batch, in one transaction for all of it:
+//
+//  1. A Chunk and a Page go on from a stored position. If another process moved it meanwhile, nothing is
+//     taken in: ErrMoved. The new position is stored with the events.
+//  2. A Push and an Import have an id. One that was taken in before changes nothing: *TakenBeforeError. The id
+//     of a Push is its sender's, so it is looked up before its body is read; that of an Import is its content's,
+//     so the file is read first, to its end.
+//  3. A Push lives, whatever is in it: its feed was watching when it came, and an empty one is a heartbeat. An
+//     Import leaves its feed's own position as it is, and covers what its caller says.
+
+// Batch is what one transaction takes in of a feed: a Chunk, a Page, a Push or an Import.
+type Batch interface {
+	// readInto reads the batch and returns the feed's next position, which is any JSON, and the spans that the
+	// feed is known to have watched beside those that its records show.
+	readInto(ctx context.Context, in *intake) (position any, covered []feed.Span, err error)
+}
+
+// Ingest takes in a batch of f by tx: events become rows, our own checks are taken out, coverage and position
+// go on. Rolling tx back takes all of it back. Batches of one provider are taken in one after the other,
+// whichever replica does it.
+//
+// Errors to branch on: ErrUnknownFeed, ErrBusy, ErrMoved, *TakenBeforeError, and those of the batch's type.
+func (s *Store) Ingest(ctx context.Context, tx pgx.Tx, f feed.Feed, b Batch, now time.Time) (Ingested, error) {
+	in, err := s.begin(ctx, tx, f, now)
+	if err != nil {
+		return Ingested{}, err
+	}
+	position, covered, err := b.readInto(ctx, in)
+	if err != nil {
+		return Ingested{}, err
+	}
+	return in.finish(ctx, position, covered)
+}
+
+// Chunk is a Batch of whole lines of a followed file.
+type Chunk feed.Chunk
+
+func (c Chunk) readInto(ctx context.Context, in *intake) (any, []feed.Span, error) {
+	if err := in.checkFile(ctx, feed.Chunk(c)); err != nil {
+		return nil, nil, err
+	}
+	if err := in.read(ctx, bytes.NewReader(c.Text)); err != nil {
+		return nil, nil, err
+	}
+	return struct{}{}, nil, in.moveFile(ctx, feed.Chunk(c))
+}
+
+// Page is a Batch of one answer of a log API.
+type Page feed.Page
+
+func (p Page) readInto(ctx context.Context, in *intake) (any, []feed.Span, error) {
+	at, err := pollPosition(in.row.position)
+	if err != nil {
+		return nil, nil, err
+	}
+	if at.Cursor != p.Before.Cursor || !at.Until.Equal(p.Before.Until) {
+		return nil, nil, ErrMoved
+	}
+	in.hideFrom = p.Before.Until
+	return p.After, p.Covered, in.add(ctx, p.Reading)
+}
+
+// Push is a Batch that somebody sent.
+type Push struct {
+	ID         string // the sender's, or feed.DigestOf its body
+	Body       []byte // plain, gzip or zstd
+	MaxBytes   int    // of the body after decompression; 0: no limit
+	MaxRecords int64  // 0: no limit
+}
+
+// Errors of a Push.
+var (
+	ErrPushTooLarge   = errors.New("the push is too large")
+	ErrPushUnreadable = errors.New("the push is neither plain, nor gzip, nor zstd")
+)
+
+func (p Push) readInto(ctx context.Context, in *intake) (any, []feed.Span, error) {
+	if err := in.refuseTaken(ctx, p.ID); err != nil {
+		return nil, nil, err
+	}
+	body, err := feed.Decompress(bytes.NewReader(p.Body))
+	if err != nil {
+		return nil, nil, ErrPushUnreadable
+	}
+	if err := in.read(ctx, &pushReader{in: body, left: p.MaxBytes, bounded: p.MaxBytes > 0}); err != nil {
+		return nil, nil, err
+	}
+	if p.MaxRecords > 0 && in.counts.Records() > p.MaxRecords {
+		return nil, nil, ErrPushTooLarge
+	}
+	return struct{}{}, []feed.Span{{From: in.now, To: in.now}}, in.noteBatch(ctx, p.ID)
+}
+
+// pushReader says of a body why it cannot be read, and fails after so many bytes.
+type pushReader struct {
+	in      io.Reader
+	left    int
+	bounded bool
+}
+
+func (r *pushReader) Read(p []byte) (int, error) {
+	n, err := r.in.Read(p)
+	if r.left -= n; r.bounded && r.left < 0 {
+		return 0, ErrPushTooLarge
+	}
+	if err != nil && !errors.Is(err, io.EOF) {
+		err = ErrPushUnreadable
+	}
+	return n, err
+}
+
+// Import is a Batch of a file that somebody brought. Its id is the digest of its content.
+type Import struct {
+	Name   string      // for errors
+	In     io.Reader   // plain, gzip or zstd
+	Covers []feed.Span // that it shows every use of
+}
+
+func (i Import) readInto(ctx context.Context, in *intake) (any, []feed.Span, error) {
+	if err := in.mayLast(ctx); err != nil {
+		return nil, nil, err
+	}
+	digest := feed.NewDigest(i.In)
+	plain, err := feed.Decompress(digest)
+	if err != nil {
+		return nil, nil, fmt.Errorf("%s: it is neither plain, nor gzip, nor zstd", i.Name)
+	}
+	if err := in.read(ctx, plain); err != nil {
+		return nil, nil, fmt.Errorf("%s: %w", i.Name, err)
+	}
+	if _, err := io.Copy(io.Discard, digest); err != nil { // what is after the end of a compressed stream
+		return nil, nil, fmt.Errorf("%s: %w", i.Name, err)
+	}
+	if err := in.refuseTaken(ctx, digest.String()); err != nil {
+		return nil, nil, err
+	}
+	return json.RawMessage(in.row.position), i.Covers, in.noteBatch(ctx, digest.String())
+}
+
+// TakenBeforeError says that a Push or an Import was taken in already, and what came of it then.
+type TakenBeforeError struct {
+	At     time.Time
+	Counts Counts
+}
+
+func (e *TakenBeforeError) Error() string {
+	return fmt.Sprintf("it was taken in already, on %s", e.At.UTC().Format("2 Jan 2006 15:04 MST"))
+}
+
+// refuseTaken is *TakenBeforeError where a batch of that id was taken in already.
+func (in *intake) refuseTaken(ctx context.Context, id string) error {
+	var (
+		before TakenBeforeError
+		raw    []byte
+	)
+	err := in.tx.QueryRow(ctx, `SELECT taken_at, counts FROM usage_batches WHERE feed = $1 AND batch_id = $2`, in.feed.Name, id).Scan(&before.At, &raw)
+	switch {
+	case errors.Is(err, pgx.ErrNoRows):
+		return nil
+	case err != nil:
+		return err
+	}
+	if err := json.Unmarshal(raw, &before.Counts); err != nil {
+		return err
+	}
+	return &before
+}
+
+// noteBatch notes that a batch was taken in, with what came of it so far.
+func (in *intake) noteBatch(ctx context.Context, id string) error {
+	counts, err := json.Marshal(in.counts)
+	if err != nil {
+		return err
+	}
+	in.batch = id
+	_, err = in.tx.Exec(ctx, `INSERT INTO usage_batches (feed, batch_id, taken_at, counts) VALUES ($1, $2, $3, $4)`, in.feed.Name, id, in.now, counts)
+	return err
+}
+
+// mayLast lets the transaction last: for imports, which read while it is open.
+func (in *intake) mayLast(ctx context.Context) error {
+	_, err := in.tx.Exec(ctx, `
+		SET LOCAL idle_in_transaction_session_timeout = 0;
+		SET LOCAL statement_timeout = '10min';
+		SET LOCAL lock_timeout = '1min'`)
+	return err
+}
+
+func (in *intake) read(ctx context.Context, text io.Reader) error {
+	return in.feed.Format.Read(ctx, text, func(r feed.Reading) error { return in.add(ctx, r) })
+}

@@ -1,0 +1,181 @@
+package feed
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"io"
+	"runtime"
+
+	"github.com/valyala/fastjson"
+)
+
+// Read reads all records of in, which is not compressed, and gives them to each in their order, some at a
+// time. A Reading's events are valid until each returns. Records that cannot be read are in the Reading; the
+// error is that of in, of each or of ctx.
+//
+// Lines are parsed on all processors, in pieces, so that memory stays flat however long in is.
+func (f Format) Read(ctx context.Context, in io.Reader, each func(Reading) error) error {
+	if f.Input == Document {
+		return f.readDocuments(ctx, in, each)
+	}
+	return f.readLines(ctx, in, each)
+}
+
+func (f Format) readDocuments(ctx context.Context, in io.Reader, each func(Reading) error) error {
+	var failed error
+	err := documents(in, func(v any) {
+		if failed != nil {
+			return
+		}
+		var r Reading
+		f.value(ctx, v, nil, &r)
+		failed = each(r)
+	})
+	if failed != nil {
+		return failed
+	}
+	if err != nil { // what follows a broken place cannot be read, what came before it counts
+		r := Reading{Records: 1}
+		r.bad(err.Error(), nil)
+		return each(r)
+	}
+	return ctx.Err()
+}
+
+// What one processor parses at a time, about.
+const piece = 512 << 10
+
+func (f Format) readLines(ctx context.Context, in io.Reader, each func(Reading) error) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	type job struct {
+		text   []byte
+		events []Event
+		done   chan Reading
+	}
+	workers := max(1, runtime.GOMAXPROCS(0))
+	jobs, order := make(chan job), make(chan job, 2*workers)
+	free, spare := make(chan []byte, 4*workers), make(chan []Event, 4*workers)
+	for range workers {
+		go func() {
+			var p fastjson.Parser
+			for j := range jobs {
+				j.done <- f.lines(ctx, &p, j.text, j.events)
+			}
+		}()
+	}
+	var readErr error
+	go func() {
+		defer close(order)
+		defer close(jobs)
+		readErr = pieces(in, free, func(text []byte) bool {
+			j := job{text: text, done: make(chan Reading, 1)}
+			select {
+			case j.events = <-spare:
+			default:
+			}
+			select {
+			case order <- j:
+			case <-ctx.Done():
+				return false
+			}
+			select {
+			case jobs <- j:
+			case <-ctx.Done():
+				return false
+			}
+			return true
+		})
+	}()
+	for j := range order {
+		select {
+		case r := <-j.done:
+			if err := each(r); err != nil {
+				return err
+			}
+			select {
+			case free <- j.text:
+			default:
+			}
+			select {
+			case spare <- r.Events:
+			default:
+			}
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	if readErr != nil {
+		return readErr
+	}
+	return ctx.Err()
+}
+
+// pieces cuts in into texts of whole lines and gives them away; free brings buffers back.
+func pieces(in io.Reader, free chan []byte, give func([]byte) bool) error {
+	var rest []byte
+	for {
+		var buf []byte
+		select {
+		case buf = <-free:
+			buf = append(buf[:0], rest...)
+		default:
+			buf = append(make([]byte, 0, piece+piece/4), rest...)
+		}
+		start := len(buf)
+		if cap(buf)-start < piece/2 {
+			grown := make([]byte, start, start+piece)
+			copy(grown, buf)
+			buf = grown
+		}
+		n, err := io.ReadFull(in, buf[start:cap(buf)])
+		buf = buf[:start+n]
+		end := bytes.LastIndexByte(buf, '\n') + 1
+		over := errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
+		switch {
+		case over:
+			end = len(buf)
+		case err != nil:
+			return err
+		case end == 0 && len(buf) > 2*maxLine: // a line without end: its beginning is a bad record
+			end = len(buf)
+		}
+		rest = append([]byte(nil), buf[end:]...)
+		if end > 0 && !give(buf[:end]) {
+			return nil
+		}
+		if over {
+			return nil
+		}
+	}
+}
+
+// Digest is a reader that passes the content of another on and takes its SHA-256 meanwhile.
+type Digest struct {
+	in  io.Reader
+	sum interface {
+		io.Writer
+		Sum([]byte) []byte
+	}
+}
+
+// NewDigest makes a Digest of in.
+func NewDigest(in io.Reader) *Digest { return &Digest{in, sha256.New()} }
+
+func (d *Digest) Read(p []byte) (int, error) {
+	n, err := d.in.Read(p)
+	_, _ = d.sum.Write(p[:n])
+	return n, err
+}
+
+// String is the id of a batch with the content that was read: "sha256:" and the hash in hexadecimal.
+func (d *Digest) String() string { return "sha256:" + hex.EncodeToString(d.sum.Sum(nil)) }
+
+// DigestOf is the id of a batch with that content, the same that Digest gives.
+func DigestOf(text []byte) string {
+	sum := sha256.Sum256(text)
+	return "sha256:" + hex.EncodeToString(sum[:])
+}
