@@ -111,7 +111,8 @@ func assess(f facts, at time.Time) Answer {
 	case a.Window.From.Before(existed.Add(-24*time.Hour)) && c.Created.IsZero():
 		a.State, a.Reason = NotKnown, fmt.Sprintf("registered only since %s, and `created` is not given", date(existed))
 	case a.Window.From.Before(existed.Add(-24 * time.Hour)):
-		a.State, a.Reason = NotKnown, fmt.Sprintf("it exists only since %s; it counts as unused after %s", date(existed), credential.FormatDuration(after))
+		a.State, a.Reason = NotKnown, fmt.Sprintf("it exists only since %s; it counts as unused after %s",
+			date(existed), credential.FormatDuration(after))
 	case f.hidden(&a):
 		a.State = NotKnown
 	case a.LastUse.IsZero():
@@ -246,7 +247,8 @@ func gapReason(feed string, gaps []feed.Span, window feed.Span) string {
 	case first.From.Equal(window.From):
 		return fmt.Sprintf("feed %s watches only since %s", feed, date(first.To))
 	}
-	text := fmt.Sprintf("feed %s saw nothing from %s to %s", feed, first.From.UTC().Format("2 Jan 15:04"), first.To.UTC().Format("2 Jan 15:04"))
+	text := fmt.Sprintf("feed %s saw nothing from %s to %s",
+		feed, first.From.UTC().Format("2 Jan 15:04"), first.To.UTC().Format("2 Jan 15:04"))
 	if n := len(gaps) - 1; n > 0 {
 		text += fmt.Sprintf(" and %d times more", n)
 	}
@@ -274,7 +276,8 @@ func (f facts) hidden(a *Answer) bool {
 		return false
 	}
 	a.Covered = max(0, a.Covered-hidden)
-	a.Reason = "the feed gives only a last-used time, and keyrounds' own checks hide what was before them: check it less often than the feed is polled"
+	a.Reason = "the feed gives only a last-used time, and keyrounds' own checks hide what was before them: " +
+		"check it less often than the feed is polled"
 	return true
 }
 

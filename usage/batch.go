@@ -169,7 +169,8 @@ func (in *intake) refuseTaken(ctx context.Context, id string) error {
 		before TakenBeforeError
 		raw    []byte
 	)
-	err := in.tx.QueryRow(ctx, `SELECT taken_at, counts FROM usage_batches WHERE feed = $1 AND batch_id = $2`, in.feed.Name, id).Scan(&before.At, &raw)
+	err := in.tx.QueryRow(ctx, `SELECT taken_at, counts FROM usage_batches WHERE feed = $1 AND batch_id = $2`, in.feed.Name, id).
+		Scan(&before.At, &raw)
 	switch {
 	case errors.Is(err, pgx.ErrNoRows):
 		return nil
@@ -189,7 +190,8 @@ func (in *intake) noteBatch(ctx context.Context, id string) error {
 		return err
 	}
 	in.batch = id
-	_, err = in.tx.Exec(ctx, `INSERT INTO usage_batches (feed, batch_id, taken_at, counts) VALUES ($1, $2, $3, $4)`, in.feed.Name, id, in.now, counts)
+	_, err = in.tx.Exec(ctx, `INSERT INTO usage_batches (feed, batch_id, taken_at, counts) VALUES ($1, $2, $3, $4)`,
+		in.feed.Name, id, in.now, counts)
 	return err
 }
 

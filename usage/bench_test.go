@@ -24,8 +24,11 @@ func logLines(n int, begin time.Time) []byte {
 	agents := []string{"Go-http-client/1.1", "python-requests/2.32.3", "okhttp/4.12.0", "axios/1.7.2"}
 	for i := range n {
 		c := r.IntN(1000)
-		fmt.Fprintf(&b, `{"time_iso8601":"%s","remote_addr":"203.0.%d.%d","client_id":"cid-%04d","request_method":"GET","request_uri":"/candidates?limit=100&offset=%d","status":%d,"body_bytes_sent":%d,"request_time":0.042,"http_user_agent":"%s","request_id":"%016x%016x","scope":"candidates_read company_read"}`+"\n",
-			begin.Add(time.Duration(i)*100*time.Millisecond).Format("2006-01-02T15:04:05+00:00"), c%7, r.IntN(30), c, r.IntN(10000), []int{200, 200, 200, 404, 401}[r.IntN(5)], r.IntN(20000), agents[c%4], r.Uint64(), r.Uint64())
+		fmt.Fprintf(&b, `{"time_iso8601":"%s","remote_addr":"203.0.%d.%d","client_id":"cid-%04d",`+
+			`"request_method":"GET","request_uri":"/candidates?limit=100&offset=%d","status":%d,"body_bytes_sent":%d,`+
+			`"request_time":0.042,"http_user_agent":"%s","request_id":"%016x%016x","scope":"candidates_read company_read"}`+"\n",
+			begin.Add(time.Duration(i)*100*time.Millisecond).Format("2006-01-02T15:04:05+00:00"), c%7, r.IntN(30), c, r.IntN(10000),
+			[]int{200, 200, 200, 404, 401}[r.IntN(5)], r.IntN(20000), agents[c%4], r.Uint64(), r.Uint64())
 	}
 	return b.Bytes()
 }

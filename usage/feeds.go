@@ -22,7 +22,8 @@ func (s *Store) Sync(ctx context.Context, tx pgx.Tx, feeds []feed.Feed, now time
 			return err
 		}
 	}
-	_, err := tx.Exec(ctx, `UPDATE usage_feeds SET configured = false WHERE configured AND type <> $2 AND NOT feed = ANY($1)`, names, feed.TypeImport)
+	_, err := tx.Exec(ctx, `UPDATE usage_feeds SET configured = false WHERE configured AND type <> $2 AND NOT feed = ANY($1)`,
+		names, feed.TypeImport)
 	return err
 }
 
@@ -46,7 +47,8 @@ func (s *Store) Register(ctx context.Context, tx pgx.Tx, f feed.Feed, now time.T
 
 // Fail notes why a feed cannot be read now; "": it can.
 func (s *Store) Fail(ctx context.Context, feed string, now time.Time, why string) error {
-	_, err := s.Pool.Exec(ctx, `UPDATE usage_feeds SET error = $2, error_since = CASE WHEN $2 = '' THEN NULL ELSE coalesce(error_since, $3) END WHERE feed = $1`,
+	_, err := s.Pool.Exec(ctx, `
+		UPDATE usage_feeds SET error = $2, error_since = CASE WHEN $2 = '' THEN NULL ELSE coalesce(error_since, $3) END WHERE feed = $1`,
 		feed, secret.Scrubber{}.Clean(why, 300), now)
 	return err
 }
@@ -74,7 +76,8 @@ type FeedStatus struct {
 // Feeds lists the feeds by name, also those that are no longer configured.
 func (s *Store) Feeds(ctx context.Context) ([]FeedStatus, error) {
 	rows, err := s.Pool.Query(ctx, `
-		SELECT feed, provider, type, format, partial, configured, first_at, last_event_at, last_seen_at, counts, samples, error, error_since, coverage, silence
+		SELECT feed, provider, type, format, partial, configured, first_at, last_event_at, last_seen_at,
+			counts, samples, error, error_since, coverage, silence
 		FROM usage_feeds ORDER BY feed`)
 	if err != nil {
 		return nil, err
@@ -85,7 +88,8 @@ func (s *Store) Feeds(ctx context.Context) ([]FeedStatus, error) {
 			counts, samples    []byte
 			coverage           multirange
 		)
-		err = row.Scan(&f.Feed, &f.Provider, &f.Type, &f.Format, &f.Partial, &f.Configured, &f.FirstAt, &event, &seen, &counts, &samples, &f.Error, &since, &coverage, &f.Silence)
+		err = row.Scan(&f.Feed, &f.Provider, &f.Type, &f.Format, &f.Partial, &f.Configured, &f.FirstAt, &event, &seen,
+			&counts, &samples, &f.Error, &since, &coverage, &f.Silence)
 		if err != nil {
 			return f, err
 		}
@@ -114,7 +118,8 @@ func (s *Store) Forget(ctx context.Context, now, before time.Time) error {
 		batch.Queue(sql, before)
 	}
 	// Months are small, and tell "used long ago" from "never".
-	batch.Queue(`DELETE FROM usage_months WHERE month < least($1::timestamptz, $2::timestamptz - interval '25 months')`, before.AddDate(0, -1, 0), now)
+	batch.Queue(`DELETE FROM usage_months WHERE month < least($1::timestamptz, $2::timestamptz - interval '25 months')`,
+		before.AddDate(0, -1, 0), now)
 	month := now.AddDate(0, -1, 0)
 	batch.Queue(`DELETE FROM usage_taken WHERE taken_at < $1`, month.AddDate(0, -12, 0))
 	batch.Queue(`DELETE FROM usage_batches WHERE taken_at < $1 AND feed NOT LIKE 'import/%'`, month)
@@ -124,7 +129,8 @@ func (s *Store) Forget(ctx context.Context, now, before time.Time) error {
 			states = append(states, p.Name)
 		}
 	}
-	batch.Queue(`DELETE FROM usage_seen s USING usage_feeds f WHERE f.feed = s.feed AND s.event_at < $1 AND NOT f.format = ANY($2)`, month.AddDate(0, -2, 0), orEmpty(states))
+	batch.Queue(`DELETE FROM usage_seen s USING usage_feeds f WHERE f.feed = s.feed AND s.event_at < $1 AND NOT f.format = ANY($2)`,
+		month.AddDate(0, -2, 0), orEmpty(states))
 	batch.Queue(`DELETE FROM usage_files WHERE seen_at < $1`, month.AddDate(0, -2, 0))
 	return s.Pool.SendBatch(ctx, batch).Close()
 }

@@ -44,7 +44,8 @@ func (l *log) write(n int) {
 	l.Helper()
 	for range n {
 		l.written++
-		l.text(fmt.Sprintf(`{"client_id":"a","at":%q,"event_id":"e%d","source_ip":"203.0.113.7","user_agent":"job/1"}`+"\n", l.now.Add(time.Duration(l.written)*time.Millisecond).Format(time.RFC3339Nano), l.written))
+		l.text(fmt.Sprintf(`{"client_id":"a","at":%q,"event_id":"e%d","source_ip":"203.0.113.7","user_agent":"job/1"}`+"\n",
+			l.now.Add(time.Duration(l.written)*time.Millisecond).Format(time.RFC3339Nano), l.written))
 	}
 }
 
@@ -194,7 +195,8 @@ func TestFollowAFile(t *testing.T) {
 		},
 		"it is gone for a while": func(l *log, f feed.Feed) {
 			l.rename(l.path + ".1")
-			if chunks, err := l.chunks(l.store, f); err == nil || len(chunks) != 0 || !strings.Contains(err.Error(), "api.json: file does not exist") {
+			if chunks, err := l.chunks(l.store, f); err == nil || len(chunks) != 0 ||
+				!strings.Contains(err.Error(), "api.json: file does not exist") {
 				l.Errorf("%d chunks, error %v", len(chunks), err)
 			}
 			l.reopen()

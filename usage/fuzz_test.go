@@ -13,7 +13,10 @@ import (
 
 // Whatever a client calls itself, its user agent can be stored.
 func FuzzUserAgents(f *testing.F) {
-	for _, text := range []string{"", "job/1", "a\x00b", "\xff\u202e", "session 0123456789abcdef01234567 of Mozilla/5.0", strings.Repeat("é ", 200)} {
+	for _, text := range []string{
+		"", "job/1", "a\x00b", "\xff\u202e",
+		"session 0123456789abcdef01234567 of Mozilla/5.0", strings.Repeat("é ", 200),
+	} {
 		f.Add(text)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
@@ -83,7 +86,10 @@ func TestNeverUnusedWithoutCoverage(t *testing.T) {
 			f.credential.Created = day(rapid.IntRange(0, 900).Draw(t, "created_on"))
 		}
 		for range rapid.IntRange(0, 3).Draw(t, "feeds") {
-			fd := feedFacts{name: "f", silence: 24 * time.Hour, configured: rapid.Bool().Draw(t, "configured"), partial: rapid.IntRange(0, 3).Draw(t, "partial") == 0, file: rapid.IntRange(0, 3).Draw(t, "file") == 0}
+			fd := feedFacts{
+				name: "f", silence: 24 * time.Hour, configured: rapid.Bool().Draw(t, "configured"),
+				partial: rapid.IntRange(0, 3).Draw(t, "partial") == 0, file: rapid.IntRange(0, 3).Draw(t, "file") == 0,
+			}
 			for range rapid.IntRange(0, 4).Draw(t, "spans") {
 				from := rapid.IntRange(0, 300).Draw(t, "from")
 				fd.coverage = append(fd.coverage, feed.Span{From: day(from), To: day(max(0, from-rapid.IntRange(0, 300).Draw(t, "length")))})
@@ -93,7 +99,10 @@ func TestNeverUnusedWithoutCoverage(t *testing.T) {
 		}
 		if last := rapid.IntRange(-1, 300).Draw(t, "last use"); last >= 0 {
 			at := day(last)
-			f.months = []monthFacts{{month: time.Date(at.Year(), at.Month(), 1, 0, 0, 0, 0, time.UTC), first: at, last: at, requests: 1, days: 1 << (at.Day() - 1), own: 1}}
+			f.months = []monthFacts{{
+				month: time.Date(at.Year(), at.Month(), 1, 0, 0, 0, 0, time.UTC), first: at, last: at,
+				requests: 1, days: 1 << (at.Day() - 1), own: 1,
+			}}
 		}
 		a := assess(f, now)
 		usedInTime := !a.LastUse.IsZero() && a.LastUse.After(a.Window.From)
@@ -160,7 +169,10 @@ func TestRhythm(t *testing.T) {
 		"daily, and then ended": {[]int{109, 108, 107, 104, 103, 102, 101}, "daily", Unused},
 		"without a rhythm":      {[]int{300, 290, 200, 100}, "", Unused},
 	} {
-		f := facts{zone: time.UTC, feeds: []feedFacts{{name: "f", configured: true, silence: time.Hour, coverage: []feed.Span{{From: now.AddDate(-3, 0, 0), To: now}}}}}
+		f := facts{
+			zone:  time.UTC,
+			feeds: []feedFacts{{name: "f", configured: true, silence: time.Hour, coverage: []feed.Span{{From: now.AddDate(-3, 0, 0), To: now}}}},
+		}
 		f.credential.UnusedAfter, f.credential.Created = 60*24*time.Hour, now.AddDate(-2, 0, 0)
 		byMonth := map[time.Time]*monthFacts{}
 		var order []time.Time

@@ -54,7 +54,8 @@ var ErrUnknownFeed = errors.New("no such feed")
 // begin locks the provider and the feed until tx ends.
 func (s *Store) begin(ctx context.Context, tx pgx.Tx, f feed.Feed, now time.Time) (*intake, error) {
 	in := &intake{
-		s: s, tx: tx, feed: f, now: now, tally: newTally(s.Zone), clients: map[string][]credential.Credential{}, counts: Counts{}, shows: map[feed.Kind]bool{},
+		s: s, tx: tx, feed: f, now: now, tally: newTally(s.Zone),
+		clients: map[string][]credential.Credential{}, counts: Counts{}, shows: map[feed.Kind]bool{},
 		egress: map[netip.Addr]bool{}, learned: map[netip.Addr]time.Time{}, taken: map[uuid.UUID]int{}, row: feedRow{counts: Counts{}},
 	}
 	var coverage multirange

@@ -30,7 +30,8 @@ func TestACrowdedDay(t *testing.T) {
 	for batch := range 3 {
 		var b strings.Builder
 		for i := range 300 {
-			fmt.Fprintf(&b, `{"client_id":"a","at":%q,"source_ip":"10.%d.%d.1","user_agent":"job/%d"}`+"\n", d.now.Truncate(24*time.Hour).Format(time.RFC3339), batch, i%250, i)
+			fmt.Fprintf(&b, `{"client_id":"a","at":%q,"source_ip":"10.%d.%d.1","user_agent":"job/%d"}`+"\n",
+				d.now.Truncate(24*time.Hour).Format(time.RFC3339), batch, i%250, i)
 		}
 		d.bring(f, b.String())
 	}
@@ -52,8 +53,10 @@ func TestUnregistered(t *testing.T) {
 		fmt.Fprintf(&b, `{"client_id":"x%d","at":%q}`+"\n", i, d.now.Format(time.RFC3339))
 	}
 	d.bring(f, b.String())
-	d.bring(f, `{"client_id":"x7\u0000\u202e","at":"`+d.now.Format(time.RFC3339)+`","source_ip":"203.0.113.7"}`+"\n"+`{"client_id":"x7","at":"`+d.now.Format(time.RFC3339)+`"}`)
-	d.bring(f, `{"kind":"created","client_id":"x8","at":"`+d.now.Format(time.RFC3339)+`","actor":"alice"}`+"\n"+`{"kind":"created","at":"`+d.now.Format(time.RFC3339)+`","actor":"bob"}`)
+	d.bring(f, `{"client_id":"x7\u0000\u202e","at":"`+d.now.Format(time.RFC3339)+`","source_ip":"203.0.113.7"}`+"\n"+
+		`{"client_id":"x7","at":"`+d.now.Format(time.RFC3339)+`"}`)
+	d.bring(f, `{"kind":"created","client_id":"x8","at":"`+d.now.Format(time.RFC3339)+`","actor":"alice"}`+"\n"+
+		`{"kind":"created","at":"`+d.now.Format(time.RFC3339)+`","actor":"bob"}`)
 	list, err := d.store.Unregistered(t.Context(), map[string]map[string]bool{"p": {"x9": true}}, 5000)
 	if err != nil || len(list) != 1000 { // 1000 on the list, less x9, and the one that bob made
 		t.Errorf("%d are listed, error %v", len(list), err)

@@ -34,10 +34,10 @@ const (
 	quietAfterUnexpected = 30 * 24 * time.Hour // without such a use: an unexpected use ends
 )
 
-// Held is what is held of a credential that others used.
+// Held is what the verdict holds of a credential.
 type Held struct {
 	Revoked bool
-	Since   time.Time // of that
+	Since   time.Time // since when it has its status
 }
 
 // Alarms are the findings that a batch of uses opens at once, and the ends of those that a use ends. It is
@@ -186,7 +186,9 @@ func alarms(tc *Touched, held Held, past history, feed string, now time.Time) []
 	fresh := func(s *Seen) bool { return now.Sub(s.Last) < maxAlarmAge }
 	switch {
 	case c.Canary:
-		open(finding.CanaryTripped, "nobody may use it, and someone did", choose(func(_ netip.Prefix, s *Seen) bool { return s.Last.After(planted(c)) }))
+		open(finding.CanaryTripped, "nobody may use it, and someone did", choose(func(_ netip.Prefix, s *Seen) bool {
+			return s.Last.After(planted(c))
+		}))
 	case held.Revoked:
 		open(finding.UsedAfterRevocation, "it was used after it had ended", choose(func(p netip.Prefix, s *Seen) bool {
 			after := held.Since
@@ -209,7 +211,8 @@ func alarms(tc *Touched, held Held, past history, feed string, now time.Time) []
 	if !tc.LastUse.IsZero() && !held.Revoked {
 		for _, k := range []finding.Kind{finding.Unused, finding.NeverUsed} {
 			if now.Sub(tc.LastUse) < c.UnusedAfter {
-				events = append(events, finding.Event{Op: finding.OpResolve, Kind: k, Subject: subject(c), At: now, Why: "it was used " + tc.LastUse.UTC().Format("2 Jan 2006 15:04 MST")})
+				why := "it was used " + tc.LastUse.UTC().Format("2 Jan 2006 15:04 MST")
+				events = append(events, finding.Event{Op: finding.OpResolve, Kind: k, Subject: subject(c), At: now, Why: why})
 			}
 		}
 	}
@@ -229,7 +232,9 @@ func subject(c credential.Credential) finding.Subject {
 }
 
 func useOf(p netip.Prefix, s *Seen, known bool) finding.Use {
-	u := finding.Use{Network: p.String(), UserAgent: s.UserAgent, First: s.First, Last: s.Last, Uses: s.Uses, Failures: s.Failures, Known: known}
+	u := finding.Use{
+		Network: p.String(), UserAgent: s.UserAgent, First: s.First, Last: s.Last, Uses: s.Uses, Failures: s.Failures, Known: known,
+	}
 	if p == Anywhere {
 		u.Network = "not said"
 	}

@@ -129,7 +129,9 @@ type Revocation struct {
 
 // Revocations returns, of these credentials, the last time that the provider's own log says they were
 // revoked, and, of the provider, those since a time that do not say of which credential.
-func (s *Store) Revocations(ctx context.Context, tx pgx.Tx, provider string, credentialIDs []int64, since time.Time) (of map[int64]Revocation, unsaid []Revocation, err error) {
+func (s *Store) Revocations(
+	ctx context.Context, tx pgx.Tx, provider string, credentialIDs []int64, since time.Time,
+) (of map[int64]Revocation, unsaid []Revocation, err error) {
 	rows, err := tx.Query(ctx, `
 		SELECT DISTINCT ON (credential_id) credential_id, at, actor, feed FROM usage_lifecycle
 		WHERE credential_id = ANY($1) AND action = 'revoked' ORDER BY credential_id, at DESC`, credentialIDs)

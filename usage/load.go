@@ -52,8 +52,12 @@ func (b *Book) loadMonths(ctx context.Context, q Querier, ids []int64) error {
 		first, last         *time.Time
 		days, hours, hidden int32
 	)
-	_, err = pgx.ForEachRow(rows, []any{&id, &m.month, &m.exchanges, &m.requests, &m.own, &m.failures, &first, &last, &days, &hours, &m.scopesSeen, &hidden}, func() error {
-		m.first, m.last, m.days, m.hours, m.hidden = fromNull(first), fromNull(last), uint32(days), uint32(hours), time.Duration(hidden)*time.Second
+	columns := []any{
+		&id, &m.month, &m.exchanges, &m.requests, &m.own, &m.failures, &first, &last, &days, &hours, &m.scopesSeen, &hidden,
+	}
+	_, err = pgx.ForEachRow(rows, columns, func() error {
+		m.first, m.last = fromNull(first), fromNull(last)
+		m.days, m.hours, m.hidden = uint32(days), uint32(hours), time.Duration(hidden)*time.Second
 		y, mo, d := m.month.Date()
 		m.month = time.Date(y, mo, d, 0, 0, 0, 0, b.zone)
 		b.months[id] = append(b.months[id], m)
@@ -96,7 +100,10 @@ func (b *Book) loadFeeds(ctx context.Context, q Querier, _ []int64) error {
 		coverage               multirange
 		seen                   *time.Time
 	)
-	_, err = pgx.ForEachRow(rows, []any{&provider, &f.name, &f.partial, &f.configured, &kind, &format, &f.silence, &coverage, &seen, &f.exchanges, &f.requests}, func() error {
+	columns := []any{
+		&provider, &f.name, &f.partial, &f.configured, &kind, &format, &f.silence, &coverage, &seen, &f.exchanges, &f.requests,
+	}
+	_, err = pgx.ForEachRow(rows, columns, func() error {
 		f.coverage, f.seen, f.file = fromMultirange(coverage), fromNull(seen), kind == feed.TypeImport
 		f.state = stateFormat(format)
 		b.feeds[provider] = append(b.feeds[provider], f)
@@ -199,7 +206,8 @@ type Source struct {
 // Sources lists who used a credential since a time, the last first, at most limit.
 func (s *Store) Sources(ctx context.Context, credentialID int64, since time.Time, limit int) ([]Source, error) {
 	rows, err := s.Pool.Query(ctx, `
-		SELECT CASE WHEN network = '0.0.0.0/0' THEN 'not said' ELSE network::text END, user_agent, sum(uses)::bigint, sum(failures)::bigint, min(first_at), max(last_at)
+		SELECT CASE WHEN network = '0.0.0.0/0' THEN 'not said' ELSE network::text END, user_agent,
+			sum(uses)::bigint, sum(failures)::bigint, min(first_at), max(last_at)
 		FROM usage_days WHERE credential_id = $1 AND day >= $2::date GROUP BY 1, 2 ORDER BY 6 DESC LIMIT $3`, credentialID, since, limit)
 	if err != nil {
 		return nil, err

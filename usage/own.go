@@ -128,7 +128,8 @@ func namesToken(e feed.Event, f checker.Footprint) bool {
 
 // namesAnotherToken reports whether e names a token that is certainly not that of f.
 func namesAnotherToken(e feed.Event, f checker.Footprint) bool {
-	return f.Done && (e.TokenHash != nil && f.TokenHash != nil && !bytes.Equal(e.TokenHash, f.TokenHash) || e.TokenID != "" && f.JTIHash != nil && !namesToken(e, f))
+	otherHash := e.TokenHash != nil && f.TokenHash != nil && !bytes.Equal(e.TokenHash, f.TokenHash)
+	return f.Done && (otherHash || e.TokenID != "" && f.JTIHash != nil && !namesToken(e, f))
 }
 
 func within(at time.Time, f checker.Footprint, slack time.Duration) bool {

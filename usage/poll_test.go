@@ -101,8 +101,10 @@ func (a *api) coverage(f feed.Feed) []feed.Span {
 
 func oktaEvent(n int, at time.Time) map[string]any {
 	return map[string]any{
-		"uuid": fmt.Sprint("u", n), "published": at.Format(time.RFC3339Nano), "eventType": "app.oauth2.as.token.grant.access_token", "outcome": map[string]any{"result": "SUCCESS"},
-		"actor": map[string]any{"id": "a"}, "client": map[string]any{"ipAddress": "203.0.113.7", "userAgent": map[string]any{"rawUserAgent": "job/1"}},
+		"uuid": fmt.Sprint("u", n), "published": at.Format(time.RFC3339Nano),
+		"eventType": "app.oauth2.as.token.grant.access_token", "outcome": map[string]any{"result": "SUCCESS"},
+		"actor":        map[string]any{"id": "a"},
+		"client":       map[string]any{"ipAddress": "203.0.113.7", "userAgent": map[string]any{"rawUserAgent": "job/1"}},
 		"debugContext": map[string]any{"debugData": map[string]any{"grantType": "client_credentials", "requestedScopes": "jobs.read"}},
 	}
 }
@@ -182,7 +184,10 @@ func TestPollAuth0(t *testing.T) {
 			fallthrough
 		case err == nil:
 			for i := from + 1; i <= n && len(page) < 100; i++ {
-				page = append(page, map[string]any{"log_id": strconv.Itoa(i), "type": "seccft", "client_id": "a", "date": d.now.Add(-time.Hour).Format(time.RFC3339), "ip": "203.0.113.7", "user_agent": "job/1"})
+				page = append(page, map[string]any{
+					"log_id": strconv.Itoa(i), "type": "seccft", "client_id": "a",
+					"date": d.now.Add(-time.Hour).Format(time.RFC3339), "ip": "203.0.113.7", "user_agent": "job/1",
+				})
 			}
 		}
 		if page == nil {
@@ -209,7 +214,10 @@ func TestPollNextInTheBody(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t, client(1, "a"))
 	a := newAPI(d, func(a *api, w http.ResponseWriter, r *http.Request) {
-		event := map[string]any{"id": "s" + r.URL.Query().Get("$skiptoken"), "createdDateTime": d.now.Add(-2 * time.Hour).Format(time.RFC3339), "appId": "a", "ipAddress": "203.0.113.7", "status": map[string]any{"errorCode": 0}}
+		event := map[string]any{
+			"id": "s" + r.URL.Query().Get("$skiptoken"), "createdDateTime": d.now.Add(-2 * time.Hour).Format(time.RFC3339),
+			"appId": "a", "ipAddress": "203.0.113.7", "status": map[string]any{"errorCode": 0},
+		}
 		answer := map[string]any{"value": []any{event}}
 		if r.URL.Query().Get("$skiptoken") == "" {
 			answer["@odata.nextLink"] = a.server.URL + "/beta/auditLogs/signIns?$skiptoken=2"
@@ -222,7 +230,11 @@ func TestPollNextInTheBody(t *testing.T) {
 		t.Errorf("entra: %d uses of 2", n)
 	}
 	b := newAPI(d, func(_ *api, w http.ResponseWriter, r *http.Request) {
-		answer := map[string]any{"content": []any{map[string]any{"id": "r" + r.URL.Query().Get("nextPageId"), "eventDate": d.now.Add(-time.Hour).Format(time.RFC3339), "eventName": "CREDENTIALS_REVOKED", "author": map[string]any{"email": "alice@example.com"}}}}
+		answer := map[string]any{"content": []any{map[string]any{
+			"id":        "r" + r.URL.Query().Get("nextPageId"),
+			"eventDate": d.now.Add(-time.Hour).Format(time.RFC3339), "eventName": "CREDENTIALS_REVOKED",
+			"author": map[string]any{"email": "alice@example.com"},
+		}}}
 		if r.URL.Query().Get("nextPageId") == "" {
 			answer["nextPageId"] = "p 2"
 		}
@@ -230,7 +242,8 @@ func TestPollNextInTheBody(t *testing.T) {
 	})
 	g := b.feed("smartrecruiters")
 	b.must(g)
-	if n := d.count(`SELECT count(*) FROM usage_lifecycle WHERE action = 'revoked' AND actor = 'alice@example.com' AND client_id = ''`); n != 2 {
+	if n := d.count(`SELECT count(*) FROM usage_lifecycle
+		WHERE action = 'revoked' AND actor = 'alice@example.com' AND client_id = ''`); n != 2 {
 		t.Errorf("smartrecruiters: %d revocations of 2: %q", n, b.asked)
 	}
 }
@@ -268,7 +281,8 @@ func TestHostileAPI(t *testing.T) {
 	} {
 		a := newAPI(d, k.answer)
 		a.server.Client().CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-		f := a.feedOf(strings.ReplaceAll(name, " ", "-"), feed.PollSpec{URL: "{base}/log?since={since}&secret=c4n4ry", Items: ".items", Next: ".next"})
+		f := a.feedOf(strings.ReplaceAll(name, " ", "-"),
+			feed.PollSpec{URL: "{base}/log?since={since}&secret=c4n4ry", Items: ".items", Next: ".next"})
 		err := a.poll(f)
 		if err == nil || !strings.Contains(err.Error(), k.want) || strings.Contains(err.Error(), "c4n4ry") {
 			t.Errorf("%s: %v", name, err)
@@ -288,7 +302,10 @@ func TestPollIsDroppedWhereAnotherWentOn(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t, client(1, "a"))
 	a := newAPI(d, func(_ *api, w http.ResponseWriter, _ *http.Request) {
-		_ = json.NewEncoder(w).Encode([]any{map[string]any{"client_id": "a", "at": d.now.Add(-time.Minute).Format(time.RFC3339), "event_id": "1"}})
+		_ = json.NewEncoder(w).Encode([]any{map[string]any{
+			"client_id": "a", "at": d.now.Add(-time.Minute).Format(time.RFC3339),
+			"event_id": "1",
+		}})
 	})
 	f := a.feedOf("http", feed.PollSpec{URL: "{base}/log?since={since}"})
 	asker := feed.Ask(f, a.server.Client(), secret.Value{}, feed.PollPosition{}, d.now)

@@ -52,7 +52,8 @@ func (s *Store) ClaimPoll(ctx context.Context, feeds []feed.Feed, now time.Time)
 	var name string
 	err = s.Pool.QueryRow(ctx, `
 		UPDATE usage_feeds SET next_poll_at = $2::timestamptz + interval '1 minute'
-		WHERE feed = (SELECT feed FROM usage_feeds WHERE feed = ANY($1) AND next_poll_at <= $2 ORDER BY next_poll_at LIMIT 1 FOR UPDATE SKIP LOCKED)
+		WHERE feed = (SELECT feed FROM usage_feeds WHERE feed = ANY($1) AND next_poll_at <= $2
+			ORDER BY next_poll_at LIMIT 1 FOR UPDATE SKIP LOCKED)
 		RETURNING feed`, names, now).Scan(&name)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return f, false, nil
@@ -72,7 +73,9 @@ func (s *Store) PollAgain(ctx context.Context, feed string, at time.Time) error 
 
 // FilePositions returns how far the files of a feed were read, in the order that feed.Chunks wants.
 func (s *Store) FilePositions(ctx context.Context, name string) ([]feed.FilePosition, error) {
-	rows, err := s.Pool.Query(ctx, `SELECT head, head_len, name, at_offset, seen_at FROM usage_files WHERE feed = $1 ORDER BY head_len DESC, seen_at DESC`, name)
+	rows, err := s.Pool.Query(ctx, `
+		SELECT head, head_len, name, at_offset, seen_at FROM usage_files
+		WHERE feed = $1 ORDER BY head_len DESC, seen_at DESC`, name)
 	if err != nil {
 		return nil, err
 	}

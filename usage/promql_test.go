@@ -108,10 +108,14 @@ func TestPrometheusCounts(t *testing.T) {
 	// An answer that is none, and one that names no client, cover nothing and are said.
 	g.broken = `{"status":"error","errorType":"bad_data","error":"unknown function c4n4ry-token"}`
 	d.now = d.now.Add(10 * time.Minute)
-	if err := g.poll(g.feed); err == nil || !strings.Contains(err.Error(), "HTTP 422: unknown function [redacted") || strings.Contains(err.Error(), "c4n4ry") {
+	if err := g.poll(g.feed); err == nil || !strings.Contains(err.Error(), "HTTP 422: unknown function [redacted") ||
+		strings.Contains(err.Error(), "c4n4ry") {
 		t.Error(err)
 	}
-	for _, body := range []string{`{"status":"success","data":{"resultType":"matrix","result":[]}}`, `{"status":"success"}`, `[]`, `null`, `{"data":{"resultType":"vector","result":null}}`} {
+	for _, body := range []string{
+		`{"status":"success","data":{"resultType":"matrix","result":[]}}`,
+		`{"status":"success"}`, `[]`, `null`, `{"data":{"resultType":"vector","result":null}}`,
+	} {
 		g.answer = func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(body)) }
 		if err := g.poll(g.feed); err == nil {
 			t.Errorf("%s is taken for an answer", body)
@@ -143,7 +147,9 @@ func TestPrometheusAnswers(t *testing.T) {
 		g.must(g.feed)
 		d.now = d.now.Add(15 * time.Minute)
 	}
-	for later, want := range map[time.Duration]usage.State{0: usage.NeverUsed, 20 * time.Minute: usage.NeverUsed, 70 * time.Minute: usage.NotKnown} {
+	for later, want := range map[time.Duration]usage.State{
+		0: usage.NeverUsed, 20 * time.Minute: usage.NeverUsed, 70 * time.Minute: usage.NotKnown,
+	} {
 		var book *usage.Book
 		d.tx(func(tx pgx.Tx) (err error) {
 			book, err = d.store.Open(t.Context(), tx, []credential.Credential{used, idle})
@@ -183,7 +189,10 @@ func TestPrometheusOwn(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t, client(1, "a"))
 	for i := range 4 { // an exchange and two probes each
-		d.ledger = append(d.ledger, checker.Footprint{Check: uuid.New(), CredentialID: 1, At: d.now.Add(-time.Duration(10*i+5) * time.Minute), Done: true, Trail: checker.Trail{Requests: 3}})
+		d.ledger = append(d.ledger, checker.Footprint{
+			Check: uuid.New(), CredentialID: 1,
+			At: d.now.Add(-time.Duration(10*i+5) * time.Minute), Done: true, Trail: checker.Trail{Requests: 3},
+		})
 	}
 	g := newGatewayMetrics(d, feed.PromQL{Metric: "requests_total"})
 	g.counts = map[string]float64{"a": 8.4}
@@ -213,7 +222,8 @@ func TestRealPrometheus(t *testing.T) {
 	}
 	t.Parallel()
 	reg := prometheus.NewRegistry()
-	requests := prometheus.NewCounterVec(prometheus.CounterOpts{Name: "gateway_requests_total", Help: "By client."}, []string{"client_id", "code"})
+	requests := prometheus.NewCounterVec(prometheus.CounterOpts{Name: "gateway_requests_total", Help: "By client."},
+		[]string{"client_id", "code"})
 	reg.MustRegister(requests)
 	requests.WithLabelValues("b", "200").Add(7)
 	gateway := httptest.NewServer(promhttp.HandlerFor(reg, promhttp.HandlerOpts{}))

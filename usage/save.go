@@ -56,7 +56,9 @@ func (in *intake) finish(ctx context.Context, position any, covered []feed.Span)
 
 // flush writes the rows and keeps what finish needs.
 func (in *intake) flush(ctx context.Context) error {
-	for _, save := range []func(context.Context) error{in.saveDays, in.saveMonths, in.saveScopes, in.saveUnregistered, in.saveLifecycle, in.saveKept} {
+	for _, save := range []func(context.Context) error{
+		in.saveDays, in.saveMonths, in.saveScopes, in.saveUnregistered, in.saveLifecycle, in.saveKept,
+	} {
 		if err := save(ctx); err != nil {
 			return fmt.Errorf("usage of feed %q: %w", in.feed.Name, err)
 		}
@@ -66,7 +68,8 @@ func (in *intake) flush(ctx context.Context) error {
 		in.lifecycle = append(in.lifecycle, old.lifecycle...)
 	}
 	in.tally = newTally(in.s.Zone)
-	in.tally.touched, in.tally.spans, in.tally.newest, in.tally.perDay, in.tally.clean = old.touched, old.spans, old.newest, old.perDay, old.clean
+	in.tally.touched, in.tally.spans, in.tally.newest = old.touched, old.spans, old.newest
+	in.tally.perDay, in.tally.clean = old.perDay, old.clean
 	if len(in.tally.perDay) > 1_000_000 {
 		in.tally.perDay = map[credDay]int{}
 	}
@@ -75,8 +78,10 @@ func (in *intake) flush(ctx context.Context) error {
 
 const daysSQL = `
 	INSERT INTO usage_days AS u (credential_id, day, network, user_agent, uses, failures, first_at, last_at, last_address)
-	SELECT * FROM unnest($1::bigint[], $2::date[], $3::cidr[], $4::text[], $5::bigint[], $6::bigint[], $7::timestamptz[], $8::timestamptz[], $9::inet[])
-	ON CONFLICT (credential_id, day, network, user_agent) DO UPDATE SET uses = u.uses + excluded.uses, failures = u.failures + excluded.failures,
+	SELECT * FROM unnest($1::bigint[], $2::date[], $3::cidr[], $4::text[], $5::bigint[], $6::bigint[],
+		$7::timestamptz[], $8::timestamptz[], $9::inet[])
+	ON CONFLICT (credential_id, day, network, user_agent) DO UPDATE SET
+		uses = u.uses + excluded.uses, failures = u.failures + excluded.failures,
 		first_at = least(u.first_at, excluded.first_at), last_at = greatest(u.last_at, excluded.last_at),
 		last_address = CASE WHEN excluded.last_at >= u.last_at THEN excluded.last_address ELSE u.last_address END`
 
@@ -85,7 +90,8 @@ func (in *intake) saveDays(ctx context.Context) error {
 		return err
 	}
 	keys := sortedKeys(in.tally.days, func(a, b dayKey) int {
-		return cmp.Or(cmp.Compare(a.credential, b.credential), int(a.day-b.day), a.network.Compare(b.network), strings.Compare(a.userAgent, b.userAgent))
+		return cmp.Or(cmp.Compare(a.credential, b.credential), int(a.day-b.day),
+			a.network.Compare(b.network), strings.Compare(a.userAgent, b.userAgent))
 	})
 	var (
 		n                   = len(keys)
@@ -164,8 +170,10 @@ func (t *tally) moveToOthers(k dayKey, r *dayRow) {
 }
 
 const monthsSQL = `
-	INSERT INTO usage_months AS u (credential_id, month, exchanges, requests, failures, own, first_at, last_at, days, hours, scopes_seen, hidden_s)
-	SELECT * FROM unnest($1::bigint[], $2::date[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::timestamptz[], $8::timestamptz[], $9::int[], $10::int[], $11::bool[], $12::int[])
+	INSERT INTO usage_months AS u (credential_id, month, exchanges, requests, failures, own,
+		first_at, last_at, days, hours, scopes_seen, hidden_s)
+	SELECT * FROM unnest($1::bigint[], $2::date[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[],
+		$7::timestamptz[], $8::timestamptz[], $9::int[], $10::int[], $11::bool[], $12::int[])
 	ON CONFLICT (credential_id, month) DO UPDATE SET exchanges = u.exchanges + excluded.exchanges, requests = u.requests + excluded.requests,
 		failures = u.failures + excluded.failures, own = u.own + excluded.own,
 		first_at = least(u.first_at, excluded.first_at), last_at = greatest(u.last_at, excluded.last_at),
@@ -173,7 +181,9 @@ const monthsSQL = `
 		hidden_s = u.hidden_s + excluded.hidden_s`
 
 func (in *intake) saveMonths(ctx context.Context) error {
-	keys := sortedKeys(in.tally.months, func(a, b monthKey) int { return cmp.Or(cmp.Compare(a.credential, b.credential), int(a.month-b.month)) })
+	keys := sortedKeys(in.tally.months, func(a, b monthKey) int {
+		return cmp.Or(cmp.Compare(a.credential, b.credential), int(a.month-b.month))
+	})
 	var (
 		n                                  = len(keys)
 		ids                                = make([]int64, n)
@@ -186,7 +196,8 @@ func (in *intake) saveMonths(ctx context.Context) error {
 	for i, k := range keys {
 		m := in.tally.months[k]
 		ids[i], months[i], exchanges[i], requests[i], failures[i], own[i] = k.credential, k.date(), m.exchanges, m.requests, m.failures, m.own
-		firsts[i], lasts[i], days[i], hours[i], scopes[i], hidden[i] = nullTime(m.first), nullTime(m.last), int32(m.days), int32(m.hours), m.scopesSeen, int32(m.hidden.Seconds())
+		firsts[i], lasts[i], days[i], hours[i] = nullTime(m.first), nullTime(m.last), int32(m.days), int32(m.hours)
+		scopes[i], hidden[i] = m.scopesSeen, int32(m.hidden.Seconds())
 	}
 	if n == 0 {
 		return nil
@@ -217,7 +228,8 @@ func (in *intake) saveScopes(ctx context.Context) error {
 const unregisteredSQL = `
 	INSERT INTO usage_unregistered AS u (provider, client_id, events, first_at, last_at, last_address, created_at, created_by)
 	SELECT $1, $2, $3, $4, $5, $6, $7, $8
-	WHERE (SELECT count(*) FROM usage_unregistered WHERE provider = $1) < $9 OR EXISTS (SELECT FROM usage_unregistered WHERE provider = $1 AND client_id = $2)
+	WHERE (SELECT count(*) FROM usage_unregistered WHERE provider = $1) < $9
+		OR EXISTS (SELECT FROM usage_unregistered WHERE provider = $1 AND client_id = $2)
 	ON CONFLICT (provider, client_id) DO UPDATE SET events = u.events + excluded.events, first_at = least(u.first_at, excluded.first_at),
 		last_address = CASE WHEN excluded.last_at >= u.last_at THEN excluded.last_address ELSE u.last_address END,
 		last_at = greatest(u.last_at, excluded.last_at), created_at = coalesce(excluded.created_at, u.created_at),
@@ -227,7 +239,8 @@ func (in *intake) saveUnregistered(ctx context.Context) error {
 	batch := &pgx.Batch{}
 	for _, id := range sortedKeys(in.tally.unregistered, strings.Compare) {
 		u := in.tally.unregistered[id]
-		batch.Queue(unregisteredSQL, u.Provider, u.ClientID, u.Events, u.FirstAt, u.LastAt, nullAddr(u.Address), nullTime(u.CreatedAt), u.CreatedBy, maxUnregistered)
+		batch.Queue(unregisteredSQL, u.Provider, u.ClientID, u.Events, u.FirstAt, u.LastAt,
+			nullAddr(u.Address), nullTime(u.CreatedAt), u.CreatedBy, maxUnregistered)
 	}
 	return in.tx.SendBatch(ctx, batch).Close()
 }
@@ -247,14 +260,18 @@ func (in *intake) saveLifecycle(ctx context.Context) error {
 
 func (in *intake) saveKept(ctx context.Context) error {
 	kept, clean := in.tally.kept, secret.Scrubber{}
-	_, err := in.tx.CopyFrom(ctx, pgx.Identifier{"usage_events"}, []string{"feed", "credential_id", "at", "event_id", "kind", "ok", "source_ip", "user_agent", "scopes"},
+	columns := []string{"feed", "credential_id", "at", "event_id", "kind", "ok", "source_ip", "user_agent", "scopes"}
+	_, err := in.tx.CopyFrom(ctx, pgx.Identifier{"usage_events"}, columns,
 		pgx.CopyFromSlice(len(kept), func(i int) ([]any, error) {
 			k := kept[i]
 			scopes := []string{}
 			for _, s := range k.Scopes {
 				scopes = append(scopes, clean.Clean(s, 256))
 			}
-			return []any{in.feed.Name, k.credential, k.At, clean.Clean(k.ID, 200), string(k.Kind), k.OK, nullAddr(k.Address), in.tally.agent(k.UserAgent), scopes}, nil
+			return []any{
+				in.feed.Name, k.credential, k.At, clean.Clean(k.ID, 200), string(k.Kind), k.OK,
+				nullAddr(k.Address), in.tally.agent(k.UserAgent), scopes,
+			}, nil
 		}))
 	return err
 }
@@ -275,9 +292,12 @@ func (in *intake) saveFeed(ctx context.Context, position any, spans []feed.Span)
 		return err
 	}
 	_, err := in.tx.Exec(ctx, `
-		UPDATE usage_feeds SET position = $2, coverage = $3, last_event_at = greatest(last_event_at, $4), last_seen_at = greatest(last_seen_at, $5),
+		UPDATE usage_feeds SET position = $2, coverage = $3,
+			last_event_at = greatest(last_event_at, $4), last_seen_at = greatest(last_seen_at, $5),
 			counts = $6, samples = $7, exchanges = exchanges OR $8, requests = requests OR $9, error = '', error_since = NULL
-		WHERE feed = $1`, in.feed.Name, at, toMultirange(coverage), nullTime(in.tally.newest), nullTime(seen), counts, bad, in.shows[feed.Exchange], in.shows[feed.Request])
+		WHERE feed = $1`,
+		in.feed.Name, at, toMultirange(coverage), nullTime(in.tally.newest), nullTime(seen),
+		counts, bad, in.shows[feed.Exchange], in.shows[feed.Request])
 	return err
 }
 

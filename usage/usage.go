@@ -1,8 +1,8 @@
-// Package usage tells what credentials are really used for: from feeds (log files, pushes, log APIs)
-// it keeps daily rows of use by others, the spans of time in which the feeds were watching, and what
-// providers' own logs say was done to credentials. Our own checks are taken out.
+// Package usage tells what credentials are really used for: from the events that package feed reads it keeps
+// daily rows of use by others, the spans of time in which the feeds were watching, and what providers' own
+// logs say was done to credentials. Our own checks are taken out.
 //
-// It checks nothing, and a lack of events never means "unused" by itself: Assess says "not known"
+// It reads no file and asks no log API. It checks nothing, and a lack of events never means "unused" by itself: Assess says "not known"
 // where the feeds were not watching.
 package usage
 
@@ -38,7 +38,7 @@ type Store struct {
 	known   map[known]time.Time // networks that were looked up lately
 }
 
-// New makes a Store.
+// New makes a Store. It is safe for concurrent use.
 func New(o Options) *Store { return &Store{Options: o, known: map[known]time.Time{}} }
 
 // Result says what became of a record.
@@ -77,7 +77,7 @@ func (c Counts) Own() int64 {
 	return c[ResultOwnToken] + c[ResultOwnNonce] + c[ResultOwnAddress] + c[ResultOwnTime]
 }
 
-// Records is the sum.
+// Records is how many records c counts, of all results.
 func (c Counts) Records() (n int64) {
 	for _, v := range c {
 		n += v

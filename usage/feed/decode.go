@@ -34,8 +34,9 @@ func newBad(reason string, record []byte) Bad { return Bad{reason, sample(record
 const maxSample = 160
 
 var (
-	sensitiveWords = regexp.MustCompile(`(?i)((?:secret|token|password|passwd|authorization|bearer|basic|assertion|api[_-]?key)[^A-Za-z0-9]{1,6})[^\s"'&,}]+`)
-	longRuns       = regexp.MustCompile(`[A-Za-z0-9+/_~-]{14,}`)
+	sensitiveWords = regexp.MustCompile(`(?i)((?:secret|token|password|passwd|authorization|bearer|basic|assertion|api[_-]?key)` +
+		`[^A-Za-z0-9]{1,6})[^\s"'&,}]+`)
+	longRuns = regexp.MustCompile(`[A-Za-z0-9+/_~-]{14,}`)
 )
 
 // sample masks what looks like a secret: values of such names, and every long run.

@@ -229,7 +229,9 @@ func hashOf(s string) []byte {
 	if s == "" {
 		return nil
 	}
-	for _, decode := range []func(string) ([]byte, error){hex.DecodeString, base64.StdEncoding.DecodeString, base64.RawURLEncoding.DecodeString} {
+	for _, decode := range []func(string) ([]byte, error){
+		hex.DecodeString, base64.StdEncoding.DecodeString, base64.RawURLEncoding.DecodeString,
+	} {
 		if b, err := decode(s); err == nil && len(b) == sha256.Size {
 			return b
 		}

@@ -100,8 +100,9 @@ func TestChunkOfAFile(t *testing.T) {
 			want: "-",
 		},
 		"compressed, and what it was is missed for long": {
-			file: file{name: "log.1.gz", text: zipped(t, lines), changed: ago(9 * missedFor)}, known: []FilePosition{position("log", lines, 11, ago(missedFor))},
-			want: "-",
+			file:  file{name: "log.1.gz", text: zipped(t, lines), changed: ago(9 * missedFor)},
+			known: []FilePosition{position("log", lines, 11, ago(missedFor))},
+			want:  "-",
 		},
 		"compressed, and read to a place in its head": {
 			file: file{name: "log.1.gz", text: zipped(t, lines)}, known: []FilePosition{position("log", lines, 11, ago(time.Minute))},

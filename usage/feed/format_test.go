@@ -71,7 +71,10 @@ func (e Event) members() map[string]any {
 	if e.Count > 0 {
 		m["count"] = uint64(e.Count)
 	}
-	for name, v := range map[string]string{"event_id": e.ID, "client_id": e.ClientID, "user_agent": e.UserAgent, "token_id": e.TokenID, "actor": e.Actor} {
+	for name, v := range map[string]string{
+		"event_id": e.ID, "client_id": e.ClientID,
+		"user_agent": e.UserAgent, "token_id": e.TokenID, "actor": e.Actor,
+	} {
 		if v != "" {
 			m[name] = v
 		}

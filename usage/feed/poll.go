@@ -80,7 +80,14 @@ func NewPoll(spec PollSpec, base string, every time.Duration) (Poll, error) {
 	for _, e := range []struct {
 		name, text string
 		code       **gojq.Code
-	}{{"items", spec.Items, &p.items}, {"next", spec.Next, &p.next}, {"cursor", spec.Cursor, &p.cursor}, {"more", spec.More, &p.more}, {"covered", spec.Covered, &p.covered}, {"problem", spec.Problem, &p.problem}} {
+	}{
+		{"items", spec.Items, &p.items},
+		{"next", spec.Next, &p.next},
+		{"cursor", spec.Cursor, &p.cursor},
+		{"more", spec.More, &p.more},
+		{"covered", spec.Covered, &p.covered},
+		{"problem", spec.Problem, &p.problem},
+	} {
 		if e.text == "" {
 			continue
 		}

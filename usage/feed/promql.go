@@ -83,7 +83,8 @@ func (q PromQL) query() (string, error) {
 		return "", errors.New("metric: not a plain selector such as requests_total{job=\"gateway\"}; anything else is a query")
 	}
 	label := cmp.Or(q.Label, "client_id")
-	return fmt.Sprintf("sum by (%[2]s) (increase(%[1]s[{span}])) > 0 or sum by (%[2]s) (max_over_time(%[1]s[{span}]) unless %[1]s offset {span}) > 0", q.Metric, label), nil
+	return fmt.Sprintf("sum by (%[2]s) (increase(%[1]s[{span}])) > 0 or "+
+		"sum by (%[2]s) (max_over_time(%[1]s[{span}]) unless %[1]s offset {span}) > 0", q.Metric, label), nil
 }
 
 var promQL = parser.NewParser(parser.Options{})

@@ -20,7 +20,8 @@ func TestPromQL(t *testing.T) {
 	}{
 		"a metric": {
 			feed.PromQL{Metric: `requests_total{job="gw"}`, Label: "client"},
-			`sum by (client) (increase(requests_total{job="gw"}[{span}])) > 0 or sum by (client) (max_over_time(requests_total{job="gw"}[{span}]) unless requests_total{job="gw"} offset {span}) > 0`, "",
+			`sum by (client) (increase(requests_total{job="gw"}[{span}])) > 0 or ` +
+				`sum by (client) (max_over_time(requests_total{job="gw"}[{span}]) unless requests_total{job="gw"} offset {span}) > 0`, "",
 			`min_over_time((count(requests_total{job="gw"}) or vector(0))[{span}:{step}])`, 0,
 		},
 		"a query": {
@@ -28,7 +29,10 @@ func TestPromQL(t *testing.T) {
 			`a_total`, "",
 			`min_over_time((count(a_total) or vector(0))[{span}:{step}]) * on() min_over_time((count(b_total) or vector(0))[{span}:{step}])`, 0,
 		},
-		"its own coverage":       {feed.PromQL{Metric: "a", Coverage: `min(min_over_time(up{job="gw"}[{span}]))`}, "client_id", "", `min(min_over_time(up{job="gw"}[{span}]))`, 0},
+		"its own coverage": {
+			feed.PromQL{Metric: "a", Coverage: `min(min_over_time(up{job="gw"}[{span}]))`},
+			"client_id", "", `min(min_over_time(up{job="gw"}[{span}]))`, 0,
+		},
 		"a fixed range":          {feed.PromQL{Query: `sum by (client_id) (increase(a[1h])) > 0`}, "1h", "", "count(a)", time.Hour},
 		"no range":               {feed.PromQL{Query: `sum by (client_id) (a) > 0`}, "", "query: it looks at no range", "", 0},
 		"broken":                 {feed.PromQL{Query: `sum by (client_id) (increase(a[1h])`}, "", "query: 1:", "", 0},
