@@ -94,8 +94,16 @@ func TestImportsFollowTheTable(t *testing.T) {
 func TestTheTableGoesDown(t *testing.T) {
 	t.Parallel()
 	sideways := []string{
-		"credential secret", "verdict checker", "checker outbound", "postgres migrations", "postgres/pgtest postgres", "postgres/pgtest migrations",
-		"notify/slack notify", "notify/shoutrrr notify", "notify/alertmanager notify", "cmd/keyrounds demo",
+		"credential secret",
+		"verdict checker",
+		"checker outbound",
+		"postgres migrations",
+		"postgres/pgtest postgres",
+		"postgres/pgtest migrations",
+		"notify/slack notify",
+		"notify/shoutrrr notify",
+		"notify/alertmanager notify",
+		"cmd/keyrounds demo",
 	}
 	table := readTable(t)
 	for pkg, rule := range table {
@@ -110,7 +118,9 @@ func TestTheTableGoesDown(t *testing.T) {
 // Every request goes out through package outbound, which knows who may be dialled. The exceptions are named.
 func TestOutboundIsTheOnlyWayOut(t *testing.T) {
 	t.Parallel()
-	ways := regexp.MustCompile(`http\.(Client|Transport)\{|http\.(DefaultClient|DefaultTransport|ProxyFromEnvironment)\b|http\.(Get|Head|Post|PostForm)\(|net\.Dial(er\{|\(|Timeout\()`)
+	ways := regexp.MustCompile(
+		`http\.(Client|Transport)\{|http\.(DefaultClient|DefaultTransport|ProxyFromEnvironment)\b|http\.(Get|Head|Post|PostForm)\(|net\.Dial(er\{|\(|Timeout\()`,
+	)
 	exceptions := map[string]string{
 		"outbound/outbound.go":      "the one way out itself",
 		"cmd/keyrounds/ready.go":    "asks the daemon of this machine for its health",

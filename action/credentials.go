@@ -82,7 +82,11 @@ func (a *Actions) Rotate(ctx context.Context, actor, name, clientID string, v se
 type HostSecretError struct{ Credential credential.Credential }
 
 func (e *HostSecretError) Error() string {
-	return fmt.Sprintf("the secret of %q is read from %s: change it there, or write \"secret: sealed:\" in the file first", e.Credential.Name, e.Credential.Secret)
+	return fmt.Sprintf(
+		"the secret of %q is read from %s: change it there, or write \"secret: sealed:\" in the file first",
+		e.Credential.Name,
+		e.Credential.Secret,
+	)
 }
 
 // keepOld keeps the secret that next replaces. One that cannot be opened any more cannot be kept.
@@ -145,8 +149,23 @@ func (a *Actions) register(ctx context.Context, actor string, change func(pgx.Tx
 		for _, c := range changes {
 			cred := c.Credential
 			subject := finding.Subject{Credential: cred.Name, CredentialID: cred.ID, Provider: cred.Provider}
-			tracked = append(tracked, audit.Tracked{CredentialID: cred.ID, Credential: cred.Name, Provider: cred.Provider, Anew: c.Anew, Retired: c.What == registry.Retired})
-			entry, err := audit.NewEntry(now, actor, "credential."+c.What, subject.Key(), map[string]any{"fields": c.Fields, "provider": cred.Provider, "source": cred.Source})
+			tracked = append(
+				tracked,
+				audit.Tracked{
+					CredentialID: cred.ID,
+					Credential:   cred.Name,
+					Provider:     cred.Provider,
+					Anew:         c.Anew,
+					Retired:      c.What == registry.Retired,
+				},
+			)
+			entry, err := audit.NewEntry(
+				now,
+				actor,
+				"credential."+c.What,
+				subject.Key(),
+				map[string]any{"fields": c.Fields, "provider": cred.Provider, "source": cred.Source},
+			)
 			if err != nil {
 				return err
 			}

@@ -125,7 +125,10 @@ func (a *Actions) checkForMessage(ctx context.Context, do notify.Action) (string
 	var lines []string
 	err = a.Check(ctx, creds, func(js []rounds.Judged) {
 		for _, j := range js {
-			lines = append(lines, fmt.Sprintf("%s: %s, so it is %s. %s", j.Result.Credential, j.Result.Outcome, j.State.Status, j.Result.Message))
+			lines = append(
+				lines,
+				fmt.Sprintf("%s: %s, so it is %s. %s", j.Result.Credential, j.Result.Outcome, j.State.Status, j.Result.Message),
+			)
 		}
 	})
 	if err != nil {

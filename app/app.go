@@ -139,19 +139,48 @@ func (a *App) open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	a.Reports = report.New(report.Options{Pool: a.Pool, Registry: a.Registry, Audit: a.Audit, Usage: a.Usage, Zone: c.Zone, Version: a.Version})
-	a.announcer = report.NewAnnouncer(report.AnnouncerOptions{Maker: a.Reports, Notifier: a.Notifier, Log: a.Log, Now: a.Now}, announcerSettings(c))
+	a.Reports = report.New(
+		report.Options{Pool: a.Pool, Registry: a.Registry, Audit: a.Audit, Usage: a.Usage, Zone: c.Zone, Version: a.Version},
+	)
+	a.announcer = report.NewAnnouncer(
+		report.AnnouncerOptions{Maker: a.Reports, Notifier: a.Notifier, Log: a.Log, Now: a.Now},
+		announcerSettings(c),
+	)
 	a.Rounds, err = rounds.New(rounds.Options{
-		Pool: a.Pool, Registry: a.Registry, Audit: a.Audit, Usage: a.Usage, Notifier: a.Notifier, Sealer: a.sealer,
-		Checker: checker.New(checker.Options{Version: a.Version, Now: a.Now}),
-		Metrics: a.Metrics, Daemon: a.Daemon, Exemplars: c.Metrics.Exemplars, Tracer: a.Tracer, Log: a.Log, Tick: a.Tick, Judge: a.Judge, JobTimeout: a.JobTimeout, RescueAfter: a.RescueAfter, Monthly: a.announcer.Tick, Now: a.Now,
+		Pool:        a.Pool,
+		Registry:    a.Registry,
+		Audit:       a.Audit,
+		Usage:       a.Usage,
+		Notifier:    a.Notifier,
+		Sealer:      a.sealer,
+		Checker:     checker.New(checker.Options{Version: a.Version, Now: a.Now}),
+		Metrics:     a.Metrics,
+		Daemon:      a.Daemon,
+		Exemplars:   c.Metrics.Exemplars,
+		Tracer:      a.Tracer,
+		Log:         a.Log,
+		Tick:        a.Tick,
+		Judge:       a.Judge,
+		JobTimeout:  a.JobTimeout,
+		RescueAfter: a.RescueAfter,
+		Monthly:     a.announcer.Tick,
+		Now:         a.Now,
 	}, settings(c))
 	if err != nil {
 		return err
 	}
 	a.Exposure = exposure.New(exposure.Options{
-		Pool: a.Pool, Registry: a.Registry, Audit: a.Audit, Leaks: a.Leaks, Usage: a.Usage, Rounds: a.Rounds, Metrics: a.Metrics, Version: a.Version,
-		Log: a.Log, Look: a.look(), Now: a.Now,
+		Pool:     a.Pool,
+		Registry: a.Registry,
+		Audit:    a.Audit,
+		Leaks:    a.Leaks,
+		Usage:    a.Usage,
+		Rounds:   a.Rounds,
+		Metrics:  a.Metrics,
+		Version:  a.Version,
+		Log:      a.Log,
+		Look:     a.look(),
+		Now:      a.Now,
 	}, exposureSettings(c))
 	a.Rounds.Follow(a.Exposure)
 	a.Actions = action.New(action.Options{
@@ -175,7 +204,12 @@ func announcerSettings(c *config.Config) report.Settings {
 
 func exposureSettings(c *config.Config) exposure.Settings {
 	s := exposure.Settings{
-		TryEvery: c.Leaks.TryEvery, Confirm: 2 * time.Minute, Sources: c.Leaks.Sources, Webhooks: c.Leaks.Webhooks, Transmitters: c.Leaks.Transmitters, Zone: c.Zone,
+		TryEvery:     c.Leaks.TryEvery,
+		Confirm:      2 * time.Minute,
+		Sources:      c.Leaks.Sources,
+		Webhooks:     c.Leaks.Webhooks,
+		Transmitters: c.Leaks.Transmitters,
+		Zone:         c.Zone,
 	}
 	if len(c.Policy.Confirm) > 0 {
 		s.Confirm = c.Policy.Confirm[0]

@@ -48,7 +48,10 @@ credentials:
 		}
 		return c
 	}
-	a, err := app.Open(t.Context(), app.Options{Config: parse(0), Version: "test", Log: slog.New(slog.DiscardHandler), Daemon: true, Tick: 100 * time.Millisecond})
+	a, err := app.Open(
+		t.Context(),
+		app.Options{Config: parse(0), Version: "test", Log: slog.New(slog.DiscardHandler), Daemon: true, Tick: 100 * time.Millisecond},
+	)
 	if err != nil {
 		t.Fatal(err)
 	}

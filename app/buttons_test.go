@@ -50,7 +50,13 @@ func (b *buffer) String() string {
 
 func newCounter(t *testing.T) *counter {
 	t.Helper()
-	c := &counter{office: &office{T: t, slack: &sim.Slack{Token: "xoxb-c4n4ry", AppToken: "xapp-c4n4ry", Groups: map[string][]string{"S01": {"U02", "U03"}}}}, log: &buffer{}}
+	c := &counter{
+		office: &office{
+			T:     t,
+			slack: &sim.Slack{Token: "xoxb-c4n4ry", AppToken: "xapp-c4n4ry", Groups: map[string][]string{"S01": {"U02", "U03"}}},
+		},
+		log: &buffer{},
+	}
 	c.idp = sim.NewProvider(sim.Client{ID: "a", Secret: "s3cretvalue"}, sim.Client{ID: "b", Secret: "s3cretvalue"})
 	idp, slack := httptest.NewServer(c.idp), httptest.NewServer(c.slack)
 	t.Cleanup(idp.Close)
@@ -82,7 +88,16 @@ slack: {token: "file:%[1]s/slack", app_token: "file:%[1]s/app", allow: [%[5]s], 
 		return cfg
 	}
 	for range 2 {
-		a, err := app.Open(t.Context(), app.Options{Config: c.parse("U01, S01"), Version: "test", Log: slog.New(slog.NewJSONHandler(c.log, &slog.HandlerOptions{Level: slog.LevelDebug})), Daemon: true, Tick: 200 * time.Millisecond})
+		a, err := app.Open(
+			t.Context(),
+			app.Options{
+				Config:  c.parse("U01, S01"),
+				Version: "test",
+				Log:     slog.New(slog.NewJSONHandler(c.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
+				Daemon:  true,
+				Tick:    200 * time.Millisecond,
+			},
+		)
 		if err == nil {
 			err = a.Start(t.Context())
 		}

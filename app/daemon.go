@@ -28,15 +28,38 @@ func (a *App) Start(ctx context.Context) error {
 	}
 	c := a.config.Load()
 	a.Metrics.MustRegister(collector.New(collector.Sources{
-		Audit: a.Audit, Registry: a.Registry, Usage: a.Usage, Engine: a.Rounds.Engine, Lanes: a.Notifier.Lanes, LeakSources: a.Exposure.SourceStates, Log: a.Log, Now: a.Now,
-		Longest: a.longest, Series: collector.Series{PerCredential: c.Metrics.PerCredential, Match: c.Metrics.Match, Labels: c.Metrics.Labels, Limit: c.Metrics.Limit},
+		Audit:       a.Audit,
+		Registry:    a.Registry,
+		Usage:       a.Usage,
+		Engine:      a.Rounds.Engine,
+		Lanes:       a.Notifier.Lanes,
+		LeakSources: a.Exposure.SourceStates,
+		Log:         a.Log,
+		Now:         a.Now,
+		Longest:     a.longest,
+		Series: collector.Series{
+			PerCredential: c.Metrics.PerCredential,
+			Match:         c.Metrics.Match,
+			Labels:        c.Metrics.Labels,
+			Limit:         c.Metrics.Limit,
+		},
 	}))
 	a.notReady("starting")
 	a.setLevel(c.LogLevel)
 	a.Exposure.ShowReceivers()
 	pages := web.New(web.Options{
-		Audit: a.Audit, Registry: a.Registry, Usage: a.Usage, Reports: a.Reports, PushFeeds: a.pushFeeds, Ingest: a.Rounds.IngestUsage, TakeReport: a.Exposure.Receive,
-		Gatherer: a.Metrics, Ready: a.isReady, Version: a.Version, Log: a.Log, Now: a.Now,
+		Audit:      a.Audit,
+		Registry:   a.Registry,
+		Usage:      a.Usage,
+		Reports:    a.Reports,
+		PushFeeds:  a.pushFeeds,
+		Ingest:     a.Rounds.IngestUsage,
+		TakeReport: a.Exposure.Receive,
+		Gatherer:   a.Metrics,
+		Ready:      a.isReady,
+		Version:    a.Version,
+		Log:        a.Log,
+		Now:        a.Now,
 	})
 	var err error
 	if a.web, err = listen(c, pages); err != nil {
@@ -80,7 +103,15 @@ func (a *App) begin(ctx context.Context) {
 			a.listenToSlack(a.config.Load())
 			a.beginning.Go(func() { a.beat(ctx) })
 			a.beginning.Go(func() { a.Exposure.ScanSources(ctx, nil) })
-			a.Log.Info("the rounds begin", "providers", len(a.config.Load().Providers), "credentials", len(a.config.Load().Credentials), "version", a.Version)
+			a.Log.Info(
+				"the rounds begin",
+				"providers",
+				len(a.config.Load().Providers),
+				"credentials",
+				len(a.config.Load().Credentials),
+				"version",
+				a.Version,
+			)
 			return
 		}
 		if ctx.Err() != nil {
@@ -205,10 +236,26 @@ func (s *server) close() {
 type reloadMetrics struct{ success, at prometheus.Gauge }
 
 func newReloadMetrics(reg prometheus.Registerer, version string) reloadMetrics {
-	build := prometheus.NewGauge(prometheus.GaugeOpts{Name: "keyrounds_build_info", Help: "Always 1; the version is a label.", ConstLabels: prometheus.Labels{"version": version}})
+	build := prometheus.NewGauge(
+		prometheus.GaugeOpts{
+			Name:        "keyrounds_build_info",
+			Help:        "Always 1; the version is a label.",
+			ConstLabels: prometheus.Labels{"version": version},
+		},
+	)
 	m := reloadMetrics{
-		prometheus.NewGauge(prometheus.GaugeOpts{Name: "keyrounds_config_last_reload_successful", Help: "1 if the last reload of the configuration took effect."}),
-		prometheus.NewGauge(prometheus.GaugeOpts{Name: "keyrounds_config_last_reload_success_timestamp_seconds", Help: "When the configuration last took effect."}),
+		prometheus.NewGauge(
+			prometheus.GaugeOpts{
+				Name: "keyrounds_config_last_reload_successful",
+				Help: "1 if the last reload of the configuration took effect.",
+			},
+		),
+		prometheus.NewGauge(
+			prometheus.GaugeOpts{
+				Name: "keyrounds_config_last_reload_success_timestamp_seconds",
+				Help: "When the configuration last took effect.",
+			},
+		),
 	}
 	reg.MustRegister(build, m.success, m.at)
 	build.Set(1)

@@ -14,7 +14,10 @@ func (a *App) pushFeeds() []web.PushFeed {
 	var all []web.PushFeed
 	for _, f := range a.config.Load().Feeds {
 		if f.Type == feed.TypePush {
-			all = append(all, web.PushFeed{Feed: f.Feed, Token: func(ctx context.Context) (secret.Value, error) { return secret.Resolve(ctx, f.Token) }})
+			all = append(
+				all,
+				web.PushFeed{Feed: f.Feed, Token: func(ctx context.Context) (secret.Value, error) { return secret.Resolve(ctx, f.Token) }},
+			)
 		}
 	}
 	return all

@@ -83,7 +83,8 @@ func (a *App) beatOnce(ctx context.Context, c *config.Config) (result string, er
 
 func newBeats(reg prometheus.Registerer) *prometheus.CounterVec {
 	beats := prometheus.NewCounterVec(prometheus.CounterOpts{
-		Name: "keyrounds_heartbeats_total", Help: "Heartbeats to another monitor, by result (ok, failed, withheld: the rounds stand still).",
+		Name: "keyrounds_heartbeats_total",
+		Help: "Heartbeats to another monitor, by result (ok, failed, withheld: the rounds stand still).",
 	}, []string{"result"})
 	reg.MustRegister(beats)
 	return beats
@@ -114,7 +115,10 @@ func heartbeatGet(ctx context.Context, policy outbound.Policy, url secret.Value)
 	_, _ = io.Copy(io.Discard, resp.Body)
 	switch {
 	case resp.StatusCode >= 300 && resp.StatusCode < 400:
-		return fmt.Errorf("heartbeat.url: HTTP %d: it redirects, which is not followed; write the address that it redirects to", resp.StatusCode)
+		return fmt.Errorf(
+			"heartbeat.url: HTTP %d: it redirects, which is not followed; write the address that it redirects to",
+			resp.StatusCode,
+		)
 	case resp.StatusCode >= 400:
 		return fmt.Errorf("heartbeat.url: HTTP %d", resp.StatusCode)
 	}

@@ -67,7 +67,14 @@ func newVault(t *testing.T, top string) *vault {
 		v.secrets[name] = "c4n4ry-" + name + "-" + strings.ToLower(rand.Text())
 		clients = append(clients, sim.Client{ID: "client-" + name, Name: name, Secret: v.secrets[name], Scopes: []string{"company_read"}})
 		v.write(name, v.secrets[name])
-		fmt.Fprintf(&creds, "  - {name: %s, provider: idp, client_id: client-%s, secret: \"file:%s/%s\", scopes: [company_read]}\n", name, name, v.dir, name)
+		fmt.Fprintf(
+			&creds,
+			"  - {name: %s, provider: idp, client_id: client-%s, secret: \"file:%s/%s\", scopes: [company_read]}\n",
+			name,
+			name,
+			v.dir,
+			name,
+		)
 	}
 	v.idp = sim.NewProvider(clients...)
 	idp := httptest.NewServer(v.idp)
@@ -106,7 +113,17 @@ leaks:
 	if err != nil {
 		t.Fatal(err)
 	}
-	v.app, err = app.Open(t.Context(), app.Options{Config: c, Version: "test", Log: slog.New(slog.DiscardHandler), Daemon: true, Tick: 100 * time.Millisecond, Judge: 200 * time.Millisecond})
+	v.app, err = app.Open(
+		t.Context(),
+		app.Options{
+			Config:  c,
+			Version: "test",
+			Log:     slog.New(slog.DiscardHandler),
+			Daemon:  true,
+			Tick:    100 * time.Millisecond,
+			Judge:   200 * time.Millisecond,
+		},
+	)
 	if err == nil {
 		err = v.app.Start(t.Context())
 	}
@@ -135,17 +152,29 @@ func (v *vault) others(w http.ResponseWriter, r *http.Request) {
 	case v.away.Load():
 		w.WriteHeader(http.StatusBadGateway)
 	case r.URL.Path == "/jwks":
-		_ = json.NewEncoder(w).Encode(jose.JSONWebKeySet{Keys: []jose.JSONWebKey{{Key: &v.key.PublicKey, KeyID: "k1", Algorithm: "RS256", Use: "sig"}}})
+		_ = json.NewEncoder(
+			w,
+		).Encode(
+			jose.JSONWebKeySet{Keys: []jose.JSONWebKey{{Key: &v.key.PublicKey, KeyID: "k1", Algorithm: "RS256", Use: "sig"}}},
+		)
 	case r.URL.Path == "/keys":
 		der, _ := x509.MarshalPKIXPublicKey(&v.partner.PublicKey)
 		key := pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der})
-		_ = json.NewEncoder(w).Encode(map[string]any{"public_keys": []map[string]any{{"key_identifier": "k1", "key": string(key), "is_current": true}}})
+		_ = json.NewEncoder(
+			w,
+		).Encode(
+			map[string]any{"public_keys": []map[string]any{{"key_identifier": "k1", "key": string(key), "is_current": true}}},
+		)
 	case r.Header.Get("Authorization") != "Bearer c4n4ry-github-token":
 		w.WriteHeader(http.StatusUnauthorized)
 	case r.URL.Path == alert:
 		_ = json.NewEncoder(w).Encode(map[string]any{"number": 42, "secret": v.secrets["beta"]})
 	case r.URL.Path == alert+"/locations":
-		_, _ = w.Write([]byte(`[{"type":"commit","details":{"path":"deploy/beta.env","start_line":7,"commit_sha":"af5626b4a114abcb82d63db7c8082c3c4756e51b"}}]`))
+		_, _ = w.Write(
+			[]byte(
+				`[{"type":"commit","details":{"path":"deploy/beta.env","start_line":7,"commit_sha":"af5626b4a114abcb82d63db7c8082c3c4756e51b"}}]`,
+			),
+		)
 	default:
 		w.WriteHeader(http.StatusNotFound)
 	}
@@ -162,7 +191,12 @@ func (v *vault) await(what string, cond func() bool) {
 
 func (v *vault) post(receiver string, body []byte, header ...string) (int, string) {
 	v.Helper()
-	req, err := http.NewRequestWithContext(v.Context(), http.MethodPost, "http://"+v.app.Addr()+"/api/v1/leaks/"+receiver, bytes.NewReader(body))
+	req, err := http.NewRequestWithContext(
+		v.Context(),
+		http.MethodPost,
+		"http://"+v.app.Addr()+"/api/v1/leaks/"+receiver,
+		bytes.NewReader(body),
+	)
 	if err != nil {
 		v.Fatal(err)
 	}
@@ -213,7 +247,11 @@ func (v *vault) recorded(action string) (n int) {
 }
 
 func gitHubAlert(number int) []byte {
-	return fmt.Appendf(nil, `{"action":"publicly_leaked","alert":{"number":%d,"secret_type":"custom_smartrecruiters","validity":"active","publicly_leaked":true,"html_url":"https://github.com/acme/backend/security/secret-scanning/42","created_at":"2026-10-02T08:00:01Z"},"repository":{"full_name":"acme/backend"}}`, number)
+	return fmt.Appendf(
+		nil,
+		`{"action":"publicly_leaked","alert":{"number":%d,"secret_type":"custom_smartrecruiters","validity":"active","publicly_leaked":true,"html_url":"https://github.com/acme/backend/security/secret-scanning/42","created_at":"2026-10-02T08:00:01Z"},"repository":{"full_name":"acme/backend"}}`,
+		number,
+	)
 }
 
 // An alert that cannot be fetched is tried again, since GitHub does not deliver twice by itself; what comes to
@@ -239,11 +277,19 @@ func TestAnAlertWaits(t *testing.T) {
 		}
 	}
 	v.await("it is tried again", func() bool { all := waiting(); return len(all) == 1 && all[0].Tries > 0 })
-	if d := waiting()[0]; d.Receiver != "github" || !strings.Contains(d.Why, "the alert 42 of acme/backend could not be fetched: HTTP 502") || !d.Next.After(d.Since) {
+	if d := waiting()[0]; d.Receiver != "github" ||
+		!strings.Contains(d.Why, "the alert 42 of acme/backend could not be fetched: HTTP 502") ||
+		!d.Next.After(d.Since) {
 		t.Errorf("%+v", d)
 	}
 	var open bool
-	if err := v.app.Pool.QueryRow(t.Context(), `SELECT bool_or(position('acme' IN encode(sealed, 'escape')) > 0) FROM leak_waiting`).Scan(&open); err != nil || open {
+	if err := v.app.Pool.QueryRow(
+		t.Context(),
+		`SELECT bool_or(position('acme' IN encode(sealed, 'escape')) > 0) FROM leak_waiting`,
+	).Scan(
+		&open,
+	); err != nil ||
+		open {
 		t.Errorf("what waits is not sealed: %v", err)
 	}
 	v.away.Store(false)
@@ -300,7 +346,14 @@ func TestGitHubReportsALeak(t *testing.T) {
 		t.Errorf("the same delivery again is %d", status)
 	}
 	ping := []byte(`{"zen":"x"}`)
-	if status, _ := v.post("github", ping, "X-GitHub-Event", "ping", "X-Hub-Signature-256", hmacOf(webhookKey, ping)); status != http.StatusOK {
+	if status, _ := v.post(
+		"github",
+		ping,
+		"X-GitHub-Event",
+		"ping",
+		"X-Hub-Signature-256",
+		hmacOf(webhookKey, ping),
+	); status != http.StatusOK {
 		t.Errorf("a ping is %d", status)
 	}
 	if status, _ := v.post("nobody", ping); status != http.StatusNotFound {
@@ -323,7 +376,11 @@ func TestOtherWebhooks(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	body := fmt.Appendf(nil, `{"source":"GitGuardian","action":"incident_triggered","incident":{"id":1,"date":"2026-10-02T08:00:01Z","detector":{"display_name":"Generic High Entropy Secret"},"hmsl_hash":"%x","gitguardian_url":"https://dashboard.gitguardian.com/i/1"},"occurrence":{"url":"https://x"}}`, hash)
+	body := fmt.Appendf(
+		nil,
+		`{"source":"GitGuardian","action":"incident_triggered","incident":{"id":1,"date":"2026-10-02T08:00:01Z","detector":{"display_name":"Generic High Entropy Secret"},"hmsl_hash":"%x","gitguardian_url":"https://dashboard.gitguardian.com/i/1"},"occurrence":{"url":"https://x"}}`,
+		hash,
+	)
 	stamp := fmt.Sprint(time.Now().Unix())
 	header := []string{"Timestamp", stamp, "Gitguardian-Signature", hmacOf(stamp+webhookKey, body)}
 	if status, answer := v.post("guardian", body, header...); status != http.StatusOK || !strings.Contains(answer, `"registered":1`) {
@@ -333,12 +390,22 @@ func TestOtherWebhooks(t *testing.T) {
 		t.Errorf("the same again is %d", status)
 	}
 	body, _ = json.Marshal([]map[string]string{
-		{"token": v.secrets["gamma"], "type": "acme", "url": "https://github.com/acme/x/blob/1/y", "source": "content"}, {"token": "somebody-else's-0123456789", "type": "acme", "url": ""},
+		{
+			"token":  v.secrets["gamma"],
+			"type":   "acme",
+			"url":    "https://github.com/acme/x/blob/1/y",
+			"source": "content",
+		},
+		{"token": "somebody-else's-0123456789", "type": "acme", "url": ""},
 	})
 	sum := sha256.Sum256(body)
 	signature, _ := ecdsa.SignASN1(rand.Reader, v.partner, sum[:])
 	header = []string{"Github-Public-Key-Identifier", "k1", "Github-Public-Key-Signature", base64.StdEncoding.EncodeToString(signature)}
-	if status, answer := v.post("partner", body, header...); status != http.StatusOK || !strings.Contains(answer, `"registered":1,"foreign":1`) {
+	if status, answer := v.post(
+		"partner",
+		body,
+		header...); status != http.StatusOK ||
+		!strings.Contains(answer, `"registered":1,"foreign":1`) {
 		t.Errorf("%d %s", status, answer)
 	}
 	for _, name := range []string{"alpha", "gamma"} {
@@ -369,7 +436,13 @@ func TestPassiveIsNotTried(t *testing.T) {
 	o.await("it is put aside", func() bool {
 		var tries int
 		var next *time.Time
-		err := o.app.Pool.QueryRow(t.Context(), `SELECT tries, next_try_at FROM leak_secrets s JOIN credentials c ON c.id = s.credential_id WHERE c.name = 'a'`).Scan(&tries, &next)
+		err := o.app.Pool.QueryRow(
+			t.Context(),
+			`SELECT tries, next_try_at FROM leak_secrets s JOIN credentials c ON c.id = s.credential_id WHERE c.name = 'a'`,
+		).Scan(
+			&tries,
+			&next,
+		)
 		return err == nil && tries == 1 && next == nil
 	})
 	all, err := o.app.Audit.Findings(t.Context(), audit.Filter{Kind: finding.Leaked})
@@ -380,7 +453,10 @@ func TestPassiveIsNotTried(t *testing.T) {
 
 func (v *vault) token(claims map[string]any) []byte {
 	v.Helper()
-	s, err := jose.NewSigner(jose.SigningKey{Algorithm: jose.RS256, Key: v.key}, (&jose.SignerOptions{}).WithType("secevent+jwt").WithHeader("kid", "k1"))
+	s, err := jose.NewSigner(
+		jose.SigningKey{Algorithm: jose.RS256, Key: v.key},
+		(&jose.SignerOptions{}).WithType("secevent+jwt").WithHeader("kid", "k1"),
+	)
 	if err != nil {
 		v.Fatal(err)
 	}
@@ -398,8 +474,14 @@ func TestSharedSignals(t *testing.T) {
 	t.Parallel()
 	v := newVault(t, "")
 	claims := map[string]any{
-		"iss": "https://idp.example.com/", "aud": "https://keyrounds.example", "jti": "1", "iat": time.Now().Unix(), "sub_id": map[string]string{"format": "opaque", "id": "client-alpha"},
-		"events": map[string]any{"https://schemas.openid.net/secevent/risc/event-type/credential-compromise": map[string]any{"credential_type": "client_secret"}},
+		"iss":    "https://idp.example.com/",
+		"aud":    "https://keyrounds.example",
+		"jti":    "1",
+		"iat":    time.Now().Unix(),
+		"sub_id": map[string]string{"format": "opaque", "id": "client-alpha"},
+		"events": map[string]any{
+			"https://schemas.openid.net/secevent/risc/event-type/credential-compromise": map[string]any{"credential_type": "client_secret"},
+		},
 	}
 	post := func(body []byte) (int, string) {
 		return v.post("signals", body, "Content-Type", "application/secevent+jwt")
@@ -488,7 +570,10 @@ func (v *vault) secretOf(name string) leak.SecretRow {
 func TestAScannedLeakIsProvenDead(t *testing.T) {
 	t.Parallel()
 	made, repo := t.TempDir(), filepath.Join(t.TempDir(), "repo")
-	v := newVault(t, "  sources: [{name: disk, path: $DIR, schedule: \"@every 1s\"}, {name: repo, path: "+repo+", schedule: \"@every 1s\"}, {name: gone, path: /nowhere/at/all}]")
+	v := newVault(
+		t,
+		"  sources: [{name: disk, path: $DIR, schedule: \"@every 1s\"}, {name: repo, path: "+repo+", schedule: \"@every 1s\"}, {name: gone, path: /nowhere/at/all}]",
+	)
 	v.idp.TokenLag = 3 * time.Second
 	put(t, made, "deploy/gamma.env", "x\nSECRET="+v.secrets["gamma"]+"\n")
 	for _, args := range [][]string{{"init", "-q"}, {"add", "-A"}, {"commit", "-q", "-m", "x"}} {
@@ -516,14 +601,17 @@ func TestAScannedLeakIsProvenDead(t *testing.T) {
 	v.await("it is proven dead", func() bool { f, _ := v.leak("gamma"); return f.State == finding.Resolved })
 	f, _ = v.leak("gamma")
 	d := f.Evidence.Leak.Deaths[0]
-	if len(d.Refused) < 2 || d.Stopped.IsZero() || d.Minted.IsZero() || d.Took == "" || !strings.Contains(d.Control, "2 of the provider's 2 other credentials work") || !strings.Contains(d.Token, "refused by the API") {
+	if len(d.Refused) < 2 || d.Stopped.IsZero() || d.Minted.IsZero() || d.Took == "" ||
+		!strings.Contains(d.Control, "2 of the provider's 2 other credentials work") ||
+		!strings.Contains(d.Token, "refused by the API") {
 		t.Errorf("%+v", d)
 	}
 	if v.recorded("secret.died") != 1 {
 		t.Errorf("%d proofs in the record", v.recorded("secret.died"))
 	}
 	sources, err := v.app.Exposure.Sources(t.Context())
-	if err != nil || len(sources) != 3 || sources[0].Found != 0 || sources[1].Found == 0 || !strings.Contains(sources[2].Error, "no such file") {
+	if err != nil || len(sources) != 3 || sources[0].Found != 0 || sources[1].Found == 0 ||
+		!strings.Contains(sources[2].Error, "no such file") {
 		t.Errorf("%+v, %v", sources, err)
 	}
 	// The history has it for ever, and that is no news.
@@ -564,7 +652,10 @@ func TestALeakedSecretWaitsForItsProvider(t *testing.T) {
 	v := newVault(t, "")
 	v.plant(v.secrets["alpha"])
 	row := v.secretOf("alpha")
-	if _, err := v.app.Pool.Exec(t.Context(), `UPDATE provider_pace SET paused_until = now() + interval '1 hour', paced_until = now() + interval '1 hour'`); err != nil {
+	if _, err := v.app.Pool.Exec(
+		t.Context(),
+		`UPDATE provider_pace SET paused_until = now() + interval '1 hour', paced_until = now() + interval '1 hour'`,
+	); err != nil {
 		t.Fatal(err)
 	}
 	v.await("its next try is after that", func() bool {
@@ -575,7 +666,13 @@ func TestALeakedSecretWaitsForItsProvider(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second) // three times try_every
 	defer cancel()
 	said := ""
-	if _, err := v.app.Exposure.ProveDead(ctx, row, secret.Value{}, func(at leak.Attempt) { said = at.NotNow }); !errors.Is(err, exposure.ErrStillWorks) || !strings.Contains(said, "asks us to stay away") {
+	if _, err := v.app.Exposure.ProveDead(
+		ctx,
+		row,
+		secret.Value{},
+		func(at leak.Attempt) { said = at.NotNow },
+	); !errors.Is(err, exposure.ErrStillWorks) ||
+		!strings.Contains(said, "asks us to stay away") {
 		t.Errorf("whoever waits is told %q, error %v", said, err)
 	}
 	if n := len(v.idp.Tokens()); n != issued {
@@ -592,7 +689,13 @@ func TestReplacedWhileTried(t *testing.T) {
 	row := v.secretOf("alpha")
 	v.idp.Renew("client-alpha", "c4n4ry-alpha-new-secret")
 	v.write("alpha", "c4n4ry-alpha-new-secret")
-	if at, err := v.app.Exposure.ProveDead(t.Context(), row, secret.Value{}, func(at leak.Attempt) { t.Errorf("tried: %+v", at) }); err == nil || !strings.Contains(err.Error(), "was replaced meanwhile") {
+	if at, err := v.app.Exposure.ProveDead(
+		t.Context(),
+		row,
+		secret.Value{},
+		func(at leak.Attempt) { t.Errorf("tried: %+v", at) },
+	); err == nil ||
+		!strings.Contains(err.Error(), "was replaced meanwhile") {
 		t.Errorf("%+v, %v", at, err)
 	}
 }
@@ -617,8 +720,19 @@ func TestRotatedAndRetired(t *testing.T) {
 	t.Parallel()
 	v := newVault(t, "")
 	v.idp.Add(sim.Client{ID: "client-delta", Name: "delta", Secret: "c4n4ry-delta-old-secret", Scopes: []string{"company_read"}})
-	add := credential.Credential{Name: "delta", Provider: "idp", ClientID: "client-delta", Scopes: []string{"company_read"}, Schedule: "@every 1s"}
-	if err := v.app.Actions.Add(t.Context(), "test", []credential.Credential{add}, []secret.Value{secret.New([]byte("c4n4ry-delta-old-secret"))}); err != nil {
+	add := credential.Credential{
+		Name:     "delta",
+		Provider: "idp",
+		ClientID: "client-delta",
+		Scopes:   []string{"company_read"},
+		Schedule: "@every 1s",
+	}
+	if err := v.app.Actions.Add(
+		t.Context(),
+		"test",
+		[]credential.Credential{add},
+		[]secret.Value{secret.New([]byte("c4n4ry-delta-old-secret"))},
+	); err != nil {
 		t.Fatal(err)
 	}
 	v.plant("c4n4ry-delta-old-secret")
@@ -643,7 +757,13 @@ func TestRotatedAndRetired(t *testing.T) {
 	v.idp.RevokeSecret("client-delta", "c4n4ry-delta-old-secret")
 	v.await("it is proven dead", func() bool { f, _ := v.leak("delta"); return f.State == finding.Resolved })
 	var kept int
-	if err := v.app.Pool.QueryRow(t.Context(), `SELECT count(*) FROM leak_secrets WHERE sealed IS NOT NULL`).Scan(&kept); err != nil || kept != 0 {
+	if err := v.app.Pool.QueryRow(
+		t.Context(),
+		`SELECT count(*) FROM leak_secrets WHERE sealed IS NOT NULL`,
+	).Scan(
+		&kept,
+	); err != nil ||
+		kept != 0 {
 		t.Errorf("%d dead secrets are kept, %v", kept, err)
 	}
 }

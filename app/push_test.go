@@ -67,7 +67,13 @@ slack: {token: "file:%[1]s/slack", channel: "#x", api_url: "%[3]s/"}
 		t.Fatal(err)
 	}
 	o.app, err = app.Open(t.Context(), app.Options{
-		Config: c, Version: "test", Log: slog.New(slog.DiscardHandler), Daemon: true, Tick: 100 * time.Millisecond, Judge: 200 * time.Millisecond, Now: func() time.Time { return *o.now.Load() },
+		Config:  c,
+		Version: "test",
+		Log:     slog.New(slog.DiscardHandler),
+		Daemon:  true,
+		Tick:    100 * time.Millisecond,
+		Judge:   200 * time.Millisecond,
+		Now:     func() time.Time { return *o.now.Load() },
 	})
 	if err == nil {
 		err = o.app.Start(t.Context())
@@ -128,7 +134,11 @@ func (o *office) push(body io.Reader, header ...string) (int, map[string]any) {
 func (o *office) lines(n int, at time.Time) string {
 	var b strings.Builder
 	for i := range n {
-		fmt.Fprintf(&b, `{"client_id":"a","at":%q,"source_ip":"203.0.113.7","user_agent":"job/1"}`+"\n", at.Add(time.Duration(i)*time.Second).Format(time.RFC3339))
+		fmt.Fprintf(
+			&b,
+			`{"client_id":"a","at":%q,"source_ip":"203.0.113.7","user_agent":"job/1"}`+"\n",
+			at.Add(time.Duration(i)*time.Second).Format(time.RFC3339),
+		)
 	}
 	return b.String()
 }
@@ -282,7 +292,11 @@ func TestTheMonthTurns(t *testing.T) {
 	}
 	set(10, 21, 9)
 	o.await("the digest is posted", func() bool { return len(o.slack.Messages()) == 1 })
-	if text := strings.Join(o.slack.Messages()[0].Lines(), "\n"); !strings.Contains(text, "Digest: 1 new finding") || !strings.Contains(text, "• b: no use was ever seen") {
+	if text := strings.Join(
+		o.slack.Messages()[0].Lines(),
+		"\n",
+	); !strings.Contains(text, "Digest: 1 new finding") ||
+		!strings.Contains(text, "• b: no use was ever seen") {
 		t.Errorf("the digest says %s", text)
 	}
 	for day := 21; day <= 31; day++ {
@@ -293,7 +307,12 @@ func TestTheMonthTurns(t *testing.T) {
 	}
 	set(11, 1, 7)
 	looked := func() (n int) {
-		if err := o.app.Pool.QueryRow(t.Context(), `SELECT count(*) FROM river_job WHERE kind = 'monthly' AND state = 'completed'`).Scan(&n); err != nil {
+		if err := o.app.Pool.QueryRow(
+			t.Context(),
+			`SELECT count(*) FROM river_job WHERE kind = 'monthly' AND state = 'completed'`,
+		).Scan(
+			&n,
+		); err != nil {
 			t.Fatal(err)
 		}
 		return n
@@ -306,7 +325,11 @@ func TestTheMonthTurns(t *testing.T) {
 	set(11, 1, 8)
 	o.await("the report is posted", func() bool { ms := o.slack.Messages(); return len(ms) == 2 && len(ms[1].Files) == 1 })
 	m := o.slack.Messages()[1]
-	if text := strings.Join(m.Lines(), "\n"); !strings.Contains(text, "1 of 2 credentials are not used.") || !strings.Contains(text, "• REVOKE: b, no use was ever seen") {
+	if text := strings.Join(
+		m.Lines(),
+		"\n",
+	); !strings.Contains(text, "1 of 2 credentials are not used.") ||
+		!strings.Contains(text, "• REVOKE: b, no use was ever seen") {
 		t.Errorf("it says %s", text)
 	}
 	month, _ := report.ParseMonth(fmt.Sprintf("%d-10", year))
@@ -370,7 +393,10 @@ feeds: [{name: api, provider: idp, type: http, url: "%[4]s/log?since={since}", c
 		}
 		return c
 	}
-	a, err := app.Open(t.Context(), app.Options{Config: parse("s"), Version: "test", Log: slog.New(slog.DiscardHandler), Daemon: true, Tick: 100 * time.Millisecond})
+	a, err := app.Open(
+		t.Context(),
+		app.Options{Config: parse("s"), Version: "test", Log: slog.New(slog.DiscardHandler), Daemon: true, Tick: 100 * time.Millisecond},
+	)
 	if err == nil {
 		err = a.Start(t.Context())
 	}
@@ -391,7 +417,10 @@ feeds: [{name: api, provider: idp, type: http, url: "%[4]s/log?since={since}", c
 		t.Errorf("%+v", f)
 	}
 	idp.Revoke("reader")
-	o.await("it says why it cannot be polled", func() bool { return strings.Contains(feed().Error, `credential "reader" got no token: rejected`) })
+	o.await(
+		"it says why it cannot be polled",
+		func() bool { return strings.Contains(feed().Error, `credential "reader" got no token: rejected`) },
+	)
 	idp.Restore("reader")
 	o.await("it can be polled again", func() bool { return feed().Error == "" })
 	if err := a.Reload(t.Context(), parse("nothere")); err != nil {

@@ -40,7 +40,13 @@ func receiverPolicy(c *config.Config) outbound.Policy {
 func (a *App) receivers(c *config.Config, client *http.Client) (list []notify.Receiver) {
 	if !c.Slack.Token.IsZero() {
 		list = append(list, slack.New(slack.Options{
-			Token: resolving(c.Slack.Token), Channel: c.Slack.Channel, APIURL: c.Slack.APIURL, Client: client, Buttons: !c.Slack.AppToken.IsZero(),
+			Token: resolving(
+				c.Slack.Token,
+			),
+			Channel: c.Slack.Channel,
+			APIURL:  c.Slack.APIURL,
+			Client:  client,
+			Buttons: !c.Slack.AppToken.IsZero(),
 		}))
 	}
 	if !c.Slack.Webhook.IsZero() {

@@ -34,7 +34,9 @@ func (r *recorder) MustRegister(cs ...prometheus.Collector) {
 	r.Registry.MustRegister(cs...)
 }
 
-var descPattern = regexp.MustCompile(`fqName: "([^"]+)", help: ("(?:[^"\\]|\\.)*"), (?:unit: "[^"]*", )?constLabels: \{([^}]*)\}, variableLabels: \{([^}]*)\}`)
+var descPattern = regexp.MustCompile(
+	`fqName: "([^"]+)", help: ("(?:[^"\\]|\\.)*"), (?:unit: "[^"]*", )?constLabels: \{([^}]*)\}, variableLabels: \{([^}]*)\}`,
+)
 
 // docs/reference/metrics.md is what the code registers: names, types, labels and help.
 func TestMetricsReference(t *testing.T) {

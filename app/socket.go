@@ -31,7 +31,15 @@ func (a *App) listenToSlack(c *config.Config) {
 		return
 	}
 	s := slack.NewSocket(slack.SocketOptions{
-		Token: resolving(c.Slack.Token), AppToken: resolving(c.Slack.AppToken), APIURL: c.Slack.APIURL, Allow: c.Slack.Allow, Policy: receiverPolicy(c), Do: a.Actions.Do, Log: a.Log,
+		Token: resolving(
+			c.Slack.Token,
+		),
+		AppToken: resolving(c.Slack.AppToken),
+		APIURL:   c.Slack.APIURL,
+		Allow:    c.Slack.Allow,
+		Policy:   receiverPolicy(c),
+		Do:       a.Actions.Do,
+		Log:      a.Log,
 	})
 	ctx, cancel := context.WithCancel(context.Background())
 	a.serving.Go(func() { s.Run(ctx) })

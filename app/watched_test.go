@@ -208,10 +208,20 @@ func TestDebugListener(t *testing.T) {
 			t.Errorf("%s answers %d on the debug listener", path, code)
 		}
 	}
-	if code, text := w.ask("GET", debug+"/debug/pprof/goroutine?debug=1", ""); code != http.StatusOK || !strings.Contains(text, "goroutine profile") {
+	if code, text := w.ask(
+		"GET",
+		debug+"/debug/pprof/goroutine?debug=1",
+		"",
+	); code != http.StatusOK ||
+		!strings.Contains(text, "goroutine profile") {
 		t.Errorf("%d %.200s", code, text)
 	}
-	if code, text := w.ask("GET", debug+"/debug/pprof/heap", "", func(r *http.Request) { r.Host = "evil.example" }); code != http.StatusMisdirectedRequest {
+	if code, text := w.ask(
+		"GET",
+		debug+"/debug/pprof/heap",
+		"",
+		func(r *http.Request) { r.Host = "evil.example" },
+	); code != http.StatusMisdirectedRequest {
 		t.Errorf("under another name: %d %s", code, text)
 	}
 	if code, text := w.ask("GET", debug+"/readyz", ""); code != http.StatusOK || text != "ready\n" {
@@ -235,7 +245,12 @@ func TestLogLevel(t *testing.T) {
 	if code, text := w.ask("PUT", url, "loud"); code != http.StatusBadRequest || !strings.Contains(text, "debug, info, warn or error") {
 		t.Errorf("%d %s", code, text)
 	}
-	if code, _ := w.ask("PUT", url, "debug", func(r *http.Request) { r.Header.Set("Sec-Fetch-Site", "cross-site") }); code != http.StatusForbidden {
+	if code, _ := w.ask(
+		"PUT",
+		url,
+		"debug",
+		func(r *http.Request) { r.Header.Set("Sec-Fetch-Site", "cross-site") },
+	); code != http.StatusForbidden {
 		t.Errorf("from a web page: %d", code)
 	}
 	if code, text := w.ask("PUT", url, "debug\n"); code != http.StatusOK || text != "debug\n" {

@@ -29,7 +29,13 @@ func inTx(t *testing.T, pool *pgxpool.Pool, f func(pgx.Tx) error) {
 }
 
 func event(op finding.Op, at time.Time) finding.Event {
-	return finding.Event{Op: op, Kind: finding.Revoked, Subject: finding.Subject{Credential: "a", Provider: "idp"}, At: at, Why: "it works again"}
+	return finding.Event{
+		Op:      op,
+		Kind:    finding.Revoked,
+		Subject: finding.Subject{Credential: "a", Provider: "idp"},
+		At:      at,
+		Why:     "it works again",
+	}
 }
 
 func apply(t *testing.T, pool *pgxpool.Pool, es ...finding.Event) (changes []finding.Change) {
@@ -83,7 +89,12 @@ func TestTheLifeOfAFinding(t *testing.T) {
 		}
 		return errors.Join(err1, err2)
 	})
-	if cs := apply(t, pool, event(finding.OpResolve, noon.Add(2*time.Hour))); len(cs) != 1 || cs[0].Finding.ResolvedWhy != "it works again" {
+	if cs := apply(
+		t,
+		pool,
+		event(finding.OpResolve, noon.Add(2*time.Hour)),
+	); len(cs) != 1 ||
+		cs[0].Finding.ResolvedWhy != "it works again" {
 		t.Errorf("%+v", cs)
 	}
 	err := pgx.BeginFunc(t.Context(), pool, func(tx pgx.Tx) error {
@@ -129,7 +140,10 @@ func TestPartitions(t *testing.T) {
 	pool := pgtest.New(t)
 	store := audit.New(audit.Options{Pool: pool})
 	names := func() string {
-		rows, err := pool.Query(t.Context(), `SELECT relname FROM pg_inherits JOIN pg_class ON oid = inhrelid WHERE inhparent = 'checks'::regclass ORDER BY 1`)
+		rows, err := pool.Query(
+			t.Context(),
+			`SELECT relname FROM pg_inherits JOIN pg_class ON oid = inhrelid WHERE inhparent = 'checks'::regclass ORDER BY 1`,
+		)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -148,10 +162,24 @@ func TestPartitions(t *testing.T) {
 		t.Error(got)
 	}
 	inTx(t, pool, func(tx pgx.Tx) error {
-		r := checker.Result{ID: uuid.Must(uuid.NewV7()), CredentialID: 1, Credential: "a", Provider: "idp", At: time.Date(2026, 1, 31, 23, 59, 59, 999999000, time.UTC)}
+		r := checker.Result{
+			ID:           uuid.Must(uuid.NewV7()),
+			CredentialID: 1,
+			Credential:   "a",
+			Provider:     "idp",
+			At:           time.Date(2026, 1, 31, 23, 59, 59, 999999000, time.UTC),
+		}
 		r2 := r
 		r2.ID, r2.At, r2.CredentialID = uuid.Must(uuid.NewV7()), r.At.Add(time.Microsecond), 2
-		return store.Record(t.Context(), tx, []checker.Result{r, r2}, []verdict.State{{CredentialID: 1, Credential: "a", Status: verdict.Healthy}, {CredentialID: 2, Credential: "b", Status: verdict.Healthy}})
+		return store.Record(
+			t.Context(),
+			tx,
+			[]checker.Result{r, r2},
+			[]verdict.State{
+				{CredentialID: 1, Credential: "a", Status: verdict.Healthy},
+				{CredentialID: 2, Credential: "b", Status: verdict.Healthy},
+			},
+		)
 	})
 	if err := store.EnsurePartitions(t.Context(), time.Date(2026, 4, 1, 0, 0, 0, 0, time.UTC), 2); err != nil {
 		t.Fatal(err)

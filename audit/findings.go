@@ -23,7 +23,14 @@ func (s *Store) OpenOf(ctx context.Context, tx pgx.Tx, kinds ...finding.Kind) ([
 
 // CloseAll resolves every finding of a credential but that it leaked: the registry says nothing of the secret.
 // The changes are recorded as actor's, and queued to be told, in tx.
-func (s *Store) CloseAll(ctx context.Context, tx pgx.Tx, actor string, subject finding.Subject, at time.Time, why string) ([]finding.Change, error) {
+func (s *Store) CloseAll(
+	ctx context.Context,
+	tx pgx.Tx,
+	actor string,
+	subject finding.Subject,
+	at time.Time,
+	why string,
+) ([]finding.Change, error) {
 	open, err := find(ctx, tx, `subject = $1 AND state <> 'resolved' AND kind <> $2 FOR UPDATE`, subject.Key(), finding.Leaked)
 	if err != nil {
 		return nil, err
@@ -69,10 +76,26 @@ func (s *Store) FalseAlarm(ctx context.Context, tx pgx.Tx, actor string, id int6
 			return old, errUnchanged
 		}
 		if slices.Contains(happened, old.Kind) {
-			return updateFinding(ctx, tx, `state = 'resolved', resolved_at = $2, resolved_why = $3, updated_at = $2, snoozed_until = NULL, false_alarm_by = $4, false_alarm_why = $5`,
-				id, now, strings.TrimSuffix("a false alarm, says "+actor+": "+why, ": "), actor, why)
+			return updateFinding(
+				ctx,
+				tx,
+				`state = 'resolved', resolved_at = $2, resolved_why = $3, updated_at = $2, snoozed_until = NULL, false_alarm_by = $4, false_alarm_why = $5`,
+				id,
+				now,
+				strings.TrimSuffix("a false alarm, says "+actor+": "+why, ": "),
+				actor,
+				why,
+			)
 		}
-		return updateFinding(ctx, tx, `state = 'acknowledged', acknowledged_by = $2, updated_at = $3, snoozed_until = NULL, false_alarm_by = $2, false_alarm_why = $4`, id, actor, now, why)
+		return updateFinding(
+			ctx,
+			tx,
+			`state = 'acknowledged', acknowledged_by = $2, updated_at = $3, snoozed_until = NULL, false_alarm_by = $2, false_alarm_why = $4`,
+			id,
+			actor,
+			now,
+			why,
+		)
 	})
 }
 
@@ -85,7 +108,10 @@ type Precision struct {
 
 // Precisions counts all findings, by provider and kind.
 func (s *Store) Precisions(ctx context.Context) ([]Precision, error) {
-	rows, err := s.pool.Query(ctx, `SELECT provider, kind, count(*), count(*) FILTER (WHERE false_alarm_by <> '') FROM findings GROUP BY 1, 2 ORDER BY 1, 2`)
+	rows, err := s.pool.Query(
+		ctx,
+		`SELECT provider, kind, count(*), count(*) FILTER (WHERE false_alarm_by <> '') FROM findings GROUP BY 1, 2 ORDER BY 1, 2`,
+	)
 	if err != nil {
 		return nil, err
 	}
@@ -95,7 +121,13 @@ func (s *Store) Precisions(ctx context.Context) ([]Precision, error) {
 // errUnchanged says that somebody did the same before: nothing is written, and nobody told.
 var errUnchanged = errors.New("it is so already")
 
-func (s *Store) act(ctx context.Context, tx pgx.Tx, actor string, id int64, do func(finding.Finding) (finding.Finding, error)) (finding.Change, error) {
+func (s *Store) act(
+	ctx context.Context,
+	tx pgx.Tx,
+	actor string,
+	id int64,
+	do func(finding.Finding) (finding.Finding, error),
+) (finding.Change, error) {
 	old, err := findOne(ctx, tx, `id = $1 FOR UPDATE`, id)
 	if errors.Is(err, finding.ErrNotFound) {
 		err = fmt.Errorf("%w: %d", err, id)
@@ -211,9 +243,17 @@ func (s *Store) Findings(ctx context.Context, f Filter) ([]finding.Finding, erro
 	if f.Limit <= 0 {
 		f.Limit = 1000
 	}
-	return find(ctx, s.pool, `($1 OR state <> 'resolved') AND ($2 = '' OR kind = $2) AND ($3 = '' OR credential = $3) AND ($5 = '' OR severity = $5)
+	return find(
+		ctx,
+		s.pool,
+		`($1 OR state <> 'resolved') AND ($2 = '' OR kind = $2) AND ($3 = '' OR credential = $3) AND ($5 = '' OR severity = $5)
 		ORDER BY (state = 'resolved'), array_position(ARRAY['critical', 'warning', 'info'], severity), opened_at DESC, id DESC LIMIT $4`,
-		f.Resolved, f.Kind, f.Credential, f.Limit, f.Severity)
+		f.Resolved,
+		f.Kind,
+		f.Credential,
+		f.Limit,
+		f.Severity,
+	)
 }
 
 // Finding returns one of them, or finding.ErrNotFound.

@@ -59,7 +59,11 @@ func (s *Store) LockFleet(ctx context.Context, tx pgx.Tx, rs []checker.Result) (
 // wideFindings notes which findings of the provider as a whole, or of keyrounds itself, are open.
 func wideFindings(ctx context.Context, tx pgx.Tx, f *verdict.Fleet) (incident bool, err error) {
 	provider, self := finding.Subject{Provider: f.Provider}.Key(), finding.Subject{}.Key()
-	rows, err := tx.Query(ctx, `SELECT kind, subject FROM findings WHERE subject = ANY($1) AND state <> 'resolved'`, []string{provider, self})
+	rows, err := tx.Query(
+		ctx,
+		`SELECT kind, subject FROM findings WHERE subject = ANY($1) AND state <> 'resolved'`,
+		[]string{provider, self},
+	)
 	if err != nil {
 		return false, err
 	}
@@ -112,11 +116,31 @@ func statesForUpdate(ctx context.Context, tx pgx.Tx, ids []int64) (map[int64]ver
 			check, success, certain, suspect *time.Time
 			memory                           []byte // pgx would clear what it decodes JSON into
 		)
-		err = row.Scan(&st.CredentialID, &st.Credential, &st.Provider, &st.Status, &st.Since, &st.Changed, &check, &success, &certain, &suspect, &memory)
+		err = row.Scan(
+			&st.CredentialID,
+			&st.Credential,
+			&st.Provider,
+			&st.Status,
+			&st.Since,
+			&st.Changed,
+			&check,
+			&success,
+			&certain,
+			&suspect,
+			&memory,
+		)
 		if err != nil {
 			return st, err
 		}
-		st.LastCheck, st.LastSuccess, st.LastCertain, st.SuspectSince = fromNull(check), fromNull(success), fromNull(certain), fromNull(suspect)
+		st.LastCheck, st.LastSuccess, st.LastCertain, st.SuspectSince = fromNull(
+			check,
+		), fromNull(
+			success,
+		), fromNull(
+			certain,
+		), fromNull(
+			suspect,
+		)
 		return st, json.Unmarshal(memory, &st)
 	})
 	states := map[int64]verdict.State{}

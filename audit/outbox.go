@@ -31,7 +31,13 @@ func (s *Store) queue(ctx context.Context, tx pgx.Tx, cs []finding.Change) error
 	for i, c := range cs {
 		ids[i] = c.Finding.ID
 	}
-	_, err := tx.Exec(ctx, `INSERT INTO finding_outbox (finding_id, since, trace) SELECT id, $2, $3 FROM unnest($1::bigint[]) AS id`, ids, s.now(), traces.Of(ctx))
+	_, err := tx.Exec(
+		ctx,
+		`INSERT INTO finding_outbox (finding_id, since, trace) SELECT id, $2, $3 FROM unnest($1::bigint[]) AS id`,
+		ids,
+		s.now(),
+		traces.Of(ctx),
+	)
 	if err != nil || s.wake == nil {
 		return err
 	}

@@ -56,7 +56,13 @@ func (s *Store) recordChanges(ctx context.Context, tx pgx.Tx, actor string, cs [
 			action = "finding.reopened"
 		}
 		e, err := NewEntry(f.UpdatedAt, actor, action, f.Subject.Key(), map[string]any{
-			"finding": f.ID, "kind": f.Kind, "severity": f.Severity, "why": f.ResolvedWhy, "false_alarm": f.FalseAlarmWhy, "snoozed_until": nullTime(f.SnoozedUntil), "evidence": f.Evidence,
+			"finding":       f.ID,
+			"kind":          f.Kind,
+			"severity":      f.Severity,
+			"why":           f.ResolvedWhy,
+			"false_alarm":   f.FalseAlarmWhy,
+			"snoozed_until": nullTime(f.SnoozedUntil),
+			"evidence":      f.Evidence,
 		})
 		if err != nil {
 			return err
@@ -97,7 +103,10 @@ func saysMore(old, now finding.Evidence) bool {
 			return len(old.Uses) < maxNetworks
 		}
 	}
-	return leakSaysMore(old.Leak, now.Leak) || !slices.Equal(old.UnusedScopes, now.UnusedScopes) || !slices.Equal(old.Affected, now.Affected) || !slices.Equal(old.MissingScopes, now.MissingScopes) || old.Certain != now.Certain
+	return leakSaysMore(old.Leak, now.Leak) || !slices.Equal(old.UnusedScopes, now.UnusedScopes) ||
+		!slices.Equal(old.Affected, now.Affected) ||
+		!slices.Equal(old.MissingScopes, now.MissingScopes) ||
+		old.Certain != now.Certain
 }
 
 func leakSaysMore(old, now *finding.Leak) bool {

@@ -58,7 +58,13 @@ func TestPublishIsAllOrNothing(t *testing.T) {
 	// counts are the lines of the record, and what waits to be told.
 	counts := func() (recorded, queued int) {
 		t.Helper()
-		err := pool.QueryRow(t.Context(), `SELECT (SELECT count(*) FROM record), (SELECT count(*) FROM finding_outbox)`).Scan(&recorded, &queued)
+		err := pool.QueryRow(
+			t.Context(),
+			`SELECT (SELECT count(*) FROM record), (SELECT count(*) FROM finding_outbox)`,
+		).Scan(
+			&recorded,
+			&queued,
+		)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -89,7 +95,13 @@ func TestTheOutbox(t *testing.T) {
 	t.Parallel()
 	pool := pgtest.New(t)
 	now, woken := noon, 0
-	store := audit.New(audit.Options{Pool: pool, Now: func() time.Time { now = now.Add(time.Second); return now }, Wake: func(_ context.Context, _ pgx.Tx) error { woken++; return nil }})
+	store := audit.New(
+		audit.Options{
+			Pool: pool,
+			Now:  func() time.Time { now = now.Add(time.Second); return now },
+			Wake: func(_ context.Context, _ pgx.Tx) error { woken++; return nil },
+		},
+	)
 	inTx(t, pool, func(tx pgx.Tx) error {
 		for _, name := range []string{"a", "b"} {
 			e := event(finding.OpOpen, noon)

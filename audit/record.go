@@ -32,7 +32,14 @@ func NewEntry(at time.Time, actor, action, subject string, detail any) (Entry, e
 func (s *Store) Append(ctx context.Context, tx pgx.Tx, es ...Entry) error {
 	batch := &pgx.Batch{}
 	for _, e := range es {
-		batch.Queue(`INSERT INTO record (at, actor, action, subject, detail) VALUES ($1, $2, $3, $4, $5)`, e.At, e.Actor, e.Action, e.Subject, e.Detail)
+		batch.Queue(
+			`INSERT INTO record (at, actor, action, subject, detail) VALUES ($1, $2, $3, $4, $5)`,
+			e.At,
+			e.Actor,
+			e.Action,
+			e.Subject,
+			e.Detail,
+		)
 	}
 	return tx.SendBatch(ctx, batch).Close()
 }

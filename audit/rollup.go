@@ -32,7 +32,11 @@ func (s *Store) RollUp(ctx context.Context, now time.Time) error {
 			return err
 		}
 	}
-	_, err = tx.Exec(ctx, `INSERT INTO rollups (name, upto) VALUES ('checks_daily', $1) ON CONFLICT (name) DO UPDATE SET upto = greatest(rollups.upto, excluded.upto)`, now)
+	_, err = tx.Exec(
+		ctx,
+		`INSERT INTO rollups (name, upto) VALUES ('checks_daily', $1) ON CONFLICT (name) DO UPDATE SET upto = greatest(rollups.upto, excluded.upto)`,
+		now,
+	)
 	if err != nil {
 		return err
 	}
@@ -61,7 +65,11 @@ const rollUpSQL = `
 // StatusesAt returns, by credential, the status at the end of the last day (UTC) before a time that has a
 // row of checks_daily.
 func (s *Store) StatusesAt(ctx context.Context, before time.Time) (map[int64]string, error) {
-	rows, err := s.pool.Query(ctx, `SELECT DISTINCT ON (credential_id) credential_id, status FROM checks_daily WHERE day < $1::date ORDER BY credential_id, day DESC`, before)
+	rows, err := s.pool.Query(
+		ctx,
+		`SELECT DISTINCT ON (credential_id) credential_id, status FROM checks_daily WHERE day < $1::date ORDER BY credential_id, day DESC`,
+		before,
+	)
 	if err != nil {
 		return nil, err
 	}

@@ -78,12 +78,35 @@ func (s *Store) standings(ctx context.Context, where string, arg any) ([]Standin
 			memory                           []byte
 			latency                          int64
 		)
-		err = row.Scan(&st.CredentialID, &st.Credential, &st.Provider, &st.Status, &st.Since, &st.Changed, &check, &success, &certain, &suspect,
-			&memory, &st.Outcome, &st.Reason, &st.Message, &latency)
+		err = row.Scan(
+			&st.CredentialID,
+			&st.Credential,
+			&st.Provider,
+			&st.Status,
+			&st.Since,
+			&st.Changed,
+			&check,
+			&success,
+			&certain,
+			&suspect,
+			&memory,
+			&st.Outcome,
+			&st.Reason,
+			&st.Message,
+			&latency,
+		)
 		if err != nil {
 			return st, err
 		}
-		st.LastCheck, st.LastSuccess, st.LastCertain, st.SuspectSince = fromNull(check), fromNull(success), fromNull(certain), fromNull(suspect)
+		st.LastCheck, st.LastSuccess, st.LastCertain, st.SuspectSince = fromNull(
+			check,
+		), fromNull(
+			success,
+		), fromNull(
+			certain,
+		), fromNull(
+			suspect,
+		)
 		st.Latency = time.Duration(latency) * time.Microsecond
 		return st, json.Unmarshal(memory, &st.State)
 	})
@@ -158,7 +181,19 @@ func (s *Store) Briefs(ctx context.Context, limit int) ([]Brief, error) {
 			latency        int64
 			expires        int32
 		)
-		err = row.Scan(&b.CredentialID, &b.Credential, &b.Provider, &b.Status, &b.Since, &check, &success, &latency, &expires, &b.Missing, &b.Excess)
+		err = row.Scan(
+			&b.CredentialID,
+			&b.Credential,
+			&b.Provider,
+			&b.Status,
+			&b.Since,
+			&check,
+			&success,
+			&latency,
+			&expires,
+			&b.Missing,
+			&b.Excess,
+		)
 		b.LastCheck, b.LastSuccess = fromNull(check), fromNull(success)
 		b.Latency, b.ExpiresIn = time.Duration(latency)*time.Microsecond, time.Duration(expires)*time.Second
 		return b, err

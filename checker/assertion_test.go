@@ -81,7 +81,12 @@ func TestPrivateKeyJWT(t *testing.T) {
 					t.Errorf("%+v", r)
 				}
 			}
-			if r := check.Check(t.Context(), p, target("c", pkcs8(t, other), "read")); r.Outcome == checker.OK || r.Outcome == checker.Unreachable {
+			if r := check.Check(
+				t.Context(),
+				p,
+				target("c", pkcs8(t, other), "read"),
+			); r.Outcome == checker.OK ||
+				r.Outcome == checker.Unreachable {
 				t.Errorf("another key: %+v", r)
 			}
 		})
@@ -134,10 +139,13 @@ func TestAssertions(t *testing.T) {
 				t.Fatal(err)
 			}
 			if claims.Issuer != "c" || claims.Subject != "c" || claims.Audience[0] != "https://aud.example/" || claims.ID == "" ||
-				!claims.IssuedAt.Time().Equal(now) || !claims.Expiry.Time().Equal(now.Add(2*time.Minute)) || token.Headers[0].KeyID != "k1" {
+				!claims.IssuedAt.Time().Equal(
+					now,
+				) || !claims.Expiry.Time().Equal(now.Add(2*time.Minute)) || token.Headers[0].KeyID != "k1" {
 				t.Errorf("claims %+v, header %+v", claims, token.Headers)
 			}
-			if form["client_secret"] != nil || form["client_assertion_type"][0] != "urn:ietf:params:oauth:client-assertion-type:jwt-bearer" {
+			if form["client_secret"] != nil ||
+				form["client_assertion_type"][0] != "urn:ietf:params:oauth:client-assertion-type:jwt-bearer" {
 				t.Errorf("form %v", form)
 			}
 			if all := fmt.Sprintf("%+v", result); strings.Contains(all, sent[0]) || strings.Contains(all, "c4n4ry") {
@@ -151,7 +159,11 @@ func TestAssertions(t *testing.T) {
 func TestASecretThatIsNoKey(t *testing.T) {
 	t.Parallel()
 	for _, text := range []string{"c4n4ry", "-----BEGIN PRIVATE KEY-----\nYzRuNHJ5\n-----END PRIVATE KEY-----\n", `{"kty":"oct","k":"YzRuNHJ5"}`, `{"kty":"RSA","n":"AQAB","e":"AQAB"}`} {
-		p := serve(t, http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("a request was sent") }), func(p *checker.Provider) { p.AuthMethod = checker.PrivateKeyJWT })
+		p := serve(
+			t,
+			http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("a request was sent") }),
+			func(p *checker.Provider) { p.AuthMethod = checker.PrivateKeyJWT },
+		)
 		r := checker.New(checker.Options{}).Check(t.Context(), p, target("c", text))
 		if r.Outcome != checker.Misconfigured || r.Reason != checker.SecretUnreadable || strings.Contains(fmt.Sprintf("%+v", r), "c4n4ry") {
 			t.Errorf("%s: %+v", text[:6], r)

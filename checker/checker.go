@@ -33,7 +33,11 @@ func New(o Options) *Checker {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	return &Checker{userAgent: "keyrounds/" + first(o.Version, "dev") + " (+https://github.com/keyrounds/keyrounds)", now: o.Now, dial: o.Dial}
+	return &Checker{
+		userAgent: "keyrounds/" + first(o.Version, "dev") + " (+https://github.com/keyrounds/keyrounds)",
+		now:       o.Now,
+		dial:      o.Dial,
+	}
 }
 
 // Check exchanges t's credential for a token at p, which must be complete, and tries its probes.

@@ -69,14 +69,36 @@ func redirect(p Provider, r Response) Reading {
 	from, _ := url.Parse(p.TokenURL)
 	to, err := url.Parse(r.Header.Get("Location"))
 	if err != nil || from == nil || to.Host == "" || strings.EqualFold(to.Hostname(), from.Hostname()) {
-		return says(Misconfigured, Redirected, "redirect", "the token endpoint redirects (HTTP %d); redirects are not followed with a secret: set token_url to where it points", r.Status)
+		return says(
+			Misconfigured,
+			Redirected,
+			"redirect",
+			"the token endpoint redirects (HTTP %d); redirects are not followed with a secret: set token_url to where it points",
+			r.Status,
+		)
 	}
-	return says(Intercepted, Redirected, "redirect", "the token endpoint redirects to another host, %s (HTTP %d); it was not followed", to.Hostname(), r.Status)
+	return says(
+		Intercepted,
+		Redirected,
+		"redirect",
+		"the token endpoint redirects to another host, %s (HTTP %d); it was not followed",
+		to.Hostname(),
+		r.Status,
+	)
 }
 
 func isRateLimit(code string) bool {
 	switch code {
-	case "too_many_requests", "slow_down", "e0000047", "rate_limit_exceeded", "rate_limited", "ratelimited", "throttled", "quota_exceeded", "toomanyrequests", "rate_limit":
+	case "too_many_requests",
+		"slow_down",
+		"e0000047",
+		"rate_limit_exceeded",
+		"rate_limited",
+		"ratelimited",
+		"throttled",
+		"quota_exceeded",
+		"toomanyrequests",
+		"rate_limit":
 		return true
 	}
 	return false
@@ -138,7 +160,13 @@ func granted(r Response, a answer) Reading {
 // byCode is the table of error codes. The codes of RFC 6749 §5.2 come first in each row.
 func byCode(a answer) (Outcome, Reason) {
 	switch a.code {
-	case "invalid_client", "incorrect_client_credentials", "invalid_client_credentials", "bad_client_credentials", "invalid_credentials", "client_authentication_failed", "authentication_failed":
+	case "invalid_client",
+		"incorrect_client_credentials",
+		"invalid_client_credentials",
+		"bad_client_credentials",
+		"invalid_credentials",
+		"client_authentication_failed",
+		"authentication_failed":
 		return Rejected, Unspecified
 	case "deleted_client", "unknown_client", "client_not_found", "invalid_client_id", "bad_client_id", "application_cannot_be_found":
 		return Rejected, UnknownClient
@@ -159,7 +187,15 @@ func byCode(a answer) (Outcome, Reason) {
 			return Rejected, Unspecified
 		}
 		return ScopeDenied, "" // a policy: it may refuse what was asked for, or our address
-	case "invalid_request", "invalid_target", "invalid_resource", "redirect_uri_mismatch", "use_dpop_nonce", "invalid_dpop_proof", "unsupported_response_type", "invalid_issuer", "invalid_token":
+	case "invalid_request",
+		"invalid_target",
+		"invalid_resource",
+		"redirect_uri_mismatch",
+		"use_dpop_nonce",
+		"invalid_dpop_proof",
+		"unsupported_response_type",
+		"invalid_issuer",
+		"invalid_token":
 		return Misconfigured, ""
 	case "server_error", "temporarily_unavailable", "internal_error", "internal_server_error", "service_unavailable":
 		return ProviderError, ""

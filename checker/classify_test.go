@@ -63,8 +63,19 @@ func TestClassifyCorpus(t *testing.T) {
 	for _, file := range []string{"testdata/corpus.jsonl", "testdata/more.jsonl"} {
 		for _, c := range corpus(t, file) {
 			got := c.classify(t, c.Provider)
-			if got.Outcome != c.Outcome && !slices.Contains(c.Accept, got.Outcome) || got.Outcome == c.Outcome && c.Outcome == checker.Rejected && got.Reason != c.Reason {
-				t.Errorf("%s: %s %s by %s, want %s %s\n\t%d %s", c.ID, got.Outcome, got.Reason, got.Rule, c.Outcome, c.Reason, c.Status, c.Body)
+			if got.Outcome != c.Outcome && !slices.Contains(c.Accept, got.Outcome) ||
+				got.Outcome == c.Outcome && c.Outcome == checker.Rejected && got.Reason != c.Reason {
+				t.Errorf(
+					"%s: %s %s by %s, want %s %s\n\t%d %s",
+					c.ID,
+					got.Outcome,
+					got.Reason,
+					got.Rule,
+					c.Outcome,
+					c.Reason,
+					c.Status,
+					c.Body,
+				)
 			}
 		}
 	}
@@ -99,7 +110,22 @@ func TestEveryPresetLoads(t *testing.T) {
 			}
 		}
 	}
-	if want := []string{"auth0", "cognito", "entra", "generic", "google", "keycloak", "okta", "salesforce", "smartrecruiters", "zoho", "zoom"}; !slices.Equal(names, want) {
+	if want := []string{
+		"auth0",
+		"cognito",
+		"entra",
+		"generic",
+		"google",
+		"keycloak",
+		"okta",
+		"salesforce",
+		"smartrecruiters",
+		"zoho",
+		"zoom",
+	}; !slices.Equal(
+		names,
+		want,
+	) {
 		t.Errorf("presets %v", names)
 	}
 }
@@ -117,7 +143,15 @@ func FuzzClassify(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Fuzz(func(t *testing.T, status int, contentType, body string) {
-		r := checker.Classify(p, checker.Response{Status: status, Header: http.Header{"Content-Type": {contentType}}, Body: []byte(body), Requested: []string{"a"}})
+		r := checker.Classify(
+			p,
+			checker.Response{
+				Status:    status,
+				Header:    http.Header{"Content-Type": {contentType}},
+				Body:      []byte(body),
+				Requested: []string{"a"},
+			},
+		)
 		if !slices.Contains(checker.Outcomes(), r.Outcome) || r.Rule == "" {
 			t.Errorf("%d %q: %+v", status, body, r)
 		}
@@ -172,7 +206,8 @@ func FuzzPresets(f *testing.F) {
 			t.Fatal(err)
 		}
 		r := checker.Classify(p, checker.Response{Status: status, Header: http.Header{"Content-Type": {contentType}}, Body: []byte(body)})
-		trouble := status >= 500 || status == 429 || status == 407 || status >= 300 && status < 400 || status == 404 || strings.HasPrefix(strings.TrimSpace(body), "<")
+		trouble := status >= 500 || status == 429 || status == 407 || status >= 300 && status < 400 || status == 404 ||
+			strings.HasPrefix(strings.TrimSpace(body), "<")
 		if r.Outcome == checker.Rejected && trouble {
 			t.Errorf("%s: %d %q is read as rejected by %s", preset.Name, status, body, r.Rule)
 		}

@@ -25,7 +25,15 @@ import (
 
 // exchange asks for a token once: no retry, no redirect, within Timeout. The token is returned
 // apart from the result, which never holds it.
-func (c *Checker) exchange(ctx context.Context, client *http.Client, p Provider, cred credential.Credential, auth clientAuth, cert *certificate, r *Result) secret.Value {
+func (c *Checker) exchange(
+	ctx context.Context,
+	client *http.Client,
+	p Provider,
+	cred credential.Credential,
+	auth clientAuth,
+	cert *certificate,
+	r *Result,
+) secret.Value {
 	ctx, cancel := context.WithTimeout(ctx, Timeout)
 	defer cancel()
 	watch := &stopwatch{began: time.Now()}
@@ -117,7 +125,8 @@ const leastRedacted = 12
 // redacted returns r without what was sent. It comes before reading, since reading takes text apart
 // and changes its case.
 func (r Response) redacted(a clientAuth) Response {
-	s := secret.NewScrubber(slices.DeleteFunc(slices.Clone(a.sent), func(v secret.Value) bool { return len(v.Reveal()) < leastRedacted })...)
+	s := secret.NewScrubber(
+		slices.DeleteFunc(slices.Clone(a.sent), func(v secret.Value) bool { return len(v.Reveal()) < leastRedacted })...)
 	h := http.Header{}
 	for name, values := range r.Header {
 		for _, v := range values {
@@ -173,7 +182,13 @@ func noAnswerOrMalformed(err error) Reading {
 	text := err.Error()
 	for _, sign := range []string{"malformed HTTP", "server response headers exceeded", "server sent", "bad Content-Length", "malformed MIME header", "unsupported transfer encoding"} {
 		if strings.Contains(text, sign) {
-			return says(Malformed, "", "not HTTP", "the answer is not valid HTTP, or its headers are larger than %d KiB", outbound.MaxHeader>>10)
+			return says(
+				Malformed,
+				"",
+				"not HTTP",
+				"the answer is not valid HTTP, or its headers are larger than %d KiB",
+				outbound.MaxHeader>>10,
+			)
 		}
 	}
 	return noAnswer(err)

@@ -76,7 +76,10 @@ func TestARealAuthorizationServer(t *testing.T) {
 			t.Run(string(method)+"/"+name, func(t *testing.T) {
 				t.Parallel()
 				id := "client:" + name + "@example.org"
-				idp := authserver.New(t, authserver.Client{ID: id, Secret: value, Method: string(method), Scopes: []string{"read", "write"}})
+				idp := authserver.New(
+					t,
+					authserver.Client{ID: id, Secret: value, Method: string(method), Scopes: []string{"read", "write"}},
+				)
 				server := httptest.NewTLSServer(idp)
 				t.Cleanup(server.Close)
 				p := at(t, server.URL, func(p *checker.Provider) {
@@ -96,10 +99,20 @@ func TestARealAuthorizationServer(t *testing.T) {
 					t.Errorf("phases %+v", ph)
 				}
 
-				if r := c.Check(t.Context(), p, target(id, "wrong", "read")); r.Outcome != checker.Rejected || r.ErrorCode != "invalid_client" {
+				if r := c.Check(
+					t.Context(),
+					p,
+					target(id, "wrong", "read"),
+				); r.Outcome != checker.Rejected ||
+					r.ErrorCode != "invalid_client" {
 					t.Errorf("a wrong secret: %+v", r)
 				}
-				if r := c.Check(t.Context(), p, target(id, value, "admin")); r.Outcome != checker.ScopeDenied || r.ErrorCode != "invalid_scope" {
+				if r := c.Check(
+					t.Context(),
+					p,
+					target(id, value, "admin"),
+				); r.Outcome != checker.ScopeDenied ||
+					r.ErrorCode != "invalid_scope" {
 					t.Errorf("a scope that it may not have: %+v", r)
 				}
 				idp.Revoke(id)
@@ -298,7 +311,10 @@ func TestProbes(t *testing.T) {
 			server := httptest.NewServer(idp)
 			t.Cleanup(server.Close)
 			p := at(t, server.URL+"/identity/oauth/token", func(p *checker.Provider) {
-				p.Probes = []checker.Probe{{Scope: "jobs_read", Get: server.URL + "/jobs"}, {Scope: "company_read", Get: server.URL + "/configuration/company/my"}}
+				p.Probes = []checker.Probe{
+					{Scope: "jobs_read", Get: server.URL + "/jobs"},
+					{Scope: "company_read", Get: server.URL + "/configuration/company/my"},
+				}
 			})
 			r := checker.New(checker.Options{}).Check(t.Context(), p, target("c", "s3cretvalue", "jobs_read"))
 			if r.Outcome != c.outcome || len(r.Probes) != 1 || r.Probes[0].Verdict != c.verdict {
@@ -319,11 +335,19 @@ func TestAPanicCostsOneCheck(t *testing.T) {
 	idp := sim.NewProvider(sim.Client{ID: "c", Secret: "s3cretvalue"})
 	bad := target("c", "s3cretvalue")
 	bad.Secret = func(context.Context) (secret.Value, error) { panic("c4n4ry") }
-	rs := checker.New(checker.Options{}).CheckAll(t.Context(), nil, serve(t, idp, nil), []checker.Target{target("c", "s3cretvalue"), bad, target("c", "s3cretvalue")})
+	rs := checker.New(
+		checker.Options{},
+	).CheckAll(
+		t.Context(),
+		nil,
+		serve(t, idp, nil),
+		[]checker.Target{target("c", "s3cretvalue"), bad, target("c", "s3cretvalue")},
+	)
 	if len(rs) != 3 || rs[0].Outcome != checker.OK || rs[2].Outcome != checker.OK {
 		t.Fatalf("%+v", rs)
 	}
-	if rs[1].Outcome != checker.Misconfigured || rs[1].Reason != checker.InternalError || strings.Contains(fmt.Sprintf("%+v", rs), "c4n4ry") {
+	if rs[1].Outcome != checker.Misconfigured || rs[1].Reason != checker.InternalError ||
+		strings.Contains(fmt.Sprintf("%+v", rs), "c4n4ry") {
 		t.Errorf("%+v", rs[1])
 	}
 }
@@ -334,7 +358,8 @@ func TestAnUnreadableSecretIsAResult(t *testing.T) {
 	bad := target("c", "")
 	bad.Secret = func(context.Context) (secret.Value, error) { return secret.Value{}, errors.New("env:GONE is not set") }
 	rs := checker.New(checker.Options{}).CheckAll(t.Context(), nil, serve(t, idp, nil), []checker.Target{bad, target("c", "s3cretvalue")})
-	if len(rs) != 2 || rs[0].Reason != checker.SecretUnreadable || !strings.Contains(rs[0].Message, "env:GONE") || rs[1].Outcome != checker.OK {
+	if len(rs) != 2 || rs[0].Reason != checker.SecretUnreadable || !strings.Contains(rs[0].Message, "env:GONE") ||
+		rs[1].Outcome != checker.OK {
 		t.Errorf("%+v", rs)
 	}
 	if n := idp.Exchanges("c"); n != 1 {

@@ -158,14 +158,25 @@ func TestSlowHeaders(t *testing.T) {
 			time.Sleep(300 * time.Millisecond)
 		}
 	})
-	if r := checker.New(checker.Options{}).Check(t.Context(), p, target("c", "s3cretvalue")); r.Outcome != checker.Unreachable || r.Reason != checker.TimedOut {
+	if r := checker.New(
+		checker.Options{},
+	).Check(
+		t.Context(),
+		p,
+		target("c", "s3cretvalue"),
+	); r.Outcome != checker.Unreachable ||
+		r.Reason != checker.TimedOut {
 		t.Errorf("%+v", r)
 	}
 }
 
 // Connections do not pile up (docs/promises.md#connections-do-not-pile-up).
 func TestNoConnectionIsLeft(t *testing.T) {
-	p := serve(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, `{"access_token":"t"}`) }), func(p *checker.Provider) { p.Rate = 10000 })
+	p := serve(
+		t,
+		http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, `{"access_token":"t"}`) }),
+		func(p *checker.Provider) { p.Rate = 10000 },
+	)
 	open := func() int {
 		fds, err := os.ReadDir("/proc/self/fd")
 		if err != nil {

@@ -13,7 +13,14 @@ import (
 // introspect asks the provider about the fresh token (RFC 7662): whether it is active, and which
 // scopes it has where the answer did not say. A refusal here is about us as the asker, and says
 // nothing.
-func (c *Checker) introspect(ctx context.Context, client *http.Client, p Provider, cred credential.Credential, value, token secret.Value, r *Result) {
+func (c *Checker) introspect(
+	ctx context.Context,
+	client *http.Client,
+	p Provider,
+	cred credential.Credential,
+	value, token secret.Value,
+	r *Result,
+) {
 	if p.IntrospectionURL == "" {
 		return
 	}
@@ -43,7 +50,15 @@ func (c *Checker) introspect(ctx context.Context, client *http.Client, p Provide
 }
 
 // withToken posts the token with client authentication, as RFC 7009 and RFC 7662 have it.
-func (c *Checker) withToken(ctx context.Context, client *http.Client, p Provider, url string, cred credential.Credential, value, token secret.Value, r *Result) (*http.Response, []byte, error) {
+func (c *Checker) withToken(
+	ctx context.Context,
+	client *http.Client,
+	p Provider,
+	url string,
+	cred credential.Credential,
+	value, token secret.Value,
+	r *Result,
+) (*http.Response, []byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, Timeout)
 	defer cancel()
 	auth, err := authenticate(p, cred, value, c.now()) // an assertion serves once
@@ -69,7 +84,14 @@ func (c *Checker) withToken(ctx context.Context, client *http.Client, p Provider
 
 // revoke gives the token back where the provider has a revocation endpoint (RFC 7009 §2.1). How that
 // goes says nothing of the credential: it is in the trace only.
-func (c *Checker) revoke(ctx context.Context, client *http.Client, p Provider, cred credential.Credential, value, token secret.Value, r *Result) {
+func (c *Checker) revoke(
+	ctx context.Context,
+	client *http.Client,
+	p Provider,
+	cred credential.Credential,
+	value, token secret.Value,
+	r *Result,
+) {
 	if p.RevocationURL == "" {
 		return
 	}

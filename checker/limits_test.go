@@ -152,12 +152,19 @@ func TestEchoesAreScrubbed(t *testing.T) {
 			_ = json.NewEncoder(w).Encode(map[string]string{"error": text})
 		},
 		"header": func(w http.ResponseWriter, text string) {
-			w.Header().Set("WWW-Authenticate", `Bearer error="invalid_client", error_description="`+url.PathEscape(text)+` `+strings.ReplaceAll(text, `"`, `\"`)+`"`)
+			w.Header().Set(
+				"WWW-Authenticate",
+				`Bearer error="invalid_client", error_description="`+url.PathEscape(text)+` `+strings.ReplaceAll(text, `"`, `\"`)+`"`,
+			)
 			w.Header().Set("Content-Type", "application/json; echo="+url.PathEscape(text))
 			w.WriteHeader(http.StatusUnauthorized)
 		},
 		"scope": func(w http.ResponseWriter, text string) {
-			_ = json.NewEncoder(w).Encode(map[string]any{"access_token": "t0kenc4n4ry", "token_type": "bearer", "scope": []string{text, "t0kenc4n4ry"}})
+			_ = json.NewEncoder(
+				w,
+			).Encode(
+				map[string]any{"access_token": "t0kenc4n4ry", "token_type": "bearer", "scope": []string{text, "t0kenc4n4ry"}},
+			)
 		},
 		"form": func(w http.ResponseWriter, text string) {
 			w.Header().Set("Content-Type", "application/x-www-form-urlencoded")

@@ -62,7 +62,12 @@ func (cert *certificate) refused(err error) Reading {
 	}
 	for alert, why := range certificateAlerts {
 		if remote.Err.Error() == alert.Error() { // crypto/tls does not export the type of its alerts
-			return Reading{Outcome: Rejected, Reason: why, Rule: "TLS alert (RFC 8705 §2)", Message: "the provider refuses the client certificate"}
+			return Reading{
+				Outcome: Rejected,
+				Reason:  why,
+				Rule:    "TLS alert (RFC 8705 §2)",
+				Message: "the provider refuses the client certificate",
+			}
 		}
 	}
 	return Reading{}

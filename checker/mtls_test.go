@@ -111,7 +111,12 @@ func TestMutualTLS(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			p := serveTLS(t, idp, &tls.Config{ClientAuth: c.tls, ClientCAs: pool, MaxVersion: tls.VersionTLS12}, func(p *checker.Provider) { p.AuthMethod, p.RequestScopes = c.method, true })
+			p := serveTLS(
+				t,
+				idp,
+				&tls.Config{ClientAuth: c.tls, ClientCAs: pool, MaxVersion: tls.VersionTLS12},
+				func(p *checker.Provider) { p.AuthMethod, p.RequestScopes = c.method, true },
+			)
 			r := checker.New(checker.Options{}).Check(t.Context(), p, target(c.id, c.show.pem(t), "read"))
 			if r.Outcome != c.want {
 				t.Errorf("%+v", r)
@@ -138,7 +143,8 @@ func TestCertificateAlerts(t *testing.T) {
 		for range 30 {
 			read[checker.New(checker.Options{}).Check(t.Context(), p, target("c", expired.pem(t))).Outcome]++
 		}
-		if read[checker.Rejected] == 0 || version == tls.VersionTLS12 && read[checker.Rejected] != 30 || read[checker.Rejected]+read[checker.Unreachable] != 30 {
+		if read[checker.Rejected] == 0 || version == tls.VersionTLS12 && read[checker.Rejected] != 30 ||
+			read[checker.Rejected]+read[checker.Unreachable] != 30 {
 			t.Errorf("TLS %x, expired certificate: %v", version, read)
 		}
 		p.AuthMethod = checker.ClientSecretPost // no certificate was shown: not about the client
@@ -147,7 +153,14 @@ func TestCertificateAlerts(t *testing.T) {
 		}
 	}
 	p := serveTLS(t, h, &tls.Config{MinVersion: tls.VersionTLS12}, mtls)
-	if r := checker.New(checker.Options{}).Check(t.Context(), p, target("c", "c4n4ry is no PEM")); r.Outcome != checker.Misconfigured || r.Reason != checker.SecretUnreadable {
+	if r := checker.New(
+		checker.Options{},
+	).Check(
+		t.Context(),
+		p,
+		target("c", "c4n4ry is no PEM"),
+	); r.Outcome != checker.Misconfigured ||
+		r.Reason != checker.SecretUnreadable {
 		t.Errorf("no PEM: %+v", r)
 	}
 }
@@ -172,11 +185,16 @@ func TestServerCertificates(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			p := serveTLS(t, ok, &tls.Config{Certificates: []tls.Certificate{c.server.tls()}, MinVersion: tls.VersionTLS10, MaxVersion: c.max}, func(p *checker.Provider) {
-				if !c.trust {
-					p.TLS.CAFile = ""
-				}
-			})
+			p := serveTLS(
+				t,
+				ok,
+				&tls.Config{Certificates: []tls.Certificate{c.server.tls()}, MinVersion: tls.VersionTLS10, MaxVersion: c.max},
+				func(p *checker.Provider) {
+					if !c.trust {
+						p.TLS.CAFile = ""
+					}
+				},
+			)
 			r := checker.New(checker.Options{}).Check(t.Context(), p, target("c", "s3cretvalue"))
 			if r.Reason != c.want || c.want == "" != (r.Outcome == checker.OK) {
 				t.Errorf("%+v", r)

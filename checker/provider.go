@@ -100,7 +100,9 @@ func ParseRate(s string) (rate.Limit, error) {
 
 // setup is the same as long as p asks the same endpoint in the same way.
 func (p Provider) setup() string {
-	text, _ := json.Marshal([]any{p.Issuer, p.TokenURL, p.AuthMethod, p.Assertion, p.Parameters, p.Request, p.RequestScopes, p.Proxy, p.TLS})
+	text, _ := json.Marshal(
+		[]any{p.Issuer, p.TokenURL, p.AuthMethod, p.Assertion, p.Parameters, p.Request, p.RequestScopes, p.Proxy, p.TLS},
+	)
 	sum := sha256.Sum256(text)
 	return hex.EncodeToString(sum[:6])
 }

@@ -61,10 +61,19 @@ func TestCustomRequest(t *testing.T) {
 	if r.Outcome != checker.ScopeReduced || !slices.Equal(r.Missing, []string{"write"}) || r.ExpiresIn != 15*time.Minute {
 		t.Errorf("%+v", r)
 	}
-	if header.Get("X-Client") != "c" || header.Get("Content-Type") != "application/json" || fmt.Sprint(got["want"]) != "[read write 1 true]" || len(got) != 2 {
+	if header.Get("X-Client") != "c" || header.Get("Content-Type") != "application/json" ||
+		fmt.Sprint(got["want"]) != "[read write 1 true]" ||
+		len(got) != 2 {
 		t.Errorf("%v %v", header, got)
 	}
-	if r := checker.New(checker.Options{}).Check(t.Context(), p, target("c", "another secret")); r.Outcome != checker.Rejected || r.Reason != checker.UnknownClient {
+	if r := checker.New(
+		checker.Options{},
+	).Check(
+		t.Context(),
+		p,
+		target("c", "another secret"),
+	); r.Outcome != checker.Rejected ||
+		r.Reason != checker.UnknownClient {
 		t.Errorf("%+v", r)
 	}
 }
@@ -194,8 +203,15 @@ func TestGrantedScopes(t *testing.T) {
 		if c.scope != "" {
 			body += `,"scope":` + c.scope
 		}
-		r := checker.Classify(at(t, "https://idp.example/", nil), checker.Response{Status: 200, Header: http.Header{}, Body: []byte(body + "}"), Requested: c.declared})
-		if got := fmt.Sprint(r.Granted, r.Granted == nil); got != c.granted || strings.Join(r.Missing, " ") != c.missing || strings.Join(r.Extra, " ") != c.extra {
+		r := checker.Classify(
+			at(t, "https://idp.example/", nil),
+			checker.Response{Status: 200, Header: http.Header{}, Body: []byte(body + "}"), Requested: c.declared},
+		)
+		if got := fmt.Sprint(
+			r.Granted,
+			r.Granted == nil,
+		); got != c.granted || strings.Join(r.Missing, " ") != c.missing ||
+			strings.Join(r.Extra, " ") != c.extra {
 			t.Errorf("%s: granted %s, missing %v, extra %v", c.name, got, r.Missing, r.Extra)
 		}
 	}

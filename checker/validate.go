@@ -103,14 +103,19 @@ func (p Provider) validateRequest(add complaint) {
 		add("request.encoding", OneOf(Encodings()), "%q is none", p.Request.Encoding)
 	}
 	for _, name := range slices.Sorted(maps.Keys(p.Request.Headers)) {
-		if slices.Contains(ownHeaders, http.CanonicalHeaderKey(name)) || !httpguts.ValidHeaderFieldName(name) || !httpguts.ValidHeaderFieldValue(p.Request.Headers[name]) {
+		if slices.Contains(ownHeaders, http.CanonicalHeaderKey(name)) || !httpguts.ValidHeaderFieldName(name) ||
+			!httpguts.ValidHeaderFieldValue(p.Request.Headers[name]) {
 			add("request.headers."+name, "for example X-Tenant", "%s is keyrounds' to send, or no header", name)
 		}
 	}
 	custom := p.AuthMethod == Custom
 	switch {
 	case custom && len(p.Request.Body) == 0 && len(p.Request.Headers) == 0:
-		add("request", "request: {body: {id: \"{client_id}\", key: \"{client_secret}\"}}", "auth_method custom needs a body or headers with placeholders")
+		add(
+			"request",
+			"request: {body: {id: \"{client_id}\", key: \"{client_secret}\"}}",
+			"auth_method custom needs a body or headers with placeholders",
+		)
 	case !custom && len(p.Request.Body) > 0:
 		add("request.body", "auth_method: custom", "has no meaning for auth_method %s", p.AuthMethod)
 	case custom && (p.RevocationURL != "" || p.IntrospectionURL != ""):

@@ -133,5 +133,12 @@ func (c *collector) read(ctx context.Context, s scrape) error {
 			return err
 		}
 	}
-	return errors.Join(c.engine(ctx, s), c.credentials(ctx, s, tags), c.findings(ctx, s, tags), c.feeds(ctx, s), c.leaks(ctx, s), c.lanes(ctx, s))
+	return errors.Join(
+		c.engine(ctx, s),
+		c.credentials(ctx, s, tags),
+		c.findings(ctx, s, tags),
+		c.feeds(ctx, s),
+		c.leaks(ctx, s),
+		c.lanes(ctx, s),
+	)
 }

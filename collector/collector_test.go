@@ -50,14 +50,23 @@ func fill(t testing.TB, pool *pgxpool.Pool, n, broken int) {
 func registered(pool *pgxpool.Pool, s collector.Series) *prometheus.Registry {
 	reg := prometheus.NewRegistry()
 	reg.MustRegister(collector.New(collector.Sources{
-		Audit: audit.New(audit.Options{Pool: pool}), Registry: registry.New(pool, time.UTC), Usage: usage.New(usage.Options{Pool: pool, Zone: time.UTC}),
-		Engine: func(context.Context) (rounds.Engine, error) { return rounds.Engine{LastSweep: noon}, nil },
-		Lanes:  func(context.Context) ([]notify.LaneState, error) { return nil, nil },
+		Audit: audit.New(
+			audit.Options{Pool: pool},
+		),
+		Registry: registry.New(pool, time.UTC),
+		Usage:    usage.New(usage.Options{Pool: pool, Zone: time.UTC}),
+		Engine:   func(context.Context) (rounds.Engine, error) { return rounds.Engine{LastSweep: noon}, nil },
+		Lanes:    func(context.Context) ([]notify.LaneState, error) { return nil, nil },
 		LeakSources: func(context.Context) (map[string]leak.SourceState, error) {
-			return map[string]leak.SourceState{"wiki": {Scanned: time.Now(), Found: 2, Error: "no such directory", Next: time.Unix(1_700_000_000, 0)}, "new": {}}, nil
+			return map[string]leak.SourceState{
+				"wiki": {Scanned: time.Now(), Found: 2, Error: "no such directory", Next: time.Unix(1_700_000_000, 0)},
+				"new":  {},
+			}, nil
 		},
 		Longest: func(_ string, d time.Duration) time.Duration { return d },
-		Log:     slog.New(slog.DiscardHandler), Now: func() time.Time { return noon.Add(time.Minute) }, Series: s,
+		Log:     slog.New(slog.DiscardHandler),
+		Now:     func() time.Time { return noon.Add(time.Minute) },
+		Series:  s,
 	}))
 	return reg
 }

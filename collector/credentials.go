@@ -14,20 +14,80 @@ import (
 )
 
 var (
-	credentials        = gauge("keyrounds_credentials", "Credentials by provider and status; all of them, whichever have series of their own.", "provider", "status")
-	credentialStatus   = gauge("keyrounds_credential_status", "1 for the status that holds of a credential, 0 for the others; with credential _overflow, how many of those beyond metrics.limit have it.", "credential", "provider", "status")
-	credentialChanged  = gauge("keyrounds_credential_status_since_timestamp_seconds", "When a credential's status began.", "credential", "provider")
-	credentialChecked  = gauge("keyrounds_credential_last_check_timestamp_seconds", "When a credential was last checked.", "credential", "provider")
-	credentialSuccess  = gauge("keyrounds_credential_last_success_timestamp_seconds", "When a credential last got a token.", "credential", "provider")
-	credentialUsed     = gauge("keyrounds_credential_last_used_timestamp_seconds", "When others than keyrounds last used a credential, as its feeds show.", "credential", "provider")
-	credentialLatency  = gauge("keyrounds_credential_last_check_duration_seconds", "How long the exchange of a credential's last check took.", "credential", "provider")
-	credentialInterval = gauge("keyrounds_credential_check_interval_seconds", "The longest time between two checks that a credential's schedule and its provider's limits allow.", "credential", "provider")
-	credentialLifetime = gauge("keyrounds_credential_token_lifetime_seconds", "The expires_in of a credential's last token (RFC 6749 section 5.1).", "credential", "provider")
-	credentialScopes   = gauge("keyrounds_credential_scopes", "How many scopes a credential has: declared, missing (declared and not granted), excess (granted and not declared).", "credential", "provider", "scopes")
+	credentials = gauge(
+		"keyrounds_credentials",
+		"Credentials by provider and status; all of them, whichever have series of their own.",
+		"provider",
+		"status",
+	)
+	credentialStatus = gauge(
+		"keyrounds_credential_status",
+		"1 for the status that holds of a credential, 0 for the others; with credential _overflow, how many of those beyond metrics.limit have it.",
+		"credential",
+		"provider",
+		"status",
+	)
+	credentialChanged = gauge(
+		"keyrounds_credential_status_since_timestamp_seconds",
+		"When a credential's status began.",
+		"credential",
+		"provider",
+	)
+	credentialChecked = gauge(
+		"keyrounds_credential_last_check_timestamp_seconds",
+		"When a credential was last checked.",
+		"credential",
+		"provider",
+	)
+	credentialSuccess = gauge(
+		"keyrounds_credential_last_success_timestamp_seconds",
+		"When a credential last got a token.",
+		"credential",
+		"provider",
+	)
+	credentialUsed = gauge(
+		"keyrounds_credential_last_used_timestamp_seconds",
+		"When others than keyrounds last used a credential, as its feeds show.",
+		"credential",
+		"provider",
+	)
+	credentialLatency = gauge(
+		"keyrounds_credential_last_check_duration_seconds",
+		"How long the exchange of a credential's last check took.",
+		"credential",
+		"provider",
+	)
+	credentialInterval = gauge(
+		"keyrounds_credential_check_interval_seconds",
+		"The longest time between two checks that a credential's schedule and its provider's limits allow.",
+		"credential",
+		"provider",
+	)
+	credentialLifetime = gauge(
+		"keyrounds_credential_token_lifetime_seconds",
+		"The expires_in of a credential's last token (RFC 6749 section 5.1).",
+		"credential",
+		"provider",
+	)
+	credentialScopes = gauge(
+		"keyrounds_credential_scopes",
+		"How many scopes a credential has: declared, missing (declared and not granted), excess (granted and not declared).",
+		"credential",
+		"provider",
+		"scopes",
+	)
 
 	credentialFamilies = []family{
-		credentials, credentialStatus, credentialChanged, credentialChecked, credentialSuccess, credentialUsed, credentialLatency, credentialInterval,
-		credentialLifetime, credentialScopes,
+		credentials,
+		credentialStatus,
+		credentialChanged,
+		credentialChecked,
+		credentialSuccess,
+		credentialUsed,
+		credentialLatency,
+		credentialInterval,
+		credentialLifetime,
+		credentialScopes,
 	}
 )
 
@@ -61,7 +121,11 @@ func (c *collector) credentials(ctx context.Context, s scrape, tags map[int64]re
 
 // choose returns those that get series, and counts those that fit and are beyond the limit. Whoever is not healthy
 // comes first, so that the limit hides no trouble.
-func (c *collector) choose(ctx context.Context, tags map[int64]registry.Tag, counts map[string]map[verdict.Status]int) (shown []audit.Brief, left map[string]map[verdict.Status]int, err error) {
+func (c *collector) choose(
+	ctx context.Context,
+	tags map[int64]registry.Tag,
+	counts map[string]map[verdict.Status]int,
+) (shown []audit.Brief, left map[string]map[verdict.Status]int, err error) {
 	most := c.Series.Limit
 	if len(c.Series.Match) > 0 { // whom it fits is not known before all are read
 		most, left = 0, map[string]map[verdict.Status]int{}

@@ -9,8 +9,12 @@ var (
 	jobs        = gauge("keyrounds_jobs", "Jobs that are not done, by state.", "state")
 	queueDepth  = gauge("keyrounds_queue_depth", "Jobs that could begin now and wait for a worker.", "queue")
 	queueOldest = gauge("keyrounds_queue_oldest_seconds", "For how long the job that could begin now and waits longest does.", "queue")
-	booked      = gauge("keyrounds_provider_booked_seconds", "For how long the batches that are handed out take a provider's rate, or it asked to be left alone.", "provider")
-	spent       = gauge("keyrounds_provider_month_requests", "Token requests that a provider got in this month (UTC).", "provider")
+	booked      = gauge(
+		"keyrounds_provider_booked_seconds",
+		"For how long the batches that are handed out take a provider's rate, or it asked to be left alone.",
+		"provider",
+	)
+	spent = gauge("keyrounds_provider_month_requests", "Token requests that a provider got in this month (UTC).", "provider")
 
 	engineFamilies = []family{roundLag, lastSweep, leader, jobs, queueDepth, queueOldest, booked, spent}
 )

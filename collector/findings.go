@@ -10,10 +10,25 @@ import (
 )
 
 var (
-	findings       = gauge("keyrounds_findings", "Findings that are not resolved.", "kind", "severity", "state")
-	findingOpened  = gauge("keyrounds_finding_opened_timestamp_seconds", "When a finding that is not resolved was opened; the most severe first, at most metrics.limit. credential and owner are empty for those about a provider or keyrounds itself.", "finding", "kind", "severity", "state", "credential", "provider", "owner")
-	findingsFound  = gauge("keyrounds_findings_found", "Findings that there ever were, by provider and kind.", "provider", "kind")
-	findingsFalse  = gauge("keyrounds_findings_false_alarms", "How many findings there ever were that people say were false alarms.", "provider", "kind")
+	findings      = gauge("keyrounds_findings", "Findings that are not resolved.", "kind", "severity", "state")
+	findingOpened = gauge(
+		"keyrounds_finding_opened_timestamp_seconds",
+		"When a finding that is not resolved was opened; the most severe first, at most metrics.limit. credential and owner are empty for those about a provider or keyrounds itself.",
+		"finding",
+		"kind",
+		"severity",
+		"state",
+		"credential",
+		"provider",
+		"owner",
+	)
+	findingsFound = gauge("keyrounds_findings_found", "Findings that there ever were, by provider and kind.", "provider", "kind")
+	findingsFalse = gauge(
+		"keyrounds_findings_false_alarms",
+		"How many findings there ever were that people say were false alarms.",
+		"provider",
+		"kind",
+	)
 	partitionAhead = gauge("keyrounds_partitions_ahead", "For how many months to come the table of results has partitions.")
 
 	findingFamilies = []family{findings, findingOpened, findingsFound, findingsFalse, partitionAhead}
@@ -33,7 +48,17 @@ func (c *collector) findings(ctx context.Context, s scrape, tags map[int64]regis
 	}
 	for _, f := range open {
 		if f.Credential == "" || c.Series.PerCredential && c.Series.fits(tags[f.CredentialID].Labels) {
-			s.at(findingOpened, f.OpenedAt, f.ID, string(f.Kind), string(f.Severity), string(f.State), f.Credential, f.Provider, tags[f.CredentialID].Owner)
+			s.at(
+				findingOpened,
+				f.OpenedAt,
+				f.ID,
+				string(f.Kind),
+				string(f.Severity),
+				string(f.State),
+				f.Credential,
+				f.Provider,
+				tags[f.CredentialID].Owner,
+			)
 		}
 	}
 	precisions, err := c.Audit.Precisions(ctx)
@@ -56,7 +81,10 @@ func (c *collector) findings(ctx context.Context, s scrape, tags map[int64]regis
 func whole(counts []audit.Count) []audit.Count {
 	for _, k := range finding.Kinds() {
 		for _, state := range []finding.State{finding.Open, finding.Acknowledged, finding.Snoozed} {
-			if !slices.ContainsFunc(counts, func(c audit.Count) bool { return c.Kind == k && c.State == state && c.Severity == k.Severity() }) {
+			if !slices.ContainsFunc(
+				counts,
+				func(c audit.Count) bool { return c.Kind == k && c.State == state && c.Severity == k.Severity() },
+			) {
 				counts = append(counts, audit.Count{Kind: k, Severity: k.Severity(), State: state})
 			}
 		}

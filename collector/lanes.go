@@ -3,9 +3,24 @@ package collector
 import "context"
 
 var (
-	laneWaiting = gauge("keyrounds_notifications_waiting", "Messages that are due and were not sent yet, by receiver and channel.", "receiver", "channel")
-	laneOldest  = gauge("keyrounds_notifications_oldest_waiting_seconds", "For how long the message that waits longest is due.", "receiver", "channel")
-	laneFailing = gauge("keyrounds_receiver_failing_seconds", "For how long a receiver has taken no message; 0: it works.", "receiver", "channel")
+	laneWaiting = gauge(
+		"keyrounds_notifications_waiting",
+		"Messages that are due and were not sent yet, by receiver and channel.",
+		"receiver",
+		"channel",
+	)
+	laneOldest = gauge(
+		"keyrounds_notifications_oldest_waiting_seconds",
+		"For how long the message that waits longest is due.",
+		"receiver",
+		"channel",
+	)
+	laneFailing = gauge(
+		"keyrounds_receiver_failing_seconds",
+		"For how long a receiver has taken no message; 0: it works.",
+		"receiver",
+		"channel",
+	)
 
 	laneFamilies = []family{laneWaiting, laneOldest, laneFailing}
 )

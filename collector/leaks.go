@@ -3,10 +3,14 @@ package collector
 import "context"
 
 var (
-	leakUp    = gauge("keyrounds_leak_source_up", "1 if a source of leaks could be scanned the last time.", "source")
-	leakLast  = gauge("keyrounds_leak_source_last_scan_timestamp_seconds", "When the last scan of a source ended.", "source")
-	leakTook  = gauge("keyrounds_leak_source_scan_duration_seconds", "How long that scan took.", "source")
-	leakNext  = gauge("keyrounds_leak_source_next_scan_timestamp_seconds", "When a source is due for its next scan. While it is scanned: when another replica would begin again.", "source")
+	leakUp   = gauge("keyrounds_leak_source_up", "1 if a source of leaks could be scanned the last time.", "source")
+	leakLast = gauge("keyrounds_leak_source_last_scan_timestamp_seconds", "When the last scan of a source ended.", "source")
+	leakTook = gauge("keyrounds_leak_source_scan_duration_seconds", "How long that scan took.", "source")
+	leakNext = gauge(
+		"keyrounds_leak_source_next_scan_timestamp_seconds",
+		"When a source is due for its next scan. While it is scanned: when another replica would begin again.",
+		"source",
+	)
 	leakFound = gauge("keyrounds_leak_source_places", "Places where that scan found registered secrets or client ids.", "source")
 
 	leakFamilies = []family{leakUp, leakLast, leakTook, leakNext, leakFound}

@@ -7,8 +7,12 @@ import (
 )
 
 var (
-	feedLast   = gauge("keyrounds_feed_last_event_timestamp_seconds", "Time of a feed's newest record.", "feed")
-	feedLag    = gauge("keyrounds_feed_lag_seconds", "How long ago a feed last showed that it lives: a record, a heartbeat or an empty poll.", "feed")
+	feedLast = gauge("keyrounds_feed_last_event_timestamp_seconds", "Time of a feed's newest record.", "feed")
+	feedLag  = gauge(
+		"keyrounds_feed_lag_seconds",
+		"How long ago a feed last showed that it lives: a record, a heartbeat or an empty poll.",
+		"feed",
+	)
 	feedQuiet  = gauge("keyrounds_feed_silence_seconds", "For how long a feed may show nothing before that is a gap.", "feed")
 	feedUp     = gauge("keyrounds_feed_up", "1 if a feed could be read the last time.", "feed")
 	feedEvents = counter("keyrounds_feed_events_total", "Records that a feed brought, by what became of them.", "feed", "result")

@@ -34,11 +34,17 @@ func (b *builder) fail(path, hint, format string, args ...any) {
 			return // one error a place
 		}
 	}
-	b.problems = append(b.problems, problem{path: path, at: b.tree.place(path), message: b.tree.context(path) + fmt.Sprintf(format, args...), hint: hint})
+	b.problems = append(
+		b.problems,
+		problem{path: path, at: b.tree.place(path), message: b.tree.context(path) + fmt.Sprintf(format, args...), hint: hint},
+	)
 }
 
 func (b *builder) warn(path, hint, format string, args ...any) {
-	b.warnings = append(b.warnings, problem{path: path, at: b.tree.place(path), message: b.tree.context(path) + fmt.Sprintf(format, args...), hint: hint})
+	b.warnings = append(
+		b.warnings,
+		problem{path: path, at: b.tree.place(path), message: b.tree.context(path) + fmt.Sprintf(format, args...), hint: hint},
+	)
 }
 
 func (b *builder) build() *Config {
@@ -290,9 +296,18 @@ func (b *builder) credentials(c *Config, in []CredentialIn) {
 		}
 		clients[client] = cred.Name
 		if s, err := credential.ParseSchedule(cred.Schedule, time.UTC); err == nil && s.Interval() < 5*time.Minute {
-			b.warn(path+".schedule", "every 15 minutes is usual", "checks every %s: each one is a token request at the provider", credential.FormatDuration(s.Interval()))
+			b.warn(
+				path+".schedule",
+				"every 15 minutes is usual",
+				"checks every %s: each one is a token request at the provider",
+				credential.FormatDuration(s.Interval()),
+			)
 		}
-		if s, err := credential.ParseSchedule(cred.Schedule, time.UTC); err == nil && s.Interval() < c.Providers[cred.Provider].MinInterval && ci.Schedule != "" {
+		if s, err := credential.ParseSchedule(
+			cred.Schedule,
+			time.UTC,
+		); err == nil && s.Interval() < c.Providers[cred.Provider].MinInterval &&
+			ci.Schedule != "" {
 			b.warn(path+".schedule", "min_interval of the provider says how often", "is checked every %s at most, not every %s",
 				credential.FormatDuration(c.Providers[cred.Provider].MinInterval), credential.FormatDuration(s.Interval()))
 		}
@@ -311,7 +326,11 @@ func CheckProvider(c credential.Credential, providers map[string]checker.Provide
 	if _, ok := providers[c.Provider]; ok || !credential.ValidName(c.Provider) {
 		return nil
 	}
-	return []credential.Problem{{
-		Field: "provider", Message: fmt.Sprintf("unknown provider %q", c.Provider), Hint: didYouMean(c.Provider, slices.Collect(maps.Keys(providers))),
-	}}
+	return []credential.Problem{
+		{
+			Field:   "provider",
+			Message: fmt.Sprintf("unknown provider %q", c.Provider),
+			Hint:    didYouMean(c.Provider, slices.Collect(maps.Keys(providers))),
+		},
+	}
 }

@@ -118,7 +118,8 @@ func TestTheDesignsExample(t *testing.T) {
 		t.Errorf("provider %+v", p)
 	}
 	cred := c.Credentials[0]
-	if cred.UnusedAfter != 90*24*time.Hour || cred.MaxAge != 365*24*time.Hour || cred.Created.Format(time.DateOnly) != "2025-03-01" || len(cred.ExpectedNetworks) != 1 {
+	if cred.UnusedAfter != 90*24*time.Hour || cred.MaxAge != 365*24*time.Hour || cred.Created.Format(time.DateOnly) != "2025-03-01" ||
+		len(cred.ExpectedNetworks) != 1 {
 		t.Errorf("credential %+v", cred)
 	}
 	if c.Keep != 13 || len(c.Policy.Confirm) != 2 || c.Policy.Incident.Share != 0.5 || c.Slack.Channel != "#credential-alerts" {
@@ -198,7 +199,12 @@ func TestAliasesAreBounded(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "stand for too much") {
 		t.Errorf("%v", err)
 	}
-	if _, err := config.Parse("c", []byte("defaults: &d {schedule: '@daily'}\nverdict: {}\nproviders:\n  p: &p {token_url: 'https://a.example/t'}\n  q: *p\n  r: {<<: *p, rate: 1/s}\n")); err != nil {
+	if _, err := config.Parse(
+		"c",
+		[]byte(
+			"defaults: &d {schedule: '@daily'}\nverdict: {}\nproviders:\n  p: &p {token_url: 'https://a.example/t'}\n  q: *p\n  r: {<<: *p, rate: 1/s}\n",
+		),
+	); err != nil {
 		t.Errorf("ordinary aliases: %v", err)
 	}
 }

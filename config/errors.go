@@ -93,7 +93,11 @@ var (
 func mask(line string) string {
 	line = sensitive.ReplaceAllStringFunc(line, func(pair string) string {
 		m := sensitive.FindStringSubmatch(pair)
-		if v := strings.Trim(m[2], `"'`); v == "" || secret.HasScheme(v) || strings.HasPrefix(v, "https://") || strings.HasPrefix(v, "http://") {
+		if v := strings.Trim(
+			m[2],
+			`"'`,
+		); v == "" || secret.HasScheme(v) || strings.HasPrefix(v, "https://") ||
+			strings.HasPrefix(v, "http://") {
 			return pair
 		}
 		return m[1] + "…"
@@ -135,7 +139,15 @@ func Locate(name string, text []byte, us []Unreadable) error {
 		if t == nil {
 			break
 		}
-		ps = append(ps, problem{path: u.Path, at: t.place(u.Path), message: t.context(u.Path) + u.Err.Error(), hint: "the daemon would report it and go on with the others; --no-secrets leaves this out"})
+		ps = append(
+			ps,
+			problem{
+				path:    u.Path,
+				at:      t.place(u.Path),
+				message: t.context(u.Path) + u.Err.Error(),
+				hint:    "the daemon would report it and go on with the others; --no-secrets leaves this out",
+			},
+		)
 	}
 	return &Errors{locate(name, text, ps)}
 }

@@ -30,8 +30,14 @@ func TestKeysOfAnotherTypeOfFeed(t *testing.T) {
 				continue
 			}
 			parse := func(value string) string {
-				_, err := config.Parse("config.yaml", fmt.Appendf(nil,
-					"providers: {p: {preset: smartrecruiters}}\nfeeds:\n  - {name: a, provider: p, type: %s, %s, %s: %s}\n", kind, k.needs, key, value))
+				_, err := config.Parse("config.yaml", fmt.Appendf(
+					nil,
+					"providers: {p: {preset: smartrecruiters}}\nfeeds:\n  - {name: a, provider: p, type: %s, %s, %s: %s}\n",
+					kind,
+					k.needs,
+					key,
+					value,
+				))
 				return fmt.Sprint(err)
 			}
 			own := strings.Contains(" "+k.has+" ", " "+key+" ")

@@ -11,11 +11,22 @@ import (
 func (b *builder) load(name string, p checker.Provider, c *Config) {
 	perMonth := MonthlyRequests(p, c.Credentials)
 	if p.Budget > 0 && perMonth > float64(p.Budget) {
-		b.warn("providers."+name+".budget", "longer schedules, or a larger budget", "the schedules add up to %.0f token requests a month, more than the budget of %d: what is beyond waits", perMonth, p.Budget)
+		b.warn(
+			"providers."+name+".budget",
+			"longer schedules, or a larger budget",
+			"the schedules add up to %.0f token requests a month, more than the budget of %d: what is beyond waits",
+			perMonth,
+			p.Budget,
+		)
 	}
 	b.effects(name, p, perMonth)
 	if perSecond := perMonth / month.Seconds(); p.Rate > 0 && perSecond > float64(p.Rate) {
-		b.warn("providers."+name, "longer schedules, or a higher rate", "the schedules add up to %.1f checks a second, more than its rate", perSecond)
+		b.warn(
+			"providers."+name,
+			"longer schedules, or a higher rate",
+			"the schedules add up to %.1f checks a second, more than its rate",
+			perSecond,
+		)
 	}
 }
 
@@ -33,11 +44,22 @@ func (b *builder) effects(name string, p checker.Provider, perMonth float64) {
 			"the schedules add up to %.0f token requests a month; %s, of which small plans include %d", perMonth, effect.Cost, effect.Quota)
 	}
 	if effect.PerThousand > 0 {
-		b.warn("providers."+name, "budget, min_interval or longer schedules; source: "+effect.Source,
-			"the schedules add up to %.0f token requests a month, which cost about $%.2f: %s", perMonth, perMonth/1000*effect.PerThousand, effect.Cost)
+		b.warn(
+			"providers."+name,
+			"budget, min_interval or longer schedules; source: "+effect.Source,
+			"the schedules add up to %.0f token requests a month, which cost about $%.2f: %s",
+			perMonth,
+			perMonth/1000*effect.PerThousand,
+			effect.Cost,
+		)
 	}
 	if effect.Evicts != "" {
-		b.warn("providers."+name, "passive: true, or longer schedules; source: "+effect.Source, "every check takes a token: %s", effect.Evicts)
+		b.warn(
+			"providers."+name,
+			"passive: true, or longer schedules; source: "+effect.Source,
+			"every check takes a token: %s",
+			effect.Evicts,
+		)
 	}
 }
 

@@ -54,8 +54,15 @@ func (b *builder) slack(c *Config, s *SlackIn) {
 		return
 	}
 	c.Slack = Slack{
-		Channel: s.Channel, APIURL: s.APIURL, Allow: s.Allow,
-		Token: b.reference("slack.token", s.Token), AppToken: b.reference("slack.app_token", s.AppToken), Webhook: b.reference("slack.webhook_url", s.WebhookURL),
+		Channel: s.Channel,
+		APIURL:  s.APIURL,
+		Allow:   s.Allow,
+		Token: b.reference(
+			"slack.token",
+			s.Token,
+		),
+		AppToken: b.reference("slack.app_token", s.AppToken),
+		Webhook:  b.reference("slack.webhook_url", s.WebhookURL),
 	}
 	switch {
 	case s.Token != "" && s.Channel == "":
@@ -65,9 +72,15 @@ func (b *builder) slack(c *Config, s *SlackIn) {
 	}
 	b.place("slack", s.Channel, "")
 	if s.APIURL != "" {
-		if u, err := url.Parse(s.APIURL); err != nil || u.Host == "" || u.Scheme != "https" && !(u.Scheme == "http" && Loopback(u.Hostname())) {
+		if u, err := url.Parse(
+			s.APIURL,
+		); err != nil || u.Host == "" ||
+			u.Scheme != "https" && !(u.Scheme == "http" && Loopback(u.Hostname())) {
 			b.fail("slack.api_url", "https://…/", "not a URL with https")
-		} else if !strings.HasSuffix(s.APIURL, "/") {
+		} else if !strings.HasSuffix(
+			s.APIURL,
+			"/",
+		) {
 			c.Slack.APIURL += "/"
 		}
 	}
@@ -78,11 +91,20 @@ func (b *builder) slack(c *Config, s *SlackIn) {
 		b.fail("slack.app_token", "token: env:SLACK_BOT_TOKEN", "buttons need slack.token as well")
 	}
 	if len(s.Allow) == 0 {
-		b.fail("slack.app_token", `allow: [U0123ABCD, S0123ABCD], or allow: ["*"] for everybody`, "nobody may press a button: slack.allow is empty")
+		b.fail(
+			"slack.app_token",
+			`allow: [U0123ABCD, S0123ABCD], or allow: ["*"] for everybody`,
+			"nobody may press a button: slack.allow is empty",
+		)
 	}
 	for i, id := range s.Allow {
 		if !actorID.MatchString(id) {
-			b.fail(fmt.Sprintf("slack.allow.%d", i), `the id of a user (U…) or of a user group (S…), from their profile's menu, or "*"`, "%q is not an id", id)
+			b.fail(
+				fmt.Sprintf("slack.allow.%d", i),
+				`the id of a user (U…) or of a user group (S…), from their profile's menu, or "*"`,
+				"%q is not an id",
+				id,
+			)
 		}
 	}
 }
@@ -90,7 +112,9 @@ func (b *builder) slack(c *Config, s *SlackIn) {
 var (
 	actorID = regexp.MustCompile(`^(\*|[UWS][A-Z0-9]{2,20})$`)
 	channel = regexp.MustCompile(`^(#[^\s#<>]{1,80}|[CGD][A-Z0-9]{7,20})$`)
-	mention = regexp.MustCompile(`^<(!subteam\^S[A-Z0-9]{2,20}|@[UW][A-Z0-9]{2,20}|!here|!channel)>( <(!subteam\^S[A-Z0-9]{2,20}|@[UW][A-Z0-9]{2,20}|!here|!channel)>)*$`)
+	mention = regexp.MustCompile(
+		`^<(!subteam\^S[A-Z0-9]{2,20}|@[UW][A-Z0-9]{2,20}|!here|!channel)>( <(!subteam\^S[A-Z0-9]{2,20}|@[UW][A-Z0-9]{2,20}|!here|!channel)>)*$`,
+	)
 )
 
 func (b *builder) place(path, ch, who string) {
@@ -98,7 +122,12 @@ func (b *builder) place(path, ch, who string) {
 		b.fail(path+".channel", `"#channel" in quotes, or the channel's id`, "%q is not a channel", ch)
 	}
 	if who != "" && !mention.MatchString(who) {
-		b.fail(path+".mention", `"<!subteam^S0123ABCD>" for a user group, "<@U0123ABCD>" for a user, "<!here>"; several with spaces`, "%q mentions nobody", who)
+		b.fail(
+			path+".mention",
+			`"<!subteam^S0123ABCD>" for a user group, "<@U0123ABCD>" for a user, "<!here>"; several with spaces`,
+			"%q mentions nobody",
+			who,
+		)
 	}
 }
 
@@ -126,7 +155,12 @@ func (b *builder) httpURL(path, text string) {
 func (b *builder) receiver(c *Config, path string, in ReceiverIn) {
 	r := Receiver{Name: in.Name, Type: in.Type, Username: in.Username}
 	if !credential.ValidName(in.Name) || in.Name == slackReceiver || in.Name == webhookReceiver {
-		b.fail(path+".name", "lower-case letters, digits and hyphens; slack and webhook are keyrounds' own", "%q is not a valid name", in.Name)
+		b.fail(
+			path+".name",
+			"lower-case letters, digits and hyphens; slack and webhook are keyrounds' own",
+			"%q is not a valid name",
+			in.Name,
+		)
 	}
 	if slices.ContainsFunc(c.Receivers, func(o Receiver) bool { return o.Name == in.Name }) {
 		b.fail(path+".name", "each receiver has a name of its own", "the name %q is given twice", in.Name)
@@ -137,7 +171,11 @@ func (b *builder) receiver(c *Config, path string, in ReceiverIn) {
 		if ref, err := secret.ParseReference(in.URL); err == nil && ref.Scheme() != secret.SchemeSealed {
 			r.URL = ref
 		} else {
-			b.fail(path+".url", "put the URL in a variable or a file, and name that: env:PAGER_URL", "is not a reference: such a URL holds a secret")
+			b.fail(
+				path+".url",
+				"put the URL in a variable or a file, and name that: env:PAGER_URL",
+				"is not a reference: such a URL holds a secret",
+			)
 		}
 		if in.Token != "" || in.Username != "" || in.Password != "" {
 			b.fail(path, "they belong into the URL", "token, username and password are for Alertmanager")
@@ -230,7 +268,11 @@ func (b *builder) notify(c *Config, in *NotificationsIn) {
 			b.fail("notifications.escalate_to", "escalate_after: 30m", "is never told: escalate_after is missing")
 		}
 	case p.EscalateAfter > 0:
-		b.fail("notifications.escalate_after", `escalate_to: {channel: "#on-call", mention: "<!subteam^S0123ABCD>"}`, "nobody is named in escalate_to")
+		b.fail(
+			"notifications.escalate_after",
+			`escalate_to: {channel: "#on-call", mention: "<!subteam^S0123ABCD>"}`,
+			"nobody is named in escalate_to",
+		)
 	}
 	if in.Fallback != "" {
 		b.known("notifications.fallback", "receiver", in.Fallback, c.ReceiverNames())

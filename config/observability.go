@@ -52,7 +52,11 @@ func (b *builder) observability(c *Config, f File) {
 		}
 		var err error
 		if c.Heartbeat.URL, err = secret.ParseReference(f.Heartbeat.URL); err != nil || c.Heartbeat.URL.Scheme() == secret.SchemeSealed {
-			b.fail("heartbeat.url", "env:HEARTBEAT_URL or another reference: whoever knows the URL can pretend that keyrounds lives", "not a reference")
+			b.fail(
+				"heartbeat.url",
+				"env:HEARTBEAT_URL or another reference: whoever knows the URL can pretend that keyrounds lives",
+				"not a reference",
+			)
 		}
 	}
 }

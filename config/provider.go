@@ -65,7 +65,13 @@ func (b *builder) provider(path, name string, in ProviderIn) checker.Provider {
 		p.Probes = append(p.Probes, probe)
 	}
 	for i, m := range in.Matchers {
-		matcher := checker.Matcher{Status: m.Status, Error: m.Error, Code: m.Code, Outcome: checker.Outcome(m.Outcome), Reason: checker.Reason(m.Reason)}
+		matcher := checker.Matcher{
+			Status:  m.Status,
+			Error:   m.Error,
+			Code:    m.Code,
+			Outcome: checker.Outcome(m.Outcome),
+			Reason:  checker.Reason(m.Reason),
+		}
 		if m.Description != "" {
 			if err := matcher.Description.UnmarshalText([]byte(m.Description)); err != nil {
 				b.fail(fmt.Sprintf("%s.matchers.%d.description", path, i), "a regular expression of RE2", "%v", err)

@@ -106,7 +106,15 @@ func (t *tree) explain(e *validator.ValidationError) []problem {
 		for _, key := range k.Properties {
 			child := join(path, key)
 			hint := didYouMean(key, keysAt(e.InstanceLocation))
-			ps = append(ps, problem{path: child, at: t.place(child + keyMark), message: t.context(path) + fmt.Sprintf("unknown key %q", key), hint: hint})
+			ps = append(
+				ps,
+				problem{
+					path:    child,
+					at:      t.place(child + keyMark),
+					message: t.context(path) + fmt.Sprintf("unknown key %q", key),
+					hint:    hint,
+				},
+			)
 		}
 		return ps
 	case *kind.Required:
@@ -126,7 +134,15 @@ func (t *tree) explain(e *validator.ValidationError) []problem {
 }
 
 func typeWords(types []string) string {
-	words := map[string]string{"string": "text", "object": "a mapping", "array": "a list", "integer": "a whole number", "number": "a number", "boolean": "true or false", "null": "nothing"}
+	words := map[string]string{
+		"string":  "text",
+		"object":  "a mapping",
+		"array":   "a list",
+		"integer": "a whole number",
+		"number":  "a number",
+		"boolean": "true or false",
+		"null":    "nothing",
+	}
 	var out []string
 	for _, t := range types {
 		out = append(out, words[t])

@@ -149,7 +149,10 @@ func (t *tree) mapping(values []*ast.MappingValueNode, path string, depth int) (
 		key := kv.Key.GetToken().Value
 		child := join(path, key)
 		if _, double := m[key]; double && t.places[child] != (place{}) && kv.Key.GetToken() != nil {
-			t.doubles = append(t.doubles, problem{path: child, at: placeOf(kv.Key), message: fmt.Sprintf("the key %q is given twice", key), hint: "keep one of them"})
+			t.doubles = append(
+				t.doubles,
+				problem{path: child, at: placeOf(kv.Key), message: fmt.Sprintf("the key %q is given twice", key), hint: "keep one of them"},
+			)
 			continue
 		}
 		t.places[child+keyMark] = placeOf(kv.Key)

@@ -66,11 +66,17 @@ func newGateway(path string, clients []sim.Client, now time.Time) (*gateway, err
 			continue
 		}
 		for at := now.AddDate(0, 0, -h.endedBefore).Add(-time.Duration(1+r.IntN(3)) * time.Hour); now.Sub(at) < 395*24*time.Hour; at = at.Add(-time.Duration(h.every) * time.Hour) {
-			lines = append(lines, accessLine{at.Add(time.Duration(r.IntN(600)) * time.Second), h.address, c.ID, h.agent, h.scope, 200, "", "/" + c.Name})
+			lines = append(
+				lines,
+				accessLine{at.Add(time.Duration(r.IntN(600)) * time.Second), h.address, c.ID, h.agent, h.scope, 200, "", "/" + c.Name},
+			)
 		}
 	}
 	for at := now.AddDate(0, 0, -30); at.Before(now); at = at.Add(31 * time.Hour) {
-		lines = append(lines, accessLine{at, "198.51.100.201", "9f0c-nobody-registered-me", "Zapier", "candidates_read", 200, "", "/candidates"})
+		lines = append(
+			lines,
+			accessLine{at, "198.51.100.201", "9f0c-nobody-registered-me", "Zapier", "candidates_read", 200, "", "/candidates"},
+		)
 	}
 	slices.SortFunc(lines, func(a, b accessLine) int { return cmp.Compare(a.Time.UnixNano(), b.Time.UnixNano()) })
 	for _, l := range lines {

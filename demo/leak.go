@@ -34,10 +34,18 @@ func newScreening(dir string) (*screening, sim.Client) {
 
 // register does what `keyrounds credentials add screening` does.
 func (s *screening) register(ctx context.Context, a *app.App, actor string) error {
-	return a.Actions.Add(ctx, actor, []credential.Credential{{
-		Name: screeningName, Provider: "smartrecruiters", ClientID: s.id, Scopes: []string{"company_read", "candidates_read"}, Owner: "compliance",
-		Description: "sends candidates to the second screening partner", Schedule: a.Config().Defaults.Schedule, UnusedAfter: a.Config().Defaults.UnusedAfter,
-	}}, []secret.Value{secret.New([]byte(s.old))})
+	return a.Actions.Add(ctx, actor, []credential.Credential{
+		{
+			Name:        screeningName,
+			Provider:    "smartrecruiters",
+			ClientID:    s.id,
+			Scopes:      []string{"company_read", "candidates_read"},
+			Owner:       "compliance",
+			Description: "sends candidates to the second screening partner",
+			Schedule:    a.Config().Defaults.Schedule,
+			UnusedAfter: a.Config().Defaults.UnusedAfter,
+		},
+	}, []secret.Value{secret.New([]byte(s.old))})
 }
 
 // plant commits the secret to a repository, in base64, and takes it out again. Without git it stays in a file.
@@ -52,8 +60,16 @@ func (s *screening) plant() error {
 		}
 		for _, args := range [][]string{{"init", "-q"}, {"add", "-A"}, {"commit", "-q", "-m", message}} {
 			cmd := exec.Command("git", append([]string{"-C", s.repository, "-c", "init.defaultBranch=main"}, args...)...)
-			cmd.Env = append(os.Environ(), "GIT_CONFIG_GLOBAL=/dev/null", "GIT_AUTHOR_NAME=bob", "GIT_AUTHOR_EMAIL=bob@example.com", "GIT_COMMITTER_NAME=bob", "GIT_COMMITTER_EMAIL=bob@example.com",
-				"GIT_AUTHOR_DATE="+date, "GIT_COMMITTER_DATE="+date)
+			cmd.Env = append(
+				os.Environ(),
+				"GIT_CONFIG_GLOBAL=/dev/null",
+				"GIT_AUTHOR_NAME=bob",
+				"GIT_AUTHOR_EMAIL=bob@example.com",
+				"GIT_COMMITTER_NAME=bob",
+				"GIT_COMMITTER_EMAIL=bob@example.com",
+				"GIT_AUTHOR_DATE="+date,
+				"GIT_COMMITTER_DATE="+date,
+			)
 			if out, err := cmd.CombinedOutput(); err != nil {
 				return fmt.Errorf("git %s: %w: %s", args[0], err, out)
 			}
@@ -85,16 +101,24 @@ func (t *teller) leakScenes() []scene {
 		{1 * time.Second, "keyrounds credentials add screening: its secret is sealed in the database", func(*sim.Provider) {
 			do("add", func(ctx context.Context) error { return s.register(ctx, t.app, t.Actor) })
 		}},
-		{10 * time.Second, "bob committed the secret of screening to the wiki months ago, and took it out again; the daemon scans its history", func(*sim.Provider) {
-			do("plant", func(context.Context) error { return s.plant() })
-		}},
+		{
+			10 * time.Second,
+			"bob committed the secret of screening to the wiki months ago, and took it out again; the daemon scans its history",
+			func(*sim.Provider) {
+				do("plant", func(context.Context) error { return s.plant() })
+			},
+		},
 		{21 * time.Second, "screening gets a new secret at the provider: keyrounds credentials rotate screening", func(p *sim.Provider) {
 			p.Renew(s.id, s.new)
 			do("rotate", func(ctx context.Context) error {
 				return t.app.Actions.Rotate(ctx, t.Actor, screeningName, "", secret.New([]byte(s.new)))
 			})
 		}},
-		{28 * time.Second, "the old secret of screening is revoked at the provider; is it really dead?", func(p *sim.Provider) { p.RevokeSecret(s.id, s.old) }},
+		{
+			28 * time.Second,
+			"the old secret of screening is revoked at the provider; is it really dead?",
+			func(p *sim.Provider) { p.RevokeSecret(s.id, s.old) },
+		},
 	}
 }
 

@@ -48,9 +48,16 @@ var cast = []struct{ name, owner, purpose, scopes string }{
 }
 
 func setStage(ctx context.Context, dir string) (*stage, error) {
-	s := &stage{slack: &sim.Slack{Token: "xoxb-demo-" + rand.Text(), AppToken: "xapp-demo-" + rand.Text()}, dir: dir, config: filepath.Join(dir, "config.yaml")}
+	s := &stage{
+		slack:  &sim.Slack{Token: "xoxb-demo-" + rand.Text(), AppToken: "xapp-demo-" + rand.Text()},
+		dir:    dir,
+		config: filepath.Join(dir, "config.yaml"),
+	}
 	for _, c := range cast {
-		s.clients = append(s.clients, sim.Client{ID: strings.ToLower(rand.Text()), Name: c.name, Secret: rand.Text(), Scopes: strings.Fields(c.scopes)})
+		s.clients = append(
+			s.clients,
+			sim.Client{ID: strings.ToLower(rand.Text()), Name: c.name, Secret: rand.Text(), Scopes: strings.Fields(c.scopes)},
+		)
 	}
 	var leaky sim.Client
 	s.screening, leaky = newScreening(dir)
@@ -123,9 +130,27 @@ credentials:
 		if c.Name == "payroll" {
 			provider = "hris"
 		}
-		fmt.Fprintf(&b, "  - {name: %s, provider: %s, client_id: %s, secret: \"file:%s/%s.secret\", scopes: [%s], owner: %s, description: %q, created: %s, canary: %t, max_age: %s}\n",
-			c.Name, provider, c.ID, dir, c.Name, strings.Join(c.Scopes, ", "), cast[i].owner, cast[i].purpose,
-			time.Now().AddDate(0, -5*i-14, 0).Format(time.DateOnly), c.Name == "honeypot", map[bool]string{true: "365d", false: "0s"}[c.Name == "onboarding"])
+		fmt.Fprintf(
+			&b,
+			"  - {name: %s, provider: %s, client_id: %s, secret: \"file:%s/%s.secret\", scopes: [%s], owner: %s, description: %q, created: %s, canary: %t, max_age: %s}\n",
+			c.Name,
+			provider,
+			c.ID,
+			dir,
+			c.Name,
+			strings.Join(c.Scopes, ", "),
+			cast[i].owner,
+			cast[i].purpose,
+			time.Now().AddDate(
+				0,
+				-5*i-14,
+				0,
+			).Format(
+				time.DateOnly,
+			),
+			c.Name == "honeypot",
+			map[bool]string{true: "365d", false: "0s"}[c.Name == "onboarding"],
+		)
 		secrets[c.Name+".secret"] = c.Secret
 	}
 	var errs []error
@@ -151,7 +176,8 @@ func (s *stage) press(about, action string) {
 	go func() {
 		for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(200 * time.Millisecond) {
 			for _, m := range s.slack.Messages() {
-				if strings.Contains(m.Text, about) && s.slack.Press(sim.Press{User: "U01", Name: "ann", Message: m, Action: action}) == nil {
+				if strings.Contains(m.Text, about) &&
+					s.slack.Press(sim.Press{User: "U01", Name: "ann", Message: m, Action: action}) == nil {
 					return
 				}
 			}

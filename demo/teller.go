@@ -80,17 +80,33 @@ func (t *teller) scenes() []scene {
 	ats, careers, canary := t.stage.id("ats-sync"), t.stage.id("careers-site"), t.stage.id("honeypot")
 	scenes := []scene{
 		{8 * time.Second, "an administrator revokes the credential of ats-sync", func(p *sim.Provider) { p.Revoke(ats) }},
-		{14 * time.Second, "someone found the canary honeypot in the wiki, and tries it", func(*sim.Provider) { t.stage.gateway.use(canary, "192.0.2.66", "curl/8.5.0", "") }},
-		{22 * time.Second, "ann presses Acknowledge under the message about ats-sync, on Slack", func(*sim.Provider) { t.stage.press("ats-sync", "acknowledge") }},
+		{
+			14 * time.Second,
+			"someone found the canary honeypot in the wiki, and tries it",
+			func(*sim.Provider) { t.stage.gateway.use(canary, "192.0.2.66", "curl/8.5.0", "") },
+		},
+		{
+			22 * time.Second,
+			"ann presses Acknowledge under the message about ats-sync, on Slack",
+			func(*sim.Provider) { t.stage.press("ats-sync", "acknowledge") },
+		},
 		{24 * time.Second, "the month is over: the report of unused credentials is made", func(*sim.Provider) { t.report() }},
 		{31 * time.Second, "it was a mistake: ats-sync is restored", func(p *sim.Provider) { p.Restore(ats) }},
-		{34 * time.Second, "a deployment loses the secrets of three credentials: one message, not three", func(*sim.Provider) { t.stage.lose(true, "interview-bot", "job-ads", "onboarding") }},
+		{
+			34 * time.Second,
+			"a deployment loses the secrets of three credentials: one message, not three",
+			func(*sim.Provider) { t.stage.lose(true, "interview-bot", "job-ads", "onboarding") },
+		},
 		{36 * time.Second, "careers-site loses the scope jobs_read", func(p *sim.Provider) { p.Cut(careers, "jobs_read") }},
 		{42 * time.Second, "the secrets are back", func(*sim.Provider) { t.stage.lose(false, "interview-bot", "job-ads", "onboarding") }},
 		{46 * time.Second, "careers-site gets it back", func(p *sim.Provider) { p.Restore(careers) }},
 		{54 * time.Second, "the provider is down (HTTP 503): no credential must be blamed", func(p *sim.Provider) { p.Break(sim.Down) }},
 		{62 * time.Second, "the provider is up again", func(p *sim.Provider) { p.Break(sim.NoFault) }},
-		{66 * time.Second, "the provider goes mad and refuses everybody: one incident, not a page each", func(p *sim.Provider) { p.Break(sim.Refuse) }},
+		{
+			66 * time.Second,
+			"the provider goes mad and refuses everybody: one incident, not a page each",
+			func(p *sim.Provider) { p.Break(sim.Refuse) },
+		},
 		{78 * time.Second, "it comes to its senses", func(p *sim.Provider) { p.Break(sim.NoFault) }},
 	}
 	scenes = append(scenes, t.leakScenes()...)
@@ -182,7 +198,11 @@ func (t *teller) watch(ctx context.Context) {
 			fresh++
 		case was != st.Status:
 			t.turns++
-			t.line(colour[st.Status], "status", fmt.Sprintf("%s: %s → %s (%s)", st.Credential, was, st.Status, cmp.Or(st.Message, "not checked yet")))
+			t.line(
+				colour[st.Status],
+				"status",
+				fmt.Sprintf("%s: %s → %s (%s)", st.Credential, was, st.Status, cmp.Or(st.Message, "not checked yet")),
+			)
 		}
 	}
 	if fresh > 0 {
@@ -194,7 +214,14 @@ var colour = map[verdict.Status]string{verdict.Healthy: "32", verdict.Suspect: "
 
 func (t *teller) slack(m sim.SlackMessage) {
 	if m.Thread != "" {
-		t.line("35", "slack", "reply in the thread of a message: "+secret.Scrubber{}.Clean(strings.ReplaceAll(html.UnescapeString(m.Text), "\n", "; "), maxShown))
+		t.line(
+			"35",
+			"slack",
+			"reply in the thread of a message: "+secret.Scrubber{}.Clean(
+				strings.ReplaceAll(html.UnescapeString(m.Text), "\n", "; "),
+				maxShown,
+			),
+		)
 		return
 	}
 	t.mu.Lock()
@@ -241,8 +268,17 @@ func (t *teller) summarize() {
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	fmt.Fprintf(t.out, "\nIn %.0f s: %d credentials, %d exchanges, %d changes of status, %d findings, %d Slack messages posted and %d updates of them.\n",
-		time.Since(t.began).Seconds(), len(standings), exchanges, t.turns, len(findings), t.posted, t.updated)
+	fmt.Fprintf(
+		t.out,
+		"\nIn %.0f s: %d credentials, %d exchanges, %d changes of status, %d findings, %d Slack messages posted and %d updates of them.\n",
+		time.Since(t.began).Seconds(),
+		len(standings),
+		exchanges,
+		t.turns,
+		len(findings),
+		t.posted,
+		t.updated,
+	)
 	slices.SortFunc(findings, func(a, b finding.Finding) int { return cmp.Compare(a.ID, b.ID) })
 	for _, f := range findings {
 		state := string(f.State)

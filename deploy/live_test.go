@@ -93,7 +93,11 @@ func watchDemo(t *testing.T) *live {
 	select {
 	case a := <-address:
 		l.began, l.config, l.address = time.Now(), <-config, a
-		l.Server = promtest.Start(t, promtest.Scrape("keyrounds", a, "rule_files: [rules.yml]\n"), map[string][]byte{"rules.yml": quickRules(t)})
+		l.Server = promtest.Start(
+			t,
+			promtest.Scrape("keyrounds", a, "rule_files: [rules.yml]\n"),
+			map[string][]byte{"rules.yml": quickRules(t)},
+		)
 	case <-time.After(time.Minute):
 		t.Fatal("the demo does not say where its pages are")
 	}
@@ -118,7 +122,12 @@ func knownMetrics(t *testing.T) map[string]bool {
 	if err1 != nil || err2 != nil {
 		t.Fatal(err1, err2)
 	}
-	known := map[string]bool{"ALERTS": true, "go_goroutines": true, "process_resident_memory_bytes": true, "process_cpu_seconds_total": true}
+	known := map[string]bool{
+		"ALERTS":                        true,
+		"go_goroutines":                 true,
+		"process_resident_memory_bytes": true,
+		"process_cpu_seconds_total":     true,
+	}
 	for _, m := range regexp.MustCompile("(?m)^\\| `([a-z_]+)` \\| ([a-z]+) ").FindAllStringSubmatch(string(text), -1) {
 		known[m[1]] = true
 		if m[2] == "histogram" {
@@ -271,7 +280,11 @@ func (l *live) ask(t *testing.T, expr string, instant bool) (all []series, err e
 	if instant {
 		v, warnings, _, err = l.API.Query(t.Context(), expr, now)
 	} else {
-		v, warnings, _, err = l.API.QueryRange(t.Context(), expr, v1.Range{Start: l.began.Add(3 * time.Second), End: now, Step: 500 * time.Millisecond})
+		v, warnings, _, err = l.API.QueryRange(
+			t.Context(),
+			expr,
+			v1.Range{Start: l.began.Add(3 * time.Second), End: now, Step: 500 * time.Millisecond},
+		)
 	}
 	if err == nil && len(warnings) > 0 {
 		err = fmt.Errorf("warnings: %v", warnings)

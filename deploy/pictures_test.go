@@ -35,7 +35,13 @@ func (l *live) draw(t *testing.T) {
 		for _, p := range b.Panels {
 			g := p.GridPos
 			bottom = max(bottom, g.Y+g.H)
-			style := fmt.Sprintf("left:%dpx;top:%dpx;width:%dpx;height:%dpx", g.X*columnWidth+4, g.Y*rowHeight+40, g.W*columnWidth-8, g.H*rowHeight-8)
+			style := fmt.Sprintf(
+				"left:%dpx;top:%dpx;width:%dpx;height:%dpx",
+				g.X*columnWidth+4,
+				g.Y*rowHeight+40,
+				g.W*columnWidth-8,
+				g.H*rowHeight-8,
+			)
 			if p.Type == "row" {
 				fmt.Fprintf(&page, `<div class="row" style=%q>%s</div>`, style, html.EscapeString(p.Title))
 				continue
@@ -153,7 +159,15 @@ func rows(all []series, unit string) string {
 
 var palette = []string{"#7EB26D", "#EAB839", "#6ED0E0", "#EF843C", "#E24D42", "#1F78C1", "#BA43A9", "#705DA0", "#508642", "#CCA300"}
 
-var fixed = map[string]string{"healthy": "#56a64b", "ok": "#56a64b", "degraded": "#e0b400", "suspect": "#ff780a", "revoked": "#e02f44", "rejected": "#e02f44", "pending": "#3274d9"}
+var fixed = map[string]string{
+	"healthy":  "#56a64b",
+	"ok":       "#56a64b",
+	"degraded": "#e0b400",
+	"suspect":  "#ff780a",
+	"revoked":  "#e02f44",
+	"rejected": "#e02f44",
+	"pending":  "#3274d9",
+}
 
 // chart draws lines, or, of states, a band of each where it holds.
 func chart(all []series, w, h int, unit string, bands bool) string {
@@ -177,7 +191,15 @@ func chart(all []series, w, h int, unit string, bands bool) string {
 			y, step := float64(i)*high/float64(len(all)), high/float64(len(all))
 			for j, p := range s.points[:len(s.points)-1] {
 				if p.Value > 0 {
-					fmt.Fprintf(&b, `<rect x="%.1f" y="%.1f" width="%.1f" height="%.1f" fill="%s"/>`, x(p), y+1, x(s.points[j+1])-x(p)+1, step-2, colour)
+					fmt.Fprintf(
+						&b,
+						`<rect x="%.1f" y="%.1f" width="%.1f" height="%.1f" fill="%s"/>`,
+						x(p),
+						y+1,
+						x(s.points[j+1])-x(p)+1,
+						step-2,
+						colour,
+					)
 				}
 			}
 			fmt.Fprintf(&b, `<text x="2" y="%.1f" font-size="10">%s</text>`, y+step/2+4, html.EscapeString(name))
@@ -197,7 +219,13 @@ func chart(all []series, w, h int, unit string, bands bool) string {
 	if !bands {
 		fmt.Fprintf(&b, `<text x="2" y="10" font-size="10" fill="#777">%s</text>`, value(top, unit))
 	}
-	return fmt.Sprintf(`<svg width="%d" height="%.0f" style="display:block;margin-top:4px;border-bottom:1px solid #ddd">%s</svg><div>%s</div>`, w, high, b.String(), keys.String())
+	return fmt.Sprintf(
+		`<svg width="%d" height="%.0f" style="display:block;margin-top:4px;border-bottom:1px solid #ddd">%s</svg><div>%s</div>`,
+		w,
+		high,
+		b.String(),
+		keys.String(),
+	)
 }
 
 // cells draws a histogram over time; classic buckets hold those below them as well.
@@ -220,7 +248,15 @@ func cells(all []series, w, h int) string {
 				n -= float64(all[i-1].points[j].Value)
 			}
 			if n > 0.01 {
-				fmt.Fprintf(&b, `<rect x="%.1f" y="%.1f" width="%.1f" height="%.1f" fill="#d9480f" fill-opacity="%.2f"/>`, 40+float64(j)*width*float64(w-40)/float64(w), float64(h)-float64(i+1)*step, width+.5, step, min(1, .15+n/20))
+				fmt.Fprintf(
+					&b,
+					`<rect x="%.1f" y="%.1f" width="%.1f" height="%.1f" fill="#d9480f" fill-opacity="%.2f"/>`,
+					40+float64(j)*width*float64(w-40)/float64(w),
+					float64(h)-float64(i+1)*step,
+					width+.5,
+					step,
+					min(1, .15+n/20),
+				)
 			}
 		}
 		fmt.Fprintf(&b, `<text x="0" y="%.1f" font-size="9" fill="#777">%s</text>`, float64(h)-float64(i)*step-2, s.labels["le"])

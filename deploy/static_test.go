@@ -115,7 +115,8 @@ func TestAlertsAreComplete(t *testing.T) {
 		if phases[a.Alert] != want {
 			t.Errorf("%s is tested %q", a.Alert, phases[a.Alert])
 		}
-		if !slices.Contains([]string{"critical", "warning", "info", "none"}, a.Labels["severity"]) || a.Annotations["summary"] == "" || a.Annotations["description"] == "" {
+		if !slices.Contains([]string{"critical", "warning", "info", "none"}, a.Labels["severity"]) || a.Annotations["summary"] == "" ||
+			a.Annotations["description"] == "" {
 			t.Errorf("%s has no severity, summary or description: %+v", a.Alert, a)
 		}
 		if a.Annotations["runbook_url"] != "https://github.com/keyrounds/keyrounds/blob/main/docs/runbooks/"+a.Alert+".md" {
@@ -181,7 +182,17 @@ func TestAlertmanagerRoutes(t *testing.T) {
 		case a.Labels["severity"] == "critical":
 			want = "operations-pager"
 		}
-		run(t, "amtool", "config", "routes", "test", "--config.file=alertmanager.yml", "--verify.receivers="+want, "alertname="+a.Alert, "severity="+a.Labels["severity"])
+		run(
+			t,
+			"amtool",
+			"config",
+			"routes",
+			"test",
+			"--config.file=alertmanager.yml",
+			"--verify.receivers="+want,
+			"alertname="+a.Alert,
+			"severity="+a.Labels["severity"],
+		)
 	}
 }
 
@@ -198,10 +209,19 @@ func TestNoDoublePages(t *testing.T) {
 		}
 		return map[string]any{"labels": l, "endsAt": time.Now().Add(time.Hour)}
 	}
-	arrive, revoked, down := firing("alertname=KeyroundsMessagesArrive severity=none"), firing("alertname=KeyroundsCredentialRevoked severity=critical credential=ats-sync provider=sr"),
-		firing("alertname=KeyroundsNoLeader severity=critical")
+	arrive, revoked, down := firing(
+		"alertname=KeyroundsMessagesArrive severity=none",
+	), firing(
+		"alertname=KeyroundsCredentialRevoked severity=critical credential=ats-sync provider=sr",
+	),
+		firing(
+			"alertname=KeyroundsNoLeader severity=critical",
+		)
 	am.post(t, arrive, revoked, down)
-	am.await(t, map[string]string{"KeyroundsMessagesArrive": "active", "KeyroundsCredentialRevoked": "suppressed", "KeyroundsNoLeader": "active"})
+	am.await(
+		t,
+		map[string]string{"KeyroundsMessagesArrive": "active", "KeyroundsCredentialRevoked": "suppressed", "KeyroundsNoLeader": "active"},
+	)
 	arrive["endsAt"] = time.Now().Add(-time.Second)
 	am.post(t, arrive)
 	am.await(t, map[string]string{"KeyroundsCredentialRevoked": "active", "KeyroundsNoLeader": "active"})
@@ -217,7 +237,12 @@ func startAlertmanager(t *testing.T) alertmanager {
 	}
 	// Nobody is to be told: the receivers keep their names only.
 	head, _, _ := strings.Cut(string(config), "receivers:\n")
-	return alertmanager(promtest.Alertmanager(t, head+"receivers: [{name: nobody}, {name: operations-channel}, {name: operations-pager}, {name: security-pager}]\n"))
+	return alertmanager(
+		promtest.Alertmanager(
+			t,
+			head+"receivers: [{name: nobody}, {name: operations-channel}, {name: operations-pager}, {name: security-pager}]\n",
+		),
+	)
 }
 
 func (am alertmanager) post(t *testing.T, alerts ...map[string]any) {

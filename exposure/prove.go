@@ -137,7 +137,13 @@ func (x *Exposure) attempt(ctx context.Context, c credential.Credential, r leak.
 	if err != nil {
 		return leak.Attempt{}, err
 	}
-	at := leak.Attempt{At: x.Now(), Outcome: string(res.Outcome), Reason: string(res.Reason), Status: res.HTTPStatus, ErrorCode: res.ErrorCode}
+	at := leak.Attempt{
+		At:        x.Now(),
+		Outcome:   string(res.Outcome),
+		Reason:    string(res.Reason),
+		Status:    res.HTTPStatus,
+		ErrorCode: res.ErrorCode,
+	}
 	switch {
 	case res.Outcome.HasToken() && !token.IsZero():
 		at.Works = true
@@ -218,7 +224,12 @@ func (x *Exposure) inProvidersLog(ctx context.Context, c credential.Credential) 
 	return d, err
 }
 
-func (x *Exposure) storeAttempt(ctx context.Context, c credential.Credential, r leak.SecretRow, at leak.Attempt) (death *finding.Death, err error) {
+func (x *Exposure) storeAttempt(
+	ctx context.Context,
+	c credential.Credential,
+	r leak.SecretRow,
+	at leak.Attempt,
+) (death *finding.Death, err error) {
 	err = x.inTx(ctx, func(tx pgx.Tx) error {
 		var events []finding.Event
 		if events, death, err = x.Leaks.RecordAttempt(ctx, tx, r, at, x.pace(), x.Now()); err != nil {

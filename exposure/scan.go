@@ -78,12 +78,31 @@ func (x *Exposure) scanSource(ctx context.Context, s leak.Source) (scan.Found, e
 		_ = x.Leaks.Scanned(ctx, s.Name, leak.SourceState{Next: x.Now()}, false)
 		return f, err
 	}
-	state := leak.SourceState{Scanned: x.Now().UTC(), Took: x.Now().Sub(began), Bytes: f.Bytes, Found: len(f.Hits), Skipped: len(f.Skipped), Next: x.nextScan(s)}
+	state := leak.SourceState{
+		Scanned: x.Now().UTC(),
+		Took:    x.Now().Sub(began),
+		Bytes:   f.Bytes,
+		Found:   len(f.Hits),
+		Skipped: len(f.Skipped),
+		Next:    x.nextScan(s),
+	}
 	if err != nil {
 		state.Error = err.Error()
 		x.Log.Warn("a scan for leaks failed", "source", s.Name, "error", err)
 	} else {
-		x.Log.Info("scanned for leaks", "source", s.Name, "found", len(f.Hits), "left_out", len(f.Skipped), "bytes", f.Bytes, "took", state.Took.Round(time.Millisecond))
+		x.Log.Info(
+			"scanned for leaks",
+			"source",
+			s.Name,
+			"found",
+			len(f.Hits),
+			"left_out",
+			len(f.Skipped),
+			"bytes",
+			f.Bytes,
+			"took",
+			state.Took.Round(time.Millisecond),
+		)
 	}
 	return f, errors.Join(err, postgres.Plain(x.Leaks.Scanned(ctx, s.Name, state, true)))
 }

@@ -39,8 +39,25 @@ const (
 // Kinds lists all of them.
 func Kinds() []Kind {
 	return []Kind{
-		Revoked, ScopeLost, ScopeExcess, Unused, NeverUsed, Leaked, UnexpectedUse, UsedAfterRevocation, CanaryTripped, SecretUnreadable, Orphaned,
-		StaleSecret, Unverifiable, Flapping, ProviderIncident, LifetimeShrunk, UnusedScopes, Unpresented, ReceiverFailing,
+		Revoked,
+		ScopeLost,
+		ScopeExcess,
+		Unused,
+		NeverUsed,
+		Leaked,
+		UnexpectedUse,
+		UsedAfterRevocation,
+		CanaryTripped,
+		SecretUnreadable,
+		Orphaned,
+		StaleSecret,
+		Unverifiable,
+		Flapping,
+		ProviderIncident,
+		LifetimeShrunk,
+		UnusedScopes,
+		Unpresented,
+		ReceiverFailing,
 	}
 }
 

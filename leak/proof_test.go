@@ -56,7 +56,8 @@ func TestFate(t *testing.T) {
 		{"the API does not say", token, asked(checker.TokenUnknown), "does not say", true, false},
 	} {
 		f := Fate(c.token, c.presented, noon)
-		if !strings.Contains(f.Text, c.text) || f.Alive != c.alive || f.Stopped.IsZero() == c.stopped || (c.token != nil) != f.Minted.Equal(mintedOf(c.token)) {
+		if !strings.Contains(f.Text, c.text) || f.Alive != c.alive || f.Stopped.IsZero() == c.stopped ||
+			(c.token != nil) != f.Minted.Equal(mintedOf(c.token)) {
 			t.Errorf("%s: %+v", c.name, f)
 		}
 	}
@@ -103,7 +104,8 @@ func TestAfterAnAttempt(t *testing.T) {
 	} {
 		before := SecretRow{Refused: c.before}
 		r, next, death := before.after(c.attempt, pace, noon)
-		if len(r.Refused) != c.refusals || (death != nil) != c.dead || death == nil && next.Sub(noon) != c.next || len(before.Refused) != len(c.before) {
+		if len(r.Refused) != c.refusals || (death != nil) != c.dead || death == nil && next.Sub(noon) != c.next ||
+			len(before.Refused) != len(c.before) {
 			t.Errorf("%s: %d refusals, next in %s, %+v", c.name, len(r.Refused), next.Sub(noon), death)
 		}
 		if (r.Works != nil) != (c.attempt.Works || c.attempt.Refused) {
@@ -117,7 +119,12 @@ func TestLease(t *testing.T) {
 	t.Parallel()
 	b := newBook(t, "a")
 	b.tx(func(tx pgx.Tx) error {
-		n, err := b.AddEvidence(t.Context(), tx, []Evidence{{CredentialID: b.creds["a"].ID, Kind: BySecret, Key: "x", Sighting: finding.Sighting{How: "scan"}}}, b.now)
+		n, err := b.AddEvidence(
+			t.Context(),
+			tx,
+			[]Evidence{{CredentialID: b.creds["a"].ID, Kind: BySecret, Key: "x", Sighting: finding.Sighting{How: "scan"}}},
+			b.now,
+		)
 		if n != 1 {
 			err = errors.Join(err, errors.New("nothing is new"))
 		}

@@ -245,7 +245,11 @@ func (a attendance) failing(ctx context.Context) error {
 	if _, err := a.tx.Exec(ctx, `DELETE FROM notify_lanes WHERE receiver <> ALL($1)`, orNone(a.setup.names())); err != nil {
 		return err
 	}
-	rows, err := a.tx.Query(ctx, `SELECT receiver, channel, failing_since, error FROM notify_lanes WHERE `+failingSQL+` ORDER BY 1, 2`, a.now.Add(-fallbackAfter))
+	rows, err := a.tx.Query(
+		ctx,
+		`SELECT receiver, channel, failing_since, error FROM notify_lanes WHERE `+failingSQL+` ORDER BY 1, 2`,
+		a.now.Add(-fallbackAfter),
+	)
 	if err != nil {
 		return err
 	}
@@ -260,7 +264,12 @@ func (a attendance) failing(ctx context.Context) error {
 	}
 	event := finding.Event{Op: finding.OpResolve, Kind: finding.ReceiverFailing, At: a.now, Why: "every receiver takes messages again"}
 	if len(lanes) > 0 {
-		event = finding.Event{Op: finding.OpOpen, Kind: finding.ReceiverFailing, At: a.now, Evidence: finding.Evidence{Since: lanes[0].Since}}
+		event = finding.Event{
+			Op:       finding.OpOpen,
+			Kind:     finding.ReceiverFailing,
+			At:       a.now,
+			Evidence: finding.Evidence{Since: lanes[0].Since},
+		}
 		var why []string
 		for _, l := range lanes {
 			name := strings.TrimSpace(l.Receiver + " " + l.Channel)
@@ -360,7 +369,12 @@ func bySeverity(a, b finding.Finding) int {
 	rank := func(f finding.Finding) int {
 		return slices.Index([]finding.Severity{finding.Critical, finding.Warning, finding.Info}, f.Severity)
 	}
-	return cmp.Or(cmp.Compare(over(a), over(b)), cmp.Compare(rank(a), rank(b)), cmp.Compare(a.Subject.Key(), b.Subject.Key()), cmp.Compare(a.ID, b.ID))
+	return cmp.Or(
+		cmp.Compare(over(a), over(b)),
+		cmp.Compare(rank(a), rank(b)),
+		cmp.Compare(a.Subject.Key(), b.Subject.Key()),
+		cmp.Compare(a.ID, b.ID),
+	)
 }
 
 func span(d time.Duration) string {

@@ -93,7 +93,8 @@ func item(f finding.Finding, fs []finding.Finding) string {
 	if f.Evidence.Owner != "" {
 		text += " (owner " + f.Evidence.Owner + ")"
 	}
-	if why := f.Evidence.Reason; why != "" && why != "unspecified" && !common(fs, func(f finding.Finding) string { return f.Evidence.Reason }) {
+	if why := f.Evidence.Reason; why != "" && why != "unspecified" &&
+		!common(fs, func(f finding.Finding) string { return f.Evidence.Reason }) {
 		text += ", " + words(why)
 	}
 	if state := standing(f); state != "" {

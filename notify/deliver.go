@@ -88,7 +88,13 @@ func (n *Notifier) send(ctx context.Context, receiver Receiver, r record, m Mess
 	ctx, cancel := context.WithTimeout(ctx, sendTimeout)
 	defer cancel()
 	ctx, span := n.Tracer.Start(traces.With(ctx, r.trace), "notify", trace.WithSpanKind(trace.SpanKindClient), trace.WithAttributes(
-		attribute.String("keyrounds.receiver", r.receiver), attribute.Int64("keyrounds.message", r.id), attribute.Int("keyrounds.findings", len(m.Findings))))
+		attribute.String(
+			"keyrounds.receiver",
+			r.receiver,
+		),
+		attribute.Int64("keyrounds.message", r.id),
+		attribute.Int("keyrounds.findings", len(m.Findings)),
+	))
 	defer span.End()
 	receipt, err := receiver.Send(ctx, m)
 	if err != nil {
@@ -121,8 +127,26 @@ func (n *Notifier) load(ctx context.Context, id int64) (record, error) {
 		SELECT receiver, channel, mention, letter, made_at, version, nudge, posted_channel, ref, told_digest, attempted_at, failing_since, tries,
 			posted_at, remind_at, escalate_at, escalated, escalation, trace
 		FROM notify_messages WHERE id = $1`, id).Scan(
-		&r.receiver, &r.channel, &r.mention, &r.letter, &r.made, &r.version, &r.nudge, &r.told.Channel, &r.told.Ref, &r.digest, &r.attempted, &r.failing, &r.tries,
-		&r.posted, &r.remindAt, &r.escalateAt, &r.escalated, &r.escalation, &r.trace)
+		&r.receiver,
+		&r.channel,
+		&r.mention,
+		&r.letter,
+		&r.made,
+		&r.version,
+		&r.nudge,
+		&r.told.Channel,
+		&r.told.Ref,
+		&r.digest,
+		&r.attempted,
+		&r.failing,
+		&r.tries,
+		&r.posted,
+		&r.remindAt,
+		&r.escalateAt,
+		&r.escalated,
+		&r.escalation,
+		&r.trace,
+	)
 	if err != nil {
 		return r, err
 	}
@@ -429,14 +453,26 @@ func (n *Notifier) keep(ctx context.Context, r record, m Message, receipt Receip
 			if was == f.State {
 				continue
 			}
-			if _, err := tx.Exec(ctx, `UPDATE notify_members SET told_state = $3 WHERE message_id = $1 AND finding_id = $2`, r.id, f.ID, f.State); err != nil {
+			if _, err := tx.Exec(
+				ctx,
+				`UPDATE notify_members SET told_state = $3 WHERE message_id = $1 AND finding_id = $2`,
+				r.id,
+				f.ID,
+				f.State,
+			); err != nil {
 				return err
 			}
 			action := "notification.sent"
 			if r.digest != "" {
 				action = "notification.updated"
 			}
-			if err := n.Record(ctx, tx, action, f.Subject, map[string]any{"finding": f.ID, "receiver": r.receiver, "channel": receipt.Channel, "state": f.State}); err != nil {
+			if err := n.Record(
+				ctx,
+				tx,
+				action,
+				f.Subject,
+				map[string]any{"finding": f.ID, "receiver": r.receiver, "channel": receipt.Channel, "state": f.State},
+			); err != nil {
 				return err
 			}
 		}

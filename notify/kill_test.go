@@ -132,7 +132,12 @@ func TestKilledWhileSending(t *testing.T) {
 	s.Mend()
 	for end := time.Now().Add(2 * time.Minute); ; time.Sleep(50 * time.Millisecond) {
 		var left int
-		if err := w.Pool.QueryRow(t.Context(), `SELECT (SELECT count(*) FROM finding_outbox) + (SELECT count(*) FROM notify_messages WHERE due_at IS NOT NULL)`).Scan(&left); err != nil {
+		if err := w.Pool.QueryRow(
+			t.Context(),
+			`SELECT (SELECT count(*) FROM finding_outbox) + (SELECT count(*) FROM notify_messages WHERE due_at IS NOT NULL)`,
+		).Scan(
+			&left,
+		); err != nil {
 			t.Fatal(err)
 		}
 		if left == 0 {
@@ -250,5 +255,13 @@ func (w *world) check(messages []sim.SlackMessage) {
 	if len(used) != len(shown) {
 		w.t.Errorf("%d messages are shown, and %d are known", len(shown), len(used))
 	}
-	w.t.Logf("%d kills, %d of them while sending, %d findings, %d of them told, in %d messages, by %d calls of Slack", kills(), w.sending, findings, told, len(shown), w.slack.Called())
+	w.t.Logf(
+		"%d kills, %d of them while sending, %d findings, %d of them told, in %d messages, by %d calls of Slack",
+		kills(),
+		w.sending,
+		findings,
+		told,
+		len(shown),
+		w.slack.Called(),
+	)
 }

@@ -37,7 +37,12 @@ type lane struct {
 
 // Tell works off what is due on a lane, unless somebody else is at it or it has to wait.
 func (n *Notifier) Tell(ctx context.Context, a LaneArgs) error {
-	if _, err := n.Pool.Exec(ctx, `INSERT INTO notify_lanes (receiver, channel, next_at) VALUES ($1, $2, '-infinity') ON CONFLICT DO NOTHING`, a.Receiver, a.Channel); err != nil {
+	if _, err := n.Pool.Exec(
+		ctx,
+		`INSERT INTO notify_lanes (receiver, channel, next_at) VALUES ($1, $2, '-infinity') ON CONFLICT DO NOTHING`,
+		a.Receiver,
+		a.Channel,
+	); err != nil {
 		return err
 	}
 	tx, err := n.Pool.Begin(ctx)

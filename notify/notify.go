@@ -188,7 +188,11 @@ func (s *Setup) names() []string {
 // places leaves out channels of receivers that have none, and then places that come twice.
 func (s *Setup) places(targets []Target) []Target {
 	for i, t := range targets {
-		if j := slices.IndexFunc(s.Receivers, func(r Receiver) bool { return r.Name() == t.Receiver }); j >= 0 && !s.Receivers[j].Traits().Channels {
+		if j := slices.IndexFunc(
+			s.Receivers,
+			func(r Receiver) bool { return r.Name() == t.Receiver },
+		); j >= 0 &&
+			!s.Receivers[j].Traits().Channels {
 			targets[i].Channel = ""
 		}
 	}
@@ -259,7 +263,8 @@ type metrics struct{ total *prometheus.CounterVec }
 
 func newMetrics(reg prometheus.Registerer) *metrics {
 	m := &metrics{prometheus.NewCounterVec(prometheus.CounterOpts{
-		Name: "keyrounds_notifications_total", Help: "Notifications tried by this process, by receiver and result (ok, limited, error, gave_up).",
+		Name: "keyrounds_notifications_total",
+		Help: "Notifications tried by this process, by receiver and result (ok, limited, error, gave_up).",
 	}, []string{"receiver", "result"})}
 	if reg != nil {
 		reg.MustRegister(m.total)

@@ -130,7 +130,17 @@ func (d *desk) apply(op finding.Op, k finding.Kind, names ...string) []finding.C
 	return d.tx(func(ctx context.Context, tx pgx.Tx) ([]finding.Change, error) {
 		var evs []finding.Event
 		for _, name := range names {
-			evs = append(evs, finding.Event{Op: op, Kind: k, Subject: finding.Subject{Credential: name, Provider: "idp"}, At: d.clock(), Evidence: finding.Evidence{HTTPStatus: 401, ErrorCode: "invalid_client", Reason: "unspecified"}, Why: "it works again"})
+			evs = append(
+				evs,
+				finding.Event{
+					Op:       op,
+					Kind:     k,
+					Subject:  finding.Subject{Credential: name, Provider: "idp"},
+					At:       d.clock(),
+					Evidence: finding.Evidence{HTTPStatus: 401, ErrorCode: "invalid_client", Reason: "unspecified"},
+					Why:      "it works again",
+				},
+			)
 		}
 		return d.audit.Publish(ctx, tx, evs)
 	})

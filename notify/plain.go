@@ -61,6 +61,20 @@ func (m Message) Severity() finding.Severity {
 // harmless puts a word joiner into what chats take for a mention of everybody, or of somebody.
 func harmless(s string) string {
 	const joiner = "\u2060"
-	return strings.NewReplacer("@everyone", "@"+joiner+"everyone", "@here", "@"+joiner+"here", "@channel", "@"+joiner+"channel", "@all", "@"+joiner+"all",
-		"<@", "<"+joiner+"@", "<!", "<"+joiner+"!").Replace(s)
+	return strings.NewReplacer(
+		"@everyone",
+		"@"+joiner+"everyone",
+		"@here",
+		"@"+joiner+"here",
+		"@channel",
+		"@"+joiner+"channel",
+		"@all",
+		"@"+joiner+"all",
+		"<@",
+		"<"+joiner+"@",
+		"<!",
+		"<"+joiner+"!",
+	).Replace(
+		s,
+	)
 }

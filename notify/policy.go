@@ -104,7 +104,8 @@ func (r Route) fits(f finding.Finding) bool {
 			return false
 		}
 	}
-	return fits(r.Severities, f.Severity) && fits(r.Kinds, f.Kind) && fits(r.Providers, f.Subject.Provider) && fits(r.Owners, f.Evidence.Owner)
+	return fits(r.Severities, f.Severity) && fits(r.Kinds, f.Kind) && fits(r.Providers, f.Subject.Provider) &&
+		fits(r.Owners, f.Evidence.Owner)
 }
 
 func fits[T comparable](wanted []T, v T) bool { return len(wanted) == 0 || slices.Contains(wanted, v) }
@@ -161,7 +162,13 @@ func (m Maintenance) end(now time.Time) time.Time {
 
 // The kinds that work on a provider can cause. A leak or a thief's use is told whatever it does.
 var ofMaintenance = []finding.Kind{
-	finding.Revoked, finding.ScopeLost, finding.ScopeExcess, finding.Unverifiable, finding.Flapping, finding.ProviderIncident, finding.LifetimeShrunk,
+	finding.Revoked,
+	finding.ScopeLost,
+	finding.ScopeExcess,
+	finding.Unverifiable,
+	finding.Flapping,
+	finding.ProviderIncident,
+	finding.LifetimeShrunk,
 }
 
 // Hold returns until when f is not told, and why; zero: it is told now.

@@ -63,7 +63,11 @@ func TestRoutes(t *testing.T) {
 		Fallback: "spare",
 		Owners:   map[string]notify.Place{"web": {Channel: "#web", Mention: "<!subteam^SWEB>"}},
 		Routes: []notify.Route{
-			{Kinds: []finding.Kind{finding.Leaked, finding.CanaryTripped}, Place: notify.Place{Channel: "#security"}, Receivers: []string{"slack", "pager"}},
+			{
+				Kinds:     []finding.Kind{finding.Leaked, finding.CanaryTripped},
+				Place:     notify.Place{Channel: "#security"},
+				Receivers: []string{"slack", "pager"},
+			},
 			{Severities: []finding.Severity{finding.Critical}, Receivers: []string{"pager"}, Continue: true},
 			{Labels: map[string]string{"env": "dev"}, Receivers: []string{"slack"}, Place: notify.Place{Channel: "#dev"}},
 			{Owners: []string{"web"}, ToOwner: true, Receivers: []string{"slack"}},
@@ -72,7 +76,12 @@ func TestRoutes(t *testing.T) {
 	}
 	names := []string{"slack", "pager", "spare"}
 	of := func(k finding.Kind, provider, owner, env string) finding.Finding {
-		return finding.Finding{Kind: k, Severity: k.Severity(), Subject: finding.Subject{Credential: "a", Provider: provider}, Evidence: finding.Evidence{Owner: owner, Labels: map[string]string{"env": env}}}
+		return finding.Finding{
+			Kind:     k,
+			Severity: k.Severity(),
+			Subject:  finding.Subject{Credential: "a", Provider: provider},
+			Evidence: finding.Evidence{Owner: owner, Labels: map[string]string{"env": env}},
+		}
 	}
 	for name, k := range map[string]struct {
 		f    finding.Finding
@@ -90,7 +99,9 @@ func TestRoutes(t *testing.T) {
 			t.Errorf("%s: %s, want %s", name, got, k.want)
 		}
 	}
-	if got := fmt.Sprint(notify.Policy{Fallback: "spare"}.Targets(of(finding.Revoked, "x", "", ""), []string{"spare"})); got != "[{spare { }}]" {
+	if got := fmt.Sprint(
+		notify.Policy{Fallback: "spare"}.Targets(of(finding.Revoked, "x", "", ""), []string{"spare"}),
+	); got != "[{spare { }}]" {
 		t.Errorf("the only receiver is told of everything: %s", got)
 	}
 }
@@ -150,7 +161,10 @@ func TestHold(t *testing.T) {
 		{finding.ProviderIncident, "weekly", "2026-03-05 11:59", ""},
 		{finding.ProviderIncident, "other", "2026-03-05 13:59", ""},
 	} {
-		until, why := p.Hold(finding.Finding{Kind: k.kind, Severity: k.kind.Severity(), Subject: finding.Subject{Provider: k.provider}}, at(k.now))
+		until, why := p.Hold(
+			finding.Finding{Kind: k.kind, Severity: k.kind.Severity(), Subject: finding.Subject{Provider: k.provider}},
+			at(k.now),
+		)
 		want := time.Time{}
 		if k.want != "" {
 			want = at(k.want)
@@ -206,9 +220,13 @@ func TestRemindersAndEscalation(t *testing.T) {
 	t.Parallel()
 	oncall := &pager{name: "oncall"}
 	d := newDesk(t, notify.Policy{
-		RemindEvery: time.Hour, EscalateAfter: 30 * time.Minute,
-		EscalateTo: notify.Route{Receivers: []string{"oncall", "slack"}, Place: notify.Place{Channel: "#on-call", Mention: "<!subteam^S1>"}},
-		Routes:     []notify.Route{{Receivers: []string{"slack"}, Place: notify.Place{Mention: "<@U1>"}}},
+		RemindEvery:   time.Hour,
+		EscalateAfter: 30 * time.Minute,
+		EscalateTo: notify.Route{
+			Receivers: []string{"oncall", "slack"},
+			Place:     notify.Place{Channel: "#on-call", Mention: "<!subteam^S1>"},
+		},
+		Routes: []notify.Route{{Receivers: []string{"slack"}, Place: notify.Place{Mention: "<@U1>"}}},
 	}, oncall)
 	first := d.open("a")[0].Finding.ID
 	d.apply(finding.OpOpen, finding.ScopeLost, "b")
@@ -236,7 +254,8 @@ func TestRemindersAndEscalation(t *testing.T) {
 		}
 		told = append(told, strings.TrimPrefix(r.Text, "<@U1> "))
 	}
-	if len(told) != 3 || !strings.HasSuffix(told[0], "30 min, and nobody has acknowledged it: others are told now") || !strings.HasPrefix(told[1], "Still open after 60 min") {
+	if len(told) != 3 || !strings.HasSuffix(told[0], "30 min, and nobody has acknowledged it: others are told now") ||
+		!strings.HasPrefix(told[1], "Still open after 60 min") {
 		t.Errorf("the thread: %q", told)
 	}
 	d.ack(first)
@@ -277,7 +296,8 @@ func TestTheFallback(t *testing.T) {
 			}
 			got := spare.titles()
 			slices.Sort(got)
-			if len(got) != 2 || !strings.HasPrefix(got[0], "CRITICAL: credential a is refused") || !strings.HasPrefix(got[1], "CRITICAL: people are not told: slack takes no messages") {
+			if len(got) != 2 || !strings.HasPrefix(got[0], "CRITICAL: credential a is refused") ||
+				!strings.HasPrefix(got[1], "CRITICAL: people are not told: slack takes no messages") {
 				t.Fatalf("the fallback got %q", got)
 			}
 			d.slack.Mend()
@@ -315,7 +335,10 @@ func TestPostOnly(t *testing.T) {
 	p.fail(nil)
 	d.later(time.Minute)
 	d.settle()
-	if got := p.titles(); !reflect.DeepEqual(got, []string{"CRITICAL: credential a is refused by idp", "RESOLVED CRITICAL: credential a is refused by idp"}) {
+	if got := p.titles(); !reflect.DeepEqual(
+		got,
+		[]string{"CRITICAL: credential a is refused by idp", "RESOLVED CRITICAL: credential a is refused by idp"},
+	) {
 		t.Errorf("%q", got)
 	}
 	d.later(time.Minute)

@@ -15,8 +15,12 @@ func Sample(k finding.Kind, now time.Time) finding.Finding {
 		Kind: k, Severity: k.Severity(), State: finding.Open, OpenedAt: now, UpdatedAt: now,
 		Subject: finding.Subject{Credential: "sample-credential", Provider: "sample-provider"},
 		Evidence: finding.Evidence{
-			Message: "this is a test of keyrounds, nothing happened", Since: now.Add(-12 * time.Minute), Owner: "nobody: a test", Description: "a test of keyrounds",
-			Scopes: []string{"sample_read"}, Labels: map[string]string{"env": "test"},
+			Message:     "this is a test of keyrounds, nothing happened",
+			Since:       now.Add(-12 * time.Minute),
+			Owner:       "nobody: a test",
+			Description: "a test of keyrounds",
+			Scopes:      []string{"sample_read"},
+			Labels:      map[string]string{"env": "test"},
 		},
 	}
 	e := &f.Evidence
@@ -41,10 +45,24 @@ func Sample(k finding.Kind, now time.Time) finding.Finding {
 		yes, only := true, false
 		e.Leak = &finding.Leak{
 			Confidence: "certain: the secret itself was found", Works: &yes, WorksAt: now, Proven: []string{"sample_read"}, Total: 1,
-			Sightings: []finding.Sighting{{
-				At: now.AddDate(0, -2, 0), Seen: now, How: "scan", What: "the secret was found", Source: "/srv/git/sample.git", Path: "deploy/sample.env", Line: 3,
-				Commit: "0123456789abcdef0123456789abcdef01234567", InHead: &only, Encoding: "plain",
-			}},
+			Sightings: []finding.Sighting{
+				{
+					At: now.AddDate(
+						0,
+						-2,
+						0,
+					),
+					Seen:     now,
+					How:      "scan",
+					What:     "the secret was found",
+					Source:   "/srv/git/sample.git",
+					Path:     "deploy/sample.env",
+					Line:     3,
+					Commit:   "0123456789abcdef0123456789abcdef01234567",
+					InHead:   &only,
+					Encoding: "plain",
+				},
+			},
 		}
 	case finding.ProviderIncident:
 		f.Subject.Credential, e.Affected = "", []string{"sample-one", "sample-two", "sample-three"}

@@ -25,11 +25,16 @@ func templates(t *testing.T, files ...string) (*notify.Templates, error) {
 // A template says what it defines; the rest is as keyrounds says it. Its text is escaped like any other.
 func TestTemplates(t *testing.T) {
 	t.Parallel()
-	ts, err := templates(t, "revoked.tmpl", `{{define "title"}}Refused: {{.Finding.Subject.Name}}{{end}}{{define "steps"}}See https://wiki.example/revoked
+	ts, err := templates(
+		t,
+		"revoked.tmpl",
+		`{{define "title"}}Refused: {{.Finding.Subject.Name}}{{end}}{{define "steps"}}See https://wiki.example/revoked
 Ask {{.Finding.Evidence.Owner}} <!channel>{{end}}`,
-		"default.tmpl", `{{define "facts"}}{{range .Words.Facts}}{{.Label}}: {{.Text}}
+		"default.tmpl",
+		`{{define "facts"}}{{range .Words.Facts}}{{.Label}}: {{.Text}}
 {{end}}Team: {{len .Findings}}
-no label here{{end}}`)
+no label here{{end}}`,
+	)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -37,11 +42,15 @@ no label here{{end}}`)
 	revoked := []finding.Finding{notify.Sample(finding.Revoked, now)}
 	own := notify.DescribeAll(revoked)
 	w := ts.Describe(revoked)
-	if w.Title != "Refused: sample-credential" || len(w.Steps) != 2 || w.Steps[0] != "See https://wiki.example/revoked" || len(w.Facts) != len(own.Facts) {
+	if w.Title != "Refused: sample-credential" || len(w.Steps) != 2 || w.Steps[0] != "See https://wiki.example/revoked" ||
+		len(w.Facts) != len(own.Facts) {
 		t.Errorf("%+v", w)
 	}
 	w = ts.Describe([]finding.Finding{notify.Sample(finding.Unused, now)})
-	if n := len(w.Facts); n < 3 || w.Facts[n-2] != (notify.Fact{Label: "Team", Text: "1"}) || w.Facts[n-1] != (notify.Fact{Text: "no label here"}) || !strings.Contains(w.Title, "is not used") {
+	if n := len(
+		w.Facts,
+	); n < 3 || w.Facts[n-2] != (notify.Fact{Label: "Team", Text: "1"}) || w.Facts[n-1] != (notify.Fact{Text: "no label here"}) ||
+		!strings.Contains(w.Title, "is not used") {
 		t.Errorf("%+v", w)
 	}
 	mixed := []finding.Finding{notify.Sample(finding.Revoked, now), notify.Sample(finding.ScopeLost, now)}

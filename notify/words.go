@@ -267,13 +267,22 @@ func steps(f finding.Finding, name string) []string {
 	case finding.Orphaned:
 		return []string{"Name who answers for it: owner in the configuration."}
 	case finding.UsedAfterRevocation:
-		return []string{"Where the network is known, find the job and stop it. Where it is not, take the secret for leaked.", "Its use: keyrounds usage show " + name}
+		return []string{
+			"Where the network is known, find the job and stop it. Where it is not, take the secret for leaked.",
+			"Its use: keyrounds usage show " + name,
+		}
 	case finding.UnexpectedUse:
-		return []string{"Ask the owner whether that network is theirs; then add it to expected_networks. If it is not: rotate the secret.", "Its use: keyrounds usage show " + name}
+		return []string{
+			"Ask the owner whether that network is theirs; then add it to expected_networks. If it is not: rotate the secret.",
+			"Its use: keyrounds usage show " + name,
+		}
 	case finding.Leaked:
 		return leakSteps(f, name)
 	case finding.CanaryTripped:
-		return withConsole(f, "Take the place where it was planted for breached. Look where the address leads, then make a new canary: keyrounds credentials rotate "+name)
+		return withConsole(
+			f,
+			"Take the place where it was planted for breached. Look where the address leads, then make a new canary: keyrounds credentials rotate "+name,
+		)
 	case finding.ProviderIncident:
 		return []string{"Look at the provider first. Its credentials are judged one by one when this ends."}
 	case finding.ReceiverFailing:

@@ -85,7 +85,9 @@ func FuzzGuardAddress(f *testing.F) {
 		}
 		a := netip.AddrFrom16([16]byte(b)).Unmap()
 		refused := guardAddress(a, false) != nil
-		if special := a.IsLoopback() || a.IsPrivate() || a.IsLinkLocalUnicast() || a.IsMulticast() || a.IsUnspecified(); special && !refused {
+		if special := a.IsLoopback() || a.IsPrivate() || a.IsLinkLocalUnicast() || a.IsMulticast() ||
+			a.IsUnspecified(); special &&
+			!refused {
 			t.Errorf("%s is dialled", a)
 		}
 		if guardAddress(a, true) != nil && !refused {

@@ -62,7 +62,9 @@ func TestPrivateAddressesAreRefused(t *testing.T) {
 // A body beyond MaxBody is cut.
 func TestBodiesAreBounded(t *testing.T) {
 	t.Parallel()
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, strings.Repeat("x", 5000)) }))
+	server := httptest.NewServer(
+		http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, strings.Repeat("x", 5000)) }),
+	)
 	t.Cleanup(server.Close)
 	for most, want := range map[int64]int{0: 5000, 100: 100, 9000: 5000} {
 		if _, body, err := get(t, outbound.Policy{AllowPrivate: true, MaxBody: most}, server.URL); err != nil || len(body) != want {

@@ -29,7 +29,8 @@ const (
 // NewMetrics makes Metrics that are shown by reg.
 func NewMetrics(reg prometheus.Registerer) *Metrics {
 	m := &Metrics{reg, prometheus.NewCounterVec(prometheus.CounterOpts{
-		Name: "keyrounds_database_errors_total", Help: "Errors of the database that this process met, by class (connection, resources, conflict, timeout, other).",
+		Name: "keyrounds_database_errors_total",
+		Help: "Errors of the database that this process met, by class (connection, resources, conflict, timeout, other).",
 	}, []string{"class"})}
 	for _, class := range []string{classConnection, classResources, classConflict, classTimeout, classOther} {
 		m.errors.WithLabelValues(class)
@@ -78,7 +79,10 @@ func classOf(err error) string {
 		return ""
 	case pe.Code == "57014": // query_canceled
 		return classTimeout
-	case strings.HasPrefix(pe.Code, "08"), strings.HasPrefix(pe.Code, "57P"), strings.HasPrefix(pe.Code, "28"), strings.HasPrefix(pe.Code, "25P03"):
+	case strings.HasPrefix(pe.Code, "08"),
+		strings.HasPrefix(pe.Code, "57P"),
+		strings.HasPrefix(pe.Code, "28"),
+		strings.HasPrefix(pe.Code, "25P03"):
 		return classConnection
 	case strings.HasPrefix(pe.Code, "53"), strings.HasPrefix(pe.Code, "54"), strings.HasPrefix(pe.Code, "58"):
 		return classResources
@@ -93,14 +97,47 @@ func (m *Metrics) watch(pool *pgxpool.Pool) {
 	stat := func(kind prometheus.ValueType, name, help string, read func(*pgxpool.Stat) float64) poolStat {
 		return poolStat{prometheus.NewDesc(name, help, nil, nil), kind, read}
 	}
-	m.reg.MustRegister(&poolCollector{pool, []poolStat{
-		stat(prometheus.GaugeValue, "keyrounds_database_connections_max", "Connections that this process may have.", func(s *pgxpool.Stat) float64 { return float64(s.MaxConns()) }),
-		stat(prometheus.GaugeValue, "keyrounds_database_connections_in_use", "Connections that are being used.", func(s *pgxpool.Stat) float64 { return float64(s.AcquiredConns()) }),
-		stat(prometheus.GaugeValue, "keyrounds_database_connections_idle", "Connections that wait for use.", func(s *pgxpool.Stat) float64 { return float64(s.IdleConns()) }),
-		stat(prometheus.CounterValue, "keyrounds_database_acquires_total", "How often a connection was asked for.", func(s *pgxpool.Stat) float64 { return float64(s.AcquireCount()) }),
-		stat(prometheus.CounterValue, "keyrounds_database_acquires_waited_total", "How often a connection had to be waited for.", func(s *pgxpool.Stat) float64 { return float64(s.EmptyAcquireCount()) }),
-		stat(prometheus.CounterValue, "keyrounds_database_acquire_wait_seconds_total", "How long connections were waited for.", func(s *pgxpool.Stat) float64 { return s.EmptyAcquireWaitTime().Seconds() }),
-	}})
+	m.reg.MustRegister(&poolCollector{
+		pool,
+		[]poolStat{
+			stat(
+				prometheus.GaugeValue,
+				"keyrounds_database_connections_max",
+				"Connections that this process may have.",
+				func(s *pgxpool.Stat) float64 { return float64(s.MaxConns()) },
+			),
+			stat(
+				prometheus.GaugeValue,
+				"keyrounds_database_connections_in_use",
+				"Connections that are being used.",
+				func(s *pgxpool.Stat) float64 { return float64(s.AcquiredConns()) },
+			),
+			stat(
+				prometheus.GaugeValue,
+				"keyrounds_database_connections_idle",
+				"Connections that wait for use.",
+				func(s *pgxpool.Stat) float64 { return float64(s.IdleConns()) },
+			),
+			stat(
+				prometheus.CounterValue,
+				"keyrounds_database_acquires_total",
+				"How often a connection was asked for.",
+				func(s *pgxpool.Stat) float64 { return float64(s.AcquireCount()) },
+			),
+			stat(
+				prometheus.CounterValue,
+				"keyrounds_database_acquires_waited_total",
+				"How often a connection had to be waited for.",
+				func(s *pgxpool.Stat) float64 { return float64(s.EmptyAcquireCount()) },
+			),
+			stat(
+				prometheus.CounterValue,
+				"keyrounds_database_acquire_wait_seconds_total",
+				"How long connections were waited for.",
+				func(s *pgxpool.Stat) float64 { return s.EmptyAcquireWaitTime().Seconds() },
+			),
+		},
+	})
 }
 
 type poolStat struct {

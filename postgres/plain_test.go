@@ -24,7 +24,9 @@ func TestPlainHidesTheHost(t *testing.T) {
 	if got := Plain(err).Error(); got != "database: no connection: no such host" {
 		t.Errorf("%s, of %v", got, err)
 	}
-	if got := PlainAttr(slog.Any("error", fmt.Errorf("store: %w", err))).Value.String(); got != "store: no connection to the database: no such host" {
+	if got := PlainAttr(
+		slog.Any("error", fmt.Errorf("store: %w", err)),
+	).Value.String(); got != "store: no connection to the database: no such host" {
 		t.Errorf("the log says %s", got)
 	}
 }
@@ -37,7 +39,9 @@ func TestLogHidesTheDatabase(t *testing.T) {
 		t.Fatalf("pgx says %v, which hides nothing worth a test", err)
 	}
 	var out strings.Builder
-	log := slog.New(slog.NewJSONHandler(&out, &slog.HandlerOptions{ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr { return PlainAttr(a) }}))
+	log := slog.New(
+		slog.NewJSONHandler(&out, &slog.HandlerOptions{ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr { return PlainAttr(a) }}),
+	)
 	log.Error("as a text", "err", "fetch: "+err.Error(), "queue", "checks")
 	log.With("error", err).WithGroup("g").Error("as an error", "error", fmt.Errorf("store: %w", err))
 	log.Error("as itself", "error", err, "none", nil)

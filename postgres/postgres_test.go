@@ -95,7 +95,15 @@ func TestErrorsHideThePassword(t *testing.T) {
 
 func start(t *testing.T, dir string, daemon bool) (*postgres.Private, error) {
 	t.Helper()
-	return postgres.StartPrivate(t.Context(), postgres.PrivateOptions{DataDir: dir, Daemon: daemon, Log: slog.New(slog.DiscardHandler), Settings: map[string]string{"fsync": "off"}})
+	return postgres.StartPrivate(
+		t.Context(),
+		postgres.PrivateOptions{
+			DataDir:  dir,
+			Daemon:   daemon,
+			Log:      slog.New(slog.DiscardHandler),
+			Settings: map[string]string{"fsync": "off"},
+		},
+	)
 }
 
 func TestPrivateServer(t *testing.T) {
@@ -254,7 +262,10 @@ func eventually(t *testing.T, ok func() bool) {
 func TestInTxRunsAgainAfterADeadlock(t *testing.T) {
 	t.Parallel()
 	pool := open(t, pgtest.URL(t))
-	if _, err := pool.Exec(t.Context(), `CREATE TABLE pair (id int PRIMARY KEY, n int); INSERT INTO pair VALUES (1, 0), (2, 0)`); err != nil {
+	if _, err := pool.Exec(
+		t.Context(),
+		`CREATE TABLE pair (id int PRIMARY KEY, n int); INSERT INTO pair VALUES (1, 0), (2, 0)`,
+	); err != nil {
 		t.Fatal(err)
 	}
 	var both, wait sync.WaitGroup

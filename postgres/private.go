@@ -116,11 +116,17 @@ func (p *Private) Watch(reg prometheus.Registerer) {
 			}
 			return 0
 		}),
-		prometheus.NewCounterFunc(prometheus.CounterOpts{Name: "keyrounds_private_postgres_restarts_total", Help: "How often the private Postgres died and was started again."}, func() float64 {
-			s.mu.Lock()
-			defer s.mu.Unlock()
-			return float64(s.restarts)
-		}),
+		prometheus.NewCounterFunc(
+			prometheus.CounterOpts{
+				Name: "keyrounds_private_postgres_restarts_total",
+				Help: "How often the private Postgres died and was started again.",
+			},
+			func() float64 {
+				s.mu.Lock()
+				defer s.mu.Unlock()
+				return float64(s.restarts)
+			},
+		),
 		gauge("keyrounds_private_postgres_disk_free_bytes", "What is free on the disk that holds the private Postgres.", func() float64 {
 			var fs unix.Statfs_t
 			if unix.Statfs(s.dir, &fs) != nil {

@@ -33,7 +33,13 @@ func (s *Store) Pause(ctx context.Context, tx pgx.Tx, provider string, until tim
 // Paused returns until when a provider asked to be left alone; a time that is over, or the zero Time: it
 // may be asked.
 func (s *Store) Paused(ctx context.Context, tx pgx.Tx, provider string) (until time.Time, err error) {
-	err = tx.QueryRow(ctx, `SELECT paused_until FROM provider_pace WHERE provider = $1 AND paused_until > '-infinity'`, provider).Scan(&until)
+	err = tx.QueryRow(
+		ctx,
+		`SELECT paused_until FROM provider_pace WHERE provider = $1 AND paused_until > '-infinity'`,
+		provider,
+	).Scan(
+		&until,
+	)
 	if errors.Is(err, pgx.ErrNoRows) {
 		err = nil
 	}
@@ -42,7 +48,14 @@ func (s *Store) Paused(ctx context.Context, tx pgx.Tx, provider string) (until t
 
 // Spent returns how many token requests a provider got in the month (UTC) of now, as Spend counts.
 func (s *Store) Spent(ctx context.Context, tx pgx.Tx, provider string, now time.Time) (n int, err error) {
-	err = tx.QueryRow(ctx, `SELECT coalesce((SELECT requests FROM provider_pace WHERE provider = $1 AND month = $2), 0)`, provider, monthOf(now)).Scan(&n)
+	err = tx.QueryRow(
+		ctx,
+		`SELECT coalesce((SELECT requests FROM provider_pace WHERE provider = $1 AND month = $2), 0)`,
+		provider,
+		monthOf(now),
+	).Scan(
+		&n,
+	)
 	return n, err
 }
 
@@ -74,7 +87,12 @@ func (s *Store) Occupy(ctx context.Context, provider string, job int64, now, unt
 
 // Leave ends what Occupy began.
 func (s *Store) Leave(ctx context.Context, provider string, job int64) error {
-	_, err := s.pool.Exec(ctx, `UPDATE provider_pace SET busy_until = '-infinity', busy_by = 0 WHERE provider = $1 AND busy_by = $2`, provider, job)
+	_, err := s.pool.Exec(
+		ctx,
+		`UPDATE provider_pace SET busy_until = '-infinity', busy_by = 0 WHERE provider = $1 AND busy_by = $2`,
+		provider,
+		job,
+	)
 	return err
 }
 

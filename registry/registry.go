@@ -102,7 +102,13 @@ func (s *Store) ByID(ctx context.Context, id int64) (credential.Credential, erro
 
 // OfClients returns the credentials of a provider with any of these client ids, retired ones among them.
 func (s *Store) OfClients(ctx context.Context, q Querier, provider string, clientIDs []string) ([]credential.Credential, error) {
-	return collect(ctx, q, `SELECT `+columns+` FROM credentials WHERE provider = $1 AND client_id = ANY($2) ORDER BY retired_at IS NOT NULL, id`, provider, clientIDs)
+	return collect(
+		ctx,
+		q,
+		`SELECT `+columns+` FROM credentials WHERE provider = $1 AND client_id = ANY($2) ORDER BY retired_at IS NOT NULL, id`,
+		provider,
+		clientIDs,
+	)
 }
 
 // ClientIDs returns every client id that is or was registered, by provider.

@@ -30,7 +30,13 @@ func file(t *testing.T, names ...string) []credential.Credential {
 	var cs []credential.Credential
 	for _, n := range names {
 		cs = append(cs, credential.Credential{
-			Name: n, Provider: "idp", ClientID: "id-" + n, Secret: ref, Schedule: "*/15 * * * *", Scopes: []string{"read"}, Labels: map[string]string{"env": "prod"},
+			Name:     n,
+			Provider: "idp",
+			ClientID: "id-" + n,
+			Secret:   ref,
+			Schedule: "*/15 * * * *",
+			Scopes:   []string{"read"},
+			Labels:   map[string]string{"env": "prod"},
 		})
 	}
 	return cs
@@ -271,7 +277,11 @@ func TestSyncWhileRoundsRun(t *testing.T) {
 				if err := store.Lock(t.Context(), tx, ids); err != nil {
 					return err
 				}
-				return store.Reschedule(t.Context(), tx, []registry.Due{{ID: ids[0], At: noon}, {ID: ids[3], At: noon}, {ID: ids[1], At: noon}})
+				return store.Reschedule(
+					t.Context(),
+					tx,
+					[]registry.Due{{ID: ids[0], At: noon}, {ID: ids[3], At: noon}, {ID: ids[1], At: noon}},
+				)
 			})
 			if err != nil {
 				t.Error("reschedule:", err)

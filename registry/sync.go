@@ -111,7 +111,15 @@ func (s *Store) Rotate(ctx context.Context, tx pgx.Tx, name, clientID string, se
 		c.ClientID, fields = clientID, append(fields, "client_id")
 	}
 	c.Sealed, c.Changed, c.NextCheck, c.NextWhy = sealed, now, now, whyNew
-	_, err = tx.Exec(ctx, `UPDATE credentials SET sealed_secret = $2, changed_at = $3, next_check_at = $3, client_id = $4, next_check_why = $5 WHERE id = $1`, c.ID, sealed, now, c.ClientID, c.NextWhy)
+	_, err = tx.Exec(
+		ctx,
+		`UPDATE credentials SET sealed_secret = $2, changed_at = $3, next_check_at = $3, client_id = $4, next_check_why = $5 WHERE id = $1`,
+		c.ID,
+		sealed,
+		now,
+		c.ClientID,
+		c.NextWhy,
+	)
 	return Change{What: Rotated, Credential: c, Fields: fields, Anew: true}, err
 }
 
@@ -154,7 +162,10 @@ func (s *Store) put(ctx context.Context, tx pgx.Tx, old, c credential.Credential
 	default:
 		change.What = Changed
 		c.Registered = old.Registered
-		change.Anew = slices.ContainsFunc(change.Fields, func(f string) bool { return f == "client_id" || f == "secret" || f == "provider" })
+		change.Anew = slices.ContainsFunc(
+			change.Fields,
+			func(f string) bool { return f == "client_id" || f == "secret" || f == "provider" },
+		)
 	}
 	c.Changed, c.NextCheck, c.NextWhy = old.Changed, old.NextCheck, old.NextWhy
 	if change.Anew {

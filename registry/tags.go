@@ -20,7 +20,10 @@ type Tag struct {
 
 // Tags returns those of all credentials that are not retired, by id.
 func (s *Store) Tags(ctx context.Context) (map[int64]Tag, error) {
-	rows, err := s.pool.Query(ctx, `SELECT id, owner, labels, canary, cardinality(scopes), schedule FROM credentials WHERE retired_at IS NULL`)
+	rows, err := s.pool.Query(
+		ctx,
+		`SELECT id, owner, labels, canary, cardinality(scopes), schedule FROM credentials WHERE retired_at IS NULL`,
+	)
 	if err != nil {
 		return nil, err
 	}

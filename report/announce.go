@@ -73,7 +73,13 @@ func (a *Announcer) Tick(ctx context.Context) error {
 // frozen writes the hashes of a report into the record and has it told, in the transaction that freezes it.
 func (a *Announcer) frozen(ctx context.Context, tx pgx.Tx, f Frozen) error {
 	key := "report/" + f.Month.String()
-	e, err := audit.NewEntry(f.MadeAt, audit.Daemon, "report.made", key, map[string]any{"sha256": f.Sums, "summary": f.Summary, "owners": len(f.Owners)})
+	e, err := audit.NewEntry(
+		f.MadeAt,
+		audit.Daemon,
+		"report.made",
+		key,
+		map[string]any{"sha256": f.Sums, "summary": f.Summary, "owners": len(f.Owners)},
+	)
 	if err != nil {
 		return err
 	}

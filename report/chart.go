@@ -32,16 +32,39 @@ func trendChart(points []Point) template.HTML {
 		most = max(most, p.Registered)
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, `<svg role="img" viewBox="0 0 %d %d" xmlns="http://www.w3.org/2000/svg" aria-label="Credentials by month">%s`, width, height, patterns)
+	fmt.Fprintf(
+		&b,
+		`<svg role="img" viewBox="0 0 %d %d" xmlns="http://www.w3.org/2000/svg" aria-label="Credentials by month">%s`,
+		width,
+		height,
+		patterns,
+	)
 	x := left
 	for _, s := range series {
-		fmt.Fprintf(&b, `<rect x="%d" y="4" width="11" height="11" fill="%s" stroke="#333"/><text x="%d" y="14">%s</text>`, x, s.fill, x+16, s.name)
+		fmt.Fprintf(
+			&b,
+			`<rect x="%d" y="4" width="11" height="11" fill="%s" stroke="#333"/><text x="%d" y="14">%s</text>`,
+			x,
+			s.fill,
+			x+16,
+			s.name,
+		)
 		x += 30 + 8*len(s.name)
 	}
 	scale := float64(height-bottom-top) / float64(most)
 	for _, tick := range ticks(most) {
 		y := float64(height-bottom) - float64(tick)*scale
-		fmt.Fprintf(&b, `<line x1="%d" x2="%d" y1="%.1f" y2="%.1f" stroke="#ccc"/><text x="%d" y="%.1f" text-anchor="end">%d</text>`, left, width, y, y, left-5, y+4, tick)
+		fmt.Fprintf(
+			&b,
+			`<line x1="%d" x2="%d" y1="%.1f" y2="%.1f" stroke="#ccc"/><text x="%d" y="%.1f" text-anchor="end">%d</text>`,
+			left,
+			width,
+			y,
+			y,
+			left-5,
+			y+4,
+			tick,
+		)
 	}
 	step := float64(width-left) / float64(max(1, len(points)))
 	for i, p := range points {
@@ -52,7 +75,18 @@ func trendChart(points []Point) template.HTML {
 				continue
 			}
 			y -= h
-			fmt.Fprintf(&b, `<rect x="%.1f" y="%.1f" width="%.1f" height="%.1f" fill="%s" stroke="#333" stroke-width=".7"><title>%s: %d %s</title></rect>`, x, y, step*0.64, h, s.fill, p.Month, s.value(p.Summary), s.name)
+			fmt.Fprintf(
+				&b,
+				`<rect x="%.1f" y="%.1f" width="%.1f" height="%.1f" fill="%s" stroke="#333" stroke-width=".7"><title>%s: %d %s</title></rect>`,
+				x,
+				y,
+				step*0.64,
+				h,
+				s.fill,
+				p.Month,
+				s.value(p.Summary),
+				s.name,
+			)
 		}
 		fmt.Fprintf(&b, `<text x="%.1f" y="%d" text-anchor="middle">%s</text>`, x+step*0.32, height-7, monthLabel(p.Month))
 	}
@@ -100,11 +134,27 @@ func agesChart(buckets []Bucket) template.HTML {
 		most = max(most, k.N)
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, `<svg role="img" viewBox="0 0 %d %d" xmlns="http://www.w3.org/2000/svg" aria-label="Age of secrets">`, width, rowHeight*len(buckets)+8)
+	fmt.Fprintf(
+		&b,
+		`<svg role="img" viewBox="0 0 %d %d" xmlns="http://www.w3.org/2000/svg" aria-label="Age of secrets">`,
+		width,
+		rowHeight*len(buckets)+8,
+	)
 	for i, k := range buckets {
 		y, w := i*rowHeight+6, float64(k.N)/float64(most)*float64(width-left-40)
-		fmt.Fprintf(&b, `<text x="%d" y="%d" text-anchor="end">%s</text><rect x="%d" y="%d" width="%.1f" height="18" fill="#777" stroke="#333" stroke-width=".7"/><text x="%.1f" y="%d">%d</text>`,
-			left-8, y+14, k.Label, left, y, max(w, 0.5), float64(left)+w+7, y+14, k.N)
+		fmt.Fprintf(
+			&b,
+			`<text x="%d" y="%d" text-anchor="end">%s</text><rect x="%d" y="%d" width="%.1f" height="18" fill="#777" stroke="#333" stroke-width=".7"/><text x="%.1f" y="%d">%d</text>`,
+			left-8,
+			y+14,
+			k.Label,
+			left,
+			y,
+			max(w, 0.5),
+			float64(left)+w+7,
+			y+14,
+			k.N,
+		)
 	}
 	b.WriteString(`</svg>`)
 	return template.HTML(b.String()) //nolint:gosec // made of numbers and of texts of our own

@@ -54,7 +54,11 @@ func (a *Announcer) digest(ctx context.Context, set *Settings, now time.Time) er
 		return err
 	}
 	return postgres.InTx(ctx, a.Maker.Pool, func(tx pgx.Tx) error {
-		_, err := a.Notifier.EnqueueLetter(ctx, tx, fmt.Sprintf("digest/%s/%s", now.UTC().Format(time.RFC3339), last.UTC().Format(time.RFC3339)))
+		_, err := a.Notifier.EnqueueLetter(
+			ctx,
+			tx,
+			fmt.Sprintf("digest/%s/%s", now.UTC().Format(time.RFC3339), last.UTC().Format(time.RFC3339)),
+		)
 		return err
 	})
 }

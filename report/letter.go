@@ -23,8 +23,25 @@ func (m *Maker) letter(ctx context.Context, month Month) (notify.Letter, error) 
 	}
 	s, b := r.Summary, r.Before
 	l := notify.Letter{Title: "Unused credentials, " + month.first.Format("January 2006") + ": " + headline(&r)}
-	l.Lines = append(l.Lines, fmt.Sprintf("%d registered: %d used, %d unused, %d never used, %d not known.", s.Registered, s.Used, s.Unused, s.NeverUsed, s.NotKnown),
-		fmt.Sprintf("The month before: %d registered: %d used, %d unused, %d never used, %d not known.", b.Registered, b.Used, b.Unused, b.NeverUsed, b.NotKnown))
+	l.Lines = append(
+		l.Lines,
+		fmt.Sprintf(
+			"%d registered: %d used, %d unused, %d never used, %d not known.",
+			s.Registered,
+			s.Used,
+			s.Unused,
+			s.NeverUsed,
+			s.NotKnown,
+		),
+		fmt.Sprintf(
+			"The month before: %d registered: %d used, %d unused, %d never used, %d not known.",
+			b.Registered,
+			b.Used,
+			b.Unused,
+			b.NeverUsed,
+			b.NotKnown,
+		),
+	)
 	n := 0
 	for _, c := range r.Credentials {
 		if c.Recommendation == Keep || c.Recommendation == ConnectFeed {

@@ -116,8 +116,15 @@ func (m *Maker) statuses(ctx context.Context, s *sources, at, now time.Time) err
 // make makes the report of one owner, or of all.
 func (m *Maker) make(s *sources, owner string, at, now time.Time) *Report {
 	r := &Report{
-		Report: "unused", AsOf: at.UTC(), Timezone: m.Zone.String(), Owner: owner, MadeAt: now.UTC().Truncate(time.Second), MadeBy: "keyrounds " + m.Version,
-		Credentials: []Row{}, Unregistered: []Unregistered{}, Feeds: []FeedRow{},
+		Report:       "unused",
+		AsOf:         at.UTC(),
+		Timezone:     m.Zone.String(),
+		Owner:        owner,
+		MadeAt:       now.UTC().Truncate(time.Second),
+		MadeBy:       "keyrounds " + m.Version,
+		Credentials:  []Row{},
+		Unregistered: []Unregistered{},
+		Feeds:        []FeedRow{},
 	}
 	var mine []credential.Credential
 	for _, c := range s.credentials {
@@ -152,7 +159,15 @@ func (m *Maker) make(s *sources, owner string, at, now time.Time) *Report {
 }
 
 func feedRow(f usage.FeedStatus) FeedRow {
-	row := FeedRow{Feed: f.Feed, Provider: f.Provider, Type: f.Type, Partial: f.Partial, Uses: f.Counts[usage.ResultUse], Own: f.Counts.Own(), Bad: f.Counts[usage.ResultBad]}
+	row := FeedRow{
+		Feed:     f.Feed,
+		Provider: f.Provider,
+		Type:     f.Type,
+		Partial:  f.Partial,
+		Uses:     f.Counts[usage.ResultUse],
+		Own:      f.Counts.Own(),
+		Bad:      f.Counts[usage.ResultBad],
+	}
 	if !f.LastSeen.IsZero() {
 		at := f.LastSeen.UTC()
 		row.SeenAt = &at

@@ -45,8 +45,18 @@ func worstFirst(a, b Row) int {
 
 func (m *Maker) row(c credential.Credential, a usage.Answer, w usage.Where, status string, at time.Time) Row {
 	r := Row{
-		Credential: c.Name, Provider: c.Provider, Owner: c.Owner, Description: c.Description, Canary: c.Canary, Usage: string(a.State),
-		Coverage: a.Coverage(), UnusedScopes: orEmpty(a.Unscoped), Rhythm: a.Rhythm.String(), Status: status, Also: []string{}, Plan: []string{},
+		Credential:   c.Name,
+		Provider:     c.Provider,
+		Owner:        c.Owner,
+		Description:  c.Description,
+		Canary:       c.Canary,
+		Usage:        string(a.State),
+		Coverage:     a.Coverage(),
+		UnusedScopes: orEmpty(a.Unscoped),
+		Rhythm:       a.Rhythm.String(),
+		Status:       status,
+		Also:         []string{},
+		Plan:         []string{},
 	}
 	if !c.Created.IsZero() {
 		r.Created = c.Created.Format(time.DateOnly)
@@ -150,7 +160,10 @@ func (m *Maker) plan(c credential.Credential, a usage.Answer, r Row) []string {
 	}
 	switch {
 	case r.NextUse != nil:
-		plan = append(plan, fmt.Sprintf("It was used %s; the next use was expected %s.", r.Rhythm, r.NextUse.In(m.Zone).Format("2 Jan 2006")))
+		plan = append(
+			plan,
+			fmt.Sprintf("It was used %s; the next use was expected %s.", r.Rhythm, r.NextUse.In(m.Zone).Format("2 Jan 2006")),
+		)
 	default:
 		plan = append(plan, "No rhythm is known: no next use is expected.")
 	}
@@ -163,7 +176,13 @@ func (m *Maker) plan(c credential.Credential, a usage.Answer, r Row) []string {
 	if a.Rhythm.Every > watch {
 		watch = a.Rhythm.Every
 	}
-	return append(plan, fmt.Sprintf("Watch after: keep it registered for %d days; an attempt to use it opens the finding used_after_revocation, with the address.", int(watch.Hours()/24)))
+	return append(
+		plan,
+		fmt.Sprintf(
+			"Watch after: keep it registered for %d days; an attempt to use it opens the finding used_after_revocation, with the address.",
+			int(watch.Hours()/24),
+		),
+	)
 }
 
 func orEmpty[T any](s []T) []T {

@@ -43,8 +43,26 @@ func Schema() ([]byte, error) {
 
 // The columns of the CSV. They are a promise: new ones come at the end.
 var columns = []string{
-	"month", "credential", "provider", "owner", "created", "usage", "last_used_at", "last_used_from", "days_unused", "coverage", "coverage_reason",
-	"unused_scopes", "status", "recommendation", "why", "also", "rhythm", "next_expected_use", "last_used_by", "canary",
+	"month",
+	"credential",
+	"provider",
+	"owner",
+	"created",
+	"usage",
+	"last_used_at",
+	"last_used_from",
+	"days_unused",
+	"coverage",
+	"coverage_reason",
+	"unused_scopes",
+	"status",
+	"recommendation",
+	"why",
+	"also",
+	"rhythm",
+	"next_expected_use",
+	"last_used_by",
+	"canary",
 }
 
 func (r *Report) csv() ([]byte, error) {
@@ -57,8 +75,29 @@ func (r *Report) csv() ([]byte, error) {
 			days = fmt.Sprint(*c.DaysUnused)
 		}
 		row := []string{
-			r.Month, c.Credential, c.Provider, c.Owner, c.Created, c.Usage, stamp(c.LastUsedAt), c.LastUsedFrom, days, c.Coverage, c.CoverageReason,
-			strings.Join(c.UnusedScopes, " "), c.Status, string(c.Recommendation), c.Why, strings.Join(c.Also, "; "), c.Rhythm, stamp(c.NextUse), c.LastUsedBy, fmt.Sprint(c.Canary),
+			r.Month,
+			c.Credential,
+			c.Provider,
+			c.Owner,
+			c.Created,
+			c.Usage,
+			stamp(c.LastUsedAt),
+			c.LastUsedFrom,
+			days,
+			c.Coverage,
+			c.CoverageReason,
+			strings.Join(
+				c.UnusedScopes,
+				" ",
+			),
+			c.Status,
+			string(c.Recommendation),
+			c.Why,
+			strings.Join(c.Also, "; "),
+			c.Rhythm,
+			stamp(c.NextUse),
+			c.LastUsedBy,
+			fmt.Sprint(c.Canary),
 		}
 		for i := range row {
 			row[i] = Cell(row[i])
@@ -72,7 +111,9 @@ func (r *Report) csv() ([]byte, error) {
 // Cell keeps a spreadsheet from taking a text for a formula (OWASP, CSV injection): an apostrophe goes
 // before what begins like one.
 func Cell(s string) string {
-	if s != "" && strings.ContainsRune("=+-@\t\r\n|%", rune(s[0])) || strings.HasPrefix(s, "＝") || strings.HasPrefix(s, "＋") || strings.HasPrefix(s, "－") || strings.HasPrefix(s, "＠") {
+	if s != "" && strings.ContainsRune("=+-@\t\r\n|%", rune(s[0])) || strings.HasPrefix(s, "＝") || strings.HasPrefix(s, "＋") ||
+		strings.HasPrefix(s, "－") ||
+		strings.HasPrefix(s, "＠") {
 		return "'" + s
 	}
 	return s

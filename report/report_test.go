@@ -38,8 +38,13 @@ func newDesk(t testing.TB) *desk {
 	t.Helper()
 	d := &desk{TB: t, pool: pgtest.New(t)}
 	d.maker = report.New(report.Options{
-		Pool: d.pool, Registry: registry.New(d.pool, time.UTC), Audit: audit.New(audit.Options{Pool: d.pool}), Usage: usage.New(usage.Options{Pool: d.pool, Zone: time.UTC}), Zone: time.UTC, Version: "test",
-		Frozen: func(_ context.Context, _ pgx.Tx, f report.Frozen) error { d.frozen = append(d.frozen, f); return nil },
+		Pool:     d.pool,
+		Registry: registry.New(d.pool, time.UTC),
+		Audit:    audit.New(audit.Options{Pool: d.pool}),
+		Usage:    usage.New(usage.Options{Pool: d.pool, Zone: time.UTC}),
+		Zone:     time.UTC,
+		Version:  "test",
+		Frozen:   func(_ context.Context, _ pgx.Tx, f report.Frozen) error { d.frozen = append(d.frozen, f); return nil },
 	})
 	return d
 }
@@ -62,8 +67,11 @@ func (d *desk) count(sql string) (n int) {
 // credential registers one; more are assignments of columns.
 func (d *desk) credential(name string, more ...string) {
 	d.Helper()
-	d.exec(`INSERT INTO credentials (name, provider, client_id, secret_ref, schedule, unused_after, created_on, source, registered_at, changed_at, next_check_at)
-		VALUES ($1, 'p', $1, 'env:X', '@daily', '90 days', '2024-03-01', 'file', '2025-01-01', '2025-01-01', now())`, name)
+	d.exec(
+		`INSERT INTO credentials (name, provider, client_id, secret_ref, schedule, unused_after, created_on, source, registered_at, changed_at, next_check_at)
+		VALUES ($1, 'p', $1, 'env:X', '@daily', '90 days', '2024-03-01', 'file', '2025-01-01', '2025-01-01', now())`,
+		name,
+	)
 	for _, set := range more {
 		d.exec(`UPDATE credentials SET `+set+` WHERE name = $1`, name)
 	}
@@ -78,9 +86,20 @@ func (d *desk) used(name string, days ...string) {
 			d.Fatal(err)
 		}
 		at := day.Add(10 * time.Hour)
-		d.exec(`INSERT INTO usage_days SELECT id, $2, '203.0.113.0/24', 'job/1', 1, 0, $3, $3, '203.0.113.7' FROM credentials WHERE name = $1`, name, day, at)
-		d.exec(`INSERT INTO usage_months AS u SELECT id, date_trunc('month', $2::date), 0, 1, 0, 0, $3, $3, $4, 1 << 10, true, 0 FROM credentials WHERE name = $1
-			ON CONFLICT (credential_id, month) DO UPDATE SET last_at = excluded.last_at, days = u.days | excluded.days`, name, day, at, int32(1)<<(day.Day()-1))
+		d.exec(
+			`INSERT INTO usage_days SELECT id, $2, '203.0.113.0/24', 'job/1', 1, 0, $3, $3, '203.0.113.7' FROM credentials WHERE name = $1`,
+			name,
+			day,
+			at,
+		)
+		d.exec(
+			`INSERT INTO usage_months AS u SELECT id, date_trunc('month', $2::date), 0, 1, 0, 0, $3, $3, $4, 1 << 10, true, 0 FROM credentials WHERE name = $1
+			ON CONFLICT (credential_id, month) DO UPDATE SET last_at = excluded.last_at, days = u.days | excluded.days`,
+			name,
+			day,
+			at,
+			int32(1)<<(day.Day()-1),
+		)
 	}
 }
 
@@ -149,7 +168,9 @@ func TestRecommendations(t *testing.T) {
 	d.used("nobodys", "2026-10-20")
 	d.credential("blind", `owner = 'web'`, `provider = 'q'`)
 	d.credential("gone", `owner = 'web'`)
-	d.exec(`INSERT INTO checks_daily SELECT id, '2026-10-30', 96, 0, 96, 0, 1, 'revoked', '2026-10-30 23:00Z', NULL FROM credentials WHERE name = 'gone'`)
+	d.exec(
+		`INSERT INTO checks_daily SELECT id, '2026-10-30', 96, 0, 96, 0, 1, 'revoked', '2026-10-30 23:00Z', NULL FROM credentials WHERE name = 'gone'`,
+	)
 	d.credential("quarterly", `owner = 'web'`, `unused_after = '30 days'`)
 	d.used("quarterly", "2025-11-30", "2026-02-28", "2026-05-31", "2026-08-31")
 	d.credential("retired", `retired_at = '2026-10-15'`)
@@ -169,7 +190,12 @@ func TestRecommendations(t *testing.T) {
 		"gone":      {"never_used", "retire", "the provider refuses it"},
 		"quarterly": {"used", "keep", "quarterly"},
 	} {
-		if got := row(t, r, name); got.Usage != want.usage || string(got.Recommendation) != want.recommendation || !strings.Contains(got.Why, want.why) {
+		if got := row(
+			t,
+			r,
+			name,
+		); got.Usage != want.usage || string(got.Recommendation) != want.recommendation ||
+			!strings.Contains(got.Why, want.why) {
 			t.Errorf("%s: %s, %s because %q; not %v", name, got.Usage, got.Recommendation, got.Why, want)
 		}
 	}
@@ -179,7 +205,12 @@ func TestRecommendations(t *testing.T) {
 	if s := r.Summary; s != (report.Summary{Registered: 11, Used: 5, Unused: 1, NeverUsed: 3, NotKnown: 2}) {
 		t.Errorf("the summary is %+v", s)
 	}
-	if p := row(t, r, "idle").Plan; len(p) != 4 || !strings.Contains(p[0], "3 Mar 2026 10:00 UTC by job/1 from 203.0.113.7") || !strings.Contains(p[0], "Owner: web") || !strings.Contains(p[2], "all but 10:00–11:00") || !strings.Contains(p[3], "14 days") {
+	if p := row(
+		t,
+		r,
+		"idle",
+	).Plan; len(p) != 4 || !strings.Contains(p[0], "3 Mar 2026 10:00 UTC by job/1 from 203.0.113.7") || !strings.Contains(p[0], "Owner: web") || !strings.Contains(p[2], "all but 10:00–11:00") ||
+		!strings.Contains(p[3], "14 days") {
 		t.Errorf("the plan is %q", p)
 	}
 	if r.Credentials[0].Recommendation != report.Revoke || r.Credentials[len(r.Credentials)-1].Recommendation != report.Keep {
@@ -225,7 +256,9 @@ func TestGaps(t *testing.T) {
 		d := newDesk(t)
 		d.feed("p", "2025-10-01", "2026-11-02")
 		d.credential("idle")
-		d.exec(`INSERT INTO usage_feeds SELECT 'second', 'p', type, format, partial, silence, true, first_at, position, tstzmultirange(tstzrange('2025-10-01', '2026-10-20')) FROM usage_feeds`)
+		d.exec(
+			`INSERT INTO usage_feeds SELECT 'second', 'p', type, format, partial, silence, true, first_at, position, tstzmultirange(tstzrange('2025-10-01', '2026-10-20')) FROM usage_feeds`,
+		)
 		if got := row(t, d.october(), "idle"); got.CoverageReason != "feed second silent since 20 Oct" {
 			t.Errorf("%q", got.CoverageReason)
 		}
@@ -264,7 +297,14 @@ func TestFrozen(t *testing.T) {
 		t.Errorf("the extract is %+v", web)
 	}
 	var unknown *report.OwnerError
-	if _, err := d.maker.Monthly(t.Context(), october(t), "nobody", report.JSON, november); !errors.As(err, &unknown) || unknown.Hint() != "one of finance, web" {
+	if _, err := d.maker.Monthly(
+		t.Context(),
+		october(t),
+		"nobody",
+		report.JSON,
+		november,
+	); !errors.As(err, &unknown) ||
+		unknown.Hint() != "one of finance, web" {
 		t.Errorf("an owner of later: %v", err)
 	}
 	if _, err := d.pool.Exec(t.Context(), `UPDATE reports SET content = ''`); err == nil {
@@ -366,7 +406,9 @@ func TestPageIsInert(t *testing.T) {
 	d := newDesk(t)
 	d.feed("p", "2025-10-01", "2026-11-02")
 	d.credential("a", `owner = '<script>alert(1)</script>'`, `description = '"><img src=x onerror=alert(1)>'`)
-	d.exec(`INSERT INTO usage_unregistered (provider, client_id, events, first_at, last_at, created_by) VALUES ('p', '<svg onload=alert(1)>', 1, now(), now(), '</td><script>')`)
+	d.exec(
+		`INSERT INTO usage_unregistered (provider, client_id, events, first_at, last_at, created_by) VALUES ('p', '<svg onload=alert(1)>', 1, now(), now(), '</td><script>')`,
+	)
 	b, err := d.maker.Monthly(t.Context(), october(t), "", report.HTML, november)
 	if err != nil {
 		t.Fatal(err)

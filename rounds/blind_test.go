@@ -37,7 +37,11 @@ func TestNoProviderCanBeReached(t *testing.T) {
 			t.Fatal(err)
 		}
 		creds = slices.DeleteFunc(creds, func(c credential.Credential) bool { return c.Provider != provider })
-		if _, err := r.work(t.Context(), Order{Purpose: scheduled, Provider: provider, Credentials: creds}, func(context.Context, pgx.Tx) error { return nil }); err != nil {
+		if _, err := r.work(
+			t.Context(),
+			Order{Purpose: scheduled, Provider: provider, Credentials: creds},
+			func(context.Context, pgx.Tx) error { return nil },
+		); err != nil {
 			t.Fatal(err)
 		}
 	}

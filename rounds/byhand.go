@@ -58,7 +58,12 @@ func (r *Rounds) CheckNow(ctx context.Context, creds []credential.Credential, ea
 			continue
 		}
 		if pause := asked(judged); pause > checker.LongestPause {
-			return fmt.Errorf("the provider %q asks us to stay away for %s; of its credentials %d were not checked", b.provider.Name, pause, len(b.creds))
+			return fmt.Errorf(
+				"the provider %q asks us to stay away for %s; of its credentials %d were not checked",
+				b.provider.Name,
+				pause,
+				len(b.creds),
+			)
 		}
 		select { // a slow provider: the batch had its time, and gets another
 		case <-ctx.Done():
@@ -74,7 +79,11 @@ func (r *Rounds) CheckNow(ctx context.Context, creds []credential.Credential, ea
 
 // checkHere checks a batch in this process.
 func (r *Rounds) checkHere(ctx context.Context, b batch) ([]Judged, error) {
-	return r.work(ctx, Order{Purpose: byHand, Provider: b.provider.Name, Credentials: b.creds}, func(context.Context, pgx.Tx) error { return nil })
+	return r.work(
+		ctx,
+		Order{Purpose: byHand, Provider: b.provider.Name, Credentials: b.creds},
+		func(context.Context, pgx.Tx) error { return nil },
+	)
 }
 
 // asked is the longest pause that the provider asked for.
@@ -145,7 +154,13 @@ func (h *handed) add(judged []Judged) {
 // judged is what was added, of a state only the status.
 func (h handed) judged() (all []Judged) {
 	for i, res := range h.Results[:min(len(h.Results), len(h.Statuses))] {
-		all = append(all, Judged{res, verdict.State{CredentialID: res.CredentialID, Credential: res.Credential, Provider: res.Provider, Status: h.Statuses[i]}})
+		all = append(
+			all,
+			Judged{
+				res,
+				verdict.State{CredentialID: res.CredentialID, Credential: res.Credential, Provider: res.Provider, Status: h.Statuses[i]},
+			},
+		)
 	}
 	return all
 }

@@ -36,7 +36,14 @@ const (
 
 // Decide returns when c is checked next, given what the verdict made of its last check (the zero State: nothing), and
 // why then, in words for a person. Schedules are in zone. It is pure.
-func Decide(c credential.Credential, p checker.Provider, st verdict.State, load Load, zone *time.Location, now time.Time) (at time.Time, why string) {
+func Decide(
+	c credential.Credential,
+	p checker.Provider,
+	st verdict.State,
+	load Load,
+	zone *time.Location,
+	now time.Time,
+) (at time.Time, why string) {
 	if at := load.allows(p, now); at.After(now) {
 		return at, fmt.Sprintf("when the budget of its provider allows it, %d token requests a month", p.Budget)
 	}

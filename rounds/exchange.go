@@ -213,7 +213,10 @@ func (r *Rounds) admit(ctx context.Context, p checker.Provider, o Order) error {
 			if err != nil {
 				return err
 			}
-			if err := later(affordable(p.Budget, spent+n, now), fmt.Sprintf("has no token request left of its budget of %d a month", p.Budget)); err != nil {
+			if err := later(
+				affordable(p.Budget, spent+n, now),
+				fmt.Sprintf("has no token request left of its budget of %d a month", p.Budget),
+			); err != nil {
 				return err
 			}
 		}
@@ -319,8 +322,16 @@ func (r *Rounds) Attempt(ctx context.Context, c credential.Credential, v secret.
 }
 
 // single asks for the token of one credential.
-func (r *Rounds) single(ctx context.Context, why Purpose, c credential.Credential, read func(context.Context, credential.Credential) (secret.Value, error)) (secret.Value, checker.Result, error) {
-	results, token, leave, err := r.Exchange(ctx, Order{Purpose: why, Provider: c.Provider, Credentials: []credential.Credential{c}, Secret: read, Single: true})
+func (r *Rounds) single(
+	ctx context.Context,
+	why Purpose,
+	c credential.Credential,
+	read func(context.Context, credential.Credential) (secret.Value, error),
+) (secret.Value, checker.Result, error) {
+	results, token, leave, err := r.Exchange(
+		ctx,
+		Order{Purpose: why, Provider: c.Provider, Credentials: []credential.Credential{c}, Secret: read, Single: true},
+	)
 	defer leave()
 	if err != nil {
 		token.Wipe()

@@ -56,7 +56,11 @@ func (a *asking) callers() map[string]func(context.Context) error {
 	}
 	return map[string]func(context.Context) error{
 		"check": func(ctx context.Context) error {
-			_, err := a.r.work(ctx, Order{Purpose: scheduled, Provider: "idp", Credentials: cred(), Holder: 7}, func(context.Context, pgx.Tx) error { return nil })
+			_, err := a.r.work(
+				ctx,
+				Order{Purpose: scheduled, Provider: "idp", Credentials: cred(), Holder: 7},
+				func(context.Context, pgx.Tx) error { return nil },
+			)
 			return err
 		},
 		"check_by_hand": func(ctx context.Context) error { return a.r.CheckNow(ctx, cred(), func([]Judged) {}) },
@@ -103,7 +107,10 @@ func TestTheDoor(t *testing.T) {
 				if protection.name == "occupation" && purpose.Patience > time.Second {
 					purpose.Patience = 50 * time.Millisecond
 					all, _ := a.r.Registry.List(ctx, false)
-					_, _, leave, err := a.r.Exchange(ctx, Order{Purpose: purpose, Provider: "idp", Credentials: all, Single: purpose.Name == "feed"})
+					_, _, leave, err := a.r.Exchange(
+						ctx,
+						Order{Purpose: purpose, Provider: "idp", Credentials: all, Single: purpose.Name == "feed"},
+					)
 					leave()
 					a.refuses(purpose, err, protection.refused)
 					return
@@ -111,12 +118,21 @@ func TestTheDoor(t *testing.T) {
 				err := a.callers()[purpose.Name](ctx)
 				if !purpose.holds(protection.of) {
 					if err != nil || a.asked.Load() != 1 {
-						t.Errorf("%s does not hold (%s), and yet: %d requests, error %v", protection.name, purpose.Without[protection.of], a.asked.Load(), err)
+						t.Errorf(
+							"%s does not hold (%s), and yet: %d requests, error %v",
+							protection.name,
+							purpose.Without[protection.of],
+							a.asked.Load(),
+							err,
+						)
 					}
 					return
 				}
 				if purpose.paid && err == nil { // its job is done, and its credentials are handed back
-					if n := a.asked.Load() + int64(a.results()); n != 0 || a.count(`SELECT count(*) FROM credentials WHERE next_check_at <= now()`) != 1 {
+					if n := a.asked.Load() + int64(
+						a.results(),
+					); n != 0 ||
+						a.count(`SELECT count(*) FROM credentials WHERE next_check_at <= now()`) != 1 {
 						t.Errorf("%d requests or results, or the credential is not handed back", n)
 					}
 					return

@@ -55,7 +55,10 @@ func (r *Rounds) sweep(ctx context.Context, complete func(context.Context, pgx.T
 		if err := r.Registry.Spend(ctx, tx, b.provider.Name, now, len(b.creds)); err != nil {
 			return err
 		}
-		jobs = append(jobs, river.InsertManyParams{Args: batchArgs{b.provider.Name, b.ids(), traces.Of(ctx)}, InsertOpts: b.insertOpts(now, at)})
+		jobs = append(
+			jobs,
+			river.InsertManyParams{Args: batchArgs{b.provider.Name, b.ids(), traces.Of(ctx)}, InsertOpts: b.insertOpts(now, at)},
+		)
 	}
 	if len(jobs) > 0 {
 		if _, err := r.client.InsertManyFastTx(ctx, tx, jobs); err != nil {
@@ -107,7 +110,18 @@ func (r *Rounds) recorded(results []checker.Result) (kept []checker.Result, unre
 	}
 	for _, res := range results {
 		if res.Reason == checker.SecretUnreadable {
-			unread = append(unread, Judged{res, verdict.State{CredentialID: res.CredentialID, Credential: res.Credential, Provider: res.Provider, Status: verdict.Unknown}})
+			unread = append(
+				unread,
+				Judged{
+					res,
+					verdict.State{
+						CredentialID: res.CredentialID,
+						Credential:   res.Credential,
+						Provider:     res.Provider,
+						Status:       verdict.Unknown,
+					},
+				},
+			)
 			continue
 		}
 		kept = append(kept, res)
@@ -140,7 +154,13 @@ type Judged struct {
 
 // store judges and records the results in one transaction with the completion. Where the database
 // is away it tries again as long as the job lasts, so that what was seen is not lost.
-func (r *Rounds) store(ctx context.Context, s *Settings, creds []credential.Credential, results []checker.Result, complete func(context.Context, pgx.Tx) error) ([]Judged, []finding.Change, error) {
+func (r *Rounds) store(
+	ctx context.Context,
+	s *Settings,
+	creds []credential.Credential,
+	results []checker.Result,
+	complete func(context.Context, pgx.Tx) error,
+) ([]Judged, []finding.Change, error) {
 	var (
 		judged  []Judged
 		changes []finding.Change
@@ -172,7 +192,14 @@ var errStored = errors.New("the results are stored already")
 
 // storeOnce returns what it judged also where the commit failed: it may have been done, and only its
 // answer been lost. The next try, with again, finds out.
-func (r *Rounds) storeOnce(ctx context.Context, s *Settings, creds []credential.Credential, results []checker.Result, complete func(context.Context, pgx.Tx) error, again bool) ([]Judged, []finding.Change, error) {
+func (r *Rounds) storeOnce(
+	ctx context.Context,
+	s *Settings,
+	creds []credential.Credential,
+	results []checker.Result,
+	complete func(context.Context, pgx.Tx) error,
+	again bool,
+) ([]Judged, []finding.Change, error) {
 	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
 	defer cancel()
 	tx, err := r.Pool.Begin(ctx)
@@ -255,7 +282,14 @@ func (r *Rounds) corroborate(ctx context.Context, tx pgx.Tx, f *verdict.Fleet, r
 
 // reschedule follows the verdict where it wants another time than the schedule names, and hands back
 // what was not checked.
-func (r *Rounds) reschedule(ctx context.Context, tx pgx.Tx, s *Settings, creds []credential.Credential, results []checker.Result, states []verdict.State) error {
+func (r *Rounds) reschedule(
+	ctx context.Context,
+	tx pgx.Tx,
+	s *Settings,
+	creds []credential.Credential,
+	results []checker.Result,
+	states []verdict.State,
+) error {
 	var due []registry.Due
 	now := r.Now()
 	for _, c := range creds {
@@ -276,7 +310,14 @@ func (r *Rounds) reschedule(ctx context.Context, tx pgx.Tx, s *Settings, creds [
 }
 
 // tell logs and counts, after the commit only.
-func (r *Rounds) tell(ctx context.Context, provider string, creds []credential.Credential, judged []Judged, changes []finding.Change, took time.Duration) {
+func (r *Rounds) tell(
+	ctx context.Context,
+	provider string,
+	creds []credential.Credential,
+	judged []Judged,
+	changes []finding.Change,
+	took time.Duration,
+) {
 	counts, owners := map[checker.Outcome]int{}, map[int64]string{}
 	for _, c := range creds {
 		owners[c.ID] = c.Owner
@@ -290,8 +331,21 @@ func (r *Rounds) tell(ctx context.Context, provider string, creds []credential.C
 	if len(judged) > 0 {
 		r.warnOfCertificate(judged[0].Result)
 		r.metrics.observe(ctx, r.metrics.batch, took)
-		r.log(ctx).Info("round finished", "provider", provider, "checked", len(judged), "ok", counts[checker.OK],
-			"rejected", counts[checker.Rejected], "uncertain", len(judged)-counts[checker.OK]-counts[checker.Rejected], "took", took.Round(time.Millisecond))
+		r.log(ctx).Info(
+			"round finished",
+			"provider",
+			provider,
+			"checked",
+			len(judged),
+			"ok",
+			counts[checker.OK],
+			"rejected",
+			counts[checker.Rejected],
+			"uncertain",
+			len(judged)-counts[checker.OK]-counts[checker.Rejected],
+			"took",
+			took.Round(time.Millisecond),
+		)
 	}
 	r.tellChanges(ctx, changes)
 }
@@ -299,7 +353,23 @@ func (r *Rounds) tell(ctx context.Context, provider string, creds []credential.C
 func (r *Rounds) tellChanges(ctx context.Context, changes []finding.Change) {
 	for _, c := range changes {
 		f := c.Finding
-		r.log(ctx).Warn("finding", "finding", f.ID, "kind", f.Kind, "severity", f.Severity, "subject", f.Subject.Key(), "state", f.State, "was", c.From)
+		r.log(
+			ctx,
+		).Warn(
+			"finding",
+			"finding",
+			f.ID,
+			"kind",
+			f.Kind,
+			"severity",
+			f.Severity,
+			"subject",
+			f.Subject.Key(),
+			"state",
+			f.State,
+			"was",
+			c.From,
+		)
 	}
 }
 

@@ -63,7 +63,10 @@ func newHouse(t *testing.T, credentials int, change func(*checker.Provider)) *ho
 	)
 	for i := range credentials {
 		name := fmt.Sprintf("c%04d", i)
-		creds = append(creds, credential.Credential{Name: name, Provider: "idp", ClientID: "id-" + name, Secret: ref, Schedule: "0 0 1 1 *"})
+		creds = append(
+			creds,
+			credential.Credential{Name: name, Provider: "idp", ClientID: "id-" + name, Secret: ref, Schedule: "0 0 1 1 *"},
+		)
 		clients = append(clients, sim.Client{ID: "id-" + name, Secret: secretText})
 		h.clients = append(h.clients, "id-"+name)
 	}
@@ -112,7 +115,10 @@ func (h *house) register(creds []credential.Credential) {
 		}
 		var tracked []audit.Tracked
 		for _, c := range changes {
-			tracked = append(tracked, audit.Tracked{CredentialID: c.Credential.ID, Credential: c.Credential.Name, Provider: "idp", Anew: c.Anew})
+			tracked = append(
+				tracked,
+				audit.Tracked{CredentialID: c.Credential.ID, Credential: c.Credential.Name, Provider: "idp", Anew: c.Anew},
+			)
 		}
 		return audit.New(audit.Options{Pool: h.pool}).Track(ctx, tx, tracked, now)
 	})
@@ -130,16 +136,28 @@ func (h *house) replica(pool *pgxpool.Pool) *Rounds {
 	}
 	store := audit.New(audit.Options{Pool: pool, Wake: waker.Wake})
 	n, err := notify.New(notify.Options{
-		Pool: pool, Setup: notify.Setup{Receivers: []notify.Receiver{h.told}}, Findings: store, Waker: waker, Log: slog.New(slog.DiscardHandler),
-		Record: func(context.Context, pgx.Tx, string, finding.Subject, any) error { return nil },
+		Pool:     pool,
+		Setup:    notify.Setup{Receivers: []notify.Receiver{h.told}},
+		Findings: store,
+		Waker:    waker,
+		Log:      slog.New(slog.DiscardHandler),
+		Record:   func(context.Context, pgx.Tx, string, finding.Subject, any) error { return nil },
 	})
 	if err != nil {
 		h.t.Fatal(err)
 	}
 	reg := registry.New(pool, time.UTC)
 	r, err := New(Options{
-		Pool: pool, Registry: reg, Audit: store, Usage: OpenUsage(pool, time.UTC, reg, store), Checker: checker.New(checker.Options{}), Notifier: n,
-		Metrics: prometheus.NewRegistry(), Log: slog.New(slog.DiscardHandler), Tick: 200 * time.Millisecond, Daemon: true,
+		Pool:     pool,
+		Registry: reg,
+		Audit:    store,
+		Usage:    OpenUsage(pool, time.UTC, reg, store),
+		Checker:  checker.New(checker.Options{}),
+		Notifier: n,
+		Metrics:  prometheus.NewRegistry(),
+		Log:      slog.New(slog.DiscardHandler),
+		Tick:     200 * time.Millisecond,
+		Daemon:   true,
 	}, h.settings)
 	if err != nil {
 		h.t.Fatal(err)
@@ -204,7 +222,12 @@ func (h *house) settle() {
 // once fails unless each credential has exactly n results.
 func (h *house) once(n int) {
 	h.t.Helper()
-	wrong := h.count(fmt.Sprintf(`SELECT count(*) FROM (SELECT c.id FROM credentials c LEFT JOIN checks k ON k.credential_id = c.id GROUP BY c.id HAVING count(k.id) <> %d) AS wrong`, n))
+	wrong := h.count(
+		fmt.Sprintf(
+			`SELECT count(*) FROM (SELECT c.id FROM credentials c LEFT JOIN checks k ON k.credential_id = c.id GROUP BY c.id HAVING count(k.id) <> %d) AS wrong`,
+			n,
+		),
+	)
 	if wrong != 0 {
 		h.t.Errorf("%d of %d credentials do not have exactly %d results", wrong, len(h.clients), n)
 	}

@@ -46,29 +46,81 @@ func newMetrics(reg prometheus.Registerer, exemplars bool) *metrics {
 	}
 	m := &metrics{
 		checks: counter("keyrounds_checks_total", "Checks done by this process, by provider and outcome.", "provider", "outcome"),
-		requests: counter("keyrounds_token_requests_total", "Token requests made by this process, by provider, purpose (check, check_by_hand, leaked_secret, feed) and outcome.",
-			"provider", "purpose", "outcome"),
-		duration: prometheus.NewHistogramVec(histogram("keyrounds_check_duration_seconds", "How long the phases of an exchange took (dns, connect, tls, first_byte, total).", latencies),
-			[]string{"provider", "phase"}),
-		waits:       counter("keyrounds_check_wait_seconds_total", "How long checks waited for their turn at a provider, for its concurrency, its rate, or a pause that it asked for.", "provider", "cause"),
-		ownerChecks: counter("keyrounds_owner_checks_total", "Checks done by this process, by owner of the credential, provider and outcome.", "owner", "provider", "outcome"),
-		ownerDuration: prometheus.NewHistogramVec(histogram("keyrounds_owner_check_duration_seconds", "How long exchanges took, by owner of the credential and provider.", latencies),
-			[]string{"owner", "provider"}),
+		requests: counter(
+			"keyrounds_token_requests_total",
+			"Token requests made by this process, by provider, purpose (check, check_by_hand, leaked_secret, feed) and outcome.",
+			"provider",
+			"purpose",
+			"outcome",
+		),
+		duration: prometheus.NewHistogramVec(
+			histogram(
+				"keyrounds_check_duration_seconds",
+				"How long the phases of an exchange took (dns, connect, tls, first_byte, total).",
+				latencies,
+			),
+			[]string{"provider", "phase"},
+		),
+		waits: counter(
+			"keyrounds_check_wait_seconds_total",
+			"How long checks waited for their turn at a provider, for its concurrency, its rate, or a pause that it asked for.",
+			"provider",
+			"cause",
+		),
+		ownerChecks: counter(
+			"keyrounds_owner_checks_total",
+			"Checks done by this process, by owner of the credential, provider and outcome.",
+			"owner",
+			"provider",
+			"outcome",
+		),
+		ownerDuration: prometheus.NewHistogramVec(
+			histogram(
+				"keyrounds_owner_check_duration_seconds",
+				"How long exchanges took, by owner of the credential and provider.",
+				latencies,
+			),
+			[]string{"owner", "provider"},
+		),
 		expires: prometheus.NewGaugeVec(prometheus.GaugeOpts{
-			Name: "keyrounds_provider_certificate_expiry_timestamp_seconds", Help: "When the token endpoint's TLS certificate ends, as this process last saw it.",
+			Name: "keyrounds_provider_certificate_expiry_timestamp_seconds",
+			Help: "When the token endpoint's TLS certificate ends, as this process last saw it.",
 		}, []string{"provider"}),
-		secrets: counter("keyrounds_secrets_resolved_total", "Secrets that were to be read for checks, by scheme of the reference and result (ok, failed).", "scheme", "result"),
-		batch: prometheus.NewHistogram(histogram("keyrounds_batch_duration_seconds", "How long a batch of checks took, from the first secret to the commit.",
-			[]float64{.05, .1, .25, .5, 1, 2.5, 5, 10, 20, 40, 60})),
+		secrets: counter(
+			"keyrounds_secrets_resolved_total",
+			"Secrets that were to be read for checks, by scheme of the reference and result (ok, failed).",
+			"scheme",
+			"result",
+		),
+		batch: prometheus.NewHistogram(
+			histogram("keyrounds_batch_duration_seconds", "How long a batch of checks took, from the first secret to the commit.",
+				[]float64{.05, .1, .25, .5, 1, 2.5, 5, 10, 20, 40, 60}),
+		),
 		inFlight: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "keyrounds_checks_in_flight", Help: "Credentials in the batches that this process works on.",
 		}),
-		taken: prometheus.NewHistogramVec(histogram("keyrounds_feed_batch_records", "Records in what this process took in at once, by feed.",
-			[]float64{1, 10, 100, 1000, 10_000, 100_000}), []string{"feed"}),
-		exemplars: exemplars, owners: map[string]bool{},
+		taken: prometheus.NewHistogramVec(
+			histogram("keyrounds_feed_batch_records", "Records in what this process took in at once, by feed.",
+				[]float64{1, 10, 100, 1000, 10_000, 100_000}),
+			[]string{"feed"},
+		),
+		exemplars: exemplars,
+		owners:    map[string]bool{},
 	}
 	if reg != nil {
-		reg.MustRegister(m.checks, m.requests, m.duration, m.waits, m.ownerChecks, m.ownerDuration, m.expires, m.secrets, m.batch, m.inFlight, m.taken)
+		reg.MustRegister(
+			m.checks,
+			m.requests,
+			m.duration,
+			m.waits,
+			m.ownerChecks,
+			m.ownerDuration,
+			m.expires,
+			m.secrets,
+			m.batch,
+			m.inFlight,
+			m.taken,
+		)
 	}
 	return m
 }

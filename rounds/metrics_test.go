@@ -41,7 +41,15 @@ func TestCheckMetrics(t *testing.T) {
 	if n := testutil.CollectAndCount(m.checks); n != len(checker.Outcomes()) {
 		t.Errorf("%d series before the first check", n)
 	}
-	m.check(t.Context(), checker.Result{Provider: "idp", Reading: checker.Reading{Outcome: checker.Rejected}, Waits: checker.Waits{Rate: 2 * time.Second, Pause: time.Second}}, "web")
+	m.check(
+		t.Context(),
+		checker.Result{
+			Provider: "idp",
+			Reading:  checker.Reading{Outcome: checker.Rejected},
+			Waits:    checker.Waits{Rate: 2 * time.Second, Pause: time.Second},
+		},
+		"web",
+	)
 	m.resolved("env", nil)
 	m.resolved("env", errors.New("not set"))
 	err := testutil.CollectAndCompare(m.waits, strings.NewReader(`

@@ -73,7 +73,8 @@ func TestAnOutageOfDays(t *testing.T) {
 		begin := time.Now()
 		w.fault(begin.Add(24*time.Hour), 72*time.Hour, sim.Down, "alpha")
 		w.run(begin.Add(5 * 24 * time.Hour))
-		if len(w.pages) != 1 || w.pages[0].Kind != finding.Unverifiable || w.pages[0].Subject.Key() != "provider/alpha" || len(w.open) != 0 {
+		if len(w.pages) != 1 || w.pages[0].Kind != finding.Unverifiable || w.pages[0].Subject.Key() != "provider/alpha" ||
+			len(w.open) != 0 {
 			t.Errorf("pages %+v; still open: %v", w.pages, w.open)
 		}
 		for name, s := range w.states {
@@ -116,16 +117,33 @@ func newWorld(t *testing.T) *world {
 		t.Fatal(err)
 	}
 	w := &world{
-		t: t, idps: map[string]*sim.Provider{}, providers: map[string]checker.Provider{}, schedule: schedule,
-		secrets: map[string]string{}, states: map[string]verdict.State{}, due: map[string]time.Time{}, paused: map[string]time.Time{}, open: map[string]finding.Event{},
+		t:         t,
+		idps:      map[string]*sim.Provider{},
+		providers: map[string]checker.Provider{},
+		schedule:  schedule,
+		secrets:   map[string]string{},
+		states:    map[string]verdict.State{},
+		due:       map[string]time.Time{},
+		paused:    map[string]time.Time{},
+		open:      map[string]finding.Event{},
 	}
 	clients := map[string][]sim.Client{}
 	for i := range 50 {
 		name, provider := fmt.Sprintf("c%02d", i), []string{"alpha", "beta", "gamma"}[i%3]
-		w.creds = append(w.creds, credential.Credential{ID: int64(i + 1), Name: name, Provider: provider, ClientID: name, Schedule: "0 */2 * * *"})
+		w.creds = append(
+			w.creds,
+			credential.Credential{ID: int64(i + 1), Name: name, Provider: provider, ClientID: name, Schedule: "0 */2 * * *"},
+		)
 		clients[provider] = append(clients[provider], sim.Client{ID: name, Secret: "secret-of-" + name})
 		w.secrets[name] = "secret-of-" + name
-		w.states[name] = verdict.State{CredentialID: int64(i + 1), Credential: name, Provider: provider, Status: verdict.Pending, Since: time.Now(), Changed: time.Now()}
+		w.states[name] = verdict.State{
+			CredentialID: int64(i + 1),
+			Credential:   name,
+			Provider:     provider,
+			Status:       verdict.Pending,
+			Since:        time.Now(),
+			Changed:      time.Now(),
+		}
 		w.due[name] = schedule.NextCheck(name, time.Now())
 	}
 	lines := map[string]*pipes{}
@@ -135,13 +153,20 @@ func newWorld(t *testing.T) *world {
 		lines[name+".example:80"] = line
 		go func() { _ = server.Serve(line) }()
 		t.Cleanup(func() { _ = server.Close() })
-		p, err := checker.Provider{Name: name, TokenURL: "http://" + name + ".example/identity/oauth/token", AllowPrivateNetworks: true, Rate: 100}.Complete()
+		p, err := checker.Provider{
+			Name:                 name,
+			TokenURL:             "http://" + name + ".example/identity/oauth/token",
+			AllowPrivateNetworks: true,
+			Rate:                 100,
+		}.Complete()
 		if err != nil {
 			t.Fatal(err)
 		}
 		w.providers[name] = p
 	}
-	w.checker = checker.New(checker.Options{Dial: func(ctx context.Context, _, address string) (net.Conn, error) { return lines[address].dial(ctx) }})
+	w.checker = checker.New(
+		checker.Options{Dial: func(ctx context.Context, _, address string) (net.Conn, error) { return lines[address].dial(ctx) }},
+	)
 	return w
 }
 
@@ -169,7 +194,15 @@ func (w *world) next(c credential.Credential, after time.Time) time.Time {
 func (w *world) rotate(name, value string) {
 	w.secrets[name] = value
 	s := w.states[name]
-	w.states[name] = verdict.State{CredentialID: s.CredentialID, Credential: name, Provider: s.Provider, Status: verdict.Pending, Since: time.Now(), Changed: time.Now(), LastSuccess: s.LastSuccess}
+	w.states[name] = verdict.State{
+		CredentialID: s.CredentialID,
+		Credential:   name,
+		Provider:     s.Provider,
+		Status:       verdict.Pending,
+		Since:        time.Now(),
+		Changed:      time.Now(),
+		LastSuccess:  s.LastSuccess,
+	}
 	w.due[name] = time.Now()
 }
 
@@ -213,7 +246,13 @@ func (w *world) run(until time.Time) {
 func (w *world) batch(provider string, cs []credential.Credential) {
 	var targets []checker.Target
 	for _, c := range cs {
-		targets = append(targets, checker.Target{Credential: c, Secret: func(context.Context) (secret.Value, error) { return secret.New([]byte(w.secrets[c.Name])), nil }})
+		targets = append(
+			targets,
+			checker.Target{
+				Credential: c,
+				Secret:     func(context.Context) (secret.Value, error) { return secret.New([]byte(w.secrets[c.Name])), nil },
+			},
+		)
 	}
 	results := w.checker.CheckAll(w.t.Context(), nil, w.providers[provider], targets)
 	w.exchanges += len(results)
@@ -250,7 +289,16 @@ func (w *world) fleet(provider string, rs []checker.Result) verdict.Fleet {
 	}
 	for _, c := range w.creds {
 		if s := w.states[c.Name]; c.Provider == provider && !in[c.Name] {
-			f.Others = append(f.Others, verdict.Other{Credential: c.Name, Status: s.Status, SuspectSince: s.SuspectSince, EverHealthy: !s.NeverHealthy(), UncertainSince: s.UncertainSince})
+			f.Others = append(
+				f.Others,
+				verdict.Other{
+					Credential:     c.Name,
+					Status:         s.Status,
+					SuspectSince:   s.SuspectSince,
+					EverHealthy:    !s.NeverHealthy(),
+					UncertainSince: s.UncertainSince,
+				},
+			)
 		}
 	}
 	if e, isOpen := w.open[string(finding.ProviderIncident)+" provider/"+provider]; isOpen {

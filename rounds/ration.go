@@ -15,7 +15,13 @@ import (
 // ration takes out of what is due what its provider may not be asked for now, and moves it to when it
 // may: nothing where it is passive, nobody sooner than min_interval, no more than the month's budget
 // so far.
-func (r *Rounds) ration(ctx context.Context, tx pgx.Tx, due []credential.Credential, providers map[string]checker.Provider, now time.Time) ([]credential.Credential, error) {
+func (r *Rounds) ration(
+	ctx context.Context,
+	tx pgx.Tx,
+	due []credential.Credential,
+	providers map[string]checker.Provider,
+	now time.Time,
+) ([]credential.Credential, error) {
 	var (
 		allowed []credential.Credential
 		later   []registry.Due

@@ -63,7 +63,9 @@ func TestRation(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			if n := h.count(`SELECT coalesce(sum(jsonb_array_length(args->'credential_ids')), 0) FROM river_job WHERE kind = 'batch'`); n != c.claimed {
+			if n := h.count(
+				`SELECT coalesce(sum(jsonb_array_length(args->'credential_ids')), 0) FROM river_job WHERE kind = 'batch'`,
+			); n != c.claimed {
 				t.Errorf("%d handed out, want %d", n, c.claimed)
 			}
 			if n := h.count(`SELECT count(*) FROM credentials WHERE next_check_at ` + c.later); n != c.moved {

@@ -228,7 +228,14 @@ func TestNothingIsTakenFromARolledBackTransaction(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := r.work(t.Context(), Order{Purpose: scheduled, Provider: "idp", Credentials: creds}, func(context.Context, pgx.Tx) error { return errStale }); !errors.Is(err, errStale) {
+	if _, err := r.work(
+		t.Context(),
+		Order{Purpose: scheduled, Provider: "idp", Credentials: creds},
+		func(context.Context, pgx.Tx) error { return errStale },
+	); !errors.Is(
+		err,
+		errStale,
+	) {
 		t.Fatal(err)
 	}
 	if n := h.results() + len(h.findings()) + h.count(`SELECT count(*) FROM river_job`); n != 0 {
@@ -242,8 +249,15 @@ func TestCatchUp(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t, 30, nil)
 	// Far from now, so that no slot of its own falls into the test.
-	h.exec(fmt.Sprintf(`UPDATE credentials SET schedule = '0 %d * * *', next_check_at = now() - interval '5 days'`, (time.Now().UTC().Hour()+12)%24))
-	h.exec(`UPDATE credential_state SET status = 'healthy', since = now() - interval '6 days', last_check_at = now() - interval '5 days', last_success_at = now() - interval '5 days', last_certain_at = now() - interval '5 days', changed_at = now() - interval '9 days'`)
+	h.exec(
+		fmt.Sprintf(
+			`UPDATE credentials SET schedule = '0 %d * * *', next_check_at = now() - interval '5 days'`,
+			(time.Now().UTC().Hour()+12)%24,
+		),
+	)
+	h.exec(
+		`UPDATE credential_state SET status = 'healthy', since = now() - interval '6 days', last_check_at = now() - interval '5 days', last_success_at = now() - interval '5 days', last_certain_at = now() - interval '5 days', changed_at = now() - interval '9 days'`,
+	)
 	h.start(h.pool)
 	h.awaitResults(30)
 	h.settle()
@@ -269,7 +283,10 @@ func (h *house) everyone(a, b *Rounds) {
 	exchanged.Add(2)
 	for r, batch := range map[*Rounds][]credential.Credential{a: creds[:half], b: creds[half:]} {
 		go func() { // nobody waits for the other, as where one's time at the provider ran out
-			results, _, leave, err := r.Exchange(h.t.Context(), Order{Purpose: Purpose{Name: "check", Patience: time.Minute, paid: true}, Provider: "idp", Credentials: batch})
+			results, _, leave, err := r.Exchange(
+				h.t.Context(),
+				Order{Purpose: Purpose{Name: "check", Patience: time.Minute, paid: true}, Provider: "idp", Credentials: batch},
+			)
 			leave()
 			exchanged.Done()
 			exchanged.Wait()
@@ -344,7 +361,11 @@ func TestRetryAfterPausesTheProvider(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := r.work(t.Context(), Order{Purpose: scheduled, Provider: "idp", Credentials: creds}, func(context.Context, pgx.Tx) error { return nil }); err != nil {
+	if _, err := r.work(
+		t.Context(),
+		Order{Purpose: scheduled, Provider: "idp", Credentials: creds},
+		func(context.Context, pgx.Tx) error { return nil },
+	); err != nil {
 		t.Fatal(err)
 	}
 	if n := h.count(`SELECT count(*) FROM provider_pace WHERE provider = 'idp' AND paced_until > now() + interval '1 second'`); n != 1 {

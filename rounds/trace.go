@@ -52,9 +52,20 @@ func (r *Rounds) traceChecks(ctx context.Context, results []checker.Result) {
 		return
 	}
 	for _, res := range results {
-		_, span := r.span(ctx, "check", res.At, attribute.String("keyrounds.credential", res.Credential), providerName(res.Provider),
-			attribute.String("keyrounds.outcome", string(res.Outcome)), attribute.String("keyrounds.reason", string(res.Reason)),
-			attribute.Int("http.response.status_code", res.HTTPStatus), attribute.Float64("keyrounds.exchange_seconds", res.Phases.Total.Seconds()))
+		_, span := r.span(
+			ctx,
+			"check",
+			res.At,
+			attribute.String("keyrounds.credential", res.Credential),
+			providerName(res.Provider),
+			attribute.String("keyrounds.outcome", string(res.Outcome)),
+			attribute.String("keyrounds.reason", string(res.Reason)),
+			attribute.Int(
+				"http.response.status_code",
+				res.HTTPStatus,
+			),
+			attribute.Float64("keyrounds.exchange_seconds", res.Phases.Total.Seconds()),
+		)
 		if res.Outcome != checker.OK {
 			span.SetStatus(codes.Error, string(res.Outcome))
 		}

@@ -196,7 +196,10 @@ type feedTrouble struct {
 func (r *Rounds) feedError(ctx context.Context, name string, troubles map[string]feedTrouble, err error) {
 	text := ""
 	switch {
-	case errors.Is(err, usage.ErrMoved), errors.Is(err, usage.ErrBusy), errors.Is(err, usage.ErrUnknownFeed), errors.Is(err, context.Canceled):
+	case errors.Is(err, usage.ErrMoved),
+		errors.Is(err, usage.ErrBusy),
+		errors.Is(err, usage.ErrUnknownFeed),
+		errors.Is(err, context.Canceled):
 		return // the next turn tells more
 	case err != nil:
 		text = err.Error()

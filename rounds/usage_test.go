@@ -38,7 +38,11 @@ func newCalendar(t *testing.T, credentials int, begin time.Time, change func(*ch
 			t.Fatal(err)
 		}
 	}
-	if _, err := c.pool.Exec(t.Context(), `UPDATE credentials SET registered_at = $1, changed_at = $1, unused_after = '90 days'`, begin); err != nil {
+	if _, err := c.pool.Exec(
+		t.Context(),
+		`UPDATE credentials SET registered_at = $1, changed_at = $1, unused_after = '90 days'`,
+		begin,
+	); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := c.pool.Exec(t.Context(), `UPDATE credential_state SET since = $1, changed_at = $1`, begin); err != nil {
@@ -62,7 +66,11 @@ func (c *calendar) feed(f feed.Feed) feed.Feed {
 			c.t.Fatal(err)
 		}
 	}
-	if err := pgx.BeginFunc(c.t.Context(), c.pool, func(tx pgx.Tx) error { return c.rounds.Usage.Register(c.t.Context(), tx, f, c.now) }); err != nil {
+	if err := pgx.BeginFunc(
+		c.t.Context(),
+		c.pool,
+		func(tx pgx.Tx) error { return c.rounds.Usage.Register(c.t.Context(), tx, f, c.now) },
+	); err != nil {
 		c.t.Fatal(err)
 	}
 	return f
@@ -184,7 +192,10 @@ func TestOurOwnUseIsNoUse(t *testing.T) {
 			if a.State != usage.Unused || a.DaysIdle < 118 || !a.OnlyOwn {
 				t.Errorf("the answer is %s (%s), last use %s, only ours %t", a.State, a.Reason, a.LastUse, a.OnlyOwn)
 			}
-			if fs := c.findings(finding.Unused); len(fs) != 1 || fs[0].State != finding.Open || fs[0].Evidence.DaysUnused != a.DaysIdle || !strings.Contains(fs[0].Evidence.Coverage, "90 of 90 days") {
+			if fs := c.findings(
+				finding.Unused,
+			); len(fs) != 1 || fs[0].State != finding.Open || fs[0].Evidence.DaysUnused != a.DaysIdle ||
+				!strings.Contains(fs[0].Evidence.Coverage, "90 of 90 days") {
 				t.Errorf("findings: %+v", fs)
 			}
 			// A job of our own machine, at a minute when we check as well, is seen all the same.
@@ -230,7 +241,15 @@ func TestLastUsedTimes(t *testing.T) {
 			api := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 				list := []any{}
 				if !last.IsZero() {
-					list = append(list, map[string]any{"appId": "id-c0000", "applicationAuthenticationClientSignInActivity": map[string]any{"lastSignInDateTime": last.Format(time.RFC3339)}})
+					list = append(
+						list,
+						map[string]any{
+							"appId": "id-c0000",
+							"applicationAuthenticationClientSignInActivity": map[string]any{
+								"lastSignInDateTime": last.Format(time.RFC3339),
+							},
+						},
+					)
 				}
 				_ = json.NewEncoder(w).Encode(map[string]any{"value": list})
 			}))
@@ -252,7 +271,14 @@ func TestLastUsedTimes(t *testing.T) {
 			}
 			a := c.answer("c0000")
 			if a.State != k.want || k.want == usage.NotKnown && !strings.Contains(a.Reason, "hide") {
-				t.Errorf("the answer is %s (%s), last use %s, not %s; hidden %d s", a.State, a.Reason, a.LastUse, k.want, c.count(`SELECT sum(hidden_s) FROM usage_months`))
+				t.Errorf(
+					"the answer is %s (%s), last use %s, not %s; hidden %d s",
+					a.State,
+					a.Reason,
+					a.LastUse,
+					k.want,
+					c.count(`SELECT sum(hidden_s) FROM usage_months`),
+				)
 			}
 			if k.want == usage.NeverUsed && !a.OnlyOwn {
 				t.Error("it does not say that only we used it")
@@ -268,7 +294,14 @@ func (c *calendar) note(at time.Time) {
 	r := c.rounds.Checker.Fail(checker.Provider{Name: "idp"}, []checker.Target{{Credential: cred}}, context.Canceled)[0]
 	r.At, r.Outcome, r.Trail = at, checker.OK, checker.Trail{Requests: 1, Took: 3 * time.Second}
 	err := pgx.BeginFunc(c.t.Context(), c.pool, func(tx pgx.Tx) error {
-		return c.rounds.Audit.Record(c.t.Context(), tx, []checker.Result{r}, []verdict.State{{CredentialID: cred.ID, Credential: cred.Name, Provider: "idp", Status: verdict.Healthy, Since: at, Changed: at}})
+		return c.rounds.Audit.Record(
+			c.t.Context(),
+			tx,
+			[]checker.Result{r},
+			[]verdict.State{
+				{CredentialID: cred.ID, Credential: cred.Name, Provider: "idp", Status: verdict.Healthy, Since: at, Changed: at},
+			},
+		)
 	})
 	if err != nil {
 		c.t.Fatal(err)
@@ -344,14 +377,18 @@ func TestTheProvidersOwnLogCorroborates(t *testing.T) {
 	f := c.feed(feed.Feed{Name: "okta-prod", Provider: "idp", Type: feed.TypePush})
 	c.idp.Revoke("id-c0000")
 	c.now = begin.Add(time.Minute)
-	c.bring(f, map[string]any{"kind": "revoked", "event_id": "e1", "client_id": "id-c0000", "at": c.now, "actor": "alice@example.com\u202e"})
+	c.bring(
+		f,
+		map[string]any{"kind": "revoked", "event_id": "e1", "client_id": "id-c0000", "at": c.now, "actor": "alice@example.com\u202e"},
+	)
 	if due := c.credential("c0000").NextCheck; due.After(c.now) {
 		t.Errorf("it is due only at %s", due)
 	}
 	c.now = c.now.Add(time.Second)
 	c.check()
 	fs := c.findings(finding.Revoked)
-	if len(fs) != 1 || fs[0].Evidence.RevokedBy != "alice@example.com" || fs[0].Evidence.RevokedFeed != "okta-prod" || !fs[0].Evidence.Certain {
+	if len(fs) != 1 || fs[0].Evidence.RevokedBy != "alice@example.com" || fs[0].Evidence.RevokedFeed != "okta-prod" ||
+		!fs[0].Evidence.Certain {
 		t.Fatalf("findings: %+v", fs)
 	}
 	c.idp.Revoke("id-c0001")
@@ -417,7 +454,11 @@ func TestAlarms(t *testing.T) {
 	}
 
 	// Ended: a known network is a forgotten job, told after a day; another one is told at once.
-	c.exec(`UPDATE credential_state SET status = 'revoked', since = '` + c.now.Format(time.RFC3339) + `' WHERE credential IN ('c0001', 'c0002')`)
+	c.exec(
+		`UPDATE credential_state SET status = 'revoked', since = '` + c.now.Format(
+			time.RFC3339,
+		) + `' WHERE credential IN ('c0001', 'c0002')`,
+	)
 	c.now = c.now.Add(time.Hour)
 	use("c0001", "10.20.1.1", false)
 	if fs := c.findings(finding.UsedAfterRevocation); len(fs) != 0 {
@@ -439,8 +480,10 @@ func TestAlarms(t *testing.T) {
 	// Retired: it left the registry, and nobody is alarmed; under a new name it goes on.
 	c.exec(`UPDATE credentials SET retired_at = '` + c.now.Format(time.RFC3339) + `' WHERE name = 'c0003'`)
 	use("c0003", "192.0.2.99", true)
-	c.exec(`INSERT INTO credentials (name, provider, client_id, secret_ref, schedule, unused_after, source, registered_at, changed_at, next_check_at)
-		VALUES ('renamed', 'idp', 'id-c0003', 'env:X', '@daily', '90 days', 'file', now(), now(), now())`)
+	c.exec(
+		`INSERT INTO credentials (name, provider, client_id, secret_ref, schedule, unused_after, source, registered_at, changed_at, next_check_at)
+		VALUES ('renamed', 'idp', 'id-c0003', 'env:X', '@daily', '90 days', 'file', now(), now(), now())`,
+	)
 	use("c0003", "192.0.2.99", true)
 	if n := c.count(`SELECT count(*) FROM usage_days u JOIN credentials c ON c.id = u.credential_id WHERE c.name = 'renamed'`); n != 1 {
 		t.Errorf("%d rows under the new name", n)
@@ -473,14 +516,26 @@ func TestStandingFindings(t *testing.T) {
 	idp := c.feed(feed.Feed{Name: "idp-log", Provider: "idp", Type: feed.TypePush})
 	for c.now = begin.Add(time.Hour); c.now.Before(begin.AddDate(0, 0, 99)); c.now = c.now.Add(24 * time.Hour) {
 		line := func(client, kind string, scopes ...string) map[string]any {
-			return map[string]any{"client_id": "id-" + client, "at": c.now, "kind": kind, "scopes": scopes, "source_ip": "203.0.113.7", "user_agent": "job/1"}
+			return map[string]any{
+				"client_id":  "id-" + client,
+				"at":         c.now,
+				"kind":       kind,
+				"scopes":     scopes,
+				"source_ip":  "203.0.113.7",
+				"user_agent": "job/1",
+			}
 		}
 		c.bring(gateway, line("c0000", "request", "a", "b"), line("c0001", "request", "a", "b"), line("c0002", "request", "a"))
 		c.bring(idp, line("c0000", "exchange"), line("c0003", "exchange"))
 	}
 	c.judge()
 	c.judge()
-	want := map[finding.Kind]string{finding.Orphaned: "c0000", finding.StaleSecret: "c0001", finding.UnusedScopes: "c0002", finding.Unpresented: "c0003"}
+	want := map[finding.Kind]string{
+		finding.Orphaned:     "c0000",
+		finding.StaleSecret:  "c0001",
+		finding.UnusedScopes: "c0002",
+		finding.Unpresented:  "c0003",
+	}
 	fs := c.findings("")
 	for _, f := range fs {
 		if want[f.Kind] != f.Subject.Credential || f.State != finding.Open {

@@ -36,7 +36,13 @@ func schemes() []scheme {
 		{SchemeFile, "file:/path", validPath, func(_ context.Context, path string) ([]byte, error) { return readFile(path) }, false},
 		{SchemeExec, "exec:command", validCommand, output, true},
 		{SchemeSystemd, "systemd:NAME", validCredential, readSystemd, true},
-		{SchemeSealed, "sealed: (the secret is in the database, put there by `keyrounds credentials add` or `rotate`)", func(rest string) bool { return rest == "" }, noneSealed, false},
+		{
+			SchemeSealed,
+			"sealed: (the secret is in the database, put there by `keyrounds credentials add` or `rotate`)",
+			func(rest string) bool { return rest == "" },
+			noneSealed,
+			false,
+		},
 	}
 }
 

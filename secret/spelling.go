@@ -48,7 +48,11 @@ func Spellings(v string) []Spelling {
 	add(URL, urlSpellings(v)...)
 	add(Hex, h, strings.ToUpper(h))
 	for shift := range Base64Lead {
-		all = append(all, Spelling{aligned(v, shift, base64.RawStdEncoding), Base64, shift}, Spelling{aligned(v, shift, base64.RawURLEncoding), Base64URL, shift})
+		all = append(
+			all,
+			Spelling{aligned(v, shift, base64.RawStdEncoding), Base64, shift},
+			Spelling{aligned(v, shift, base64.RawURLEncoding), Base64URL, shift},
+		)
 	}
 	add(UTF16, wide(v, 0), wide(v, 1))
 	return all

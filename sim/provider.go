@@ -83,7 +83,13 @@ type issued struct{ client, secret string }
 
 // NewProvider makes one that knows the clients.
 func NewProvider(clients ...Client) *Provider {
-	p := &Provider{clients: map[string]*Client{}, tokens: map[string]issued{}, ended: map[issued]time.Time{}, of: map[string]Fault{}, mux: http.NewServeMux()}
+	p := &Provider{
+		clients: map[string]*Client{},
+		tokens:  map[string]issued{},
+		ended:   map[issued]time.Time{},
+		of:      map[string]Fault{},
+		mux:     http.NewServeMux(),
+	}
 	for _, c := range clients {
 		p.clients[c.ID] = &c
 	}
@@ -301,7 +307,11 @@ func (p *Provider) misbehave(w http.ResponseWriter, r *http.Request, f Fault, id
 		p.note(r, id, http.StatusUnauthorized)
 		w.Header().Set("Content-Type", "application/json")
 		w.WriteHeader(http.StatusUnauthorized)
-		_, _ = w.Write([]byte("{\"error\":\"invalid_client\",\"error_description\":\"a\\u0000b \xff\xfe \\u001b[31mred \\u202eevil <!channel> *bold* \\n second line\"}"))
+		_, _ = w.Write(
+			[]byte(
+				"{\"error\":\"invalid_client\",\"error_description\":\"a\\u0000b \xff\xfe \\u001b[31mred \\u202eevil <!channel> *bold* \\n second line\"}",
+			),
+		)
 	case Huge:
 		p.note(r, id, http.StatusOK)
 		w.Header().Set("Content-Type", "application/json")
@@ -340,7 +350,10 @@ func (p *Provider) api(scope string) http.HandlerFunc {
 		case c.ID == "":
 			status, body = http.StatusUnauthorized, map[string]any{"message": "Invalid token"}
 		case !slices.Contains(c.Scopes, scope) || slices.Contains(c.Cut, scope):
-			status, body = http.StatusForbidden, map[string]any{"errorCode": "OAuthPermissionsException", "message": "required scope: " + scope}
+			status, body = http.StatusForbidden, map[string]any{
+				"errorCode": "OAuthPermissionsException",
+				"message":   "required scope: " + scope,
+			}
 		}
 		p.noteToken(r, c.ID, status, scope, t)
 		answer(w, status, body)
@@ -351,7 +364,13 @@ func (p *Provider) api(scope string) http.HandlerFunc {
 func jwt(claims map[string]any) string {
 	body, _ := json.Marshal(claims)
 	e := base64.RawURLEncoding
-	return e.EncodeToString([]byte(`{"alg":"none","typ":"at+jwt"}`)) + "." + e.EncodeToString(body) + "." + e.EncodeToString([]byte("signature"))
+	return e.EncodeToString(
+		[]byte(`{"alg":"none","typ":"at+jwt"}`),
+	) + "." + e.EncodeToString(
+		body,
+	) + "." + e.EncodeToString(
+		[]byte("signature"),
+	)
 }
 
 func jti(token string) string {

@@ -270,11 +270,16 @@ func (s *Slack) act(path string, field func(string) string, host string) map[str
 			s.Told(reply)
 		}
 		return map[string]any{"ok": true, "channel": reply.Channel, "ts": reply.TS}
-	case strings.HasSuffix(path, "/conversations.list"), strings.HasSuffix(path, "/conversations.history"), strings.HasSuffix(path, "/conversations.replies"):
+	case strings.HasSuffix(path, "/conversations.list"),
+		strings.HasSuffix(path, "/conversations.history"),
+		strings.HasSuffix(path, "/conversations.replies"):
 		defer s.mu.Unlock()
 		return s.read(path, field)
 	case strings.HasSuffix(path, "/chat.postMessage"):
-		s.messages = append(s.messages, SlackMessage{Channel: "C" + strings.TrimLeft(field("channel"), "#C"), TS: fmt.Sprintf("1790000000.%06d", len(s.messages)+1)})
+		s.messages = append(
+			s.messages,
+			SlackMessage{Channel: "C" + strings.TrimLeft(field("channel"), "#C"), TS: fmt.Sprintf("1790000000.%06d", len(s.messages)+1)},
+		)
 		m = &s.messages[len(s.messages)-1]
 	case strings.HasSuffix(path, "/chat.update"):
 		i := slices.IndexFunc(s.messages, func(m SlackMessage) bool { return m.TS == field("ts") && m.Channel == field("channel") })

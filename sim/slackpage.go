@@ -53,7 +53,11 @@ func (s *Slack) page(w http.ResponseWriter, r *http.Request) bool {
 	said := s.Said()
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	_ = slackPage.Execute(w, map[string]any{
-		"Channels": channels, "Said": said[max(0, len(said)-5):], "Connected": s.Connections() > 0, "Form": s.Views() > s.submitted(), "Users": []string{"ann", "bob"},
+		"Channels":  channels,
+		"Said":      said[max(0, len(said)-5):],
+		"Connected": s.Connections() > 0,
+		"Form":      s.Views() > s.submitted(),
+		"Users":     []string{"ann", "bob"},
 	})
 	return true
 }

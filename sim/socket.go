@@ -165,7 +165,9 @@ func (s *Slack) envelope(kind string, payload any, times int) (json.RawMessage, 
 	}
 	s.socket.mu.Unlock()
 	for _, c := range to {
-		if err := c.send(map[string]any{"type": kind, "envelope_id": id, "accepts_response_payload": true, "payload": payload}); err != nil {
+		if err := c.send(
+			map[string]any{"type": kind, "envelope_id": id, "accepts_response_payload": true, "payload": payload},
+		); err != nil {
 			return nil, err
 		}
 	}
@@ -215,9 +217,12 @@ func (s *Slack) Press(p Press) error {
 		times = 2
 	}
 	_, err := s.envelope("interactive", map[string]any{
-		"type": "block_actions", "user": map[string]any{"id": p.User, "name": p.Name, "username": p.Name}, "trigger_id": "t1", "response_url": s.responseURL(),
-		"container": map[string]any{"type": "message", "message_ts": p.Message.TS, "channel_id": p.Message.Channel},
-		"actions":   []any{action},
+		"type":         "block_actions",
+		"user":         map[string]any{"id": p.User, "name": p.Name, "username": p.Name},
+		"trigger_id":   "t1",
+		"response_url": s.responseURL(),
+		"container":    map[string]any{"type": "message", "message_ts": p.Message.TS, "channel_id": p.Message.Channel},
+		"actions":      []any{action},
 	}, times)
 	return err
 }
@@ -235,8 +240,14 @@ func (s *Slack) Submit(user, name, text string) error {
 	s.socket.mu.Lock()
 	s.socket.forms++
 	s.socket.mu.Unlock()
-	view["state"] = map[string]any{"values": map[string]any{"reason": map[string]any{"reason": map[string]any{"type": "plain_text_input", "value": text}}}}
-	_, err := s.envelope("interactive", map[string]any{"type": "view_submission", "user": map[string]any{"id": user, "name": name}, "view": view}, 1)
+	view["state"] = map[string]any{
+		"values": map[string]any{"reason": map[string]any{"reason": map[string]any{"type": "plain_text_input", "value": text}}},
+	}
+	_, err := s.envelope(
+		"interactive",
+		map[string]any{"type": "view_submission", "user": map[string]any{"id": user, "name": name}, "view": view},
+		1,
+	)
 	return err
 }
 

@@ -92,7 +92,10 @@ func TestNeverUnusedWithoutCoverage(t *testing.T) {
 			}
 			for range rapid.IntRange(0, 4).Draw(t, "spans") {
 				from := rapid.IntRange(0, 300).Draw(t, "from")
-				fd.coverage = append(fd.coverage, feed.Span{From: day(from), To: day(max(0, from-rapid.IntRange(0, 300).Draw(t, "length")))})
+				fd.coverage = append(
+					fd.coverage,
+					feed.Span{From: day(from), To: day(max(0, from-rapid.IntRange(0, 300).Draw(t, "length")))},
+				)
 			}
 			fd.coverage = join(fd.coverage, fd.silence)
 			f.feeds = append(f.feeds, fd)
@@ -170,8 +173,10 @@ func TestRhythm(t *testing.T) {
 		"without a rhythm":      {[]int{300, 290, 200, 100}, "", Unused},
 	} {
 		f := facts{
-			zone:  time.UTC,
-			feeds: []feedFacts{{name: "f", configured: true, silence: time.Hour, coverage: []feed.Span{{From: now.AddDate(-3, 0, 0), To: now}}}},
+			zone: time.UTC,
+			feeds: []feedFacts{
+				{name: "f", configured: true, silence: time.Hour, coverage: []feed.Span{{From: now.AddDate(-3, 0, 0), To: now}}},
+			},
 		}
 		f.credential.UnusedAfter, f.credential.Created = 60*24*time.Hour, now.AddDate(-2, 0, 0)
 		byMonth := map[time.Time]*monthFacts{}

@@ -78,7 +78,12 @@ func (s *Store) begin(ctx context.Context, tx pgx.Tx, f feed.Feed, now time.Time
 	for _, a := range f.Addresses {
 		in.egress[a] = true
 	}
-	rows, err := tx.Query(ctx, `SELECT address FROM usage_egress WHERE provider = $1 AND seen_at > $2`, f.Provider, now.Add(-rememberEgress))
+	rows, err := tx.Query(
+		ctx,
+		`SELECT address FROM usage_egress WHERE provider = $1 AND seen_at > $2`,
+		f.Provider,
+		now.Add(-rememberEgress),
+	)
 	if err != nil {
 		return nil, err
 	}

@@ -151,7 +151,8 @@ func (l *ledger) account(e feed.Event, lines []checker.Footprint, fits func(chec
 		if !f.Done {
 			most = maxUnfinishedRequests
 		}
-		return within(e.At, f, timeMatchWindow) && !namesAnotherToken(e, f) && fits(f) && (e.Kind == feed.LastUsed || l.taken[f.Check] < most)
+		return within(e.At, f, timeMatchWindow) && !namesAnotherToken(e, f) && fits(f) &&
+			(e.Kind == feed.LastUsed || l.taken[f.Check] < most)
 	})
 	if i < 0 {
 		return false

@@ -45,7 +45,10 @@ func newGatewayMetrics(d *desk, q feed.PromQL) *gatewayMetrics {
 		switch {
 		case !strings.Contains(r.URL.Query().Get("query"), "min_over_time"):
 			for id, n := range g.counts {
-				result = append(result, map[string]any{"metric": map[string]any{"client_id": id}, "value": []any{json.Number(at), fmt.Sprint(n)}})
+				result = append(
+					result,
+					map[string]any{"metric": map[string]any{"client_id": id}, "value": []any{json.Number(at), fmt.Sprint(n)}},
+				)
 			}
 		case g.covered:
 			result = append(result, map[string]any{"metric": map[string]any{}, "value": []any{json.Number(at), "3"}})
@@ -73,7 +76,9 @@ func prometheusFeed(a *api, q feed.PromQL, url string) feed.Feed {
 	if err != nil {
 		a.Fatal(err)
 	}
-	return a.desk.feed(feed.Feed{Name: "metrics", Type: feed.TypePrometheus, Format: a.format("prometheus"), Poll: poll, Silence: time.Minute})
+	return a.desk.feed(
+		feed.Feed{Name: "metrics", Type: feed.TypePrometheus, Format: a.format("prometheus"), Poll: poll, Silence: time.Minute},
+	)
 }
 
 // Counts become uses, of the time that was asked for; what the query did not see is not covered.
@@ -91,7 +96,8 @@ func TestPrometheusCounts(t *testing.T) {
 	if got := g.coverage(g.feed); !sameSpans(got, want) {
 		t.Errorf("covered %v", got)
 	}
-	if last := g.asked[0]; !strings.Contains(last, url.QueryEscape("[3600s]")) || !strings.Contains(last, fmt.Sprint("time=", d.now.Unix())) {
+	if last := g.asked[0]; !strings.Contains(last, url.QueryEscape("[3600s]")) ||
+		!strings.Contains(last, fmt.Sprint("time=", d.now.Unix())) {
 		t.Errorf("asked %s", last)
 	}
 	// Ten minutes that the query did not see, then ten that it did.

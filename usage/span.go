@@ -52,7 +52,10 @@ type multirange = pgtype.Multirange[pgtype.Range[time.Time]]
 func toMultirange(spans []feed.Span) multirange {
 	m := multirange{}
 	for _, s := range spans {
-		m = append(m, pgtype.Range[time.Time]{Lower: s.From, Upper: s.To, LowerType: pgtype.Inclusive, UpperType: pgtype.Inclusive, Valid: true})
+		m = append(
+			m,
+			pgtype.Range[time.Time]{Lower: s.From, Upper: s.To, LowerType: pgtype.Inclusive, UpperType: pgtype.Inclusive, Valid: true},
+		)
 	}
 	return m
 }

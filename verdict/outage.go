@@ -76,7 +76,16 @@ func (o outage) events(f Fleet, rs []checker.Result, next []State, p Policy) []f
 		}
 		events = append(events, finding.Event{Op: finding.OpOpen, Kind: finding.Unverifiable, Subject: provider, At: now, Evidence: e})
 	case !o.wide && f.Outage:
-		events = append(events, finding.Event{Op: finding.OpResolve, Kind: finding.Unverifiable, Subject: provider, At: now, Why: "the provider gives certain answers again"})
+		events = append(
+			events,
+			finding.Event{
+				Op:      finding.OpResolve,
+				Kind:    finding.Unverifiable,
+				Subject: provider,
+				At:      now,
+				Why:     "the provider gives certain answers again",
+			},
+		)
 	}
 	if f.Blind && answered {
 		events = append(events, finding.Event{Op: finding.OpResolve, Kind: finding.Unverifiable, At: now, Why: "a provider answers again"})

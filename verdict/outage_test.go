@@ -64,7 +64,10 @@ func TestOurOwnNetwork(t *testing.T) {
 			t.Errorf("after %s: %+v", at, f.events)
 		}
 	}
-	f.see(result(0, 7*time.Hour, checker.Unreachable, checker.ConnectFailed), result(1, 7*time.Hour, checker.Unreachable, checker.DNSFailed))
+	f.see(
+		result(0, 7*time.Hour, checker.Unreachable, checker.ConnectFailed),
+		result(1, 7*time.Hour, checker.Unreachable, checker.DNSFailed),
+	)
 	if len(f.events) != 1 || f.events[0].Subject != (finding.Subject{}) || f.events[0].Kind != finding.Unverifiable {
 		t.Errorf("%+v", f.events)
 	}
@@ -150,7 +153,12 @@ func TestOurOwnSettingsChanged(t *testing.T) {
 	ok.Setup = "before"
 	f.see(ok)
 	for i, want := range []verdict.Status{verdict.Suspect, verdict.Suspect, verdict.Revoked} {
-		r := result(0, []time.Duration{time.Hour, time.Hour + 2*time.Minute, time.Hour + 10*time.Minute}[i], checker.Rejected, checker.BadSecret)
+		r := result(
+			0,
+			[]time.Duration{time.Hour, time.Hour + 2*time.Minute, time.Hour + 10*time.Minute}[i],
+			checker.Rejected,
+			checker.BadSecret,
+		)
 		r.Setup = "after"
 		f.see(r)
 		if got := f.states[0].Status; got != want {
@@ -176,7 +184,8 @@ func TestReplay(t *testing.T) {
 	}
 	steps := verdict.Replay(before, rs, verdict.DefaultPolicy(), nil)
 	last := steps[len(steps)-2]
-	if last.State.Status != verdict.Revoked || len(last.Events) != 1 || last.Events[0].Kind != finding.Revoked || last.Events[0].Evidence.PeersHealthy != 2 {
+	if last.State.Status != verdict.Revoked || len(last.Events) != 1 || last.Events[0].Kind != finding.Revoked ||
+		last.Events[0].Evidence.PeersHealthy != 2 {
 		t.Errorf("%+v", last)
 	}
 	for _, s := range steps[:len(steps)-2] {

@@ -40,7 +40,16 @@ func Judge(f Fleet, rs []checker.Result, p Policy) ([]State, []finding.Event) {
 			states = append(states, prev)
 			continue
 		}
-		j := &judgement{State: prev, prev: prev, result: r, policy: p, incident: incident, outage: outage, told: f.Told[r.CredentialID], unsaid: f.Unsaid}
+		j := &judgement{
+			State:    prev,
+			prev:     prev,
+			result:   r,
+			policy:   p,
+			incident: incident,
+			outage:   outage,
+			told:     f.Told[r.CredentialID],
+			unsaid:   f.Unsaid,
+		}
 		j.judge()
 		states = append(states, j.State)
 		events = append(events, j.events...)
@@ -159,7 +168,8 @@ func (j *judgement) suspect() {
 // worked. Its clock may be off by as much as clockSlack.
 func (j *judgement) corroborated() bool {
 	at := j.told.At
-	return !at.IsZero() && at.After(j.LastSuccess.Add(-clockSlack)) && at.After(j.Changed.Add(-clockSlack)) && !at.After(j.result.At.Add(clockSlack))
+	return !at.IsZero() && at.After(j.LastSuccess.Add(-clockSlack)) && at.After(j.Changed.Add(-clockSlack)) &&
+		!at.After(j.result.At.Add(clockSlack))
 }
 
 const clockSlack = time.Minute

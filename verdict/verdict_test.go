@@ -169,7 +169,12 @@ func TestUnverifiable(t *testing.T) {
 func TestSecretUnreadable(t *testing.T) {
 	t.Parallel()
 	s := newStory()
-	if got := s.see(0, checker.Misconfigured, checker.SecretUnreadable); got != verdict.Healthy || !s.did(finding.OpOpen, finding.SecretUnreadable) {
+	if got := s.see(
+		0,
+		checker.Misconfigured,
+		checker.SecretUnreadable,
+	); got != verdict.Healthy ||
+		!s.did(finding.OpOpen, finding.SecretUnreadable) {
 		t.Errorf("%s %v", got, s.events)
 	}
 	s.see(time.Minute, checker.Unreachable, checker.TimedOut)
@@ -232,7 +237,16 @@ func (f *fleet) see(rs ...checker.Result) {
 	}
 	for id, s := range f.states {
 		if !in[id] {
-			v.Others = append(v.Others, verdict.Other{Credential: s.Credential, Status: s.Status, SuspectSince: s.SuspectSince, EverHealthy: !s.NeverHealthy(), UncertainSince: s.UncertainSince})
+			v.Others = append(
+				v.Others,
+				verdict.Other{
+					Credential:     s.Credential,
+					Status:         s.Status,
+					SuspectSince:   s.SuspectSince,
+					EverHealthy:    !s.NeverHealthy(),
+					UncertainSince: s.UncertainSince,
+				},
+			)
 		}
 	}
 	next, events := verdict.Judge(v, rs, verdict.DefaultPolicy())
@@ -364,12 +378,24 @@ func TestRevokedNamesItsPeers(t *testing.T) {
 	story.see(0, checker.Rejected, checker.Disabled)
 	healthy := newStory().state
 	f := verdict.Fleet{
-		Provider: "p", States: map[int64]verdict.State{1: story.state, 2: healthy, 3: healthy, 4: healthy},
-		Others: []verdict.Other{{Credential: "c5", Status: verdict.Healthy, EverHealthy: true}, {Credential: "c6", Status: verdict.Revoked, EverHealthy: true}},
+		Provider: "p",
+		States:   map[int64]verdict.State{1: story.state, 2: healthy, 3: healthy, 4: healthy},
+		Others: []verdict.Other{
+			{Credential: "c5", Status: verdict.Healthy, EverHealthy: true},
+			{Credential: "c6", Status: verdict.Revoked, EverHealthy: true},
+		},
 	}
 	at := 2 * time.Minute
 	_, events := verdict.Judge(f, []checker.Result{
-		result(1, at, checker.Rejected, checker.Disabled), result(2, at, checker.OK, ""), result(3, at, checker.ScopeReduced, ""), result(4, at, checker.Unreachable, ""),
+		result(
+			1,
+			at,
+			checker.Rejected,
+			checker.Disabled,
+		),
+		result(2, at, checker.OK, ""),
+		result(3, at, checker.ScopeReduced, ""),
+		result(4, at, checker.Unreachable, ""),
 	}, story.policy)
 	i := slices.IndexFunc(events, func(e finding.Event) bool { return e.Kind == finding.Revoked && e.Op == finding.OpOpen })
 	if i < 0 {

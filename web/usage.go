@@ -109,7 +109,11 @@ func (s *site) report(w http.ResponseWriter, r *http.Request) {
 	if format == "" {
 		format = report.HTML
 	}
-	types := map[report.Format]string{report.HTML: "text/html; charset=utf-8", report.CSV: "text/csv; charset=utf-8", report.JSON: "application/json"}
+	types := map[report.Format]string{
+		report.HTML: "text/html; charset=utf-8",
+		report.CSV:  "text/csv; charset=utf-8",
+		report.JSON: "application/json",
+	}
 	if types[format] == "" {
 		refuse(w, http.StatusBadRequest, "format is html, csv or json")
 		return
@@ -122,7 +126,10 @@ func (s *site) report(w http.ResponseWriter, r *http.Request) {
 		refuse(w, http.StatusNotFound, "no such report was made; keyrounds report unused --month "+month.String()+" makes it")
 	default:
 		w.Header().Set("Content-Type", types[format])
-		w.Header().Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'")
+		w.Header().Set(
+			"Content-Security-Policy",
+			"default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
+		)
 		_, _ = w.Write(content)
 	}
 }

@@ -81,7 +81,10 @@ type site struct {
 func guard(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
-		h.Set("Content-Security-Policy", "default-src 'none'; style-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'")
+		h.Set(
+			"Content-Security-Policy",
+			"default-src 'none'; style-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
+		)
 		h.Set("X-Content-Type-Options", "nosniff")
 		h.Set("Referrer-Policy", "no-referrer")
 		h.Set("Cache-Control", "no-store")
@@ -179,8 +182,11 @@ func NewFindingJSON(f finding.Finding) FindingJSON {
 }
 
 var page = template.Must(template.New("page.html").Funcs(template.FuncMap{
-	"at": at, "ago": ago, "use": func(s string) string { return strings.ReplaceAll(s, "_", " ") },
-	"agop": func(now time.Time, t *time.Time) string { return ago(now, *t) }, "ms": func(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 },
+	"at":   at,
+	"ago":  ago,
+	"use":  func(s string) string { return strings.ReplaceAll(s, "_", " ") },
+	"agop": func(now time.Time, t *time.Time) string { return ago(now, *t) },
+	"ms":   func(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 },
 }).ParseFS(files, "page.html"))
 
 func (s *site) page(w http.ResponseWriter, r *http.Request) {

@@ -34,8 +34,14 @@ func TestNoSecretIsAnywhere(t *testing.T) {
 	spans := &syncBuffer{}
 	collector := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { _, _ = io.Copy(spans, r.Body) }))
 	defer collector.Close()
-	s.env = append(s.env, "OTEL_EXPORTER_OTLP_ENDPOINT="+collector.URL, "OTEL_EXPORTER_OTLP_HEADERS=x-key="+traced, "OTEL_BSP_SCHEDULE_DELAY=200")
-	s.configure(fmt.Sprintf(`debug: {listen: 127.0.0.1:0}
+	s.env = append(
+		s.env,
+		"OTEL_EXPORTER_OTLP_ENDPOINT="+collector.URL,
+		"OTEL_EXPORTER_OTLP_HEADERS=x-key="+traced,
+		"OTEL_BSP_SCHEDULE_DELAY=200",
+	)
+	s.configure(fmt.Sprintf(
+		`debug: {listen: 127.0.0.1:0}
 heartbeat: {url: "file:%s", every: 1s}
 feeds:
   - {name: pushed, provider: idp, type: push, keep: true, token: "file:%s"}
@@ -46,8 +52,17 @@ receivers:
 leaks:
   try_every: 1s
   webhooks: [{name: hook, type: gitguardian, secret: "file:%s"}]
-  transmitters: [{name: idp-signals, provider: idp, issuer: x, audience: y, jwks_url: "http://127.0.0.1:1/", allow_private_networks: true}]`, s.write("beat", "http://127.0.0.1:1/"+beat), s.write("push-token", pushed), s.write("promql-token", asked),
-		s.write("pager-url", "generic://127.0.0.1:1/"+pager+"?disabletls=yes&@authorization="+pager), s.write("am-token", alerts), s.write("hook-key", hook)), "", 12)
+  transmitters: [{name: idp-signals, provider: idp, issuer: x, audience: y, jwks_url: "http://127.0.0.1:1/", allow_private_networks: true}]`,
+		s.write("beat", "http://127.0.0.1:1/"+beat),
+		s.write("push-token", pushed),
+		s.write("promql-token", asked),
+		s.write(
+			"pager-url",
+			"generic://127.0.0.1:1/"+pager+"?disabletls=yes&@authorization="+pager,
+		),
+		s.write("am-token", alerts),
+		s.write("hook-key", hook),
+	), "", 12)
 	const sealed, rotated = "c4n4ry-sealed/s3cret+val", "c4n4ry-rotated/s3cret+val"
 	add := exec.Command("keyrounds", "-c", s.config(), "credentials", "add", "sealed-one", "--provider", "idp", "--client-id", "id-05")
 	add.Stdin = strings.NewReader(sealed)
@@ -74,7 +89,9 @@ leaks:
 	})
 	token := s.idp.TokensOf("id-06")[0] // one of id-01, whose use is pushed, would be known for our own
 	d.push(pushed, strings.Join([]string{
-		`{"client_id":"id-01","at":"` + time.Now().Format(time.RFC3339) + `","token_id":"` + token + `","source_ip":"203.0.113.7","user_agent":"job/1 ` + token + `"}`,
+		`{"client_id":"id-01","at":"` + time.Now().Format(
+			time.RFC3339,
+		) + `","token_id":"` + token + `","source_ip":"203.0.113.7","user_agent":"job/1 ` + token + `"}`,
 		`{"client_id":"id-02","at":"soon","authorization":"Bearer ` + token + `"}`,
 		`not json: client_secret=` + goodSecret + ` token=` + token + ` ` + sealed,
 		`{"client_id":"stranger","at":"` + time.Now().Format(time.RFC3339) + `"}`,
@@ -103,7 +120,10 @@ leaks:
 	if err := os.WriteFile(filepath.Join(leaked, "dir-"+goodSecret), []byte(planted), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	report := s.write("gitleaks.json", `[{"RuleID":"x `+sealed+`","File":"`+goodSecret+`.env","Secret":"`+goodSecret+`","Match":"`+goodSecret+`","Link":"https://x/`+goodSecret+`","StartLine":1}]`)
+	report := s.write(
+		"gitleaks.json",
+		`[{"RuleID":"x `+sealed+`","File":"`+goodSecret+`.env","Secret":"`+goodSecret+`","Match":"`+goodSecret+`","Link":"https://x/`+goodSecret+`","StartLine":1}]`,
+	)
 	for _, format := range []string{"table", "json", "sarif"} {
 		command("leaks", "scan", leaked, "-o", format)
 	}
@@ -147,7 +167,10 @@ leaks:
 		_, places["goroutines"] = fetch("http://" + m[1] + "/debug/pprof/goroutine?debug=2")
 	}
 	pool := s.database()
-	rows, err := pool.Query(t.Context(), `SELECT quote_ident(schemaname) || '.' || quote_ident(tablename) FROM pg_tables WHERE schemaname NOT IN ('pg_catalog', 'information_schema')`)
+	rows, err := pool.Query(
+		t.Context(),
+		`SELECT quote_ident(schemaname) || '.' || quote_ident(tablename) FROM pg_tables WHERE schemaname NOT IN ('pg_catalog', 'information_schema')`,
+	)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -115,10 +115,21 @@ func newCheckJSON(j rounds.Judged) checkJSON {
 	r := j.Result
 	ms := func(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
 	return checkJSON{
-		r.Credential, r.Provider, string(r.Outcome), orNull(string(r.Reason)), string(j.State.Status), orNull(r.HTTPStatus), orNull(r.ErrorCode),
+		r.Credential,
+		r.Provider,
+		string(r.Outcome),
+		orNull(string(r.Reason)),
+		string(j.State.Status),
+		orNull(r.HTTPStatus),
+		orNull(r.ErrorCode),
 		ms(r.Phases.Total),
 		phasesJSON{ms(r.Phases.DNS), ms(r.Phases.Connect), ms(r.Phases.TLS), ms(r.Phases.FirstByte), ms(r.Phases.Total)},
-		r.Granted, orEmpty(r.Missing), orEmpty(r.Extra), orEmpty(r.Probes), r.At.UTC(), r.Message,
+		r.Granted,
+		orEmpty(r.Missing),
+		orEmpty(r.Extra),
+		orEmpty(r.Probes),
+		r.At.UTC(),
+		r.Message,
 	}
 }
 
@@ -147,7 +158,17 @@ func printChecks(w io.Writer, out output, judged []rounds.Judged) error {
 		if r.Reason == checker.SecretUnreadable { // it never came to an exchange
 			outcome, reason = reason, ""
 		}
-		rows = append(rows, []string{r.Credential, outcome, reason, string(j.State.Status), fmt.Sprintf("%.1f ms", float64(r.Phases.Total.Microseconds())/1000), r.Message})
+		rows = append(
+			rows,
+			[]string{
+				r.Credential,
+				outcome,
+				reason,
+				string(j.State.Status),
+				fmt.Sprintf("%.1f ms", float64(r.Phases.Total.Microseconds())/1000),
+				r.Message,
+			},
+		)
 	}
 	return out.list(w, []string{"CREDENTIAL", "OUTCOME", "REASON", "STATUS", "LATENCY", "MESSAGE"}, rows, values)
 }

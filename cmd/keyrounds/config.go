@@ -100,7 +100,15 @@ func readSecrets(ctx context.Context, c *config.Config, path string) error {
 }
 
 func summarize(w io.Writer, c *config.Config, path string) error {
-	fmt.Fprintf(w, "%s is valid; providers: %d, credentials: %d, feeds: %d, receivers: %d\n", path, len(c.Providers), len(c.Credentials), len(c.Feeds), len(c.ReceiverNames()))
+	fmt.Fprintf(
+		w,
+		"%s is valid; providers: %d, credentials: %d, feeds: %d, receivers: %d\n",
+		path,
+		len(c.Providers),
+		len(c.Credentials),
+		len(c.Feeds),
+		len(c.ReceiverNames()),
+	)
 	if len(c.Providers) == 0 {
 		return nil
 	}
@@ -124,9 +132,25 @@ func summarize(w io.Writer, c *config.Config, path string) error {
 		if p.Budget > 0 {
 			budget = fmt.Sprint(p.Budget)
 		}
-		rows = append(rows, []string{name, p.Preset, string(p.AuthMethod), fmt.Sprint(n), fmt.Sprintf("%.0f", config.MonthlyRequests(p, c.Credentials)), budget, stamp(next)})
+		rows = append(
+			rows,
+			[]string{
+				name,
+				p.Preset,
+				string(p.AuthMethod),
+				fmt.Sprint(n),
+				fmt.Sprintf("%.0f", config.MonthlyRequests(p, c.Credentials)),
+				budget,
+				stamp(next),
+			},
+		)
 	}
-	if err := writeTable(w, []string{"PROVIDER", "PRESET", "AUTH METHOD", "CREDENTIALS", "TOKENS A MONTH", "BUDGET", "NEXT CHECK"}, rows); err != nil || len(c.Credentials) == 0 {
+	if err := writeTable(
+		w,
+		[]string{"PROVIDER", "PRESET", "AUTH METHOD", "CREDENTIALS", "TOKENS A MONTH", "BUDGET", "NEXT CHECK"},
+		rows,
+	); err != nil ||
+		len(c.Credentials) == 0 {
 		return err
 	}
 	fmt.Fprintln(w)

@@ -24,8 +24,19 @@ import (
 )
 
 func newCredentials(o *options) *cobra.Command {
-	cmd := &cobra.Command{Use: "credentials", Aliases: []string{"credential", "creds"}, Short: "The registry: add, list, show, import, rotate, retire"}
-	cmd.AddCommand(newCredentialsAdd(o), newCredentialsList(o), newCredentialsShow(o), newCredentialsImport(o), newCredentialsRotate(o), newCredentialsRetire(o))
+	cmd := &cobra.Command{
+		Use:     "credentials",
+		Aliases: []string{"credential", "creds"},
+		Short:   "The registry: add, list, show, import, rotate, retire",
+	}
+	cmd.AddCommand(
+		newCredentialsAdd(o),
+		newCredentialsList(o),
+		newCredentialsShow(o),
+		newCredentialsImport(o),
+		newCredentialsRotate(o),
+		newCredentialsRetire(o),
+	)
 	return cmd
 }
 
@@ -53,7 +64,10 @@ func newCredentialsAdd(o *options) *cobra.Command {
 			}
 			if _, err := a.Registry.Get(cmd.Context(), c.Name); err == nil {
 				if old, _ := a.Registry.Get(cmd.Context(), c.Name); old.Retired.IsZero() {
-					return &hintError{fmt.Errorf("the credential %q exists already", c.Name), "a new secret: keyrounds credentials rotate " + c.Name}
+					return &hintError{
+						fmt.Errorf("the credential %q exists already", c.Name),
+						"a new secret: keyrounds credentials rotate " + c.Name,
+					}
 				}
 			} else if !errors.Is(err, registry.ErrNotFound) {
 				return err
@@ -123,7 +137,10 @@ func askSecret(cmd *cobra.Command, prompt string) (secret.Value, error) {
 	}
 	v, err := secret.Parse(b)
 	if err != nil {
-		return v, &hintError{fmt.Errorf("the secret on standard input: %w", err), "give it on one line, for example: pass show NAME | keyrounds credentials …"}
+		return v, &hintError{
+			fmt.Errorf("the secret on standard input: %w", err),
+			"give it on one line, for example: pass show NAME | keyrounds credentials …",
+		}
 	}
 	return v, nil
 }
@@ -199,7 +216,9 @@ func changedOnHost(cmd *cobra.Command, a *app.App, c credential.Credential, veri
 
 func newCredentialsRetire(o *options) *cobra.Command {
 	return &cobra.Command{
-		Use: "retire NAME", Short: "End the registration of a credential; its history stays, its sealed secret goes", Args: cobra.ExactArgs(1),
+		Use:   "retire NAME",
+		Short: "End the registration of a credential; its history stays, its sealed secret goes",
+		Args:  cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			a, err := o.open(cmd.Context())
 			if err != nil {
@@ -252,10 +271,29 @@ type credentialJSON struct {
 
 func newCredentialJSON(c credential.Credential, st audit.Standing) credentialJSON {
 	j := credentialJSON{
-		Name: c.Name, Provider: c.Provider, ClientID: c.ClientID, Secret: c.Secret.String(), Description: c.Description, Scopes: orEmpty(c.Scopes),
-		Owner: c.Owner, Labels: c.Labels, Schedule: c.Schedule, UnusedAfter: credential.FormatDuration(c.UnusedAfter), MaxAge: credential.FormatDuration(c.MaxAge),
-		Canary: c.Canary, ExpectedNetworks: []string{}, Source: string(c.Source), Status: string(st.Status), StatusSince: st.Since.UTC(),
-		LastCheck: st.LastCheck, LastSuccess: st.LastSuccess, NextCheck: c.NextCheck, NextCheckWhy: cmp.Or(c.NextWhy, "as scheduled"), Registered: c.Registered, Retired: c.Retired, Message: st.Message,
+		Name:             c.Name,
+		Provider:         c.Provider,
+		ClientID:         c.ClientID,
+		Secret:           c.Secret.String(),
+		Description:      c.Description,
+		Scopes:           orEmpty(c.Scopes),
+		Owner:            c.Owner,
+		Labels:           c.Labels,
+		Schedule:         c.Schedule,
+		UnusedAfter:      credential.FormatDuration(c.UnusedAfter),
+		MaxAge:           credential.FormatDuration(c.MaxAge),
+		Canary:           c.Canary,
+		ExpectedNetworks: []string{},
+		Source:           string(c.Source),
+		Status:           string(st.Status),
+		StatusSince:      st.Since.UTC(),
+		LastCheck:        st.LastCheck,
+		LastSuccess:      st.LastSuccess,
+		NextCheck:        c.NextCheck,
+		NextCheckWhy:     cmp.Or(c.NextWhy, "as scheduled"),
+		Registered:       c.Registered,
+		Retired:          c.Retired,
+		Message:          st.Message,
 	}
 	if !c.Created.IsZero() {
 		j.Created = c.Created.Format(time.DateOnly)
@@ -291,10 +329,18 @@ func newCredentialsList(o *options) *cobra.Command {
 				rows = append(rows, []string{v.Name, v.Provider, v.Status, v.Owner, v.Source, stamp(v.LastCheck), stamp(v.NextCheck)})
 			}
 			if len(rows) == 0 && out.format == "table" {
-				fmt.Fprintln(cmd.OutOrStdout(), "no credential is registered yet; name some in the configuration, or: keyrounds credentials add")
+				fmt.Fprintln(
+					cmd.OutOrStdout(),
+					"no credential is registered yet; name some in the configuration, or: keyrounds credentials add",
+				)
 				return nil
 			}
-			return out.list(cmd.OutOrStdout(), []string{"NAME", "PROVIDER", "STATUS", "OWNER", "SOURCE", "LAST CHECK", "NEXT CHECK"}, rows, values)
+			return out.list(
+				cmd.OutOrStdout(),
+				[]string{"NAME", "PROVIDER", "STATUS", "OWNER", "SOURCE", "LAST CHECK", "NEXT CHECK"},
+				rows,
+				values,
+			)
 		},
 	}
 	out.flags(cmd, "table", "json", "csv")
@@ -360,7 +406,13 @@ func newCredentialsShow(o *options) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			table := truth(c, a.Config().Providers[c.Provider], last, drift, func(scope string) string { return book.ScopeUse(c, scope, a.Now()) })
+			table := truth(
+				c,
+				a.Config().Providers[c.Provider],
+				last,
+				drift,
+				func(scope string) string { return book.ScopeUse(c, scope, a.Now()) },
+			)
 			full := struct {
 				credentialJSON
 				Truth  scopesJSON    `json:"scope_truth"`
@@ -410,7 +462,17 @@ func describe(v credentialJSON, scopes scopesJSON, history []audit.Check) string
 		b.WriteString("\n")
 		var rows [][]string
 		for _, h := range history {
-			rows = append(rows, []string{stamp(h.At), string(h.Outcome), string(h.Reason), string(h.Status), fmt.Sprintf("%.1f ms", h.LatencyMS), h.Message})
+			rows = append(
+				rows,
+				[]string{
+					stamp(h.At),
+					string(h.Outcome),
+					string(h.Reason),
+					string(h.Status),
+					fmt.Sprintf("%.1f ms", h.LatencyMS),
+					h.Message,
+				},
+			)
 		}
 		_ = writeTable(&b, []string{"CHECKED", "OUTCOME", "REASON", "STATUS", "LATENCY", "MESSAGE"}, rows)
 	}

@@ -97,7 +97,10 @@ func newSite(t *testing.T, n int) *site {
 	t.Helper()
 	var clients []sim.Client
 	for i := range n {
-		clients = append(clients, sim.Client{ID: fmt.Sprintf("id-%02d", i), Name: fmt.Sprintf("c%02d", i), Secret: goodSecret, Scopes: []string{"company_read"}})
+		clients = append(
+			clients,
+			sim.Client{ID: fmt.Sprintf("id-%02d", i), Name: fmt.Sprintf("c%02d", i), Secret: goodSecret, Scopes: []string{"company_read"}},
+		)
 	}
 	s := &site{t: t, dir: pgtest.Dir(t), idp: sim.NewProvider(clients...), slack: &sim.Slack{Token: slackToken, AppToken: appToken}}
 	s.front = newFront(s.idp)
@@ -149,7 +152,13 @@ defaults: {schedule: "0 0 1 1 *"}
 credentials:
 `, s.dir, idp, s.serve(s.slack), top)
 	for i := range n {
-		fmt.Fprintf(&b, "  - {name: c%02d, provider: idp, client_id: id-%02d, secret: \"file:%s/secret\", scopes: [company_read]}\n", i, i, s.dir)
+		fmt.Fprintf(
+			&b,
+			"  - {name: c%02d, provider: idp, client_id: id-%02d, secret: \"file:%s/secret\", scopes: [company_read]}\n",
+			i,
+			i,
+			s.dir,
+		)
 	}
 	if n == 0 && credentials == "" {
 		b.WriteString("  []\n")
@@ -282,7 +291,10 @@ func (d *process) stop() int {
 // database opens the private Postgres of the daemon that runs.
 func (s *site) database() *pgxpool.Pool {
 	s.t.Helper()
-	p, err := postgres.StartPrivate(s.t.Context(), postgres.PrivateOptions{DataDir: filepath.Join(s.dir, "data"), Log: slog.New(slog.DiscardHandler)})
+	p, err := postgres.StartPrivate(
+		s.t.Context(),
+		postgres.PrivateOptions{DataDir: filepath.Join(s.dir, "data"), Log: slog.New(slog.DiscardHandler)},
+	)
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -322,7 +334,11 @@ func TestKilledInTheMiddleOfARound(t *testing.T) {
 	d = s.run()
 	d.awaitReady(http.StatusOK)
 	pool := s.database()
-	s.awaitFor(3*time.Minute, "all 12 are checked", func() bool { return s.count(pool, `SELECT count(DISTINCT credential_id) FROM checks`) == 12 })
+	s.awaitFor(
+		3*time.Minute,
+		"all 12 are checked",
+		func() bool { return s.count(pool, `SELECT count(DISTINCT credential_id) FROM checks`) == 12 },
+	)
 	if n := s.count(pool, `SELECT count(*) FROM checks`); n != 12 {
 		t.Errorf("%d results of 12 due credentials", n)
 	}
@@ -397,7 +413,10 @@ func TestKilledAtRandom(t *testing.T) {
 		t.Errorf("%d findings, want the revoked one", n)
 	}
 	for i := range 8 {
-		results := s.count(pool, fmt.Sprintf(`SELECT count(*) FROM checks JOIN credentials c ON c.id = credential_id WHERE name = 'c%02d'`, i))
+		results := s.count(
+			pool,
+			fmt.Sprintf(`SELECT count(*) FROM checks JOIN credentials c ON c.id = credential_id WHERE name = 'c%02d'`, i),
+		)
 		if n := s.idp.Exchanges(fmt.Sprintf("id-%02d", i)); results < 1 || results > n {
 			t.Errorf("c%02d has %d results of %d exchanges", i, results, n)
 		}
@@ -531,7 +550,8 @@ credentials:
 		t.Errorf("Slack says %q", text)
 	}
 	out, code := s.command("check", "-o", "json")
-	if code != 1 || !strings.Contains(out, `"outcome": "rejected"`) || !strings.Contains(out, `"outcome": "ok"`) || strings.Contains(out, "c4n4ry") {
+	if code != 1 || !strings.Contains(out, `"outcome": "rejected"`) || !strings.Contains(out, `"outcome": "ok"`) ||
+		strings.Contains(out, "c4n4ry") {
 		t.Errorf("exit code %d: %s", code, out)
 	}
 	for _, name := range []string{

@@ -84,7 +84,10 @@ func explainAll(in io.Reader, w io.Writer, out output, providers map[string]chec
 		}
 		reading, err := explainLine(lines.Bytes(), providers)
 		if err != nil {
-			return &hintError{fmt.Errorf("standard input:%d: %w", n, err), `one object a line: {"id":"1","provider":"generic","status":401,"headers":{},"body":"","requested_scopes":null}`}
+			return &hintError{
+				fmt.Errorf("standard input:%d: %w", n, err),
+				`one object a line: {"id":"1","provider":"generic","status":401,"headers":{},"body":"","requested_scopes":null}`,
+			}
 		}
 		if out.format == "json" {
 			if err := encode.Encode(reading); err != nil {
@@ -138,7 +141,10 @@ func explainLine(line []byte, providers map[string]checker.Provider) (readingJSO
 		h.Set(k, v)
 	}
 	body := []byte(a.Body)
-	r := checker.Classify(p, checker.Response{Status: a.Status, Header: h, Body: body[:min(len(body), checker.MaxBody)], Requested: a.Requested})
+	r := checker.Classify(
+		p,
+		checker.Response{Status: a.Status, Header: h, Body: body[:min(len(body), checker.MaxBody)], Requested: a.Requested},
+	)
 	return readingJSON{a.ID, string(r.Outcome), orNull(string(r.Reason)), r.Rule}, nil
 }
 
@@ -162,8 +168,19 @@ func listPresets(w io.Writer, out output) error {
 		if d := p.Check.MinInterval.Duration; d > 0 {
 			least = credential.FormatDuration(d)
 		}
-		values = append(values, presetJSON{p.Name, p.Title, p.Provider.TokenURL, p.Provider.AuthMethod, len(p.Matchers), least, p.Check.String(), p.Docs})
-		rows = append(rows, []string{p.Name, p.Title, p.Provider.AuthMethod, p.Provider.TokenURL, fmt.Sprint(len(p.Matchers)), least, p.Check.String()})
+		values = append(
+			values,
+			presetJSON{p.Name, p.Title, p.Provider.TokenURL, p.Provider.AuthMethod, len(p.Matchers), least, p.Check.String(), p.Docs},
+		)
+		rows = append(
+			rows,
+			[]string{p.Name, p.Title, p.Provider.AuthMethod, p.Provider.TokenURL, fmt.Sprint(len(p.Matchers)), least, p.Check.String()},
+		)
 	}
-	return out.list(w, []string{"PRESET", "PROVIDER", "AUTH METHOD", "TOKEN URL", "MATCHERS", "AT MOST EVERY", "WHAT A CHECK DOES THERE"}, rows, values)
+	return out.list(
+		w,
+		[]string{"PRESET", "PROVIDER", "AUTH METHOD", "TOKEN URL", "MATCHERS", "AT MOST EVERY", "WHAT A CHECK DOES THERE"},
+		rows,
+		values,
+	)
 }

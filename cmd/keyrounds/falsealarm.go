@@ -56,7 +56,16 @@ func newFindingsPrecision(o *options) *cobra.Command {
 			for _, p := range list {
 				r := row{p.Provider, p.Kind, p.Found, p.FalseAlarms, 1 - float64(p.FalseAlarms)/float64(p.Found)}
 				values = append(values, r)
-				rows = append(rows, []string{r.Provider, string(r.Kind), strconv.Itoa(r.Found), strconv.Itoa(r.FalseAlarms), fmt.Sprintf("%.1f %%", 100*r.Precision)})
+				rows = append(
+					rows,
+					[]string{
+						r.Provider,
+						string(r.Kind),
+						strconv.Itoa(r.Found),
+						strconv.Itoa(r.FalseAlarms),
+						fmt.Sprintf("%.1f %%", 100*r.Precision),
+					},
+				)
 			}
 			if len(rows) == 0 && out.format == "table" {
 				fmt.Fprintln(cmd.OutOrStdout(), "no findings yet")

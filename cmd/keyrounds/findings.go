@@ -17,7 +17,14 @@ import (
 
 func newFindings(o *options) *cobra.Command {
 	cmd := &cobra.Command{Use: "findings", Short: "What someone should know: list, show, ack, snooze, false-alarm, precision"}
-	cmd.AddCommand(newFindingsList(o), newFindingsShow(o), newFindingsAck(o), newFindingsSnooze(o), newFindingsFalseAlarm(o), newFindingsPrecision(o))
+	cmd.AddCommand(
+		newFindingsList(o),
+		newFindingsShow(o),
+		newFindingsAck(o),
+		newFindingsSnooze(o),
+		newFindingsFalseAlarm(o),
+		newFindingsPrecision(o),
+	)
 	return cmd
 }
 
@@ -44,13 +51,30 @@ func newFindingsList(o *options) *cobra.Command {
 			var rows [][]string
 			for _, f := range list {
 				values = append(values, web.NewFindingJSON(f))
-				rows = append(rows, []string{strconv.FormatInt(f.ID, 10), string(f.Severity), string(f.Kind), f.Subject.Name(), f.Subject.Provider, string(f.State), stamp(f.OpenedAt), stamp(f.ResolvedAt)})
+				rows = append(
+					rows,
+					[]string{
+						strconv.FormatInt(f.ID, 10),
+						string(f.Severity),
+						string(f.Kind),
+						f.Subject.Name(),
+						f.Subject.Provider,
+						string(f.State),
+						stamp(f.OpenedAt),
+						stamp(f.ResolvedAt),
+					},
+				)
 			}
 			if len(rows) == 0 && out.format == "table" {
 				fmt.Fprintln(cmd.OutOrStdout(), "no findings")
 				return nil
 			}
-			return out.list(cmd.OutOrStdout(), []string{"ID", "SEVERITY", "KIND", "SUBJECT", "PROVIDER", "STATE", "OPENED", "RESOLVED"}, rows, values)
+			return out.list(
+				cmd.OutOrStdout(),
+				[]string{"ID", "SEVERITY", "KIND", "SUBJECT", "PROVIDER", "STATE", "OPENED", "RESOLVED"},
+				rows,
+				values,
+			)
 		},
 	}
 	out.flags(cmd, "table", "json", "csv")
@@ -137,7 +161,12 @@ func newFindingsSnooze(o *options) *cobra.Command {
 	return cmd
 }
 
-func (o *options) withFinding(cmd *cobra.Command, arg string, do func(*app.App, int64) (finding.Finding, error), show func(finding.Finding) error) error {
+func (o *options) withFinding(
+	cmd *cobra.Command,
+	arg string,
+	do func(*app.App, int64) (finding.Finding, error),
+	show func(finding.Finding) error,
+) error {
 	id, err := strconv.ParseInt(arg, 10, 64)
 	if err != nil || id < 1 {
 		return &hintError{fmt.Errorf("%q is not the number of a finding", arg), "see keyrounds findings list"}

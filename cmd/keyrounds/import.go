@@ -100,7 +100,10 @@ func readJSONList(in io.Reader) ([]importRow, error) {
 	case err != nil && strings.Contains(err.Error(), "unknown field"):
 		return nil, &hintError{errors.New(strings.TrimPrefix(err.Error(), "json: ")), "known: " + joinComma(importFields)}
 	case err != nil:
-		return nil, &hintError{fmt.Errorf("not a JSON list of objects, at byte %d", d.InputOffset()), `[{"name": "ats-sync", "provider": "smartrecruiters", "client_id": "…", "client_secret": "…"}]`}
+		return nil, &hintError{
+			fmt.Errorf("not a JSON list of objects, at byte %d", d.InputOffset()),
+			`[{"name": "ats-sync", "provider": "smartrecruiters", "client_id": "…", "client_secret": "…"}]`,
+		}
 	}
 	for i := range rows {
 		rows[i].at = fmt.Sprintf("[%d]", i)

@@ -94,12 +94,40 @@ func newRoot() *cobra.Command {
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.SetVersionTemplate("keyrounds {{.Version}}\n")
-	root.PersistentFlags().StringVarP(&o.configPath, "config", "c", "", "configuration file (default $KEYROUNDS_CONFIG, ./keyrounds.yaml, /etc/keyrounds/config.yaml)")
-	root.PersistentFlags().StringVar(&o.logLevel, "log-level", "", "debug, info, warn or error (default info for run, warn for other commands)")
+	root.PersistentFlags().StringVarP(
+		&o.configPath,
+		"config",
+		"c",
+		"",
+		"configuration file (default $KEYROUNDS_CONFIG, ./keyrounds.yaml, /etc/keyrounds/config.yaml)",
+	)
+	root.PersistentFlags().StringVar(
+		&o.logLevel,
+		"log-level",
+		"",
+		"debug, info, warn or error (default info for run, warn for other commands)",
+	)
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return &hintError{err, "see " + cmd.CommandPath() + " --help"}
 	})
-	root.AddCommand(newRun(o), newDemo(o), newCheck(o), newCredentials(o), newFindings(o), newNotifications(o), newNotify(o), newUsage(o), newLeaks(o), newReport(o), newExplain(o), newConfig(o), newMigrate(o), newAudit(o), newReady(o), newVersion())
+	root.AddCommand(
+		newRun(o),
+		newDemo(o),
+		newCheck(o),
+		newCredentials(o),
+		newFindings(o),
+		newNotifications(o),
+		newNotify(o),
+		newUsage(o),
+		newLeaks(o),
+		newReport(o),
+		newExplain(o),
+		newConfig(o),
+		newMigrate(o),
+		newAudit(o),
+		newReady(o),
+		newVersion(),
+	)
 	refuseUnknown(root)
 	return root
 }
@@ -110,7 +138,10 @@ func refuseUnknown(cmd *cobra.Command) {
 		if c.HasSubCommands() && c.RunE == nil {
 			c.RunE = func(cmd *cobra.Command, args []string) error {
 				if len(args) > 0 {
-					return &hintError{fmt.Errorf("unknown command %q for %q", args[0], cmd.CommandPath()), "see " + cmd.CommandPath() + " --help"}
+					return &hintError{
+						fmt.Errorf("unknown command %q for %q", args[0], cmd.CommandPath()),
+						"see " + cmd.CommandPath() + " --help",
+					}
 				}
 				return cmd.Help()
 			}

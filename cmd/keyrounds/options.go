@@ -37,7 +37,10 @@ func (o *options) path() (string, error) {
 			return p, nil
 		}
 	}
-	return "", &hintError{errors.New("no configuration file was found"), "name one with --config; config.example.yaml shows every key, and `keyrounds demo` needs none"}
+	return "", &hintError{
+		errors.New("no configuration file was found"),
+		"name one with --config; config.example.yaml shows every key, and `keyrounds demo` needs none",
+	}
 }
 
 func (o *options) load() (*config.Config, string, error) {

@@ -39,10 +39,16 @@ func explainFinding(cmd *cobra.Command, o *options, out output, id int64) error 
 		return err
 	}
 	if f.Subject == (finding.Subject{}) {
-		return &hintError{fmt.Errorf("finding %d rests on all providers at once, and cannot be judged from the results of one", id), "keyrounds findings show " + fmt.Sprint(id)}
+		return &hintError{
+			fmt.Errorf("finding %d rests on all providers at once, and cannot be judged from the results of one", id),
+			"keyrounds findings show " + fmt.Sprint(id),
+		}
 	}
 	if slices.Contains(usage.Judged(), f.Kind) {
-		return &hintError{fmt.Errorf("finding %d rests on what feeds and the registry say, not on checks", id), "keyrounds findings show " + fmt.Sprint(id) + ", keyrounds usage show " + f.Subject.Credential}
+		return &hintError{
+			fmt.Errorf("finding %d rests on what feeds and the registry say, not on checks", id),
+			"keyrounds findings show " + fmt.Sprint(id) + ", keyrounds usage show " + f.Subject.Credential,
+		}
 	}
 	story, err := a.Audit.Story(cmd.Context(), f)
 	if err != nil {
@@ -63,11 +69,29 @@ func explainFinding(cmd *cobra.Command, o *options, out output, id int64) error 
 	}
 	var rows [][]string
 	for _, s := range steps {
-		rows = append(rows, []string{stamp(s.At), s.Credential, s.Outcome, s.Reason, fmt.Sprint(s.HTTPStatus), s.ErrorCode, s.Rule, s.Then, s.Replayed, strings.Join(s.Findings, ", ")})
+		rows = append(
+			rows,
+			[]string{
+				stamp(s.At),
+				s.Credential,
+				s.Outcome,
+				s.Reason,
+				fmt.Sprint(s.HTTPStatus),
+				s.ErrorCode,
+				s.Rule,
+				s.Then,
+				s.Replayed,
+				strings.Join(s.Findings, ", "),
+			},
+		)
 	}
 	w := cmd.OutOrStdout()
 	fmt.Fprintf(w, "Finding %d, %s of %s, opened %s\n\n", f.ID, f.Kind, f.Subject.Name(), stamp(f.OpenedAt))
-	if err := writeTable(w, []string{"CHECKED", "CREDENTIAL", "OUTCOME", "REASON", "HTTP", "ERROR", "RULE", "STATUS THEN", "JUDGED AGAIN", "FINDINGS"}, rows); err != nil {
+	if err := writeTable(
+		w,
+		[]string{"CHECKED", "CREDENTIAL", "OUTCOME", "REASON", "HTTP", "ERROR", "RULE", "STATUS THEN", "JUDGED AGAIN", "FINDINGS"},
+		rows,
+	); err != nil {
 		return err
 	}
 	verdictText := "Judged again by the rules in force now, it is opened as well."
@@ -90,7 +114,8 @@ func replayed(f finding.Finding, story audit.Story, p verdict.Policy) (steps []s
 			opened = append(opened, string(e.Op)+" "+string(e.Kind))
 		}
 		r := s.Result
-		if f.Subject.Credential != "" && r.Credential != f.Subject.Credential && !slices.ContainsFunc(s.Events, func(e finding.Event) bool { return e.Subject.Credential == "" }) {
+		if f.Subject.Credential != "" && r.Credential != f.Subject.Credential &&
+			!slices.ContainsFunc(s.Events, func(e finding.Event) bool { return e.Subject.Credential == "" }) {
 			continue
 		}
 		steps = append(steps, stepJSON{

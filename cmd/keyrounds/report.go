@@ -80,7 +80,10 @@ func newReportUnused(o *options) *cobra.Command {
 	cmd.Flags().StringVar(&f.owner, "owner", "", "only the credentials of this owner")
 	cmd.Flags().StringVarP(&f.format, "output", "o", "html", "html, csv or json")
 	cmd.Flags().StringVar(&f.out, "out", "", "write it to this file")
-	_ = cmd.RegisterFlagCompletionFunc("output", cobra.FixedCompletions([]string{"html", "csv", "json"}, cobra.ShellCompDirectiveNoFileComp))
+	_ = cmd.RegisterFlagCompletionFunc(
+		"output",
+		cobra.FixedCompletions([]string{"html", "csv", "json"}, cobra.ShellCompDirectiveNoFileComp),
+	)
 	return cmd
 }
 

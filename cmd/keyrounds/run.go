@@ -39,7 +39,11 @@ func newRun(o *options) *cobra.Command {
 			}
 			log := logger(os.Stderr, level)
 			harden(log)
-			return o.daemon(cmd.Context(), path, app.Options{Config: c, Log: log, Level: level, JobTimeout: jobTimeout, RescueAfter: rescueAfter})
+			return o.daemon(
+				cmd.Context(),
+				path,
+				app.Options{Config: c, Log: log, Level: level, JobTimeout: jobTimeout, RescueAfter: rescueAfter},
+			)
 		},
 	}
 	// For the tests that kill it, which cannot wait for minutes.
@@ -98,7 +102,19 @@ func (o *options) reload(ctx context.Context, a *app.App, path string, log *slog
 		var many *config.Errors
 		if errors.As(err, &many) {
 			for _, p := range many.Problems {
-				log.Error("the configuration was not reloaded, the old one stays", "file", p.File, "line", p.Line, "column", p.Column, "problem", p.Message, "hint", p.Hint)
+				log.Error(
+					"the configuration was not reloaded, the old one stays",
+					"file",
+					p.File,
+					"line",
+					p.Line,
+					"column",
+					p.Column,
+					"problem",
+					p.Message,
+					"hint",
+					p.Hint,
+				)
 			}
 			return
 		}

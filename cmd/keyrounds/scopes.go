@@ -29,13 +29,25 @@ type scopesJSON struct {
 }
 
 // truth is the table of a credential's scopes.
-func truth(c credential.Credential, p checker.Provider, last audit.LastScopes, drift []audit.Drift, used func(scope string) string) scopesJSON {
+func truth(
+	c credential.Credential,
+	p checker.Provider,
+	last audit.LastScopes,
+	drift []audit.Drift,
+	used func(scope string) string,
+) scopesJSON {
 	all := slices.Concat(c.Scopes, last.Granted)
 	slices.Sort(all)
 	t := scopesJSON{At: last.At, Scopes: []scopeJSON{}, Drift: orEmpty(drift)}
 	var keep []string
 	for _, scope := range slices.Compact(all) {
-		s := scopeJSON{Scope: scope, Approved: slices.Contains(c.Scopes, scope), Granted: "not said", Effective: "not probed", Used: used(scope)}
+		s := scopeJSON{
+			Scope:     scope,
+			Approved:  slices.Contains(c.Scopes, scope),
+			Granted:   "not said",
+			Effective: "not probed",
+			Used:      used(scope),
+		}
 		s.Requested = s.Approved && p.RequestScopes
 		if last.Granted != nil {
 			s.Granted = "no"

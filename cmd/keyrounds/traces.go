@@ -28,13 +28,21 @@ func tracing(ctx context.Context, log *slog.Logger) (tracer trace.Tracer, flush 
 	if asked == "" || os.Getenv("OTEL_SDK_DISABLED") == "true" || os.Getenv("OTEL_TRACES_EXPORTER") == "none" {
 		return nil, flush, nil
 	}
-	exporter, err := exporter(ctx, os.Getenv("OTEL_TRACES_EXPORTER"), cmp.Or(os.Getenv("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL"), os.Getenv("OTEL_EXPORTER_OTLP_PROTOCOL")))
+	exporter, err := exporter(
+		ctx,
+		os.Getenv("OTEL_TRACES_EXPORTER"),
+		cmp.Or(os.Getenv("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL"), os.Getenv("OTEL_EXPORTER_OTLP_PROTOCOL")),
+	)
 	if err != nil {
 		return nil, flush, err
 	}
 	// Whatever the environment says of the resource wins.
-	about, err := resource.New(ctx, resource.WithAttributes(attribute.String("service.name", "keyrounds"), attribute.String("service.version", buildVersion())),
-		resource.WithTelemetrySDK(), resource.WithFromEnv())
+	about, err := resource.New(
+		ctx,
+		resource.WithAttributes(attribute.String("service.name", "keyrounds"), attribute.String("service.version", buildVersion())),
+		resource.WithTelemetrySDK(),
+		resource.WithFromEnv(),
+	)
 	if err != nil {
 		return nil, flush, &hintError{fmt.Errorf("traces: %w", err), "OTEL_RESOURCE_ATTRIBUTES is key=value, separated by commas"}
 	}

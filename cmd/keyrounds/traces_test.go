@@ -60,7 +60,8 @@ func TestTracing(t *testing.T) {
 	flush()
 	mu.Lock()
 	defer mu.Unlock()
-	if len(got) != 1 || len(got[0].ResourceSpans) != 1 || got[0].ResourceSpans[0].ScopeSpans[0].Spans[0].Name != "round" || auth != "c4n4ry-otlp" {
+	if len(got) != 1 || len(got[0].ResourceSpans) != 1 || got[0].ResourceSpans[0].ScopeSpans[0].Spans[0].Name != "round" ||
+		auth != "c4n4ry-otlp" {
 		t.Fatalf("%d requests with %q: %v", len(got), auth, got)
 	}
 	about := map[string]string{}
@@ -78,7 +79,9 @@ func TestTracing(t *testing.T) {
 	_, span = tracer.Start(t.Context(), "round")
 	span.End()
 	flush()
-	if !strings.Contains(log.String(), "traces could not be sent") && !strings.Contains(log.String(), "the last traces could not be sent") || strings.Contains(log.String(), "c4n4ry") {
+	if !strings.Contains(log.String(), "traces could not be sent") &&
+		!strings.Contains(log.String(), "the last traces could not be sent") ||
+		strings.Contains(log.String(), "c4n4ry") {
 		t.Errorf("the log: %s", log.String())
 	}
 }

@@ -17,7 +17,10 @@ import (
 )
 
 func newUsage(o *options) *cobra.Command {
-	cmd := &cobra.Command{Use: "usage", Short: "Who uses the credentials beside keyrounds: list, show, status, unregistered, import, formats"}
+	cmd := &cobra.Command{
+		Use:   "usage",
+		Short: "Who uses the credentials beside keyrounds: list, show, status, unregistered, import, formats",
+	}
 	cmd.AddCommand(newUsageList(o), newUsageShow(o), newUsageStatus(o), newUsageUnregistered(o), newUsageImport(o), newUsageFormats())
 	return cmd
 }
@@ -42,9 +45,27 @@ func newUsageList(o *options) *cobra.Command {
 			}
 			var rows [][]string
 			for _, u := range all {
-				rows = append(rows, []string{u.Credential, u.Provider, u.Owner, u.Usage, stampOf(u.LastUsedAt), u.LastUsedFrom, numberOf(u.DaysUnused), u.Coverage, u.Reason})
+				rows = append(
+					rows,
+					[]string{
+						u.Credential,
+						u.Provider,
+						u.Owner,
+						u.Usage,
+						stampOf(u.LastUsedAt),
+						u.LastUsedFrom,
+						numberOf(u.DaysUnused),
+						u.Coverage,
+						u.Reason,
+					},
+				)
 			}
-			return out.list(cmd.OutOrStdout(), []string{"CREDENTIAL", "PROVIDER", "OWNER", "USAGE", "LAST USED AT", "FROM", "DAYS UNUSED", "COVERAGE", "REASON"}, rows, all)
+			return out.list(
+				cmd.OutOrStdout(),
+				[]string{"CREDENTIAL", "PROVIDER", "OWNER", "USAGE", "LAST USED AT", "FROM", "DAYS UNUSED", "COVERAGE", "REASON"},
+				rows,
+				all,
+			)
 		},
 	}
 	out.flags(cmd, "table", "json", "csv")
@@ -128,7 +149,17 @@ func newUsageShow(o *options) *cobra.Command {
 				b.WriteString("\nUsed by, in the last 90 days:\n")
 				var rows [][]string
 				for _, s := range sources {
-					rows = append(rows, []string{s.Network, s.UserAgent, strconv.FormatInt(s.Uses, 10), strconv.FormatInt(s.Failures, 10), stamp(s.FirstAt), stamp(s.LastAt)})
+					rows = append(
+						rows,
+						[]string{
+							s.Network,
+							s.UserAgent,
+							strconv.FormatInt(s.Uses, 10),
+							strconv.FormatInt(s.Failures, 10),
+							stamp(s.FirstAt),
+							stamp(s.LastAt),
+						},
+					)
 				}
 				_ = writeTable(&b, []string{"NETWORK", "USER AGENT", "USES", "REFUSED", "FIRST", "LAST"}, rows)
 			}
@@ -176,15 +207,47 @@ func newUsageStatus(o *options) *cobra.Command {
 				}
 				c := f.Counts
 				rows = append(rows, []string{
-					f.Feed, f.Provider, f.Type, f.Format, stamp(f.LastSeen), count(c[usage.ResultUse]), count(c[usage.ResultFailure]), count(c.Own()),
-					count(c[usage.ResultUnregistered]), count(c[usage.ResultLifecycle]), count(c[usage.ResultBad]), state,
+					f.Feed,
+					f.Provider,
+					f.Type,
+					f.Format,
+					stamp(f.LastSeen),
+					count(c[usage.ResultUse]),
+					count(c[usage.ResultFailure]),
+					count(c.Own()),
+					count(c[usage.ResultUnregistered]),
+					count(c[usage.ResultLifecycle]),
+					count(c[usage.ResultBad]),
+					state,
 				})
 			}
 			if len(rows) == 0 && out.format == "table" {
-				fmt.Fprintln(cmd.OutOrStdout(), "no feeds; config.example.yaml shows how to connect one, `keyrounds usage import` takes files")
+				fmt.Fprintln(
+					cmd.OutOrStdout(),
+					"no feeds; config.example.yaml shows how to connect one, `keyrounds usage import` takes files",
+				)
 				return nil
 			}
-			if err := out.list(cmd.OutOrStdout(), []string{"FEED", "PROVIDER", "TYPE", "FORMAT", "LAST SEEN", "USES", "REFUSED", "OWN", "UNREGISTERED", "LIFECYCLE", "BAD", "STATE"}, rows, orEmpty(feeds)); err != nil || out.format != "table" {
+			if err := out.list(
+				cmd.OutOrStdout(),
+				[]string{
+					"FEED",
+					"PROVIDER",
+					"TYPE",
+					"FORMAT",
+					"LAST SEEN",
+					"USES",
+					"REFUSED",
+					"OWN",
+					"UNREGISTERED",
+					"LIFECYCLE",
+					"BAD",
+					"STATE",
+				},
+				rows,
+				orEmpty(feeds),
+			); err != nil ||
+				out.format != "table" {
 				return err
 			}
 			for _, f := range feeds {
@@ -238,16 +301,30 @@ func newUsageUnregistered(o *options) *cobra.Command {
 					from = u.Address.String()
 				}
 				id := cmp.Or(u.ClientID, "(not said)")
-				rows = append(rows, []string{id, u.Provider, count(u.Events), stamp(u.FirstAt), stamp(u.LastAt), from, stamp(u.CreatedAt), u.CreatedBy})
+				rows = append(
+					rows,
+					[]string{id, u.Provider, count(u.Events), stamp(u.FirstAt), stamp(u.LastAt), from, stamp(u.CreatedAt), u.CreatedBy},
+				)
 			}
 			if len(rows) == 0 && out.format == "table" {
 				fmt.Fprintln(cmd.OutOrStdout(), "none: every client id in the feeds is registered")
 				return nil
 			}
-			if err := out.list(cmd.OutOrStdout(), []string{"CLIENT ID", "PROVIDER", "EVENTS", "FIRST", "LAST", "FROM", "CREATED", "BY"}, rows, orEmpty(list)); err != nil || out.format != "table" {
+			if err := out.list(
+				cmd.OutOrStdout(),
+				[]string{"CLIENT ID", "PROVIDER", "EVENTS", "FIRST", "LAST", "FROM", "CREATED", "BY"},
+				rows,
+				orEmpty(list),
+			); err != nil ||
+				out.format != "table" {
 				return err
 			}
-			fmt.Fprintf(cmd.OutOrStdout(), "register one: keyrounds credentials add NAME --provider %s --client-id '%s'\n", list[0].Provider, printable(strings.ReplaceAll(cmp.Or(list[0].ClientID, "ID"), "'", ""), false))
+			fmt.Fprintf(
+				cmd.OutOrStdout(),
+				"register one: keyrounds credentials add NAME --provider %s --client-id '%s'\n",
+				list[0].Provider,
+				printable(strings.ReplaceAll(cmp.Or(list[0].ClientID, "ID"), "'", ""), false),
+			)
 			return nil
 		},
 	}

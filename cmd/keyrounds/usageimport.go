@@ -75,7 +75,10 @@ func (f importFlags) resolve(c *config.Config) (to feed.Feed, covers []feed.Span
 		}
 	} else {
 		if _, ok := c.Providers[f.provider]; !ok {
-			return to, nil, &hintError{fmt.Errorf("unknown provider %q", f.provider), "--provider is one of the configuration's; see keyrounds config check"}
+			return to, nil, &hintError{
+				fmt.Errorf("unknown provider %q", f.provider),
+				"--provider is one of the configuration's; see keyrounds config check",
+			}
 		}
 		to = feed.OfImports(f.provider, feed.Format{})
 	}
@@ -98,7 +101,10 @@ func (f importFlags) span(c *config.Config) ([]feed.Span, error) {
 	from, err1 := time.ParseInLocation(time.DateOnly, f.from, c.Zone)
 	until, err2 := time.ParseInLocation(time.DateOnly, f.until, c.Zone)
 	if until = until.AddDate(0, 0, 1); err1 != nil || err2 != nil || !from.Before(until) || until.After(time.Now().AddDate(0, 0, 1)) {
-		return nil, &hintError{errors.New("--from and --until are two dates that are not in the future"), "for example --from 2026-08-01 --until 2026-10-31"}
+		return nil, &hintError{
+			errors.New("--from and --until are two dates that are not in the future"),
+			"for example --from 2026-08-01 --until 2026-10-31",
+		}
 	}
 	if now := time.Now(); until.After(now) {
 		until = now
@@ -133,10 +139,30 @@ func importFiles(cmd *cobra.Command, a *app.App, out output, to feed.Feed, cover
 		if v.Duplicate {
 			note = "taken in before, not again"
 		}
-		rows = append(rows, []string{name, count(v.Records), count(c[usage.ResultUse]), count(c[usage.ResultFailure]), count(c.Own()), count(c[usage.ResultUnregistered]), count(c[usage.ResultBad]), stampOf(v.FirstAt), stampOf(v.LastAt), note})
+		rows = append(
+			rows,
+			[]string{
+				name,
+				count(v.Records),
+				count(c[usage.ResultUse]),
+				count(c[usage.ResultFailure]),
+				count(c.Own()),
+				count(c[usage.ResultUnregistered]),
+				count(c[usage.ResultBad]),
+				stampOf(v.FirstAt),
+				stampOf(v.LastAt),
+				note,
+			},
+		)
 		unknown += c[usage.ResultUnregistered]
 	}
-	if err := out.list(cmd.OutOrStdout(), []string{"FILE", "RECORDS", "USES", "REFUSED", "OWN", "UNREGISTERED", "BAD", "FIRST", "LAST", "NOTE"}, rows, values); err != nil || out.format != "table" {
+	if err := out.list(
+		cmd.OutOrStdout(),
+		[]string{"FILE", "RECORDS", "USES", "REFUSED", "OWN", "UNREGISTERED", "BAD", "FIRST", "LAST", "NOTE"},
+		rows,
+		values,
+	); err != nil ||
+		out.format != "table" {
 		return err
 	}
 	for _, v := range values {
@@ -158,7 +184,10 @@ func importFile(cmd *cobra.Command, a *app.App, to feed.Feed, covers []feed.Span
 		}
 		defer f.Close()
 		if st, err := f.Stat(); err == nil && st.IsDir() {
-			return importJSON{}, &hintError{fmt.Errorf("%s is a directory", name), "name its files; a feed of type file follows a directory"}
+			return importJSON{}, &hintError{
+				fmt.Errorf("%s is a directory", name),
+				"name its files; a feed of type file follows a directory",
+			}
 		} else if err == nil && st.Mode().IsRegular() {
 			size = st.Size()
 		}

@@ -80,7 +80,10 @@ func dress[B dressed[B]](b B, p panel, id uint32) B {
 	}
 	if p.kind == lines || p.kind == stacked || p.kind == states {
 		for _, name := range slices.Sorted(maps.Keys(colours)) {
-			b.OverrideByName(name, []dashboard.DynamicConfigValue{{Id: "color", Value: map[string]any{"mode": "fixed", "fixedColor": colours[name]}}})
+			b.OverrideByName(
+				name,
+				[]dashboard.DynamicConfigValue{{Id: "color", Value: map[string]any{"mode": "fixed", "fixedColor": colours[name]}}},
+			)
 		}
 	}
 	return b
@@ -107,11 +110,29 @@ func (p panel) build(id uint32) cog.Builder[dashboard.Panel] {
 		return dress(stat.NewPanelBuilder(), p, id).ColorMode(common.BigValueColorModeValue).GraphMode(common.BigValueGraphModeNone).
 			Thresholds(p.thresholds()).ColorScheme(dashboard.NewFieldColorBuilder().Mode(dashboard.FieldColorModeIdThresholds))
 	case names:
-		return dress(stat.NewPanelBuilder(), p, id).GraphMode(common.BigValueGraphModeNone).TextMode(common.BigValueTextModeName).ColorMode(common.BigValueColorModeNone)
+		return dress(
+			stat.NewPanelBuilder(),
+			p,
+			id,
+		).GraphMode(
+			common.BigValueGraphModeNone,
+		).TextMode(
+			common.BigValueTextModeName,
+		).ColorMode(
+			common.BigValueColorModeNone,
+		)
 	case list:
-		b := dress(table.NewPanelBuilder(), p, id).Footer(common.NewTableFooterOptionsBuilder().Show(false).Reducer([]string{"sum"})).WithTransformation(dashboard.DataTransformerConfig{Id: "organize", Options: map[string]any{
-			"excludeByName": map[string]bool{"Time": true}, "renameByName": p.columns,
-		}})
+		b := dress(
+			table.NewPanelBuilder(),
+			p,
+			id,
+		).Footer(
+			common.NewTableFooterOptionsBuilder().Show(false).Reducer([]string{"sum"}),
+		).WithTransformation(
+			dashboard.DataTransformerConfig{Id: "organize", Options: map[string]any{
+				"excludeByName": map[string]bool{"Time": true}, "renameByName": p.columns,
+			}},
+		)
 		if p.unit != "" { // the labels are texts
 			b.Unit("").OverrideByName(p.columns["Value"], []dashboard.DynamicConfigValue{{Id: "unit", Value: p.unit}})
 		}
@@ -120,11 +141,29 @@ func (p panel) build(id uint32) cog.Builder[dashboard.Panel] {
 		return dress(heatmap.NewPanelBuilder(), p, id).Calculate(false).YAxis(heatmap.NewYAxisConfigBuilder().Unit(p.unit)).
 			Color(heatmap.NewHeatmapColorOptionsBuilder().Mode(heatmap.HeatmapColorModeScheme).Scheme("Oranges").Steps(64))
 	case states:
-		return dress(statetimeline.NewPanelBuilder(), p, id).ShowValue(common.VisibilityModeNever).MergeValues(true).Thresholds(p.thresholds())
+		return dress(
+			statetimeline.NewPanelBuilder(),
+			p,
+			id,
+		).ShowValue(
+			common.VisibilityModeNever,
+		).MergeValues(
+			true,
+		).Thresholds(
+			p.thresholds(),
+		)
 	}
 	b := dress(timeseries.NewPanelBuilder(), p, id).Min(0).LineWidth(1).ShowPoints(common.VisibilityModeNever).
 		Tooltip(common.NewVizTooltipOptionsBuilder().Mode(common.TooltipDisplayModeMulti).Sort(common.SortOrderDescending)).
-		Legend(common.NewVizLegendOptionsBuilder().DisplayMode(common.LegendDisplayModeList).Placement(common.LegendPlacementBottom).ShowLegend(true))
+		Legend(
+			common.NewVizLegendOptionsBuilder().DisplayMode(
+				common.LegendDisplayModeList,
+			).Placement(
+				common.LegendPlacementBottom,
+			).ShowLegend(
+				true,
+			),
+		)
 	if p.kind == stacked {
 		b.FillOpacity(40).Stacking(common.NewStackingConfigBuilder().Mode(common.StackingModeNormal))
 	}

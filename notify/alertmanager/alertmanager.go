@@ -80,7 +80,11 @@ func (r *Receiver) Send(ctx context.Context, m notify.Message) (notify.Receipt, 
 	req.Header.Set("Content-Type", "application/json")
 	scrub, err := r.signIn(ctx, req)
 	if err != nil {
-		return notify.Receipt{}, &notify.RefusedError{Err: fmt.Errorf("%s: %w", r.o.Name, err), NeedsPerson: true, Fix: "mend token or password of the receiver, or what it points at"}
+		return notify.Receipt{}, &notify.RefusedError{
+			Err:         fmt.Errorf("%s: %w", r.o.Name, err),
+			NeedsPerson: true,
+			Fix:         "mend token or password of the receiver, or what it points at",
+		}
 	}
 	resp, err := r.o.Client.Do(req)
 	if err != nil {

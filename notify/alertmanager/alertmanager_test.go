@@ -56,7 +56,15 @@ func newServer(t *testing.T, s *server) *alertmanager.Receiver {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return alertmanager.New(alertmanager.Options{Name: "am", URL: h.URL + "/prefix", Token: give("c4n4ry-token"), Client: client, Now: func() time.Time { return now }})
+	return alertmanager.New(
+		alertmanager.Options{
+			Name:   "am",
+			URL:    h.URL + "/prefix",
+			Token:  give("c4n4ry-token"),
+			Client: client,
+			Now:    func() time.Time { return now },
+		},
+	)
 }
 
 func message(change func(*finding.Finding)) notify.Message {
@@ -75,8 +83,14 @@ func TestAlerts(t *testing.T) {
 	s := &server{status: http.StatusOK}
 	r := newServer(t, s)
 	labels := map[string]any{
-		"alertname": "KeyroundsScopeLost", "severity": "warning", "kind": "scope_lost", "provider": "sample-provider", "credential": "sample-credential",
-		"owner": "nobody: a test", "label_env": "prod", "label_cost_center": "7",
+		"alertname":         "KeyroundsScopeLost",
+		"severity":          "warning",
+		"kind":              "scope_lost",
+		"provider":          "sample-provider",
+		"credential":        "sample-credential",
+		"owner":             "nobody: a test",
+		"label_env":         "prod",
+		"label_cost_center": "7",
 	}
 	for name, k := range map[string]struct {
 		change func(*finding.Finding)
@@ -97,7 +111,8 @@ func TestAlerts(t *testing.T) {
 			t.Errorf("%s: ends at %v", name, got)
 		}
 		notes := s.sent[0]["annotations"].(map[string]any)
-		if !strings.Contains(notes["summary"].(string), "may do less") || !strings.Contains(notes["description"].(string), "Scopes missing: sample_write") {
+		if !strings.Contains(notes["summary"].(string), "may do less") ||
+			!strings.Contains(notes["description"].(string), "Scopes missing: sample_write") {
 			t.Errorf("%s: annotations %v", name, notes)
 		}
 	}
@@ -123,7 +138,11 @@ func TestAnswers(t *testing.T) {
 		"moved":  {301, func(err error) bool { var e *notify.RefusedError; return errors.As(err, &e) && e.NeedsPerson }},
 		"broken": {503, func(err error) bool { var e *notify.RefusedError; return err != nil && !errors.As(err, &e) }},
 	} {
-		s := &server{status: k.status, header: http.Header{"Retry-After": {"7"}, "Location": {"http://127.0.0.1:1/"}}, body: "no: c4n4ry-token"}
+		s := &server{
+			status: k.status,
+			header: http.Header{"Retry-After": {"7"}, "Location": {"http://127.0.0.1:1/"}},
+			body:   "no: c4n4ry-token",
+		}
 		_, err := newServer(t, s).Send(t.Context(), message(nil))
 		if !k.want(err) || strings.Contains(err.Error(), "c4n4ry") {
 			t.Errorf("%s: %v", name, err)

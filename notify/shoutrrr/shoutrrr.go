@@ -53,7 +53,10 @@ func (r *Receiver) Send(ctx context.Context, m notify.Message) (notify.Receipt, 
 	scheme, _, _ := strings.Cut(raw.Reveal(), "://")
 	service, err := (&router.ServiceRouter{}).Locate(raw.Reveal())
 	if err != nil {
-		return notify.Receipt{}, r.refused(errors.New(scrub.Clean(err.Error(), 200)), "its URL is not one of shoutrrr's: shoutrrr.nickfedor.com/services/overview")
+		return notify.Receipt{}, r.refused(
+			errors.New(scrub.Clean(err.Error(), 200)),
+			"its URL is not one of shoutrrr's: shoutrrr.nickfedor.com/services/overview",
+		)
 	}
 	if err := guard(r.policy, service); err != nil {
 		return notify.Receipt{}, r.refused(err, "look at notifications.proxy")
@@ -99,7 +102,22 @@ func scrubber(raw secret.Value) secret.Scrubber {
 
 // The services that show a title apart from the text.
 var titled = []string{
-	"discord", "lark", "matrix", "mattermost", "slack", "teams", "telegram", "smtp", "opsgenie", "bark", "gotify", "join", "ntfy", "pushbullet", "pushover", "generic",
+	"discord",
+	"lark",
+	"matrix",
+	"mattermost",
+	"slack",
+	"teams",
+	"telegram",
+	"smtp",
+	"opsgenie",
+	"bark",
+	"gotify",
+	"join",
+	"ntfy",
+	"pushbullet",
+	"pushover",
+	"generic",
 }
 
 // compose is what a service gets: its own parameters, and the text.

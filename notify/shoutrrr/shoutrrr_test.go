@@ -20,7 +20,11 @@ import (
 )
 
 func receiver(url string) *Receiver {
-	return New("pager", func(context.Context) (secret.Value, error) { return secret.New([]byte(url)), nil }, outbound.Policy{AllowPrivate: true, Timeout: 5 * time.Second})
+	return New(
+		"pager",
+		func(context.Context) (secret.Value, error) { return secret.New([]byte(url)), nil },
+		outbound.Policy{AllowPrivate: true, Timeout: 5 * time.Second},
+	)
 }
 
 func message(state finding.State) notify.Message {
@@ -42,7 +46,12 @@ func TestGeneric(t *testing.T) {
 		w.WriteHeader(status)
 	}))
 	t.Cleanup(server.Close)
-	r := receiver("generic://" + strings.TrimPrefix(server.URL, "http://") + "/hooks/c4n4ry-path?disabletls=yes&template=json&@authorization=c4n4ry-header")
+	r := receiver(
+		"generic://" + strings.TrimPrefix(
+			server.URL,
+			"http://",
+		) + "/hooks/c4n4ry-path?disabletls=yes&template=json&@authorization=c4n4ry-header",
+	)
 	if _, err := r.Send(t.Context(), message(finding.Open)); err != nil {
 		t.Fatal(err)
 	}
@@ -55,7 +64,11 @@ func TestGeneric(t *testing.T) {
 		}
 	}
 	status = http.StatusInternalServerError
-	if _, err := r.Send(t.Context(), message(finding.Open)); err == nil || !strings.HasPrefix(err.Error(), "pager: ") || strings.Contains(err.Error(), "c4n4ry") {
+	if _, err := r.Send(
+		t.Context(),
+		message(finding.Open),
+	); err == nil || !strings.HasPrefix(err.Error(), "pager: ") ||
+		strings.Contains(err.Error(), "c4n4ry") {
 		t.Errorf("error %v", err)
 	}
 	server.Close()

@@ -61,7 +61,11 @@ func TestGolden(t *testing.T) {
 	server := httptest.NewServer(s)
 	t.Cleanup(server.Close)
 	r := slack.New(slack.Options{
-		Token: func(context.Context) (secret.Value, error) { return secret.New([]byte(token)), nil }, Channel: "#x", APIURL: server.URL + "/", Client: server.Client(), Buttons: true,
+		Token:   func(context.Context) (secret.Value, error) { return secret.New([]byte(token)), nil },
+		Channel: "#x",
+		APIURL:  server.URL + "/",
+		Client:  server.Client(),
+		Buttons: true,
 	})
 	for name, fs := range messages {
 		w := notify.DescribeAll(fs)

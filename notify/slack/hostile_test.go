@@ -25,20 +25,57 @@ func TestHostileText(t *testing.T) {
 	server := httptest.NewServer(s)
 	t.Cleanup(server.Close)
 	r := slack.New(slack.Options{
-		Token: func(context.Context) (secret.Value, error) { return secret.New([]byte(token)), nil }, Channel: "#x", APIURL: server.URL + "/", Client: server.Client(), Buttons: true,
+		Token:   func(context.Context) (secret.Value, error) { return secret.New([]byte(token)), nil },
+		Channel: "#x",
+		APIURL:  server.URL + "/",
+		Client:  server.Client(),
+		Buttons: true,
 	})
 	nasty := rapid.OneOf(
-		rapid.SampledFrom([]string{"", "<!channel>", "<@U1>", "<http://x|click>", "*bold*", "`code`", "&lt;!here&gt;", "&", strings.Repeat("<", 5000), strings.Repeat("ä*", 4000), "\n\n\n", "<!subteam^S1>"}),
+		rapid.SampledFrom(
+			[]string{
+				"",
+				"<!channel>",
+				"<@U1>",
+				"<http://x|click>",
+				"*bold*",
+				"`code`",
+				"&lt;!here&gt;",
+				"&",
+				strings.Repeat("<", 5000),
+				strings.Repeat("ä*", 4000),
+				"\n\n\n",
+				"<!subteam^S1>",
+			},
+		),
 		rapid.StringN(0, 50, -1),
 	)
 	rapid.Check(t, func(rt *rapid.T) {
 		var fs []finding.Finding
 		for i := range rapid.SampledFrom([]int{1, 1, 2, 60}).Draw(rt, "findings") {
 			f := notify.Sample(rapid.SampledFrom(finding.Kinds()).Draw(rt, "kind"), time.Now())
-			f.ID, f.State = int64(i+1), rapid.SampledFrom([]finding.State{finding.Open, finding.Acknowledged, finding.Resolved}).Draw(rt, "state")
+			f.ID, f.State = int64(
+				i+1,
+			), rapid.SampledFrom(
+				[]finding.State{finding.Open, finding.Acknowledged, finding.Resolved},
+			).Draw(
+				rt,
+				"state",
+			)
 			f.Subject.Credential, f.AcknowledgedBy, f.ResolvedWhy = nasty.Draw(rt, "name"), nasty.Draw(rt, "by"), nasty.Draw(rt, "why")
 			e := &f.Evidence
-			e.ErrorDescription, e.Owner, e.Message, e.Scopes = nasty.Draw(rt, "description"), nasty.Draw(rt, "owner"), nasty.Draw(rt, "message"), []string{nasty.Draw(rt, "scope")}
+			e.ErrorDescription, e.Owner, e.Message, e.Scopes = nasty.Draw(
+				rt,
+				"description",
+			), nasty.Draw(
+				rt,
+				"owner",
+			), nasty.Draw(
+				rt,
+				"message",
+			), []string{
+				nasty.Draw(rt, "scope"),
+			}
 			e.Affected, e.Console = []string{nasty.Draw(rt, "affected")}, nasty.Draw(rt, "console")
 			e.Labels = map[string]string{"k": nasty.Draw(rt, "label")}
 			fs = append(fs, f)

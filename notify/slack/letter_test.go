@@ -20,7 +20,10 @@ func newReceiver(t *testing.T) (*sim.Slack, *slack.Receiver) {
 	server := httptest.NewServer(s)
 	t.Cleanup(server.Close)
 	return s, slack.New(slack.Options{
-		Token: func(context.Context) (secret.Value, error) { return secret.New([]byte(token)), nil }, Channel: "#x", APIURL: server.URL + "/", Client: server.Client(),
+		Token:   func(context.Context) (secret.Value, error) { return secret.New([]byte(token)), nil },
+		Channel: "#x",
+		APIURL:  server.URL + "/",
+		Client:  server.Client(),
 	})
 }
 
@@ -33,13 +36,19 @@ func TestLetter(t *testing.T) {
 	t.Parallel()
 	s, r := newReceiver(t)
 	_, err := send(r, notify.Letter{
-		Title: "Report", Lines: append([]string{"• <!channel> *a* <http://x|y>"}, make([]string, 300)...), File: &notify.File{Name: "r.html", Content: []byte("<html>")},
+		Title: "Report",
+		Lines: append([]string{"• <!channel> *a* <http://x|y>"}, make([]string, 300)...),
+		File:  &notify.File{Name: "r.html", Content: []byte("<html>")},
 	})
 	ms := s.Messages()
 	if err != nil || len(ms) != 1 || len(ms[0].Files) != 1 || ms[0].Files[0] != (sim.SlackFile{Name: "r.html", Content: "<html>"}) {
 		t.Fatalf("%+v, error %v", ms, err)
 	}
-	if text := strings.Join(ms[0].Lines(), "\n"); strings.Contains(text, "<!") || strings.Contains(text, "<http") || strings.Contains(text, "*a*") || !strings.Contains(text, "&lt;!channel&gt;") {
+	if text := strings.Join(
+		ms[0].Lines(),
+		"\n",
+	); strings.Contains(text, "<!") || strings.Contains(text, "<http") || strings.Contains(text, "*a*") ||
+		!strings.Contains(text, "&lt;!channel&gt;") {
 		t.Errorf("it says %s", text)
 	}
 }
@@ -49,12 +58,19 @@ func TestLetterWithoutItsFile(t *testing.T) {
 	t.Parallel()
 	s, r := newReceiver(t)
 	s.FailNext("", "missing_scope")
-	receipt, err := send(r, notify.Letter{Title: "Report", Lines: []string{"a line"}, File: &notify.File{Name: "r.html", Content: []byte("x")}})
+	receipt, err := send(
+		r,
+		notify.Letter{Title: "Report", Lines: []string{"a line"}, File: &notify.File{Name: "r.html", Content: []byte("x")}},
+	)
 	ms := s.Messages()
 	if err != nil || receipt.Ref == "" || len(ms) != 1 || len(ms[0].Files) != 0 {
 		t.Fatalf("%+v, error %v", ms, err)
 	}
-	if text := strings.Join(ms[0].Lines(), "\n"); !strings.Contains(text, "The file could not be attached: slack: missing_scope.") || strings.Contains(text, "c4n4ry") {
+	if text := strings.Join(
+		ms[0].Lines(),
+		"\n",
+	); !strings.Contains(text, "The file could not be attached: slack: missing_scope.") ||
+		strings.Contains(text, "c4n4ry") {
 		t.Errorf("it says %s", text)
 	}
 	s.FailNext("channel_not_found")

@@ -45,7 +45,12 @@ func (d *delivery) posted(ctx context.Context) (told notify.Receipt, looked bool
 	if err != nil || id == "" {
 		return notify.Receipt{}, false, err
 	}
-	p := &slack.GetConversationHistoryParameters{ChannelID: id, Limit: 200, IncludeAllMetadata: true, Oldest: strconv.FormatInt(d.m.Made.Add(-time.Minute).Unix(), 10)}
+	p := &slack.GetConversationHistoryParameters{
+		ChannelID:          id,
+		Limit:              200,
+		IncludeAllMetadata: true,
+		Oldest:             strconv.FormatInt(d.m.Made.Add(-time.Minute).Unix(), 10),
+	}
 	kind := metadataMessage
 	if d.m.Letter != nil {
 		kind = metadataLetter
@@ -116,7 +121,14 @@ func (d *delivery) channel(ctx context.Context) (string, error) {
 
 // missing passes over what a missing scope forbids: then nothing can be found.
 func missing(err error) error {
-	if refusedWith(err, "missing_scope", "not_in_channel", "channel_not_found", "thread_not_found", "method_not_supported_for_channel_type") {
+	if refusedWith(
+		err,
+		"missing_scope",
+		"not_in_channel",
+		"channel_not_found",
+		"thread_not_found",
+		"method_not_supported_for_channel_type",
+	) {
 		return nil
 	}
 	return err

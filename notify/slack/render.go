@@ -140,8 +140,14 @@ func over(fs []finding.Finding) bool {
 func (d *delivery) letter(note string) []slack.MsgOption {
 	l := d.m.Letter
 	return []slack.MsgOption{
-		slack.MsgOptionText(escape(l.Title, maxSection), false), slack.MsgOptionBlocks(letterBlocks(*l, note)...), marked(metadataLetter, d.m.Key),
-		slack.MsgOptionDisableLinkUnfurl(), slack.MsgOptionDisableMediaUnfurl(),
+		slack.MsgOptionText(
+			escape(l.Title, maxSection),
+			false,
+		),
+		slack.MsgOptionBlocks(letterBlocks(*l, note)...),
+		marked(metadataLetter, d.m.Key),
+		slack.MsgOptionDisableLinkUnfurl(),
+		slack.MsgOptionDisableMediaUnfurl(),
 	}
 }
 
@@ -150,7 +156,9 @@ func letterBlocks(l notify.Letter, note string) []slack.Block {
 	for _, line := range l.Lines {
 		lines = append(lines, escape(line, 600))
 	}
-	blocks := append([]slack.Block{slack.NewHeaderBlock(slack.NewTextBlockObject(slack.PlainTextType, cut(l.Title, maxHeader), true, false))}, sections(lines)...)
+	blocks := append(
+		[]slack.Block{slack.NewHeaderBlock(slack.NewTextBlockObject(slack.PlainTextType, cut(l.Title, maxHeader), true, false))},
+		sections(lines)...)
 	if len(blocks) > maxBlocks-2 {
 		blocks = append(blocks[:maxBlocks-2], section("… and more than a message holds."))
 	}

@@ -53,7 +53,11 @@ const timeout = 10 * time.Second
 func (r *Receiver) Send(ctx context.Context, m notify.Message) (notify.Receipt, error) {
 	token, err := r.o.Token(ctx)
 	if err != nil {
-		return notify.Receipt{}, &notify.RefusedError{Err: fmt.Errorf("slack token: %w", err), NeedsPerson: true, Fix: "mend slack.token, or what it points at"}
+		return notify.Receipt{}, &notify.RefusedError{
+			Err:         fmt.Errorf("slack token: %w", err),
+			NeedsPerson: true,
+			Fix:         "mend slack.token, or what it points at",
+		}
 	}
 	defer token.Wipe()
 	d := &delivery{r, apiClient(r.o.Client, token, r.o.APIURL), m}
@@ -91,7 +95,15 @@ func (d *delivery) send(ctx context.Context) (told notify.Receipt, err error) {
 		}
 	}
 	if told.Ref != "" && d.m.Letter == nil && !d.m.Same {
-		if err = d.update(ctx, told); refusedWith(err, "message_not_found", "cant_update_message", "edit_window_closed") { // deleted, or not ours: it is told anew
+		if err = d.update(
+			ctx,
+			told,
+		); refusedWith(
+			err,
+			"message_not_found",
+			"cant_update_message",
+			"edit_window_closed",
+		) { // deleted, or not ours: it is told anew
 			told, d.m.Turn, err = notify.Receipt{}, "", nil
 		}
 		if err != nil {
@@ -159,7 +171,12 @@ func (d *delivery) reply(ctx context.Context, told notify.Receipt) error {
 	}
 	text = escape(text, maxSection-200)
 	options := []slack.MsgOption{
-		slack.MsgOptionTS(told.Ref), marked(metadataReply, d.m.TurnKey), slack.MsgOptionDisableLinkUnfurl(), slack.MsgOptionDisableMediaUnfurl(),
+		slack.MsgOptionTS(
+			told.Ref,
+		),
+		marked(metadataReply, d.m.TurnKey),
+		slack.MsgOptionDisableLinkUnfurl(),
+		slack.MsgOptionDisableMediaUnfurl(),
 	}
 	if d.m.Loud {
 		options = append(options, slack.MsgOptionBroadcast())
@@ -179,7 +196,14 @@ func (d *delivery) attach(ctx context.Context, told notify.Receipt) error {
 		return nil
 	}
 	_, err := d.api.UploadFileContext(ctx, slack.UploadFileParameters{
-		Reader: bytes.NewReader(f.Content), FileSize: len(f.Content), Filename: f.Name, Title: f.Name, Channel: told.Channel, ThreadTimestamp: told.Ref,
+		Reader: bytes.NewReader(
+			f.Content,
+		),
+		FileSize:        len(f.Content),
+		Filename:        f.Name,
+		Title:           f.Name,
+		Channel:         told.Channel,
+		ThreadTimestamp: told.Ref,
 	})
 	if err == nil {
 		return nil

@@ -120,7 +120,13 @@ func (s *Socket) event(ctx context.Context, out *http.Client, api *slack.Client,
 		s.Log.Info("connected for Slack's buttons")
 	case socketmode.EventTypeConnectionError:
 		if failed, ok := e.Data.(*slack.ConnectionErrorEvent); ok {
-			s.Log.Warn("no connection for Slack's buttons, trying again", "wait", failed.Backoff, "error", plain(failed.ErrorObj, secret.Scrubber{}))
+			s.Log.Warn(
+				"no connection for Slack's buttons, trying again",
+				"wait",
+				failed.Backoff,
+				"error",
+				plain(failed.ErrorObj, secret.Scrubber{}),
+			)
 		}
 	case socketmode.EventTypeInteractive, socketmode.EventTypeSlashCommand:
 		if e.Request == nil {
@@ -267,7 +273,11 @@ func (r request) tell(ctx context.Context, responseURL, text string) {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	body, _ := json.Marshal(map[string]any{
-		"response_type": "ephemeral", "replace_original": false, "text": escape(text, maxSection), "unfurl_links": false, "unfurl_media": false,
+		"response_type":    "ephemeral",
+		"replace_original": false,
+		"text":             escape(text, maxSection),
+		"unfurl_links":     false,
+		"unfurl_media":     false,
 	})
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, responseURL, strings.NewReader(string(body)))
 	if err != nil {
@@ -286,13 +296,20 @@ func (s *Socket) ours(text string) bool {
 		return false
 	}
 	api, err := url.Parse(s.APIURL)
-	return u.Scheme == "https" && u.Host == "hooks.slack.com" || err == nil && s.APIURL != "" && u.Scheme == api.Scheme && u.Host == api.Host
+	return u.Scheme == "https" && u.Host == "hooks.slack.com" ||
+		err == nil && s.APIURL != "" && u.Scheme == api.Scheme && u.Host == api.Host
 }
 
 // note puts a line into the thread of the message that was pressed.
 func (r request) note(ctx context.Context, c slack.InteractionCallback, text string) {
-	_, _, err := r.api.PostMessageContext(ctx, c.Container.ChannelID, slack.MsgOptionTS(c.Container.MessageTs), slack.MsgOptionText(escape(text, maxSection), false),
-		slack.MsgOptionDisableLinkUnfurl(), slack.MsgOptionDisableMediaUnfurl())
+	_, _, err := r.api.PostMessageContext(
+		ctx,
+		c.Container.ChannelID,
+		slack.MsgOptionTS(c.Container.MessageTs),
+		slack.MsgOptionText(escape(text, maxSection), false),
+		slack.MsgOptionDisableLinkUnfurl(),
+		slack.MsgOptionDisableMediaUnfurl(),
+	)
 	if err != nil {
 		r.s.Log.Warn("a note was not put into a thread", "error", plain(err, secret.Scrubber{}))
 	}

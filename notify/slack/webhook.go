@@ -36,7 +36,11 @@ func (*Webhook) Traits() notify.Traits { return notify.Traits{Pace: time.Second}
 func (w *Webhook) Send(ctx context.Context, m notify.Message) (notify.Receipt, error) {
 	raw, err := w.url(ctx)
 	if err != nil {
-		return notify.Receipt{}, &notify.RefusedError{Err: fmt.Errorf("webhook: its URL: %w", err), NeedsPerson: true, Fix: "mend slack.webhook_url, or what it points at"}
+		return notify.Receipt{}, &notify.RefusedError{
+			Err:         fmt.Errorf("webhook: its URL: %w", err),
+			NeedsPerson: true,
+			Fix:         "mend slack.webhook_url, or what it points at",
+		}
 	}
 	defer raw.Wipe()
 	d := &delivery{&Receiver{}, nil, m}

@@ -40,10 +40,15 @@ func TestWebhook(t *testing.T) {
 		t.Fatal(err)
 	}
 	text, _ := json.Marshal(got)
-	if got["unfurl_links"] != false || strings.Contains(string(text), "actions") || strings.Contains(string(text), `\u003c!channel`) || !strings.Contains(string(text), "sample-credential") {
+	if got["unfurl_links"] != false || strings.Contains(string(text), "actions") || strings.Contains(string(text), `\u003c!channel`) ||
+		!strings.Contains(string(text), "sample-credential") {
 		t.Errorf("it got %s", text)
 	}
-	if _, err := w.Send(t.Context(), notify.Message{Key: "1-2", Letter: &notify.Letter{Title: "Digest", Lines: []string{"a"}}}); err != nil || got["text"] != "Digest" {
+	if _, err := w.Send(
+		t.Context(),
+		notify.Message{Key: "1-2", Letter: &notify.Letter{Title: "Digest", Lines: []string{"a"}}},
+	); err != nil ||
+		got["text"] != "Digest" {
 		t.Errorf("a letter: %v, error %v", got, err)
 	}
 	for s, want := range map[int]func(error) bool{

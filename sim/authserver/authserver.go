@@ -42,7 +42,11 @@ type Server struct {
 // New makes a Server that knows the clients.
 func New(t testing.TB, clients ...Client) *Server {
 	t.Helper()
-	config := &fosite.Config{GlobalSecret: []byte("32 bytes that sign opaque tokens"), AccessTokenLifespan: 30 * time.Minute, HashCost: bcrypt.MinCost}
+	config := &fosite.Config{
+		GlobalSecret:        []byte("32 bytes that sign opaque tokens"),
+		AccessTokenLifespan: 30 * time.Minute,
+		HashCost:            bcrypt.MinCost,
+	}
 	s := &Server{store: storage.NewMemoryStore(), config: config, clients: map[string]Client{}}
 	config.ClientAuthenticationStrategy = s.authenticate
 	s.provider = compose.Compose(config, s.store, compose.NewOAuth2HMACStrategy(config), compose.OAuth2ClientCredentialsGrantFactory)
@@ -52,7 +56,12 @@ func New(t testing.TB, clients ...Client) *Server {
 			t.Fatal(err)
 		}
 		client := &fosite.DefaultOpenIDConnectClient{
-			DefaultClient:           &fosite.DefaultClient{ID: c.ID, Secret: hash, GrantTypes: []string{"client_credentials"}, Scopes: c.Scopes},
+			DefaultClient: &fosite.DefaultClient{
+				ID:         c.ID,
+				Secret:     hash,
+				GrantTypes: []string{"client_credentials"},
+				Scopes:     c.Scopes,
+			},
 			TokenEndpointAuthMethod: c.Method,
 		}
 		if c.Key != nil {

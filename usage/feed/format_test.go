@@ -21,7 +21,12 @@ func TestPresets(t *testing.T) {
 				t.Fatal(err)
 			}
 			if !strings.Contains(p.Docs, "/") || p.Title == "" || len(p.Examples) < 2 {
-				t.Errorf("title %q, docs %q and %d examples: a preset has all of them, and at least two examples", p.Title, p.Docs, len(p.Examples))
+				t.Errorf(
+					"title %q, docs %q and %d examples: a preset has all of them, and at least two examples",
+					p.Title,
+					p.Docs,
+					len(p.Examples),
+				)
 			}
 			if p.Poll != nil {
 				if _, err := NewPoll(*p.Poll, "https://tenant.example", 0); err != nil {

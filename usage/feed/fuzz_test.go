@@ -42,7 +42,8 @@ func FuzzRecords(f *testing.F) {
 				}
 			}
 			for _, b := range r.Bad {
-				if !utf8.ValidString(b.Sample) || strings.ContainsAny(b.Sample, "\x00\n\x1b") || utf8.RuneCountInString(b.Sample) > maxSample {
+				if !utf8.ValidString(b.Sample) || strings.ContainsAny(b.Sample, "\x00\n\x1b") ||
+					utf8.RuneCountInString(b.Sample) > maxSample {
 					t.Errorf("%s: the sample %q is not clean", format.Name, b.Sample)
 				}
 			}

@@ -315,7 +315,10 @@ func (a *Asker) following(answer any, list []any, header http.Header) (string, e
 	}
 	there = here.ResolveReference(there)
 	if there.Scheme != here.Scheme || there.Host != here.Host {
-		return "", fmt.Errorf("the next page is on another server (%s): the token is not sent there", secret.Scrubber{}.Clean(there.Host, 100))
+		return "", fmt.Errorf(
+			"the next page is on another server (%s): the token is not sent there",
+			secret.Scrubber{}.Clean(there.Host, 100),
+		)
 	}
 	if there.String() == a.url {
 		return "", errors.New("the next page is this page")
