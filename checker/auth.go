@@ -71,8 +71,8 @@ func authenticate(p Provider, cred credential.Credential, value secret.Value, no
 	return a, nil
 }
 
-// dress makes req a form request of the client.
-func (a clientAuth) dress(req *http.Request) {
+// addHeaders makes req a form request of the client.
+func (a clientAuth) addHeaders(req *http.Request) {
 	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	if a.header != "" {
 		req.Header.Set("Authorization", a.header)

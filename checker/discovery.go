@@ -122,7 +122,7 @@ func (c *Checker) readMetadataAt(ctx context.Context, client *http.Client, p Pro
 	if err != nil {
 		return failed(0, Misconfigured, "the issuer is not a URL")
 	}
-	c.dress(req)
+	c.setHeaders(req)
 	resp, err := client.Do(req)
 	if err != nil {
 		r := noAnswerOrMalformed(err)

@@ -42,7 +42,7 @@ func (c *Checker) exchange(
 		r.Reading = says(Misconfigured, "", "request", "the request could not be made: %v", err)
 		return secret.Value{}
 	}
-	c.sign(req, r)
+	c.setCheckHeaders(req, r)
 	resp, err := client.Do(req)
 	r.Trail.Egress = watch.egress()
 	if err != nil {
@@ -137,14 +137,14 @@ func (r Response) redacted(a clientAuth) Response {
 	return r
 }
 
-func (c *Checker) dress(req *http.Request) {
+func (c *Checker) setHeaders(req *http.Request) {
 	req.Header.Set("Accept", "application/json")
 	req.Header.Set("User-Agent", c.userAgent)
 }
 
-// sign dresses a request of the check r and names that check in it.
-func (c *Checker) sign(req *http.Request, r *Result) {
-	c.dress(req)
+// setCheckHeaders sets the headers of a request of the check r, which name that check.
+func (c *Checker) setCheckHeaders(req *http.Request, r *Result) {
+	c.setHeaders(req)
 	req.Header.Set("User-Agent", c.userAgent+" check/"+Nonce(r.ID))
 	r.Trail.Requests++
 }

@@ -71,8 +71,8 @@ func (c *Checker) withToken(
 	if err != nil {
 		return nil, nil, err
 	}
-	auth.dress(req)
-	c.sign(req, r)
+	auth.addHeaders(req)
+	c.setCheckHeaders(req, r)
 	resp, err := client.Do(req)
 	if err != nil {
 		return nil, nil, err

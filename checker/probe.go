@@ -63,7 +63,7 @@ func (c *Checker) probeOne(ctx context.Context, client *http.Client, pr Probe, t
 		got.Message = "the probe's URL is not valid"
 		return got
 	}
-	c.sign(req, r)
+	c.setCheckHeaders(req, r)
 	req.Header.Set("Authorization", "Bearer "+token.Reveal())
 	resp, err := client.Do(req)
 	if err != nil {

@@ -39,7 +39,7 @@ func tokenRequest(ctx context.Context, p Provider, cred credential.Credential, a
 	for name, text := range p.Request.Headers {
 		req.Header.Set(name, auth.placeholders.Replace(text))
 	}
-	auth.dress(req)
+	auth.addHeaders(req)
 	req.Header.Set("Content-Type", mediaType)
 	return req, nil
 }

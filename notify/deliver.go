@@ -389,7 +389,7 @@ func (n *Notifier) failed(ctx context.Context, r record, m Message, cause error)
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer cancel()
 	n.Log.Warn("a notification failed", "message", r.id, "receiver", r.receiver, "channel", r.channel, "error", cause)
-	if surely(cause) && !m.Unclear {
+	if nothingPosted(cause) && !m.Unclear {
 		if _, err := n.Pool.Exec(ctx, `UPDATE notify_messages SET attempted_at = NULL WHERE id = $1`, r.id); err != nil {
 			return err // it stays noted, and the next try looks for it
 		}

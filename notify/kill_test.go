@@ -78,7 +78,7 @@ func kills() int {
 }
 
 // Four replicas send while findings open, change and end, Slack limits, loses answers and breaks, and one of them
-// is killed two hundred times at random. In the end each finding that was told is in exactly one message, of which
+// is killed again and again at random. In the end each finding that was told is in exactly one message, of which
 // there is exactly one, and it says how the finding stands
 // (docs/promises.md#each-finding-is-told-in-one-message-whatever-is-killed).
 func TestKilledWhileSending(t *testing.T) {

@@ -91,8 +91,8 @@ func (e *RefusedError) Unwrap() error { return e.Err }
 // Hint says what to do.
 func (e *RefusedError) Hint() string { return e.Fix }
 
-// surely reports whether an error says that nothing was posted.
-func surely(err error) bool {
+// nothingPosted reports whether an error says that nothing was posted.
+func nothingPosted(err error) bool {
 	var refused *RefusedError
 	var retry *RetryError
 	return errors.As(err, &refused) || errors.As(err, &retry)

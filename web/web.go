@@ -118,32 +118,6 @@ func (s *site) json(w http.ResponseWriter, v any, err error) {
 	_ = json.NewEncoder(w).Encode(v)
 }
 
-// Credential is a credential as it stands, in JSON.
-type Credential struct {
-	Credential  string    `json:"credential"`
-	Provider    string    `json:"provider"`
-	Status      string    `json:"status"`
-	Since       time.Time `json:"since"`
-	Outcome     string    `json:"outcome"`
-	Reason      string    `json:"reason"`
-	Message     string    `json:"message"`
-	LatencyMS   float64   `json:"latency_ms"`
-	CheckedAt   time.Time `json:"checked_at,omitzero"`
-	LastSuccess time.Time `json:"last_success_at,omitzero"`
-}
-
-func (s *site) credentials(w http.ResponseWriter, r *http.Request) {
-	list, err := s.Audit.Standings(r.Context(), false)
-	all := []Credential{}
-	for _, st := range list {
-		all = append(all, Credential{
-			st.Credential, st.Provider, string(st.Status), st.Since, string(st.Outcome), string(st.Reason), st.Message,
-			float64(st.Latency.Microseconds()) / 1000, st.LastCheck, st.LastSuccess,
-		})
-	}
-	s.json(w, all, err)
-}
-
 func (s *site) findings(w http.ResponseWriter, r *http.Request) {
 	list, err := s.Audit.Findings(r.Context(), audit.Filter{Resolved: r.URL.Query().Get("resolved") == "true"})
 	all := []FindingJSON{}

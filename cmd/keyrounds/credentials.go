@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -21,6 +20,7 @@ import (
 	"github.com/keyrounds/keyrounds/credential"
 	"github.com/keyrounds/keyrounds/registry"
 	"github.com/keyrounds/keyrounds/secret"
+	"github.com/keyrounds/keyrounds/web"
 )
 
 func newCredentials(o *options) *cobra.Command {
@@ -241,72 +241,6 @@ func notRegistered(err error) error {
 	return err
 }
 
-// credentialJSON is a registered credential in JSON. The client id is in it, the secret is not.
-type credentialJSON struct {
-	Name             string            `json:"name"`
-	Provider         string            `json:"provider"`
-	ClientID         string            `json:"client_id"`
-	Secret           string            `json:"secret"`
-	Description      string            `json:"description"`
-	Scopes           []string          `json:"scopes"`
-	Owner            string            `json:"owner"`
-	Labels           map[string]string `json:"labels"`
-	Schedule         string            `json:"schedule"`
-	UnusedAfter      string            `json:"unused_after"`
-	MaxAge           string            `json:"max_age"`
-	Created          string            `json:"created,omitempty"`
-	Canary           bool              `json:"canary"`
-	ExpectedNetworks []string          `json:"expected_networks"`
-	Source           string            `json:"source"`
-	Status           string            `json:"status"`
-	StatusSince      time.Time         `json:"status_since,omitzero"`
-	LastCheck        time.Time         `json:"last_check_at,omitzero"`
-	LastSuccess      time.Time         `json:"last_success_at,omitzero"`
-	NextCheck        time.Time         `json:"next_check_at,omitzero"`
-	NextCheckWhy     string            `json:"next_check_why,omitempty"`
-	Registered       time.Time         `json:"registered_at"`
-	Retired          time.Time         `json:"retired_at,omitzero"`
-	Message          string            `json:"message"`
-}
-
-func newCredentialJSON(c credential.Credential, st audit.Standing) credentialJSON {
-	j := credentialJSON{
-		Name:             c.Name,
-		Provider:         c.Provider,
-		ClientID:         c.ClientID,
-		Secret:           c.Secret.String(),
-		Description:      c.Description,
-		Scopes:           orEmpty(c.Scopes),
-		Owner:            c.Owner,
-		Labels:           c.Labels,
-		Schedule:         c.Schedule,
-		UnusedAfter:      credential.FormatDuration(c.UnusedAfter),
-		MaxAge:           credential.FormatDuration(c.MaxAge),
-		Canary:           c.Canary,
-		ExpectedNetworks: []string{},
-		Source:           string(c.Source),
-		Status:           string(st.Status),
-		StatusSince:      st.Since.UTC(),
-		LastCheck:        st.LastCheck,
-		LastSuccess:      st.LastSuccess,
-		NextCheck:        c.NextCheck,
-		NextCheckWhy:     cmp.Or(c.NextWhy, "as scheduled"),
-		Registered:       c.Registered,
-		Retired:          c.Retired,
-		Message:          st.Message,
-	}
-	if !c.Created.IsZero() {
-		j.Created = c.Created.Format(time.DateOnly)
-	}
-	for _, n := range c.ExpectedNetworks {
-		j.ExpectedNetworks = append(j.ExpectedNetworks, n.String())
-	}
-	if !c.Retired.IsZero() {
-		j.NextCheck, j.NextCheckWhy = time.Time{}, ""
-	}
-	return j
-}
-
 func newCredentialsList(o *options) *cobra.Command {
 	var (
 		out output
@@ -348,7 +282,7 @@ func newCredentialsList(o *options) *cobra.Command {
 	return cmd
 }
 
-func credentialList(cmd *cobra.Command, a *app.App, all bool) ([]credentialJSON, error) {
+func credentialList(cmd *cobra.Command, a *app.App, all bool) ([]web.CredentialJSON, error) {
 	creds, err := a.Registry.List(cmd.Context(), all)
 	if err != nil {
 		return nil, err
@@ -361,9 +295,9 @@ func credentialList(cmd *cobra.Command, a *app.App, all bool) ([]credentialJSON,
 	for _, st := range standings {
 		byID[st.CredentialID] = st
 	}
-	values := []credentialJSON{}
+	values := []web.CredentialJSON{}
 	for _, c := range creds {
-		values = append(values, newCredentialJSON(c, byID[c.ID]))
+		values = append(values, web.NewCredentialJSON(c, byID[c.ID]))
 	}
 	return values, nil
 }
@@ -382,7 +316,7 @@ func newCredentialsShow(o *options) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			i := slices.IndexFunc(values, func(v credentialJSON) bool { return v.Name == args[0] })
+			i := slices.IndexFunc(values, func(v web.CredentialJSON) bool { return v.Name == args[0] })
 			if i < 0 {
 				return notRegistered(fmt.Errorf("%w: %q", registry.ErrNotFound, args[0]))
 			}
@@ -414,7 +348,7 @@ func newCredentialsShow(o *options) *cobra.Command {
 				func(scope string) string { return book.ScopeUse(c, scope, a.Now()) },
 			)
 			full := struct {
-				credentialJSON
+				web.CredentialJSON
 				Truth  scopesJSON    `json:"scope_truth"`
 				Checks []audit.Check `json:"checks"`
 			}{values[i], table, orEmpty(history)}
@@ -425,7 +359,7 @@ func newCredentialsShow(o *options) *cobra.Command {
 	return cmd
 }
 
-func describe(v credentialJSON, scopes scopesJSON, history []audit.Check) string {
+func describe(v web.CredentialJSON, scopes scopesJSON, history []audit.Check) string {
 	var b strings.Builder
 	line := func(label, text string) {
 		if text != "" && text != "0s" {

@@ -1,0 +1,83 @@
+package web
+
+import (
+	"cmp"
+	"net/http"
+	"time"
+
+	"github.com/keyrounds/keyrounds/audit"
+	"github.com/keyrounds/keyrounds/credential"
+)
+
+// CredentialJSON is a registered credential with what is held of it, in JSON, here and in the commands. The client id and
+// the reference of the secret are in it, the secret is not. Its names are a promise: scripts of users depend on them.
+type CredentialJSON struct {
+	Name             string            `json:"name"`
+	Provider         string            `json:"provider"`
+	ClientID         string            `json:"client_id"`
+	Secret           string            `json:"secret"`
+	Description      string            `json:"description"`
+	Scopes           []string          `json:"scopes"`
+	Owner            string            `json:"owner"`
+	Labels           map[string]string `json:"labels"`
+	Schedule         string            `json:"schedule"`
+	UnusedAfter      string            `json:"unused_after"`
+	MaxAge           string            `json:"max_age"`
+	Created          string            `json:"created,omitempty"`
+	Canary           bool              `json:"canary"`
+	ExpectedNetworks []string          `json:"expected_networks"`
+	Source           string            `json:"source"`
+	Status           string            `json:"status"`
+	StatusSince      time.Time         `json:"status_since,omitzero"`
+	Outcome          string            `json:"outcome"` // of the last check, as are reason, latency and message
+	Reason           string            `json:"reason"`
+	LatencyMS        float64           `json:"latency_ms"`
+	Message          string            `json:"message"`
+	LastCheck        time.Time         `json:"last_check_at,omitzero"`
+	LastSuccess      time.Time         `json:"last_success_at,omitzero"`
+	NextCheck        time.Time         `json:"next_check_at,omitzero"`
+	NextCheckWhy     string            `json:"next_check_why,omitempty"`
+	Registered       time.Time         `json:"registered_at"`
+	Retired          time.Time         `json:"retired_at,omitzero"`
+}
+
+// NewCredentialJSON makes one of what is registered and what is held.
+func NewCredentialJSON(c credential.Credential, st audit.Standing) CredentialJSON {
+	j := CredentialJSON{
+		Name: c.Name, Provider: c.Provider, ClientID: c.ClientID, Secret: c.Secret.String(), Description: c.Description,
+		Scopes: append([]string{}, c.Scopes...), Owner: c.Owner, Labels: c.Labels, Schedule: c.Schedule,
+		UnusedAfter: credential.FormatDuration(c.UnusedAfter), MaxAge: credential.FormatDuration(c.MaxAge),
+		Canary: c.Canary, ExpectedNetworks: []string{}, Source: string(c.Source), Status: string(st.Status), StatusSince: st.Since.UTC(),
+		Outcome: string(st.Outcome), Reason: string(st.Reason), LatencyMS: float64(st.Latency.Microseconds()) / 1000, Message: st.Message,
+		LastCheck: st.LastCheck, LastSuccess: st.LastSuccess, NextCheck: c.NextCheck, NextCheckWhy: cmp.Or(c.NextWhy, "as scheduled"),
+		Registered: c.Registered, Retired: c.Retired,
+	}
+	if !c.Created.IsZero() {
+		j.Created = c.Created.Format(time.DateOnly)
+	}
+	for _, n := range c.ExpectedNetworks {
+		j.ExpectedNetworks = append(j.ExpectedNetworks, n.String())
+	}
+	if !c.Retired.IsZero() {
+		j.NextCheck, j.NextCheckWhy = time.Time{}, ""
+	}
+	return j
+}
+
+func (s *site) credentials(w http.ResponseWriter, r *http.Request) {
+	list, err := s.Registry.List(r.Context(), false)
+	if err != nil {
+		s.json(w, nil, err)
+		return
+	}
+	standings, err := s.Audit.Standings(r.Context(), true)
+	held := map[int64]audit.Standing{}
+	for _, st := range standings {
+		held[st.CredentialID] = st
+	}
+	all := []CredentialJSON{}
+	for _, c := range list {
+		all = append(all, NewCredentialJSON(c, held[c.ID]))
+	}
+	s.json(w, all, err)
+}
