@@ -155,3 +155,37 @@ func TestOutboundIsTheOnlyWayOut(t *testing.T) {
 		}
 	}
 }
+
+// The advisory locks of the code are those that docs/architecture.md lists.
+func TestAdvisoryLocksAreListed(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile("docs/architecture.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	listed := map[string]bool{}
+	for _, m := range regexp.MustCompile("(?m)^\\| `([^`]+)`[^|]*\\| `[^|]*\\| [^|]* \\|$").FindAllStringSubmatch(string(text), -1) {
+		listed[m[1]] = true
+	}
+	taken := regexp.MustCompile(`pg_advisory\w*lock\((?:hashtext\('([^']+)'|\$1)`)
+	found := 0
+	err = filepath.WalkDir(".", func(path string, d os.DirEntry, err error) error {
+		if err != nil || d.IsDir() || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
+			return err
+		}
+		code, err := os.ReadFile(path)
+		for _, m := range taken.FindAllStringSubmatch(string(code), -1) {
+			name := m[1]
+			if name == "" {
+				name = "migrationLock"
+			}
+			if found++; !listed[name] {
+				t.Errorf("%s takes the advisory lock %q, which docs/architecture.md does not list", path, name)
+			}
+		}
+		return err
+	})
+	if err != nil || found < 7 {
+		t.Errorf("%d locks were found, %v", found, err)
+	}
+}
