@@ -78,7 +78,6 @@ type App struct {
 	sealer    *secret.Sealer
 	sealerErr error
 	reloaded  reloadMetrics
-	beats     *prometheus.CounterVec
 
 	ready              atomic.Pointer[string] // why not; nil: ready
 	web                *server
@@ -120,7 +119,7 @@ func (a *App) open(ctx context.Context) error {
 	a.ends.push(a.Pool.Close)
 	a.openSealer()
 	a.Metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	a.reloaded, a.beats = newReloadMetrics(a.Metrics, a.Version), newBeats(a.Metrics)
+	a.reloaded = newReloadMetrics(a.Metrics, a.Version)
 	waker, err := notify.NewWaker(a.Pool)
 	if err != nil {
 		return err
@@ -219,6 +218,7 @@ func exposureSettings(c *config.Config) exposure.Settings {
 
 func settings(c *config.Config) rounds.Settings {
 	s := rounds.Settings{Providers: c.Providers, Policy: c.Policy, Keep: c.Keep, FeedAuth: map[string]rounds.FeedAuth{}}
+	s.Heartbeat = rounds.Heartbeat{URL: c.Heartbeat.URL, Every: c.Heartbeat.Every, Policy: receiverPolicy(c)}
 	for _, f := range c.Feeds {
 		s.Feeds = append(s.Feeds, f.Feed)
 		if f.Polled() {

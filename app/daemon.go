@@ -101,7 +101,6 @@ func (a *App) begin(ctx context.Context) {
 			a.started.Store(true)
 			a.ready.Store(nil)
 			a.listenToSlack(a.config.Load())
-			a.beginning.Go(func() { a.beat(ctx) })
 			a.beginning.Go(func() { a.Exposure.ScanSources(ctx, nil) })
 			a.Log.Info(
 				"the rounds begin",

@@ -23,6 +23,7 @@ type metrics struct {
 	secrets       *prometheus.CounterVec
 	batch         prometheus.Histogram
 	inFlight      prometheus.Gauge
+	beats         *prometheus.CounterVec
 	taken         *prometheus.HistogramVec
 
 	exemplars bool
@@ -107,7 +108,11 @@ func newMetrics(reg prometheus.Registerer, exemplars bool) *metrics {
 		exemplars: exemplars,
 		owners:    map[string]bool{},
 	}
+	m.beats = counter(
+		"keyrounds_heartbeats_total", "Heartbeats to another monitor, by result (ok, failed, withheld: the rounds stand still).", "result",
+	)
 	if reg != nil {
+		reg.MustRegister(m.beats)
 		reg.MustRegister(
 			m.checks,
 			m.requests,

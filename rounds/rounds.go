@@ -63,6 +63,7 @@ type Settings struct {
 	Keep      int // months of results
 	Feeds     []feed.Feed
 	FeedAuth  map[string]FeedAuth // by feed
+	Heartbeat Heartbeat
 }
 
 // Options of New.
@@ -190,6 +191,7 @@ func (r *Rounds) Start(ctx context.Context) error {
 		return err
 	}
 	r.following.Go(func() { r.follow(ctx) })
+	r.following.Go(func() { r.beat(ctx) })
 	return nil
 }
 

@@ -1,7 +1,6 @@
-package app
+package rounds
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -9,85 +8,79 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-
-	"github.com/keyrounds/keyrounds/config"
 	"github.com/keyrounds/keyrounds/outbound"
-	"github.com/keyrounds/keyrounds/postgres"
 	"github.com/keyrounds/keyrounds/secret"
 )
 
 // A sweep that is older than this says that the rounds stand still.
 const sweepAge = time.Minute
 
+// Heartbeat is how another monitor is told that the rounds go on.
+type Heartbeat struct {
+	URL    secret.Reference // zero: nobody is told
+	Every  time.Duration
+	Policy outbound.Policy // of the request
+}
+
+const heartbeatTimeout = 10 * time.Second
+
 // beat tells another monitor that the rounds go on, as long as they do: a daemon that died, and one that
 // lives and sweeps no more, both fall silent there.
-func (a *App) beat(ctx context.Context) {
+func (r *Rounds) beat(ctx context.Context) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	go func() { // a stop waits for no monitor
+		select {
+		case <-r.stopping:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
 	last := "ok" // how it ended; the first sweep may be under way yet
-	if !wait(ctx, 3*cmp.Or(a.Tick, 5*time.Second)) {
+	if r.pass(ctx, 3*r.Tick) != nil {
 		return
 	}
 	for {
-		c := a.config.Load()
-		h := c.Heartbeat
+		h := r.settings.Load().Heartbeat
 		next := h.Every
 		if h.URL.IsZero() {
 			next = 5 * time.Second // a reload may bring one
 		} else {
-			result, err := a.beatOnce(ctx, c)
-			if ctx.Err() != nil {
+			result, err := r.beatOnce(ctx, h)
+			if r.stopped() {
 				return
 			}
-			a.beats.WithLabelValues(result).Inc()
+			r.metrics.beats.WithLabelValues(result).Inc()
 			if err != nil && result != last {
-				a.Log.Warn("no heartbeat was sent", "result", result, "error", err)
+				r.Log.Warn("no heartbeat was sent", "result", result, "error", err)
 			}
 			last = result
 		}
-		if !wait(ctx, next) {
+		if r.pass(ctx, next) != nil {
 			return
 		}
 	}
 }
 
-// wait is false where ctx ended.
-func wait(ctx context.Context, d time.Duration) bool {
-	select {
-	case <-ctx.Done():
-		return false
-	case <-time.After(d):
-		return true
-	}
-}
-
-func (a *App) beatOnce(ctx context.Context, c *config.Config) (result string, err error) {
-	ctx, cancel := context.WithTimeout(ctx, receiverTimeout)
+func (r *Rounds) beatOnce(ctx context.Context, h Heartbeat) (result string, err error) {
+	ctx, cancel := context.WithTimeout(ctx, heartbeatTimeout)
 	defer cancel()
-	e, err := a.Rounds.Engine(ctx)
+	e, err := r.Engine(ctx)
 	if err != nil {
-		return "withheld", postgres.Plain(err)
+		return "withheld", err
 	}
-	if age := a.Now().Sub(e.LastSweep); age > max(sweepAge, 3*a.Tick) {
+	if age := r.Now().Sub(e.LastSweep); age > max(sweepAge, 3*r.Tick) {
 		return "withheld", fmt.Errorf("the last sweep was %s ago", age.Round(time.Second))
 	}
-	url, err := secret.Resolve(ctx, c.Heartbeat.URL)
+	url, err := secret.Resolve(ctx, h.URL)
 	if err != nil {
 		return "failed", err
 	}
 	defer url.Wipe()
-	if err := heartbeatGet(ctx, receiverPolicy(c), url); err != nil {
+	if err := heartbeatGet(ctx, h.Policy, url); err != nil {
 		return "failed", err
 	}
 	return "ok", nil
-}
-
-func newBeats(reg prometheus.Registerer) *prometheus.CounterVec {
-	beats := prometheus.NewCounterVec(prometheus.CounterOpts{
-		Name: "keyrounds_heartbeats_total",
-		Help: "Heartbeats to another monitor, by result (ok, failed, withheld: the rounds stand still).",
-	}, []string{"result"})
-	reg.MustRegister(beats)
-	return beats
 }
 
 // heartbeatGet asks a URL and drops what comes. Its errors do not name the URL, which is a secret.

@@ -1,4 +1,4 @@
-package app
+package rounds
 
 import (
 	"fmt"
@@ -8,7 +8,6 @@ import (
 	"sync/atomic"
 	"testing"
 
-	"github.com/keyrounds/keyrounds/config"
 	"github.com/keyrounds/keyrounds/outbound"
 	"github.com/keyrounds/keyrounds/secret"
 )
@@ -28,7 +27,7 @@ func TestHeartbeatGoesNowhereElse(t *testing.T) {
 	}
 	t.Setenv("NO_PROXY", "")
 	t.Setenv("no_proxy", "")
-	policy := receiverPolicy(&config.Config{NotificationsProxy: outbound.Environment})
+	policy := outbound.Policy{AllowPrivate: true, Proxy: outbound.Environment, Timeout: heartbeatTimeout}
 	for url, want := range map[string]string{
 		monitor.URL + "/ping/c4n4ry":             "HTTP 302: it redirects",
 		"http://monitor.invalid/ping/c4n4ry":     "could not be reached",
