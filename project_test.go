@@ -88,30 +88,39 @@ func TestDockerfileFollowsGoMod(t *testing.T) {
 	}
 }
 
-// Tests cite promises that docs/promises.md makes, and the page names tests that there are.
+// Tests cite promises that docs/promises.md makes, each promise is cited and says what shows it and what is left, and the
+// page names tests that there are.
 func TestPromises(t *testing.T) {
 	t.Parallel()
-	page, err := os.ReadFile("docs/promises.md")
+	const page = "docs/promises.md"
+	text, err := os.ReadFile(page)
 	if err != nil {
 		t.Fatal(err)
 	}
-	anchors, cited, tests := map[string]bool{}, map[string]bool{}, map[string]bool{}
-	for _, m := range regexp.MustCompile(`(?m)^### (.+)$`).FindAllStringSubmatch(string(page), -1) {
-		anchors[strings.ReplaceAll(regexp.MustCompile(`[^\w\- ]`).ReplaceAllString(strings.ToLower(m[1]), ""), " ", "-")] = true
-	}
-	citation := regexp.MustCompile(`docs/promises\.md#([\w-]+)`)
+	cited, tests := map[string]bool{}, map[string]bool{}
+	anchors := headings(string(text))
+	citation := regexp.MustCompile(`promises\.md#([\w-]+)`)
 	function := regexp.MustCompile(`(?m)^func ((?:Test|Fuzz)\w+)\(`)
 	err = filepath.WalkDir(".", func(path string, d os.DirEntry, err error) error {
-		if err != nil || d.IsDir() || !strings.HasSuffix(path, "_test.go") {
+		switch {
+		case err != nil:
 			return err
+		case d.IsDir() && (path == "bin" || path != "." && strings.HasPrefix(d.Name(), ".")):
+			return filepath.SkipDir
+		case d.IsDir() || filepath.Ext(path) != ".go" && filepath.Ext(path) != ".md":
+			return nil
 		}
-		text, err := os.ReadFile(path)
-		for _, m := range citation.FindAllStringSubmatch(string(text), -1) {
-			if cited[m[1]] = true; !anchors[m[1]] {
-				t.Errorf("%s cites %s, which docs/promises.md does not have", path, m[0])
+		b, err := os.ReadFile(path)
+		for _, m := range citation.FindAllStringSubmatch(string(b), -1) {
+			cited[m[1]] = cited[m[1]] || strings.HasSuffix(path, "_test.go")
+			if !anchors[m[1]] {
+				t.Errorf("%s cites %s, which is no heading of %s", path, m[0], page)
 			}
 		}
-		for _, m := range function.FindAllStringSubmatch(string(text), -1) {
+		if filepath.Ext(path) == ".go" && strings.Contains(string(b), "FAU"+"LTS") {
+			t.Errorf("%s cites a page that is not in the repository: cite %s", path, page)
+		}
+		for _, m := range function.FindAllStringSubmatch(string(b), -1) {
 			tests["`"+m[1]+"` in `"+filepath.ToSlash(filepath.Dir(path))+"`"] = true
 		}
 		return err
@@ -119,16 +128,45 @@ func TestPromises(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for anchor := range anchors {
-		if !cited[anchor] {
-			t.Errorf("no test cites docs/promises.md#%s", anchor)
+	entry := regexp.MustCompile("(?s)^(.+?)\n\n.+\n\n- \\*\\*Shown by\\*\\*: (.+)\n- \\*\\*Left\\*\\*: .+")
+	name := regexp.MustCompile("`(?:Test|Fuzz)\\w+`(?: in `[^`]+`)?")
+	for _, e := range strings.Split(string(text), "\n### ")[1:] {
+		m := entry.FindStringSubmatch(e)
+		if m == nil {
+			t.Errorf("%s: %q lacks the promise, Shown by or Left", page, strings.SplitN(e, "\n", 2)[0])
+			continue
+		}
+		if !cited[anchor(m[1])] {
+			t.Errorf("no test cites %s#%s", page, anchor(m[1]))
+		}
+		shown := name.FindAllString(m[2], -1)
+		for _, s := range shown {
+			if !tests[s] {
+				t.Errorf("%s: %q names %s, which does not exist", page, m[1], s)
+			}
+		}
+		if len(shown) == 0 {
+			t.Errorf("%s: %q is shown by no test", page, m[1])
 		}
 	}
-	for _, shown := range regexp.MustCompile("`(?:Test|Fuzz)\\w+` in `[^`]+`").FindAllString(string(page), -1) {
-		if !tests[shown] {
-			t.Errorf("docs/promises.md names %s, which does not exist", shown)
+}
+
+// headings returns the anchors of a page's headings.
+func headings(page string) map[string]bool {
+	all := map[string]bool{}
+	for _, m := range regexp.MustCompile(`(?m)^#+ (.+)$`).FindAllStringSubmatch(page, -1) {
+		a := anchor(m[1])
+		for n, first := 1, a; all[a]; n++ {
+			a = fmt.Sprintf("%s-%d", first, n)
 		}
+		all[a] = true
 	}
+	return all
+}
+
+// anchor returns what GitHub makes of a heading: small letters, no punctuation, hyphens for spaces.
+func anchor(heading string) string {
+	return strings.ReplaceAll(regexp.MustCompile(`[^\p{L}\p{N}_\- ]`).ReplaceAllString(strings.ToLower(heading), ""), " ", "-")
 }
 
 // What can be added (CONTRIBUTING.md) is in the documents that tell of it.
