@@ -169,6 +169,55 @@ func anchor(heading string) string {
 	return strings.ReplaceAll(regexp.MustCompile(`[^\p{L}\p{N}_\- ]`).ReplaceAllString(strings.ToLower(heading), ""), " ", "-")
 }
 
+// The words of docs/glossary.md are in order, each once, and what it names in code exists.
+func TestGlossary(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile("docs/glossary.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	words, doubtful, found := strings.Cut(string(text), "\n## ")
+	if !found {
+		t.Fatal("no second table")
+	}
+	for _, table := range []string{words, doubtful} {
+		before := ""
+		for _, m := range regexp.MustCompile("(?m)^\\| `?(\\w+)`? \\|").FindAllStringSubmatch(table, -1) {
+			word := strings.ToLower(m[1])
+			if word == "word" {
+				continue
+			}
+			if word <= before {
+				t.Errorf("%s comes after %s", word, before)
+			}
+			before = word
+		}
+		if before == "" {
+			t.Error("a table without words")
+		}
+	}
+	declared := map[string]bool{}
+	declaration := regexp.MustCompile(`(?m)^(?:type |func (?:\([^)]+\) )?|\t)([A-Z]\w*)\b`)
+	err = filepath.WalkDir(".", func(path string, d os.DirEntry, err error) error {
+		if err != nil || d.IsDir() || filepath.Ext(path) != ".go" || strings.HasSuffix(path, "_test.go") {
+			return err
+		}
+		b, err := os.ReadFile(path)
+		for _, m := range declaration.FindAllStringSubmatch(string(b), -1) {
+			declared[filepath.Base(filepath.Dir(path))+"."+m[1]] = true
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range regexp.MustCompile("`([a-z]+\\.[A-Z]\\w*)`").FindAllStringSubmatch(string(text), -1) {
+		if !declared[m[1]] {
+			t.Errorf("docs/glossary.md names %s, which does not exist", m[1])
+		}
+	}
+}
+
 // What can be added (CONTRIBUTING.md) is in the documents that tell of it.
 func TestDocumentsTellWhatThereIs(t *testing.T) {
 	t.Parallel()
