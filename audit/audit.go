@@ -23,8 +23,8 @@ type Store struct {
 // Options of New.
 type Options struct {
 	Pool *pgxpool.Pool
-	// Wake has whoever works off the outbox look at it as soon as the transaction commits. nil: it is
-	// found at the next look.
+	// Wake is called in the transaction that fills the outbox, and starts its processing as soon as that commits.
+	// nil: new findings are processed at the next poll.
 	Wake func(context.Context, pgx.Tx) error
 	Now  func() time.Time // when a change was queued; default time.Now
 }

@@ -65,7 +65,8 @@ func (s *Store) Snooze(ctx context.Context, tx pgx.Tx, actor string, id int64, n
 	})
 }
 
-// Events, not standing facts: what happened once does not end by itself, and being none it is over.
+// happened are the kinds that tell of something that happened once, not of a state that lasts. Such a finding does not
+// end by itself, and a person who calls it a false alarm ends it.
 var happened = []finding.Kind{finding.Leaked, finding.UnexpectedUse, finding.UsedAfterRevocation, finding.CanaryTripped}
 
 // FalseAlarm says that a finding was none, and why. What happened once is resolved by that; what still holds

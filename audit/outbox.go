@@ -10,7 +10,7 @@ import (
 )
 
 // Pending returns the findings that changed and of which it is not yet known who is told, those that
-// have waited longest first, at most limit. It locks nothing: whoever asks holds a lock of its own.
+// have waited longest first, at most limit. It locks no rows: the caller must hold a lock of its own.
 func (s *Store) Pending(ctx context.Context, tx pgx.Tx, limit int) ([]finding.Pending, error) {
 	rows, err := tx.Query(ctx, `
 		SELECT finding_id, min(since), (array_agg(trace ORDER BY id DESC))[1] FROM finding_outbox GROUP BY 1 ORDER BY min(id) LIMIT $1`, limit)

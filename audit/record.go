@@ -8,7 +8,7 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// Daemon is the actor of what nobody asked for.
+// Daemon is the actor of what keyrounds does on its own schedule, without a person who asked for it.
 const Daemon = "daemon"
 
 // Entry is one line of the record of who did what.

@@ -164,8 +164,8 @@ func (s *Store) StatusCounts(ctx context.Context) (map[string]map[verdict.Status
 	return all, err
 }
 
-// Briefs returns the credentials that are not retired, the revoked ones first, then those that are suspect, then whoever
-// else is not healthy, each by name; at most limit, 0: all.
+// Briefs returns the credentials that are not retired, the revoked ones first, then those that are suspect, then others
+// that are not healthy, then the healthy ones; by name within each. At most limit; 0 means all.
 func (s *Store) Briefs(ctx context.Context, limit int) ([]Brief, error) {
 	rows, err := s.pool.Query(ctx, `
 		SELECT credential_id, credential, provider, status, since, last_check_at, last_success_at, latency_us, expires_in_s,

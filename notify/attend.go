@@ -108,8 +108,8 @@ func (a attendance) route(ctx context.Context) (again time.Duration, err error) 
 	return again, a.n.Findings.Done(ctx, a.tx, done)
 }
 
-// known marks the messages of f as due, also those of the same finding before, where it was resolved a short
-// while ago. false: nobody was told of it.
+// known marks the messages that f is in as due. If f is in none, and the same finding was resolved less than
+// reopenWithin before f opened, f joins the messages of that one. It returns false if nobody was told of either.
 func (a attendance) known(ctx context.Context, f finding.Finding, trace string) (bool, error) {
 	tag, err := a.tx.Exec(ctx, `
 		UPDATE notify_messages SET due_at = $2, version = version + 1, given_up = false, trace = $3 WHERE id IN (SELECT message_id FROM notify_members WHERE finding_id = $1)`, f.ID, a.now, trace)
@@ -158,7 +158,7 @@ func (a attendance) announce(ctx context.Context, burst []change) error {
 	return nil
 }
 
-// create makes a message. trace is that of one of the changes that it tells.
+// create inserts a message about findings. trace is the trace context of one of the changes that the message is about.
 func (a attendance) create(ctx context.Context, t Target, findings []int64, trace string, escalation bool) error {
 	_, err := a.tx.Exec(ctx, `
 		WITH made AS (INSERT INTO notify_messages (receiver, channel, mention, made_at, due_at, escalation, trace) VALUES ($1, $2, $3, $4, $4, $6, $7) RETURNING id)
@@ -167,7 +167,7 @@ func (a attendance) create(ctx context.Context, t Target, findings []int64, trac
 	return err
 }
 
-// nudge has people told again of what they have not acknowledged, and others told of it.
+// nudge sends the reminders of findings that nobody acknowledged, and escalates those that are due for it.
 func (a attendance) nudge(ctx context.Context) error {
 	_, err := a.tx.Exec(ctx, `
 		UPDATE notify_messages SET nudge = $2, due_at = $1, version = version + 1, remind_at = NULL WHERE least(remind_at, escalate_at) <= $1 AND remind_at <= $1`, a.now, nudgeRemind)
@@ -313,7 +313,7 @@ func (a attendance) divert(ctx context.Context, receiver, channel string) error 
 	})
 }
 
-// spare is who is told when a receiver fails: the fallback, or else whoever does not fail.
+// spare returns where to send what a failing receiver cannot: the fallback, or, without one, the receivers that work.
 func (a attendance) spare(ctx context.Context) ([]Target, error) {
 	if p := a.setup.Policy; p.Fallback != "" {
 		return []Target{{Receiver: p.Fallback}}, nil
@@ -332,7 +332,7 @@ func (a attendance) spare(ctx context.Context) ([]Target, error) {
 	return targets, err
 }
 
-// wakeLanes has the lanes worked off that have something due and need not wait.
+// wakeLanes starts a job for each lane that has a message due and is not waiting after a failure.
 func (a attendance) wakeLanes(ctx context.Context) error {
 	rows, err := a.tx.Query(ctx, `
 		SELECT DISTINCT m.receiver, m.channel FROM notify_messages m LEFT JOIN notify_lanes l USING (receiver, channel)
@@ -358,7 +358,7 @@ func orNone(names []string) []string {
 	return names
 }
 
-// bySeverity puts what is over last.
+// bySeverity orders findings by severity, those that are resolved last.
 func bySeverity(a, b finding.Finding) int {
 	over := func(f finding.Finding) int {
 		if f.State == finding.Resolved {

@@ -136,8 +136,8 @@ func clockOn(y int, m time.Month, d int, since time.Duration, zone *time.Locatio
 	return time.Date(y, m, d, int(since/time.Hour), int(since/time.Minute)%60, 0, 0, zone)
 }
 
-// Maintenance is a time in which a provider is worked on: what it answers then is told of no one, until it
-// is over and still so.
+// Maintenance is a time in which a provider is worked on. Findings that this can cause are held back until the time
+// is over, and are told then if they still hold.
 type Maintenance struct {
 	Provider string
 	From, To time.Time
@@ -160,7 +160,8 @@ func (m Maintenance) end(now time.Time) time.Time {
 	return to
 }
 
-// The kinds that work on a provider can cause. A leak or a thief's use is told whatever it does.
+// ofMaintenance are the kinds of findings that maintenance of a provider can cause, so that they are held back
+// until it ends. All other kinds, such as a leak or unexpected use, are told during maintenance too.
 var ofMaintenance = []finding.Kind{
 	finding.Revoked,
 	finding.ScopeLost,
@@ -171,7 +172,7 @@ var ofMaintenance = []finding.Kind{
 	finding.LifetimeShrunk,
 }
 
-// Hold returns until when f is not told, and why; zero: it is told now.
+// Hold returns the time until which f is held back, and the reason. The zero time means that f is told now.
 func (p Policy) Hold(f finding.Finding, now time.Time) (until time.Time, why string) {
 	for _, m := range p.Maintenance {
 		if end := m.end(now); m.Provider == f.Subject.Provider && slices.Contains(ofMaintenance, f.Kind) && end.After(until) {

@@ -105,15 +105,16 @@ func (s *server) asUser(cmd *exec.Cmd) {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: s.user, Setpgid: true}
 }
 
-// stopOrphan stops a server that outlived a killed keyrounds. We hold the lock, so it is nobody's.
+// stopOrphan stops a Postgres server that is still running because its keyrounds process was killed. Call it with the
+// lock on the data directory held: then no living process uses that server.
 func (s *server) stopOrphan(ctx context.Context) {
 	cmd := exec.CommandContext(ctx, filepath.Join(s.bin, "pg_ctl"), "stop", "-D", s.data(), "-m", "fast", "-w", "-t", "10")
 	s.asUser(cmd)
-	_ = cmd.Run() // there is none, as a rule
+	_ = cmd.Run() // usually no server runs, and pg_ctl fails
 }
 
-// supervise runs the server until shutdown, again whenever it dies by itself. It stays on one
-// thread, because the parent-death signal is that of the thread.
+// supervise runs the server until shutdown, and starts it again whenever it dies by itself. It stays on one
+// thread, because the parent-death signal is sent when that thread ends, not the process.
 func (s *server) supervise(first chan<- error) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()

@@ -11,11 +11,11 @@ import (
 	"github.com/keyrounds/keyrounds/leak/intake"
 )
 
-// TakeReport verifies a report and takes it in. What is not from whom it should be is *intake.RefusedError or
-// *intake.SETError, what cannot be read *intake.FormatError, and all else worth sending again.
+// TakeReport verifies a report and stores what it says. *intake.RefusedError and *intake.SETError say that its sender is
+// not the one who may report there, *intake.FormatError that it cannot be read. After any other error it may be sent again.
 type TakeReport func(context.Context, exposure.Report) (exposure.Reported, error)
 
-// leakReport takes in a delivery: POST /api/v1/leaks/NAME. Its signature is the only sign-in that it has.
+// leakReport serves POST /api/v1/leaks/NAME. A report is authenticated by its signature only.
 func (s *site) leakReport(w http.ResponseWriter, r *http.Request) {
 	host, ok := s.reportFailures.sender(w, r, s.Now())
 	if !ok {

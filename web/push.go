@@ -19,7 +19,7 @@ import (
 	"github.com/keyrounds/keyrounds/usage/feed"
 )
 
-// PushFeed is a feed that takes pushes, and how its token is read.
+// PushFeed is a feed of type push, with the function that reads its token.
 type PushFeed struct {
 	feed.Feed
 	Token func(context.Context) (secret.Value, error)
@@ -118,7 +118,8 @@ func refuse(w http.ResponseWriter, status int, why string) {
 	_ = json.NewEncoder(w).Encode(map[string]any{"title": http.StatusText(status), "status": status, "detail": why})
 }
 
-// feedOf finds the feed whose token the request has. Every token is compared, in constant time.
+// feedOf returns the feed whose token the request carries; found is false if there is none. It compares the tokens of all
+// feeds, each in constant time, so that the time of an answer tells nothing about them.
 func (s *site) feedOf(ctx context.Context, r *http.Request) (match PushFeed, found bool) {
 	given := r.Header.Get("X-Feed-Token")
 	if given == "" {
@@ -156,7 +157,7 @@ func (f *failures) at(now time.Time) {
 	}
 }
 
-// sender is the address of a request; not ok: it has failed too often, and is told so.
+// sender returns the address of a request. ok is false if that address failed too often: the request was answered with 429.
 func (f *failures) sender(w http.ResponseWriter, r *http.Request, now time.Time) (host string, ok bool) {
 	host, _, _ = net.SplitHostPort(r.RemoteAddr)
 	if !f.tooMany(host, now) {

@@ -26,7 +26,7 @@ type view struct {
 	Report      string // the newest month whose report was made; "": none
 }
 
-// standing is a credential with what the feeds show of its use.
+// standing is a credential with its status and last check, and its use as the feeds show it.
 type standing struct {
 	audit.Standing
 	Use UsageJSON

@@ -11,7 +11,7 @@ var (
 	share   = []step{{0, "red"}, {0.9, "orange"}, {0.99, "green"}}
 )
 
-// fleet is for whoever looks first: what stands how, what changed, what is worst.
+// fleet is the dashboard to open first: the status of all credentials, what changed, and which are worst.
 func fleet() Dashboard {
 	all := func(status string) string {
 		return `sum(max by (provider, status) (keyrounds_credentials{provider=~"$provider", status=~"` + status + `"}))`

@@ -1,6 +1,6 @@
 package grafana
 
-// self is for whoever runs keyrounds.
+// self is the dashboard about keyrounds itself, for the people who operate it.
 func self() Dashboard {
 	rate := func(metric, by string) string {
 		return `sum by (` + by + `) (rate(` + metric + `[$__rate_interval]))`

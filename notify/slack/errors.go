@@ -17,7 +17,7 @@ import (
 // Slack answers 200 with "ok": false and a code. The codes are those of chat.postMessage and chat.update
 // (docs.slack.dev/reference/methods).
 
-// What a person must mend, and how. Until then every message to the channel is refused.
+// fixes says, by Slack's error code, what a person must change. Until then Slack refuses every message to the channel.
 var fixes = map[string]string{
 	"invalid_auth":                             "slack.token is not a token of this workspace: copy the bot token of the app again",
 	"not_authed":                               "slack.token is empty: it must name the bot token, xoxb-…",

@@ -28,7 +28,7 @@ import (
 //
 //  1. Slack wants an answer in 3 s. What only changes the database is done first and answered then, so that
 //     a press is not lost where this process dies; a check is answered first.
-//  2. Slack may send the same envelope twice, and to any replica: whoever does it writes its id down.
+//  2. Slack may send the same envelope twice, and to any replica. The replica that does what it asks for stores its id.
 //  3. Only who is allowed may act. Everybody may read the channel, so status is for those as well.
 
 // SocketOptions of NewSocket.
@@ -113,7 +113,7 @@ func (s *Socket) connect(ctx context.Context) error {
 	return plain(client.RunContext(ctx), scrub)
 }
 
-// event hands one on; what it asks for goes beside the others.
+// event reads one envelope and starts what it asks for in a goroutine of its own.
 func (s *Socket) event(ctx context.Context, out *http.Client, api *slack.Client, client *socketmode.Client, e socketmode.Event) {
 	switch e.Type {
 	case socketmode.EventTypeConnected:
