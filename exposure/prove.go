@@ -46,23 +46,34 @@ func (x *Exposure) tryLeaked(ctx context.Context) error {
 	var errs []error
 	for _, r := range due {
 		_, _, err := x.tryOne(ctx, r, secret.Value{})
-		again := x.Now().Add(x.pace().Every)
-		var notNow *rounds.NotNowError
-		switch {
-		case err == nil:
+		if err == nil {
 			continue
-		case errors.Is(err, rounds.ErrNotExchanged):
-			again = time.Time{}
-		case errors.As(err, &notNow):
-			if notNow.Until.After(again) {
-				again = notNow.Until
-			}
-		default:
+		}
+		again, expected := retryAt(err, x.Now(), x.pace().Every)
+		if !expected {
 			x.Log.Warn("a secret that got out could not be tried", "secret", r.ID, "error", err)
 		}
 		errs = append(errs, x.Leaks.Postpone(ctx, r, again))
 	}
 	return postgres.Plain(errors.Join(errs...))
+}
+
+// busyRetry is how soon a secret is tried again whose provider only was busy with others.
+const busyRetry = 10 * time.Second
+
+// retryAt returns when a secret is tried again that could not be tried, the zero Time: never. Not now, and never, are
+// expected; what else happened is told.
+func retryAt(err error, now time.Time, every time.Duration) (at time.Time, expected bool) {
+	var notNow *rounds.NotNowError
+	switch {
+	case errors.Is(err, rounds.ErrNotExchanged):
+		return time.Time{}, true
+	case errors.As(err, &notNow) && notNow.Until.After(now):
+		return notNow.Until, true
+	case errors.As(err, &notNow):
+		return now.Add(min(every, busyRetry)), true
+	}
+	return now.Add(every), false
 }
 
 // lease keeps a secret with this process until its next try is well over.
