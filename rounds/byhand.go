@@ -14,6 +14,7 @@ import (
 
 	"github.com/keyrounds/keyrounds/checker"
 	"github.com/keyrounds/keyrounds/credential"
+	"github.com/keyrounds/keyrounds/postgres"
 	"github.com/keyrounds/keyrounds/secret"
 	"github.com/keyrounds/keyrounds/verdict"
 )
@@ -176,7 +177,7 @@ func (w *byHandWorker) Work(ctx context.Context, job *river.Job[byHandArgs]) err
 	var answer handed
 	answer.add(judged)
 	if err != nil && !errors.As(err, &answer.NotNow) {
-		answer.Error = err.Error()
+		answer.Error = postgres.Plain(err).Error() // it is stored, and shown to whoever asked
 	}
 	return river.RecordOutput(ctx, answer)
 }
@@ -191,6 +192,11 @@ func (r *Rounds) handOver(ctx context.Context, b batch) ([]Judged, error) {
 		switch {
 		case answer.Error != "":
 			return nil, errors.New(answer.Error)
+		case answer.NotNow == nil && len(answer.Results) == 0:
+			return nil, fmt.Errorf(
+				"%d credentials of the provider %q were not checked: they were retired meanwhile, or the daemon is stopping",
+				len(b.creds), b.provider.Name,
+			)
 		case answer.NotNow == nil:
 			return answer.judged(), nil
 		case !answer.NotNow.Until.IsZero() || time.Now().After(end):

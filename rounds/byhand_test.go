@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
@@ -80,6 +81,27 @@ func TestADaemonRefusesACheck(t *testing.T) {
 	}
 	if n := h.count(`SELECT count(*) FROM river_job WHERE kind = 'check_by_hand' AND state <> 'completed'`); n != 0 {
 		t.Errorf("%d jobs are left", n)
+	}
+}
+
+// A credential that is retired while its check is asked for ends the asking, and is not asked for again and again.
+func TestRetiredWhileACheckIsAskedFor(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, 2, nil)
+	h.exec(`UPDATE credentials SET next_check_at = now() + interval '1 year'`)
+	h.start(h.pool)
+	command, creds := h.command(), h.credentials()
+	h.await("the daemon leads", func() bool { lives, err := command.daemonLives(t.Context()); return err == nil && lives })
+	h.exec(`UPDATE credentials SET retired_at = now() WHERE name = 'c0001'`)
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	shown := 0
+	err := command.CheckNow(ctx, creds, func(js []Judged) { shown += len(js) })
+	if err == nil || !strings.Contains(err.Error(), `1 credentials of the provider "idp" were not checked`) || shown != 1 {
+		t.Errorf("%d shown, error %v", shown, err)
+	}
+	if n := h.count(`SELECT count(*) FROM river_job WHERE kind = 'check_by_hand'`); n != 2 {
+		t.Errorf("it was asked for %d times", n)
 	}
 }
 

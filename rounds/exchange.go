@@ -43,7 +43,7 @@ const (
 // Purpose is what a token is requested for.
 type Purpose struct {
 	Name string
-	// Patience is how long it waits for its turn at the provider.
+	// Patience is how long it waits until nobody else works at the provider.
 	Patience time.Duration
 	// Without are the protections that do not hold, each with the reason.
 	Without map[Protection]string
@@ -193,8 +193,13 @@ func (r *Rounds) pass(ctx context.Context, d time.Duration) error {
 func (r *Rounds) admit(ctx context.Context, p checker.Provider, o Order) error {
 	now, n := r.Now(), len(o.Credentials)
 	wait := time.Duration(0)
+	// Whoever waits here occupies the provider, which holds for a job's time: no longer than patience.
+	bears := min(o.Purpose.Patience, patience)
+	if o.Purpose.paid {
+		bears = 0
+	}
 	later := func(at time.Time, why string) error {
-		if left := at.Sub(now); left > o.Purpose.Patience || o.Purpose.paid && left > 0 {
+		if at.Sub(now) > bears {
 			return &NotNowError{p.Name, at, why}
 		}
 		wait = max(wait, at.Sub(now))
@@ -231,7 +236,8 @@ func (r *Rounds) admit(ctx context.Context, p checker.Provider, o Order) error {
 		}
 		return r.Registry.Spend(ctx, tx, p.Name, now, n)
 	})
-	if err != nil && o.Purpose.paid { // the sweep counted what is not asked now
+	var notNow *NotNowError
+	if o.Purpose.paid && errors.As(err, &notNow) { // the sweep counted what is handed back
 		return errors.Join(err, r.settle(ctx, p, o, nil))
 	}
 	if err != nil || wait <= 0 {

@@ -91,6 +91,7 @@ func TestTheDoor(t *testing.T) {
 		of      Protection
 	}{
 		{"pause", `UPDATE provider_pace SET paused_until = now() + interval '1 hour'`, nil, "asks us to stay away", ""},
+		{"a short pause", `UPDATE provider_pace SET paused_until = now() + interval '15 seconds'`, nil, "asks us to stay away", ""},
 		{"occupation", `UPDATE provider_pace SET busy_by = 999, busy_until = now() + interval '1 hour'`, nil, "is busy", ""},
 		{"budget", `UPDATE provider_pace SET requests = 1, month = date_trunc('month', now() AT TIME ZONE 'UTC')`, budget, "budget of 1", Budget},
 		{"rate", `UPDATE provider_pace SET paced_until = now() + interval '5 minutes'`, nil, "full rate", Rate},

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/keyrounds/keyrounds/outbound"
+	"github.com/keyrounds/keyrounds/postgres"
 	"github.com/keyrounds/keyrounds/secret"
 )
 
@@ -67,7 +68,7 @@ func (r *Rounds) beatOnce(ctx context.Context, h Heartbeat) (result string, err 
 	defer cancel()
 	e, err := r.Engine(ctx)
 	if err != nil {
-		return "withheld", err
+		return "withheld", postgres.Plain(err)
 	}
 	if age := r.Now().Sub(e.LastSweep); age > max(sweepAge, 3*r.Tick) {
 		return "withheld", fmt.Errorf("the last sweep was %s ago", age.Round(time.Second))
