@@ -126,7 +126,7 @@ func (a *App) open(ctx context.Context) error {
 	}
 	a.Registry, a.Audit = registry.New(a.Pool, c.Zone), audit.New(audit.Options{Pool: a.Pool, Wake: waker.Wake, Now: a.Now})
 	a.Usage = rounds.OpenUsage(a.Pool, c.Zone, a.Registry, a.Audit)
-	a.Leaks = leak.NewStore(leak.StoreOptions{Pool: a.Pool, Sealer: a.sealer})
+	a.Leaks = leak.NewStore(leak.StoreOptions{Pool: a.Pool, Registry: a.Registry, Sealer: a.sealer})
 	setup, err := a.notifySetup(c)
 	if err != nil {
 		return err

@@ -9,7 +9,6 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"github.com/keyrounds/keyrounds/credential"
 	"github.com/keyrounds/keyrounds/finding"
 )
 
@@ -58,11 +57,17 @@ func (s *Store) Weigh(ctx context.Context, tx pgx.Tx, checked []Checked, events 
 		if c.Works == nil || !slices.Contains(ids, c.CredentialID) {
 			continue
 		}
-		// A secret that was never proven to be dead and is accepted again does work. A check that began before the
-		// secret was replaced may be about the old one.
-		_, err := tx.Exec(ctx, `
+		known, err := s.Registry.Read(ctx, tx, c.CredentialID)
+		if err != nil {
+			return nil, err
+		}
+		if c.At.Before(known.Changed) {
+			continue // the check began before the secret was replaced, and may be about the old one
+		}
+		// A secret that was never proven to be dead and is accepted again does work.
+		_, err = tx.Exec(ctx, `
 			UPDATE leak_secrets SET works = $2, works_at = $3, proven = CASE WHEN $2 THEN $4::text[] ELSE proven END
-			WHERE credential_id = $1 AND replaced_at IS NULL AND $3 >= (SELECT changed_at FROM credentials WHERE id = $1)`,
+			WHERE credential_id = $1 AND replaced_at IS NULL`,
 			c.CredentialID, *c.Works, c.At, orEmpty(c.Scopes))
 		if err != nil {
 			return nil, err
@@ -150,8 +155,8 @@ func (s *Store) Judge(ctx context.Context, tx pgx.Tx, ids []int64, now time.Time
 }
 
 func (s *Store) judge(ctx context.Context, tx pgx.Tx, id int64, now time.Time) ([]finding.Event, error) {
-	c := credential.Credential{ID: id}
-	if err := tx.QueryRow(ctx, `SELECT name, provider FROM credentials WHERE id = $1`, id).Scan(&c.Name, &c.Provider); err != nil {
+	c, err := s.Registry.Read(ctx, tx, id)
+	if err != nil {
 		return nil, err
 	}
 	rows, err := tx.Query(ctx, `

@@ -39,7 +39,10 @@ func (s *Store) Match(ctx context.Context, rep intake.Reported, t *Taken) error 
 	for _, v := range rep.Parts {
 		parts = append(parts, p.beginnings(v)...)
 	}
-	clients := append(orEmpty(rep.Clients), rep.Values...)
+	clients, err := s.Registry.WithClientID(ctx, append(orEmpty(rep.Clients), rep.Values...))
+	if err != nil {
+		return err
+	}
 	var hash []byte
 	if rep.HMSL != "" {
 		hash = p.ofHMSL(rep.HMSL)
@@ -49,8 +52,8 @@ func (s *Store) Match(ctx context.Context, rep intake.Reported, t *Taken) error 
 		SELECT id, credential_id, 'secret', NULL::bytea[] FROM leak_secrets WHERE fingerprint = ANY($1)
 		UNION ALL SELECT id, credential_id, 'secret', NULL FROM leak_secrets WHERE hmsl = $3
 		UNION ALL SELECT id, credential_id, 'part', prefixes FROM leak_secrets WHERE $2::bytea[] <> '{}' AND prefixes && $2
-		UNION ALL SELECT 0, id, 'client_id', NULL FROM credentials WHERE client_id = ANY($4) AND retired_at IS NULL
-		) AS m (id, credential_id, sort, prefixes) ORDER BY credential_id, sort = 'client_id', sort = 'part'`, whole, parts, hash, clients)
+		UNION ALL SELECT 0, id, 'client_id', NULL FROM unnest($4::bigint[]) AS id
+		) AS m (id, credential_id, sort, prefixes) ORDER BY credential_id, sort = 'client_id', sort = 'part'`, whole, parts, hash, orEmpty(clients))
 	if err != nil {
 		return err
 	}

@@ -30,10 +30,21 @@ type Store struct {
 	known map[int64][]byte // the fingerprint that a credential was last seen with; nil: not read yet
 }
 
-// StoreOptions are options of a Store. Pool is required.
+// Registry is what a Store asks of the credentials (package registry).
+type Registry interface {
+	// Read returns a credential, retired or not.
+	Read(ctx context.Context, tx pgx.Tx, id int64) (credential.Credential, error)
+	// Hold is Read, and nobody changes the credential until the transaction ends.
+	Hold(ctx context.Context, tx pgx.Tx, id int64) (credential.Credential, error)
+	// WithClientID returns the numbers of the credentials that have one of these client ids and are not retired.
+	WithClientID(ctx context.Context, clientIDs []string) ([]int64, error)
+}
+
+// StoreOptions are options of a Store. Pool and Registry are required.
 type StoreOptions struct {
-	Pool   *pgxpool.Pool
-	Sealer *secret.Sealer // seals former secrets and the key of the fingerprints; nil: without both, only scans find anything
+	Pool     *pgxpool.Pool
+	Registry Registry
+	Sealer   *secret.Sealer // seals former secrets and the key of the fingerprints; nil: without both, only scans find anything
 }
 
 // NewStore returns a Store. It does not speak to the database yet.
@@ -63,12 +74,9 @@ func (s *Store) Note(ctx context.Context, c credential.Credential, v secret.Valu
 	}
 	defer func() { _ = tx.Rollback(context.WithoutCancel(ctx)) }()
 	// Whoever read the secret before it was replaced must not bring it back.
-	var changed time.Time
-	if err := tx.QueryRow(ctx, `SELECT changed_at FROM credentials WHERE id = $1 FOR SHARE`, c.ID).Scan(&changed); err != nil {
+	held, err := s.Registry.Hold(ctx, tx, c.ID)
+	if err != nil || !held.Changed.Equal(c.Changed) {
 		return err
-	}
-	if !changed.Equal(c.Changed) {
-		return nil
 	}
 	if _, err := s.note(ctx, tx, p, c, v.Reveal(), now); err != nil {
 		return err

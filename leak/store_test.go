@@ -37,7 +37,8 @@ func newBook(t *testing.T, names ...string) *book {
 		t.Fatal(err)
 	}
 	b := &book{T: t, now: time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC), creds: map[string]credential.Credential{}}
-	b.Store = NewStore(StoreOptions{Pool: pgtest.New(t), Sealer: sealer})
+	pool := pgtest.New(t)
+	b.Store = NewStore(StoreOptions{Pool: pool, Registry: registry.New(pool, time.UTC), Sealer: sealer})
 	b.Store.WantHMSL(true)
 	reg := registry.New(b.Pool, time.UTC)
 	for _, name := range names {
@@ -357,7 +358,7 @@ func BenchmarkMatch(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	s := NewStore(StoreOptions{Pool: pool, Sealer: sealer})
+	s := NewStore(StoreOptions{Pool: pool, Registry: registry.New(pool, time.UTC), Sealer: sealer})
 	fillSecrets(b, s, pool, 10_000)
 	rep := intake.Reported{Values: []string{"AKIAFOREIGNFOREIGN", "x-0123456789"}}
 	b.Run("reports", func(b *testing.B) {

@@ -90,7 +90,21 @@ func get(ctx context.Context, q Querier, name string) (credential.Credential, er
 
 // ByID returns one credential, retired or not, or ErrNotFound.
 func (s *Store) ByID(ctx context.Context, id int64) (credential.Credential, error) {
-	cs, err := collect(ctx, s.pool, `SELECT `+columns+` FROM credentials WHERE id = $1`, id)
+	return byID(ctx, s.pool, "", id)
+}
+
+// Read is ByID in a transaction.
+func (s *Store) Read(ctx context.Context, tx pgx.Tx, id int64) (credential.Credential, error) {
+	return byID(ctx, tx, "", id)
+}
+
+// Hold is Read, and nobody changes the credential until the transaction ends.
+func (s *Store) Hold(ctx context.Context, tx pgx.Tx, id int64) (credential.Credential, error) {
+	return byID(ctx, tx, " FOR SHARE", id)
+}
+
+func byID(ctx context.Context, q Querier, lock string, id int64) (credential.Credential, error) {
+	cs, err := collect(ctx, q, `SELECT `+columns+` FROM credentials WHERE id = $1`+lock, id)
 	if err == nil && len(cs) == 0 {
 		return credential.Credential{}, fmt.Errorf("%w: number %d", ErrNotFound, id)
 	}
@@ -109,6 +123,21 @@ func (s *Store) OfClients(ctx context.Context, q Querier, provider string, clien
 		provider,
 		clientIDs,
 	)
+}
+
+// WithClientID returns the numbers of the credentials, of any provider and not retired, that have one of these client ids.
+func (s *Store) WithClientID(ctx context.Context, clientIDs []string) ([]int64, error) {
+	rows, err := s.pool.Query(ctx, `SELECT id FROM credentials WHERE client_id = ANY($1) AND retired_at IS NULL ORDER BY id`, clientIDs)
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, pgx.RowTo[int64])
+}
+
+// AnyBefore says whether a credential was registered before t, retired ones included.
+func (s *Store) AnyBefore(ctx context.Context, t time.Time) (any bool, err error) {
+	err = s.pool.QueryRow(ctx, `SELECT EXISTS (SELECT FROM credentials WHERE registered_at < $1)`, t).Scan(&any)
+	return any, err
 }
 
 // ClientIDs returns every client id that is or was registered, by provider.

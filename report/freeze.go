@@ -249,15 +249,7 @@ func (m *Maker) Due(ctx context.Context, next func(time.Time) time.Time, now tim
 	if _, made, err := m.owners(ctx, month); made || err != nil {
 		return month, false, err
 	}
-	var watched bool
-	if err := m.Pool.QueryRow(
-		ctx,
-		`SELECT EXISTS (SELECT FROM credentials WHERE registered_at < $1)`,
-		month.Span(m.Zone).To,
-	).Scan(
-		&watched,
-	); err != nil ||
-		!watched {
+	if watched, err := m.Registry.AnyBefore(ctx, month.Span(m.Zone).To); err != nil || !watched {
 		return month, false, err
 	}
 	made, err := m.Freeze(ctx, month, now)

@@ -78,8 +78,7 @@ func (in *intake) flush(ctx context.Context) error {
 
 const daysSQL = `
 	INSERT INTO usage_days AS u (credential_id, day, network, user_agent, uses, failures, first_at, last_at, last_address)
-	SELECT * FROM unnest($1::bigint[], $2::date[], $3::cidr[], $4::text[], $5::bigint[], $6::bigint[],
-		$7::timestamptz[], $8::timestamptz[], $9::inet[])
+	VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
 	ON CONFLICT (credential_id, day, network, user_agent) DO UPDATE SET
 		uses = u.uses + excluded.uses, failures = u.failures + excluded.failures,
 		first_at = least(u.first_at, excluded.first_at), last_at = greatest(u.last_at, excluded.last_at),
@@ -93,25 +92,12 @@ func (in *intake) saveDays(ctx context.Context) error {
 		return cmp.Or(cmp.Compare(a.credential, b.credential), int(a.day-b.day),
 			a.network.Compare(b.network), strings.Compare(a.userAgent, b.userAgent))
 	})
-	var (
-		n                   = len(keys)
-		ids                 = make([]int64, n)
-		days, firsts, lasts = make([]time.Time, n), make([]time.Time, n), make([]time.Time, n)
-		networks            = make([]netip.Prefix, n)
-		agents              = make([]string, n)
-		uses, failures      = make([]int64, n), make([]int64, n)
-		addresses           = make([]*netip.Addr, n)
-	)
-	for i, k := range keys {
+	batch := &pgx.Batch{}
+	for _, k := range keys {
 		r := in.tally.days[k]
-		ids[i], days[i], networks[i], agents[i], uses[i], failures[i] = k.credential, k.date(), k.network, k.userAgent, r.uses, r.failures
-		firsts[i], lasts[i], addresses[i] = r.first, r.last, nullAddr(r.address)
+		batch.Queue(daysSQL, k.credential, k.date(), k.network, k.userAgent, r.uses, r.failures, r.first, r.last, nullAddr(r.address))
 	}
-	if n == 0 {
-		return nil
-	}
-	_, err := in.tx.Exec(ctx, daysSQL, ids, days, networks, agents, uses, failures, firsts, lasts, addresses)
-	return err
+	return in.tx.SendBatch(ctx, batch).Close()
 }
 
 // foldCrowded puts what is new on a day that has too many rows already into one row.
@@ -172,8 +158,7 @@ func (t *tally) moveToOthers(k dayKey, r *dayRow) {
 const monthsSQL = `
 	INSERT INTO usage_months AS u (credential_id, month, exchanges, requests, failures, own,
 		first_at, last_at, days, hours, scopes_seen, hidden_s)
-	SELECT * FROM unnest($1::bigint[], $2::date[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[],
-		$7::timestamptz[], $8::timestamptz[], $9::int[], $10::int[], $11::bool[], $12::int[])
+	VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
 	ON CONFLICT (credential_id, month) DO UPDATE SET exchanges = u.exchanges + excluded.exchanges, requests = u.requests + excluded.requests,
 		failures = u.failures + excluded.failures, own = u.own + excluded.own,
 		first_at = least(u.first_at, excluded.first_at), last_at = greatest(u.last_at, excluded.last_at),
@@ -184,43 +169,27 @@ func (in *intake) saveMonths(ctx context.Context) error {
 	keys := sortedKeys(in.tally.months, func(a, b monthKey) int {
 		return cmp.Or(cmp.Compare(a.credential, b.credential), int(a.month-b.month))
 	})
-	var (
-		n                                  = len(keys)
-		ids                                = make([]int64, n)
-		months                             = make([]time.Time, n)
-		exchanges, requests, failures, own = make([]int64, n), make([]int64, n), make([]int64, n), make([]int64, n)
-		firsts, lasts                      = make([]*time.Time, n), make([]*time.Time, n)
-		days, hours, hidden                = make([]int32, n), make([]int32, n), make([]int32, n)
-		scopes                             = make([]bool, n)
-	)
-	for i, k := range keys {
+	batch := &pgx.Batch{}
+	for _, k := range keys {
 		m := in.tally.months[k]
-		ids[i], months[i], exchanges[i], requests[i], failures[i], own[i] = k.credential, k.date(), m.exchanges, m.requests, m.failures, m.own
-		firsts[i], lasts[i], days[i], hours[i] = nullTime(m.first), nullTime(m.last), int32(m.days), int32(m.hours)
-		scopes[i], hidden[i] = m.scopesSeen, int32(m.hidden.Seconds())
+		batch.Queue(monthsSQL, k.credential, k.date(), m.exchanges, m.requests, m.failures, m.own,
+			nullTime(m.first), nullTime(m.last), m.days, m.hours, m.scopesSeen, int32(m.hidden.Seconds()))
 	}
-	if n == 0 {
-		return nil
-	}
-	_, err := in.tx.Exec(ctx, monthsSQL, ids, months, exchanges, requests, failures, own, firsts, lasts, days, hours, scopes, hidden)
-	return err
+	return in.tx.SendBatch(ctx, batch).Close()
 }
 
 func (in *intake) saveScopes(ctx context.Context) error {
 	keys := sortedKeys(in.tally.scopes, func(a, b scopeKey) int {
 		return cmp.Or(cmp.Compare(a.credential, b.credential), strings.Compare(a.scope, b.scope))
 	})
-	ids, scopes, at := make([]int64, len(keys)), make([]string, len(keys)), make([]time.Time, len(keys))
-	for i, k := range keys {
-		ids[i], scopes[i], at[i] = k.credential, k.scope, in.tally.scopes[k]
+	batch := &pgx.Batch{}
+	for _, k := range keys {
+		batch.Queue(`
+			INSERT INTO usage_scopes AS u (credential_id, scope, last_at) VALUES ($1, $2, $3)
+			ON CONFLICT (credential_id, scope) DO UPDATE SET last_at = greatest(u.last_at, excluded.last_at)`,
+			k.credential, k.scope, in.tally.scopes[k])
 	}
-	if len(keys) == 0 {
-		return nil
-	}
-	_, err := in.tx.Exec(ctx, `
-		INSERT INTO usage_scopes AS u (credential_id, scope, last_at) SELECT * FROM unnest($1::bigint[], $2::text[], $3::timestamptz[])
-		ON CONFLICT (credential_id, scope) DO UPDATE SET last_at = greatest(u.last_at, excluded.last_at)`, ids, scopes, at)
-	return err
+	return in.tx.SendBatch(ctx, batch).Close()
 }
 
 // A provider's list of unregistered client ids grows to maxUnregistered; those that are on it are kept
