@@ -1,7 +1,7 @@
 # make demo and make test are all that a newcomer needs; each sets up what it needs.
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 
-.PHONY: build demo test quick long format lint fuzz bench setup
+.PHONY: build demo test quick long format lint modules fuzz bench setup
 build:
 	go build -trimpath -ldflags "-X main.version=$(VERSION)" -o bin/keyrounds ./cmd/keyrounds
 
@@ -22,7 +22,7 @@ format:
 
 lint: format $(GOLANGCI)
 	go tool staticcheck ./...
-	$(GOLANGCI) run ./...
+	$(GOLANGCI) run ./... $(foreach dir,$(MODULES),&& (cd $(dir) && $(CURDIR)/$(GOLANGCI) run --config $(CURDIR)/.golangci.yml ./...))
 	go mod tidy -diff
 	go mod verify
 
@@ -37,12 +37,18 @@ RACE := GORACE=atexit_sleep_ms=50
 # The longest begin first, so that none of them is left alone at the end.
 LONGEST := ./cmd/keyrounds ./rounds ./app ./deploy ./notify
 
-test: setup lint
+# Modules of their own, whose dependencies are not the daemon's: the dashboards, and an authorization server for tests.
+MODULES := deploy/grafana sim/authserver/fosite
+modules:
+	@for dir in $(MODULES); do echo "$$dir"; \
+		(cd $$dir && go vet ./... && go mod tidy -diff && go mod verify && go test ./...) || exit 1; done
+
+test: setup lint modules
 	$(RACE) go test -race -timeout 14m -parallel 8 $(LONGEST) ./...
 	$(MAKE) fuzz FUZZTIME=2s
 
 # All of it, whole campaigns too, before a release: an hour.
-long: setup lint
+long: setup lint modules
 	KEYROUNDS_LONG=1 $(RACE) go test -race -timeout 60m -parallel 8 -count 3 $(LONGEST) ./...
 	$(MAKE) fuzz FUZZTIME=2m
 

@@ -18,7 +18,6 @@ import (
 	"testing"
 	"time"
 
-	josev3 "github.com/go-jose/go-jose/v3"
 	"github.com/go-jose/go-jose/v4"
 	"github.com/go-jose/go-jose/v4/jwt"
 
@@ -68,7 +67,7 @@ func TestPrivateKeyJWT(t *testing.T) {
 			t.Parallel()
 			idp := authserver.New(t, authserver.Client{
 				ID: "c", Secret: "unused", Method: "private_key_jwt", Scopes: []string{"read"},
-				Key: &josev3.JSONWebKey{Key: c.public, KeyID: "2026-01", Algorithm: c.algorithm, Use: "sig"},
+				Key: &jose.JSONWebKey{Key: c.public, KeyID: "2026-01", Algorithm: c.algorithm, Use: "sig"},
 			})
 			p := serve(t, idp, func(p *checker.Provider) {
 				p.AuthMethod, p.RequestScopes = checker.PrivateKeyJWT, true

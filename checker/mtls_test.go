@@ -92,7 +92,7 @@ func TestMutualTLS(t *testing.T) {
 	other := newCert(t, "other", ca, time.Now().Add(time.Hour))
 	idp := authserver.New(t,
 		authserver.Client{ID: "by-ca", Method: "tls_client_auth", Scopes: []string{"read"}, SubjectDN: "CN=ats-sync"},
-		authserver.Client{ID: "by-self", Method: "self_signed_tls_client_auth", Scopes: []string{"read"}, Certificate: self.Certificate},
+		authserver.Client{ID: "by-self", Method: "self_signed_tls_client_auth", Scopes: []string{"read"}, Certificate: self.Raw},
 	)
 	for _, c := range []struct {
 		name   string

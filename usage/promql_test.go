@@ -15,6 +15,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"github.com/prometheus/common/model"
 
 	"github.com/keyrounds/keyrounds/checker"
 	"github.com/keyrounds/keyrounds/credential"
@@ -265,13 +266,16 @@ func TestRealPrometheus(t *testing.T) {
 		t.Errorf("one request is %d uses", n)
 	}
 	gateway.Close()
-	time.Sleep(1500 * time.Millisecond) // Prometheus marks its series as stale at the next scrape
-	d.now = time.Now()
-	a.must(feed)
+	failedScrapes := func(n int) func() bool {
+		return func() bool {
+			v, _, _, err := prom.API.Query(t.Context(), `sum_over_time((1 - up{job="gateway"})[1m:500ms])`, time.Now())
+			down, ok := v.(model.Vector)
+			return err == nil && ok && len(down) == 1 && int(down[0].Value) >= n
+		}
+	}
+	until(200*time.Millisecond, "Prometheus marks the gateway's series as stale", failedScrapes(1))
 	before := covered()
-	time.Sleep(2 * time.Second)
-	d.now = time.Now()
-	a.must(feed)
+	until(200*time.Millisecond, "more scrapes fail", failedScrapes(5))
 	if after := covered(); after != before {
 		t.Errorf("%s are covered while the gateway is away", after-before)
 	}

@@ -385,6 +385,9 @@ func TestKilledAtRandom(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.write("keyrounds.yaml", strings.Replace(string(text), "0 0 1 1 *", "@every 1s", 1))
+	seed := rand.Uint64()
+	t.Logf("seed %d", seed)
+	random := rand.New(rand.NewPCG(seed, 0))
 	for i := range 6 {
 		d := s.run()
 		before := len(s.idp.Journal())
@@ -396,7 +399,7 @@ func TestKilledAtRandom(t *testing.T) {
 			})
 			s.idp.Revoke("id-03")
 		}
-		time.Sleep(time.Duration(rand.IntN(200)) * time.Millisecond)
+		time.Sleep(time.Duration(random.IntN(200)) * time.Millisecond) // the moment of the kill
 		if err := d.cmd.Process.Kill(); err != nil {
 			t.Fatal(err)
 		}

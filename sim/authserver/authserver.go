@@ -1,21 +1,26 @@
-// Package authserver is a real authorization server (ory/fosite) in process, for the tests: it
-// knows nothing of keyrounds and judges our requests as others would.
+// Package authserver is a real authorization server (ory/fosite) for the tests: it knows nothing of
+// keyrounds and judges our requests as others would. It runs as a process, because it is a module of its own
+// (directory fosite).
 package authserver
 
 import (
-	"context"
-	"crypto/x509"
+	"bufio"
+	"encoding/base64"
+	"encoding/json"
+	"io"
 	"net/http"
+	"net/http/httputil"
 	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
 	"sync"
 	"testing"
-	"time"
 
-	"github.com/go-jose/go-jose/v3"
-	"github.com/ory/fosite"
-	"github.com/ory/fosite/compose"
-	"github.com/ory/fosite/storage"
-	"golang.org/x/crypto/bcrypt"
+	"github.com/go-jose/go-jose/v4"
 )
 
 // Client is a registered client. It may authenticate by its Method only.
@@ -24,102 +29,111 @@ type Client struct {
 	Method     string // client_secret_post, client_secret_basic, tls_client_auth, …
 	Scopes     []string
 	Key        *jose.JSONWebKey // public, with its algorithm, for private_key_jwt
-	// What the certificate of tls_client_auth has as subject (RFC 8705 §2.1.2), or which one
+	// What the certificate of tls_client_auth has as subject (RFC 8705 §2.1.2), or, in DER, which one
 	// self_signed_tls_client_auth shows (§2.2).
 	SubjectDN   string
-	Certificate *x509.Certificate
+	Certificate []byte
 }
 
-// Server is the token endpoint, at every path. It is safe for concurrent use.
+// Server is the token endpoint, at every path. It is safe for concurrent use, and ends with the test.
 type Server struct {
-	mu       sync.Mutex
-	clients  map[string]Client
-	config   *fosite.Config
-	store    *storage.MemoryStore
-	provider fosite.OAuth2Provider
+	t     testing.TB
+	proxy *httputil.ReverseProxy
+
+	mu      sync.Mutex
+	orders  io.Writer
+	answers *bufio.Reader
 }
 
-// New makes a Server that knows the clients.
+// New starts a Server that knows the clients.
 func New(t testing.TB, clients ...Client) *Server {
 	t.Helper()
-	config := &fosite.Config{
-		GlobalSecret:        []byte("32 bytes that sign opaque tokens"),
-		AccessTokenLifespan: 30 * time.Minute,
-		HashCost:            bcrypt.MinCost,
+	program, err := build()
+	if err != nil {
+		t.Fatal(err)
 	}
-	s := &Server{store: storage.NewMemoryStore(), config: config, clients: map[string]Client{}}
-	config.ClientAuthenticationStrategy = s.authenticate
-	s.provider = compose.Compose(config, s.store, compose.NewOAuth2HMACStrategy(config), compose.OAuth2ClientCredentialsGrantFactory)
+	cmd := exec.CommandContext(t.Context(), program)
+	cmd.Stderr = os.Stderr
+	in, err1 := cmd.StdinPipe()
+	out, err2 := cmd.StdoutPipe()
+	if err1 != nil || err2 != nil {
+		t.Fatal(err1, err2)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = in.Close()
+		_ = cmd.Wait()
+	})
+	s := &Server{t: t, orders: in, answers: bufio.NewReader(out)}
+	target, err := url.Parse(s.answer())
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.proxy = &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) {
+		r.SetURL(target)
+		showCertificate(r)
+	}}
 	for _, c := range clients {
-		hash, err := bcrypt.GenerateFromPassword([]byte(c.Secret), bcrypt.MinCost)
-		if err != nil {
-			t.Fatal(err)
-		}
-		client := &fosite.DefaultOpenIDConnectClient{
-			DefaultClient: &fosite.DefaultClient{
-				ID:         c.ID,
-				Secret:     hash,
-				GrantTypes: []string{"client_credentials"},
-				Scopes:     c.Scopes,
-			},
-			TokenEndpointAuthMethod: c.Method,
-		}
-		if c.Key != nil {
-			client.JSONWebKeys = &jose.JSONWebKeySet{Keys: []jose.JSONWebKey{*c.Key}}
-			client.TokenEndpointAuthSigningAlgorithm = c.Key.Algorithm
-		}
-		s.store.Clients[c.ID], s.clients[c.ID] = client, c
+		s.order(map[string]Client{"Register": c})
 	}
 	return s
 }
 
-// At says where it is served, which assertions must name as their audience.
-func (s *Server) At(tokenURL string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.config.TokenURL = tokenURL
+// build makes the program in bin/, once for all tests of a process; several processes may be at it together.
+var build = sync.OnceValues(func() (string, error) {
+	_, here, _, _ := runtime.Caller(0)
+	module := filepath.Join(filepath.Dir(here), "fosite")
+	program := filepath.Join(module, "..", "..", "..", "bin", "fosite")
+	mine := program + "-" + strconv.Itoa(os.Getpid())
+	cmd := exec.Command("go", "build", "-o", mine, ".")
+	cmd.Dir, cmd.Stderr = module, os.Stderr
+	if err := cmd.Run(); err != nil {
+		return "", err
+	}
+	return program, os.Rename(mine, program)
+})
+
+func showCertificate(r *httputil.ProxyRequest) {
+	r.Out.Header.Del("Client-Cert")
+	r.Out.Header.Del("Client-Cert-Verified")
+	if r.In.TLS == nil || len(r.In.TLS.PeerCertificates) == 0 {
+		return
+	}
+	r.Out.Header.Set("Client-Cert", base64.StdEncoding.EncodeToString(r.In.TLS.PeerCertificates[0].Raw))
+	if len(r.In.TLS.VerifiedChains) > 0 {
+		r.Out.Header.Set("Client-Cert-Verified", "1")
+	}
 }
 
-// authenticate adds mutual TLS to what fosite knows.
-func (s *Server) authenticate(ctx context.Context, r *http.Request, form url.Values) (fosite.Client, error) {
-	c, known := s.clients[form.Get("client_id")]
-	if !known || c.Method != "tls_client_auth" && c.Method != "self_signed_tls_client_auth" {
-		return s.provider.(*fosite.Fosite).DefaultClientAuthenticationStrategy(ctx, r, form)
-	}
-	client, err := s.store.GetClient(ctx, c.ID)
-	if err != nil || r.TLS == nil || len(r.TLS.PeerCertificates) == 0 || form.Get("client_secret") != "" {
-		return nil, fosite.ErrInvalidClient.WithHint("a certificate is needed")
-	}
-	shown := r.TLS.PeerCertificates[0]
-	bySubject := c.Method == "tls_client_auth" && len(r.TLS.VerifiedChains) > 0 && shown.Subject.String() == c.SubjectDN
-	bySelf := c.Method == "self_signed_tls_client_auth" && shown.Equal(c.Certificate)
-	if !bySubject && !bySelf {
-		return nil, fosite.ErrInvalidClient.WithHint("it is not this client's certificate")
-	}
-	return client, nil
-}
+// At says where it is served, which assertions must name as their audience.
+func (s *Server) At(tokenURL string) { s.order(map[string]string{"TokenURL": tokenURL}) }
 
 // Revoke deletes a client.
-func (s *Server) Revoke(id string) {
+func (s *Server) Revoke(id string) { s.order(map[string]string{"Revoke": id}) }
+
+func (s *Server) order(order any) {
+	s.t.Helper()
+	line, err := json.Marshal(order)
+	if err != nil {
+		s.t.Fatal(err)
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	delete(s.store.Clients, id)
+	if _, err := s.orders.Write(append(line, '\n')); err != nil {
+		s.t.Fatal(err)
+	}
+	s.answer()
 }
 
-func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	s.mu.Lock() // the store's map of clients has no lock of its own
-	defer s.mu.Unlock()
-	ctx := r.Context()
-	request, err := s.provider.NewAccessRequest(ctx, r, &fosite.DefaultSession{})
-	if err == nil {
-		for _, scope := range request.GetRequestedScopes() {
-			request.GrantScope(scope)
-		}
-		var response fosite.AccessResponder
-		if response, err = s.provider.NewAccessResponse(ctx, request); err == nil {
-			s.provider.WriteAccessResponse(ctx, w, request, response)
-			return
-		}
+func (s *Server) answer() string {
+	s.t.Helper()
+	line, err := s.answers.ReadString('\n')
+	if err != nil {
+		s.t.Fatal("the authorization server ended: ", err)
 	}
-	s.provider.WriteAccessError(ctx, w, request, err)
+	return strings.TrimSpace(line)
 }
+
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.proxy.ServeHTTP(w, r) }
