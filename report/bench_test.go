@@ -28,6 +28,7 @@ func BenchmarkReport(b *testing.B) {
 	d.exec(
 		`INSERT INTO usage_feeds (feed, provider, type, format, partial, silence, configured, first_at, coverage) VALUES ('gateway', 'p', 'file', 'nginx-json', false, '1 day', true, now() - interval '1 year', tstzmultirange(tstzrange(now() - interval '1 year', now())))`,
 	)
+	d.showsClients("gateway")
 	d.exec(`ANALYZE`)
 	if n := d.count(`SELECT sum(checks)::int FROM checks_daily`); n < 20_000_000 {
 		b.Fatalf("only %d checks", n)

@@ -107,6 +107,15 @@ func (d *desk) feed(provider, from, until string) {
 	d.Helper()
 	d.exec(`INSERT INTO usage_feeds (feed, provider, type, format, partial, silence, configured, first_at, coverage, last_seen_at)
 		VALUES ($1 || '-log', $1, 'push', 'plain', false, '1 day', true, $2, tstzmultirange(tstzrange($2, $3)), $3)`, provider, from, until)
+	d.showsClients(provider + "-log")
+}
+
+// showsClients writes that a feed named clients on every day that it covers.
+func (d *desk) showsClients(feed string) {
+	d.Helper()
+	d.exec(`INSERT INTO usage_feed_days
+		SELECT feed, day, 100, 0, 50, day, day + interval '1 day' FROM usage_feeds,
+			generate_series(lower(coverage) - interval '1 day', upper(coverage), '1 day') AS day WHERE feed = $1`, feed)
 }
 
 var november = time.Date(2026, 11, 2, 8, 0, 0, 0, time.UTC)
@@ -259,6 +268,7 @@ func TestGaps(t *testing.T) {
 		d.exec(
 			`INSERT INTO usage_feeds SELECT 'second', 'p', type, format, partial, silence, true, first_at, position, tstzmultirange(tstzrange('2025-10-01', '2026-10-20')) FROM usage_feeds`,
 		)
+		d.showsClients("second")
 		if got := row(t, d.october(), "idle"); got.CoverageReason != "feed second silent since 20 Oct" {
 			t.Errorf("%q", got.CoverageReason)
 		}

@@ -1,6 +1,7 @@
 package usage
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -81,7 +82,8 @@ type feedFacts struct {
 	state                     bool // last-used times only
 	partial, configured, file bool
 	silence                   time.Duration
-	coverage                  []feed.Span // in order
+	coverage                  []feed.Span // when it was alive, in order
+	lost                      []loss      // when it was not fit to show a client, in order
 	seen                      time.Time
 	exchanges, requests       bool // it shows such
 }
@@ -199,12 +201,14 @@ func (f facts) lastDayBefore(m monthFacts, at time.Time) time.Time {
 func (f facts) coverage(a *Answer) {
 	var watching []feedFacts
 	var imported []feed.Span
+	var blind []loss // of what was imported
 	silence := time.Duration(0)
 	for _, fd := range f.feeds {
 		switch {
 		case fd.partial:
 		case fd.file:
-			imported = append(imported, fd.coverage...)
+			imported = append(imported, without(join(slices.Clone(fd.coverage), fd.silence), fd.lost)...)
+			blind = append(blind, fd.lost...)
 			silence = max(silence, fd.silence)
 			a.Feeds = append(a.Feeds, fd.name)
 		case fd.configured:
@@ -219,11 +223,12 @@ func (f facts) coverage(a *Answer) {
 	}
 	a.Covered = a.Window.To.Sub(a.Window.From)
 	if len(watching) == 0 {
-		watching = []feedFacts{{name: "import/" + f.credential.Provider, silence: silence}}
+		watching = []feedFacts{{name: "import/" + f.credential.Provider, silence: silence, lost: standIn(blind, imported)}}
 	}
 	for _, fd := range watching {
 		spans := join(append(slices.Clone(fd.coverage), imported...), fd.silence)
-		gaps := holes(spans, a.Window, fd.silence)
+		missed := standIn(fd.lost, imported)
+		gaps := gapsOf(spans, missed, a.Window, fd.silence)
 		missing := time.Duration(0)
 		for _, g := range gaps {
 			missing += g.To.Sub(g.From)
@@ -231,9 +236,51 @@ func (f facts) coverage(a *Answer) {
 		a.Covered = min(a.Covered, a.Window.To.Sub(a.Window.From)-missing)
 		if len(gaps) > 0 && len(a.Gaps) == 0 {
 			a.Gaps = gaps
-			a.Reason = gapReason(fd.name, gaps, a.Window)
+			a.Reason = cmp.Or(lossReason(fd.name, missed, spans, a.Window, fd.silence), gapReason(fd.name, gaps, a.Window))
 		}
 	}
+}
+
+// gapsOf are the stretches of window in which a feed was not alive for longer than its silence, or lost, in order.
+func gapsOf(alive []feed.Span, losses []loss, window feed.Span, silence time.Duration) []feed.Span {
+	gaps := holes(alive, window, silence)
+	for _, l := range losses {
+		s := feed.Span{From: later(l.From, window.From), To: l.To}
+		if s.To.After(window.To) {
+			s.To = window.To
+		}
+		if s.To.After(s.From) {
+			gaps = append(gaps, s)
+		}
+	}
+	return join(gaps, 0)
+}
+
+// lossReason says the longest of the stretches of window in which a feed lived and could show nobody; "": there is
+// none, or it was not alive for longer than that.
+func lossReason(feedName string, losses []loss, alive []feed.Span, window feed.Span, silence time.Duration) (why string) {
+	longest := time.Duration(0)
+	for _, h := range holes(alive, window, silence) {
+		longest = max(longest, h.To.Sub(h.From))
+	}
+	for _, l := range losses {
+		dead := make([]loss, 0, len(alive)+1)
+		for _, h := range holes(alive, window, 0) {
+			dead = append(dead, loss{Span: h})
+		}
+		s := feed.Span{From: later(l.From, window.From), To: l.To}
+		if s.To.After(window.To) {
+			s.To = window.To
+		}
+		var lived time.Duration
+		for _, rest := range without([]feed.Span{s}, dead) {
+			lived += rest.To.Sub(rest.From)
+		}
+		if s.To.After(s.From) && lived > longest && l.why != "" {
+			longest, why = lived, fmt.Sprintf("feed %s: %s", feedName, l.why)
+		}
+	}
+	return why
 }
 
 // gapReason says the worst of a feed's gaps: that it is silent now, or began too late, or was away.
@@ -297,8 +344,9 @@ func (f facts) existedSince() time.Time {
 
 func (f facts) watchedSince() (t time.Time) {
 	for _, fd := range f.feeds {
-		if !fd.partial && len(fd.coverage) > 0 && (t.IsZero() || fd.coverage[0].From.Before(t)) {
-			t = fd.coverage[0].From
+		watched := without(fd.coverage, fd.lost)
+		if !fd.partial && len(watched) > 0 && (t.IsZero() || watched[0].From.Before(t)) {
+			t = watched[0].From
 		}
 	}
 	return t

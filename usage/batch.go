@@ -23,6 +23,8 @@ import (
 //     so the file is read first, to its end.
 //  3. A Push lives, whatever is in it: its feed was watching when it came, and an empty one is a heartbeat. An
 //     Import leaves its feed's own position as it is, and covers what its caller says.
+//  4. A batch of which more than MostBad could not be read, or do not say when they were written, covers no more than
+//     its records show.
 
 // Batch is what one transaction takes in of a feed: a Chunk, a Page, a Push or an Import.
 type Batch interface {
@@ -44,6 +46,9 @@ func (s *Store) Ingest(ctx context.Context, tx pgx.Tx, f feed.Feed, b Batch, now
 	position, covered, err := b.readInto(ctx, in)
 	if err != nil {
 		return Ingested{}, err
+	}
+	if float64(in.unclear) > MostBad*float64(in.counts.Records()) {
+		covered = nil // who knows what those were
 	}
 	return in.finish(ctx, position, covered)
 }

@@ -68,7 +68,8 @@ type FeedStatus struct {
 	Samples    []feed.Bad  `json:"samples"`
 	Error      string      `json:"error,omitempty"`
 	ErrorSince time.Time   `json:"error_since,omitzero"`
-	Coverage   []feed.Span `json:"-"`
+	Blind      string      `json:"blind,omitempty"` // why its records are not fit to show a client now; "": they are
+	Coverage   []feed.Span `json:"-"`               // when it was alive
 
 	Silence time.Duration `json:"-"`
 }
@@ -82,7 +83,7 @@ func (s *Store) Feeds(ctx context.Context) ([]FeedStatus, error) {
 	if err != nil {
 		return nil, err
 	}
-	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (f FeedStatus, err error) {
+	all, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (f FeedStatus, err error) {
 		var (
 			event, seen, since *time.Time
 			counts, samples    []byte
@@ -96,6 +97,26 @@ func (s *Store) Feeds(ctx context.Context) ([]FeedStatus, error) {
 		f.LastEvent, f.LastSeen, f.ErrorSince, f.Coverage = fromNull(event), fromNull(seen), fromNull(since), fromMultirange(coverage)
 		return f, errors.Join(json.Unmarshal(counts, &f.Counts), json.Unmarshal(samples, &f.Samples))
 	})
+	if err != nil {
+		return nil, err
+	}
+	days, err := feedDays(ctx, s.Pool)
+	for i, f := range all {
+		if n := len(f.Coverage); n > 0 && !f.Partial {
+			all[i].Blind = blindNow(days[f.Feed], f.Coverage[n-1].To)
+		}
+	}
+	return all, err
+}
+
+// blindNow says why a feed with these days is not fit to show a client at a time; "": it is.
+func blindNow(days []feedDay, at time.Time) string {
+	for _, l := range lost(days, at) {
+		if !l.From.After(at) && l.To.After(at) {
+			return l.why
+		}
+	}
+	return ""
 }
 
 func fromNull(t *time.Time) time.Time {
@@ -131,6 +152,7 @@ func (s *Store) Forget(ctx context.Context, now, before time.Time) error {
 	}
 	batch.Queue(`DELETE FROM usage_seen s USING usage_feeds f WHERE f.feed = s.feed AND s.event_at < $1 AND NOT f.format = ANY($2)`,
 		month.AddDate(0, -2, 0), orEmpty(states))
+	batch.Queue(`DELETE FROM usage_feed_days WHERE day < $1::timestamptz - interval '25 months'`, now)
 	batch.Queue(`DELETE FROM usage_files WHERE seen_at < $1`, month.AddDate(0, -2, 0))
 	return s.Pool.SendBatch(ctx, batch).Close()
 }

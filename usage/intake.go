@@ -37,6 +37,9 @@ type intake struct {
 	shows     map[feed.Kind]bool
 	samples   []feed.Bad
 	lifecycle []Lifecycle // that was flushed
+	days      map[int64]*feed.Day
+	latest    time.Time // of the records so far
+	unclear   int64     // records that could not be read, or do not say when they were written
 	row       feedRow
 	hideFrom  time.Time // of a feed of last-used times: until when it was known before
 }
@@ -57,6 +60,7 @@ func (s *Store) begin(ctx context.Context, tx pgx.Tx, f feed.Feed, now time.Time
 		s: s, tx: tx, feed: f, now: now, tally: newTally(s.Zone),
 		clients: map[string][]credential.Credential{}, counts: Counts{}, shows: map[feed.Kind]bool{},
 		egress: map[netip.Addr]bool{}, learned: map[netip.Addr]time.Time{}, taken: map[uuid.UUID]int{}, row: feedRow{counts: Counts{}},
+		days: map[int64]*feed.Day{},
 	}
 	var coverage multirange
 	var counts, samples []byte
@@ -117,6 +121,7 @@ func (in *intake) add(ctx context.Context, r feed.Reading) error {
 	in.counts[ResultSkipped] += int64(r.Skipped)
 	in.counts[ResultBad] += int64(r.BadSeen)
 	in.samples = append(in.samples, r.Bad...)
+	in.saw(r)
 	events := r.Events[:0]
 	for _, e := range r.Events {
 		if why := misplaced(e, in.now); why != "" {
@@ -153,6 +158,54 @@ func (in *intake) add(ctx context.Context, r feed.Reading) error {
 }
 
 const flushAt = 20_000
+
+// saw notes what records were fit to show, by their day. A feed that lists what holds now shows it on the day on
+// which it is asked.
+func (in *intake) saw(r feed.Reading) {
+	asked := in.feed.Poll.Spec.State || in.feed.Poll.Spec.Counts
+	note := func(number int64, d feed.Day) {
+		if in.days[number] == nil {
+			in.days[number] = &feed.Day{}
+		}
+		in.days[number].Add(d)
+	}
+	oldest, newest := feed.DayOf(in.now.Add(-maxBehind)), feed.DayOf(in.now.Add(maxAhead))
+	undated := r.Undated
+	in.unclear += r.NoTime
+	for _, d := range r.Days {
+		in.unclear += d.Bad
+	}
+	for number, d := range r.Days {
+		switch {
+		case number < oldest || number > newest:
+			undated.Add(feed.Day{Records: d.Records, Bad: d.Records})
+		case asked:
+			if d.Named > 0 {
+				d.First, d.Last = in.now, in.now
+			}
+			note(feed.DayOf(in.now), *d)
+		default:
+			note(number, *d)
+			in.latest = later(in.latest, time.Unix(number*86400, 0))
+		}
+	}
+	if undated.Records > 0 {
+		number := feed.DayOf(in.now)
+		if !in.latest.IsZero() {
+			number = feed.DayOf(in.latest)
+		}
+		note(number, undated)
+	}
+	if asked {
+		return
+	}
+	for _, s := range r.Alive {
+		if s.From.After(in.now.Add(-maxBehind)) && s.To.Before(in.now.Add(maxAhead)) {
+			in.tally.live(s.From, in.feed.Silence)
+			in.tally.live(s.To, in.feed.Silence)
+		}
+	}
+}
 
 // misplaced says what is wrong with an event's time; "": nothing.
 func misplaced(e feed.Event, now time.Time) string {

@@ -22,6 +22,7 @@ type Book struct {
 	months map[int64][]monthFacts
 	scopes map[int64]map[string]time.Time
 	feeds  map[string][]feedFacts // by provider
+	days   map[string][]feedDay   // by feed
 }
 
 // Open reads what is known of the use of credentials.
@@ -31,7 +32,7 @@ func (s *Store) Open(ctx context.Context, q Querier, cs []credential.Credential)
 		ids[i] = c.ID
 	}
 	b := &Book{zone: s.Zone, months: map[int64][]monthFacts{}, scopes: map[int64]map[string]time.Time{}, feeds: map[string][]feedFacts{}}
-	for _, load := range []func(context.Context, Querier, []int64) error{b.loadMonths, b.loadScopes, b.loadFeeds} {
+	for _, load := range []func(context.Context, Querier, []int64) error{b.loadMonths, b.loadScopes, b.loadDays, b.loadFeeds} {
 		if err := load(ctx, q, ids); err != nil {
 			return nil, err
 		}
@@ -86,6 +87,33 @@ func (b *Book) loadScopes(ctx context.Context, q Querier, ids []int64) error {
 	return err
 }
 
+func (b *Book) loadDays(ctx context.Context, q Querier, _ []int64) (err error) {
+	b.days, err = feedDays(ctx, q)
+	return err
+}
+
+// feedDays returns the days of every feed, the first first.
+func feedDays(ctx context.Context, q Querier) (map[string][]feedDay, error) {
+	rows, err := q.Query(ctx, `
+		SELECT feed, day, records, bad, named, first_named_at, last_named_at FROM usage_feed_days ORDER BY feed, day`)
+	if err != nil {
+		return nil, err
+	}
+	var (
+		all         = map[string][]feedDay{}
+		name        string
+		day         time.Time
+		d           feedDay
+		first, last *time.Time
+	)
+	_, err = pgx.ForEachRow(rows, []any{&name, &day, &d.Records, &d.Bad, &d.Named, &first, &last}, func() error {
+		d.number, d.First, d.Last = feed.DayOf(day), fromNull(first), fromNull(last)
+		all[name] = append(all[name], d)
+		return nil
+	})
+	return all, err
+}
+
 func (b *Book) loadFeeds(ctx context.Context, q Querier, _ []int64) error {
 	rows, err := q.Query(ctx, `
 		SELECT provider, feed, partial, configured, type, format, silence, coverage, last_seen_at,
@@ -106,6 +134,10 @@ func (b *Book) loadFeeds(ctx context.Context, q Querier, _ []int64) error {
 	_, err = pgx.ForEachRow(rows, columns, func() error {
 		f.coverage, f.seen, f.file = fromMultirange(coverage), fromNull(seen), kind == feed.TypeImport
 		f.state = stateFormat(format)
+		f.lost = nil
+		if n := len(f.coverage); n > 0 {
+			f.lost = lost(b.days[f.name], f.coverage[n-1].To)
+		}
 		b.feeds[provider] = append(b.feeds[provider], f)
 		coverage = nil
 		return nil

@@ -51,7 +51,7 @@ func (in *intake) finish(ctx context.Context, position any, covered []feed.Span)
 	if err := in.saveFeed(ctx, position, append(slices.Clone(spans), covered...)); err != nil {
 		return Ingested{}, err
 	}
-	return n, errors.Join(in.saveTaken(ctx), in.saveEgress(ctx))
+	return n, errors.Join(in.saveFeedDays(ctx), in.saveTaken(ctx), in.saveEgress(ctx))
 }
 
 // flush writes the rows and keeps what finish needs.
@@ -268,6 +268,21 @@ func (in *intake) saveFeed(ctx context.Context, position any, spans []feed.Span)
 		in.feed.Name, at, toMultirange(coverage), nullTime(in.tally.newest), nullTime(seen),
 		counts, bad, in.shows[feed.Exchange], in.shows[feed.Request])
 	return err
+}
+
+func (in *intake) saveFeedDays(ctx context.Context) error {
+	batch := &pgx.Batch{}
+	for _, number := range sortedKeys(in.days, cmp.Compare[int64]) {
+		d := in.days[number]
+		batch.Queue(`
+			INSERT INTO usage_feed_days AS u (feed, day, records, bad, named, first_named_at, last_named_at)
+			VALUES ($1, $2, $3, $4, $5, $6, $7)
+			ON CONFLICT (feed, day) DO UPDATE SET records = u.records + excluded.records, bad = u.bad + excluded.bad,
+				named = u.named + excluded.named, first_named_at = least(u.first_named_at, excluded.first_named_at),
+				last_named_at = greatest(u.last_named_at, excluded.last_named_at)`,
+			in.feed.Name, dayBegins(number), d.Records, d.Bad, d.Named, nullTime(d.First), nullTime(d.Last))
+	}
+	return in.tx.SendBatch(ctx, batch).Close()
 }
 
 func (in *intake) saveTaken(ctx context.Context) error {

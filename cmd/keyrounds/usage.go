@@ -204,6 +204,8 @@ func newUsageStatus(o *options) *cobra.Command {
 					state = "nothing yet"
 				case f.Type != feed.TypeImport && a.Now().Sub(f.LastSeen) > f.Silence:
 					state = "silent"
+				case f.Blind != "":
+					state = "shows nobody: " + f.Blind
 				}
 				c := f.Counts
 				rows = append(rows, []string{

@@ -54,11 +54,24 @@ type Reading struct {
 	Skipped int   // records of something else than the use of clients
 	Bad     []Bad // the first five of BadSeen
 	BadSeen int   // records that could not be read
+
+	// What the records were fit to show, by their day (DayOf), also those that were left out. A record that does not say
+	// when it was written counts to the day of the one before it, and at the beginning to Undated.
+	Days    map[int64]*Day
+	Undated Day
+	NoTime  int64  // left out or bad, and did not say when they were written
+	Alive   []Span // when records were written that are left out
+
+	latest    *Day
+	latestDay int64
 }
 
 const maxBad = 5
 
 func (r *Reading) bad(reason string, record []byte) {
+	at, _ := signOfText(string(record[:min(len(record), 1024)]))
+	d := r.day(at)
+	d.Records, d.Bad = d.Records+1, d.Bad+1
 	if r.BadSeen++; len(r.Bad) < maxBad {
 		r.Bad = append(r.Bad, newBad(reason, record))
 	}
@@ -119,7 +132,12 @@ func (f Format) record(ctx context.Context, v any, text []byte, r *Reading) {
 		return
 	}
 	if len(events) == 0 {
-		r.Skipped++
+		r.leftOut(v)
+	}
+	for _, e := range events {
+		if e.Kind != Heartbeat {
+			r.saw(e.At, e.ClientID != "" && !e.Kind.IsLifecycle())
+		}
 	}
 	r.Events = append(r.Events, events...)
 }

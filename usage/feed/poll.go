@@ -232,22 +232,56 @@ func (a *Asker) Next(ctx context.Context) (*Page, error) {
 	a.url = next
 	switch {
 	case next == "":
-		pg.After.Until = a.until
-		if !pg.Before.Until.IsZero() || !spec.State && spec.StartURL == "" {
-			pg.Covered = []Span{{a.from, a.until}}
-		} else {
-			pg.Covered = []Span{{a.until, a.until}}
-		}
+		a.end(pg, list)
 	case a.pages >= maxPages:
 		a.url = ""
-		if newest := newestOf(pg.Reading.Events); spec.Cursor == "" && newest.After(a.from) {
-			pg.After.Until = newest // in order of time, as every spec without a cursor asks for
-			pg.Covered = []Span{{a.from, newest}}
+		if newest := newestOf(pg.Reading); newest.After(a.from) {
+			if spec.Cursor == "" {
+				pg.After.Until = newest // in order of time, as every spec without a cursor asks for
+			}
+			pg.Covered = a.upTo(newest)
 		}
 	}
 	a.position = pg.After
 	return pg, nil
 }
+
+// end ends a poll with its last page, and says what it covered; the first rule that fits decides.
+func (a *Asker) end(pg *Page, list []any) {
+	spec := a.feed.Poll.Spec
+	first := pg.Before.Until.IsZero()
+	pg.After.Until = a.until
+	switch newest, oldest := newestOf(pg.Reading), oldestOf(pg.Reading); {
+	case first && (spec.State || spec.StartURL != ""): // it only tells where to begin
+		pg.Covered = []Span{{a.until, a.until}}
+	case spec.Cursor != "" && spec.More == "" && len(list) > 0: // who knows what else there is
+		pg.After.Until = a.from
+		if newest.After(a.from) {
+			pg.After.Until = newest
+			pg.Covered = a.upTo(newest)
+		}
+	case !spec.State && !a.asksSince() && spec.Cursor == "" && len(list) > 0: // the newest records, however many there were
+		if oldest.IsZero() {
+			oldest = a.until
+		}
+		pg.Covered = []Span{{laterOf(a.from, oldest), a.until}}
+	case first && !spec.State && !a.asksSince():
+		pg.Covered = []Span{{a.until, a.until}}
+	default:
+		pg.Covered = []Span{{a.from, a.until}}
+	}
+}
+
+// upTo is what a poll covered that came as far as its newest record.
+func (a *Asker) upTo(newest time.Time) []Span {
+	if a.position.Until.IsZero() && !a.asksSince() {
+		return []Span{{newest, newest}}
+	}
+	return []Span{{a.from, newest}}
+}
+
+// asksSince reports whether a poll says since when records are wanted.
+func (a *Asker) asksSince() bool { return strings.Contains(a.feed.Poll.Spec.URL, "{since}") }
 
 // counted ends the page of a stretch whose records are counts.
 func (a *Asker) counted(ctx context.Context, pg *Page) error {
@@ -265,11 +299,34 @@ func (a *Asker) counted(ctx context.Context, pg *Page) error {
 	return nil
 }
 
-func newestOf(es []Event) (t time.Time) {
-	for _, e := range es {
-		if e.At.After(t) {
+func laterOf(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
+}
+
+// oldestOf and newestOf are about the records of a reading that have a time, those that are left out included.
+func oldestOf(r Reading) (t time.Time) {
+	for _, e := range r.Events {
+		if t.IsZero() || e.At.Before(t) {
 			t = e.At
 		}
+	}
+	for _, s := range r.Alive {
+		if t.IsZero() || s.From.Before(t) {
+			t = s.From
+		}
+	}
+	return t
+}
+
+func newestOf(r Reading) (t time.Time) {
+	for _, e := range r.Events {
+		t = laterOf(t, e.At)
+	}
+	for _, s := range r.Alive {
+		t = laterOf(t, s.To)
 	}
 	return t
 }
