@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"os"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -21,6 +22,7 @@ import (
 	"github.com/keyrounds/keyrounds/postgres/pgtest"
 	"github.com/keyrounds/keyrounds/registry"
 	"github.com/keyrounds/keyrounds/report"
+	"github.com/keyrounds/keyrounds/test/comments"
 	"github.com/keyrounds/keyrounds/usage"
 )
 
@@ -424,6 +426,12 @@ func TestPageIsInert(t *testing.T) {
 			t.Errorf("the page lacks %q", want)
 		}
 	}
+}
+
+// With UPDATE=1 it writes comments.json, of which a binary makes the schema.
+func TestComments(t *testing.T) {
+	t.Parallel()
+	comments.Golden(t, os.Getenv("UPDATE") != "", reflect.TypeFor[report.Report]().PkgPath(), "report.go")
 }
 
 // Each report keeps to the schema that is published, and that is the one of this version.
