@@ -347,8 +347,16 @@ func (l *live) rules(t *testing.T) {
 	}
 	// What the story does to ats-sync and to the canary has fired, and nothing of keyrounds itself.
 	for alert, want := range map[string]bool{
-		"KeyroundsCredentialRevoked": true, "KeyroundsCredentialMisused": true, "KeyroundsDown": false, "KeyroundsSweepStopped": false, "KeyroundsNoLeader": false,
-		"KeyroundsRoundLag": false, "KeyroundsDatabaseErrors": false, "KeyroundsPartitionsMissing": false, "KeyroundsNotificationsFailing": false, "KeyroundsReloadFailed": false,
+		"KeyroundsCredentialRevoked":    true,
+		"KeyroundsCredentialMisused":    true,
+		"KeyroundsDown":                 false,
+		"KeyroundsSweepStopped":         false,
+		"KeyroundsNoLeader":             false,
+		"KeyroundsRoundLag":             false,
+		"KeyroundsDatabaseErrors":       false,
+		"KeyroundsPartitionsMissing":    false,
+		"KeyroundsNotificationsFailing": false,
+		"KeyroundsReloadFailed":         false,
 	} {
 		data, err := l.ask(t, `max_over_time(ALERTS{alertname="`+alert+`", alertstate="firing"}[2m])`, true)
 		if err != nil || (len(data) > 0) != want {

@@ -174,7 +174,8 @@ const monthsSQL = `
 		first_at, last_at, days, hours, scopes_seen, hidden_s)
 	SELECT * FROM unnest($1::bigint[], $2::date[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[],
 		$7::timestamptz[], $8::timestamptz[], $9::int[], $10::int[], $11::bool[], $12::int[])
-	ON CONFLICT (credential_id, month) DO UPDATE SET exchanges = u.exchanges + excluded.exchanges, requests = u.requests + excluded.requests,
+	ON CONFLICT (credential_id, month) DO UPDATE SET
+		exchanges = u.exchanges + excluded.exchanges, requests = u.requests + excluded.requests,
 		failures = u.failures + excluded.failures, own = u.own + excluded.own,
 		first_at = least(u.first_at, excluded.first_at), last_at = greatest(u.last_at, excluded.last_at),
 		days = u.days | excluded.days, hours = u.hours | excluded.hours, scopes_seen = u.scopes_seen OR excluded.scopes_seen,
@@ -195,7 +196,8 @@ func (in *intake) saveMonths(ctx context.Context) error {
 	)
 	for i, k := range keys {
 		m := in.tally.months[k]
-		ids[i], months[i], exchanges[i], requests[i], failures[i], own[i] = k.credential, k.date(), m.exchanges, m.requests, m.failures, m.own
+		ids[i], months[i] = k.credential, k.date()
+		exchanges[i], requests[i], failures[i], own[i] = m.exchanges, m.requests, m.failures, m.own
 		firsts[i], lasts[i], days[i], hours[i] = nullTime(m.first), nullTime(m.last), int32(m.days), int32(m.hours)
 		scopes[i], hidden[i] = m.scopesSeen, int32(m.hidden.Seconds())
 	}
@@ -252,8 +254,10 @@ func (in *intake) saveLifecycle(ctx context.Context) error {
 		if l.CredentialID != 0 {
 			id = &l.CredentialID
 		}
-		batch.Queue(`INSERT INTO usage_lifecycle (provider, event_id, at, action, client_id, credential_id, actor, feed)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING`, l.Provider, l.EventID, l.At, l.Action, l.ClientID, id, l.Actor, l.Feed)
+		batch.Queue(`
+			INSERT INTO usage_lifecycle (provider, event_id, at, action, client_id, credential_id, actor, feed)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING`,
+			l.Provider, l.EventID, l.At, l.Action, l.ClientID, id, l.Actor, l.Feed)
 	}
 	return in.tx.SendBatch(ctx, batch).Close()
 }
@@ -318,8 +322,10 @@ func (in *intake) saveTaken(ctx context.Context) error {
 func (in *intake) saveEgress(ctx context.Context) error {
 	batch := &pgx.Batch{}
 	for _, a := range sortedKeys(in.learned, netip.Addr.Compare) {
-		batch.Queue(`INSERT INTO usage_egress AS u (provider, address, seen_at) VALUES ($1, $2, $3)
-			ON CONFLICT (provider, address) DO UPDATE SET seen_at = greatest(u.seen_at, excluded.seen_at)`, in.feed.Provider, a, in.learned[a])
+		batch.Queue(`
+			INSERT INTO usage_egress AS u (provider, address, seen_at) VALUES ($1, $2, $3)
+			ON CONFLICT (provider, address) DO UPDATE SET seen_at = greatest(u.seen_at, excluded.seen_at)`,
+			in.feed.Provider, a, in.learned[a])
 	}
 	return in.tx.SendBatch(ctx, batch).Close()
 }
