@@ -119,7 +119,8 @@ func TestTheTableGoesDown(t *testing.T) {
 func TestOutboundIsTheOnlyWayOut(t *testing.T) {
 	t.Parallel()
 	ways := regexp.MustCompile(
-		`http\.(Client|Transport)\{|http\.(DefaultClient|DefaultTransport|ProxyFromEnvironment)\b|http\.(Get|Head|Post|PostForm)\(|net\.Dial(er\{|\(|Timeout\()`,
+		`http\.(Client|Transport)\{|http\.(DefaultClient|DefaultTransport|ProxyFromEnvironment)\b|` +
+			`http\.(Get|Head|Post|PostForm)\(|net\.Dial(er\{|\(|Timeout\()`,
 	)
 	exceptions := map[string]string{
 		"outbound/outbound.go":      "the one way out itself",

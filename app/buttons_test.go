@@ -240,7 +240,8 @@ func TestButtons(t *testing.T) {
 		}
 		who = append(who, s)
 	}
-	want := "[ann (slack U01) check.asked ann (slack U01) finding.snoozed ann <!channel> (slack U01) finding.acknowledged cleo (slack U03) finding.acknowledged]"
+	want := "[ann (slack U01) check.asked ann (slack U01) finding.snoozed " +
+		"ann <!channel> (slack U01) finding.acknowledged cleo (slack U03) finding.acknowledged]"
 	if got := fmt.Sprint(who); got != want {
 		t.Errorf("the record says %s", got)
 	}

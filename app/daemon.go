@@ -104,12 +104,9 @@ func (a *App) begin(ctx context.Context) {
 			a.beginning.Go(func() { a.Exposure.ScanSources(ctx, nil) })
 			a.Log.Info(
 				"the rounds begin",
-				"providers",
-				len(a.config.Load().Providers),
-				"credentials",
-				len(a.config.Load().Credentials),
-				"version",
-				a.Version,
+				"providers", len(a.config.Load().Providers),
+				"credentials", len(a.config.Load().Credentials),
+				"version", a.Version,
 			)
 			return
 		}
@@ -184,8 +181,13 @@ func (a *App) reload(ctx context.Context, c *config.Config) error {
 	a.listenToSlack(c)
 	a.Rounds.Reload(settings(c))
 	for key, differs := range map[string]bool{
-		"data_dir": old.DataDir != c.DataDir, "database": old.Database != c.Database, "listen": old.Listen != c.Listen,
-		"sealing": old.SealingKey != c.SealingKey, "timezone": old.Zone.String() != c.Zone.String(), "metrics": !reflect.DeepEqual(old.Metrics, c.Metrics), "debug": old.DebugListen != c.DebugListen,
+		"data_dir": old.DataDir != c.DataDir,
+		"database": old.Database != c.Database,
+		"listen":   old.Listen != c.Listen,
+		"sealing":  old.SealingKey != c.SealingKey,
+		"timezone": old.Zone.String() != c.Zone.String(),
+		"metrics":  !reflect.DeepEqual(old.Metrics, c.Metrics),
+		"debug":    old.DebugListen != c.DebugListen,
 	} {
 		if differs {
 			a.Log.Warn("this change needs a restart", "key", key)

@@ -97,17 +97,32 @@ listen: 127.0.0.1:0
 verdict: {confirm: [1s, 2s], refusals_per_hour: 0}
 defaults: {schedule: "@every 1s"}
 providers:
-  idp: {token_url: "%[3]s/identity/oauth/token", allow_private_networks: true, min_interval: 1s, rate: 100/s, probes: [{scope: company_read, get: "%[3]s/configuration/company/my"}]}
+  idp:
+    token_url: "%[3]s/identity/oauth/token"
+    allow_private_networks: true
+    min_interval: 1s
+    rate: 100/s
+    probes: [{scope: company_read, get: "%[3]s/configuration/company/my"}]
 credentials:
 %[4]s
 leaks:
   try_every: 1s
   webhooks:
-    - {name: github, type: github, secret: "file:%[1]s/webhook", token: "file:%[1]s/github-token", api: "%[5]s", allow_private_networks: true}
+    - name: github
+      type: github
+      secret: "file:%[1]s/webhook"
+      token: "file:%[1]s/github-token"
+      api: "%[5]s"
+      allow_private_networks: true
     - {name: guardian, type: gitguardian, secret: "file:%[1]s/webhook"}
     - {name: partner, type: github-partner, keys: "%[5]s/keys", allow_private_networks: true}
   transmitters:
-    - {name: signals, provider: idp, issuer: "https://idp.example.com/", audience: "https://keyrounds.example", jwks_url: "%[5]s/jwks", allow_private_networks: true}
+    - name: signals
+      provider: idp
+      issuer: "https://idp.example.com/"
+      audience: "https://keyrounds.example"
+      jwks_url: "%[5]s/jwks"
+      allow_private_networks: true
 %[6]s
 `, v.dir, pgtest.URL(t), idp.URL, creds.String(), others.URL, strings.ReplaceAll(top, "$DIR", v.dir)))
 	if err != nil {
@@ -152,29 +167,20 @@ func (v *vault) others(w http.ResponseWriter, r *http.Request) {
 	case v.away.Load():
 		w.WriteHeader(http.StatusBadGateway)
 	case r.URL.Path == "/jwks":
-		_ = json.NewEncoder(
-			w,
-		).Encode(
-			jose.JSONWebKeySet{Keys: []jose.JSONWebKey{{Key: &v.key.PublicKey, KeyID: "k1", Algorithm: "RS256", Use: "sig"}}},
-		)
+		key := jose.JSONWebKey{Key: &v.key.PublicKey, KeyID: "k1", Algorithm: "RS256", Use: "sig"}
+		_ = json.NewEncoder(w).Encode(jose.JSONWebKeySet{Keys: []jose.JSONWebKey{key}})
 	case r.URL.Path == "/keys":
 		der, _ := x509.MarshalPKIXPublicKey(&v.partner.PublicKey)
-		key := pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der})
-		_ = json.NewEncoder(
-			w,
-		).Encode(
-			map[string]any{"public_keys": []map[string]any{{"key_identifier": "k1", "key": string(key), "is_current": true}}},
-		)
+		text := pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der})
+		key := map[string]any{"key_identifier": "k1", "key": string(text), "is_current": true}
+		_ = json.NewEncoder(w).Encode(map[string]any{"public_keys": []map[string]any{key}})
 	case r.Header.Get("Authorization") != "Bearer c4n4ry-github-token":
 		w.WriteHeader(http.StatusUnauthorized)
 	case r.URL.Path == alert:
 		_ = json.NewEncoder(w).Encode(map[string]any{"number": 42, "secret": v.secrets["beta"]})
 	case r.URL.Path == alert+"/locations":
-		_, _ = w.Write(
-			[]byte(
-				`[{"type":"commit","details":{"path":"deploy/beta.env","start_line":7,"commit_sha":"af5626b4a114abcb82d63db7c8082c3c4756e51b"}}]`,
-			),
-		)
+		fmt.Fprint(w, `[{"type":"commit","details":{"path":"deploy/beta.env","start_line":7,`+
+			`"commit_sha":"af5626b4a114abcb82d63db7c8082c3c4756e51b"}}]`)
 	default:
 		w.WriteHeader(http.StatusNotFound)
 	}
@@ -247,11 +253,9 @@ func (v *vault) recorded(action string) (n int) {
 }
 
 func gitHubAlert(number int) []byte {
-	return fmt.Appendf(
-		nil,
-		`{"action":"publicly_leaked","alert":{"number":%d,"secret_type":"custom_smartrecruiters","validity":"active","publicly_leaked":true,"html_url":"https://github.com/acme/backend/security/secret-scanning/42","created_at":"2026-10-02T08:00:01Z"},"repository":{"full_name":"acme/backend"}}`,
-		number,
-	)
+	return fmt.Appendf(nil, `{"action":"publicly_leaked","alert":{"number":%d,"secret_type":"custom_smartrecruiters",`+
+		`"validity":"active","publicly_leaked":true,"html_url":"https://github.com/acme/backend/security/secret-scanning/42",`+
+		`"created_at":"2026-10-02T08:00:01Z"},"repository":{"full_name":"acme/backend"}}`, number)
 }
 
 // An alert that cannot be fetched is tried again, since GitHub does not deliver twice by itself; what comes to
@@ -283,13 +287,9 @@ func TestAnAlertWaits(t *testing.T) {
 		t.Errorf("%+v", d)
 	}
 	var open bool
-	if err := v.app.Pool.QueryRow(
-		t.Context(),
-		`SELECT bool_or(position('acme' IN encode(sealed, 'escape')) > 0) FROM leak_waiting`,
-	).Scan(
-		&open,
-	); err != nil ||
-		open {
+	err := v.app.Pool.QueryRow(t.Context(), `
+		SELECT bool_or(position('acme' IN encode(sealed, 'escape')) > 0) FROM leak_waiting`).Scan(&open)
+	if err != nil || open {
 		t.Errorf("what waits is not sealed: %v", err)
 	}
 	v.away.Store(false)
@@ -318,7 +318,8 @@ func TestGitHubReportsALeak(t *testing.T) {
 	v := newVault(t, "")
 	body := gitHubAlert(42)
 	for name, header := range map[string][]string{
-		"unsigned": {"X-GitHub-Event", "secret_scanning_alert"}, "another key": {"X-GitHub-Event", "secret_scanning_alert", "X-Hub-Signature-256", hmacOf("x", body)},
+		"unsigned":    {"X-GitHub-Event", "secret_scanning_alert"},
+		"another key": {"X-GitHub-Event", "secret_scanning_alert", "X-Hub-Signature-256", hmacOf("x", body)},
 	} {
 		if status, answer := v.post("github", body, header...); status != http.StatusUnauthorized {
 			t.Errorf("%s: %d %s", name, status, answer)
@@ -338,22 +339,19 @@ func TestGitHubReportsALeak(t *testing.T) {
 	f, _ := v.leak("beta")
 	l := f.Evidence.Leak
 	g := l.Sightings[0]
-	if !*l.Works || !slices.Equal(l.Proven, []string{"company_read"}) || !strings.Contains(l.Confidence, "everybody can read it") ||
-		g.Source != "acme/backend" || g.Path != "deploy/beta.env" || g.Line != 7 || !g.Public || g.At.Format(time.DateOnly) != "2026-10-02" {
+	if !*l.Works || !slices.Equal(l.Proven, []string{"company_read"}) || !strings.Contains(l.Confidence, "everybody can read it") {
+		t.Errorf("%+v", l)
+	}
+	if g.Source != "acme/backend" || g.Path != "deploy/beta.env" || g.Line != 7 || !g.Public ||
+		g.At.Format(time.DateOnly) != "2026-10-02" {
 		t.Errorf("%+v", l)
 	}
 	if status, _ := v.post("github", body, signed...); status != http.StatusUnauthorized {
 		t.Errorf("the same delivery again is %d", status)
 	}
 	ping := []byte(`{"zen":"x"}`)
-	if status, _ := v.post(
-		"github",
-		ping,
-		"X-GitHub-Event",
-		"ping",
-		"X-Hub-Signature-256",
-		hmacOf(webhookKey, ping),
-	); status != http.StatusOK {
+	signature := hmacOf(webhookKey, ping)
+	if status, _ := v.post("github", ping, "X-GitHub-Event", "ping", "X-Hub-Signature-256", signature); status != http.StatusOK {
 		t.Errorf("a ping is %d", status)
 	}
 	if status, _ := v.post("nobody", ping); status != http.StatusNotFound {
@@ -376,11 +374,9 @@ func TestOtherWebhooks(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	body := fmt.Appendf(
-		nil,
-		`{"source":"GitGuardian","action":"incident_triggered","incident":{"id":1,"date":"2026-10-02T08:00:01Z","detector":{"display_name":"Generic High Entropy Secret"},"hmsl_hash":"%x","gitguardian_url":"https://dashboard.gitguardian.com/i/1"},"occurrence":{"url":"https://x"}}`,
-		hash,
-	)
+	body := fmt.Appendf(nil, `{"source":"GitGuardian","action":"incident_triggered","incident":{"id":1,"date":"2026-10-02T08:00:01Z",`+
+		`"detector":{"display_name":"Generic High Entropy Secret"},"hmsl_hash":"%x",`+
+		`"gitguardian_url":"https://dashboard.gitguardian.com/i/1"},"occurrence":{"url":"https://x"}}`, hash)
 	stamp := fmt.Sprint(time.Now().Unix())
 	header := []string{"Timestamp", stamp, "Gitguardian-Signature", hmacOf(stamp+webhookKey, body)}
 	if status, answer := v.post("guardian", body, header...); status != http.StatusOK || !strings.Contains(answer, `"registered":1`) {
@@ -436,13 +432,9 @@ func TestPassiveIsNotTried(t *testing.T) {
 	o.await("it is put aside", func() bool {
 		var tries int
 		var next *time.Time
-		err := o.app.Pool.QueryRow(
-			t.Context(),
-			`SELECT tries, next_try_at FROM leak_secrets s JOIN credentials c ON c.id = s.credential_id WHERE c.name = 'a'`,
-		).Scan(
-			&tries,
-			&next,
-		)
+		err := o.app.Pool.QueryRow(t.Context(), `
+			SELECT tries, next_try_at FROM leak_secrets s JOIN credentials c ON c.id = s.credential_id
+			WHERE c.name = 'a'`).Scan(&tries, &next)
 		return err == nil && tries == 1 && next == nil
 	})
 	all, err := o.app.Audit.Findings(t.Context(), audit.Filter{Kind: finding.Leaked})
@@ -570,10 +562,10 @@ func (v *vault) secretOf(name string) leak.SecretRow {
 func TestAScannedLeakIsProvenDead(t *testing.T) {
 	t.Parallel()
 	made, repo := t.TempDir(), filepath.Join(t.TempDir(), "repo")
-	v := newVault(
-		t,
-		"  sources: [{name: disk, path: $DIR, schedule: \"@every 1s\"}, {name: repo, path: "+repo+", schedule: \"@every 1s\"}, {name: gone, path: /nowhere/at/all}]",
-	)
+	v := newVault(t, `  sources:
+    - {name: disk, path: $DIR, schedule: "@every 1s"}
+    - {name: repo, path: `+repo+`, schedule: "@every 1s"}
+    - {name: gone, path: /nowhere/at/all}`)
 	v.idp.TokenLag = 3 * time.Second
 	put(t, made, "deploy/gamma.env", "x\nSECRET="+v.secrets["gamma"]+"\n")
 	for _, args := range [][]string{{"init", "-q"}, {"add", "-A"}, {"commit", "-q", "-m", "x"}} {
@@ -652,10 +644,9 @@ func TestALeakedSecretWaitsForItsProvider(t *testing.T) {
 	v := newVault(t, "")
 	v.plant(v.secrets["alpha"])
 	row := v.secretOf("alpha")
-	if _, err := v.app.Pool.Exec(
-		t.Context(),
-		`UPDATE provider_pace SET paused_until = now() + interval '1 hour', paced_until = now() + interval '1 hour'`,
-	); err != nil {
+	_, err := v.app.Pool.Exec(t.Context(), `
+		UPDATE provider_pace SET paused_until = now() + interval '1 hour', paced_until = now() + interval '1 hour'`)
+	if err != nil {
 		t.Fatal(err)
 	}
 	v.await("its next try is after that", func() bool {
@@ -666,13 +657,8 @@ func TestALeakedSecretWaitsForItsProvider(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second) // three times try_every
 	defer cancel()
 	said := ""
-	if _, err := v.app.Exposure.ProveDead(
-		ctx,
-		row,
-		secret.Value{},
-		func(at leak.Attempt) { said = at.NotNow },
-	); !errors.Is(err, exposure.ErrStillWorks) ||
-		!strings.Contains(said, "asks us to stay away") {
+	_, err = v.app.Exposure.ProveDead(ctx, row, secret.Value{}, func(at leak.Attempt) { said = at.NotNow })
+	if !errors.Is(err, exposure.ErrStillWorks) || !strings.Contains(said, "asks us to stay away") {
 		t.Errorf("whoever waits is told %q, error %v", said, err)
 	}
 	if n := len(v.idp.Tokens()); n != issued {
@@ -689,13 +675,9 @@ func TestReplacedWhileTried(t *testing.T) {
 	row := v.secretOf("alpha")
 	v.idp.Renew("client-alpha", "c4n4ry-alpha-new-secret")
 	v.write("alpha", "c4n4ry-alpha-new-secret")
-	if at, err := v.app.Exposure.ProveDead(
-		t.Context(),
-		row,
-		secret.Value{},
-		func(at leak.Attempt) { t.Errorf("tried: %+v", at) },
-	); err == nil ||
-		!strings.Contains(err.Error(), "was replaced meanwhile") {
+	tried := func(at leak.Attempt) { t.Errorf("tried: %+v", at) }
+	at, err := v.app.Exposure.ProveDead(t.Context(), row, secret.Value{}, tried)
+	if err == nil || !strings.Contains(err.Error(), "was replaced meanwhile") {
 		t.Errorf("%+v, %v", at, err)
 	}
 }
@@ -727,12 +709,8 @@ func TestRotatedAndRetired(t *testing.T) {
 		Scopes:   []string{"company_read"},
 		Schedule: "@every 1s",
 	}
-	if err := v.app.Actions.Add(
-		t.Context(),
-		"test",
-		[]credential.Credential{add},
-		[]secret.Value{secret.New([]byte("c4n4ry-delta-old-secret"))},
-	); err != nil {
+	value := secret.New([]byte("c4n4ry-delta-old-secret"))
+	if err := v.app.Actions.Add(t.Context(), "test", []credential.Credential{add}, []secret.Value{value}); err != nil {
 		t.Fatal(err)
 	}
 	v.plant("c4n4ry-delta-old-secret")
@@ -757,13 +735,8 @@ func TestRotatedAndRetired(t *testing.T) {
 	v.idp.RevokeSecret("client-delta", "c4n4ry-delta-old-secret")
 	v.await("it is proven dead", func() bool { f, _ := v.leak("delta"); return f.State == finding.Resolved })
 	var kept int
-	if err := v.app.Pool.QueryRow(
-		t.Context(),
-		`SELECT count(*) FROM leak_secrets WHERE sealed IS NOT NULL`,
-	).Scan(
-		&kept,
-	); err != nil ||
-		kept != 0 {
+	err := v.app.Pool.QueryRow(t.Context(), `SELECT count(*) FROM leak_secrets WHERE sealed IS NOT NULL`).Scan(&kept)
+	if err != nil || kept != 0 {
 		t.Errorf("%d dead secrets are kept, %v", kept, err)
 	}
 }

@@ -212,16 +212,20 @@ func TestPushIsBounded(t *testing.T) {
 		header []string
 		want   int
 	}{
-		"1 GB":              {io.LimitReader(endless{}, 1<<30), nil, http.StatusRequestEntityTooLarge},
-		"a bomb of 64 MiB":  {bytes.NewReader(bomb(64)), nil, http.StatusRequestEntityTooLarge},
-		"a million records": {strings.NewReader(strings.Repeat("[]\n", 1000) + strings.Repeat("7\n", 20_000)), nil, http.StatusRequestEntityTooLarge},
-		"a broken gzip":     {strings.NewReader("\x1f\x8bnonsense"), nil, http.StatusBadRequest},
-		"a strange key":     {strings.NewReader(""), []string{"Idempotency-Key", strings.Repeat("x", 201)}, http.StatusBadRequest},
-		"deep JSON":         {strings.NewReader(strings.Repeat("[", 500_000)), nil, http.StatusOK}, // a bad record
-		"no token":          {strings.NewReader(""), []string{"Authorization", ""}, http.StatusUnauthorized},
-		"another token":     {strings.NewReader(""), []string{"Authorization", "Bearer c4n4ry"}, http.StatusUnauthorized},
-		"its beginning":     {strings.NewReader(""), []string{"Authorization", "Bearer " + pushToken[:10]}, http.StatusUnauthorized},
-		"another header":    {strings.NewReader(""), []string{"Authorization", "Basic eDp5", "X-Feed-Token", pushToken}, http.StatusOK},
+		"1 GB":             {io.LimitReader(endless{}, 1<<30), nil, http.StatusRequestEntityTooLarge},
+		"a bomb of 64 MiB": {bytes.NewReader(bomb(64)), nil, http.StatusRequestEntityTooLarge},
+		"a million records": {
+			strings.NewReader(strings.Repeat("[]\n", 1000) + strings.Repeat("7\n", 20_000)),
+			nil,
+			http.StatusRequestEntityTooLarge,
+		},
+		"a broken gzip":  {strings.NewReader("\x1f\x8bnonsense"), nil, http.StatusBadRequest},
+		"a strange key":  {strings.NewReader(""), []string{"Idempotency-Key", strings.Repeat("x", 201)}, http.StatusBadRequest},
+		"deep JSON":      {strings.NewReader(strings.Repeat("[", 500_000)), nil, http.StatusOK}, // a bad record
+		"no token":       {strings.NewReader(""), []string{"Authorization", ""}, http.StatusUnauthorized},
+		"another token":  {strings.NewReader(""), []string{"Authorization", "Bearer c4n4ry"}, http.StatusUnauthorized},
+		"its beginning":  {strings.NewReader(""), []string{"Authorization", "Bearer " + pushToken[:10]}, http.StatusUnauthorized},
+		"another header": {strings.NewReader(""), []string{"Authorization", "Basic eDp5", "X-Feed-Token", pushToken}, http.StatusOK},
 	} {
 		if status, answer := o.push(k.body, k.header...); status != k.want {
 			t.Errorf("%s: %d %v", name, status, answer)
@@ -254,7 +258,12 @@ func TestPushIsBounded(t *testing.T) {
 		t.Errorf("after ten wrong tokens: %d", status)
 	}
 	// A report's name is a month, and nothing else (docs/promises.md#a-reports-name-is-a-month-and-nothing-else).
-	for _, path := range []string{"/api/v1/reports/..%2f..%2fetc%2fpasswd", "/api/v1/reports/2026-13", "/api/v1/reports/2026-10?owner=../..", "/api/v1/reports/2026-10?format=exe"} {
+	for _, path := range []string{
+		"/api/v1/reports/..%2f..%2fetc%2fpasswd",
+		"/api/v1/reports/2026-13",
+		"/api/v1/reports/2026-10?owner=../..",
+		"/api/v1/reports/2026-10?format=exe",
+	} {
 		if status := o.get(path); status != http.StatusNotFound && status != http.StatusBadRequest {
 			t.Errorf("%s: %d", path, status)
 		}
@@ -292,11 +301,8 @@ func TestTheMonthTurns(t *testing.T) {
 	}
 	set(10, 21, 9)
 	o.await("the digest is posted", func() bool { return len(o.slack.Messages()) == 1 })
-	if text := strings.Join(
-		o.slack.Messages()[0].Lines(),
-		"\n",
-	); !strings.Contains(text, "Digest: 1 new finding") ||
-		!strings.Contains(text, "• b: no use was ever seen") {
+	text := strings.Join(o.slack.Messages()[0].Lines(), "\n")
+	if !strings.Contains(text, "Digest: 1 new finding") || !strings.Contains(text, "• b: no use was ever seen") {
 		t.Errorf("the digest says %s", text)
 	}
 	for day := 21; day <= 31; day++ {
@@ -307,12 +313,9 @@ func TestTheMonthTurns(t *testing.T) {
 	}
 	set(11, 1, 7)
 	looked := func() (n int) {
-		if err := o.app.Pool.QueryRow(
-			t.Context(),
-			`SELECT count(*) FROM river_job WHERE kind = 'monthly' AND state = 'completed'`,
-		).Scan(
-			&n,
-		); err != nil {
+		err := o.app.Pool.QueryRow(t.Context(), `
+			SELECT count(*) FROM river_job WHERE kind = 'monthly' AND state = 'completed'`).Scan(&n)
+		if err != nil {
 			t.Fatal(err)
 		}
 		return n
@@ -325,11 +328,8 @@ func TestTheMonthTurns(t *testing.T) {
 	set(11, 1, 8)
 	o.await("the report is posted", func() bool { ms := o.slack.Messages(); return len(ms) == 2 && len(ms[1].Files) == 1 })
 	m := o.slack.Messages()[1]
-	if text := strings.Join(
-		m.Lines(),
-		"\n",
-	); !strings.Contains(text, "1 of 2 credentials are not used.") ||
-		!strings.Contains(text, "• REVOKE: b, no use was ever seen") {
+	text = strings.Join(m.Lines(), "\n")
+	if !strings.Contains(text, "1 of 2 credentials are not used.") || !strings.Contains(text, "• REVOKE: b, no use was ever seen") {
 		t.Errorf("it says %s", text)
 	}
 	month, _ := report.ParseMonth(fmt.Sprintf("%d-10", year))

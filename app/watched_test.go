@@ -209,20 +209,12 @@ func TestDebugListener(t *testing.T) {
 			t.Errorf("%s answers %d on the debug listener", path, code)
 		}
 	}
-	if code, text := w.ask(
-		"GET",
-		debug+"/debug/pprof/goroutine?debug=1",
-		"",
-	); code != http.StatusOK ||
-		!strings.Contains(text, "goroutine profile") {
+	code, text := w.ask("GET", debug+"/debug/pprof/goroutine?debug=1", "")
+	if code != http.StatusOK || !strings.Contains(text, "goroutine profile") {
 		t.Errorf("%d %.200s", code, text)
 	}
-	if code, text := w.ask(
-		"GET",
-		debug+"/debug/pprof/heap",
-		"",
-		func(r *http.Request) { r.Host = "evil.example" },
-	); code != http.StatusMisdirectedRequest {
+	elsewhere := func(r *http.Request) { r.Host = "evil.example" }
+	if code, text := w.ask("GET", debug+"/debug/pprof/heap", "", elsewhere); code != http.StatusMisdirectedRequest {
 		t.Errorf("under another name: %d %s", code, text)
 	}
 	if code, text := w.ask("GET", debug+"/readyz", ""); code != http.StatusOK || text != "ready\n" {
@@ -246,12 +238,8 @@ func TestLogLevel(t *testing.T) {
 	if code, text := w.ask("PUT", url, "loud"); code != http.StatusBadRequest || !strings.Contains(text, "debug, info, warn or error") {
 		t.Errorf("%d %s", code, text)
 	}
-	if code, _ := w.ask(
-		"PUT",
-		url,
-		"debug",
-		func(r *http.Request) { r.Header.Set("Sec-Fetch-Site", "cross-site") },
-	); code != http.StatusForbidden {
+	crossSite := func(r *http.Request) { r.Header.Set("Sec-Fetch-Site", "cross-site") }
+	if code, _ := w.ask("PUT", url, "debug", crossSite); code != http.StatusForbidden {
 		t.Errorf("from a web page: %d", code)
 	}
 	if code, text := w.ask("PUT", url, "debug\n"); code != http.StatusOK || text != "debug\n" {
@@ -275,7 +263,11 @@ func TestHeartbeat(t *testing.T) {
 	w.status.Store(200)
 	// The rounds stand still: nobody sweeps, the last sweep grows old.
 	ctx := t.Context()
-	for _, sql := range []string{`ALTER TABLE river_job ADD CONSTRAINT no_sweep CHECK (kind <> 'sweep') NOT VALID`, `UPDATE river_queue SET paused_at = now()`, `DELETE FROM river_job WHERE kind = 'sweep'`} {
+	for _, sql := range []string{
+		`ALTER TABLE river_job ADD CONSTRAINT no_sweep CHECK (kind <> 'sweep') NOT VALID`,
+		`UPDATE river_queue SET paused_at = now()`,
+		`DELETE FROM river_job WHERE kind = 'sweep'`,
+	} {
 		if _, err := w.app.Pool.Exec(ctx, sql); err != nil {
 			t.Fatal(err)
 		}

@@ -89,12 +89,8 @@ func TestTheLifeOfAFinding(t *testing.T) {
 		}
 		return errors.Join(err1, err2)
 	})
-	if cs := apply(
-		t,
-		pool,
-		event(finding.OpResolve, noon.Add(2*time.Hour)),
-	); len(cs) != 1 ||
-		cs[0].Finding.ResolvedWhy != "it works again" {
+	cs := apply(t, pool, event(finding.OpResolve, noon.Add(2*time.Hour)))
+	if len(cs) != 1 || cs[0].Finding.ResolvedWhy != "it works again" {
 		t.Errorf("%+v", cs)
 	}
 	err := pgx.BeginFunc(t.Context(), pool, func(tx pgx.Tx) error {

@@ -80,7 +80,8 @@ func (s *Store) FalseAlarm(ctx context.Context, tx pgx.Tx, actor string, id int6
 			return updateFinding(
 				ctx,
 				tx,
-				`state = 'resolved', resolved_at = $2, resolved_why = $3, updated_at = $2, snoozed_until = NULL, false_alarm_by = $4, false_alarm_why = $5`,
+				`state = 'resolved', resolved_at = $2, resolved_why = $3, updated_at = $2, snoozed_until = NULL,
+					false_alarm_by = $4, false_alarm_why = $5`,
 				id,
 				now,
 				strings.TrimSuffix("a false alarm, says "+actor+": "+why, ": "),
@@ -91,7 +92,8 @@ func (s *Store) FalseAlarm(ctx context.Context, tx pgx.Tx, actor string, id int6
 		return updateFinding(
 			ctx,
 			tx,
-			`state = 'acknowledged', acknowledged_by = $2, updated_at = $3, snoozed_until = NULL, false_alarm_by = $2, false_alarm_why = $4`,
+			`state = 'acknowledged', acknowledged_by = $2, updated_at = $3, snoozed_until = NULL,
+				false_alarm_by = $2, false_alarm_why = $4`,
 			id,
 			actor,
 			now,
@@ -167,7 +169,8 @@ func (s *Store) Awaken(ctx context.Context, tx pgx.Tx, now time.Time) ([]finding
 	return changes, s.publish(ctx, tx, Daemon, changes)
 }
 
-const findingColumns = `id, kind, severity, credential_id, credential, provider, state, evidence, opened_at, updated_at, resolved_at, resolved_why, acknowledged_by, snoozed_until, false_alarm_by, false_alarm_why`
+const findingColumns = `id, kind, severity, credential_id, credential, provider, state, evidence, opened_at, updated_at,
+	resolved_at, resolved_why, acknowledged_by, snoozed_until, false_alarm_by, false_alarm_why`
 
 func scanFinding(row pgx.CollectableRow) (f finding.Finding, err error) {
 	var (
@@ -270,7 +273,9 @@ func (s *Store) Finding(ctx context.Context, id int64) (finding.Finding, error) 
 // after since; 0: there is none.
 func (s *Store) Before(ctx context.Context, f finding.Finding, since time.Time) (id int64, err error) {
 	err = s.pool.QueryRow(ctx, `
-		SELECT coalesce((SELECT id FROM findings WHERE kind = $1 AND subject = $2 AND id < $3 AND resolved_at >= $4 ORDER BY resolved_at DESC LIMIT 1), 0)`,
+		SELECT coalesce((
+			SELECT id FROM findings WHERE kind = $1 AND subject = $2 AND id < $3 AND resolved_at >= $4
+			ORDER BY resolved_at DESC LIMIT 1), 0)`,
 		f.Kind, f.Subject.Key(), f.ID, since).Scan(&id)
 	return id, err
 }
@@ -306,7 +311,8 @@ type OpenFinding struct {
 // Open returns the findings that are not resolved, the most severe first, then the newest, at most limit.
 func (s *Store) Open(ctx context.Context, limit int) ([]OpenFinding, error) {
 	rows, err := s.pool.Query(ctx, `
-		SELECT id::text, kind, severity, state, credential, provider, coalesce(credential_id, 0), opened_at FROM findings WHERE state <> 'resolved'
+		SELECT id::text, kind, severity, state, credential, provider, coalesce(credential_id, 0), opened_at
+		FROM findings WHERE state <> 'resolved'
 		ORDER BY array_position(ARRAY['critical', 'warning', 'info'], severity), opened_at DESC, id DESC LIMIT $1`, limit)
 	if err != nil {
 		return nil, err

@@ -103,7 +103,8 @@ func lockProvider(ctx context.Context, tx pgx.Tx, provider string) error {
 
 // Rows are locked in the order of their ids, so that two batches never wait for each other.
 const statesSQL = `
-	SELECT credential_id, credential, provider, status, since, changed_at, last_check_at, last_success_at, last_certain_at, suspect_since, memory
+	SELECT credential_id, credential, provider, status, since, changed_at, last_check_at, last_success_at,
+		last_certain_at, suspect_since, memory
 	FROM credential_state WHERE credential_id = ANY($1) ORDER BY credential_id FOR UPDATE`
 
 func statesForUpdate(ctx context.Context, tx pgx.Tx, ids []int64) (map[int64]verdict.State, error) {
@@ -132,15 +133,8 @@ func statesForUpdate(ctx context.Context, tx pgx.Tx, ids []int64) (map[int64]ver
 		if err != nil {
 			return st, err
 		}
-		st.LastCheck, st.LastSuccess, st.LastCertain, st.SuspectSince = fromNull(
-			check,
-		), fromNull(
-			success,
-		), fromNull(
-			certain,
-		), fromNull(
-			suspect,
-		)
+		st.LastCheck, st.LastSuccess = fromNull(check), fromNull(success)
+		st.LastCertain, st.SuspectSince = fromNull(certain), fromNull(suspect)
 		return st, json.Unmarshal(memory, &st)
 	})
 	states := map[int64]verdict.State{}

@@ -13,7 +13,8 @@ import (
 // have waited longest first, at most limit. It locks no rows: the caller must hold a lock of its own.
 func (s *Store) Pending(ctx context.Context, tx pgx.Tx, limit int) ([]finding.Pending, error) {
 	rows, err := tx.Query(ctx, `
-		SELECT finding_id, min(since), (array_agg(trace ORDER BY id DESC))[1] FROM finding_outbox GROUP BY 1 ORDER BY min(id) LIMIT $1`, limit)
+		SELECT finding_id, min(since), (array_agg(trace ORDER BY id DESC))[1] FROM finding_outbox
+		GROUP BY 1 ORDER BY min(id) LIMIT $1`, limit)
 	if err != nil {
 		return nil, err
 	}

@@ -58,13 +58,8 @@ func TestPublishIsAllOrNothing(t *testing.T) {
 	// counts are the lines of the record, and what waits to be told.
 	counts := func() (recorded, queued int) {
 		t.Helper()
-		err := pool.QueryRow(
-			t.Context(),
-			`SELECT (SELECT count(*) FROM record), (SELECT count(*) FROM finding_outbox)`,
-		).Scan(
-			&recorded,
-			&queued,
-		)
+		err := pool.QueryRow(t.Context(), `
+			SELECT (SELECT count(*) FROM record), (SELECT count(*) FROM finding_outbox)`).Scan(&recorded, &queued)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -32,8 +32,9 @@ func (s *Store) Story(ctx context.Context, f finding.Finding) (Story, error) {
 	st := Story{Before: map[int64]verdict.State{}}
 	rows, err := s.pool.Query(ctx, `
 		SELECT * FROM (
-			SELECT k.id, k.checked_at, k.credential_id, coalesce(c.credential, ''), k.provider, k.outcome, k.reason, k.rule, k.status, k.http_status,
-				k.error_code, k.error_description, k.message, k.expires_in_s, k.granted_scopes, k.missing_scopes, k.extra_scopes, k.token_hash, k.clock_skew_ms
+			SELECT k.id, k.checked_at, k.credential_id, coalesce(c.credential, ''), k.provider, k.outcome, k.reason, k.rule,
+				k.status, k.http_status, k.error_code, k.error_description, k.message, k.expires_in_s, k.granted_scopes,
+				k.missing_scopes, k.extra_scopes, k.token_hash, k.clock_skew_ms
 			FROM checks k LEFT JOIN credential_state c USING (credential_id)
 			WHERE k.provider = $1 AND k.checked_at BETWEEN $2 AND $3
 			ORDER BY k.checked_at DESC, k.id DESC LIMIT $4) newest
@@ -57,9 +58,12 @@ func (s *Store) Story(ctx context.Context, f finding.Finding) (Story, error) {
 	}
 	rows, err = s.pool.Query(ctx, `
 		SELECT c.credential_id, c.credential, c.provider, least(c.changed_at, $2), b.status, b.checked_at,
-			(SELECT max(k.checked_at) FROM checks k WHERE k.credential_id = c.credential_id AND k.checked_at < $2 AND k.outcome IN ('ok', 'scope_reduced'))
+			(SELECT max(k.checked_at) FROM checks k
+				WHERE k.credential_id = c.credential_id AND k.checked_at < $2 AND k.outcome IN ('ok', 'scope_reduced'))
 		FROM credential_state c
-		CROSS JOIN LATERAL (SELECT status, checked_at FROM checks k WHERE k.credential_id = c.credential_id AND k.checked_at < $2 ORDER BY checked_at DESC LIMIT 1) b
+		CROSS JOIN LATERAL (
+			SELECT status, checked_at FROM checks k
+			WHERE k.credential_id = c.credential_id AND k.checked_at < $2 ORDER BY checked_at DESC LIMIT 1) b
 		WHERE c.provider = $1`, f.Subject.Provider, begin)
 	if err != nil {
 		return st, err
@@ -89,7 +93,8 @@ type Drift struct {
 func (s *Store) ScopeDrift(ctx context.Context, credentialID int64, limit int) ([]Drift, error) {
 	rows, err := s.pool.Query(ctx, `
 		SELECT checked_at, granted_scopes,
-			ARRAY(SELECT unnest(granted_scopes) EXCEPT SELECT unnest(before) ORDER BY 1), ARRAY(SELECT unnest(before) EXCEPT SELECT unnest(granted_scopes) ORDER BY 1)
+			ARRAY(SELECT unnest(granted_scopes) EXCEPT SELECT unnest(before) ORDER BY 1),
+			ARRAY(SELECT unnest(before) EXCEPT SELECT unnest(granted_scopes) ORDER BY 1)
 		FROM (SELECT checked_at, granted_scopes, lag(granted_scopes) OVER (ORDER BY checked_at) AS before
 			FROM checks WHERE credential_id = $1 AND granted_scopes IS NOT NULL) k
 		WHERE before IS NOT NULL AND granted_scopes <> before ORDER BY checked_at DESC LIMIT $2`, credentialID, limit)

@@ -163,9 +163,10 @@ const putStatesSQL = `
 		suspect_since timestamptz, last_check uuid, outcome text, reason text, message text, latency_us bigint, memory jsonb,
 		expires_in_s integer)
 	ON CONFLICT (credential_id) DO UPDATE SET
-		status = excluded.status, since = excluded.since, last_check_at = excluded.last_check_at, last_success_at = excluded.last_success_at,
-		last_certain_at = excluded.last_certain_at, suspect_since = excluded.suspect_since, last_check = excluded.last_check,
-		outcome = excluded.outcome, reason = excluded.reason, message = excluded.message, latency_us = excluded.latency_us, memory = excluded.memory,
+		status = excluded.status, since = excluded.since, last_check_at = excluded.last_check_at,
+		last_success_at = excluded.last_success_at, last_certain_at = excluded.last_certain_at,
+		suspect_since = excluded.suspect_since, last_check = excluded.last_check, outcome = excluded.outcome,
+		reason = excluded.reason, message = excluded.message, latency_us = excluded.latency_us, memory = excluded.memory,
 		expires_in_s = CASE WHEN excluded.expires_in_s > 0 THEN excluded.expires_in_s ELSE s.expires_in_s END
 	WHERE s.status <> 'retired'`
 

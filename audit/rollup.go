@@ -34,7 +34,8 @@ func (s *Store) RollUp(ctx context.Context, now time.Time) error {
 	}
 	_, err = tx.Exec(
 		ctx,
-		`INSERT INTO rollups (name, upto) VALUES ('checks_daily', $1) ON CONFLICT (name) DO UPDATE SET upto = greatest(rollups.upto, excluded.upto)`,
+		`INSERT INTO rollups (name, upto) VALUES ('checks_daily', $1)
+		ON CONFLICT (name) DO UPDATE SET upto = greatest(rollups.upto, excluded.upto)`,
 		now,
 	)
 	if err != nil {
@@ -55,12 +56,14 @@ func rolledUpTo(ctx context.Context, tx pgx.Tx) (time.Time, error) {
 
 const rollUpSQL = `
 	INSERT INTO checks_daily (credential_id, day, checks, ok, rejected, uncertain, latency_us, status, last_check_at, last_success_at)
-	SELECT credential_id, $1::timestamptz::date, count(*), count(*) FILTER (WHERE outcome = 'ok'), count(*) FILTER (WHERE outcome = 'rejected'),
+	SELECT credential_id, $1::timestamptz::date, count(*), count(*) FILTER (WHERE outcome = 'ok'),
+		count(*) FILTER (WHERE outcome = 'rejected'),
 		count(*) FILTER (WHERE outcome NOT IN ('ok', 'scope_reduced', 'scope_denied', 'grant_denied', 'rejected')), sum(latency_us),
 		(array_agg(status ORDER BY checked_at DESC))[1], max(checked_at), max(checked_at) FILTER (WHERE outcome IN ('ok', 'scope_reduced'))
 	FROM checks WHERE checked_at >= $1 AND checked_at < $2 GROUP BY credential_id
-	ON CONFLICT (credential_id, day) DO UPDATE SET checks = excluded.checks, ok = excluded.ok, rejected = excluded.rejected, uncertain = excluded.uncertain,
-		latency_us = excluded.latency_us, status = excluded.status, last_check_at = excluded.last_check_at, last_success_at = excluded.last_success_at`
+	ON CONFLICT (credential_id, day) DO UPDATE SET checks = excluded.checks, ok = excluded.ok, rejected = excluded.rejected,
+		uncertain = excluded.uncertain, latency_us = excluded.latency_us, status = excluded.status,
+		last_check_at = excluded.last_check_at, last_success_at = excluded.last_success_at`
 
 // StatusesAt returns, by credential, the status at the end of the last day (UTC) before a time that has a
 // row of checks_daily.

@@ -29,8 +29,10 @@ func (s *Store) Track(ctx context.Context, tx pgx.Tx, ts []Tracked, now time.Tim
 			batch.Queue(`UPDATE credential_state SET status = 'retired', since = $2 WHERE credential_id = $1`, t.CredentialID, now)
 		case t.Anew:
 			batch.Queue(`
-				INSERT INTO credential_state (credential_id, credential, provider, status, since, changed_at) VALUES ($1, $2, $3, 'pending', $4, $4)
-				ON CONFLICT (credential_id) DO UPDATE SET provider = $3, status = 'pending', since = $4, changed_at = $4, suspect_since = NULL, memory = '{}'`,
+				INSERT INTO credential_state (credential_id, credential, provider, status, since, changed_at)
+				VALUES ($1, $2, $3, 'pending', $4, $4)
+				ON CONFLICT (credential_id) DO UPDATE SET provider = $3, status = 'pending', since = $4, changed_at = $4,
+					suspect_since = NULL, memory = '{}'`,
 				t.CredentialID, t.Credential, t.Provider, now)
 		}
 	}
@@ -66,8 +68,8 @@ func (s *Store) Standings(ctx context.Context, retired bool) ([]Standing, error)
 // standings' condition is a constant of this package.
 func (s *Store) standings(ctx context.Context, where string, arg any) ([]Standing, error) {
 	rows, err := s.pool.Query(ctx, `
-		SELECT credential_id, credential, provider, status, since, changed_at, last_check_at, last_success_at, last_certain_at, suspect_since,
-			memory, outcome, reason, message, latency_us
+		SELECT credential_id, credential, provider, status, since, changed_at, last_check_at, last_success_at,
+			last_certain_at, suspect_since, memory, outcome, reason, message, latency_us
 		FROM credential_state WHERE `+where, arg)
 	if err != nil {
 		return nil, err
@@ -98,15 +100,8 @@ func (s *Store) standings(ctx context.Context, where string, arg any) ([]Standin
 		if err != nil {
 			return st, err
 		}
-		st.LastCheck, st.LastSuccess, st.LastCertain, st.SuspectSince = fromNull(
-			check,
-		), fromNull(
-			success,
-		), fromNull(
-			certain,
-		), fromNull(
-			suspect,
-		)
+		st.LastCheck, st.LastSuccess = fromNull(check), fromNull(success)
+		st.LastCertain, st.SuspectSince = fromNull(certain), fromNull(suspect)
 		st.Latency = time.Duration(latency) * time.Microsecond
 		return st, json.Unmarshal(memory, &st.State)
 	})
@@ -124,7 +119,8 @@ func (s *Store) StandingOf(ctx context.Context, credentialID int64) (st Standing
 // Peers counts the credentials of a provider that are not retired, without one: how many are healthy, and all.
 func (s *Store) Peers(ctx context.Context, provider string, without int64) (works, all int, err error) {
 	err = s.pool.QueryRow(ctx, `
-		SELECT count(*) FILTER (WHERE status = 'healthy'), count(*) FROM credential_state WHERE provider = $1 AND status <> 'retired' AND credential_id <> $2`,
+		SELECT count(*) FILTER (WHERE status = 'healthy'), count(*) FROM credential_state
+		WHERE provider = $1 AND status <> 'retired' AND credential_id <> $2`,
 		provider, without).Scan(&works, &all)
 	return works, all, err
 }
@@ -171,7 +167,8 @@ func (s *Store) Briefs(ctx context.Context, limit int) ([]Brief, error) {
 		SELECT credential_id, credential, provider, status, since, last_check_at, last_success_at, latency_us, expires_in_s,
 			jsonb_array_length(coalesce(memory->'missing_scopes', '[]')), jsonb_array_length(coalesce(memory->'extra_scopes', '[]'))
 		FROM credential_state WHERE status <> 'retired'
-		ORDER BY CASE status WHEN 'revoked' THEN 0 WHEN 'suspect' THEN 1 WHEN 'healthy' THEN 3 ELSE 2 END, credential LIMIT nullif($1, 0)`, limit)
+		ORDER BY CASE status WHEN 'revoked' THEN 0 WHEN 'suspect' THEN 1 WHEN 'healthy' THEN 3 ELSE 2 END, credential
+		LIMIT nullif($1, 0)`, limit)
 	if err != nil {
 		return nil, err
 	}

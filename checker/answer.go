@@ -127,7 +127,8 @@ func (a *answer) findCode() {
 		}
 	}
 	for _, v := range []any{
-		m["error_description"], m["error_descrription"], m["errordescription"], m["reason"], m["message"], m["errorsummary"], m["detail"], m["description"],
+		m["error_description"], m["error_descrription"], m["errordescription"], m["reason"], m["message"],
+		m["errorsummary"], m["detail"], m["description"],
 		m["error_message"], nested["message"], firstOf(m["errors"])["message"], firstOf(response["errors"])["message"],
 		fault["faultstring"], m["error"],
 	} {

@@ -80,12 +80,8 @@ func TestPrivateKeyJWT(t *testing.T) {
 					t.Errorf("%+v", r)
 				}
 			}
-			if r := check.Check(
-				t.Context(),
-				p,
-				target("c", pkcs8(t, other), "read"),
-			); r.Outcome == checker.OK ||
-				r.Outcome == checker.Unreachable {
+			r := check.Check(t.Context(), p, target("c", pkcs8(t, other), "read"))
+			if r.Outcome == checker.OK || r.Outcome == checker.Unreachable {
 				t.Errorf("another key: %+v", r)
 			}
 		})
@@ -157,7 +153,12 @@ func TestAssertions(t *testing.T) {
 // A secret that is no key is a finding, shows nothing of it, and nothing is sent.
 func TestASecretThatIsNoKey(t *testing.T) {
 	t.Parallel()
-	for _, text := range []string{"c4n4ry", "-----BEGIN PRIVATE KEY-----\nYzRuNHJ5\n-----END PRIVATE KEY-----\n", `{"kty":"oct","k":"YzRuNHJ5"}`, `{"kty":"RSA","n":"AQAB","e":"AQAB"}`} {
+	for _, text := range []string{
+		"c4n4ry",
+		"-----BEGIN PRIVATE KEY-----\nYzRuNHJ5\n-----END PRIVATE KEY-----\n",
+		`{"kty":"oct","k":"YzRuNHJ5"}`,
+		`{"kty":"RSA","n":"AQAB","e":"AQAB"}`,
+	} {
 		p := serve(
 			t,
 			http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("a request was sent") }),

@@ -53,7 +53,8 @@ func trouble(p Provider, r Response, a answer) Reading {
 		return says(RateLimited, "", "rate limit", "the provider limits requests (HTTP %d)", s)
 	case s >= 500 || s == http.StatusRequestTimeout || s == http.StatusTooEarly || s == http.StatusMisdirectedRequest:
 		return says(ProviderError, "", "server error status", "the provider is in trouble (HTTP %d)", s)
-	case s == http.StatusNotFound || s == http.StatusMethodNotAllowed || s == http.StatusUnsupportedMediaType || s == http.StatusGone || s == http.StatusNotAcceptable:
+	case s == http.StatusNotFound || s == http.StatusMethodNotAllowed || s == http.StatusUnsupportedMediaType ||
+		s == http.StatusGone || s == http.StatusNotAcceptable:
 		return says(Misconfigured, "", "no token endpoint", "there is no token endpoint at this URL (HTTP %d)", s)
 	case a.kind == html:
 		return says(Intercepted, "", "web page", "a web page came instead of JSON (HTTP %d): a firewall, proxy or sign-in page", s)

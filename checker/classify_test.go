@@ -110,7 +110,7 @@ func TestEveryPresetLoads(t *testing.T) {
 			}
 		}
 	}
-	if want := []string{
+	want := []string{
 		"auth0",
 		"cognito",
 		"entra",
@@ -122,10 +122,8 @@ func TestEveryPresetLoads(t *testing.T) {
 		"smartrecruiters",
 		"zoho",
 		"zoom",
-	}; !slices.Equal(
-		names,
-		want,
-	) {
+	}
+	if !slices.Equal(names, want) {
 		t.Errorf("presets %v", names)
 	}
 }

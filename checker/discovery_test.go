@@ -97,13 +97,8 @@ func TestMetadataThatCannotBeUsed(t *testing.T) {
 		}
 	}
 	gone := newIssuer(t, "/nowhere")
-	if r := checker.New(
-		checker.Options{},
-	).Check(
-		t.Context(),
-		gone.provider(t),
-		target("c", "s3cretvalue"),
-	); r.Outcome != checker.Misconfigured {
+	r := checker.New(checker.Options{}).Check(t.Context(), gone.provider(t), target("c", "s3cretvalue"))
+	if r.Outcome != checker.Misconfigured {
 		t.Errorf("404: %+v", r)
 	}
 	closed := newIssuer(t, "/nowhere")

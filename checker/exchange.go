@@ -180,7 +180,10 @@ func readBody(resp *http.Response) ([]byte, error) {
 // has no types for these.
 func noAnswerOrMalformed(err error) Reading {
 	text := err.Error()
-	for _, sign := range []string{"malformed HTTP", "server response headers exceeded", "server sent", "bad Content-Length", "malformed MIME header", "unsupported transfer encoding"} {
+	for _, sign := range []string{
+		"malformed HTTP", "server response headers exceeded", "server sent", "bad Content-Length", "malformed MIME header",
+		"unsupported transfer encoding",
+	} {
 		if strings.Contains(text, sign) {
 			return says(
 				Malformed,

@@ -99,20 +99,12 @@ func TestARealAuthorizationServer(t *testing.T) {
 					t.Errorf("phases %+v", ph)
 				}
 
-				if r := c.Check(
-					t.Context(),
-					p,
-					target(id, "wrong", "read"),
-				); r.Outcome != checker.Rejected ||
-					r.ErrorCode != "invalid_client" {
+				r = c.Check(t.Context(), p, target(id, "wrong", "read"))
+				if r.Outcome != checker.Rejected || r.ErrorCode != "invalid_client" {
 					t.Errorf("a wrong secret: %+v", r)
 				}
-				if r := c.Check(
-					t.Context(),
-					p,
-					target(id, value, "admin"),
-				); r.Outcome != checker.ScopeDenied ||
-					r.ErrorCode != "invalid_scope" {
+				r = c.Check(t.Context(), p, target(id, value, "admin"))
+				if r.Outcome != checker.ScopeDenied || r.ErrorCode != "invalid_scope" {
 					t.Errorf("a scope that it may not have: %+v", r)
 				}
 				idp.Revoke(id)
@@ -335,14 +327,8 @@ func TestAPanicCostsOneCheck(t *testing.T) {
 	idp := sim.NewProvider(sim.Client{ID: "c", Secret: "s3cretvalue"})
 	bad := target("c", "s3cretvalue")
 	bad.Secret = func(context.Context) (secret.Value, error) { panic("c4n4ry") }
-	rs := checker.New(
-		checker.Options{},
-	).CheckAll(
-		t.Context(),
-		nil,
-		serve(t, idp, nil),
-		[]checker.Target{target("c", "s3cretvalue"), bad, target("c", "s3cretvalue")},
-	)
+	targets := []checker.Target{target("c", "s3cretvalue"), bad, target("c", "s3cretvalue")}
+	rs := checker.New(checker.Options{}).CheckAll(t.Context(), nil, serve(t, idp, nil), targets)
 	if len(rs) != 3 || rs[0].Outcome != checker.OK || rs[2].Outcome != checker.OK {
 		t.Fatalf("%+v", rs)
 	}

@@ -107,8 +107,16 @@ func TestHostileHTTP2(t *testing.T) {
 			}
 			token(fr, s)
 		}, []checker.Outcome{checker.OK}, 2},
-		{"reset", nil, func(_ int32, fr *http2.Framer, s uint32) { _ = fr.WriteRSTStream(s, http2.ErrCodeInternal) }, []checker.Outcome{checker.Unreachable, checker.Malformed}, 1},
-		{"no window", []http2.Setting{{ID: http2.SettingInitialWindowSize, Val: 0}}, func(int32, *http2.Framer, uint32) {}, []checker.Outcome{checker.Unreachable}, 1},
+		{"reset", nil, func(_ int32, fr *http2.Framer, s uint32) {
+			_ = fr.WriteRSTStream(s, http2.ErrCodeInternal)
+		}, []checker.Outcome{checker.Unreachable, checker.Malformed}, 1},
+		{
+			"no window",
+			[]http2.Setting{{ID: http2.SettingInitialWindowSize, Val: 0}},
+			func(int32, *http2.Framer, uint32) {},
+			[]checker.Outcome{checker.Unreachable},
+			1,
+		},
 		{"CONTINUATION without end", nil, func(_ int32, fr *http2.Framer, s uint32) {
 			var b bytes.Buffer
 			e := hpack.NewEncoder(&b)
@@ -158,14 +166,8 @@ func TestSlowHeaders(t *testing.T) {
 			time.Sleep(300 * time.Millisecond)
 		}
 	})
-	if r := checker.New(
-		checker.Options{},
-	).Check(
-		t.Context(),
-		p,
-		target("c", "s3cretvalue"),
-	); r.Outcome != checker.Unreachable ||
-		r.Reason != checker.TimedOut {
+	r := checker.New(checker.Options{}).Check(t.Context(), p, target("c", "s3cretvalue"))
+	if r.Outcome != checker.Unreachable || r.Reason != checker.TimedOut {
 		t.Errorf("%+v", r)
 	}
 }

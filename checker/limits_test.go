@@ -105,7 +105,11 @@ func TestWaits(t *testing.T) {
 
 func TestNotHTTPAtAll(t *testing.T) {
 	t.Parallel()
-	for _, answer := range []string{"SSH-2.0-OpenSSH_9.2\r\n", "HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n", "HTTP/1.1 200 OK\r\nno colon\r\n\r\n"} {
+	for _, answer := range []string{
+		"SSH-2.0-OpenSSH_9.2\r\n",
+		"HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n",
+		"HTTP/1.1 200 OK\r\nno colon\r\n\r\n",
+	} {
 		t.Run(answer[:3], func(t *testing.T) {
 			t.Parallel()
 			p := serve(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -160,11 +164,8 @@ func TestEchoesAreScrubbed(t *testing.T) {
 			w.WriteHeader(http.StatusUnauthorized)
 		},
 		"scope": func(w http.ResponseWriter, text string) {
-			_ = json.NewEncoder(
-				w,
-			).Encode(
-				map[string]any{"access_token": "t0kenc4n4ry", "token_type": "bearer", "scope": []string{text, "t0kenc4n4ry"}},
-			)
+			answer := map[string]any{"access_token": "t0kenc4n4ry", "token_type": "bearer", "scope": []string{text, "t0kenc4n4ry"}}
+			_ = json.NewEncoder(w).Encode(answer)
 		},
 		"form": func(w http.ResponseWriter, text string) {
 			w.Header().Set("Content-Type", "application/x-www-form-urlencoded")

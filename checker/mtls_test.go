@@ -153,14 +153,8 @@ func TestCertificateAlerts(t *testing.T) {
 		}
 	}
 	p := serveTLS(t, h, &tls.Config{MinVersion: tls.VersionTLS12}, mtls)
-	if r := checker.New(
-		checker.Options{},
-	).Check(
-		t.Context(),
-		p,
-		target("c", "c4n4ry is no PEM"),
-	); r.Outcome != checker.Misconfigured ||
-		r.Reason != checker.SecretUnreadable {
+	r := checker.New(checker.Options{}).Check(t.Context(), p, target("c", "c4n4ry is no PEM"))
+	if r.Outcome != checker.Misconfigured || r.Reason != checker.SecretUnreadable {
 		t.Errorf("no PEM: %+v", r)
 	}
 }

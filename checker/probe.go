@@ -94,7 +94,8 @@ func readProbe(pr Probe, resp *http.Response, body []byte, cut bool) (ProbeVerdi
 		return ProbeOK, "", ""
 	case pr.expects(resp.StatusCode):
 		return ProbeDenied, UnexpectedBody, "the API answers for " + pr.Scope + ", but not what the probe's jq expects"
-	case a.code == "insufficient_scope" || resp.StatusCode == http.StatusForbidden && bytes.Contains(body, []byte("OAuthPermissionsException")):
+	case a.code == "insufficient_scope",
+		resp.StatusCode == http.StatusForbidden && bytes.Contains(body, []byte("OAuthPermissionsException")):
 		return ProbeDenied, InsufficientScope, "the token lacks the scope " + pr.Scope
 	case resp.StatusCode == http.StatusForbidden:
 		return ProbeDenied, Forbidden, "the scope " + pr.Scope + " is forbidden, as a missing role would be"

@@ -62,18 +62,11 @@ func TestCustomRequest(t *testing.T) {
 		t.Errorf("%+v", r)
 	}
 	if header.Get("X-Client") != "c" || header.Get("Content-Type") != "application/json" ||
-		fmt.Sprint(got["want"]) != "[read write 1 true]" ||
-		len(got) != 2 {
+		fmt.Sprint(got["want"]) != "[read write 1 true]" || len(got) != 2 {
 		t.Errorf("%v %v", header, got)
 	}
-	if r := checker.New(
-		checker.Options{},
-	).Check(
-		t.Context(),
-		p,
-		target("c", "another secret"),
-	); r.Outcome != checker.Rejected ||
-		r.Reason != checker.UnknownClient {
+	r = checker.New(checker.Options{}).Check(t.Context(), p, target("c", "another secret"))
+	if r.Outcome != checker.Rejected || r.Reason != checker.UnknownClient {
 		t.Errorf("%+v", r)
 	}
 }
@@ -207,11 +200,8 @@ func TestGrantedScopes(t *testing.T) {
 			at(t, "https://idp.example/", nil),
 			checker.Response{Status: 200, Header: http.Header{}, Body: []byte(body + "}"), Requested: c.declared},
 		)
-		if got := fmt.Sprint(
-			r.Granted,
-			r.Granted == nil,
-		); got != c.granted || strings.Join(r.Missing, " ") != c.missing ||
-			strings.Join(r.Extra, " ") != c.extra {
+		got := fmt.Sprint(r.Granted, r.Granted == nil)
+		if got != c.granted || strings.Join(r.Missing, " ") != c.missing || strings.Join(r.Extra, " ") != c.extra {
 			t.Errorf("%s: granted %s, missing %v, extra %v", c.name, got, r.Missing, r.Extra)
 		}
 	}
@@ -269,13 +259,32 @@ func TestProbeAnswers(t *testing.T) {
 		{"another status", ``, 204, checker.Probe{Expect: []int{200, 204}}, checker.ProbeOK, ""},
 		{"HEAD", ``, 200, checker.Probe{Head: "x"}, checker.ProbeOK, ""},
 		{"jq holds", `{"content":[]}`, 200, checker.Probe{JQ: jq(t, `.content | type == "array"`)}, checker.ProbeOK, ""},
-		{"jq does not", `{"error":"no"}`, 200, checker.Probe{JQ: jq(t, `.content | type == "array"`)}, checker.ProbeDenied, checker.UnexpectedBody},
+		{
+			name:   "jq does not",
+			body:   `{"error":"no"}`,
+			status: 200,
+			probe:  checker.Probe{JQ: jq(t, `.content | type == "array"`)},
+			want:   checker.ProbeDenied,
+			why:    checker.UnexpectedBody,
+		},
 		{"jq on a list", `[1]`, 200, checker.Probe{JQ: jq(t, `length > 0`)}, checker.ProbeOK, ""},
 		{"jq on a web page", `<html>`, 200, checker.Probe{JQ: jq(t, `.`)}, checker.ProbeInconclusive, checker.APIIntercepted},
 		{"jq without end", `{}`, 200, checker.Probe{JQ: jq(t, `def f: f; f`)}, checker.ProbeDenied, checker.UnexpectedBody},
 		{"insufficient_scope", `{"error":"insufficient_scope"}`, 403, checker.Probe{}, checker.ProbeDenied, checker.InsufficientScope},
-		{"insufficient_scope with 401", `{"error":"insufficient_scope"}`, 401, checker.Probe{}, checker.ProbeDenied, checker.InsufficientScope},
-		{"SmartRecruiters' scope", `{"message":"OAuthPermissionsException: …"}`, 403, checker.Probe{}, checker.ProbeDenied, checker.InsufficientScope},
+		{
+			name:   "insufficient_scope with 401",
+			body:   `{"error":"insufficient_scope"}`,
+			status: 401,
+			want:   checker.ProbeDenied,
+			why:    checker.InsufficientScope,
+		},
+		{
+			name:   "SmartRecruiters' scope",
+			body:   `{"message":"OAuthPermissionsException: …"}`,
+			status: 403,
+			want:   checker.ProbeDenied,
+			why:    checker.InsufficientScope,
+		},
 		{"a role", `{"message":"You do not have access"}`, 403, checker.Probe{}, checker.ProbeDenied, checker.Forbidden},
 		{"a firewall", `<html>`, 403, checker.Probe{}, checker.ProbeInconclusive, checker.APIIntercepted},
 		{"a fresh token refused", `{"error":"invalid_token"}`, 401, checker.Probe{}, checker.ProbeInconclusive, checker.InvalidToken},

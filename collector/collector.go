@@ -105,7 +105,9 @@ var databaseUp = gauge("keyrounds_database_up", "1 if the database answered this
 
 // Describe implements prometheus.Collector.
 func (c *collector) Describe(ch chan<- *prometheus.Desc) {
-	for _, fs := range [][]family{{databaseUp, c.info}, credentialFamilies, findingFamilies, engineFamilies, feedFamilies, leakFamilies, laneFamilies} {
+	for _, fs := range [][]family{
+		{databaseUp, c.info}, credentialFamilies, findingFamilies, engineFamilies, feedFamilies, leakFamilies, laneFamilies,
+	} {
 		for _, f := range fs {
 			ch <- f.desc
 		}

@@ -35,13 +35,18 @@ func fill(t testing.TB, pool *pgxpool.Pool, n, broken int) {
 	t.Helper()
 	_, err := pool.Exec(t.Context(), `
 		WITH made AS (
-			INSERT INTO credentials (name, provider, client_id, secret_ref, owner, labels, scopes, schedule, unused_after, source, registered_at, changed_at, next_check_at)
-			SELECT 'c-' || lpad(i::text, 6, '0'), 'idp-' || i % 3, 'CLIENTID' || i, 'env:SECRETNAME', 'team-' || i % 40, jsonb_build_object('env', CASE WHEN i % 3 = 0 THEN 'prod' ELSE 'test' END),
-				'{a,b}', '*/15 * * * *', '90d', 'file', $3, $3, $3
+			INSERT INTO credentials (name, provider, client_id, secret_ref, owner, labels, scopes,
+				schedule, unused_after, source, registered_at, changed_at, next_check_at)
+			SELECT 'c-' || lpad(i::text, 6, '0'), 'idp-' || i % 3, 'CLIENTID' || i, 'env:SECRETNAME', 'team-' || i % 40,
+				jsonb_build_object('env', CASE WHEN i % 3 = 0 THEN 'prod' ELSE 'test' END), '{a,b}',
+				'*/15 * * * *', '90d', 'file', $3, $3, $3
 			FROM generate_series(1, $1::int) AS i RETURNING id, name, provider)
-		INSERT INTO credential_state (credential_id, credential, provider, status, since, changed_at, last_check_at, last_success_at, outcome, message, latency_us, memory, expires_in_s)
-		SELECT id, name, provider, CASE WHEN name > 'c-' || lpad(($1::int - $2::int)::text, 6, '0') THEN 'revoked' ELSE 'healthy' END, $3, $3, $3, $3, 'ok', 'FREETEXT', 123456,
-			'{"missing_scopes": ["b"]}', 1799 FROM made`, n, broken, noon)
+		INSERT INTO credential_state (credential_id, credential, provider,
+			status, since, changed_at, last_check_at, last_success_at, outcome, message,
+			latency_us, memory, expires_in_s)
+		SELECT id, name, provider,
+			CASE WHEN name > 'c-' || lpad(($1::int - $2::int)::text, 6, '0') THEN 'revoked' ELSE 'healthy' END,
+			$3, $3, $3, $3, 'ok', 'FREETEXT', 123456, '{"missing_scopes": ["b"]}', 1799 FROM made`, n, broken, noon)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -22,7 +22,8 @@ var (
 	)
 	credentialStatus = gauge(
 		"keyrounds_credential_status",
-		"1 for the status that holds of a credential, 0 for the others; with credential _overflow, how many of those beyond metrics.limit have it.",
+		"1 for the status that holds of a credential, 0 for the others; "+
+			"with credential _overflow, how many of those beyond metrics.limit have it.",
 		"credential",
 		"provider",
 		"status",

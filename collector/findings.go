@@ -13,7 +13,8 @@ var (
 	findings      = gauge("keyrounds_findings", "Findings that are not resolved.", "kind", "severity", "state")
 	findingOpened = gauge(
 		"keyrounds_finding_opened_timestamp_seconds",
-		"When a finding that is not resolved was opened; the most severe first, at most metrics.limit. credential and owner are empty for those about a provider or keyrounds itself.",
+		"When a finding that is not resolved was opened; the most severe first, at most metrics.limit. "+
+			"credential and owner are empty for those about a provider or keyrounds itself.",
 		"finding",
 		"kind",
 		"severity",

@@ -303,11 +303,8 @@ func (b *builder) credentials(c *Config, in []CredentialIn) {
 				credential.FormatDuration(s.Interval()),
 			)
 		}
-		if s, err := credential.ParseSchedule(
-			cred.Schedule,
-			time.UTC,
-		); err == nil && s.Interval() < c.Providers[cred.Provider].MinInterval &&
-			ci.Schedule != "" {
+		s, err := credential.ParseSchedule(cred.Schedule, time.UTC)
+		if err == nil && s.Interval() < c.Providers[cred.Provider].MinInterval && ci.Schedule != "" {
 			b.warn(path+".schedule", "min_interval of the provider says how often", "is checked every %s at most, not every %s",
 				credential.FormatDuration(c.Providers[cred.Provider].MinInterval), credential.FormatDuration(s.Interval()))
 		}

@@ -153,7 +153,9 @@ credentials:
 	for _, w := range c.Warnings {
 		all = append(all, w.Message)
 	}
-	for _, want := range []string{"the same client as", "each one is a token request", "more than the budget", "is checked every 2m at most, not every 1m"} {
+	for _, want := range []string{
+		"the same client as", "each one is a token request", "more than the budget", "is checked every 2m at most, not every 1m",
+	} {
 		if !strings.Contains(strings.Join(all, "\n"), want) {
 			t.Errorf("no warning %q in %q", want, all)
 		}
@@ -199,12 +201,14 @@ func TestAliasesAreBounded(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "stand for too much") {
 		t.Errorf("%v", err)
 	}
-	if _, err := config.Parse(
-		"c",
-		[]byte(
-			"defaults: &d {schedule: '@daily'}\nverdict: {}\nproviders:\n  p: &p {token_url: 'https://a.example/t'}\n  q: *p\n  r: {<<: *p, rate: 1/s}\n",
-		),
-	); err != nil {
+	_, err = config.Parse("c", []byte(`defaults: &d {schedule: '@daily'}
+verdict: {}
+providers:
+  p: &p {token_url: 'https://a.example/t'}
+  q: *p
+  r: {<<: *p, rate: 1/s}
+`))
+	if err != nil {
 		t.Errorf("ordinary aliases: %v", err)
 	}
 }

@@ -93,11 +93,8 @@ var (
 func mask(line string) string {
 	line = sensitive.ReplaceAllStringFunc(line, func(pair string) string {
 		m := sensitive.FindStringSubmatch(pair)
-		if v := strings.Trim(
-			m[2],
-			`"'`,
-		); v == "" || secret.HasScheme(v) || strings.HasPrefix(v, "https://") ||
-			strings.HasPrefix(v, "http://") {
+		v := strings.Trim(m[2], `"'`)
+		if v == "" || secret.HasScheme(v) || strings.HasPrefix(v, "https://") || strings.HasPrefix(v, "http://") {
 			return pair
 		}
 		return m[1] + "…"

@@ -19,17 +19,28 @@ type FeedIn struct {
 
 // FeedKeys are the keys of every type.
 type FeedKeys struct {
-	Name       string `json:"name" jsonschema_description:"[a-z0-9][a-z0-9-]*, unique."`
-	Provider   string `json:"provider" jsonschema_description:"Whose credentials it shows."`
-	Type       string `json:"type" jsonschema_description:"file, push, prometheus, http, or a log API: okta, auth0, entra, entra-activity, smartrecruiters."`
-	Format     string `json:"format,omitempty" jsonschema_description:"How its records are read: a preset (keyrounds usage formats). Default that of the type, else plain."`
-	JQ         string `json:"jq,omitempty" jsonschema_description:"Instead of a format: an expression that makes events of a record."`
-	AuthScheme string `json:"auth_scheme,omitempty" jsonschema_description:"Of the Authorization header. Default that of the type, else Bearer."`
-	Token      string `json:"token,omitempty" jsonschema_description:"Reference to the token of its log API, or of those who push to it."`
-	Credential string `json:"credential,omitempty" jsonschema_description:"Instead of a token: the registered credential that asks its log API."`
-	Partial    bool   `json:"partial,omitempty" jsonschema_description:"It sees only some uses: its silence proves nothing."`
-	Silence    string `json:"silence,omitempty" jsonschema_description:"Quiet for so long is ordinary; more is a gap. Default 1d; of type prometheus what two polls take."`
-	Keep       bool   `json:"keep,omitempty" jsonschema_description:"Keep single events. Default only a row a day, network and user agent."`
+	// [a-z0-9][a-z0-9-]*, unique.
+	Name string `json:"name"`
+	// Whose credentials it shows.
+	Provider string `json:"provider"`
+	// file, push, prometheus, http, or a log API: okta, auth0, entra, entra-activity, smartrecruiters.
+	Type string `json:"type"`
+	// How its records are read: a preset (keyrounds usage formats). Default that of the type, else plain.
+	Format string `json:"format,omitempty"`
+	// Instead of a format: an expression that makes events of a record.
+	JQ string `json:"jq,omitempty"`
+	// Of the Authorization header. Default that of the type, else Bearer.
+	AuthScheme string `json:"auth_scheme,omitempty"`
+	// Reference to the token of its log API, or of those who push to it.
+	Token string `json:"token,omitempty"`
+	// Instead of a token: the registered credential that asks its log API.
+	Credential string `json:"credential,omitempty"`
+	// It sees only some uses: its silence proves nothing.
+	Partial bool `json:"partial,omitempty"`
+	// Quiet for so long is ordinary; more is a gap. Default 1d; of type prometheus what two polls take.
+	Silence string `json:"silence,omitempty"`
+	// Keep single events. Default only a row a day, network and user agent.
+	Keep bool `json:"keep,omitempty"`
 }
 
 // feedType is what a type of feeds has of its own.
@@ -40,7 +51,8 @@ type feedType interface {
 
 // FileFeedIn is type file.
 type FileFeedIn struct {
-	Paths []string `json:"paths,omitempty" jsonschema_description:"Of type file: files, directories or patterns, absolute."`
+	// Of type file: files, directories or patterns, absolute.
+	Paths []string `json:"paths,omitempty"`
 }
 
 // PushFeedIn is type push.
@@ -48,35 +60,52 @@ type PushFeedIn struct{}
 
 // AskedIn are the keys of all types that are asked for their events.
 type AskedIn struct {
-	URL   string `json:"url,omitempty" jsonschema_description:"Of a log API: its base, such as https://acme.okta.com; of type http the whole template with {since} {until} {cursor}."`
-	Every string `json:"every,omitempty" jsonschema_description:"How often it is asked. Default 5m; of type prometheus 15m."`
-	Lag   string `json:"lag,omitempty" jsonschema_description:"The newest time that may still be incomplete."`
-	First string `json:"first,omitempty" jsonschema_description:"How far back the first poll goes."`
+	// Of a log API: its base, such as https://acme.okta.com; of type http the whole template with {since}
+	// {until} {cursor}.
+	URL string `json:"url,omitempty"`
+	// How often it is asked. Default 5m; of type prometheus 15m.
+	Every string `json:"every,omitempty"`
+	// The newest time that may still be incomplete.
+	Lag string `json:"lag,omitempty"`
+	// How far back the first poll goes.
+	First string `json:"first,omitempty"`
 }
 
 // LogAPIFeedIn is a type that is the name of a preset with a log API.
 type LogAPIFeedIn struct {
 	AskedIn
-	Overlap string `json:"overlap,omitempty" jsonschema_description:"How much is asked for again, since records come late."`
+	// How much is asked for again, since records come late.
+	Overlap string `json:"overlap,omitempty"`
 }
 
 // HTTPFeedIn is type http: a log API that no preset knows.
 type HTTPFeedIn struct {
 	AskedIn
-	Overlap string `json:"overlap,omitempty" jsonschema_description:"How much is asked for again, since records come late."`
-	Items   string `json:"items,omitempty" jsonschema_description:"Of type http: jq that finds the records in an answer."`
-	Next    string `json:"next,omitempty" jsonschema_description:"Of type http: jq that finds the next page's URL in an answer."`
-	Cursor  string `json:"cursor,omitempty" jsonschema_description:"Of type http: jq on the list of records that gives the next {cursor}."`
-	Link    bool   `json:"link,omitempty" jsonschema_description:"Of type http: the next page is in the header Link."`
+	// How much is asked for again, since records come late.
+	Overlap string `json:"overlap,omitempty"`
+	// Of type http: jq that finds the records in an answer.
+	Items string `json:"items,omitempty"`
+	// Of type http: jq that finds the next page's URL in an answer.
+	Next string `json:"next,omitempty"`
+	// Of type http: jq on the list of records that gives the next {cursor}.
+	Cursor string `json:"cursor,omitempty"`
+	// Of type http: the next page is in the header Link.
+	Link bool `json:"link,omitempty"`
 }
 
 // PrometheusFeedIn is type prometheus.
 type PrometheusFeedIn struct {
 	AskedIn
-	Metric   string `json:"metric,omitempty" jsonschema_description:"Of type prometheus: a selector of the counter of requests, such as requests_total{job=\"gateway\"}."`
-	Label    string `json:"label,omitempty" jsonschema_description:"Of type prometheus: the metric's label that names the client. Default client_id."`
-	Query    string `json:"query,omitempty" jsonschema_description:"Of type prometheus, instead of metric: PromQL that gives a series for each client that was active, with its id as the only label; {span} stands for the time since the last answer."`
-	Coverage string `json:"coverage,omitempty" jsonschema_description:"Of type prometheus: PromQL that is above 0 if all of {span} was seen. Default: there were series of the query's metrics all the time."`
+	// Of type prometheus: a selector of the counter of requests, such as requests_total{job="gateway"}.
+	Metric string `json:"metric,omitempty"`
+	// Of type prometheus: the metric's label that names the client. Default client_id.
+	Label string `json:"label,omitempty"`
+	// Of type prometheus, instead of metric: PromQL that gives a series for each client that was active, with
+	// its id as the only label; {span} stands for the time since the last answer.
+	Query string `json:"query,omitempty"`
+	// Of type prometheus: PromQL that is above 0 if all of {span} was seen. Default: there were series of the
+	// query's metrics all the time.
+	Coverage string `json:"coverage,omitempty"`
 }
 
 // newFeedType is an empty value of a type's own keys; nil: there is no such type.
@@ -138,7 +167,7 @@ func keysOf(v any) []string {
 }
 
 func schemaOf(v any) *jsonschema.Schema {
-	r := jsonschema.Reflector{ExpandedStruct: true, Anonymous: true, DoNotReference: true}
+	r := jsonschema.Reflector{ExpandedStruct: true, Anonymous: true, DoNotReference: true, CommentMap: comments()}
 	s := r.Reflect(v)
 	s.Version = ""
 	return s

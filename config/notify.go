@@ -72,15 +72,10 @@ func (b *builder) slack(c *Config, s *SlackIn) {
 	}
 	b.place("slack", s.Channel, "")
 	if s.APIURL != "" {
-		if u, err := url.Parse(
-			s.APIURL,
-		); err != nil || u.Host == "" ||
-			u.Scheme != "https" && !(u.Scheme == "http" && Loopback(u.Hostname())) {
+		u, err := url.Parse(s.APIURL)
+		if err != nil || u.Host == "" || u.Scheme != "https" && !(u.Scheme == "http" && Loopback(u.Hostname())) {
 			b.fail("slack.api_url", "https://…/", "not a URL with https")
-		} else if !strings.HasSuffix(
-			s.APIURL,
-			"/",
-		) {
+		} else if !strings.HasSuffix(s.APIURL, "/") {
 			c.Slack.APIURL += "/"
 		}
 	}
@@ -113,7 +108,8 @@ var (
 	actorID = regexp.MustCompile(`^(\*|[UWS][A-Z0-9]{2,20})$`)
 	channel = regexp.MustCompile(`^(#[^\s#<>]{1,80}|[CGD][A-Z0-9]{7,20})$`)
 	mention = regexp.MustCompile(
-		`^<(!subteam\^S[A-Z0-9]{2,20}|@[UW][A-Z0-9]{2,20}|!here|!channel)>( <(!subteam\^S[A-Z0-9]{2,20}|@[UW][A-Z0-9]{2,20}|!here|!channel)>)*$`,
+		`^<(!subteam\^S[A-Z0-9]{2,20}|@[UW][A-Z0-9]{2,20}|!here|!channel)>` +
+			`( <(!subteam\^S[A-Z0-9]{2,20}|@[UW][A-Z0-9]{2,20}|!here|!channel)>)*$`,
 	)
 )
 

@@ -2,6 +2,7 @@ package config
 
 import (
 	"bytes"
+	_ "embed" // for comments.json
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -18,8 +19,22 @@ import (
 // Schema returns the JSON schema of the file (draft 2020-12), for editors.
 func Schema() ([]byte, error) { return json.MarshalIndent(reflected(), "", "  ") }
 
+// The comments of the fields in file.go and feedfile.go, which describe the keys. TestComments writes them, since a
+// binary has no source.
+//
+//go:embed comments.json
+var commentsJSON []byte
+
+var comments = sync.OnceValue(func() map[string]string {
+	var m map[string]string
+	if err := json.Unmarshal(commentsJSON, &m); err != nil {
+		panic("config: comments.json: " + err.Error())
+	}
+	return m
+})
+
 func reflected() *jsonschema.Schema {
-	r := jsonschema.Reflector{ExpandedStruct: true}
+	r := jsonschema.Reflector{ExpandedStruct: true, CommentMap: comments()}
 	s := r.Reflect(&File{})
 	s.ID = "https://github.com/keyrounds/keyrounds/config"
 	s.Title = "keyrounds configuration"

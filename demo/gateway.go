@@ -65,7 +65,9 @@ func newGateway(path string, clients []sim.Client, now time.Time) (*gateway, err
 		if !ok {
 			continue
 		}
-		for at := now.AddDate(0, 0, -h.endedBefore).Add(-time.Duration(1+r.IntN(3)) * time.Hour); now.Sub(at) < 395*24*time.Hour; at = at.Add(-time.Duration(h.every) * time.Hour) {
+		every := time.Duration(h.every) * time.Hour
+		at := now.AddDate(0, 0, -h.endedBefore).Add(-time.Duration(1+r.IntN(3)) * time.Hour)
+		for ; now.Sub(at) < 395*24*time.Hour; at = at.Add(-every) {
 			lines = append(
 				lines,
 				accessLine{at.Add(time.Duration(r.IntN(600)) * time.Second), h.address, c.ID, h.agent, h.scope, 200, "", "/" + c.Name},

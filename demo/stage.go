@@ -114,7 +114,8 @@ feeds:
 defaults: {schedule: "@every 4s", unused_after: 90d}
 digest: "@every 20s"
 verdict: {confirm: [3s, 8s], refusals_per_hour: 0, grace: 1m, unverifiable_after: 10m, incident: {within: 20s}}
-slack: {token: "file:%[1]s/slack-token", app_token: "file:%[1]s/slack-app-token", allow: [U01, U02], channel: "#credential-alerts", api_url: "%[3]s/"}
+slack: {token: "file:%[1]s/slack-token", app_token: "file:%[1]s/slack-app-token", `+
+		`allow: [U01, U02], channel: "#credential-alerts", api_url: "%[3]s/"}
 routes:
   - {kind: [canary_tripped, leaked], channel: "#security", mention: "<!subteam^SECURITY>"}
 notifications: {group_wait: 4s, remind_every: 25s}
@@ -132,7 +133,8 @@ credentials:
 		}
 		fmt.Fprintf(
 			&b,
-			"  - {name: %s, provider: %s, client_id: %s, secret: \"file:%s/%s.secret\", scopes: [%s], owner: %s, description: %q, created: %s, canary: %t, max_age: %s}\n",
+			"  - {name: %s, provider: %s, client_id: %s, secret: \"file:%s/%s.secret\", scopes: [%s], "+
+				"owner: %s, description: %q, created: %s, canary: %t, max_age: %s}\n",
 			c.Name,
 			provider,
 			c.ID,
@@ -141,13 +143,7 @@ credentials:
 			strings.Join(c.Scopes, ", "),
 			cast[i].owner,
 			cast[i].purpose,
-			time.Now().AddDate(
-				0,
-				-5*i-14,
-				0,
-			).Format(
-				time.DateOnly,
-			),
+			time.Now().AddDate(0, -5*i-14, 0).Format(time.DateOnly),
 			c.Name == "honeypot",
 			map[bool]string{true: "365d", false: "0s"}[c.Name == "onboarding"],
 		)

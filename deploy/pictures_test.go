@@ -110,9 +110,12 @@ func (l *live) shoot(t *testing.T, name, title, body string, height int) {
 	t.Helper()
 	page := `<!doctype html><meta charset="utf-8"><style>
 		body{margin:0;background:#f4f5f7;font:12px sans-serif;position:relative;color:#24292e} h1{font-size:16px;margin:8px 8px 0}
-		.panel,.row{position:absolute;box-sizing:border-box} .panel{background:#fff;border:1px solid #dcdfe4;border-radius:3px;padding:6px 8px;overflow:hidden}
-		.row{font-weight:bold;color:#555;padding:6px 2px} .big{font-size:26px;text-align:center;margin-top:14px} table{width:100%;border-collapse:collapse;margin-top:6px}
-		td,th{text-align:left;padding:1px 6px 1px 0;border-bottom:1px solid #eee;white-space:nowrap} .key{margin-right:10px;white-space:nowrap}</style><h1>` + html.EscapeString(title) + `</h1>` + body
+		.panel,.row{position:absolute;box-sizing:border-box}
+		.panel{background:#fff;border:1px solid #dcdfe4;border-radius:3px;padding:6px 8px;overflow:hidden}
+		.row{font-weight:bold;color:#555;padding:6px 2px} .big{font-size:26px;text-align:center;margin-top:14px}
+		table{width:100%;border-collapse:collapse;margin-top:6px}
+		td,th{text-align:left;padding:1px 6px 1px 0;border-bottom:1px solid #eee;white-space:nowrap}
+		.key{margin-right:10px;white-space:nowrap}</style><h1>` + html.EscapeString(title) + `</h1>` + body
 	path := filepath.Join(t.TempDir(), name+".html")
 	if err := os.WriteFile(path, []byte(page), 0o600); err != nil {
 		t.Fatal(err)

@@ -158,7 +158,11 @@ func TestPrometheusConfig(t *testing.T) {
 			kept = append(kept, l)
 		}
 	}
-	for name, b := range map[string][]byte{"prometheus.yml": []byte(strings.Join(kept, "")), "keyrounds.rules.yml": rules, "scrape-password": []byte("x")} {
+	for name, b := range map[string][]byte{
+		"prometheus.yml":      []byte(strings.Join(kept, "")),
+		"keyrounds.rules.yml": rules,
+		"scrape-password":     []byte("x"),
+	} {
 		if err := os.WriteFile(filepath.Join(dir, name), b, 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -209,14 +213,9 @@ func TestNoDoublePages(t *testing.T) {
 		}
 		return map[string]any{"labels": l, "endsAt": time.Now().Add(time.Hour)}
 	}
-	arrive, revoked, down := firing(
-		"alertname=KeyroundsMessagesArrive severity=none",
-	), firing(
-		"alertname=KeyroundsCredentialRevoked severity=critical credential=ats-sync provider=sr",
-	),
-		firing(
-			"alertname=KeyroundsNoLeader severity=critical",
-		)
+	arrive := firing("alertname=KeyroundsMessagesArrive severity=none")
+	revoked := firing("alertname=KeyroundsCredentialRevoked severity=critical credential=ats-sync provider=sr")
+	down := firing("alertname=KeyroundsNoLeader severity=critical")
 	am.post(t, arrive, revoked, down)
 	am.await(
 		t,

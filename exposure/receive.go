@@ -73,13 +73,8 @@ func (x *Exposure) Receive(ctx context.Context, r Report) (Reported, error) {
 	x.received.WithLabelValues(r.Receiver, result).Inc()
 	if result == "refused" {
 		x.Log.Warn("a report was refused", "receiver", r.Receiver, "address", r.Address, "error", err)
-		if err := x.Audit.Note(
-			ctx,
-			"receiver "+r.Receiver,
-			"leaks.refused",
-			"keyrounds",
-			map[string]any{"address": r.Address, "why": err.Error()},
-		); err != nil {
+		what := map[string]any{"address": r.Address, "why": err.Error()}
+		if err := x.Audit.Note(ctx, "receiver "+r.Receiver, "leaks.refused", "keyrounds", what); err != nil {
 			x.Log.Error("a refused report could not be recorded", "error", err)
 		}
 	}
@@ -107,7 +102,8 @@ func newReceivedMetric(reg prometheus.Registerer) *prometheus.CounterVec {
 	m := prometheus.NewCounterVec(
 		prometheus.CounterOpts{
 			Name: "keyrounds_leak_reports_total",
-			Help: "Reports of leaks that came in, by receiver and result: ok, waiting (until its alert can be fetched), refused (signature), malformed or failed.",
+			Help: "Reports of leaks that came in, by receiver and result: ok, waiting (until its alert can be fetched), " +
+				"refused (signature), malformed or failed.",
 		},
 		[]string{"receiver", "result"},
 	)
@@ -190,13 +186,8 @@ func replayed(was bool) error {
 }
 
 func (x *Exposure) receiveToken(ctx context.Context, t intake.Transmitter, r Report) error {
-	if kind, _, _ := strings.Cut(
-		r.Header.Get("Content-Type"),
-		";",
-	); !strings.EqualFold(
-		strings.TrimSpace(kind),
-		"application/secevent+jwt",
-	) {
+	kind, _, _ := strings.Cut(r.Header.Get("Content-Type"), ";")
+	if !strings.EqualFold(strings.TrimSpace(kind), "application/secevent+jwt") {
 		return &intake.SETError{Code: "invalid_request", Description: "the Content-Type is not application/secevent+jwt (RFC 8935 §2.1)"}
 	}
 	verify, err := x.verifier(t)

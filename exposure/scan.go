@@ -92,16 +92,11 @@ func (x *Exposure) scanSource(ctx context.Context, s leak.Source) (scan.Found, e
 	} else {
 		x.Log.Info(
 			"scanned for leaks",
-			"source",
-			s.Name,
-			"found",
-			len(f.Hits),
-			"left_out",
-			len(f.Skipped),
-			"bytes",
-			f.Bytes,
-			"took",
-			state.Took.Round(time.Millisecond),
+			"source", s.Name,
+			"found", len(f.Hits),
+			"left_out", len(f.Skipped),
+			"bytes", f.Bytes,
+			"took", state.Took.Round(time.Millisecond),
 		)
 	}
 	return f, errors.Join(err, postgres.Plain(x.Leaks.Scanned(ctx, s.Name, state, true)))

@@ -27,7 +27,12 @@ func TestControl(t *testing.T) {
 		{"nobody else, and its own new secret", Peers{}, noon, "its new secret was accepted 12:00:00 UTC", false},
 		{"others that are all refused", Peers{Works: 0, All: 3}, time.Time{}, "", false},
 		{"others, one of which works", Peers{Works: 1, All: 3}, time.Time{}, "1 of the provider's 3 other credentials work", false},
-		{"others that are refused, and its own new secret", Peers{Works: 0, All: 3}, noon, "its new secret was accepted 12:00:00 UTC", false},
+		{
+			name:      "others that are refused, and its own new secret",
+			peers:     Peers{Works: 0, All: 3},
+			successor: noon,
+			text:      "its new secret was accepted 12:00:00 UTC",
+		},
 	} {
 		if text, alone := Control(c.peers, c.successor); text != c.text || alone != c.alone {
 			t.Errorf("%s: %q, alone %v", c.name, text, alone)
@@ -100,7 +105,13 @@ func TestAfterAnAttempt(t *testing.T) {
 		{"a second one nearly in time", []time.Time{at(-1.9)}, refused(0, nil), 2, 0, true},
 		{"a second one, alone", []time.Time{at(-2)}, refused(0, alone), 2, 2 * time.Minute, false},
 		{"a third one, alone", []time.Time{at(-4), at(-2)}, refused(0, alone), 3, 0, true},
-		{"a second one, and its token lives", []time.Time{at(-2)}, refused(0, func(a *Attempt) { a.Token.Alive = true }), 2, 2 * time.Minute, false},
+		{
+			name:     "a second one, and its token lives",
+			before:   []time.Time{at(-2)},
+			attempt:  refused(0, func(a *Attempt) { a.Token.Alive = true }),
+			refusals: 2,
+			next:     2 * time.Minute,
+		},
 	} {
 		before := SecretRow{Refused: c.before}
 		r, next, death := before.after(c.attempt, pace, noon)

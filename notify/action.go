@@ -42,7 +42,8 @@ func (n *Notifier) Members(ctx context.Context, key string) ([]int64, error) {
 		return nil, nil
 	}
 	rows, err := n.Pool.Query(ctx, `
-		SELECT finding_id FROM notify_members JOIN notify_messages m ON m.id = message_id WHERE m.id = $1 AND m.made_at = $2 ORDER BY 1`, id, time.UnixMicro(micros))
+		SELECT finding_id FROM notify_members JOIN notify_messages m ON m.id = message_id
+		WHERE m.id = $1 AND m.made_at = $2 ORDER BY 1`, id, time.UnixMicro(micros))
 	if err != nil {
 		return nil, err
 	}

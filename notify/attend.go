@@ -112,7 +112,8 @@ func (a attendance) route(ctx context.Context) (again time.Duration, err error) 
 // reopenWithin before f opened, f joins the messages of that one. It returns false if nobody was told of either.
 func (a attendance) known(ctx context.Context, f finding.Finding, trace string) (bool, error) {
 	tag, err := a.tx.Exec(ctx, `
-		UPDATE notify_messages SET due_at = $2, version = version + 1, given_up = false, trace = $3 WHERE id IN (SELECT message_id FROM notify_members WHERE finding_id = $1)`, f.ID, a.now, trace)
+		UPDATE notify_messages SET due_at = $2, version = version + 1, given_up = false, trace = $3
+		WHERE id IN (SELECT message_id FROM notify_members WHERE finding_id = $1)`, f.ID, a.now, trace)
 	if err != nil || tag.RowsAffected() > 0 || f.State == finding.Resolved {
 		return tag.RowsAffected() > 0, err
 	}
@@ -128,7 +129,8 @@ func (a attendance) known(ctx context.Context, f finding.Finding, trace string) 
 		return false, err
 	}
 	_, err = a.tx.Exec(ctx, `
-		UPDATE notify_messages SET due_at = $2, version = version + 1, escalated = false, trace = $3 WHERE id IN (SELECT message_id FROM notify_members WHERE finding_id = $1)`, f.ID, a.now, trace)
+		UPDATE notify_messages SET due_at = $2, version = version + 1, escalated = false, trace = $3
+		WHERE id IN (SELECT message_id FROM notify_members WHERE finding_id = $1)`, f.ID, a.now, trace)
 	return true, err
 }
 
@@ -161,7 +163,9 @@ func (a attendance) announce(ctx context.Context, burst []change) error {
 // create inserts a message about findings. trace is the trace context of one of the changes that the message is about.
 func (a attendance) create(ctx context.Context, t Target, findings []int64, trace string, escalation bool) error {
 	_, err := a.tx.Exec(ctx, `
-		WITH made AS (INSERT INTO notify_messages (receiver, channel, mention, made_at, due_at, escalation, trace) VALUES ($1, $2, $3, $4, $4, $6, $7) RETURNING id)
+		WITH made AS (
+			INSERT INTO notify_messages (receiver, channel, mention, made_at, due_at, escalation, trace)
+			VALUES ($1, $2, $3, $4, $4, $6, $7) RETURNING id)
 		INSERT INTO notify_members (message_id, finding_id) SELECT made.id, f FROM made, unnest($5::bigint[]) AS f`,
 		t.Receiver, t.Channel, t.Mention, a.now, findings, escalation, trace)
 	return err
@@ -170,7 +174,8 @@ func (a attendance) create(ctx context.Context, t Target, findings []int64, trac
 // nudge sends the reminders of findings that nobody acknowledged, and escalates those that are due for it.
 func (a attendance) nudge(ctx context.Context) error {
 	_, err := a.tx.Exec(ctx, `
-		UPDATE notify_messages SET nudge = $2, due_at = $1, version = version + 1, remind_at = NULL WHERE least(remind_at, escalate_at) <= $1 AND remind_at <= $1`, a.now, nudgeRemind)
+		UPDATE notify_messages SET nudge = $2, due_at = $1, version = version + 1, remind_at = NULL
+		WHERE least(remind_at, escalate_at) <= $1 AND remind_at <= $1`, a.now, nudgeRemind)
 	if err != nil {
 		return err
 	}
@@ -218,7 +223,8 @@ func (a attendance) tellMore(ctx context.Context, messages []int64, where func(f
 		for _, t := range targets {
 			var told bool
 			err := a.tx.QueryRow(ctx, `
-				SELECT EXISTS (SELECT FROM notify_members JOIN notify_messages m ON m.id = message_id WHERE finding_id = $1 AND receiver = $2 AND channel = $3)`,
+				SELECT EXISTS (SELECT FROM notify_members JOIN notify_messages m ON m.id = message_id
+					WHERE finding_id = $1 AND receiver = $2 AND channel = $3)`,
 				id, t.Receiver, t.Channel).Scan(&told)
 			if err != nil {
 				return err
@@ -292,7 +298,8 @@ func (a attendance) failing(ctx context.Context) error {
 // divert has the fallback told of what waits in a failing lane and cannot wait.
 func (a attendance) divert(ctx context.Context, receiver, channel string) error {
 	rows, err := a.tx.Query(ctx, `
-		SELECT id FROM notify_messages WHERE receiver = $1 AND channel = $2 AND due_at <= $3 AND told_digest = '' AND letter = ''`, receiver, channel, a.now)
+		SELECT id FROM notify_messages
+		WHERE receiver = $1 AND channel = $2 AND due_at <= $3 AND told_digest = '' AND letter = ''`, receiver, channel, a.now)
 	if err != nil {
 		return err
 	}

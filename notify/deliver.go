@@ -124,8 +124,8 @@ type record struct {
 func (n *Notifier) load(ctx context.Context, id int64) (record, error) {
 	r := record{id: id, was: map[int64]finding.State{}}
 	err := n.Pool.QueryRow(ctx, `
-		SELECT receiver, channel, mention, letter, made_at, version, nudge, posted_channel, ref, told_digest, attempted_at, failing_since, tries,
-			posted_at, remind_at, escalate_at, escalated, escalation, trace
+		SELECT receiver, channel, mention, letter, made_at, version, nudge, posted_channel, ref, told_digest, attempted_at,
+			failing_since, tries, posted_at, remind_at, escalate_at, escalated, escalation, trace
 		FROM notify_messages WHERE id = $1`, id).Scan(
 		&r.receiver,
 		&r.channel,
@@ -169,7 +169,8 @@ func (n *Notifier) message(ctx context.Context, r record, traits Traits) (Messag
 		Unclear: r.attempted != nil,
 	}
 	err := n.Pool.QueryRow(ctx, `
-		SELECT coalesce((SELECT posted_channel FROM notify_messages WHERE receiver = $1 AND channel = $2 AND posted_channel <> '' ORDER BY sent_at DESC NULLS LAST LIMIT 1), '')`,
+		SELECT coalesce((SELECT posted_channel FROM notify_messages
+			WHERE receiver = $1 AND channel = $2 AND posted_channel <> '' ORDER BY sent_at DESC NULLS LAST LIMIT 1), '')`,
 		r.receiver, r.channel).Scan(&m.LastSeen)
 	if err != nil {
 		return m, err
@@ -359,7 +360,8 @@ func (n *Notifier) putOff(ctx context.Context, r record, until time.Time) error 
 func (n *Notifier) settle(ctx context.Context, r record, m Message, traits Traits) error {
 	due := r.again(m, traits, n.Now())
 	_, err := n.Pool.Exec(ctx, `
-		UPDATE notify_messages SET due_at = CASE WHEN version = $2 THEN $3 ELSE due_at END, nudge = CASE WHEN version = $2 THEN '' ELSE nudge END,
+		UPDATE notify_messages SET due_at = CASE WHEN version = $2 THEN $3 ELSE due_at END,
+			nudge = CASE WHEN version = $2 THEN '' ELSE nudge END,
 			remind_at = CASE WHEN $4 THEN remind_at END, escalate_at = CASE WHEN $4 THEN escalate_at END
 		WHERE id = $1`, r.id, r.version, due, slices.ContainsFunc(m.Findings, urgent))
 	return err
@@ -442,8 +444,10 @@ func (n *Notifier) keep(ctx context.Context, r record, m Message, receipt Receip
 	}
 	return pgx.BeginFunc(ctx, n.Pool, func(tx pgx.Tx) error {
 		_, err := tx.Exec(ctx, `
-			UPDATE notify_messages SET posted_channel = $3, ref = $4, told_digest = $5, posted_at = $6, sent_at = $7, attempted_at = NULL, tries = 0, failing_since = NULL, error = '',
-				nudge = CASE WHEN version = $2 THEN '' ELSE nudge END, remind_at = $8, escalate_at = $9, due_at = CASE WHEN version = $2 THEN $10 ELSE due_at END
+			UPDATE notify_messages SET posted_channel = $3, ref = $4, told_digest = $5, posted_at = $6, sent_at = $7,
+				attempted_at = NULL, tries = 0, failing_since = NULL, error = '', remind_at = $8, escalate_at = $9,
+				nudge = CASE WHEN version = $2 THEN '' ELSE nudge END,
+				due_at = CASE WHEN version = $2 THEN $10 ELSE due_at END
 			WHERE id = $1`, r.id, r.version, receipt.Channel, receipt.Ref, told, posted, now, remind, escalate, r.again(m, traits, now))
 		if err != nil {
 			return err
@@ -453,26 +457,17 @@ func (n *Notifier) keep(ctx context.Context, r record, m Message, receipt Receip
 			if was == f.State {
 				continue
 			}
-			if _, err := tx.Exec(
-				ctx,
-				`UPDATE notify_members SET told_state = $3 WHERE message_id = $1 AND finding_id = $2`,
-				r.id,
-				f.ID,
-				f.State,
-			); err != nil {
+			_, err := tx.Exec(ctx, `
+				UPDATE notify_members SET told_state = $3 WHERE message_id = $1 AND finding_id = $2`, r.id, f.ID, f.State)
+			if err != nil {
 				return err
 			}
 			action := "notification.sent"
 			if r.digest != "" {
 				action = "notification.updated"
 			}
-			if err := n.Record(
-				ctx,
-				tx,
-				action,
-				f.Subject,
-				map[string]any{"finding": f.ID, "receiver": r.receiver, "channel": receipt.Channel, "state": f.State},
-			); err != nil {
+			what := map[string]any{"finding": f.ID, "receiver": r.receiver, "channel": receipt.Channel, "state": f.State}
+			if err := n.Record(ctx, tx, action, f.Subject, what); err != nil {
 				return err
 			}
 		}

@@ -30,12 +30,16 @@ func (n *Notifier) Deliveries(ctx context.Context, limit int) ([]Delivery, error
 				CASE WHEN m.given_up THEN 'given_up'
 					WHEN m.due_at IS NULL OR m.told_digest <> '' AND m.due_at > $2 THEN 'sent'
 					WHEN m.failing_since IS NOT NULL OR l.failing_since IS NOT NULL THEN 'failing' ELSE 'waiting' END AS state,
-				greatest(m.tries, l.failures, 0) AS tries, coalesce(CASE WHEN m.due_at > $2 AND m.told_digest <> '' THEN m.sent_at ELSE greatest(m.due_at, nullif(l.next_at, '-infinity')) END, m.sent_at, m.made_at) AS at,
+				greatest(m.tries, l.failures, 0) AS tries,
+				coalesce(CASE WHEN m.due_at > $2 AND m.told_digest <> '' THEN m.sent_at
+					ELSE greatest(m.due_at, nullif(l.next_at, '-infinity')) END, m.sent_at, m.made_at) AS at,
 				coalesce(nullif(m.error, ''), l.error, '') AS error, coalesce(nullif(m.posted_channel, ''), m.channel) AS channel, m.ref
 			FROM notify_messages m LEFT JOIN notify_lanes l USING (receiver, channel))
 		SELECT id, receiver, ARRAY(SELECT finding_id FROM notify_members WHERE message_id = d.id ORDER BY 1), letter, state,
-			CASE state WHEN 'failing' THEN tries ELSE 0 END, at, CASE WHEN state IN ('failing', 'given_up') THEN error ELSE '' END, channel, ref
-		FROM ((SELECT * FROM d WHERE state <> 'sent' ORDER BY id LIMIT 10000) UNION ALL (SELECT * FROM d WHERE state = 'sent' ORDER BY at DESC LIMIT $1)) AS d
+			CASE state WHEN 'failing' THEN tries ELSE 0 END, at,
+			CASE WHEN state IN ('failing', 'given_up') THEN error ELSE '' END, channel, ref
+		FROM ((SELECT * FROM d WHERE state <> 'sent' ORDER BY id LIMIT 10000)
+			UNION ALL (SELECT * FROM d WHERE state = 'sent' ORDER BY at DESC LIMIT $1)) AS d
 		ORDER BY state = 'sent', CASE WHEN state <> 'sent' THEN id END, at DESC`, limit, n.Now())
 	if err != nil {
 		return nil, err
@@ -54,8 +58,10 @@ type LaneState struct {
 // Lanes returns how the ways to people are.
 func (n *Notifier) Lanes(ctx context.Context) ([]LaneState, error) {
 	rows, err := n.Pool.Query(ctx, `
-		SELECT receiver, channel, count(m.id) FILTER (WHERE m.due_at <= $1), coalesce(min(m.due_at) FILTER (WHERE m.due_at <= $1), 'epoch'), coalesce(max(l.failing_since), 'epoch')
-		FROM notify_lanes l FULL JOIN (SELECT * FROM notify_messages WHERE due_at IS NOT NULL) m USING (receiver, channel) GROUP BY 1, 2 ORDER BY 1, 2`, n.Now())
+		SELECT receiver, channel, count(m.id) FILTER (WHERE m.due_at <= $1),
+			coalesce(min(m.due_at) FILTER (WHERE m.due_at <= $1), 'epoch'), coalesce(max(l.failing_since), 'epoch')
+		FROM notify_lanes l FULL JOIN (SELECT * FROM notify_messages WHERE due_at IS NOT NULL) m USING (receiver, channel)
+		GROUP BY 1, 2 ORDER BY 1, 2`, n.Now())
 	if err != nil {
 		return nil, err
 	}

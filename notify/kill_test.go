@@ -132,12 +132,10 @@ func TestKilledWhileSending(t *testing.T) {
 	s.Mend()
 	for end := time.Now().Add(2 * time.Minute); ; time.Sleep(50 * time.Millisecond) {
 		var left int
-		if err := w.Pool.QueryRow(
-			t.Context(),
-			`SELECT (SELECT count(*) FROM finding_outbox) + (SELECT count(*) FROM notify_messages WHERE due_at IS NOT NULL)`,
-		).Scan(
-			&left,
-		); err != nil {
+		err := w.Pool.QueryRow(t.Context(), `
+			SELECT (SELECT count(*) FROM finding_outbox) + (SELECT count(*) FROM notify_messages WHERE due_at IS NOT NULL)`).
+			Scan(&left)
+		if err != nil {
 			t.Fatal(err)
 		}
 		if left == 0 {
@@ -205,9 +203,14 @@ func (w *world) check(messages []sim.SlackMessage) {
 		shown[meta.Payload.Key] = m
 	}
 	rows, err := w.Pool.Query(w.t.Context(), `
-		SELECT f.id, f.credential, f.state, coalesce(array_agg(m.id || '-' || (extract(epoch FROM m.made_at) * 1000000)::bigint) FILTER (WHERE m.told_digest <> ''), '{}'),
-			coalesce(bool_or(EXISTS (SELECT FROM notify_members o JOIN findings l ON l.id = o.finding_id WHERE o.message_id = m.id AND l.subject = f.subject AND l.id > f.id)), false)
-		FROM findings f LEFT JOIN notify_members ON finding_id = f.id LEFT JOIN notify_messages m ON m.id = message_id WHERE f.kind = 'revoked' GROUP BY 1 ORDER BY 1`)
+		SELECT f.id, f.credential, f.state,
+			coalesce(array_agg(m.id || '-' || (extract(epoch FROM m.made_at) * 1000000)::bigint)
+				FILTER (WHERE m.told_digest <> ''), '{}'),
+			coalesce(bool_or(EXISTS (
+				SELECT FROM notify_members o JOIN findings l ON l.id = o.finding_id
+				WHERE o.message_id = m.id AND l.subject = f.subject AND l.id > f.id)), false)
+		FROM findings f LEFT JOIN notify_members ON finding_id = f.id LEFT JOIN notify_messages m ON m.id = message_id
+		WHERE f.kind = 'revoked' GROUP BY 1 ORDER BY 1`)
 	if err != nil {
 		w.t.Fatal(err)
 	}

@@ -37,12 +37,10 @@ type lane struct {
 
 // Tell works off what is due on a lane, unless somebody else is at it or it has to wait.
 func (n *Notifier) Tell(ctx context.Context, a LaneArgs) error {
-	if _, err := n.Pool.Exec(
-		ctx,
-		`INSERT INTO notify_lanes (receiver, channel, next_at) VALUES ($1, $2, '-infinity') ON CONFLICT DO NOTHING`,
-		a.Receiver,
-		a.Channel,
-	); err != nil {
+	_, err := n.Pool.Exec(ctx, `
+		INSERT INTO notify_lanes (receiver, channel, next_at) VALUES ($1, $2, '-infinity') ON CONFLICT DO NOTHING`,
+		a.Receiver, a.Channel)
+	if err != nil {
 		return err
 	}
 	tx, err := n.Pool.Begin(ctx)
@@ -71,14 +69,16 @@ func (n *Notifier) Tell(ctx context.Context, a LaneArgs) error {
 func lockLane(ctx context.Context, tx pgx.Tx, a LaneArgs) (lane, error) {
 	l := lane{LaneArgs: a}
 	err := tx.QueryRow(ctx, `
-		SELECT CASE WHEN next_at = '-infinity' THEN 'epoch' ELSE next_at END, failures, failing_since, needs_person, error FROM notify_lanes
-		WHERE receiver = $1 AND channel = $2 FOR UPDATE SKIP LOCKED`, a.Receiver, a.Channel).Scan(&l.next, &l.fails, &l.failing, &l.person, &l.err)
+		SELECT CASE WHEN next_at = '-infinity' THEN 'epoch' ELSE next_at END, failures, failing_since, needs_person, error
+		FROM notify_lanes WHERE receiver = $1 AND channel = $2 FOR UPDATE SKIP LOCKED`, a.Receiver, a.Channel).
+		Scan(&l.next, &l.fails, &l.failing, &l.person, &l.err)
 	return l, err
 }
 
 func (l lane) store(ctx context.Context, tx pgx.Tx) error {
 	_, err := tx.Exec(ctx, `
-		UPDATE notify_lanes SET next_at = $3, failures = $4, failing_since = $5, needs_person = $6, error = $7 WHERE receiver = $1 AND channel = $2`,
+		UPDATE notify_lanes SET next_at = $3, failures = $4, failing_since = $5, needs_person = $6, error = $7
+		WHERE receiver = $1 AND channel = $2`,
 		l.Receiver, l.Channel, l.next, l.fails, l.failing, l.person, l.err)
 	return err
 }
@@ -112,7 +112,8 @@ func (n *Notifier) work(ctx context.Context, l *lane) error {
 // wait to be posted they become one first.
 func (n *Notifier) next(ctx context.Context, a LaneArgs) (id int64, err error) {
 	rows, err := n.Pool.Query(ctx, `
-		SELECT id FROM notify_messages WHERE receiver = $1 AND channel = $2 AND due_at <= $3 AND told_digest = '' AND letter = '' AND attempted_at IS NULL
+		SELECT id FROM notify_messages
+		WHERE receiver = $1 AND channel = $2 AND due_at <= $3 AND told_digest = '' AND letter = '' AND attempted_at IS NULL
 		ORDER BY due_at, id LIMIT 1000`, a.Receiver, a.Channel, n.Now())
 	if err != nil {
 		return 0, err
@@ -125,7 +126,8 @@ func (n *Notifier) next(ctx context.Context, a LaneArgs) (id int64, err error) {
 		return 0, err
 	}
 	err = n.Pool.QueryRow(ctx, `
-		SELECT id FROM notify_messages WHERE receiver = $1 AND channel = $2 AND due_at <= $3 ORDER BY due_at, id LIMIT 1`, a.Receiver, a.Channel, n.Now()).Scan(&id)
+		SELECT id FROM notify_messages WHERE receiver = $1 AND channel = $2 AND due_at <= $3
+		ORDER BY due_at, id LIMIT 1`, a.Receiver, a.Channel, n.Now()).Scan(&id)
 	if errors.Is(err, pgx.ErrNoRows) {
 		err = nil
 	}
@@ -136,9 +138,12 @@ func (n *Notifier) next(ctx context.Context, a LaneArgs) (id int64, err error) {
 func (n *Notifier) join(ctx context.Context, ids []int64) error {
 	return pgx.BeginFunc(ctx, n.Pool, func(tx pgx.Tx) error {
 		_, err1 := tx.Exec(ctx, `
-			INSERT INTO notify_members (message_id, finding_id) SELECT $1, finding_id FROM notify_members WHERE message_id = ANY($2) ON CONFLICT DO NOTHING`, ids[0], ids[1:])
+			INSERT INTO notify_members (message_id, finding_id)
+			SELECT $1, finding_id FROM notify_members WHERE message_id = ANY($2) ON CONFLICT DO NOTHING`, ids[0], ids[1:])
 		_, err2 := tx.Exec(ctx, `
-			UPDATE notify_messages SET version = version + 1, mention = coalesce((SELECT max(mention) FROM notify_messages WHERE id = ANY($2)), '') WHERE id = $1`, ids[0], ids)
+			UPDATE notify_messages SET version = version + 1,
+				mention = coalesce((SELECT max(mention) FROM notify_messages WHERE id = ANY($2)), '')
+			WHERE id = $1`, ids[0], ids)
 		_, err3 := tx.Exec(ctx, `DELETE FROM notify_messages WHERE id = ANY($1)`, ids[1:])
 		return errors.Join(err1, err2, err3)
 	})

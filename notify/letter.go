@@ -41,13 +41,9 @@ func (n *Notifier) EnqueueLetter(ctx context.Context, tx pgx.Tx, key string) (bo
 		if r.Traits().Again > 0 || r.Name() == s.Policy.Fallback && len(s.Receivers) > 1 { // the first knows alerts only
 			continue
 		}
-		if _, err := tx.Exec(
-			ctx,
-			`INSERT INTO notify_messages (receiver, letter, made_at, due_at) VALUES ($1, $2, $3, $3)`,
-			r.Name(),
-			key,
-			n.Now(),
-		); err != nil {
+		_, err := tx.Exec(ctx, `INSERT INTO notify_messages (receiver, letter, made_at, due_at) VALUES ($1, $2, $3, $3)`,
+			r.Name(), key, n.Now())
+		if err != nil {
 			return false, err
 		}
 	}

@@ -188,11 +188,8 @@ func (s *Setup) names() []string {
 // places leaves out channels of receivers that have none, and then places that come twice.
 func (s *Setup) places(targets []Target) []Target {
 	for i, t := range targets {
-		if j := slices.IndexFunc(
-			s.Receivers,
-			func(r Receiver) bool { return r.Name() == t.Receiver },
-		); j >= 0 &&
-			!s.Receivers[j].Traits().Channels {
+		j := slices.IndexFunc(s.Receivers, func(r Receiver) bool { return r.Name() == t.Receiver })
+		if j >= 0 && !s.Receivers[j].Traits().Channels {
 			targets[i].Channel = ""
 		}
 	}

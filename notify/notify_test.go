@@ -337,10 +337,16 @@ func TestFoundAgain(t *testing.T) {
 func TestSlackInTrouble(t *testing.T) {
 	t.Parallel()
 	for fault, want := range map[string]struct{ state, why string }{
-		"429": {"waiting", ""}, "500": {"failing", "slack answered HTTP 500"}, "hang": {"failing", "slack did not answer in time"},
-		"channel_not_found": {"failing", "slack: channel_not_found"}, "token_revoked": {"failing", "slack: token_revoked"}, "is_archived": {"failing", "slack: is_archived"},
-		"missing_scope": {"failing", "slack: missing_scope"}, "fatal_error": {"failing", "slack: fatal_error"}, "metadata_too_large": {"failing", "slack: metadata_too_large"},
-		"ratelimited": {"waiting", ""},
+		"429":                {"waiting", ""},
+		"500":                {"failing", "slack answered HTTP 500"},
+		"hang":               {"failing", "slack did not answer in time"},
+		"channel_not_found":  {"failing", "slack: channel_not_found"},
+		"token_revoked":      {"failing", "slack: token_revoked"},
+		"is_archived":        {"failing", "slack: is_archived"},
+		"missing_scope":      {"failing", "slack: missing_scope"},
+		"fatal_error":        {"failing", "slack: fatal_error"},
+		"metadata_too_large": {"failing", "slack: metadata_too_large"},
+		"ratelimited":        {"waiting", ""},
 	} {
 		t.Run(fault, func(t *testing.T) {
 			t.Parallel()

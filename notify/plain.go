@@ -62,19 +62,11 @@ func (m Message) Severity() finding.Severity {
 func harmless(s string) string {
 	const joiner = "\u2060"
 	return strings.NewReplacer(
-		"@everyone",
-		"@"+joiner+"everyone",
-		"@here",
-		"@"+joiner+"here",
-		"@channel",
-		"@"+joiner+"channel",
-		"@all",
-		"@"+joiner+"all",
-		"<@",
-		"<"+joiner+"@",
-		"<!",
-		"<"+joiner+"!",
-	).Replace(
-		s,
-	)
+		"@everyone", "@"+joiner+"everyone",
+		"@here", "@"+joiner+"here",
+		"@channel", "@"+joiner+"channel",
+		"@all", "@"+joiner+"all",
+		"<@", "<"+joiner+"@",
+		"<!", "<"+joiner+"!",
+	).Replace(s)
 }

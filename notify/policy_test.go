@@ -99,9 +99,8 @@ func TestRoutes(t *testing.T) {
 			t.Errorf("%s: %s, want %s", name, got, k.want)
 		}
 	}
-	if got := fmt.Sprint(
-		notify.Policy{Fallback: "spare"}.Targets(of(finding.Revoked, "x", "", ""), []string{"spare"}),
-	); got != "[{spare { }}]" {
+	alone := notify.Policy{Fallback: "spare"}.Targets(of(finding.Revoked, "x", "", ""), []string{"spare"})
+	if got := fmt.Sprint(alone); got != "[{spare { }}]" {
 		t.Errorf("the only receiver is told of everything: %s", got)
 	}
 }

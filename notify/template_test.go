@@ -47,9 +47,8 @@ no label here{{end}}`,
 		t.Errorf("%+v", w)
 	}
 	w = ts.Describe([]finding.Finding{notify.Sample(finding.Unused, now)})
-	if n := len(
-		w.Facts,
-	); n < 3 || w.Facts[n-2] != (notify.Fact{Label: "Team", Text: "1"}) || w.Facts[n-1] != (notify.Fact{Text: "no label here"}) ||
+	n := len(w.Facts)
+	if n < 3 || w.Facts[n-2] != (notify.Fact{Label: "Team", Text: "1"}) || w.Facts[n-1] != (notify.Fact{Text: "no label here"}) ||
 		!strings.Contains(w.Title, "is not used") {
 		t.Errorf("%+v", w)
 	}
@@ -75,7 +74,11 @@ func TestBadTemplates(t *testing.T) {
 		"an unknown part": {"revoked.tmpl", `{{define "tilte"}}a{{end}}`, `defines "tilte"`},
 		"text outside":    {"revoked.tmpl", `hello {{define "title"}}a{{end}}`, "has text outside"},
 		"no such field":   {"revoked.tmpl", `{{define "title"}}{{.Finding.Nope}}{{end}}`, "can't evaluate field Nope"},
-		"too much":        {"default.tmpl", `{{define "title"}}{{range $i, $e := .Words.Facts}}{{printf "%100000d" $i}}{{end}}{{end}}`, "it writes too much"},
+		"too much": {
+			"default.tmpl",
+			`{{define "title"}}{{range $i, $e := .Words.Facts}}{{printf "%100000d" $i}}{{end}}{{end}}`,
+			"it writes too much",
+		},
 	} {
 		if _, err := templates(t, k.file, k.text); err == nil || !strings.Contains(err.Error(), k.want) {
 			t.Errorf("%s: %v", name, err)

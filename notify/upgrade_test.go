@@ -41,12 +41,19 @@ func TestUpgrade(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, sql := range []string{
-		`INSERT INTO notify_messages VALUES (1, 'slack', 'C1', '1.1', 'open', 'abc', now()), (2, 'slack', 'C1', '1.2', 'resolved', 'def', now())`,
+		`INSERT INTO notify_messages VALUES
+			(1, 'slack', 'C1', '1.1', 'open', 'abc', now()),
+			(2, 'slack', 'C1', '1.2', 'resolved', 'def', now())`,
 		`INSERT INTO notify_attempts VALUES (1, 'slack', now()), (9, 'slack', now())`,
-		`INSERT INTO notify_letters (key, receiver, enqueued_at, channel, message_ref) VALUES ('report/2026-10', '', now(), '', ''), ('report/2026-10', 'slack', now(), 'C1', '1.3'), ('digest/x', '', now(), '', '')`,
+		`INSERT INTO notify_letters (key, receiver, enqueued_at, channel, message_ref) VALUES
+			('report/2026-10', '', now(), '', ''),
+			('report/2026-10', 'slack', now(), 'C1', '1.3'),
+			('digest/x', '', now(), '', '')`,
 		`INSERT INTO river_job (kind, args, max_attempts, queue, state, finalized_at) VALUES
-			('notify', '{"finding_id": 3, "receiver": "slack"}', 25, 'notify', 'retryable', NULL), ('notify', '{"finding_id": 2, "receiver": "slack"}', 25, 'notify', 'completed', now()),
-			('letter', '{"key": "digest/x", "receiver": "slack"}', 25, 'notify', 'available', NULL), ('batch', '{}', 5, 'checks', 'available', NULL)`,
+			('notify', '{"finding_id": 3, "receiver": "slack"}', 25, 'notify', 'retryable', NULL),
+			('notify', '{"finding_id": 2, "receiver": "slack"}', 25, 'notify', 'completed', now()),
+			('letter', '{"key": "digest/x", "receiver": "slack"}', 25, 'notify', 'available', NULL),
+			('batch', '{}', 5, 'checks', 'available', NULL)`,
 	} {
 		if _, err := pool.Exec(t.Context(), sql); err != nil {
 			t.Fatal(err)
@@ -55,20 +62,28 @@ func TestUpgrade(t *testing.T) {
 	if _, err := postgres.Migrate(t.Context(), pool); err != nil {
 		t.Fatal(err)
 	}
-	for sql, want := range map[string]string{
-		`SELECT m.ref || ' ' || b.finding_id || ' ' || b.told_state || ' ' || (m.attempted_at IS NOT NULL) || ' ' || (m.due_at IS NOT NULL) FROM notify_messages m JOIN notify_members b ON b.message_id = m.id ORDER BY 1`: "[1.1 1 open true true 1.2 2 resolved false false]",
-		`SELECT letter || ' ' || ref || ' ' || (due_at IS NOT NULL) FROM notify_messages WHERE letter <> '' ORDER BY 1`:                                                                                                     "[digest/x  true report/2026-10 1.3 false]",
-		`SELECT finding_id::text FROM finding_outbox`:    "[3]",
-		`SELECT key FROM notify_letters ORDER BY 1`:      "[digest/x report/2026-10]",
-		`SELECT DISTINCT kind FROM river_job ORDER BY 1`: "[batch]",
+	for _, k := range []struct{ sql, want string }{
+		{
+			`SELECT m.ref || ' ' || b.finding_id || ' ' || b.told_state || ' ' ||
+				(m.attempted_at IS NOT NULL) || ' ' || (m.due_at IS NOT NULL)
+			FROM notify_messages m JOIN notify_members b ON b.message_id = m.id ORDER BY 1`,
+			"[1.1 1 open true true 1.2 2 resolved false false]",
+		},
+		{
+			`SELECT letter || ' ' || ref || ' ' || (due_at IS NOT NULL) FROM notify_messages WHERE letter <> '' ORDER BY 1`,
+			"[digest/x  true report/2026-10 1.3 false]",
+		},
+		{`SELECT finding_id::text FROM finding_outbox`, "[3]"},
+		{`SELECT key FROM notify_letters ORDER BY 1`, "[digest/x report/2026-10]"},
+		{`SELECT DISTINCT kind FROM river_job ORDER BY 1`, "[batch]"},
 	} {
-		rows, err := pool.Query(t.Context(), sql)
+		rows, err := pool.Query(t.Context(), k.sql)
 		if err != nil {
 			t.Fatal(err)
 		}
 		got, err := pgx.CollectRows(rows, pgx.RowTo[string])
-		if err != nil || fmt.Sprint(got) != want {
-			t.Errorf("%s: %v, want %s, error %v", sql, got, want, err)
+		if err != nil || fmt.Sprint(got) != k.want {
+			t.Errorf("%s: %v, want %s, error %v", k.sql, got, k.want, err)
 		}
 	}
 }

@@ -281,7 +281,8 @@ func steps(f finding.Finding, name string) []string {
 	case finding.CanaryTripped:
 		return withConsole(
 			f,
-			"Take the place where it was planted for breached. Look where the address leads, then make a new canary: keyrounds credentials rotate "+name,
+			"Take the place where it was planted for breached. Look where the address leads, "+
+				"then make a new canary: keyrounds credentials rotate "+name,
 		)
 	case finding.ProviderIncident:
 		return []string{"Look at the provider first. Its credentials are judged one by one when this ends."}

@@ -75,7 +75,9 @@ func TestGuardAddress(t *testing.T) {
 // What net/netip holds for special is never dialled, and every disguise of an IPv4 address has its verdict
 // (docs/promises.md#an-address-in-disguise-counts-as-itself).
 func FuzzGuardAddress(f *testing.F) {
-	for _, a := range []string{"127.0.0.1", "10.0.0.1", "169.254.169.254", "100.100.100.200", "93.184.216.34", "::1", "fd00:ec2::254", "2002:a00:1::1"} {
+	for _, a := range []string{
+		"127.0.0.1", "10.0.0.1", "169.254.169.254", "100.100.100.200", "93.184.216.34", "::1", "fd00:ec2::254", "2002:a00:1::1",
+	} {
 		b := netip.MustParseAddr(a).As16()
 		f.Add(b[:])
 	}

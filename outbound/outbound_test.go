@@ -102,7 +102,11 @@ func TestProxies(t *testing.T) {
 		{outbound.Policy{AllowPrivate: true, Proxy: outbound.Environment}, "http://host.invalid/", "[GET host.invalid]"},
 		{outbound.Policy{AllowPrivate: true, Proxy: outbound.Environment}, "https://host.invalid/", "[CONNECT host.invalid:443]"},
 		{outbound.Policy{AllowPrivate: true, Proxy: outbound.Environment, SecretURL: true}, "http://host.invalid/", "[]"},
-		{outbound.Policy{AllowPrivate: true, Proxy: outbound.Environment, SecretURL: true}, "https://host.invalid/", "[CONNECT host.invalid:443]"},
+		{
+			policy: outbound.Policy{AllowPrivate: true, Proxy: outbound.Environment, SecretURL: true},
+			url:    "https://host.invalid/",
+			seen:   "[CONNECT host.invalid:443]",
+		},
 		{outbound.Policy{AllowPrivate: true, Proxy: proxy.URL, SecretURL: true}, "http://host.invalid/", "[GET host.invalid]"},
 	} {
 		seen = []string{}

@@ -24,9 +24,8 @@ func TestPlainHidesTheHost(t *testing.T) {
 	if got := Plain(err).Error(); got != "database: no connection: no such host" {
 		t.Errorf("%s, of %v", got, err)
 	}
-	if got := PlainAttr(
-		slog.Any("error", fmt.Errorf("store: %w", err)),
-	).Value.String(); got != "store: no connection to the database: no such host" {
+	got := PlainAttr(slog.Any("error", fmt.Errorf("store: %w", err))).Value.String()
+	if got != "store: no connection to the database: no such host" {
 		t.Errorf("the log says %s", got)
 	}
 }

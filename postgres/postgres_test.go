@@ -81,7 +81,11 @@ func TestEveryTableAndColumnHasAComment(t *testing.T) {
 
 func TestErrorsHideThePassword(t *testing.T) {
 	t.Parallel()
-	for _, url := range []string{"postgres://u:c4n4ry@127.0.0.1:1/x", "postgres://u:c4n4ry@host:bad/x", "host=127.0.0.1 port=1 user=u password=c4n4ry connect_timeout=x"} {
+	for _, url := range []string{
+		"postgres://u:c4n4ry@127.0.0.1:1/x",
+		"postgres://u:c4n4ry@host:bad/x",
+		"host=127.0.0.1 port=1 user=u password=c4n4ry connect_timeout=x",
+	} {
 		pool, err := postgres.Open(t.Context(), url)
 		if err == nil {
 			err = postgres.Ping(t.Context(), pool)
@@ -262,10 +266,9 @@ func eventually(t *testing.T, ok func() bool) {
 func TestInTxRunsAgainAfterADeadlock(t *testing.T) {
 	t.Parallel()
 	pool := open(t, pgtest.URL(t))
-	if _, err := pool.Exec(
-		t.Context(),
-		`CREATE TABLE pair (id int PRIMARY KEY, n int); INSERT INTO pair VALUES (1, 0), (2, 0)`,
-	); err != nil {
+	_, err := pool.Exec(t.Context(), `
+		CREATE TABLE pair (id int PRIMARY KEY, n int); INSERT INTO pair VALUES (1, 0), (2, 0)`)
+	if err != nil {
 		t.Fatal(err)
 	}
 	var both, wait sync.WaitGroup

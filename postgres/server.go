@@ -226,17 +226,11 @@ func (s *server) ready(ctx context.Context) error {
 		}
 		return s.withConn(ctx, "postgres", func(c *pgx.Conn) error {
 			var exists bool
-			if err := c.QueryRow(
-				ctx,
-				`SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1)`,
-				database,
-			).Scan(
-				&exists,
-			); err != nil ||
-				exists {
+			err := c.QueryRow(ctx, `SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1)`, database).Scan(&exists)
+			if err != nil || exists {
 				return err
 			}
-			_, err := c.Exec(ctx, "CREATE DATABASE "+database)
+			_, err = c.Exec(ctx, "CREATE DATABASE "+database)
 			return err
 		}) == nil, nil
 	})

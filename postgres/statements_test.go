@@ -42,8 +42,9 @@ func TestEveryStatementCanBePrepared(t *testing.T) {
 func statements(t *testing.T) map[string]string {
 	t.Helper()
 	all, err := packages.Load(&packages.Config{
-		Mode: packages.NeedName | packages.NeedFiles | packages.NeedSyntax | packages.NeedTypes | packages.NeedTypesInfo | packages.NeedImports | packages.NeedDeps,
-		Dir:  "..",
+		Mode: packages.NeedName | packages.NeedFiles | packages.NeedImports | packages.NeedDeps |
+			packages.NeedSyntax | packages.NeedTypes | packages.NeedTypesInfo,
+		Dir: "..",
 	}, "./...")
 	if err != nil {
 		t.Fatal(err)
@@ -69,8 +70,8 @@ func statements(t *testing.T) map[string]string {
 						continue
 					}
 					sql := strings.TrimSpace(constant.StringVal(v))
-					verb, _, _ := strings.Cut(sql, " ")
-					if verb, _, _ = strings.Cut(verb, "\n"); slices.Contains([]string{"SELECT", "INSERT", "UPDATE", "DELETE", "WITH"}, verb) {
+					verb, _, _ := strings.Cut(strings.ReplaceAll(sql, "\n", " "), " ")
+					if slices.Contains([]string{"SELECT", "INSERT", "UPDATE", "DELETE", "WITH"}, verb) {
 						found[sql] = p.Fset.Position(arg.Pos()).String()
 					}
 				}

@@ -26,20 +26,16 @@ const paceSQL = `
 func (s *Store) Pause(ctx context.Context, tx pgx.Tx, provider string, until time.Time) error {
 	_, err := tx.Exec(ctx, `
 		INSERT INTO provider_pace AS p (provider, paced_until, paused_until) VALUES ($1, $2, $2)
-		ON CONFLICT (provider) DO UPDATE SET paced_until = greatest(p.paced_until, $2), paused_until = greatest(p.paused_until, $2)`, provider, until)
+		ON CONFLICT (provider) DO UPDATE SET paced_until = greatest(p.paced_until, $2),
+			paused_until = greatest(p.paused_until, $2)`, provider, until)
 	return err
 }
 
 // Paused returns until when a provider asked to be left alone; a time that is over, or the zero Time: it
 // may be asked.
 func (s *Store) Paused(ctx context.Context, tx pgx.Tx, provider string) (until time.Time, err error) {
-	err = tx.QueryRow(
-		ctx,
-		`SELECT paused_until FROM provider_pace WHERE provider = $1 AND paused_until > '-infinity'`,
-		provider,
-	).Scan(
-		&until,
-	)
+	err = tx.QueryRow(ctx, `
+		SELECT paused_until FROM provider_pace WHERE provider = $1 AND paused_until > '-infinity'`, provider).Scan(&until)
 	if errors.Is(err, pgx.ErrNoRows) {
 		err = nil
 	}
@@ -48,14 +44,9 @@ func (s *Store) Paused(ctx context.Context, tx pgx.Tx, provider string) (until t
 
 // Spent returns how many token requests a provider got in the month (UTC) of now, as Spend counts.
 func (s *Store) Spent(ctx context.Context, tx pgx.Tx, provider string, now time.Time) (n int, err error) {
-	err = tx.QueryRow(
-		ctx,
-		`SELECT coalesce((SELECT requests FROM provider_pace WHERE provider = $1 AND month = $2), 0)`,
-		provider,
-		monthOf(now),
-	).Scan(
-		&n,
-	)
+	err = tx.QueryRow(ctx, `
+		SELECT coalesce((SELECT requests FROM provider_pace WHERE provider = $1 AND month = $2), 0)`,
+		provider, monthOf(now)).Scan(&n)
 	return n, err
 }
 
@@ -65,7 +56,8 @@ func (s *Store) Spend(ctx context.Context, tx pgx.Tx, provider string, now time.
 	_, err := tx.Exec(ctx, `
 		INSERT INTO provider_pace AS p (provider, month, requests) VALUES ($1, $2, $3)
 		ON CONFLICT (provider) DO UPDATE SET
-			requests = greatest(0, CASE WHEN p.month = excluded.month THEN p.requests ELSE 0 END + excluded.requests), month = excluded.month`,
+			requests = greatest(0, CASE WHEN p.month = excluded.month THEN p.requests ELSE 0 END + excluded.requests),
+			month = excluded.month`,
 		provider, monthOf(now), n)
 	return err
 }
@@ -105,7 +97,8 @@ type Load struct {
 // Paces returns the load of every provider that was ever asked.
 func (s *Store) Paces(ctx context.Context, now time.Time) (map[string]Load, error) {
 	rows, err := s.pool.Query(ctx, `
-		SELECT provider, coalesce(nullif(paced_until, '-infinity'), $1), CASE WHEN month = $2 THEN requests ELSE 0 END FROM provider_pace`, now, monthOf(now))
+		SELECT provider, coalesce(nullif(paced_until, '-infinity'), $1), CASE WHEN month = $2 THEN requests ELSE 0 END
+		FROM provider_pace`, now, monthOf(now))
 	if err != nil {
 		return nil, err
 	}

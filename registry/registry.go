@@ -30,7 +30,8 @@ type Store struct {
 func New(pool *pgxpool.Pool, zone *time.Location) *Store { return &Store{pool, zone} }
 
 const columns = `id, name, provider, client_id, secret_ref, sealed_secret, description, scopes, owner, labels, schedule,
-	unused_after, max_age, created_on, canary, expected_networks, source, registered_at, changed_at, retired_at, next_check_at, next_check_why`
+	unused_after, max_age, created_on, canary, expected_networks, source, registered_at, changed_at, retired_at,
+	next_check_at, next_check_why`
 
 func scan(row pgx.CollectableRow) (c credential.Credential, err error) {
 	var (

@@ -195,7 +195,8 @@ const putSQL = `
 		unused_after, max_age, created_on, canary, expected_networks, source, registered_at, changed_at, next_check_at, next_check_why)
 	VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)
 	ON CONFLICT (name) DO UPDATE SET
-		provider = excluded.provider, client_id = excluded.client_id, secret_ref = excluded.secret_ref, sealed_secret = excluded.sealed_secret,
+		provider = excluded.provider, client_id = excluded.client_id,
+		secret_ref = excluded.secret_ref, sealed_secret = excluded.sealed_secret,
 		description = excluded.description, scopes = excluded.scopes, owner = excluded.owner, labels = excluded.labels,
 		schedule = excluded.schedule, unused_after = excluded.unused_after, max_age = excluded.max_age, created_on = excluded.created_on,
 		canary = excluded.canary, expected_networks = excluded.expected_networks, source = excluded.source,

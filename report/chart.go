@@ -10,8 +10,10 @@ import (
 // differ in pattern, so that they read without colour.
 
 const patterns = `<defs>` +
-	`<pattern id="p-unused" width="6" height="6" patternUnits="userSpaceOnUse" patternTransform="rotate(45)"><rect width="6" height="6" fill="#fff"/><rect width="3" height="6" fill="#333"/></pattern>` +
-	`<pattern id="p-never" width="5" height="5" patternUnits="userSpaceOnUse"><rect width="5" height="5" fill="#fff"/><circle cx="2.5" cy="2.5" r="1.4" fill="#333"/></pattern>` +
+	`<pattern id="p-unused" width="6" height="6" patternUnits="userSpaceOnUse" patternTransform="rotate(45)">` +
+	`<rect width="6" height="6" fill="#fff"/><rect width="3" height="6" fill="#333"/></pattern>` +
+	`<pattern id="p-never" width="5" height="5" patternUnits="userSpaceOnUse">` +
+	`<rect width="5" height="5" fill="#fff"/><circle cx="2.5" cy="2.5" r="1.4" fill="#333"/></pattern>` +
 	`</defs>`
 
 var series = []struct {
@@ -77,7 +79,8 @@ func trendChart(points []Point) template.HTML {
 			y -= h
 			fmt.Fprintf(
 				&b,
-				`<rect x="%.1f" y="%.1f" width="%.1f" height="%.1f" fill="%s" stroke="#333" stroke-width=".7"><title>%s: %d %s</title></rect>`,
+				`<rect x="%.1f" y="%.1f" width="%.1f" height="%.1f" fill="%s" stroke="#333" stroke-width=".7">`+
+					`<title>%s: %d %s</title></rect>`,
 				x,
 				y,
 				step*0.64,
@@ -144,7 +147,9 @@ func agesChart(buckets []Bucket) template.HTML {
 		y, w := i*rowHeight+6, float64(k.N)/float64(most)*float64(width-left-40)
 		fmt.Fprintf(
 			&b,
-			`<text x="%d" y="%d" text-anchor="end">%s</text><rect x="%d" y="%d" width="%.1f" height="18" fill="#777" stroke="#333" stroke-width=".7"/><text x="%.1f" y="%d">%d</text>`,
+			`<text x="%d" y="%d" text-anchor="end">%s</text>`+
+				`<rect x="%d" y="%d" width="%.1f" height="18" fill="#777" stroke="#333" stroke-width=".7"/>`+
+				`<text x="%.1f" y="%d">%d</text>`,
 			left-8,
 			y+14,
 			k.Label,

@@ -96,15 +96,8 @@ func (m *Maker) Stored(ctx context.Context, month Month, owner string, f Format)
 }
 
 func (m *Maker) stored(ctx context.Context, month Month, owner string, f Format) (content []byte, err error) {
-	err = m.Pool.QueryRow(
-		ctx,
-		`SELECT content FROM reports WHERE month = $1 AND owner = $2 AND format = $3`,
-		month.first,
-		owner,
-		string(f),
-	).Scan(
-		&content,
-	)
+	err = m.Pool.QueryRow(ctx, `SELECT content FROM reports WHERE month = $1 AND owner = $2 AND format = $3`,
+		month.first, owner, string(f)).Scan(&content)
 	return content, err
 }
 
@@ -176,7 +169,8 @@ func (m *Maker) Freeze(ctx context.Context, month Month, now time.Time) (made bo
 			sum := sha256.Sum256(content)
 			tag, err := tx.Exec(
 				ctx,
-				`INSERT INTO reports (month, owner, made_at, format, content, sha256) VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING`,
+				`INSERT INTO reports (month, owner, made_at, format, content, sha256) VALUES ($1, $2, $3, $4, $5, $6)
+				ON CONFLICT DO NOTHING`,
 				month.first,
 				owner,
 				now,

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/invopop/jsonschema"
+
 	"github.com/keyrounds/keyrounds/credential"
 	"github.com/keyrounds/keyrounds/usage"
 	"github.com/keyrounds/keyrounds/verdict"
@@ -26,6 +28,11 @@ const (
 	ConnectFeed Recommendation = "connect_feed"
 	Keep        Recommendation = "keep"
 )
+
+// JSONSchemaExtend names them in the schema.
+func (Recommendation) JSONSchemaExtend(s *jsonschema.Schema) {
+	s.Enum = []any{Revoke, Rotate, DropScopes, NameOwner, ConnectFeed, Retire, Keep}
+}
 
 // Words are the recommendation for a person.
 func (r Recommendation) Words() string { return strings.ReplaceAll(string(r), "_", " ") }

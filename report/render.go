@@ -32,9 +32,18 @@ func (r *Report) Render(f Format) ([]byte, error) {
 	return nil, fmt.Errorf("unknown format %q of a report", f)
 }
 
+// The comments of the fields in report.go. TestComments writes them, since a binary has no source.
+//
+//go:embed comments.json
+var comments []byte
+
 // Schema is the JSON schema of Report (draft 2020-12).
 func Schema() ([]byte, error) {
-	s := (&jsonschema.Reflector{ExpandedStruct: true}).Reflect(&Report{})
+	r := jsonschema.Reflector{ExpandedStruct: true}
+	if err := json.Unmarshal(comments, &r.CommentMap); err != nil {
+		return nil, err
+	}
+	s := r.Reflect(&Report{})
 	s.ID = "https://github.com/keyrounds/keyrounds/report"
 	s.Title = "keyrounds monthly report of unused credentials"
 	b, err := json.MarshalIndent(s, "", "  ")

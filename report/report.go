@@ -67,23 +67,39 @@ func (m Month) Span(zone *time.Location) feed.Span {
 	return feed.Span{From: at(m), To: at(m.Add(1))}
 }
 
-// Report is the report as JSON. Its schema is docs/reference/report.schema.json.
+// Report is the report as JSON. Its schema is docs/reference/report.schema.json; what describes its keys there are the
+// comments of the fields, here and below: UPDATE=1 go test ./report -run TestComments carries them over.
 type Report struct {
-	Report       string         `json:"report" jsonschema_description:"Always unused."`
-	Month        string         `json:"month" jsonschema_description:"The calendar month, or empty for a trial."`
-	AsOf         time.Time      `json:"as_of" jsonschema_description:"The time that everything is told of: the month's end."`
-	Timezone     string         `json:"timezone" jsonschema_description:"IANA zone of the month."`
-	Owner        string         `json:"owner" jsonschema_description:"Whose credentials; empty: all."`
-	MadeAt       time.Time      `json:"made_at" jsonschema_description:"When it was made."`
-	MadeBy       string         `json:"made_by" jsonschema_description:"keyrounds and its version."`
-	Trial        bool           `json:"trial" jsonschema_description:"It is not frozen, and may come out differently next time."`
-	Summary      Summary        `json:"summary"`
-	Before       Summary        `json:"month_before" jsonschema_description:"The same at the end of the month before."`
-	Trend        []Point        `json:"trend" jsonschema_description:"The last twelve months, the oldest first."`
-	SecretAges   []Bucket       `json:"secret_ages" jsonschema_description:"How old the secrets are."`
-	Credentials  []Row          `json:"credentials" jsonschema_description:"The worst first."`
-	Unregistered []Unregistered `json:"unregistered" jsonschema_description:"Client ids that feeds show and nobody registered. Only where owner is empty."`
-	Feeds        []FeedRow      `json:"feeds"`
+	// Always unused.
+	Report string `json:"report"`
+	// The calendar month, or empty for a trial.
+	Month string `json:"month"`
+	// The time that everything is told of: the month's end.
+	AsOf time.Time `json:"as_of"`
+	// IANA zone of the month.
+	Timezone string `json:"timezone"`
+	// Whose credentials; empty: all.
+	Owner string `json:"owner"`
+	// When it was made.
+	MadeAt time.Time `json:"made_at"`
+	// keyrounds and its version.
+	MadeBy string `json:"made_by"`
+	// It is not frozen, and may come out differently next time.
+	Trial bool `json:"trial"`
+
+	Summary Summary `json:"summary"`
+	// The same at the end of the month before.
+	Before Summary `json:"month_before"`
+	// The last twelve months, the oldest first.
+	Trend []Point `json:"trend"`
+	// How old the secrets are.
+	SecretAges []Bucket `json:"secret_ages"`
+	// The worst first.
+	Credentials []Row `json:"credentials"`
+	// Client ids that feeds show and nobody registered. Only where owner is empty.
+	Unregistered []Unregistered `json:"unregistered"`
+
+	Feeds []FeedRow `json:"feeds"`
 }
 
 // Summary counts credentials by the answer to whether they are used.
@@ -123,27 +139,43 @@ type Bucket struct {
 
 // Row is one credential.
 type Row struct {
-	Credential     string         `json:"credential"`
-	Provider       string         `json:"provider"`
-	Owner          string         `json:"owner"`
-	Description    string         `json:"description"`
-	Created        string         `json:"created" jsonschema_description:"Date; empty: not known."`
-	Canary         bool           `json:"canary"`
-	Usage          string         `json:"usage" jsonschema:"enum=used,enum=unused,enum=never_used,enum=not_known"`
-	LastUsedAt     *time.Time     `json:"last_used_at" jsonschema:"oneof_type=string;null" jsonschema_description:"By others than keyrounds; null: no use is known."`
-	LastUsedFrom   string         `json:"last_used_from" jsonschema_description:"Address or network; empty: not said."`
-	LastUsedBy     string         `json:"last_used_by" jsonschema_description:"User agent; empty: not said."`
-	DaysUnused     *int           `json:"days_unused" jsonschema:"oneof_type=integer;null" jsonschema_description:"Whole days since; null: no use is known."`
-	Coverage       string         `json:"coverage" jsonschema_description:"How much of the time that counts the feeds watched."`
-	CoverageReason string         `json:"coverage_reason" jsonschema_description:"Of not_known: why."`
-	UnusedScopes   []string       `json:"unused_scopes" jsonschema_description:"Declared, and not used in the time that counts, where feeds carry scopes."`
-	Rhythm         string         `json:"rhythm" jsonschema_description:"Such as daily or quarterly; empty: none is known."`
-	NextUse        *time.Time     `json:"next_expected_use" jsonschema:"oneof_type=string;null" jsonschema_description:"By its rhythm; null: not known."`
-	Status         string         `json:"status" jsonschema_description:"What its checks said: pending, healthy, degraded, suspect, revoked or unknown."`
-	Recommendation Recommendation `json:"recommendation" jsonschema:"enum=revoke,enum=rotate,enum=drop_scopes,enum=name_owner,enum=connect_feed,enum=retire,enum=keep"`
-	Also           []string       `json:"also" jsonschema_description:"Further recommendations."`
-	Why            string         `json:"why"`
-	Plan           []string       `json:"plan" jsonschema_description:"Of revoke: the steps."`
+	Credential  string `json:"credential"`
+	Provider    string `json:"provider"`
+	Owner       string `json:"owner"`
+	Description string `json:"description"`
+	// Date; empty: not known.
+	Created string `json:"created"`
+
+	Canary bool   `json:"canary"`
+	Usage  string `json:"usage" jsonschema:"enum=used,enum=unused,enum=never_used,enum=not_known"`
+	// By others than keyrounds; null: no use is known.
+	LastUsedAt *time.Time `json:"last_used_at" jsonschema:"oneof_type=string;null"`
+	// Address or network; empty: not said.
+	LastUsedFrom string `json:"last_used_from"`
+	// User agent; empty: not said.
+	LastUsedBy string `json:"last_used_by"`
+	// Whole days since; null: no use is known.
+	DaysUnused *int `json:"days_unused" jsonschema:"oneof_type=integer;null"`
+	// How much of the time that counts the feeds watched.
+	Coverage string `json:"coverage"`
+	// Of not_known: why.
+	CoverageReason string `json:"coverage_reason"`
+	// Declared, and not used in the time that counts, where feeds carry scopes.
+	UnusedScopes []string `json:"unused_scopes"`
+	// Such as daily or quarterly; empty: none is known.
+	Rhythm string `json:"rhythm"`
+	// By its rhythm; null: not known.
+	NextUse *time.Time `json:"next_expected_use" jsonschema:"oneof_type=string;null"`
+	// What its checks said: pending, healthy, degraded, suspect, revoked or unknown.
+	Status string `json:"status"`
+
+	Recommendation Recommendation `json:"recommendation"`
+	// Further recommendations.
+	Also []string `json:"also"`
+
+	Why string `json:"why"`
+	// Of revoke: the steps.
+	Plan []string `json:"plan"`
 }
 
 // Unregistered is a client id that nobody registered.
@@ -162,7 +194,10 @@ type FeedRow struct {
 	Type     string     `json:"type"`
 	Partial  bool       `json:"partial"`
 	SeenAt   *time.Time `json:"last_seen_at" jsonschema:"oneof_type=string;null"`
-	Uses     int64      `json:"uses" jsonschema_description:"By others, so far."`
-	Own      int64      `json:"own" jsonschema_description:"Of keyrounds itself, taken out."`
-	Bad      int64      `json:"bad" jsonschema_description:"Records that could not be read."`
+	// By others, so far.
+	Uses int64 `json:"uses"`
+	// Of keyrounds itself, taken out.
+	Own int64 `json:"own"`
+	// Records that could not be read.
+	Bad int64 `json:"bad"`
 }

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"os"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -21,6 +22,7 @@ import (
 	"github.com/keyrounds/keyrounds/postgres/pgtest"
 	"github.com/keyrounds/keyrounds/registry"
 	"github.com/keyrounds/keyrounds/report"
+	"github.com/keyrounds/keyrounds/test/comments"
 	"github.com/keyrounds/keyrounds/usage"
 )
 
@@ -68,7 +70,8 @@ func (d *desk) count(sql string) (n int) {
 func (d *desk) credential(name string, more ...string) {
 	d.Helper()
 	d.exec(
-		`INSERT INTO credentials (name, provider, client_id, secret_ref, schedule, unused_after, created_on, source, registered_at, changed_at, next_check_at)
+		`INSERT INTO credentials (name, provider, client_id, secret_ref, schedule, unused_after, created_on, source,
+			registered_at, changed_at, next_check_at)
 		VALUES ($1, 'p', $1, 'env:X', '@daily', '90 days', '2024-03-01', 'file', '2025-01-01', '2025-01-01', now())`,
 		name,
 	)
@@ -93,7 +96,8 @@ func (d *desk) used(name string, days ...string) {
 			at,
 		)
 		d.exec(
-			`INSERT INTO usage_months AS u SELECT id, date_trunc('month', $2::date), 0, 1, 0, 0, $3, $3, $4, 1 << 10, true, 0 FROM credentials WHERE name = $1
+			`INSERT INTO usage_months AS u
+			SELECT id, date_trunc('month', $2::date), 0, 1, 0, 0, $3, $3, $4, 1 << 10, true, 0 FROM credentials WHERE name = $1
 			ON CONFLICT (credential_id, month) DO UPDATE SET last_at = excluded.last_at, days = u.days | excluded.days`,
 			name,
 			day,
@@ -177,9 +181,9 @@ func TestRecommendations(t *testing.T) {
 	d.used("nobodys", "2026-10-20")
 	d.credential("blind", `owner = 'web'`, `provider = 'q'`)
 	d.credential("gone", `owner = 'web'`)
-	d.exec(
-		`INSERT INTO checks_daily SELECT id, '2026-10-30', 96, 0, 96, 0, 1, 'revoked', '2026-10-30 23:00Z', NULL FROM credentials WHERE name = 'gone'`,
-	)
+	d.exec(`
+		INSERT INTO checks_daily SELECT id, '2026-10-30', 96, 0, 96, 0, 1, 'revoked', '2026-10-30 23:00Z', NULL
+		FROM credentials WHERE name = 'gone'`)
 	d.credential("quarterly", `owner = 'web'`, `unused_after = '30 days'`)
 	d.used("quarterly", "2025-11-30", "2026-02-28", "2026-05-31", "2026-08-31")
 	d.credential("retired", `retired_at = '2026-10-15'`)
@@ -199,12 +203,8 @@ func TestRecommendations(t *testing.T) {
 		"gone":      {"never_used", "retire", "the provider refuses it"},
 		"quarterly": {"used", "keep", "quarterly"},
 	} {
-		if got := row(
-			t,
-			r,
-			name,
-		); got.Usage != want.usage || string(got.Recommendation) != want.recommendation ||
-			!strings.Contains(got.Why, want.why) {
+		got := row(t, r, name)
+		if got.Usage != want.usage || string(got.Recommendation) != want.recommendation || !strings.Contains(got.Why, want.why) {
 			t.Errorf("%s: %s, %s because %q; not %v", name, got.Usage, got.Recommendation, got.Why, want)
 		}
 	}
@@ -214,12 +214,9 @@ func TestRecommendations(t *testing.T) {
 	if s := r.Summary; s != (report.Summary{Registered: 11, Used: 5, Unused: 1, NeverUsed: 3, NotKnown: 2}) {
 		t.Errorf("the summary is %+v", s)
 	}
-	if p := row(
-		t,
-		r,
-		"idle",
-	).Plan; len(p) != 4 || !strings.Contains(p[0], "3 Mar 2026 10:00 UTC by job/1 from 203.0.113.7") || !strings.Contains(p[0], "Owner: web") || !strings.Contains(p[2], "all but 10:00–11:00") ||
-		!strings.Contains(p[3], "14 days") {
+	if p := row(t, r, "idle").Plan; len(p) != 4 ||
+		!strings.Contains(p[0], "3 Mar 2026 10:00 UTC by job/1 from 203.0.113.7") || !strings.Contains(p[0], "Owner: web") ||
+		!strings.Contains(p[2], "all but 10:00–11:00") || !strings.Contains(p[3], "14 days") {
 		t.Errorf("the plan is %q", p)
 	}
 	if r.Credentials[0].Recommendation != report.Revoke || r.Credentials[len(r.Credentials)-1].Recommendation != report.Keep {
@@ -265,9 +262,11 @@ func TestGaps(t *testing.T) {
 		d := newDesk(t)
 		d.feed("p", "2025-10-01", "2026-11-02")
 		d.credential("idle")
-		d.exec(
-			`INSERT INTO usage_feeds SELECT 'second', 'p', type, format, partial, silence, true, first_at, position, tstzmultirange(tstzrange('2025-10-01', '2026-10-20')) FROM usage_feeds`,
-		)
+		d.exec(`
+			INSERT INTO usage_feeds
+			SELECT 'second', 'p', type, format, partial, silence, true, first_at, position,
+				tstzmultirange(tstzrange('2025-10-01', '2026-10-20'))
+			FROM usage_feeds`)
 		d.showsClients("second")
 		if got := row(t, d.october(), "idle"); got.CoverageReason != "feed second silent since 20 Oct" {
 			t.Errorf("%q", got.CoverageReason)
@@ -307,14 +306,8 @@ func TestFrozen(t *testing.T) {
 		t.Errorf("the extract is %+v", web)
 	}
 	var unknown *report.OwnerError
-	if _, err := d.maker.Monthly(
-		t.Context(),
-		october(t),
-		"nobody",
-		report.JSON,
-		november,
-	); !errors.As(err, &unknown) ||
-		unknown.Hint() != "one of finance, web" {
+	_, err := d.maker.Monthly(t.Context(), october(t), "nobody", report.JSON, november)
+	if !errors.As(err, &unknown) || unknown.Hint() != "one of finance, web" {
 		t.Errorf("an owner of later: %v", err)
 	}
 	if _, err := d.pool.Exec(t.Context(), `UPDATE reports SET content = ''`); err == nil {
@@ -363,7 +356,8 @@ func TestOneReportAPeriod(t *testing.T) {
 		t.Fatal(err)
 	}
 	var made []string
-	for now := time.Date(2027, 12, 1, 0, 0, 0, 0, time.UTC); now.Before(time.Date(2028, 7, 1, 0, 0, 0, 0, time.UTC)); now = now.Add(13 * time.Hour) {
+	now, end := time.Date(2027, 12, 1, 0, 0, 0, 0, time.UTC), time.Date(2028, 7, 1, 0, 0, 0, 0, time.UTC)
+	for ; now.Before(end); now = now.Add(13 * time.Hour) {
 		for range 2 {
 			m, ok, err := d.maker.Due(t.Context(), schedule.Next, now)
 			if err != nil {
@@ -416,9 +410,9 @@ func TestPageIsInert(t *testing.T) {
 	d := newDesk(t)
 	d.feed("p", "2025-10-01", "2026-11-02")
 	d.credential("a", `owner = '<script>alert(1)</script>'`, `description = '"><img src=x onerror=alert(1)>'`)
-	d.exec(
-		`INSERT INTO usage_unregistered (provider, client_id, events, first_at, last_at, created_by) VALUES ('p', '<svg onload=alert(1)>', 1, now(), now(), '</td><script>')`,
-	)
+	d.exec(`
+		INSERT INTO usage_unregistered (provider, client_id, events, first_at, last_at, created_by)
+		VALUES ('p', '<svg onload=alert(1)>', 1, now(), now(), '</td><script>')`)
 	b, err := d.maker.Monthly(t.Context(), october(t), "", report.HTML, november)
 	if err != nil {
 		t.Fatal(err)
@@ -429,11 +423,22 @@ func TestPageIsInert(t *testing.T) {
 			t.Errorf("the page has %q", bad)
 		}
 	}
-	for _, want := range []string{"&lt;script&gt;alert(1)", "&lt;svg onload=alert(1)&gt;", "1 of 1 credentials are not used.", "default-src &#39;none&#39;"} {
+	for _, want := range []string{
+		"&lt;script&gt;alert(1)",
+		"&lt;svg onload=alert(1)&gt;",
+		"1 of 1 credentials are not used.",
+		"default-src &#39;none&#39;",
+	} {
 		if !strings.Contains(page, want) && !strings.Contains(page, strings.ReplaceAll(want, "&#39;", "'")) {
 			t.Errorf("the page lacks %q", want)
 		}
 	}
+}
+
+// With UPDATE=1 it writes comments.json, of which a binary makes the schema.
+func TestComments(t *testing.T) {
+	t.Parallel()
+	comments.Golden(t, os.Getenv("UPDATE") != "", reflect.TypeFor[report.Report]().PkgPath(), "report.go")
 }
 
 // Each report keeps to the schema that is published, and that is the one of this version.

@@ -37,11 +37,8 @@ func TestNoProviderCanBeReached(t *testing.T) {
 			t.Fatal(err)
 		}
 		creds = slices.DeleteFunc(creds, func(c credential.Credential) bool { return c.Provider != provider })
-		if _, err := r.work(
-			t.Context(),
-			Order{Purpose: scheduled, Provider: provider, Credentials: creds},
-			func(context.Context, pgx.Tx) error { return nil },
-		); err != nil {
+		order := Order{Purpose: scheduled, Provider: provider, Credentials: creds}
+		if _, err := r.work(t.Context(), order, func(context.Context, pgx.Tx) error { return nil }); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -56,9 +56,10 @@ func TestADaemonMakesTheChecks(t *testing.T) {
 	if d, c := counted(t, daemon, "check_by_hand"), counted(t, command, "check_by_hand"); d != 3 || c != 0 {
 		t.Errorf("the daemon made %v token requests, the command %v", d, c)
 	}
-	if n := h.count(
-		`SELECT count(*) FROM river_job WHERE kind = 'check_by_hand' AND (args || metadata)::text LIKE '%` + secretText + `%'`,
-	); n != 0 {
+	n := h.count(`
+		SELECT count(*) FROM river_job
+		WHERE kind = 'check_by_hand' AND (args || metadata)::text LIKE '%` + secretText + `%'`)
+	if n != 0 {
 		t.Errorf("the secret is in %d jobs", n)
 	}
 }
@@ -71,9 +72,9 @@ func TestADaemonRefusesACheck(t *testing.T) {
 	h.start(h.pool)
 	command := h.command()
 	h.await("the daemon leads", func() bool { lives, err := command.daemonLives(t.Context()); return err == nil && lives })
-	h.exec(
-		`INSERT INTO provider_pace (provider, paused_until) VALUES ('idp', now() + interval '1 hour') ON CONFLICT (provider) DO UPDATE SET paused_until = excluded.paused_until`,
-	)
+	h.exec(`
+		INSERT INTO provider_pace (provider, paused_until) VALUES ('idp', now() + interval '1 hour')
+		ON CONFLICT (provider) DO UPDATE SET paused_until = excluded.paused_until`)
 	err := command.CheckNow(t.Context(), h.credentials(), func(js []Judged) { t.Errorf("%d results", len(js)) })
 	var notNow *NotNowError
 	if !errors.As(err, &notNow) || !strings.Contains(err.Error(), "asks us to stay away") {
@@ -110,9 +111,9 @@ func TestNobodyWaitsForACheck(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t, 1, nil)
 	command := h.command()
-	h.exec(
-		`INSERT INTO river_leader (elected_at, expires_at, leader_id, name) VALUES (now(), now() + interval '1 hour', 'one that hangs', 'default')`,
-	)
+	h.exec(`
+		INSERT INTO river_leader (elected_at, expires_at, leader_id, name)
+		VALUES (now(), now() + interval '1 hour', 'one that hangs', 'default')`)
 	ctx, cancel := context.WithCancel(t.Context())
 	go func() {
 		for h.count(`SELECT count(*) FROM river_job WHERE kind = 'check_by_hand'`) == 0 && ctx.Err() == nil {
@@ -166,14 +167,8 @@ func TestResultsPassThroughJSON(t *testing.T) {
 		h.settings.Providers["idp"] = p
 		h.exec(`UPDATE provider_pace SET paused_until = '-infinity'`)
 		var before []Judged
-		if err := h.replica(
-			h.pool,
-		).CheckNow(
-			t.Context(),
-			h.credentials(),
-			func(js []Judged) { before = append(before, js...) },
-		); err != nil ||
-			len(before) != 1 {
+		keep := func(js []Judged) { before = append(before, js...) }
+		if err := h.replica(h.pool).CheckNow(t.Context(), h.credentials(), keep); err != nil || len(before) != 1 {
 			t.Fatalf("HTTP %d: %d results, error %v", status, len(before), err)
 		}
 		var sent, got handed
@@ -186,13 +181,8 @@ func TestResultsPassThroughJSON(t *testing.T) {
 		if len(after) != 1 {
 			t.Fatalf("HTTP %d: %s, error %v", status, text, err)
 		}
-		if diff := cmp.Diff(
-			before[0].Result,
-			after[0].Result,
-			cmpopts.EquateComparable(netip.Addr{}),
-			cmpopts.EquateEmpty(),
-		); diff != "" || err != nil ||
-			after[0].State.Status != before[0].State.Status {
+		diff := cmp.Diff(before[0].Result, after[0].Result, cmpopts.EquateComparable(netip.Addr{}), cmpopts.EquateEmpty())
+		if diff != "" || err != nil || after[0].State.Status != before[0].State.Status {
 			t.Errorf("HTTP %d: %s\n%s, error %v", status, text, diff, err)
 		}
 	}

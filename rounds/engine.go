@@ -52,7 +52,8 @@ func (r *Rounds) Engine(ctx context.Context) (Engine, error) {
 	var sweep *time.Time
 	err = r.Pool.QueryRow(ctx, `
 		SELECT EXISTS (SELECT FROM river_leader WHERE leader_id = $1 AND expires_at > now()),
-			(SELECT max(finalized_at) FROM river_job WHERE kind = $2 AND state = 'completed')`, r.client.ID(), sweepArgs{}.Kind()).Scan(&e.Leader, &sweep)
+			(SELECT max(finalized_at) FROM river_job WHERE kind = $2 AND state = 'completed')`,
+		r.client.ID(), sweepArgs{}.Kind()).Scan(&e.Leader, &sweep)
 	if sweep != nil {
 		e.LastSweep = *sweep
 	}

@@ -218,10 +218,8 @@ func (r *Rounds) admit(ctx context.Context, p checker.Provider, o Order) error {
 			if err != nil {
 				return err
 			}
-			if err := later(
-				affordable(p.Budget, spent+n, now),
-				fmt.Sprintf("has no token request left of its budget of %d a month", p.Budget),
-			); err != nil {
+			why := fmt.Sprintf("has no token request left of its budget of %d a month", p.Budget)
+			if err := later(affordable(p.Budget, spent+n, now), why); err != nil {
 				return err
 			}
 		}

@@ -93,7 +93,13 @@ func TestTheDoor(t *testing.T) {
 		{"pause", `UPDATE provider_pace SET paused_until = now() + interval '1 hour'`, nil, "asks us to stay away", ""},
 		{"a short pause", `UPDATE provider_pace SET paused_until = now() + interval '15 seconds'`, nil, "asks us to stay away", ""},
 		{"occupation", `UPDATE provider_pace SET busy_by = 999, busy_until = now() + interval '1 hour'`, nil, "is busy", ""},
-		{"budget", `UPDATE provider_pace SET requests = 1, month = date_trunc('month', now() AT TIME ZONE 'UTC')`, budget, "budget of 1", Budget},
+		{
+			name:    "budget",
+			set:     `UPDATE provider_pace SET requests = 1, month = date_trunc('month', now() AT TIME ZONE 'UTC')`,
+			change:  budget,
+			refused: "budget of 1",
+			of:      Budget,
+		},
 		{"rate", `UPDATE provider_pace SET paced_until = now() + interval '5 minutes'`, nil, "full rate", Rate},
 		{"passive", ``, func(p *checker.Provider) { p.Passive = true }, "is passive", Passive},
 	} {
@@ -130,10 +136,8 @@ func TestTheDoor(t *testing.T) {
 					return
 				}
 				if purpose.paid && err == nil { // its job is done, and its credentials are handed back
-					if n := a.asked.Load() + int64(
-						a.results(),
-					); n != 0 ||
-						a.count(`SELECT count(*) FROM credentials WHERE next_check_at <= now()`) != 1 {
+					n := a.asked.Load() + int64(a.results())
+					if n != 0 || a.count(`SELECT count(*) FROM credentials WHERE next_check_at <= now()`) != 1 {
 						t.Errorf("%d requests or results, or the credential is not handed back", n)
 					}
 					return

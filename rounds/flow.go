@@ -333,18 +333,12 @@ func (r *Rounds) tell(
 		r.metrics.observe(ctx, r.metrics.batch, took)
 		r.log(ctx).Info(
 			"round finished",
-			"provider",
-			provider,
-			"checked",
-			len(judged),
-			"ok",
-			counts[checker.OK],
-			"rejected",
-			counts[checker.Rejected],
-			"uncertain",
-			len(judged)-counts[checker.OK]-counts[checker.Rejected],
-			"took",
-			took.Round(time.Millisecond),
+			"provider", provider,
+			"checked", len(judged),
+			"ok", counts[checker.OK],
+			"rejected", counts[checker.Rejected],
+			"uncertain", len(judged)-counts[checker.OK]-counts[checker.Rejected],
+			"took", took.Round(time.Millisecond),
 		)
 	}
 	r.tellChanges(ctx, changes)
@@ -353,22 +347,14 @@ func (r *Rounds) tell(
 func (r *Rounds) tellChanges(ctx context.Context, changes []finding.Change) {
 	for _, c := range changes {
 		f := c.Finding
-		r.log(
-			ctx,
-		).Warn(
+		r.log(ctx).Warn(
 			"finding",
-			"finding",
-			f.ID,
-			"kind",
-			f.Kind,
-			"severity",
-			f.Severity,
-			"subject",
-			f.Subject.Key(),
-			"state",
-			f.State,
-			"was",
-			c.From,
+			"finding", f.ID,
+			"kind", f.Kind,
+			"severity", f.Severity,
+			"subject", f.Subject.Key(),
+			"state", f.State,
+			"was", c.From,
 		)
 	}
 }

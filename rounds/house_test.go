@@ -222,12 +222,10 @@ func (h *house) settle() {
 // once fails unless each credential has exactly n results.
 func (h *house) once(n int) {
 	h.t.Helper()
-	wrong := h.count(
-		fmt.Sprintf(
-			`SELECT count(*) FROM (SELECT c.id FROM credentials c LEFT JOIN checks k ON k.credential_id = c.id GROUP BY c.id HAVING count(k.id) <> %d) AS wrong`,
-			n,
-		),
-	)
+	wrong := h.count(fmt.Sprintf(`
+		SELECT count(*) FROM (
+			SELECT c.id FROM credentials c LEFT JOIN checks k ON k.credential_id = c.id
+			GROUP BY c.id HAVING count(k.id) <> %d) AS wrong`, n))
 	if wrong != 0 {
 		h.t.Errorf("%d of %d credentials do not have exactly %d results", wrong, len(h.clients), n)
 	}

@@ -53,7 +53,8 @@ func TestCheckMetrics(t *testing.T) {
 	m.resolved("env", nil)
 	m.resolved("env", errors.New("not set"))
 	err := testutil.CollectAndCompare(m.waits, strings.NewReader(`
-# HELP keyrounds_check_wait_seconds_total How long checks waited for their turn at a provider, for its concurrency, its rate, or a pause that it asked for.
+# HELP keyrounds_check_wait_seconds_total How long checks waited for their turn at a provider, `+
+		`for its concurrency, its rate, or a pause that it asked for.
 # TYPE keyrounds_check_wait_seconds_total counter
 keyrounds_check_wait_seconds_total{cause="concurrency",provider="idp"} 0
 keyrounds_check_wait_seconds_total{cause="pause",provider="idp"} 1

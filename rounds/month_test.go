@@ -32,7 +32,10 @@ func TestAMonth(t *testing.T) {
 		begin := time.Now()
 		day := func(d, h float64) time.Time { return begin.Add(time.Duration((d*24 + h) * float64(time.Hour))) }
 		all := slices.Sorted(maps.Keys(w.idps))
-		for i, f := range []sim.Fault{sim.Down, sim.RateLimit, sim.Firewall, sim.Captive, sim.EmptyObject, sim.Redirect, sim.Huge, sim.Hang, sim.Drop} {
+		faults := []sim.Fault{
+			sim.Down, sim.RateLimit, sim.Firewall, sim.Captive, sim.EmptyObject, sim.Redirect, sim.Huge, sim.Hang, sim.Drop,
+		}
+		for i, f := range faults {
 			w.fault(day(float64(1+3*i), 7), 5*time.Hour, f, all[i%3])
 		}
 		w.fault(day(28, 2), 20*time.Minute, sim.Drop, all...) // our own network

@@ -49,8 +49,20 @@ func TestRation(t *testing.T) {
 		moved   int
 	}{
 		{"passive", func(p *checker.Provider) { p.Passive = true }, 0, "> now() + interval '1 day'", 20},
-		{"a budget", func(p *checker.Provider) { p.Budget = 1 }, 1, "= date_trunc('month', now() AT TIME ZONE 'UTC') AT TIME ZONE 'UTC' + interval '1 month'", 19},
-		{"a least time of years", func(p *checker.Provider) { p.MinInterval = 3 * 365 * 24 * time.Hour }, 20, "> now() + interval '2 years 11 months'", 20},
+		{
+			name:    "a budget",
+			change:  func(p *checker.Provider) { p.Budget = 1 },
+			claimed: 1,
+			later:   "= date_trunc('month', now() AT TIME ZONE 'UTC') AT TIME ZONE 'UTC' + interval '1 month'",
+			moved:   19,
+		},
+		{
+			name:    "a least time of years",
+			change:  func(p *checker.Provider) { p.MinInterval = 3 * 365 * 24 * time.Hour },
+			claimed: 20,
+			later:   "> now() + interval '2 years 11 months'",
+			moved:   20,
+		},
 		{"no limits", nil, 20, "> now() + interval '1 minute'", 20},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -63,9 +75,9 @@ func TestRation(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			if n := h.count(
-				`SELECT coalesce(sum(jsonb_array_length(args->'credential_ids')), 0) FROM river_job WHERE kind = 'batch'`,
-			); n != c.claimed {
+			n := h.count(`
+				SELECT coalesce(sum(jsonb_array_length(args->'credential_ids')), 0) FROM river_job WHERE kind = 'batch'`)
+			if n != c.claimed {
 				t.Errorf("%d handed out, want %d", n, c.claimed)
 			}
 			if n := h.count(`SELECT count(*) FROM credentials WHERE next_check_at ` + c.later); n != c.moved {

@@ -228,14 +228,8 @@ func TestNothingIsTakenFromARolledBackTransaction(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := r.work(
-		t.Context(),
-		Order{Purpose: scheduled, Provider: "idp", Credentials: creds},
-		func(context.Context, pgx.Tx) error { return errStale },
-	); !errors.Is(
-		err,
-		errStale,
-	) {
+	order := Order{Purpose: scheduled, Provider: "idp", Credentials: creds}
+	if _, err := r.work(t.Context(), order, func(context.Context, pgx.Tx) error { return errStale }); !errors.Is(err, errStale) {
 		t.Fatal(err)
 	}
 	if n := h.results() + len(h.findings()) + h.count(`SELECT count(*) FROM river_job`); n != 0 {
@@ -249,15 +243,14 @@ func TestCatchUp(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t, 30, nil)
 	// Far from now, so that no slot of its own falls into the test.
-	h.exec(
-		fmt.Sprintf(
-			`UPDATE credentials SET schedule = '0 %d * * *', next_check_at = now() - interval '5 days'`,
-			(time.Now().UTC().Hour()+12)%24,
-		),
-	)
-	h.exec(
-		`UPDATE credential_state SET status = 'healthy', since = now() - interval '6 days', last_check_at = now() - interval '5 days', last_success_at = now() - interval '5 days', last_certain_at = now() - interval '5 days', changed_at = now() - interval '9 days'`,
-	)
+	h.exec(fmt.Sprintf(
+		`UPDATE credentials SET schedule = '0 %d * * *', next_check_at = now() - interval '5 days'`,
+		(time.Now().UTC().Hour()+12)%24,
+	))
+	h.exec(`
+		UPDATE credential_state SET status = 'healthy', since = now() - interval '6 days',
+			last_check_at = now() - interval '5 days', last_success_at = now() - interval '5 days',
+			last_certain_at = now() - interval '5 days', changed_at = now() - interval '9 days'`)
 	h.start(h.pool)
 	h.awaitResults(30)
 	h.settle()
@@ -361,11 +354,8 @@ func TestRetryAfterPausesTheProvider(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := r.work(
-		t.Context(),
-		Order{Purpose: scheduled, Provider: "idp", Credentials: creds},
-		func(context.Context, pgx.Tx) error { return nil },
-	); err != nil {
+	order := Order{Purpose: scheduled, Provider: "idp", Credentials: creds}
+	if _, err := r.work(t.Context(), order, func(context.Context, pgx.Tx) error { return nil }); err != nil {
 		t.Fatal(err)
 	}
 	if n := h.count(`SELECT count(*) FROM provider_pace WHERE provider = 'idp' AND paced_until > now() + interval '1 second'`); n != 1 {

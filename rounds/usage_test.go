@@ -38,11 +38,9 @@ func newCalendar(t *testing.T, credentials int, begin time.Time, change func(*ch
 			t.Fatal(err)
 		}
 	}
-	if _, err := c.pool.Exec(
-		t.Context(),
-		`UPDATE credentials SET registered_at = $1, changed_at = $1, unused_after = '90 days'`,
-		begin,
-	); err != nil {
+	_, err := c.pool.Exec(t.Context(), `
+		UPDATE credentials SET registered_at = $1, changed_at = $1, unused_after = '90 days'`, begin)
+	if err != nil {
 		t.Fatal(err)
 	}
 	if _, err := c.pool.Exec(t.Context(), `UPDATE credential_state SET since = $1, changed_at = $1`, begin); err != nil {
@@ -66,11 +64,8 @@ func (c *calendar) feed(f feed.Feed) feed.Feed {
 			c.t.Fatal(err)
 		}
 	}
-	if err := pgx.BeginFunc(
-		c.t.Context(),
-		c.pool,
-		func(tx pgx.Tx) error { return c.rounds.Usage.Register(c.t.Context(), tx, f, c.now) },
-	); err != nil {
+	register := func(tx pgx.Tx) error { return c.rounds.Usage.Register(c.t.Context(), tx, f, c.now) }
+	if err := pgx.BeginFunc(c.t.Context(), c.pool, register); err != nil {
 		c.t.Fatal(err)
 	}
 	return f
@@ -192,9 +187,8 @@ func TestOurOwnUseIsNoUse(t *testing.T) {
 			if a.State != usage.Unused || a.DaysIdle < 118 || !a.OnlyOwn {
 				t.Errorf("the answer is %s (%s), last use %s, only ours %t", a.State, a.Reason, a.LastUse, a.OnlyOwn)
 			}
-			if fs := c.findings(
-				finding.Unused,
-			); len(fs) != 1 || fs[0].State != finding.Open || fs[0].Evidence.DaysUnused != a.DaysIdle ||
+			fs := c.findings(finding.Unused)
+			if len(fs) != 1 || fs[0].State != finding.Open || fs[0].Evidence.DaysUnused != a.DaysIdle ||
 				!strings.Contains(fs[0].Evidence.Coverage, "90 of 90 days") {
 				t.Errorf("findings: %+v", fs)
 			}
@@ -341,7 +335,12 @@ func TestACheckUnderWayIsOurs(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, line := range []map[string]any{
-		{"client_id": "id-c0000", "at": begin.Add(time.Second), "source_ip": "198.51.100.9", "user_agent": "keyrounds/1 (+x) check/" + checker.Nonce(targets[0].ID)},
+		{
+			"client_id":  "id-c0000",
+			"at":         begin.Add(time.Second),
+			"source_ip":  "198.51.100.9",
+			"user_agent": "keyrounds/1 (+x) check/" + checker.Nonce(targets[0].ID),
+		},
 		{"client_id": "id-c0000", "at": begin.Add(2 * time.Second)},
 	} {
 		if news := c.bring(f, line); news.Counts.Own() != 1 {
@@ -352,7 +351,11 @@ func TestACheckUnderWayIsOurs(t *testing.T) {
 		t.Errorf("our own check tripped the canary: %+v", fs)
 	}
 	for i, line := range []map[string]any{
-		{"client_id": "id-c0000", "at": begin.Add(time.Second), "user_agent": "keyrounds/1 (+x) check/0123456789abcdef"}, // another installation's
+		{ // another installation's
+			"client_id":  "id-c0000",
+			"at":         begin.Add(time.Second),
+			"user_agent": "keyrounds/1 (+x) check/0123456789abcdef",
+		},
 		{"client_id": "id-c0000", "at": begin.Add(time.Hour)},
 		{"client_id": "id-c0000", "at": begin.Add(time.Second), "source_ip": "203.0.113.7"},
 	} {
@@ -480,10 +483,10 @@ func TestAlarms(t *testing.T) {
 	// Retired: it left the registry, and nobody is alarmed; under a new name it goes on.
 	c.exec(`UPDATE credentials SET retired_at = '` + c.now.Format(time.RFC3339) + `' WHERE name = 'c0003'`)
 	use("c0003", "192.0.2.99", true)
-	c.exec(
-		`INSERT INTO credentials (name, provider, client_id, secret_ref, schedule, unused_after, source, registered_at, changed_at, next_check_at)
-		VALUES ('renamed', 'idp', 'id-c0003', 'env:X', '@daily', '90 days', 'file', now(), now(), now())`,
-	)
+	c.exec(`
+		INSERT INTO credentials (name, provider, client_id, secret_ref, schedule, unused_after, source,
+			registered_at, changed_at, next_check_at)
+		VALUES ('renamed', 'idp', 'id-c0003', 'env:X', '@daily', '90 days', 'file', now(), now(), now())`)
 	use("c0003", "192.0.2.99", true)
 	if n := c.count(`SELECT count(*) FROM usage_days u JOIN credentials c ON c.id = u.credential_id WHERE c.name = 'renamed'`); n != 1 {
 		t.Errorf("%d rows under the new name", n)

@@ -72,7 +72,10 @@ func TestParseReference(t *testing.T) {
 			t.Errorf("%q: got %q, %v", good, r, err)
 		}
 	}
-	for _, bad := range []string{"", canary, "env:", "env:A-B", "env:1A", "file:relative", "exec: ", "systemd:../x", "systemd:..", "sealed:x", "vault", "http://x"} {
+	for _, bad := range []string{
+		"", canary, "env:", "env:A-B", "env:1A", "file:relative", "exec: ", "systemd:../x", "systemd:..", "sealed:x", "vault",
+		"http://x",
+	} {
 		_, err := secret.ParseReference(bad)
 		if err == nil {
 			t.Errorf("%q is accepted", bad)

@@ -11,15 +11,20 @@ import (
 // console, and is on loopback without sign-in.
 var adminPage = template.Must(template.New("admin").Parse(`<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>Simulated SmartRecruiters</title>
-<style>body{font:15px/1.5 system-ui,sans-serif;max-width:64rem;margin:1rem auto;padding:0 1rem}td,th{text-align:left;padding:.2rem .8rem .2rem 0}form{display:inline}</style></head>
+<style>body{font:15px/1.5 system-ui,sans-serif;max-width:64rem;margin:1rem auto;padding:0 1rem}` +
+	`td,th{text-align:left;padding:.2rem .8rem .2rem 0}form{display:inline}</style></head>
 <body><h1>Simulated SmartRecruiters</h1>
 <p>This stands for a provider's Credential Manager. What you do here keyrounds finds out by itself.</p>
 <p>The provider: <b>{{if .Fault}}{{.Fault}}{{else}}in order{{end}}</b>
-{{range .Faults}}<form method="post"><input type="hidden" name="do" value="break"><input type="hidden" name="fault" value="{{.}}"><button>{{if .}}{{.}}{{else}}mend{{end}}</button></form> {{end}}</p>
+{{range .Faults}}<form method="post"><input type="hidden" name="do" value="break">` +
+	`<input type="hidden" name="fault" value="{{.}}"><button>{{if .}}{{.}}{{else}}mend{{end}}</button></form> {{end}}</p>
 <table><tr><th>Name</th><th>Client id</th><th>State</th><th>Scopes</th><th></th></tr>
 {{range .Clients}}<tr><td>{{.Name}}</td><td><code>{{.ID}}</code></td><td>{{if .Revoked}}<b>revoked</b>{{else}}active{{end}}</td>
-<td>{{$c := .}}{{range .Scopes}}{{.}} <form method="post"><input type="hidden" name="do" value="cut"><input type="hidden" name="id" value="{{$c.ID}}"><input type="hidden" name="scope" value="{{.}}"><button>cut</button></form> {{end}}{{if .Cut}}(cut: {{range .Cut}}{{.}} {{end}}){{end}}</td>
-<td><form method="post"><input type="hidden" name="id" value="{{.ID}}"><button name="do" value="revoke">Revoke</button> <button name="do" value="restore">Restore</button></form></td></tr>{{end}}
+<td>{{$c := .}}{{range .Scopes}}{{.}} <form method="post"><input type="hidden" name="do" value="cut">` +
+	`<input type="hidden" name="id" value="{{$c.ID}}"><input type="hidden" name="scope" value="{{.}}">` +
+	`<button>cut</button></form> {{end}}{{if .Cut}}(cut: {{range .Cut}}{{.}} {{end}}){{end}}</td>
+<td><form method="post"><input type="hidden" name="id" value="{{.ID}}"><button name="do" value="revoke">Revoke</button> ` +
+	`<button name="do" value="restore">Restore</button></form></td></tr>{{end}}
 </table></body></html>`))
 
 func (p *Provider) adminPage(w http.ResponseWriter, _ *http.Request) {

@@ -307,11 +307,8 @@ func (p *Provider) misbehave(w http.ResponseWriter, r *http.Request, f Fault, id
 		p.note(r, id, http.StatusUnauthorized)
 		w.Header().Set("Content-Type", "application/json")
 		w.WriteHeader(http.StatusUnauthorized)
-		_, _ = w.Write(
-			[]byte(
-				"{\"error\":\"invalid_client\",\"error_description\":\"a\\u0000b \xff\xfe \\u001b[31mred \\u202eevil <!channel> *bold* \\n second line\"}",
-			),
-		)
+		_, _ = w.Write([]byte("{\"error\":\"invalid_client\",\"error_description\":\"a\\u0000b \xff\xfe \\u001b[31mred " +
+			"\\u202eevil <!channel> *bold* \\n second line\"}"))
 	case Huge:
 		p.note(r, id, http.StatusOK)
 		w.Header().Set("Content-Type", "application/json")

@@ -65,8 +65,8 @@ type Slack struct {
 	socket   socketMode
 }
 
-// FailNext makes the next calls fail with these errors; "429" (with Retry-After: 1, or "429 at once" with 0) and "500" are HTTP statuses, "hang"
-// waits, "lost" does the work and drops the answer.
+// FailNext makes the next calls fail with these errors; "429" (with Retry-After: 1, or "429 at once" with 0) and "500" are
+// HTTP statuses, "hang" waits, "lost" does the work and drops the answer.
 func (s *Slack) FailNext(errors ...string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -165,9 +165,8 @@ func (s *Slack) envelope(kind string, payload any, times int) (json.RawMessage, 
 	}
 	s.socket.mu.Unlock()
 	for _, c := range to {
-		if err := c.send(
-			map[string]any{"type": kind, "envelope_id": id, "accepts_response_payload": true, "payload": payload},
-		); err != nil {
+		envelope := map[string]any{"type": kind, "envelope_id": id, "accepts_response_payload": true, "payload": payload}
+		if err := c.send(envelope); err != nil {
 			return nil, err
 		}
 	}

@@ -36,8 +36,8 @@ func (s *Store) Register(ctx context.Context, tx pgx.Tx, f feed.Feed, now time.T
 	_, err := tx.Exec(ctx, `
 		INSERT INTO usage_feeds AS u (feed, provider, type, format, partial, silence, configured, first_at, next_poll_at)
 		VALUES ($1, $2, $3, $4, $5, $6, true, $7, $8)
-		ON CONFLICT (feed) DO UPDATE SET provider = excluded.provider, type = excluded.type, format = excluded.format, partial = excluded.partial,
-			silence = excluded.silence, configured = true,
+		ON CONFLICT (feed) DO UPDATE SET provider = excluded.provider, type = excluded.type, format = excluded.format,
+			partial = excluded.partial, silence = excluded.silence, configured = true,
 			next_poll_at = CASE WHEN excluded.next_poll_at IS NULL THEN NULL ELSE coalesce(u.next_poll_at, excluded.next_poll_at) END
 		WHERE (u.provider, u.type, u.format, u.partial, u.silence, u.configured) IS DISTINCT FROM
 			(excluded.provider, excluded.type, excluded.format, excluded.partial, excluded.silence, true)`,

@@ -159,7 +159,8 @@ const monthsSQL = `
 	INSERT INTO usage_months AS u (credential_id, month, exchanges, requests, failures, own,
 		first_at, last_at, days, hours, scopes_seen, hidden_s)
 	VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
-	ON CONFLICT (credential_id, month) DO UPDATE SET exchanges = u.exchanges + excluded.exchanges, requests = u.requests + excluded.requests,
+	ON CONFLICT (credential_id, month) DO UPDATE SET
+		exchanges = u.exchanges + excluded.exchanges, requests = u.requests + excluded.requests,
 		failures = u.failures + excluded.failures, own = u.own + excluded.own,
 		first_at = least(u.first_at, excluded.first_at), last_at = greatest(u.last_at, excluded.last_at),
 		days = u.days | excluded.days, hours = u.hours | excluded.hours, scopes_seen = u.scopes_seen OR excluded.scopes_seen,
@@ -221,8 +222,10 @@ func (in *intake) saveLifecycle(ctx context.Context) error {
 		if l.CredentialID != 0 {
 			id = &l.CredentialID
 		}
-		batch.Queue(`INSERT INTO usage_lifecycle (provider, event_id, at, action, client_id, credential_id, actor, feed)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING`, l.Provider, l.EventID, l.At, l.Action, l.ClientID, id, l.Actor, l.Feed)
+		batch.Queue(`
+			INSERT INTO usage_lifecycle (provider, event_id, at, action, client_id, credential_id, actor, feed)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING`,
+			l.Provider, l.EventID, l.At, l.Action, l.ClientID, id, l.Actor, l.Feed)
 	}
 	return in.tx.SendBatch(ctx, batch).Close()
 }
@@ -302,8 +305,10 @@ func (in *intake) saveTaken(ctx context.Context) error {
 func (in *intake) saveEgress(ctx context.Context) error {
 	batch := &pgx.Batch{}
 	for _, a := range sortedKeys(in.learned, netip.Addr.Compare) {
-		batch.Queue(`INSERT INTO usage_egress AS u (provider, address, seen_at) VALUES ($1, $2, $3)
-			ON CONFLICT (provider, address) DO UPDATE SET seen_at = greatest(u.seen_at, excluded.seen_at)`, in.feed.Provider, a, in.learned[a])
+		batch.Queue(`
+			INSERT INTO usage_egress AS u (provider, address, seen_at) VALUES ($1, $2, $3)
+			ON CONFLICT (provider, address) DO UPDATE SET seen_at = greatest(u.seen_at, excluded.seen_at)`,
+			in.feed.Provider, a, in.learned[a])
 	}
 	return in.tx.SendBatch(ctx, batch).Close()
 }

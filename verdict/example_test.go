@@ -12,7 +12,15 @@ import (
 func ExampleJudge() {
 	at := time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC)
 	fleet := verdict.Fleet{Provider: "idp", States: map[int64]verdict.State{
-		1: {CredentialID: 1, Credential: "ats-sync", Provider: "idp", Status: verdict.Healthy, Since: at, Changed: at, LastSuccess: at.Add(time.Hour)},
+		1: {
+			CredentialID: 1,
+			Credential:   "ats-sync",
+			Provider:     "idp",
+			Status:       verdict.Healthy,
+			Since:        at,
+			Changed:      at,
+			LastSuccess:  at.Add(time.Hour),
+		},
 	}}
 	for _, minutes := range []int{75, 77, 85} {
 		r := checker.Result{CredentialID: 1, Credential: "ats-sync", Provider: "idp", At: at.Add(time.Duration(minutes) * time.Minute)}

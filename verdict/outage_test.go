@@ -95,7 +95,12 @@ func TestScopeExcess(t *testing.T) {
 		extra        []string
 		opens, ended bool
 	}{
-		{[]string{"b"}, false, false}, {[]string{"b"}, true, false}, {[]string{"b", "c"}, false, false}, {[]string{"b", "c"}, true, false}, {nil, false, true}, {nil, false, false},
+		{[]string{"b"}, false, false},
+		{[]string{"b"}, true, false},
+		{[]string{"b", "c"}, false, false},
+		{[]string{"b", "c"}, true, false},
+		{nil, false, true},
+		{nil, false, false},
 	} {
 		f.see(more(time.Duration(i)*time.Hour, c.extra...))
 		ended := len(f.events) == 1 && f.events[0].Op == finding.OpResolve && f.events[0].Kind == finding.ScopeExcess

@@ -59,14 +59,41 @@ func TestStories(t *testing.T) {
 	const m = time.Minute
 	rej, unsp := checker.Rejected, checker.Unspecified
 	for name, steps := range map[string][]step{
-		"unspecified needs two confirmations":  {{0, rej, unsp, "suspect"}, {2 * m, rej, unsp, "suspect"}, {10 * m, rej, unsp, "revoked"}},
-		"a certain reason needs one":           {{0, rej, checker.BadSecret, "suspect"}, {2 * m, rej, checker.BadSecret, "revoked"}},
-		"early refusals do not confirm":        {{0, rej, unsp, "suspect"}, {m, rej, unsp, "suspect"}, {m + m/2, rej, unsp, "suspect"}, {2 * m, rej, unsp, "suspect"}, {9 * m, rej, unsp, "suspect"}},
-		"ok ends the suspicion":                {{0, rej, unsp, "suspect"}, {2 * m, checker.OK, "", "healthy"}, {10 * m, rej, unsp, "suspect"}},
-		"trouble does not end it":              {{0, rej, unsp, "suspect"}, {2 * m, checker.ProviderError, "", "suspect"}, {3 * m, rej, unsp, "suspect"}, {10 * m, rej, unsp, "revoked"}},
-		"ok ends revoked":                      {{0, rej, checker.Disabled, "suspect"}, {2 * m, rej, checker.Disabled, "revoked"}, {60 * m, checker.OK, "", "healthy"}},
-		"trouble does not end revoked":         {{0, rej, checker.Disabled, "suspect"}, {2 * m, rej, checker.Disabled, "revoked"}, {3 * m, checker.RateLimited, "", "revoked"}},
-		"a lost scope is confirmed":            {{0, checker.ScopeReduced, "", "healthy"}, {2 * m, checker.ScopeReduced, "", "degraded"}, {15 * m, checker.OK, "", "healthy"}},
+		"unspecified needs two confirmations": {{0, rej, unsp, "suspect"}, {2 * m, rej, unsp, "suspect"}, {10 * m, rej, unsp, "revoked"}},
+		"a certain reason needs one":          {{0, rej, checker.BadSecret, "suspect"}, {2 * m, rej, checker.BadSecret, "revoked"}},
+		"early refusals do not confirm": {
+			{0, rej, unsp, "suspect"},
+			{m, rej, unsp, "suspect"},
+			{m + m/2, rej, unsp, "suspect"},
+			{2 * m, rej, unsp, "suspect"},
+			{9 * m, rej, unsp, "suspect"},
+		},
+		"ok ends the suspicion": {
+			{0, rej, unsp, "suspect"},
+			{2 * m, checker.OK, "", "healthy"},
+			{10 * m, rej, unsp, "suspect"},
+		},
+		"trouble does not end it": {
+			{0, rej, unsp, "suspect"},
+			{2 * m, checker.ProviderError, "", "suspect"},
+			{3 * m, rej, unsp, "suspect"},
+			{10 * m, rej, unsp, "revoked"},
+		},
+		"ok ends revoked": {
+			{0, rej, checker.Disabled, "suspect"},
+			{2 * m, rej, checker.Disabled, "revoked"},
+			{60 * m, checker.OK, "", "healthy"},
+		},
+		"trouble does not end revoked": {
+			{0, rej, checker.Disabled, "suspect"},
+			{2 * m, rej, checker.Disabled, "revoked"},
+			{3 * m, checker.RateLimited, "", "revoked"},
+		},
+		"a lost scope is confirmed": {
+			{0, checker.ScopeReduced, "", "healthy"},
+			{2 * m, checker.ScopeReduced, "", "degraded"},
+			{15 * m, checker.OK, "", "healthy"},
+		},
 		"a scope that comes back is no matter": {{0, checker.ScopeReduced, "", "healthy"}, {2 * m, checker.OK, "", "healthy"}},
 		"a denied grant is confirmed":          {{0, checker.GrantDenied, "", "healthy"}, {2 * m, checker.GrantDenied, "", "degraded"}},
 		"a denied scope clears no suspicion":   {{0, rej, unsp, "suspect"}, {2 * m, checker.ScopeDenied, "", "suspect"}},
@@ -169,12 +196,8 @@ func TestUnverifiable(t *testing.T) {
 func TestSecretUnreadable(t *testing.T) {
 	t.Parallel()
 	s := newStory()
-	if got := s.see(
-		0,
-		checker.Misconfigured,
-		checker.SecretUnreadable,
-	); got != verdict.Healthy ||
-		!s.did(finding.OpOpen, finding.SecretUnreadable) {
+	got := s.see(0, checker.Misconfigured, checker.SecretUnreadable)
+	if got != verdict.Healthy || !s.did(finding.OpOpen, finding.SecretUnreadable) {
 		t.Errorf("%s %v", got, s.events)
 	}
 	s.see(time.Minute, checker.Unreachable, checker.TimedOut)

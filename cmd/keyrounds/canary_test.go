@@ -52,14 +52,17 @@ receivers:
 leaks:
   try_every: 1s
   webhooks: [{name: hook, type: gitguardian, secret: "file:%s"}]
-  transmitters: [{name: idp-signals, provider: idp, issuer: x, audience: y, jwks_url: "http://127.0.0.1:1/", allow_private_networks: true}]`,
+  transmitters:
+    - name: idp-signals
+      provider: idp
+      issuer: x
+      audience: y
+      jwks_url: "http://127.0.0.1:1/"
+      allow_private_networks: true`,
 		s.write("beat", "http://127.0.0.1:1/"+beat),
 		s.write("push-token", pushed),
 		s.write("promql-token", asked),
-		s.write(
-			"pager-url",
-			"generic://127.0.0.1:1/"+pager+"?disabletls=yes&@authorization="+pager,
-		),
+		s.write("pager-url", "generic://127.0.0.1:1/"+pager+"?disabletls=yes&@authorization="+pager),
 		s.write("am-token", alerts),
 		s.write("hook-key", hook),
 	), "", 12)
@@ -120,10 +123,8 @@ leaks:
 	if err := os.WriteFile(filepath.Join(leaked, "dir-"+goodSecret), []byte(planted), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	report := s.write(
-		"gitleaks.json",
-		`[{"RuleID":"x `+sealed+`","File":"`+goodSecret+`.env","Secret":"`+goodSecret+`","Match":"`+goodSecret+`","Link":"https://x/`+goodSecret+`","StartLine":1}]`,
-	)
+	report := s.write("gitleaks.json", `[{"RuleID":"x `+sealed+`","File":"`+goodSecret+`.env","Secret":"`+goodSecret+`",`+
+		`"Match":"`+goodSecret+`","Link":"https://x/`+goodSecret+`","StartLine":1}]`)
 	for _, format := range []string{"table", "json", "sarif"} {
 		command("leaks", "scan", leaked, "-o", format)
 	}
@@ -154,7 +155,10 @@ leaks:
 		"what Slack was sent":      strings.Join(s.slack.Calls(), "\n"),
 		"what Slack shows decoded": unescape(strings.Join(s.slack.Calls(), "\n")),
 	}
-	for _, path := range []string{"/", "/metrics", "/api/v1/credentials", "/api/v1/findings?resolved=true", "/api/v1/usage", "/api/v1/feeds", "/api/v1/reports", "/readyz", "/healthz"} {
+	for _, path := range []string{
+		"/", "/metrics", "/api/v1/credentials", "/api/v1/findings?resolved=true", "/api/v1/usage", "/api/v1/feeds",
+		"/api/v1/reports", "/readyz", "/healthz",
+	} {
 		status, body := d.get(path)
 		if status != http.StatusOK {
 			t.Errorf("%s is %d", path, status)
@@ -167,10 +171,9 @@ leaks:
 		_, places["goroutines"] = fetch("http://" + m[1] + "/debug/pprof/goroutine?debug=2")
 	}
 	pool := s.database()
-	rows, err := pool.Query(
-		t.Context(),
-		`SELECT quote_ident(schemaname) || '.' || quote_ident(tablename) FROM pg_tables WHERE schemaname NOT IN ('pg_catalog', 'information_schema')`,
-	)
+	rows, err := pool.Query(t.Context(), `
+		SELECT quote_ident(schemaname) || '.' || quote_ident(tablename) FROM pg_tables
+		WHERE schemaname NOT IN ('pg_catalog', 'information_schema')`)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -189,8 +192,16 @@ leaks:
 	}
 
 	for place, part := range map[string]string{
-		"what Slack was sent": "c03", "table public.credentials": "sealed-one", "table public.usage_events": "job/1", "/api/v1/feeds": "it is not JSON",
-		"what the commands print": "its secret got out, and it works", "table public.leak_sightings": "*****", "table public.leak_secrets": "id-05", "goroutines": "goroutine ", "the daemon's log": "heartbeat.url could not be reached", "traces": "keyrounds.receiver",
+		"what Slack was sent":         "c03",
+		"table public.credentials":    "sealed-one",
+		"table public.usage_events":   "job/1",
+		"/api/v1/feeds":               "it is not JSON",
+		"what the commands print":     "its secret got out, and it works",
+		"table public.leak_sightings": "*****",
+		"table public.leak_secrets":   "id-05",
+		"goroutines":                  "goroutine ",
+		"the daemon's log":            "heartbeat.url could not be reached",
+		"traces":                      "keyrounds.receiver",
 	} {
 		if !strings.Contains(places[place], part) {
 			t.Errorf("the search does not see %q in %s: %.300s", part, place, places[place])
@@ -274,10 +285,15 @@ func TestDemo(t *testing.T) {
 	for _, want := range []string{
 		"Simulated: the provider", "14 credentials are registered", "ats-sync: pending → healthy", "revokes the credential of ats-sync",
 		"ats-sync: healthy → suspect", "message posted in #credential-alerts", "credential ats-sync is refused by smartrecruiters",
-		"ats-sync: suspect → revoked", "message updated in place", "Acknowledged by ann (slack U01)", "in #security", "credentials of smartrecruiters cannot be read", "reply in the thread of a message: Resolved", "ats-sync: revoked → healthy", "Slack messages posted", "credentials are healthy.",
-		"canary honeypot of smartrecruiters was used", "192.0.2.66 by curl/8.5.0", "Digest: ", "never used (2):", "got the file unused-credentials-",
-		"REVOKE: offer-letters", "used       approvals, ats-sync,", "unused     audit-export, offer-letters", "never used interview-bot, salary-bands", "not known  payroll",
-		"0 by token,", "the secret of credential screening of smartrecruiters got out", "howto/screening.md:3", "only in history", "Proof of death of a secret of screening",
+		"ats-sync: suspect → revoked", "message updated in place", "Acknowledged by ann (slack U01)", "in #security",
+		"credentials of smartrecruiters cannot be read", "reply in the thread of a message: Resolved",
+		"ats-sync: revoked → healthy", "Slack messages posted", "credentials are healthy.",
+		"canary honeypot of smartrecruiters was used", "192.0.2.66 by curl/8.5.0", "Digest: ", "never used (2):",
+		"got the file unused-credentials-",
+		"REVOKE: offer-letters", "used       approvals, ats-sync,", "unused     audit-export, offer-letters",
+		"never used interview-bot, salary-bands", "not known  payroll",
+		"0 by token,", "the secret of credential screening of smartrecruiters got out", "howto/screening.md:3",
+		"only in history", "Proof of death of a secret of screening",
 		"Meanwhile        its new secret was accepted", "a token that was issued before is refused by the API", "the secret is proven dead",
 	} {
 		if !strings.Contains(story, want) {

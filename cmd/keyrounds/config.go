@@ -145,12 +145,8 @@ func summarize(w io.Writer, c *config.Config, path string) error {
 			},
 		)
 	}
-	if err := writeTable(
-		w,
-		[]string{"PROVIDER", "PRESET", "AUTH METHOD", "CREDENTIALS", "TOKENS A MONTH", "BUDGET", "NEXT CHECK"},
-		rows,
-	); err != nil ||
-		len(c.Credentials) == 0 {
+	columns := []string{"PROVIDER", "PRESET", "AUTH METHOD", "CREDENTIALS", "TOKENS A MONTH", "BUDGET", "NEXT CHECK"}
+	if err := writeTable(w, columns, rows); err != nil || len(c.Credentials) == 0 {
 		return err
 	}
 	fmt.Fprintln(w)
@@ -164,7 +160,8 @@ func slots(c *config.Config) [][]string {
 		count[cred.Schedule]++
 	}
 	var rows [][]string
-	for _, expr := range slices.SortedFunc(maps.Keys(count), func(a, b string) int { return cmp.Or(count[b]-count[a], cmp.Compare(a, b)) }) {
+	mostFirst := func(a, b string) int { return cmp.Or(count[b]-count[a], cmp.Compare(a, b)) }
+	for _, expr := range slices.SortedFunc(maps.Keys(count), mostFirst) {
 		s, err := credential.ParseSchedule(expr, c.Zone)
 		if err != nil {
 			continue

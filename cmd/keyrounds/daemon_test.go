@@ -530,7 +530,12 @@ func TestTwoCredentialsAtARealAuthorizationServer(t *testing.T) {
 data_dir: %[1]s/data
 listen: 127.0.0.1:0
 providers:
-  company: {token_url: %[2]s/token, auth_method: client_secret_basic, request_scopes: true, allow_private_networks: true, tls: {ca_file: %[3]s}}
+  company:
+    token_url: %[2]s/token
+    auth_method: client_secret_basic
+    request_scopes: true
+    allow_private_networks: true
+    tls: {ca_file: %[3]s}
 defaults: {schedule: "@every 1s"}
 verdict: {confirm: [1s, 2s], refusals_per_hour: 0}
 slack: {token: "file:%[1]s/slack-token", channel: "#alerts", api_url: "%[4]s/"}
@@ -558,8 +563,9 @@ credentials:
 		t.Errorf("exit code %d: %s", code, out)
 	}
 	for _, name := range []string{
-		"keyrounds_checks_total{", "keyrounds_check_duration_seconds_bucket{", "keyrounds_credential_last_success_timestamp_seconds{", "keyrounds_findings{",
-		"keyrounds_round_lag_seconds ", "keyrounds_jobs{", "keyrounds_notifications_total{", "keyrounds_build_info{",
+		"keyrounds_checks_total{", "keyrounds_check_duration_seconds_bucket{",
+		"keyrounds_credential_last_success_timestamp_seconds{", "keyrounds_findings{", "keyrounds_round_lag_seconds ",
+		"keyrounds_jobs{", "keyrounds_notifications_total{", "keyrounds_build_info{",
 	} {
 		if _, metrics := d.get("/metrics"); !strings.Contains(metrics, "\n"+name) {
 			t.Errorf("/metrics lacks %s", name)

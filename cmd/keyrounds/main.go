@@ -84,9 +84,10 @@ func explainError(w io.Writer, err error) {
 func newRoot() *cobra.Command {
 	o := &options{}
 	root := &cobra.Command{
-		Use:           "keyrounds",
-		Short:         "Watch OAuth 2.0 client credentials: revoked, reduced, unreadable, unused",
-		Long:          "keyrounds exchanges every registered OAuth 2.0 client credential for a token on a schedule,\nkeeps what happened in Postgres, and tells people on Slack when one looks revoked.",
+		Use:   "keyrounds",
+		Short: "Watch OAuth 2.0 client credentials: revoked, reduced, unreadable, unused",
+		Long: "keyrounds exchanges every registered OAuth 2.0 client credential for a token on a schedule,\n" +
+			"keeps what happened in Postgres, and tells people on Slack when one looks revoked.",
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		Version:       buildVersion(),

@@ -50,12 +50,8 @@ func newNotifications(o *options) *cobra.Command {
 				fmt.Fprintln(cmd.OutOrStdout(), "nothing was told yet")
 				return nil
 			}
-			if err := out.list(
-				cmd.OutOrStdout(),
-				[]string{"RECEIVER", "WHAT", "STATE", "TRIES", "AT", "WHERE, OR WHY NOT"},
-				rows,
-				orEmpty(list),
-			); err != nil {
+			columns := []string{"RECEIVER", "WHAT", "STATE", "TRIES", "AT", "WHERE, OR WHY NOT"}
+			if err := out.list(cmd.OutOrStdout(), columns, rows, orEmpty(list)); err != nil {
 				return err
 			}
 			if slices.ContainsFunc(list, func(d notify.Delivery) bool { return d.State == "given_up" || d.State == "failing" }) {

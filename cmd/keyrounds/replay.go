@@ -87,16 +87,16 @@ func explainFinding(cmd *cobra.Command, o *options, out output, id int64) error 
 	}
 	w := cmd.OutOrStdout()
 	fmt.Fprintf(w, "Finding %d, %s of %s, opened %s\n\n", f.ID, f.Kind, f.Subject.Name(), stamp(f.OpenedAt))
-	if err := writeTable(
-		w,
-		[]string{"CHECKED", "CREDENTIAL", "OUTCOME", "REASON", "HTTP", "ERROR", "RULE", "STATUS THEN", "JUDGED AGAIN", "FINDINGS"},
-		rows,
-	); err != nil {
+	columns := []string{
+		"CHECKED", "CREDENTIAL", "OUTCOME", "REASON", "HTTP", "ERROR", "RULE", "STATUS THEN", "JUDGED AGAIN", "FINDINGS",
+	}
+	if err := writeTable(w, columns, rows); err != nil {
 		return err
 	}
 	verdictText := "Judged again by the rules in force now, it is opened as well."
 	if !again {
-		verdictText = "Judged again by the rules in force now, it is NOT opened: the rules changed since, or its evidence is no longer whole."
+		verdictText = "Judged again by the rules in force now, it is NOT opened: " +
+			"the rules changed since, or its evidence is no longer whole."
 	}
 	_, err = fmt.Fprintf(w, "\n%s\n", verdictText)
 	return err

@@ -104,16 +104,11 @@ func (o *options) reload(ctx context.Context, a *app.App, path string, log *slog
 			for _, p := range many.Problems {
 				log.Error(
 					"the configuration was not reloaded, the old one stays",
-					"file",
-					p.File,
-					"line",
-					p.Line,
-					"column",
-					p.Column,
-					"problem",
-					p.Message,
-					"hint",
-					p.Hint,
+					"file", p.File,
+					"line", p.Line,
+					"column", p.Column,
+					"problem", p.Message,
+					"hint", p.Hint,
 				)
 			}
 			return

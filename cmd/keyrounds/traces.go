@@ -65,7 +65,8 @@ func exporter(ctx context.Context, name, protocol string) (sdk.SpanExporter, err
 		if protocol != "" && protocol != "http/protobuf" {
 			return nil, &hintError{
 				fmt.Errorf("traces: the protocol %q is not spoken", protocol),
-				"OTEL_EXPORTER_OTLP_PROTOCOL is http/protobuf: collectors take that on port 4318, so OTEL_EXPORTER_OTLP_ENDPOINT=http://HOST:4318",
+				"OTEL_EXPORTER_OTLP_PROTOCOL is http/protobuf: collectors take that on port 4318, " +
+					"so OTEL_EXPORTER_OTLP_ENDPOINT=http://HOST:4318",
 			}
 		}
 		return otlptracehttp.New(ctx)

@@ -230,26 +230,21 @@ func newUsageStatus(o *options) *cobra.Command {
 				)
 				return nil
 			}
-			if err := out.list(
-				cmd.OutOrStdout(),
-				[]string{
-					"FEED",
-					"PROVIDER",
-					"TYPE",
-					"FORMAT",
-					"LAST SEEN",
-					"USES",
-					"REFUSED",
-					"OWN",
-					"UNREGISTERED",
-					"LIFECYCLE",
-					"BAD",
-					"STATE",
-				},
-				rows,
-				orEmpty(feeds),
-			); err != nil ||
-				out.format != "table" {
+			columns := []string{
+				"FEED",
+				"PROVIDER",
+				"TYPE",
+				"FORMAT",
+				"LAST SEEN",
+				"USES",
+				"REFUSED",
+				"OWN",
+				"UNREGISTERED",
+				"LIFECYCLE",
+				"BAD",
+				"STATE",
+			}
+			if err := out.list(cmd.OutOrStdout(), columns, rows, orEmpty(feeds)); err != nil || out.format != "table" {
 				return err
 			}
 			for _, f := range feeds {
@@ -312,13 +307,8 @@ func newUsageUnregistered(o *options) *cobra.Command {
 				fmt.Fprintln(cmd.OutOrStdout(), "none: every client id in the feeds is registered")
 				return nil
 			}
-			if err := out.list(
-				cmd.OutOrStdout(),
-				[]string{"CLIENT ID", "PROVIDER", "EVENTS", "FIRST", "LAST", "FROM", "CREATED", "BY"},
-				rows,
-				orEmpty(list),
-			); err != nil ||
-				out.format != "table" {
+			columns := []string{"CLIENT ID", "PROVIDER", "EVENTS", "FIRST", "LAST", "FROM", "CREATED", "BY"}
+			if err := out.list(cmd.OutOrStdout(), columns, rows, orEmpty(list)); err != nil || out.format != "table" {
 				return err
 			}
 			fmt.Fprintf(

@@ -156,13 +156,8 @@ func importFiles(cmd *cobra.Command, a *app.App, out output, to feed.Feed, cover
 		)
 		unknown += c[usage.ResultUnregistered]
 	}
-	if err := out.list(
-		cmd.OutOrStdout(),
-		[]string{"FILE", "RECORDS", "USES", "REFUSED", "OWN", "UNREGISTERED", "BAD", "FIRST", "LAST", "NOTE"},
-		rows,
-		values,
-	); err != nil ||
-		out.format != "table" {
+	columns := []string{"FILE", "RECORDS", "USES", "REFUSED", "OWN", "UNREGISTERED", "BAD", "FIRST", "LAST", "NOTE"}
+	if err := out.list(cmd.OutOrStdout(), columns, rows, values); err != nil || out.format != "table" {
 		return err
 	}
 	for _, v := range values {

@@ -64,7 +64,9 @@ func credential() Dashboard {
 						steps: bad,
 						queries: []query{
 							{
-								`count(max by (finding) (keyrounds_finding_opened_timestamp_seconds{credential="$credential", state="open"})) or vector(0)`,
+								`count(max by (finding) ` +
+									`(keyrounds_finding_opened_timestamp_seconds{credential="$credential", state="open"}))` +
+									` or vector(0)`,
 								"",
 							},
 						},
@@ -89,7 +91,9 @@ func credential() Dashboard {
 						width: 12,
 						queries: []query{
 							{
-								`count by (kind) (max by (finding, kind) (keyrounds_finding_opened_timestamp_seconds{credential="$credential"})) or label_replace(vector(0), "kind", "none", "", "")`,
+								`count by (kind) (max by (finding, kind) ` +
+									`(keyrounds_finding_opened_timestamp_seconds{credential="$credential"}))` +
+									` or label_replace(vector(0), "kind", "none", "", "")`,
 								"{{kind}}",
 							},
 						},

@@ -107,7 +107,8 @@ func fleet() Dashboard {
 						width: 12,
 						queries: []query{
 							{
-								`sum by (provider) (max by (provider, credential) (changes(keyrounds_credential_status_since_timestamp_seconds{provider=~"$provider"}[$__rate_interval])))`,
+								`sum by (provider) (max by (provider, credential) (changes(` +
+									`keyrounds_credential_status_since_timestamp_seconds{provider=~"$provider"}[$__rate_interval])))`,
 								"{{provider}}",
 							},
 						},
@@ -142,7 +143,8 @@ func fleet() Dashboard {
 						width: 14,
 						queries: []query{
 							{
-								`sort_desc(max by (finding, kind, severity, state, credential, provider, owner) (keyrounds_finding_opened_timestamp_seconds{provider=~"$provider|"}) * 1000)`,
+								`sort_desc(max by (finding, kind, severity, state, credential, provider, owner) ` +
+									`(keyrounds_finding_opened_timestamp_seconds{provider=~"$provider|"}) * 1000)`,
 								"",
 							},
 						},
@@ -156,7 +158,8 @@ func fleet() Dashboard {
 						width: 10,
 						queries: []query{
 							{
-								`topk(15, 1 - max by (credential, provider) (avg_over_time(keyrounds_credential_status{provider=~"$provider", status="healthy", credential!="_overflow"}[$__range])))`,
+								`topk(15, 1 - max by (credential, provider) (avg_over_time(keyrounds_credential_status` +
+									`{provider=~"$provider", status="healthy", credential!="_overflow"}[$__range])))`,
 								"",
 							},
 						},
@@ -170,16 +173,18 @@ func fleet() Dashboard {
 						width: 12,
 						queries: []query{
 							{
-								`topk(15, time() - max by (credential, provider) (keyrounds_credential_last_used_timestamp_seconds{provider=~"$provider"}))`,
+								`topk(15, time() - max by (credential, provider) ` +
+									`(keyrounds_credential_last_used_timestamp_seconds{provider=~"$provider"}))`,
 								"",
 							},
 						},
 						columns: map[string]string{"Value": "Since last use"},
 					},
 					{
-						kind:    list,
-						title:   "Availability by owner",
-						about:   "The share of checks of the last day that got a token, by owner. Recorded by keyrounds.rules.yml, for 1 h, 1 d and 30 d.",
+						kind:  list,
+						title: "Availability by owner",
+						about: "The share of checks of the last day that got a token, by owner. " +
+							"Recorded by keyrounds.rules.yml, for 1 h, 1 d and 30 d.",
 						unit:    "percentunit",
 						width:   12,
 						queries: []query{{`sort(max by (owner) (owner:keyrounds_availability:ratio_rate1d))`, ""}},

@@ -38,19 +38,11 @@ func (d Dashboard) JSON() ([]byte, error) {
 	for _, v := range d.variables {
 		b.WithVariable(v)
 	}
-	b.Link(
-		dashboard.NewDashboardLinkBuilder(
-			"keyrounds",
-		).Type(
-			dashboard.DashboardLinkTypeDashboards,
-		).Tags(
-			[]string{"keyrounds"},
-		).IncludeVars(
-			true,
-		).KeepTime(
-			true,
-		),
-	)
+	b.Link(dashboard.NewDashboardLinkBuilder("keyrounds").
+		Type(dashboard.DashboardLinkTypeDashboards).
+		Tags([]string{"keyrounds"}).
+		IncludeVars(true).
+		KeepTime(true))
 	id := uint32(0)
 	for _, r := range d.rows {
 		id++

@@ -107,63 +107,47 @@ func (q query) build(k kind, ref string) cog.Builder[variants.Dataquery] {
 func (p panel) build(id uint32) cog.Builder[dashboard.Panel] {
 	switch p.kind {
 	case number:
-		return dress(stat.NewPanelBuilder(), p, id).ColorMode(common.BigValueColorModeValue).GraphMode(common.BigValueGraphModeNone).
-			Thresholds(p.thresholds()).ColorScheme(dashboard.NewFieldColorBuilder().Mode(dashboard.FieldColorModeIdThresholds))
+		return dress(stat.NewPanelBuilder(), p, id).
+			ColorMode(common.BigValueColorModeValue).
+			GraphMode(common.BigValueGraphModeNone).
+			Thresholds(p.thresholds()).
+			ColorScheme(dashboard.NewFieldColorBuilder().Mode(dashboard.FieldColorModeIdThresholds))
 	case names:
-		return dress(
-			stat.NewPanelBuilder(),
-			p,
-			id,
-		).GraphMode(
-			common.BigValueGraphModeNone,
-		).TextMode(
-			common.BigValueTextModeName,
-		).ColorMode(
-			common.BigValueColorModeNone,
-		)
+		return dress(stat.NewPanelBuilder(), p, id).
+			GraphMode(common.BigValueGraphModeNone).
+			TextMode(common.BigValueTextModeName).
+			ColorMode(common.BigValueColorModeNone)
 	case list:
-		b := dress(
-			table.NewPanelBuilder(),
-			p,
-			id,
-		).Footer(
-			common.NewTableFooterOptionsBuilder().Show(false).Reducer([]string{"sum"}),
-		).WithTransformation(
-			dashboard.DataTransformerConfig{Id: "organize", Options: map[string]any{
+		b := dress(table.NewPanelBuilder(), p, id).
+			Footer(common.NewTableFooterOptionsBuilder().Show(false).Reducer([]string{"sum"})).
+			WithTransformation(dashboard.DataTransformerConfig{Id: "organize", Options: map[string]any{
 				"excludeByName": map[string]bool{"Time": true}, "renameByName": p.columns,
-			}},
-		)
+			}})
 		if p.unit != "" { // the labels are texts
 			b.Unit("").OverrideByName(p.columns["Value"], []dashboard.DynamicConfigValue{{Id: "unit", Value: p.unit}})
 		}
 		return b
 	case heat:
-		return dress(heatmap.NewPanelBuilder(), p, id).Calculate(false).YAxis(heatmap.NewYAxisConfigBuilder().Unit(p.unit)).
+		return dress(heatmap.NewPanelBuilder(), p, id).
+			Calculate(false).
+			YAxis(heatmap.NewYAxisConfigBuilder().Unit(p.unit)).
 			Color(heatmap.NewHeatmapColorOptionsBuilder().Mode(heatmap.HeatmapColorModeScheme).Scheme("Oranges").Steps(64))
 	case states:
-		return dress(
-			statetimeline.NewPanelBuilder(),
-			p,
-			id,
-		).ShowValue(
-			common.VisibilityModeNever,
-		).MergeValues(
-			true,
-		).Thresholds(
-			p.thresholds(),
-		)
+		return dress(statetimeline.NewPanelBuilder(), p, id).
+			ShowValue(common.VisibilityModeNever).
+			MergeValues(true).
+			Thresholds(p.thresholds())
 	}
-	b := dress(timeseries.NewPanelBuilder(), p, id).Min(0).LineWidth(1).ShowPoints(common.VisibilityModeNever).
+	legend := common.NewVizLegendOptionsBuilder().
+		DisplayMode(common.LegendDisplayModeList).
+		Placement(common.LegendPlacementBottom).
+		ShowLegend(true)
+	b := dress(timeseries.NewPanelBuilder(), p, id).
+		Min(0).
+		LineWidth(1).
+		ShowPoints(common.VisibilityModeNever).
 		Tooltip(common.NewVizTooltipOptionsBuilder().Mode(common.TooltipDisplayModeMulti).Sort(common.SortOrderDescending)).
-		Legend(
-			common.NewVizLegendOptionsBuilder().DisplayMode(
-				common.LegendDisplayModeList,
-			).Placement(
-				common.LegendPlacementBottom,
-			).ShowLegend(
-				true,
-			),
-		)
+		Legend(legend)
 	if p.kind == stacked {
 		b.FillOpacity(40).Stacking(common.NewStackingConfigBuilder().Mode(common.StackingModeNormal))
 	}

@@ -59,7 +59,8 @@ func provider() Dashboard {
 						steps: bad,
 						queries: []query{
 							{
-								`count(max by (finding) (keyrounds_finding_opened_timestamp_seconds{kind="provider_incident", provider="$provider", state="open"})) or vector(0)`,
+								`count(max by (finding) (keyrounds_finding_opened_timestamp_seconds` +
+									`{kind="provider_incident", provider="$provider", state="open"})) or vector(0)`,
 								"",
 							},
 						},
@@ -82,12 +83,15 @@ func provider() Dashboard {
 					{
 						kind:  lines,
 						title: "Errors by outcome",
-						about: "The share of checks without a token. Rejected is about credentials; provider_error, unreachable, intercepted, malformed and rate_limited are not.",
+						about: "The share of checks without a token. Rejected is about credentials; " +
+							"provider_error, unreachable, intercepted, malformed and rate_limited are not.",
 						unit:  "percentunit",
 						width: 12,
 						queries: []query{
 							{
-								`sum by (outcome) (rate(keyrounds_checks_total{provider="$provider", outcome!="ok"}[$__rate_interval])) / on () group_left () (sum(rate(keyrounds_checks_total{provider="$provider"}[$__rate_interval])) > 0)`,
+								`sum by (outcome) (rate(keyrounds_checks_total{provider="$provider", outcome!="ok"}[$__rate_interval]))` +
+									` / on () group_left () ` +
+									`(sum(rate(keyrounds_checks_total{provider="$provider"}[$__rate_interval])) > 0)`,
 								"{{outcome}}",
 							},
 						},
@@ -106,7 +110,8 @@ func provider() Dashboard {
 						width: 12,
 						queries: []query{
 							{
-								`count(max by (finding) (keyrounds_finding_opened_timestamp_seconds{kind="provider_incident", provider="$provider"})) or vector(0)`,
+								`count(max by (finding) (keyrounds_finding_opened_timestamp_seconds` +
+									`{kind="provider_incident", provider="$provider"})) or vector(0)`,
 								"incidents",
 							},
 						},
@@ -124,7 +129,8 @@ func provider() Dashboard {
 						width: 12,
 						queries: []query{
 							{
-								`histogram_quantile(0.95, sum by (phase, le) (rate(keyrounds_check_duration_seconds_bucket{provider="$provider"}[$__rate_interval]))) > 0`,
+								`histogram_quantile(0.95, sum by (phase, le) ` +
+									`(rate(keyrounds_check_duration_seconds_bucket{provider="$provider"}[$__rate_interval]))) > 0`,
 								"{{phase}}",
 							},
 						},
@@ -137,7 +143,8 @@ func provider() Dashboard {
 						width: 12,
 						queries: []query{
 							{
-								`sum by (le) (increase(keyrounds_check_duration_seconds_bucket{provider="$provider", phase="total"}[$__rate_interval]))`,
+								`sum by (le) (increase(keyrounds_check_duration_seconds_bucket` +
+									`{provider="$provider", phase="total"}[$__rate_interval]))`,
 								"{{le}}",
 							},
 						},
@@ -150,7 +157,8 @@ func provider() Dashboard {
 					{
 						kind:  lines,
 						title: "Waiting for a turn",
-						about: "Seconds a second that checks waited: for the provider's rate, its concurrency, or a pause that it asked for.",
+						about: "Seconds a second that checks waited: " +
+							"for the provider's rate, its concurrency, or a pause that it asked for.",
 						unit:  "s",
 						width: 8,
 						queries: []query{
@@ -161,9 +169,10 @@ func provider() Dashboard {
 						},
 					},
 					{
-						kind:    lines,
-						title:   "Booked",
-						about:   "For how long the batches that are handed out take its rate, or it asked to be left alone. More than a minute or two: the schedules ask for more than the rate allows.",
+						kind:  lines,
+						title: "Booked",
+						about: "For how long the batches that are handed out take its rate, or it asked to be left alone. " +
+							"More than a minute or two: the schedules ask for more than the rate allows.",
 						unit:    "s",
 						width:   8,
 						queries: []query{{`max(keyrounds_provider_booked_seconds{provider="$provider"})`, "booked"}},

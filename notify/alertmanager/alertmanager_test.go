@@ -96,10 +96,14 @@ func TestAlerts(t *testing.T) {
 		change func(*finding.Finding)
 		ends   time.Time
 	}{
-		"open":         {nil, now.Add(5 * time.Minute)},
-		"acknowledged": {func(f *finding.Finding) { f.State, f.AcknowledgedBy = finding.Acknowledged, "ann" }, now.Add(5 * time.Minute)},
-		"snoozed":      {func(f *finding.Finding) { f.State = finding.Snoozed }, now},
-		"resolved":     {func(f *finding.Finding) { f.State, f.ResolvedAt = finding.Resolved, now.Add(-time.Minute) }, now.Add(-time.Minute)},
+		"open": {nil, now.Add(5 * time.Minute)},
+		"acknowledged": {func(f *finding.Finding) {
+			f.State, f.AcknowledgedBy = finding.Acknowledged, "ann"
+		}, now.Add(5 * time.Minute)},
+		"snoozed": {func(f *finding.Finding) { f.State = finding.Snoozed }, now},
+		"resolved": {func(f *finding.Finding) {
+			f.State, f.ResolvedAt = finding.Resolved, now.Add(-time.Minute)
+		}, now.Add(-time.Minute)},
 	} {
 		if _, err := r.Send(t.Context(), message(k.change)); err != nil || len(s.sent) != 1 {
 			t.Fatalf("%s: %v, error %v", name, s.sent, err)

@@ -134,7 +134,8 @@ func compose(scheme string, m notify.Message) (types.Params, string) {
 	}
 	switch scheme {
 	case "pagerduty": // support.pagerduty.com: events of one dedup_key are one incident
-		params["dedup_key"], params["client"], params["source"], params["severity"] = "keyrounds-"+m.Key, "keyrounds", "keyrounds", severities[m.Severity()]
+		params["dedup_key"], params["client"], params["source"] = "keyrounds-"+m.Key, "keyrounds", "keyrounds"
+		params["severity"] = severities[m.Severity()]
 		if m.Over() && m.Letter == nil {
 			params["action"] = "resolve"
 		}

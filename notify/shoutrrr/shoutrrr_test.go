@@ -64,11 +64,8 @@ func TestGeneric(t *testing.T) {
 		}
 	}
 	status = http.StatusInternalServerError
-	if _, err := r.Send(
-		t.Context(),
-		message(finding.Open),
-	); err == nil || !strings.HasPrefix(err.Error(), "pager: ") ||
-		strings.Contains(err.Error(), "c4n4ry") {
+	_, err := r.Send(t.Context(), message(finding.Open))
+	if err == nil || !strings.HasPrefix(err.Error(), "pager: ") || strings.Contains(err.Error(), "c4n4ry") {
 		t.Errorf("error %v", err)
 	}
 	server.Close()
@@ -80,7 +77,14 @@ func TestGeneric(t *testing.T) {
 // A URL that is none of shoutrrr's needs a person, and is not shown.
 func TestBadURLs(t *testing.T) {
 	t.Parallel()
-	for _, url := range []string{"", "nothing", "gopher://c4n4ry-token@host", "discord://", "pagerduty://events.pagerduty.com/c4n4ry-key", "smtp://user:c4n4ry-pass@host:x/"} {
+	for _, url := range []string{
+		"",
+		"nothing",
+		"gopher://c4n4ry-token@host",
+		"discord://",
+		"pagerduty://events.pagerduty.com/c4n4ry-key",
+		"smtp://user:c4n4ry-pass@host:x/",
+	} {
 		_, err := receiver(url).Send(t.Context(), message(finding.Open))
 		var refused *notify.RefusedError
 		if !errors.As(err, &refused) || !refused.NeedsPerson || refused.Fix == "" || strings.Contains(err.Error(), "c4n4ry") {

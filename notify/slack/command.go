@@ -9,7 +9,9 @@ import (
 	"github.com/keyrounds/keyrounds/notify"
 )
 
-const usage = "`/keyrounds status` how it stands\n`/keyrounds check NAME` checks a credential now\n`/keyrounds unused` which credentials nobody uses\n" +
+const usage = "`/keyrounds status` how it stands\n" +
+	"`/keyrounds check NAME` checks a credential now\n" +
+	"`/keyrounds unused` which credentials nobody uses\n" +
 	"Findings are acknowledged, snoozed and judged with the buttons of their messages."
 
 // command does what was typed after /keyrounds. Only who typed it sees the answer.

@@ -19,14 +19,15 @@ import (
 
 // fixes says, by Slack's error code, what a person must change. Until then Slack refuses every message to the channel.
 var fixes = map[string]string{
-	"invalid_auth":                             "slack.token is not a token of this workspace: copy the bot token of the app again",
-	"not_authed":                               "slack.token is empty: it must name the bot token, xoxb-…",
-	"token_revoked":                            "the app's token was revoked: install the app again and store the new token",
-	"token_expired":                            "the app's token has expired: switch token rotation off, or store a new one",
-	"account_inactive":                         "the app was removed from the workspace: install it again",
-	"missing_scope":                            "the app lacks a scope: add chat:write, and install it again (docs/slack.md)",
-	"not_allowed_token_type":                   "slack.token must be a bot token, xoxb-…",
-	"channel_not_found":                        "there is no such channel, or it is private and the app is not in it: /invite the app, or use the channel's id",
+	"invalid_auth":           "slack.token is not a token of this workspace: copy the bot token of the app again",
+	"not_authed":             "slack.token is empty: it must name the bot token, xoxb-…",
+	"token_revoked":          "the app's token was revoked: install the app again and store the new token",
+	"token_expired":          "the app's token has expired: switch token rotation off, or store a new one",
+	"account_inactive":       "the app was removed from the workspace: install it again",
+	"missing_scope":          "the app lacks a scope: add chat:write, and install it again (docs/slack.md)",
+	"not_allowed_token_type": "slack.token must be a bot token, xoxb-…",
+	"channel_not_found": "there is no such channel, or it is private and the app is not in it: " +
+		"/invite the app, or use the channel's id",
 	"not_in_channel":                           "the app is not in the channel: /invite it there",
 	"is_archived":                              "the channel is archived: name another one, or unarchive it",
 	"restricted_action":                        "a policy of the workspace forbids apps to post there: ask its administrators",

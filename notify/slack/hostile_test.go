@@ -54,28 +54,12 @@ func TestHostileText(t *testing.T) {
 		var fs []finding.Finding
 		for i := range rapid.SampledFrom([]int{1, 1, 2, 60}).Draw(rt, "findings") {
 			f := notify.Sample(rapid.SampledFrom(finding.Kinds()).Draw(rt, "kind"), time.Now())
-			f.ID, f.State = int64(
-				i+1,
-			), rapid.SampledFrom(
-				[]finding.State{finding.Open, finding.Acknowledged, finding.Resolved},
-			).Draw(
-				rt,
-				"state",
-			)
+			f.ID = int64(i + 1)
+			f.State = rapid.SampledFrom([]finding.State{finding.Open, finding.Acknowledged, finding.Resolved}).Draw(rt, "state")
 			f.Subject.Credential, f.AcknowledgedBy, f.ResolvedWhy = nasty.Draw(rt, "name"), nasty.Draw(rt, "by"), nasty.Draw(rt, "why")
 			e := &f.Evidence
-			e.ErrorDescription, e.Owner, e.Message, e.Scopes = nasty.Draw(
-				rt,
-				"description",
-			), nasty.Draw(
-				rt,
-				"owner",
-			), nasty.Draw(
-				rt,
-				"message",
-			), []string{
-				nasty.Draw(rt, "scope"),
-			}
+			e.ErrorDescription, e.Owner = nasty.Draw(rt, "description"), nasty.Draw(rt, "owner")
+			e.Message, e.Scopes = nasty.Draw(rt, "message"), []string{nasty.Draw(rt, "scope")}
 			e.Affected, e.Console = []string{nasty.Draw(rt, "affected")}, nasty.Draw(rt, "console")
 			e.Labels = map[string]string{"k": nasty.Draw(rt, "label")}
 			fs = append(fs, f)

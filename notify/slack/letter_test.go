@@ -44,10 +44,8 @@ func TestLetter(t *testing.T) {
 	if err != nil || len(ms) != 1 || len(ms[0].Files) != 1 || ms[0].Files[0] != (sim.SlackFile{Name: "r.html", Content: "<html>"}) {
 		t.Fatalf("%+v, error %v", ms, err)
 	}
-	if text := strings.Join(
-		ms[0].Lines(),
-		"\n",
-	); strings.Contains(text, "<!") || strings.Contains(text, "<http") || strings.Contains(text, "*a*") ||
+	text := strings.Join(ms[0].Lines(), "\n")
+	if strings.Contains(text, "<!") || strings.Contains(text, "<http") || strings.Contains(text, "*a*") ||
 		!strings.Contains(text, "&lt;!channel&gt;") {
 		t.Errorf("it says %s", text)
 	}
@@ -66,11 +64,8 @@ func TestLetterWithoutItsFile(t *testing.T) {
 	if err != nil || receipt.Ref == "" || len(ms) != 1 || len(ms[0].Files) != 0 {
 		t.Fatalf("%+v, error %v", ms, err)
 	}
-	if text := strings.Join(
-		ms[0].Lines(),
-		"\n",
-	); !strings.Contains(text, "The file could not be attached: slack: missing_scope.") ||
-		strings.Contains(text, "c4n4ry") {
+	text := strings.Join(ms[0].Lines(), "\n")
+	if !strings.Contains(text, "The file could not be attached: slack: missing_scope.") || strings.Contains(text, "c4n4ry") {
 		t.Errorf("it says %s", text)
 	}
 	s.FailNext("channel_not_found")

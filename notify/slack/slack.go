@@ -95,15 +95,9 @@ func (d *delivery) send(ctx context.Context) (told notify.Receipt, err error) {
 		}
 	}
 	if told.Ref != "" && d.m.Letter == nil && !d.m.Same {
-		if err = d.update(
-			ctx,
-			told,
-		); refusedWith(
-			err,
-			"message_not_found",
-			"cant_update_message",
-			"edit_window_closed",
-		) { // deleted, or not ours: it is told anew
+		err = d.update(ctx, told)
+		if refusedWith(err, "message_not_found", "cant_update_message", "edit_window_closed") {
+			// It was deleted, or is not ours: it is told anew.
 			told, d.m.Turn, err = notify.Receipt{}, "", nil
 		}
 		if err != nil {

@@ -122,10 +122,8 @@ func (s *Socket) event(ctx context.Context, out *http.Client, api *slack.Client,
 		if failed, ok := e.Data.(*slack.ConnectionErrorEvent); ok {
 			s.Log.Warn(
 				"no connection for Slack's buttons, trying again",
-				"wait",
-				failed.Backoff,
-				"error",
-				plain(failed.ErrorObj, secret.Scrubber{}),
+				"wait", failed.Backoff,
+				"error", plain(failed.ErrorObj, secret.Scrubber{}),
 			)
 		}
 	case socketmode.EventTypeInteractive, socketmode.EventTypeSlashCommand:

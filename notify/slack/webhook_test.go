@@ -44,11 +44,8 @@ func TestWebhook(t *testing.T) {
 		!strings.Contains(string(text), "sample-credential") {
 		t.Errorf("it got %s", text)
 	}
-	if _, err := w.Send(
-		t.Context(),
-		notify.Message{Key: "1-2", Letter: &notify.Letter{Title: "Digest", Lines: []string{"a"}}},
-	); err != nil ||
-		got["text"] != "Digest" {
+	letter := notify.Message{Key: "1-2", Letter: &notify.Letter{Title: "Digest", Lines: []string{"a"}}}
+	if _, err := w.Send(t.Context(), letter); err != nil || got["text"] != "Digest" {
 		t.Errorf("a letter: %v, error %v", got, err)
 	}
 	for s, want := range map[int]func(error) bool{

@@ -110,7 +110,8 @@ func write(t testing.TB, path string, b []byte) {
 // Scrape is a configuration that scrapes one target often. more is put at its top level.
 func Scrape(job, address, more string) string {
 	return fmt.Sprintf(
-		"global: {scrape_interval: 500ms, scrape_timeout: 500ms, evaluation_interval: 500ms}\n%sscrape_configs:\n  - {job_name: %s, static_configs: [{targets: [%q]}]}\n",
+		"global: {scrape_interval: 500ms, scrape_timeout: 500ms, evaluation_interval: 500ms}\n"+
+			"%sscrape_configs:\n  - {job_name: %s, static_configs: [{targets: [%q]}]}\n",
 		more,
 		job,
 		address,

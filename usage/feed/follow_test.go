@@ -93,11 +93,12 @@ func TestChunkOfAFile(t *testing.T) {
 			known: []FilePosition{position("log", "another line\n", 13, ago(time.Hour))}, want: "-",
 		},
 		"a copy of a file that was found": {
-			file: file{name: "log.bak", text: lines}, known: []FilePosition{position("log", lines, 11, ago(time.Minute))}, found: true, want: "-",
+			file:  file{name: "log.bak", text: lines},
+			known: []FilePosition{position("log", lines, 11, ago(time.Minute))}, found: true, want: "-",
 		},
 		"compressed, and nothing is missing": {
-			file: file{name: "log.1.gz", text: zipped(t, lines)}, known: []FilePosition{position("log", lines, 11, ago(time.Second))}, found: true,
-			want: "-",
+			file:  file{name: "log.1.gz", text: zipped(t, lines)},
+			known: []FilePosition{position("log", lines, 11, ago(time.Second))}, found: true, want: "-",
 		},
 		"compressed, and what it was is missed for long": {
 			file:  file{name: "log.1.gz", text: zipped(t, lines), changed: ago(9 * missedFor)},
@@ -109,12 +110,14 @@ func TestChunkOfAFile(t *testing.T) {
 			want: "second line\n", stored: 11,
 		},
 		"compressed, and read to a place after its head": {
-			file: file{name: "log.1.gz", text: zipped(t, long)}, known: []FilePosition{position("log", long[:headSize], 22*99, ago(time.Minute))},
-			want: "a line of a long file\n", stored: 22 * 99,
+			file:  file{name: "log.1.gz", text: zipped(t, long)},
+			known: []FilePosition{position("log", long[:headSize], 22*99, ago(time.Minute))},
+			want:  "a line of a long file\n", stored: 22 * 99,
 		},
 		"compressed, and shorter than it was read": {
-			file: file{name: "log.1.gz", text: zipped(t, long)}, known: []FilePosition{position("log", long[:headSize], 22*101, ago(time.Minute))},
-			want: "-",
+			file:  file{name: "log.1.gz", text: zipped(t, long)},
+			known: []FilePosition{position("log", long[:headSize], 22*101, ago(time.Minute))},
+			want:  "-",
 		},
 		"compressed, and came and went since the name was read": {
 			file:  file{name: "log.1.gz", text: zipped(t, lines), changed: ago(time.Minute)},

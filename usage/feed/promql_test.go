@@ -27,7 +27,8 @@ func TestPromQL(t *testing.T) {
 		"a query": {
 			feed.PromQL{Query: `sum by (client_id) (increase(a_total[{span}]) + on(x) group_left b_total) > 0`},
 			`a_total`, "",
-			`min_over_time((count(a_total) or vector(0))[{span}:{step}]) * on() min_over_time((count(b_total) or vector(0))[{span}:{step}])`, 0,
+			`min_over_time((count(a_total) or vector(0))[{span}:{step}])` +
+				` * on() min_over_time((count(b_total) or vector(0))[{span}:{step}])`, 0,
 		},
 		"its own coverage": {
 			feed.PromQL{Metric: "a", Coverage: `min(min_over_time(up{job="gw"}[{span}]))`},
