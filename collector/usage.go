@@ -13,11 +13,16 @@ var (
 		"How long ago a feed last showed that it lives: a record, a heartbeat or an empty poll.",
 		"feed",
 	)
-	feedQuiet  = gauge("keyrounds_feed_silence_seconds", "For how long a feed may show nothing before that is a gap.", "feed")
+	feedQuiet = gauge("keyrounds_feed_silence_seconds", "For how long a feed may show nothing before that is a gap.", "feed")
+	feedWatch = gauge(
+		"keyrounds_feed_watching",
+		"1 if a feed's newest records are fit to show a client: readable, and some name one.",
+		"feed",
+	)
 	feedUp     = gauge("keyrounds_feed_up", "1 if a feed could be read the last time.", "feed")
 	feedEvents = counter("keyrounds_feed_events_total", "Records that a feed brought, by what became of them.", "feed", "result")
 
-	feedFamilies = []family{feedLast, feedLag, feedQuiet, feedUp, feedEvents}
+	feedFamilies = []family{feedLast, feedLag, feedQuiet, feedWatch, feedUp, feedEvents}
 )
 
 func (c *collector) feeds(ctx context.Context, s scrape) error {
@@ -39,6 +44,13 @@ func (c *collector) feeds(ctx context.Context, s scrape) error {
 			up = 0
 		}
 		s.put(feedUp, up, f.Feed)
+		if len(f.Coverage) > 0 {
+			watching := 1.0
+			if f.Blind != "" {
+				watching = 0
+			}
+			s.put(feedWatch, watching, f.Feed)
+		}
 		for _, r := range usage.Results() {
 			s.put(feedEvents, float64(f.Counts[r]), f.Feed, string(r))
 		}

@@ -137,7 +137,9 @@ func (in *LogAPIFeedIn) build(b *builder, path string, keys FeedKeys, f *Feed) {
 const httpFirst = 7 * 24 * time.Hour
 
 func (in *HTTPFeedIn) build(b *builder, path string, keys FeedKeys, f *Feed) {
-	spec := feed.PollSpec{URL: in.URL, Items: in.Items, Next: in.Next, Cursor: in.Cursor, Link: in.Link, Auth: keys.AuthScheme}
+	spec := feed.PollSpec{
+		URL: in.URL, Items: in.Items, Next: in.Next, Cursor: in.Cursor, More: in.More, Link: in.Link, Auth: keys.AuthScheme,
+	}
 	spec.First.Duration = httpFirst
 	if strings.Contains(in.URL, "{cursor}") && in.Cursor == "" {
 		b.fail(path+".cursor", "jq such as .[-1].id", "is missing: the url has {cursor}")

@@ -89,6 +89,9 @@ type HTTPFeedIn struct {
 	Next string `json:"next,omitempty"`
 	// Of type http: jq on the list of records that gives the next {cursor}.
 	Cursor string `json:"cursor,omitempty"`
+	// Of type http: jq on the list of records that is true where more can be asked for at once. Without it a feed with
+	// {cursor} is watched up to its newest record.
+	More string `json:"more,omitempty"`
 	// Of type http: the next page is in the header Link.
 	Link bool `json:"link,omitempty"`
 }

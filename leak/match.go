@@ -53,7 +53,8 @@ func (s *Store) Match(ctx context.Context, rep intake.Reported, t *Taken) error 
 		UNION ALL SELECT id, credential_id, 'secret', NULL FROM leak_secrets WHERE hmsl = $3
 		UNION ALL SELECT id, credential_id, 'part', prefixes FROM leak_secrets WHERE $2::bytea[] <> '{}' AND prefixes && $2
 		UNION ALL SELECT 0, id, 'client_id', NULL FROM unnest($4::bigint[]) AS id
-		) AS m (id, credential_id, sort, prefixes) ORDER BY credential_id, sort = 'client_id', sort = 'part'`, whole, parts, hash, orEmpty(clients))
+		) AS m (id, credential_id, sort, prefixes) ORDER BY credential_id, sort = 'client_id', sort = 'part'`,
+		whole, parts, hash, orEmpty(clients))
 	if err != nil {
 		return err
 	}

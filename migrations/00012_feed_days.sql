@@ -31,3 +31,15 @@ LEFT JOIN LATERAL (
     FROM usage_days u JOIN credentials c ON c.id = u.credential_id
     WHERE c.provider = f.provider AND u.day = d.day::date
 ) AS u ON true;
+
+-- Imports of which nothing was understood were marked all the same: they are free again.
+DELETE FROM usage_batches b USING usage_feeds f WHERE f.feed = b.feed AND f.type = 'import' AND NOT EXISTS (
+    SELECT FROM jsonb_each_text(b.counts) AS c (result, n) WHERE result NOT IN ('bad', 'skipped') AND n::bigint > 0);
+
+ALTER TABLE usage_months ADD COLUMN first_attempt_at timestamptz, ADD COLUMN last_attempt_at timestamptz;
+COMMENT ON COLUMN usage_months.first_attempt_at IS 'The first attempt that was refused; null: none is known.';
+COMMENT ON COLUMN usage_months.last_attempt_at IS 'The last of them.';
+UPDATE usage_months m SET first_attempt_at = d.first_at, last_attempt_at = d.last_at
+FROM (SELECT credential_id, date_trunc('month', day)::date AS month, min(first_at) AS first_at, max(last_at) AS last_at
+    FROM usage_days WHERE failures > 0 GROUP BY 1, 2) AS d
+WHERE d.credential_id = m.credential_id AND d.month = m.month AND m.failures > 0;

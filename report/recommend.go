@@ -151,6 +151,9 @@ func (r *Row) recommend(c credential.Credential, a usage.Answer, at time.Time) {
 // plan is how to revoke without breaking anything.
 func (m *Maker) plan(c credential.Credential, a usage.Answer, r Row) []string {
 	who := "Nobody was ever seen to use it."
+	if tried := a.Tried(); tried != "" {
+		who = strings.ToUpper(tried[:1]) + tried[1:] + ": find out who, before it is revoked."
+	}
 	if r.LastUsedAt != nil {
 		who = fmt.Sprintf("Last used %s", r.LastUsedAt.In(m.Zone).Format("2 Jan 2006 15:04 MST"))
 		if r.LastUsedBy != "" {

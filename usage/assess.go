@@ -56,6 +56,22 @@ type Answer struct {
 	Unpresented bool     // others got tokens, and nobody presented one, though feeds would show it
 	Exchanges   int64    // in the months of the window
 	Requests    int64
+
+	// What others tried and were refused, in the months of the window: a client id that nobody verified was named.
+	Attempts     int64
+	FirstAttempt time.Time // zero: not known
+	LastAttempt  time.Time
+}
+
+// Tried says in words that somebody still tries a credential; "": nobody does.
+func (a Answer) Tried() string {
+	switch {
+	case a.Attempts == 0:
+		return ""
+	case a.LastAttempt.IsZero():
+		return fmt.Sprintf("someone still tries it: %d attempts were refused", a.Attempts)
+	}
+	return fmt.Sprintf("someone still tries it: %d attempts were refused, the last on %s", a.Attempts, date(a.LastAttempt))
 }
 
 // facts are what Assess knows of one credential at a time.
@@ -72,6 +88,8 @@ type monthFacts struct {
 	exchanges, requests int64
 	own, failures       int64
 	first, last         time.Time
+	firstAttempt        time.Time
+	lastAttempt         time.Time
 	days, hours         uint32
 	scopesSeen          bool
 	hidden              time.Duration
@@ -122,6 +140,9 @@ func assess(f facts, at time.Time) Answer {
 	default:
 		a.State, a.Reason = Unused, fmt.Sprintf("last used %s, and the feeds watched ever since", days(a.DaysIdle))
 	}
+	if tried := a.Tried(); tried != "" && a.State != Used {
+		a.Reason += "; " + tried
+	}
 	if (a.State == Unused || a.State == NeverUsed) && a.OnlyOwn {
 		a.Reason += "; only keyrounds' own checks use it"
 	}
@@ -159,6 +180,13 @@ func (f facts) uses(a *Answer, at time.Time) {
 		}
 		a.Exchanges, a.Requests, own = a.Exchanges+m.exchanges, a.Requests+m.requests, own+m.own
 		a.ScopesKnown = a.ScopesKnown || m.scopesSeen
+		if m.failures > 0 && (m.lastAttempt.IsZero() || m.lastAttempt.After(a.Window.From)) {
+			a.Attempts += m.failures
+			if !m.firstAttempt.IsZero() && (a.FirstAttempt.IsZero() || m.firstAttempt.Before(a.FirstAttempt)) {
+				a.FirstAttempt = m.firstAttempt
+			}
+			a.LastAttempt = later(a.LastAttempt, m.lastAttempt)
+		}
 		if m.month.After(at.AddDate(0, -4, 0)) {
 			hours |= m.hours
 		}
@@ -201,12 +229,14 @@ func (f facts) lastDayBefore(m monthFacts, at time.Time) time.Time {
 func (f facts) coverage(a *Answer) {
 	var watching []feedFacts
 	var imported []feed.Span
-	var blind []loss // of what was imported
+	var files []feed.Span // when what was imported was alive
+	var blind []loss      // and when it was not fit to show a client
 	silence := time.Duration(0)
 	for _, fd := range f.feeds {
 		switch {
 		case fd.partial:
 		case fd.file:
+			files = append(files, fd.coverage...)
 			imported = append(imported, without(join(slices.Clone(fd.coverage), fd.silence), fd.lost)...)
 			blind = append(blind, fd.lost...)
 			silence = max(silence, fd.silence)
@@ -216,14 +246,14 @@ func (f facts) coverage(a *Answer) {
 			a.Feeds = append(a.Feeds, fd.name)
 		}
 	}
-	if len(watching) == 0 && len(imported) == 0 {
+	if len(watching) == 0 && len(files) == 0 {
 		a.NoFeed, a.Reason = true, fmt.Sprintf("no feed shows the use of %s's credentials", f.credential.Provider)
 		a.Gaps = []feed.Span{a.Window}
 		return
 	}
 	a.Covered = a.Window.To.Sub(a.Window.From)
 	if len(watching) == 0 {
-		watching = []feedFacts{{name: "import/" + f.credential.Provider, silence: silence, lost: standIn(blind, imported)}}
+		watching = []feedFacts{{name: "import/" + f.credential.Provider, silence: silence, coverage: files, lost: standIn(blind, imported)}}
 	}
 	for _, fd := range watching {
 		spans := join(append(slices.Clone(fd.coverage), imported...), fd.silence)

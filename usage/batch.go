@@ -130,7 +130,9 @@ func (r *pushReader) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// Import is a Batch of a file that somebody brought. Its id is the digest of its content.
+// Import is a Batch of a file that somebody brought. Its id is the digest of its content, decompressed, and its
+// format. A compressed file that is cut off is refused (feed.ErrCut), and so is one that is not understood
+// (*UnreadError).
 type Import struct {
 	Name   string      // for errors
 	In     io.Reader   // plain, gzip or zstd
@@ -141,21 +143,70 @@ func (i Import) readInto(ctx context.Context, in *intake) (any, []feed.Span, err
 	if err := in.mayLast(ctx); err != nil {
 		return nil, nil, err
 	}
-	digest := feed.NewDigest(i.In)
-	plain, err := feed.Decompress(digest)
+	packed := feed.NewDigest(i.In)
+	plain, err := feed.Decompress(packed)
 	if err != nil {
 		return nil, nil, fmt.Errorf("%s: it is neither plain, nor gzip, nor zstd", i.Name)
 	}
-	if err := in.read(ctx, plain); err != nil {
+	content := feed.NewDigest(plain)
+	if err := in.read(ctx, content); err != nil {
 		return nil, nil, fmt.Errorf("%s: %w", i.Name, err)
 	}
-	if _, err := io.Copy(io.Discard, digest); err != nil { // what is after the end of a compressed stream
+	for _, rest := range []io.Reader{content, packed} { // what is after a broken document or the end of a compressed stream
+		if _, err := io.Copy(io.Discard, rest); err != nil {
+			return nil, nil, fmt.Errorf("%s: %w", i.Name, err)
+		}
+	}
+	id := content.String() + " " + in.feed.Format.Key()
+	for _, before := range []string{id, packed.String()} { // the latter is how files were known once
+		if err := in.refuseTaken(ctx, before); err != nil {
+			return nil, nil, err
+		}
+	}
+	if err := in.refuseUnread(); err != nil {
 		return nil, nil, fmt.Errorf("%s: %w", i.Name, err)
 	}
-	if err := in.refuseTaken(ctx, digest.String()); err != nil {
-		return nil, nil, err
+	return json.RawMessage(in.row.position), i.Covers, in.noteBatch(ctx, id)
+}
+
+// UnreadError says that a file was not understood: nothing of it was taken in, and it can be brought again.
+type UnreadError struct {
+	Format       string
+	Records, Bad int64
+	Sample       feed.Bad // the last that could not be read; empty: all are about something else
+}
+
+func (e *UnreadError) Error() string {
+	text := fmt.Sprintf("%d of %d records could be read as %s", e.Records-e.Bad, e.Records, e.Format)
+	if e.Bad == 0 {
+		text = fmt.Sprintf("none of %d records is about a client, read as %s", e.Records, e.Format)
 	}
-	return json.RawMessage(in.row.position), i.Covers, in.noteBatch(ctx, digest.String())
+	if e.Sample.Reason != "" {
+		text += ": " + e.Sample.Reason
+	}
+	return text
+}
+
+// Hint says what to do.
+func (e *UnreadError) Hint() string {
+	return "nothing was taken in; is it another format? keyrounds usage formats lists them"
+}
+
+// MostUnread is the share of a file's records that may be bad; beyond it the file is refused.
+const MostUnread = 0.5
+
+// refuseUnread is *UnreadError where nothing of a batch was understood, or less than half.
+func (in *intake) refuseUnread() error {
+	records, bad := in.counts.Records(), in.counts[ResultBad]
+	understood := records - bad - in.counts[ResultSkipped]
+	if records == 0 || understood > 0 && float64(bad) <= MostUnread*float64(records) {
+		return nil
+	}
+	e := &UnreadError{Format: in.feed.Format.Name, Records: records, Bad: bad}
+	if n := len(in.samples); n > 0 {
+		e.Sample = in.samples[n-1]
+	}
+	return e
 }
 
 // TakenBeforeError says that a Push or an Import was taken in already, and what came of it then.

@@ -42,7 +42,8 @@ func (s *Store) Open(ctx context.Context, q Querier, cs []credential.Credential)
 
 func (b *Book) loadMonths(ctx context.Context, q Querier, ids []int64) error {
 	rows, err := q.Query(ctx, `
-		SELECT credential_id, month, exchanges, requests, own, failures, first_at, last_at, days, hours, scopes_seen, hidden_s
+		SELECT credential_id, month, exchanges, requests, own, failures, first_at, last_at, days, hours, scopes_seen, hidden_s,
+			first_attempt_at, last_attempt_at
 		FROM usage_months WHERE credential_id = ANY($1) ORDER BY credential_id, month`, ids)
 	if err != nil {
 		return err
@@ -51,13 +52,16 @@ func (b *Book) loadMonths(ctx context.Context, q Querier, ids []int64) error {
 		id                  int64
 		m                   monthFacts
 		first, last         *time.Time
+		tried, triedLast    *time.Time
 		days, hours, hidden int32
 	)
 	columns := []any{
 		&id, &m.month, &m.exchanges, &m.requests, &m.own, &m.failures, &first, &last, &days, &hours, &m.scopesSeen, &hidden,
+		&tried, &triedLast,
 	}
 	_, err = pgx.ForEachRow(rows, columns, func() error {
 		m.first, m.last = fromNull(first), fromNull(last)
+		m.firstAttempt, m.lastAttempt = fromNull(tried), fromNull(triedLast)
 		m.days, m.hours, m.hidden = uint32(days), uint32(hours), time.Duration(hidden)*time.Second
 		y, mo, d := m.month.Date()
 		m.month = time.Date(y, mo, d, 0, 0, 0, 0, b.zone)

@@ -62,6 +62,7 @@ type monthKey struct {
 type monthRow struct {
 	exchanges, requests, failures, own int64
 	first, last                        time.Time // of the uses
+	firstAttempt, lastAttempt          time.Time // of the failures
 	days, hours                        uint32
 	scopesSeen                         bool
 	hidden                             time.Duration
@@ -187,6 +188,10 @@ func (t *tally) month(c credential.Credential, e feed.Event, w slot) {
 	m := t.monthOf(c.ID, w)
 	if !e.OK {
 		m.failures += e.Times()
+		if m.firstAttempt.IsZero() || e.At.Before(m.firstAttempt) {
+			m.firstAttempt = e.At
+		}
+		m.lastAttempt = later(m.lastAttempt, e.At)
 		return
 	}
 	if e.Kind == feed.Exchange {

@@ -105,7 +105,7 @@ func (w *watch) look(n int64) {
 			week.Named, weekRead, dayBegins(n).Format("2 Jan"), 100*usual)
 		return
 	default:
-		w.see(n, week)
+		w.see(n)
 		if read > 0 {
 			w.usual = append(w.usual, float64(today.Named)/float64(read))
 			w.usual = w.usual[max(0, len(w.usual)-usualDays):]
@@ -137,7 +137,7 @@ func (w *watch) explain() {
 }
 
 // see ends a gap at the first record after its beginning that named a client.
-func (w *watch) see(n int64, week feed.Day) {
+func (w *watch) see(n int64) {
 	if w.blind == nil {
 		return
 	}

@@ -42,7 +42,8 @@ func TestLost(t *testing.T) {
 		{"all bad, from the first", "BB", "…-2 none of 0 records names a client; 0-1 100 of 100 records of 2 Nov could not be read; " +
 			"1-2 100 of 100 records of 3 Nov could not be read"},
 		{"thin, and always so", "ffffffff", before},
-		{"the share drops to a fiftieth", "nnnnnnnnfffffffff", before + "; 8-17 7 of 700 records of the seven days to 18 Nov name a client, and 50 % did before"},
+		{"the share drops to a fiftieth", "nnnnnnnnfffffffff", before +
+			"; 8-17 7 of 700 records of the seven days to 18 Nov name a client, and 50 % did before"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()

@@ -26,6 +26,9 @@ type UsageJSON struct {
 	UnusedScopes   []string   `json:"unused_scopes"`
 	Rhythm         string     `json:"rhythm"`
 	QuietHours     string     `json:"quiet_hours"`
+	Attempts       int64      `json:"attempts"` // that were refused, in the time that counts
+	FirstAttemptAt *time.Time `json:"first_attempt_at"`
+	LastAttemptAt  *time.Time `json:"last_attempt_at"`
 }
 
 // NewUsageJSON makes one.
@@ -33,9 +36,14 @@ func NewUsageJSON(c credential.Credential, a usage.Answer, w usage.Where) UsageJ
 	u := UsageJSON{
 		Credential: c.Name, Provider: c.Provider, Owner: c.Owner, Usage: string(a.State), Coverage: a.Coverage(), Reason: a.Reason,
 		UnusedScopes: append([]string{}, a.Unscoped...), Rhythm: a.Rhythm.String(), QuietHours: a.QuietHours,
+		Attempts: a.Attempts,
 	}
 	if a.State == usage.NotKnown {
 		u.CoverageReason = a.Reason
+	}
+	if !a.LastAttempt.IsZero() {
+		first, last := a.FirstAttempt.UTC(), a.LastAttempt.UTC()
+		u.FirstAttemptAt, u.LastAttemptAt = &first, &last
 	}
 	if !a.LastUse.IsZero() {
 		at, days := a.LastUse.UTC(), a.DaysIdle

@@ -30,7 +30,8 @@ func newUsageImport(o *options) *cobra.Command {
 		Use:   "import --provider NAME --format FORMAT FILE...",
 		Short: "Take in files of usage records; - is standard input",
 		Long: "Take in files of usage records, plain, gzip or zstd; - is standard input. Each file is taken in whole or not\n" +
-			"at all, and the same content only once. Its records show when it was watching: from the first to the last\n" +
+			"at all, and the same content only once in a format. One that is cut off, or of which nothing or less than half is\n" +
+			"understood, is refused, and can be brought again. Its records show when it was watching: from the first to the last\n" +
 			"of them, where no day is missing; --from and --until say so where traffic is thin.\n" +
 			"A format is a preset (keyrounds usage formats), or a file: FORMAT.jq, or FORMAT.yaml like the presets.",
 		Example: "  keyrounds usage import --provider smartrecruiters --format nginx-json /var/log/nginx/api.json*\n" +
@@ -155,6 +156,7 @@ func importFiles(cmd *cobra.Command, a *app.App, out output, to feed.Feed, cover
 			},
 		)
 		unknown += c[usage.ResultUnregistered]
+		v.warn(cmd.ErrOrStderr())
 	}
 	columns := []string{"FILE", "RECORDS", "USES", "REFUSED", "OWN", "UNREGISTERED", "BAD", "FIRST", "LAST", "NOTE"}
 	if err := out.list(cmd.OutOrStdout(), columns, rows, values); err != nil || out.format != "table" {
@@ -168,6 +170,16 @@ func importFiles(cmd *cobra.Command, a *app.App, out output, to feed.Feed, cover
 		fmt.Fprintln(cmd.OutOrStdout(), "client ids that nobody registered: keyrounds usage unregistered")
 	}
 	return nil
+}
+
+// warn says what of a file was of no use, though it was taken in.
+func (v importJSON) warn(w io.Writer) {
+	if bad := v.Results[usage.ResultBad]; bad > 0 {
+		fmt.Fprintf(w, "warning: %s: %d of %d records could not be read\n", v.File, bad, v.Records)
+	}
+	if n := v.Results[usage.ResultNoClient]; n > 0 && n == v.Records {
+		fmt.Fprintf(w, "warning: %s: none of %d records names a client: it cannot show that a credential is not used\n", v.File, n)
+	}
 }
 
 func importFile(cmd *cobra.Command, a *app.App, to feed.Feed, covers []feed.Span, name string) (importJSON, error) {

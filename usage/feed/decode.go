@@ -113,8 +113,20 @@ func (f Format) line(ctx context.Context, p *fastjson.Parser, line []byte, r *Re
 	}
 }
 
-// value is one record, or a list of them.
+// wrappers are the members in which exports hold their list of records.
+var wrappers = []string{"records", "value", "Records", "events", "Events"}
+
+// value is one record, or a list of them, also one that an object holds beside little else.
 func (f Format) value(ctx context.Context, v any, text []byte, r *Reading) {
+	if m, ok := v.(map[string]any); ok {
+		for _, name := range wrappers {
+			if list, ok := m[name].([]any); ok && len(list) > 0 && len(m) <= 4 {
+				if _, objects := list[0].(map[string]any); objects {
+					v = list
+				}
+			}
+		}
+	}
 	if list, ok := v.([]any); ok {
 		for _, e := range list {
 			f.record(ctx, e, text, r)
@@ -184,6 +196,8 @@ func documents(in io.Reader, each func(v any)) error {
 		switch {
 		case errors.Is(err, io.EOF):
 			return nil
+		case errors.Is(err, ErrCut):
+			return err
 		case err != nil && limited.N <= 0:
 			return fmt.Errorf("a document is larger than %d MiB", maxDocument>>20)
 		case err != nil:
@@ -203,13 +217,31 @@ func Decompress(in io.Reader) (io.Reader, error) {
 	}
 	switch {
 	case bytes.HasPrefix(head, []byte{0x1f, 0x8b}):
-		return gzip.NewReader(b)
+		z, err := gzip.NewReader(b)
+		if err != nil {
+			return nil, err
+		}
+		return whole{z}, nil
 	case bytes.HasPrefix(head, []byte{0x28, 0xb5, 0x2f, 0xfd}):
 		d, err := zstd.NewReader(b, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(128<<20))
 		if err != nil {
 			return nil, err
 		}
-		return d.IOReadCloser(), nil
+		return whole{d.IOReadCloser()}, nil
 	}
 	return b, nil
+}
+
+// ErrCut is returned by a reader of Decompress where the compressed text breaks off.
+var ErrCut = errors.New("the compressed text is cut off before its end")
+
+// whole tells a compressed text that breaks off from one that ends.
+type whole struct{ io.Reader }
+
+func (w whole) Read(p []byte) (int, error) {
+	n, err := w.Reader.Read(p)
+	if errors.Is(err, io.ErrUnexpectedEOF) {
+		err = ErrCut
+	}
+	return n, err
 }

@@ -2,7 +2,9 @@ package feed
 
 import (
 	"context"
+	"crypto/sha256"
 	"embed"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"os"
@@ -100,13 +102,19 @@ type Format struct {
 	Name  string // of the preset; "jq" for an expression of the user's
 	Input Input
 	code  *gojq.Code
+	key   string
 }
+
+// Key tells the format from every other: a preset by its name, an expression by its text.
+func (f Format) Key() string { return f.key }
 
 // NewFormat makes the format of a preset or, where jq is not empty, of that expression. It cannot
 // read files or the environment.
 func NewFormat(preset, jq string) (Format, error) {
 	f := Format{Name: "jq"}
-	if jq == "" {
+	if jq != "" {
+		preset = ""
+	} else {
 		p, err := FindPreset(preset)
 		if err != nil {
 			return Format{}, err
@@ -119,6 +127,10 @@ func NewFormat(preset, jq string) (Format, error) {
 	}
 	if f.code, err = gojq.Compile(q); err != nil {
 		return Format{}, fmt.Errorf("jq: %w", err)
+	}
+	if f.key = f.Name; preset == "" {
+		sum := sha256.Sum256([]byte(jq))
+		f.key = "jq/" + hex.EncodeToString(sum[:8])
 	}
 	return f, nil
 }

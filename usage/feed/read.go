@@ -1,12 +1,14 @@
 package feed
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"io"
+	"regexp"
 	"runtime"
 
 	"github.com/valyala/fastjson"
@@ -21,7 +23,35 @@ func (f Format) Read(ctx context.Context, in io.Reader, each func(Reading) error
 	if f.Input == Document {
 		return f.readDocuments(ctx, in, each)
 	}
+	if f.Input == Lines {
+		b := bufio.NewReaderSize(in, layoutPeek)
+		head, err := b.Peek(layoutPeek)
+		if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, ErrCut) {
+			return err
+		}
+		if spread(head) {
+			return f.readDocuments(ctx, b, each)
+		}
+		in = b
+	}
 	return f.readLines(ctx, in, each)
+}
+
+const layoutPeek = 64 << 10
+
+// opening is how the first line of a value ends that goes on in the next.
+var opening = regexp.MustCompile(`[\[{,]\s*$`)
+
+// spread reports whether a text of JSON does not have a value a line, but one over several: pretty-printed, as
+// vendors' exports are. head is its beginning.
+func spread(head []byte) bool {
+	head = bytes.TrimSpace(bytes.TrimPrefix(head, bom))
+	line, rest, more := bytes.Cut(head, []byte("\n"))
+	if !more || len(line) == 0 || line[0] != '[' && line[0] != '{' || fastjson.ValidateBytes(line) == nil {
+		return false
+	}
+	next := bytes.TrimLeft(rest, " \t\r\n")
+	return len(next) > 0 && bytes.IndexByte([]byte(`"{[]}`), next[0]) >= 0 && opening.Match(line)
 }
 
 func (f Format) readDocuments(ctx context.Context, in io.Reader, each func(Reading) error) error {
@@ -36,6 +66,9 @@ func (f Format) readDocuments(ctx context.Context, in io.Reader, each func(Readi
 	})
 	if failed != nil {
 		return failed
+	}
+	if errors.Is(err, ErrCut) {
+		return err
 	}
 	if err != nil { // what follows a broken place cannot be read, what came before it counts
 		r := Reading{Records: 1}
