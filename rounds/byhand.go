@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -28,17 +29,19 @@ import (
 
 // CheckNow checks credentials at once, whatever their schedules say, and judges and records the
 // results like any round. A daemon makes the checks, if one lives. It ends early when ctx does or the
-// daemon stops, and where a provider may not be asked now (*NotNowError) or never (ErrNotExchanged).
-// each gets the results as they come.
+// daemon stops. A provider that may not be asked now (*NotNowError) or never (ErrNotExchanged) is an error at the end;
+// the credentials of the others are checked all the same. each gets the results as they come.
 func (r *Rounds) CheckNow(ctx context.Context, creds []credential.Credential, each func([]Judged)) error {
 	creds = slices.Clone(creds)
 	slices.SortFunc(creds, func(a, b credential.Credential) int { return a.NextCheck.Compare(b.NextCheck) })
 	todo := batches(creds, r.settings.Load().Providers)
-	for _, b := range todo {
+	var refused []error // providers that may not be asked; the others are
+	todo = slices.DeleteFunc(todo, func(b batch) bool {
 		if b.provider.Passive {
-			return fmt.Errorf("the provider %q is passive: %w", b.provider.Name, ErrNotExchanged)
+			refused = append(refused, fmt.Errorf("the provider %q is passive: %w", b.provider.Name, ErrNotExchanged))
 		}
-	}
+		return b.provider.Passive
+	})
 	check := r.checkHere
 	lives, err := r.daemonLives(ctx)
 	if err != nil {
@@ -50,8 +53,14 @@ func (r *Rounds) CheckNow(ctx context.Context, creds []credential.Credential, ea
 	for len(todo) > 0 {
 		b := todo[0]
 		judged, err := check(ctx, b)
+		var notNow *NotNowError
+		if errors.As(err, &notNow) {
+			refused = append(refused, fmt.Errorf("%w; not checked: %s", err, names(b.creds)))
+			todo = todo[1:]
+			continue
+		}
 		if err != nil {
-			return err
+			return errors.Join(append(refused, err)...)
 		}
 		each(judged)
 		if b.creds = unchecked(b.creds, judged); len(b.creds) == 0 {
@@ -59,12 +68,10 @@ func (r *Rounds) CheckNow(ctx context.Context, creds []credential.Credential, ea
 			continue
 		}
 		if pause := asked(judged); pause > checker.LongestPause {
-			return fmt.Errorf(
-				"the provider %q asks us to stay away for %s; of its credentials %d were not checked",
-				b.provider.Name,
-				pause,
-				len(b.creds),
-			)
+			refused = append(refused, fmt.Errorf("the provider %q asks us to stay away for %s; not checked: %s",
+				b.provider.Name, pause, names(b.creds)))
+			todo = todo[1:]
+			continue
 		}
 		select { // a slow provider: the batch had its time, and gets another
 		case <-ctx.Done():
@@ -75,7 +82,20 @@ func (r *Rounds) CheckNow(ctx context.Context, creds []credential.Credential, ea
 			todo[0] = b
 		}
 	}
-	return nil
+	return errors.Join(refused...)
+}
+
+// names are the names of credentials, of many the first ones.
+func names(creds []credential.Credential) string {
+	const most = 10
+	var all []string
+	for _, c := range creds[:min(most, len(creds))] {
+		all = append(all, c.Name)
+	}
+	if n := len(creds) - most; n > 0 {
+		all = append(all, fmt.Sprintf("and %d more", n))
+	}
+	return strings.Join(all, ", ")
 }
 
 // checkHere checks a batch in this process.

@@ -37,7 +37,7 @@ func (r *Rounds) beat(ctx context.Context) {
 		case <-ctx.Done():
 		}
 	}()
-	last := "ok" // how it ended; the first sweep may be under way yet
+	last, cause := "ok", "" // how it ended, and why; the first sweep may be under way yet
 	if r.pass(ctx, 3*r.Tick) != nil {
 		return
 	}
@@ -52,10 +52,15 @@ func (r *Rounds) beat(ctx context.Context) {
 				return
 			}
 			r.metrics.beats.WithLabelValues(result).Inc()
-			if err != nil && result != last {
+			why := ""
+			if err != nil {
+				why = err.Error()
+			}
+			// The age of the last sweep is another each time.
+			if why != "" && (result != last || result == "failed" && why != cause) {
 				r.Log.Warn("no heartbeat was sent", "result", result, "error", err)
 			}
-			last = result
+			last, cause = result, why
 		}
 		if r.pass(ctx, next) != nil {
 			return

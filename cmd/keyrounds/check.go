@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -24,7 +25,8 @@ func newCheck(o *options) *cobra.Command {
 		Short: "Check credentials now, all or those named",
 		Long: "Check credentials now, whatever their schedules say, and judge and record the results as any round\n" +
 			"does. While a daemon runs it makes the checks, with the secrets that it reads; otherwise this process\n" +
-			"does, and what it cannot read is shown and not recorded. Exit 0: all are ok; 1: something is not; 2: it could not be done.",
+			"does, and what it cannot read is shown and not recorded. Exit 0: all are ok; 1: something is not; 2: it\n" +
+			"could not be done, of all or of some.",
 		Example: "  keyrounds check\n  keyrounds check -v ats-sync\n  keyrounds check -o json | jq '.[] | select(.outcome != \"ok\")'",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			a, err := o.open(cmd.Context())
@@ -47,15 +49,15 @@ func newCheck(o *options) *cobra.Command {
 				progress.at(len(judged))
 			})
 			progress.end()
-			if err != nil {
+			if err != nil && len(judged) == 0 {
 				return err
 			}
 			slices.SortFunc(judged, func(a, b rounds.Judged) int { return strings.Compare(a.Result.Credential, b.Result.Credential) })
 			if verbose {
 				printTraces(cmd.ErrOrStderr(), judged)
 			}
-			if err := printChecks(cmd.OutOrStdout(), out, judged); err != nil {
-				return err
+			if err := errors.Join(printChecks(cmd.OutOrStdout(), out, judged), err); err != nil {
+				return err // of some that could be checked there are results, and of the others the reason
 			}
 			if slices.ContainsFunc(judged, func(j rounds.Judged) bool { return j.Result.Outcome != checker.OK }) {
 				return errFound
