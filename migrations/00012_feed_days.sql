@@ -20,17 +20,17 @@ COMMENT ON COLUMN usage_feed_days.last_named_at IS 'The last of them.';
 
 -- What was covered so far counts only where rows of the day show that the feed's provider could show clients.
 INSERT INTO usage_feed_days
-SELECT f.feed, d.day::date, 1, 0, (u.first_at IS NOT NULL)::int, u.first_at, u.last_at
-FROM usage_feeds f
-CROSS JOIN LATERAL (
-    SELECT DISTINCT generate_series(date_trunc('day', lower(span) AT TIME ZONE 'UTC'), upper(span) AT TIME ZONE 'UTC', '1 day') AS day
-    FROM unnest(f.coverage) AS span
-) AS d
-LEFT JOIN LATERAL (
-    SELECT min(u.first_at) AS first_at, max(u.last_at) AS last_at
+WITH shown AS (
+    SELECT c.provider, u.day, min(u.first_at) AS first_at, max(u.last_at) AS last_at
     FROM usage_days u JOIN credentials c ON c.id = u.credential_id
-    WHERE c.provider = f.provider AND u.day = d.day::date
-) AS u ON true;
+    WHERE u.uses > 0 GROUP BY 1, 2
+), covered AS (
+    SELECT DISTINCT f.feed, f.provider, f.exchanges OR f.requests OR f.type LIKE 'entra%' AS shows,
+        generate_series(date_trunc('day', lower(span) AT TIME ZONE 'UTC'), upper(span) AT TIME ZONE 'UTC', '1 day')::date AS day
+    FROM usage_feeds f, unnest(f.coverage) AS span
+)
+SELECT c.feed, c.day, 1, 0, (s.day IS NOT NULL)::int, s.first_at, s.last_at
+FROM covered c LEFT JOIN shown s ON c.shows AND s.provider = c.provider AND s.day = c.day;
 
 -- Imports of which nothing was understood were marked all the same: they are free again.
 DELETE FROM usage_batches b USING usage_feeds f WHERE f.feed = b.feed AND f.type = 'import' AND NOT EXISTS (

@@ -16,8 +16,8 @@ import (
 )
 
 // writers write a record of a format at a time: one that names a client that nobody registered, one that names
-// none, and one that the format leaves out and that names none.
-var writers = map[string]struct{ named, nameless, leftOut func(at time.Time) string }{
+// none, one that is about something else, and one of a client that was refused, which shows nobody who is let in.
+var writers = map[string]struct{ named, nameless, leftOut, refused func(at time.Time) string }{
 	"plain": {
 		named: func(at time.Time) string {
 			return fmt.Sprintf(`{"client_id":"other","at":%q}`, at.Format(time.RFC3339))
@@ -26,6 +26,9 @@ var writers = map[string]struct{ named, nameless, leftOut func(at time.Time) str
 			return fmt.Sprintf(`{"at":%q,"source_ip":"192.0.2.7"}`, at.Format(time.RFC3339))
 		},
 		leftOut: func(at time.Time) string { return fmt.Sprintf(`{"at":%q,"client_id":"-"}`, at.Format(time.RFC3339)) },
+		refused: func(at time.Time) string {
+			return fmt.Sprintf(`{"at":%q,"client_id":"other","ok":false}`, at.Format(time.RFC3339))
+		},
 	},
 	"nginx-json": {
 		named: func(at time.Time) string {
@@ -35,7 +38,10 @@ var writers = map[string]struct{ named, nameless, leftOut func(at time.Time) str
 			return fmt.Sprintf(`{"time_iso8601":%q,"remote_addr":"192.0.2.7","status":"200","client_id":""}`, at.Format(time.RFC3339))
 		},
 		leftOut: func(at time.Time) string {
-			return fmt.Sprintf(`{"time_iso8601":%q,"remote_addr":"192.0.2.7","status":200}`, at.Format(time.RFC3339))
+			return fmt.Sprintf(`{"time_iso8601":%q,"remote_addr":"192.0.2.7","status":"000","client_id":"other"}`, at.Format(time.RFC3339))
+		},
+		refused: func(at time.Time) string {
+			return fmt.Sprintf(`{"time_iso8601":%q,"client_id":"other","status":401}`, at.Format(time.RFC3339))
 		},
 	},
 	"keycloak": {
@@ -49,6 +55,9 @@ var writers = map[string]struct{ named, nameless, leftOut func(at time.Time) str
 		leftOut: func(at time.Time) string {
 			return at.Format("2006-01-02 15:04:05,000") + ` INFO [io.quarkus] (main) Keycloak is alive`
 		},
+		refused: func(at time.Time) string { // all that Keycloak logs at its default levels
+			return at.Format("2006-01-02 15:04:05,000") + ` WARN [org.keycloak.events] (t) type="LOGIN_ERROR", clientId="shop", error="x"`
+		},
 	},
 	"envoy": {
 		named: func(at time.Time) string {
@@ -58,7 +67,10 @@ var writers = map[string]struct{ named, nameless, leftOut func(at time.Time) str
 			return fmt.Sprintf(`{"start_time":%q,"client_id":"-","response_code":200}`, at.Format(time.RFC3339))
 		},
 		leftOut: func(at time.Time) string {
-			return fmt.Sprintf(`{"start_time":%q,"response_code":200}`, at.Format(time.RFC3339))
+			return fmt.Sprintf(`{"start_time":%q,"response_code":0,"client_id":"other"}`, at.Format(time.RFC3339))
+		},
+		refused: func(at time.Time) string {
+			return fmt.Sprintf(`{"start_time":%q,"client_id":"other","response_code":401}`, at.Format(time.RFC3339))
 		},
 	},
 }
@@ -117,6 +129,7 @@ func TestAbsenceNeedsEvidence(t *testing.T) {
 						w.nameless, w.leftOut,
 						func(at time.Time) string { return "{" + at.Format(time.RFC3339) + " cut of" },
 						func(time.Time) string { return "no time and no JSON {" },
+						w.refused,
 					}
 					good := rapid.IntRange(0, 110).Draw(rt, "days on which it names clients")
 					each := rapid.SampledFrom(broken).Draw(rt, "then")
@@ -189,6 +202,16 @@ func TestAbsenceNeedsEvidenceOfPolls(t *testing.T) {
 		{"50 of 5,000", feed.PollSpec{URL: "{base}/log?after={cursor}", Cursor: ".[-1].event_id"}, func(now time.Time, _ int) string {
 			return "[" + record(now.AddDate(0, 0, -100), "other") + "]"
 		}, usage.NotKnown},
+		{
+			"one record is of next year",
+			feed.PollSpec{URL: "{base}/log?after={cursor}", Cursor: ".[-1].event_id"},
+			func(now time.Time, poll int) string {
+				if poll > 0 {
+					return "[" + record(now.AddDate(-1, 0, 0), "") + "]"
+				}
+				return "[" + record(now, "other") + "," + record(now.AddDate(1, 0, 0), "other") + "]"
+			}, usage.NotKnown,
+		},
 		{"the newest only, once", feed.PollSpec{URL: "{base}/log"}, func(now time.Time, _ int) string {
 			return "[" + record(now.Add(-time.Minute), "other") + "]"
 		}, usage.NotKnown},
@@ -217,5 +240,28 @@ func TestAbsenceNeedsEvidenceOfPolls(t *testing.T) {
 				t.Errorf("%s: %s", got.State, got.Reason)
 			}
 		})
+	}
+}
+
+// What Entra's last-used list shows of applications that never signed in takes nothing from what it covers.
+func TestNeverSignedIn(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	end := d.now
+	a := newAPI(d, func(a *api, w http.ResponseWriter, _ *http.Request) {
+		last := a.now.Add(-time.Hour).Format(time.RFC3339)
+		fmt.Fprintf(w, `{"value":[
+			{"appId":"other","applicationAuthenticationClientSignInActivity":{"lastSignInDateTime":%q}},
+			{"appId":"n1","applicationAuthenticationClientSignInActivity":{"lastSignInDateTime":null}},
+			{"appId":"n2","applicationAuthenticationClientSignInActivity":null}]}`, last)
+	})
+	f := a.feed("entra-activity")
+	for a.now = end.AddDate(0, 0, -100); !a.now.After(end); a.now = a.now.Add(12 * time.Hour) {
+		f.Silence = 24 * time.Hour
+		a.must(f)
+	}
+	a.now = end
+	if got := d.answer(idle(end)); len(got.Gaps) > 0 {
+		t.Errorf("%s: %s", got.State, got.Reason)
 	}
 }

@@ -258,6 +258,9 @@ func (f facts) coverage(a *Answer) {
 	for _, fd := range watching {
 		spans := join(append(slices.Clone(fd.coverage), imported...), fd.silence)
 		missed := standIn(fd.lost, imported)
+		if len(imported) > 0 { // a day that an import lost is not bridged by those around it
+			missed = append(missed, standIn(blind, without(join(slices.Clone(fd.coverage), fd.silence), fd.lost))...)
+		}
 		gaps := gapsOf(spans, missed, a.Window, fd.silence)
 		missing := time.Duration(0)
 		for _, g := range gaps {
@@ -293,20 +296,23 @@ func lossReason(feedName string, losses []loss, alive []feed.Span, window feed.S
 	for _, h := range holes(alive, window, silence) {
 		longest = max(longest, h.To.Sub(h.From))
 	}
+	var dead []loss
+	for _, h := range holes(alive, window, 0) {
+		dead = append(dead, loss{Span: h})
+	}
 	for _, l := range losses {
-		dead := make([]loss, 0, len(alive)+1)
-		for _, h := range holes(alive, window, 0) {
-			dead = append(dead, loss{Span: h})
-		}
 		s := feed.Span{From: later(l.From, window.From), To: l.To}
 		if s.To.After(window.To) {
 			s.To = window.To
+		}
+		if l.why == "" || s.To.Sub(s.From) <= longest {
+			continue
 		}
 		var lived time.Duration
 		for _, rest := range without([]feed.Span{s}, dead) {
 			lived += rest.To.Sub(rest.From)
 		}
-		if s.To.After(s.From) && lived > longest && l.why != "" {
+		if lived > longest {
 			longest, why = lived, fmt.Sprintf("feed %s: %s", feedName, l.why)
 		}
 	}

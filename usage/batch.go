@@ -23,8 +23,8 @@ import (
 //     so the file is read first, to its end.
 //  3. A Push lives, whatever is in it: its feed was watching when it came, and an empty one is a heartbeat. An
 //     Import leaves its feed's own position as it is, and covers what its caller says.
-//  4. A batch of which more than MostBad could not be read, or do not say when they were written, covers no more than
-//     its records show.
+//  4. A batch of which more than MostBad could not be read covers no more than its records show. Of an Import those count
+//     too that do not say when they were written.
 
 // Batch is what one transaction takes in of a feed: a Chunk, a Page, a Push or an Import.
 type Batch interface {
@@ -47,6 +47,9 @@ func (s *Store) Ingest(ctx context.Context, tx pgx.Tx, f feed.Feed, b Batch, now
 	if err != nil {
 		return Ingested{}, err
 	}
+	if _, isImport := b.(Import); isImport {
+		in.unclear += in.noTime
+	}
 	if float64(in.unclear) > MostBad*float64(in.counts.Records()) {
 		covered = nil // who knows what those were
 	}
@@ -60,7 +63,7 @@ func (c Chunk) readInto(ctx context.Context, in *intake) (any, []feed.Span, erro
 	if err := in.checkFile(ctx, feed.Chunk(c)); err != nil {
 		return nil, nil, err
 	}
-	if err := in.read(ctx, bytes.NewReader(c.Text)); err != nil {
+	if err := in.read(ctx, feed.Followed{Reader: bytes.NewReader(c.Text)}); err != nil {
 		return nil, nil, err
 	}
 	return struct{}{}, nil, in.moveFile(ctx, feed.Chunk(c))

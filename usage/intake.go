@@ -39,7 +39,8 @@ type intake struct {
 	lifecycle []Lifecycle // that was flushed
 	days      map[int64]*feed.Day
 	latest    time.Time // of the records so far
-	unclear   int64     // records that could not be read, or do not say when they were written
+	unclear   int64     // records that could not be read
+	noTime    int64     // records that are left out and do not say when they were written
 	row       feedRow
 	hideFrom  time.Time // of a feed of last-used times: until when it was known before
 }
@@ -134,9 +135,11 @@ func (in *intake) add(ctx context.Context, r feed.Reading) error {
 	in.samples = in.samples[max(0, len(in.samples)-maxSamples):]
 	var err error
 	if in.feed.Polled() {
+		all := events
 		if events, err = in.fresh(ctx, events); err != nil {
 			return err
 		}
+		in.uncount(all, events)
 	}
 	if err := in.identify(ctx, events); err != nil {
 		return err
@@ -171,14 +174,11 @@ func (in *intake) saw(r feed.Reading) {
 	}
 	oldest, newest := feed.DayOf(in.now.Add(-maxBehind)), feed.DayOf(in.now.Add(maxAhead))
 	undated := r.Undated
-	in.unclear += r.NoTime
-	for _, d := range r.Days {
-		in.unclear += d.Bad
-	}
+	in.unclear, in.noTime = in.unclear+int64(r.BadSeen), in.noTime+r.NoTime
 	for number, d := range r.Days {
 		switch {
 		case number < oldest || number > newest:
-			undated.Add(feed.Day{Records: d.Records, Bad: d.Records})
+			undated.Add(feed.Day{Records: d.Bad, Bad: d.Bad}) // an event of then is bad (misplaced)
 		case asked:
 			if d.Named > 0 {
 				d.First, d.Last = in.now, in.now
@@ -202,9 +202,29 @@ func (in *intake) saw(r feed.Reading) {
 	for _, s := range r.Alive {
 		if s.From.After(in.now.Add(-maxBehind)) && s.To.Before(in.now.Add(maxAhead)) {
 			in.tally.live(s.From, in.feed.Silence)
-			in.tally.live(s.To, in.feed.Silence)
+			in.tally.spans = append(in.tally.spans, s)
+			in.tally.newest = later(in.tally.newest, s.To)
 		}
 	}
+}
+
+// uncount takes the events of a poll that an earlier one brought out of what its records were fit to show.
+func (in *intake) uncount(all, fresh []feed.Event) {
+	if in.feed.Poll.Spec.State || in.feed.Poll.Spec.Counts {
+		return
+	}
+	count := func(events []feed.Event, sign int64) {
+		for _, e := range events {
+			if d := in.days[feed.DayOf(e.At)]; d != nil && e.Kind != feed.Heartbeat {
+				d.Records += sign
+				if e.Names() {
+					d.Named += sign
+				}
+			}
+		}
+	}
+	count(all, -1)
+	count(fresh, 1)
 }
 
 // misplaced says what is wrong with an event's time; "": nothing.

@@ -255,6 +255,12 @@ func (in *intake) saveFeed(ctx context.Context, position any, spans []feed.Span)
 	in.row.counts.add(in.counts)
 	samples := append(in.row.samples, in.samples...)
 	samples = samples[max(0, len(samples)-maxSamples):]
+	for i, s := range spans { // nobody watched the future
+		if s.To.After(in.now.Add(maxAhead)) {
+			spans[i].To = later(s.From, in.now)
+		}
+	}
+	spans = slices.DeleteFunc(spans, func(s feed.Span) bool { return s.From.After(in.now.Add(maxAhead)) })
 	coverage := join(append(in.row.coverage, spans...), in.feed.Silence)
 	seen := in.tally.newest
 	for _, s := range spans {

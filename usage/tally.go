@@ -24,6 +24,7 @@ type tally struct {
 	touched      map[int64]*Touched
 	perDay       map[credDay]int // rows of a credential and day
 	spans        []feed.Span
+	joined       int // spans after they were last joined
 	newest       time.Time
 	clean        map[string]string // user agents, as they came and cleaned
 	slot         slot
@@ -247,8 +248,9 @@ func (t *tally) live(at time.Time, silence time.Duration) {
 		}
 		return
 	}
-	if t.spans = append(t.spans, feed.Span{From: at, To: at}); len(t.spans) > 1000 {
+	if t.spans = append(t.spans, feed.Span{From: at, To: at}); len(t.spans) > max(1000, 2*t.joined) {
 		t.spans = join(t.spans, silence)
+		t.joined = len(t.spans)
 	}
 }
 

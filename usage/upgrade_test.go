@@ -40,8 +40,8 @@ func TestUpgrade(t *testing.T) {
 		SELECT i, p || i, p, p || i, 'env:X', '@daily', '90 days', '2024-01-01', 'file', now() - interval '2 years',
 			now() - interval '2 years', now()
 		FROM (VALUES (1, 'seen'), (2, 'seen'), (3, 'blind')) AS c (i, p)`,
-		`INSERT INTO usage_feeds (feed, provider, type, format, partial, silence, configured, first_at, coverage)
-		SELECT p, p, 'push', 'plain', false, '1 day', true, now() - interval '1 year',
+		`INSERT INTO usage_feeds (feed, provider, type, format, partial, silence, configured, first_at, requests, coverage)
+		SELECT p, p, 'push', 'plain', false, '1 day', true, now() - interval '1 year', true,
 			tstzmultirange(tstzrange(now() - interval '120 days', now()))
 		FROM (VALUES ('seen'), ('blind')) AS f (p)`,
 		`INSERT INTO usage_feeds (feed, provider, type, format, partial, silence, configured, first_at)

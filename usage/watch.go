@@ -16,8 +16,9 @@ import (
 //  3. It was able to show a client: of the records of the seven days that end with the day at least LeastNamed,
 //     or LeastNamedRecords of them, named some client, registered or not. Before the first that did, it was not.
 //     Where that stops, the gap begins at the last record that named one.
-//  4. It did not lose its clients: the share of those seven days is no less than LossFactor of what is usual, which
-//     is the median of its last 30 days on which it was watching. Where it is, the gap goes on until it is not.
+//  4. It did not lose its clients: of those seven days neither the share nor the number of records that named one is
+//     less than LossFactor of what is usual, which is the median of its last 30 days on which it was watching. Where both
+//     are, the gap goes on until they are not.
 //
 // A day without records is as the one before it. The rules are the same for every type of feed.
 const (
@@ -72,6 +73,7 @@ type watch struct {
 	total    int64     // records so far that were read
 	named    time.Time // the last record that named a client
 	usual    []float64 // shares of the last days on which it could
+	counts   []float64 // and how many records named a client on them
 }
 
 func (w *watch) look(n int64) {
@@ -96,23 +98,23 @@ func (w *watch) look(n int64) {
 	}
 	share := float64(week.Named) / float64(weekRead)
 	usual := median(w.usual)
+	tooFew := week.Named == 0 || share < LeastNamed && week.Named < LeastNamedRecords
+	fewer := share < LossFactor*usual && float64(week.Named) < showDays*LossFactor*median(w.counts)
 	switch {
-	case week.Named == 0 || share < LeastNamed && week.Named < LeastNamedRecords:
-		w.lose(w.named)
-	case share < LossFactor*usual:
+	case week.Named > 0 && usual > 0 && (tooFew || fewer): // what is left are strays, which are no sign
 		w.lose(w.lastUsual(n, LossFactor*usual))
 		w.blind.why = fmt.Sprintf("%d of %d records of the seven days to %s name a client, and %.0f %% did before",
 			week.Named, weekRead, dayBegins(n).Format("2 Jan"), 100*usual)
-		return
+	case tooFew:
+		w.lose(w.named)
+		w.explain()
 	default:
 		w.see(n)
-		if read > 0 {
-			w.usual = append(w.usual, float64(today.Named)/float64(read))
-			w.usual = w.usual[max(0, len(w.usual)-usualDays):]
+		if read >= LeastNamedRecords { // of fewer a share says little
+			w.usual = append(w.usual[max(0, len(w.usual)-usualDays+1):], float64(today.Named)/float64(read))
+			w.counts = append(w.counts[max(0, len(w.counts)-usualDays+1):], float64(today.Named))
 		}
-		return
 	}
-	w.explain()
 }
 
 // lose begins a gap, if there is none.
@@ -143,7 +145,9 @@ func (w *watch) see(n int64) {
 	}
 	w.blind.To = dayBegins(n)
 	for i := n - showDays + 1; i <= n; i++ {
-		if first := w.byNumber[i].First; !first.IsZero() && first.After(w.blind.From) {
+		d := w.byNumber[i]
+		enough := float64(d.Named) >= max(LeastNamed, LossFactor*median(w.usual))*float64(d.Records-d.Bad) || d.Named >= LeastNamedRecords
+		if first := d.First; enough && !first.IsZero() && first.After(w.blind.From) {
 			w.blind.To = first
 			break
 		}

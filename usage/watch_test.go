@@ -12,6 +12,7 @@ import (
 // Each rule of when a feed was watching, on days that are drawn: a letter is a day, from 2 Nov 2026 (day 20759) on.
 //
 //	n: 100 records, 50 name a client   f: 100 records, 1 names one   o: 100 records, none names one
+//	m: 5,000 records, 50 name a client  s: 5,000 records, 1 names one
 //	b: 100 records, 11 are bad and 40 name one   t: 100 records, 10 are bad, 40 name one   B: all are bad   .: no record
 func TestLost(t *testing.T) {
 	t.Parallel()
@@ -22,6 +23,8 @@ func TestLost(t *testing.T) {
 		'b': {Records: 100, Bad: 11, Named: 40},
 		't': {Records: 100, Bad: 10, Named: 40},
 		'B': {Records: 100, Bad: 100},
+		'm': {Records: 5000, Named: 50}, // as many clients as ever, among health checks
+		's': {Records: 5000, Named: 1},
 	}
 	const (
 		begin  = 20759
@@ -44,6 +47,9 @@ func TestLost(t *testing.T) {
 		{"thin, and always so", "ffffffff", before},
 		{"the share drops to a fiftieth", "nnnnnnnnfffffffff", before +
 			"; 8-17 7 of 700 records of the seven days to 18 Nov name a client, and 50 % did before"},
+		{"health checks are added, clients are as many", "nnnnnnnnnnmmmmmmmmmmmm", before},
+		{"strays are no sign", "nnnnnnnnnnssssssssss", before +
+			"; 10-20 7 of 35000 records of the seven days to 21 Nov name a client, and 50 % did before"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()

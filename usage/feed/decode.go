@@ -59,7 +59,7 @@ type Reading struct {
 	// when it was written counts to the day of the one before it, and at the beginning to Undated.
 	Days    map[int64]*Day
 	Undated Day
-	NoTime  int64  // left out or bad, and did not say when they were written
+	NoTime  int64  // left out, and did not say when they were written
 	Alive   []Span // when records were written that are left out
 
 	latest    *Day
@@ -144,11 +144,11 @@ func (f Format) record(ctx context.Context, v any, text []byte, r *Reading) {
 		return
 	}
 	if len(events) == 0 {
-		r.leftOut(v)
+		r.leftOut(v, f.namesAll)
 	}
 	for _, e := range events {
 		if e.Kind != Heartbeat {
-			r.saw(e.At, e.ClientID != "" && !e.Kind.IsLifecycle())
+			r.saw(e.At, e.Names())
 		}
 	}
 	r.Events = append(r.Events, events...)

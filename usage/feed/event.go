@@ -54,6 +54,9 @@ type Event struct {
 // Times is how many events e stands for: Count, or 1 where that is 0.
 func (e Event) Times() int64 { return max(1, e.Count) }
 
+// Names reports whether e shows that its feed shows clients which are let in. A log of refusals alone shows none.
+func (e Event) Names() bool { return e.ClientID != "" && e.Kind.IsUse() && e.OK }
+
 // The names of an event's members in the output of a format's jq.
 const (
 	memberKind = "kind"

@@ -137,6 +137,9 @@ type Asker struct {
 	coverURL string
 	pages    int
 	behind   bool // there are more stretches to ask for
+
+	newest    time.Time // of the page before
+	backwards bool      // a page was older than the one before
 }
 
 // The bounds of a poll. What is beyond comes with the next one.
@@ -222,6 +225,10 @@ func (a *Asker) Next(ctx context.Context) (*Page, error) {
 	if spec.Counts {
 		return pg, a.counted(ctx, pg)
 	}
+	if newest := newestOf(pg.Reading); !newest.IsZero() {
+		a.backwards = a.backwards || newest.Before(a.newest)
+		a.newest = newest
+	}
 	if c, ok := one(a.feed.Poll.cursor, anyList(list)); ok && len(list) > 0 {
 		pg.After.Cursor = textOf(c)
 	}
@@ -235,15 +242,31 @@ func (a *Asker) Next(ctx context.Context) (*Page, error) {
 		a.end(pg, list)
 	case a.pages >= maxPages:
 		a.url = ""
-		if newest := newestOf(pg.Reading); newest.After(a.from) {
-			if spec.Cursor == "" {
-				pg.After.Until = newest // in order of time, as every spec without a cursor asks for
-			}
-			pg.Covered = a.upTo(newest)
-		}
+		a.cut(pg)
 	}
 	a.position = pg.After
 	return pg, nil
+}
+
+// cut ends a poll that has more pages than are asked for. Where they came in the order of time, the next poll goes on
+// at the newest record; else the newest are here, and what is older than they is not known.
+func (a *Asker) cut(pg *Page) {
+	newest, oldest := newestOf(pg.Reading), oldestOf(pg.Reading)
+	if newest.After(a.until) {
+		newest = a.until
+	}
+	switch {
+	case a.backwards:
+		pg.After.Until = a.until
+		if !oldest.IsZero() {
+			pg.Covered = []Span{{laterOf(a.from, oldest), a.until}}
+		}
+	case newest.After(a.from):
+		if a.feed.Poll.Spec.Cursor == "" {
+			pg.After.Until = newest
+		}
+		pg.Covered = a.upTo(newest)
+	}
 }
 
 // end ends a poll with its last page, and says what it covered; the first rule that fits decides.
@@ -251,7 +274,11 @@ func (a *Asker) end(pg *Page, list []any) {
 	spec := a.feed.Poll.Spec
 	first := pg.Before.Until.IsZero()
 	pg.After.Until = a.until
-	switch newest, oldest := newestOf(pg.Reading), oldestOf(pg.Reading); {
+	newest, oldest := newestOf(pg.Reading), oldestOf(pg.Reading)
+	if newest.After(a.until) {
+		newest = a.until
+	}
+	switch {
 	case first && (spec.State || spec.StartURL != ""): // it only tells where to begin
 		pg.Covered = []Span{{a.until, a.until}}
 	case spec.Cursor != "" && spec.More == "" && len(list) > 0: // who knows what else there is
@@ -306,16 +333,11 @@ func laterOf(a, b time.Time) time.Time {
 	return a
 }
 
-// oldestOf and newestOf are about the records of a reading that have a time, those that are left out included.
+// oldestOf is about events: only of those it is sure what their time means. newestOf is about all records with a time.
 func oldestOf(r Reading) (t time.Time) {
 	for _, e := range r.Events {
 		if t.IsZero() || e.At.Before(t) {
 			t = e.At
-		}
-	}
-	for _, s := range r.Alive {
-		if t.IsZero() || s.From.Before(t) {
-			t = s.From
 		}
 	}
 	return t

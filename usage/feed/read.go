@@ -6,9 +6,9 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"io"
-	"regexp"
 	"runtime"
 
 	"github.com/valyala/fastjson"
@@ -23,7 +23,7 @@ func (f Format) Read(ctx context.Context, in io.Reader, each func(Reading) error
 	if f.Input == Document {
 		return f.readDocuments(ctx, in, each)
 	}
-	if f.Input == Lines {
+	if f.Input == Lines && !isFollowed(in) {
 		b := bufio.NewReaderSize(in, layoutPeek)
 		head, err := b.Peek(layoutPeek)
 		if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, ErrCut) {
@@ -39,9 +39,6 @@ func (f Format) Read(ctx context.Context, in io.Reader, each func(Reading) error
 
 const layoutPeek = 64 << 10
 
-// opening is how the first line of a value ends that goes on in the next.
-var opening = regexp.MustCompile(`[\[{,]\s*$`)
-
 // spread reports whether a text of JSON does not have a value a line, but one over several: pretty-printed, as
 // vendors' exports are. head is its beginning.
 func spread(head []byte) bool {
@@ -50,8 +47,25 @@ func spread(head []byte) bool {
 	if !more || len(line) == 0 || line[0] != '[' && line[0] != '{' || fastjson.ValidateBytes(line) == nil {
 		return false
 	}
-	next := bytes.TrimLeft(rest, " \t\r\n")
-	return len(next) > 0 && bytes.IndexByte([]byte(`"{[]}`), next[0]) >= 0 && opening.Match(line)
+	next, _, _ := bytes.Cut(bytes.TrimLeft(rest, " \t\r\n"), []byte("\n"))
+	d := json.NewDecoder(io.MultiReader(bytes.NewReader(line), bytes.NewReader([]byte("\n")), bytes.NewReader(next)))
+	for n := 0; ; n++ { // the two lines must be the beginning of one value
+		_, err := d.Token()
+		switch {
+		case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+			return n > 0
+		case err != nil:
+			return false
+		}
+	}
+}
+
+// Followed is the text of a followed file, which has a record a line.
+type Followed struct{ io.Reader }
+
+func isFollowed(in io.Reader) bool {
+	_, followed := in.(Followed)
+	return followed
 }
 
 func (f Format) readDocuments(ctx context.Context, in io.Reader, each func(Reading) error) error {

@@ -38,7 +38,6 @@ func DayOf(t time.Time) int64 {
 // day is the entry of the day of a time, or that of records without one.
 func (r *Reading) day(at time.Time) *Day {
 	if at.IsZero() {
-		r.NoTime++
 		if r.latest == nil {
 			return &r.Undated
 		}
@@ -76,11 +75,13 @@ func (r *Reading) saw(at time.Time, named bool) {
 	}
 }
 
-// leftOut takes a record that the format leaves out for a sign of life, where it has a time.
-func (r *Reading) leftOut(record any) {
+// leftOut takes a record that the format leaves out for a sign of life, where it has a time. Whether it may name a
+// client is the format's to say (Preset.OneStream).
+func (r *Reading) leftOut(record any, mayName bool) {
 	r.Skipped++
 	at, named := signOf(record, 0)
-	if r.saw(at, named && !at.IsZero()); at.IsZero() {
+	if r.saw(at, named && mayName && !at.IsZero()); at.IsZero() {
+		r.NoTime++
 		return
 	}
 	if n := len(r.Alive); n > 0 {
@@ -121,7 +122,7 @@ func signOf(record any, depth int) (at time.Time, named bool) {
 		return signOfText(v)
 	case map[string]any:
 		for _, m := range timeMembers {
-			if t, err := timeOf(v[m]); err == nil {
+			if t, err := timeOf(v[m]); err == nil && t.Year() >= 2000 { // 0.042 is no time
 				at = t
 				break
 			}
@@ -150,6 +151,9 @@ var (
 	clientInText = regexp.MustCompile(`\b(?:client_?[iI][dD]|azp|app[iI]d)\\?"?\s*[=:]\s*\\?["']?([^"'\\,\s}&]+)`)
 )
 
+// errorEvent is a refusal, which a log may show without showing who is let in (Keycloak's default levels).
+var errorEvent = regexp.MustCompile(`type=\\?["']?[A-Z_]+_ERROR`)
+
 // signOfText reads no more than the beginning of a text.
 func signOfText(text string) (at time.Time, named bool) {
 	text = text[:min(len(text), 8<<10)]
@@ -157,7 +161,7 @@ func signOfText(text string) (at time.Time, named bool) {
 		at, _ = timeOf(found)
 	}
 	if m := clientInText.FindStringSubmatch(text); m != nil {
-		named = isClient(m[1])
+		named = isClient(m[1]) && !errorEvent.MatchString(text)
 	}
 	return at, named
 }
