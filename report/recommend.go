@@ -150,10 +150,11 @@ func (r *Row) recommend(c credential.Credential, a usage.Answer, at time.Time) {
 
 // plan is how to revoke without breaking anything.
 func (m *Maker) plan(c credential.Credential, a usage.Answer, r Row) []string {
-	who := "Nobody was ever seen to use it."
-	if tried := a.Tried(); tried != "" {
-		who = strings.ToUpper(tried[:1]) + tried[1:] + ": find out who, before it is revoked."
+	tried := a.Tried()
+	if tried != "" {
+		tried = strings.ToUpper(tried[:1]) + tried[1:] + ": find out who, before it is revoked."
 	}
+	who := cmp.Or(tried, "Nobody was ever seen to use it.")
 	if r.LastUsedAt != nil {
 		who = fmt.Sprintf("Last used %s", r.LastUsedAt.In(m.Zone).Format("2 Jan 2006 15:04 MST"))
 		if r.LastUsedBy != "" {
@@ -163,6 +164,9 @@ func (m *Maker) plan(c credential.Credential, a usage.Answer, r Row) []string {
 			who += " from " + r.LastUsedFrom
 		}
 		who += ": ask there first."
+		if tried != "" {
+			who += " " + tried
+		}
 	}
 	plan := []string{who}
 	if c.Owner != "" {

@@ -143,7 +143,7 @@ func assess(f facts, at time.Time) Answer {
 	if tried := a.Tried(); tried != "" && a.State != Used {
 		a.Reason += "; " + tried
 	}
-	if (a.State == Unused || a.State == NeverUsed) && a.OnlyOwn {
+	if (a.State == Unused || a.State == NeverUsed) && a.OnlyOwn && a.Attempts == 0 {
 		a.Reason += "; only keyrounds' own checks use it"
 	}
 	return a
