@@ -26,8 +26,8 @@ import (
 
 // What comes in at POST /api/v1/leaks/NAME: signature first, then the record, then all else.
 
-// Report is a delivery of another scanner, or a security event token.
-type Report struct {
+// LeakReport is a delivery of another scanner, or a security event token.
+type LeakReport struct {
 	Receiver string // the end of the URL
 	Address  string // whom it came from
 	Header   http.Header
@@ -49,7 +49,7 @@ var ErrNoReceiver = errors.New("no webhook or transmitter has that name")
 // Receive verifies a report, holds it against the registry, and writes down what it came to. What is not from whom it
 // should be is *intake.RefusedError or *intake.SETError, what cannot be read *intake.FormatError, an unknown receiver
 // ErrNoReceiver, and all else worth sending again.
-func (x *Exposure) Receive(ctx context.Context, r Report) (Reported, error) {
+func (x *Exposure) Receive(ctx context.Context, r LeakReport) (Reported, error) {
 	got, err := x.receive(ctx, r)
 	result := "ok"
 	var (
@@ -111,7 +111,7 @@ func newReceivedMetric(reg prometheus.Registerer) *prometheus.CounterVec {
 	return m
 }
 
-func (x *Exposure) receive(ctx context.Context, r Report) (Reported, error) {
+func (x *Exposure) receive(ctx context.Context, r LeakReport) (Reported, error) {
 	c := x.settings.Load()
 	if i := slices.IndexFunc(c.Webhooks, func(w intake.Webhook) bool { return w.Name == r.Receiver }); i >= 0 {
 		return x.receiveWebhook(ctx, c.Webhooks[i], r)
@@ -122,7 +122,7 @@ func (x *Exposure) receive(ctx context.Context, r Report) (Reported, error) {
 	return Reported{}, ErrNoReceiver
 }
 
-func (x *Exposure) receiveWebhook(ctx context.Context, w intake.Webhook, r Report) (got Reported, err error) {
+func (x *Exposure) receiveWebhook(ctx context.Context, w intake.Webhook, r LeakReport) (got Reported, err error) {
 	key, err := x.webhookKey(ctx, w)
 	if err != nil {
 		return got, err
@@ -185,7 +185,7 @@ func replayed(was bool) error {
 	return &intake.RefusedError{Why: "the same delivery was taken in before"}
 }
 
-func (x *Exposure) receiveToken(ctx context.Context, t intake.Transmitter, r Report) error {
+func (x *Exposure) receiveToken(ctx context.Context, t intake.Transmitter, r LeakReport) error {
 	kind, _, _ := strings.Cut(r.Header.Get("Content-Type"), ";")
 	if !strings.EqualFold(strings.TrimSpace(kind), "application/secevent+jwt") {
 		return &intake.SETError{Code: "invalid_request", Description: "the Content-Type is not application/secevent+jwt (RFC 8935 §2.1)"}

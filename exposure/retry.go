@@ -22,7 +22,7 @@ const (
 	waitingTick = 2              // deliveries
 )
 
-func (x *Exposure) wait(ctx context.Context, w intake.Webhook, r Report, why *intake.FetchError) error {
+func (x *Exposure) wait(ctx context.Context, w intake.Webhook, r LeakReport, why *intake.FetchError) error {
 	x.Log.Warn("an alert could not be fetched; it is tried again", "receiver", w.Name, "error", why)
 	return x.Leaks.AddDelivery(ctx, leak.WaitingDelivery{
 		Receiver: w.Name, Event: r.Header.Get("X-Github-Event"), Body: r.Body,

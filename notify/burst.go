@@ -73,12 +73,12 @@ func together(fs []finding.Finding) string {
 
 // standings is where several findings stand; "" while all are open.
 func standings(fs []finding.Finding, open int) string {
-	switch first := standing(fs[0]); {
+	switch first := stateOf(fs[0]); {
 	case open == 0:
 		return "all resolved"
 	case open < len(fs):
 		return fmt.Sprintf("%d of %d resolved", len(fs)-open, len(fs))
-	case first != "" && common(fs, standing):
+	case first != "" && common(fs, stateOf):
 		return first
 	}
 	return ""
@@ -97,7 +97,7 @@ func item(f finding.Finding, fs []finding.Finding) string {
 		!common(fs, func(f finding.Finding) string { return f.Evidence.Reason }) {
 		text += ", " + words(why)
 	}
-	if state := standing(f); state != "" {
+	if state := stateOf(f); state != "" {
 		text += " — " + state
 	}
 	return text

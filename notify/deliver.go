@@ -288,7 +288,7 @@ func (r record) turn(fs []finding.Finding, now time.Time) (text string, loud boo
 	)
 	for _, f := range fs {
 		was := r.was[f.ID]
-		what := standing(f)
+		what := stateOf(f)
 		switch {
 		case was == f.State:
 			continue

@@ -5,12 +5,9 @@ import (
 	"testing"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/stdlib"
-	"github.com/pressly/goose/v3"
 	"github.com/riverqueue/river/riverdriver/riverpgxv5"
 	"github.com/riverqueue/river/rivermigrate"
 
-	"github.com/keyrounds/keyrounds/migrations"
 	"github.com/keyrounds/keyrounds/postgres"
 	"github.com/keyrounds/keyrounds/postgres/pgtest"
 )
@@ -19,20 +16,7 @@ import (
 // waited in its jobs waits in the outbox.
 func TestUpgrade(t *testing.T) {
 	t.Parallel()
-	pool, err := postgres.Open(t.Context(), pgtest.EmptyURL(t))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(pool.Close)
-	db := stdlib.OpenDBFromPool(pool)
-	t.Cleanup(func() { db.Close() })
-	g, err := goose.NewProvider(goose.DialectPostgres, db, migrations.Files, goose.WithTableName("schema_migrations"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := g.UpTo(t.Context(), 4); err != nil {
-		t.Fatal(err)
-	}
+	pool := pgtest.Before(t, 4)
 	r, err := rivermigrate.New(riverpgxv5.New(pool), nil)
 	if err != nil {
 		t.Fatal(err)

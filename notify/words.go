@@ -27,7 +27,7 @@ type Fact struct{ Label, Text string }
 func Describe(f finding.Finding) Words {
 	e := f.Evidence
 	name := f.Subject.Name()
-	w := Words{Title: fmt.Sprintf("%s: %s", strings.ToUpper(string(f.Severity)), headline(f)), State: standing(f)}
+	w := Words{Title: fmt.Sprintf("%s: %s", strings.ToUpper(string(f.Severity)), headline(f)), State: stateOf(f)}
 	add := func(label, text string) {
 		if text != "" {
 			w.Facts = append(w.Facts, Fact{label, text})
@@ -307,7 +307,7 @@ func labels(of map[string]string) string {
 	return strings.Join(list, " ")
 }
 
-func standing(f finding.Finding) string {
+func stateOf(f finding.Finding) string {
 	switch f.State {
 	case finding.Acknowledged:
 		text := "acknowledged by " + f.AcknowledgedBy

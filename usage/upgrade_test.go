@@ -5,10 +5,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/jackc/pgx/v5/stdlib"
-	"github.com/pressly/goose/v3"
-
-	"github.com/keyrounds/keyrounds/migrations"
 	"github.com/keyrounds/keyrounds/postgres"
 	"github.com/keyrounds/keyrounds/postgres/pgtest"
 	"github.com/keyrounds/keyrounds/usage"
@@ -19,20 +15,7 @@ import (
 // was understood are free again.
 func TestUpgrade(t *testing.T) {
 	t.Parallel()
-	pool, err := postgres.Open(t.Context(), pgtest.EmptyURL(t))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(pool.Close)
-	db := stdlib.OpenDBFromPool(pool)
-	t.Cleanup(func() { db.Close() })
-	g, err := goose.NewProvider(goose.DialectPostgres, db, migrations.Files, goose.WithTableName("schema_migrations"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := g.UpTo(t.Context(), 11); err != nil {
-		t.Fatal(err)
-	}
+	pool := pgtest.Before(t, 11)
 	for _, sql := range []string{
 		`INSERT INTO credentials (id, name, provider, client_id, secret_ref, schedule, unused_after, created_on, source,
 			registered_at, changed_at, next_check_at)
@@ -60,7 +43,7 @@ func TestUpgrade(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if _, err := g.Up(t.Context()); err != nil {
+	if _, err := postgres.Migrate(t.Context(), pool); err != nil {
 		t.Fatal(err)
 	}
 	d := &desk{TB: t, pool: pool, now: time.Now()}

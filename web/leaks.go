@@ -13,7 +13,7 @@ import (
 
 // TakeReport verifies a report and stores what it says. *intake.RefusedError and *intake.SETError say that its sender is
 // not the one who may report there, *intake.FormatError that it cannot be read. After any other error it may be sent again.
-type TakeReport func(context.Context, exposure.Report) (exposure.Reported, error)
+type TakeReport func(context.Context, exposure.LeakReport) (exposure.Reported, error)
 
 // leakReport serves POST /api/v1/leaks/NAME. A report is authenticated by its signature only.
 func (s *site) leakReport(w http.ResponseWriter, r *http.Request) {
@@ -28,7 +28,7 @@ func (s *site) leakReport(w http.ResponseWriter, r *http.Request) {
 		refuse(w, http.StatusRequestEntityTooLarge, "a report has at most 1 MiB, and comes in time")
 		return
 	}
-	got, err := s.TakeReport(ctx, exposure.Report{Receiver: r.PathValue("name"), Address: host, Header: r.Header, Body: body})
+	got, err := s.TakeReport(ctx, exposure.LeakReport{Receiver: r.PathValue("name"), Address: host, Header: r.Header, Body: body})
 	var (
 		refused *intake.RefusedError
 		token   *intake.SETError

@@ -20,14 +20,14 @@ type view struct {
 	Findings    []row
 	Low         []row // of low severity, in a line each
 	MoreLow     int   // that are not listed
-	Credentials []standing
+	Credentials []credentialRow
 	Now         time.Time
 	Version     string
 	Report      string // the newest month whose report was made; "": none
 }
 
-// standing is a credential with its status and last check, and its use as the feeds show it.
-type standing struct {
+// credentialRow is a credential with its status and last check, and its use as the feeds show it.
+type credentialRow struct {
 	audit.Standing
 	Use UsageJSON
 }
@@ -53,13 +53,13 @@ func newView(standings []audit.Standing, open []finding.Finding, uses []UsageJSO
 		use[u.Credential] = u
 	}
 	for _, st := range standings {
-		v.Credentials = append(v.Credentials, standing{st, use[st.Credential]})
+		v.Credentials = append(v.Credentials, credentialRow{st, use[st.Credential]})
 		counts[st.Status]++
 	}
 	for _, s := range []verdict.Status{verdict.Revoked, verdict.Suspect, verdict.Degraded, verdict.Pending, verdict.Healthy} {
 		v.Counts = append(v.Counts, statusCount{s, counts[s]})
 	}
-	slices.SortStableFunc(v.Credentials, func(a, b standing) int { return cmp.Compare(badness[a.Status], badness[b.Status]) })
+	slices.SortStableFunc(v.Credentials, func(a, b credentialRow) int { return cmp.Compare(badness[a.Status], badness[b.Status]) })
 	low := 0
 	for _, f := range open {
 		switch {

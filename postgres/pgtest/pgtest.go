@@ -22,6 +22,8 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/jackc/pgx/v5/stdlib"
+	"github.com/pressly/goose/v3"
 
 	"github.com/keyrounds/keyrounds/migrations"
 	"github.com/keyrounds/keyrounds/postgres"
@@ -73,6 +75,27 @@ func URL(t testing.TB) string { return create(t, mustServer(t).template) }
 
 // EmptyURL returns where a new, empty database is.
 func EmptyURL(t testing.TB) string { return create(t, "template1") }
+
+// Before returns a pool on a new database of the test's own as an earlier version left it, at that number of
+// migration; postgres.Migrate goes on from there.
+func Before(t testing.TB, version int64) *pgxpool.Pool {
+	t.Helper()
+	pool, err := postgres.Open(t.Context(), EmptyURL(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(pool.Close)
+	db := stdlib.OpenDBFromPool(pool)
+	t.Cleanup(func() { _ = db.Close() })
+	g, err := goose.NewProvider(goose.DialectPostgres, db, migrations.Files, goose.WithTableName("schema_migrations"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := g.UpTo(t.Context(), version); err != nil {
+		t.Fatal(err)
+	}
+	return pool
+}
 
 // Socket returns the directory of the server's socket.
 func Socket(t testing.TB) string {
