@@ -2,7 +2,6 @@ package usage
 
 import (
 	"context"
-	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -161,71 +160,6 @@ func (in *intake) add(ctx context.Context, r feed.Reading) error {
 }
 
 const flushAt = 20_000
-
-// saw notes what records were fit to show, by their day. A feed that lists what holds now shows it on the day on
-// which it is asked.
-func (in *intake) saw(r feed.Reading) {
-	asked := in.feed.Poll.Spec.State || in.feed.Poll.Spec.Counts
-	note := func(number int64, d feed.Day) {
-		if in.days[number] == nil {
-			in.days[number] = &feed.Day{}
-		}
-		in.days[number].Add(d)
-	}
-	oldest, newest := feed.DayOf(in.now.Add(-maxBehind)), feed.DayOf(in.now.Add(maxAhead))
-	undated := r.Undated
-	in.unclear, in.noTime = in.unclear+int64(r.BadSeen), in.noTime+r.NoTime
-	for number, d := range r.Days {
-		switch {
-		case number < oldest || number > newest:
-			undated.Add(feed.Day{Records: d.Bad, Bad: d.Bad}) // an event of then is bad (misplaced)
-		case asked:
-			if d.Named > 0 {
-				d.First, d.Last = in.now, in.now
-			}
-			note(feed.DayOf(in.now), *d)
-		default:
-			note(number, *d)
-			in.latest = later(in.latest, time.Unix(number*86400, 0))
-		}
-	}
-	if undated.Records > 0 {
-		number := feed.DayOf(in.now)
-		if !in.latest.IsZero() {
-			number = feed.DayOf(in.latest)
-		}
-		note(number, undated)
-	}
-	if asked {
-		return
-	}
-	for _, s := range r.Alive {
-		if s.From.After(in.now.Add(-maxBehind)) && s.To.Before(in.now.Add(maxAhead)) {
-			in.tally.live(s.From, in.feed.Silence)
-			in.tally.spans = append(in.tally.spans, s)
-			in.tally.newest = later(in.tally.newest, s.To)
-		}
-	}
-}
-
-// uncount takes the events of a poll that an earlier one brought out of what its records were fit to show.
-func (in *intake) uncount(all, fresh []feed.Event) {
-	if in.feed.Poll.Spec.State || in.feed.Poll.Spec.Counts {
-		return
-	}
-	count := func(events []feed.Event, sign int64) {
-		for _, e := range events {
-			if d := in.days[feed.DayOf(e.At)]; d != nil && e.Kind != feed.Heartbeat {
-				d.Records += sign
-				if e.Names() {
-					d.Named += sign
-				}
-			}
-		}
-	}
-	count(all, -1)
-	count(fresh, 1)
-}
 
 // misplaced says what is wrong with an event's time; "": nothing.
 func misplaced(e feed.Event, now time.Time) string {
@@ -441,59 +375,4 @@ func (in *intake) loadLedger(ctx context.Context, events []feed.Event) (*ledger,
 		l.taken[check] = n
 	}
 	return l, nil
-}
-
-// fresh drops what an earlier poll brought already. Of a feed of last-used times only those are
-// fresh that changed.
-func (in *intake) fresh(ctx context.Context, events []feed.Event) ([]feed.Event, error) {
-	state := in.feed.Poll.Spec.State
-	hashes, at := make([][]byte, 0, len(events)), make([]time.Time, 0, len(events))
-	first := map[string]int{}
-	for i, e := range events {
-		h := keyOf(e, state)
-		if j, twice := first[string(h)]; twice {
-			if state && e.At.After(events[j].At) {
-				first[string(h)] = i
-			}
-			continue
-		}
-		first[string(h)] = i
-	}
-	for h, i := range first {
-		hashes, at = append(hashes, []byte(h)), append(at, events[i].At)
-	}
-	rows, err := in.tx.Query(ctx, `
-		INSERT INTO usage_seen AS s (feed, event, event_at) SELECT $1, * FROM unnest($2::bytea[], $3::timestamptz[]) ORDER BY 2
-		ON CONFLICT (feed, event) DO UPDATE SET event_at = excluded.event_at WHERE $4 AND s.event_at < excluded.event_at
-		RETURNING event`, in.feed.Name, hashes, at, state)
-	if err != nil {
-		return nil, err
-	}
-	keep := map[int]bool{}
-	var h []byte
-	if _, err := pgx.ForEachRow(rows, []any{&h}, func() error { keep[first[string(h)]] = true; return nil }); err != nil {
-		return nil, err
-	}
-	var fresh []feed.Event
-	for i, e := range events {
-		if keep[i] {
-			fresh = append(fresh, e)
-		}
-	}
-	in.counts[ResultDuplicate] += int64(len(events) - len(fresh))
-	return fresh, nil
-}
-
-// keyOf tells an event from others of its feed: by its id where it has one, or by its client where the feed
-// lists last-used times.
-func keyOf(e feed.Event, state bool) []byte {
-	text := e.ID
-	switch {
-	case state:
-		text = e.ClientID
-	case text == "":
-		text = fmt.Sprint(e.Kind, e.ClientID, e.At.UnixNano(), e.Address, e.UserAgent, e.OK, e.TokenID, e.Actor)
-	}
-	sum := sha256.Sum256([]byte(text))
-	return sum[:16]
 }

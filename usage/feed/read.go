@@ -48,7 +48,7 @@ func spread(head []byte) bool {
 		return false
 	}
 	next, _, _ := bytes.Cut(bytes.TrimLeft(rest, " \t\r\n"), []byte("\n"))
-	d := json.NewDecoder(io.MultiReader(bytes.NewReader(line), bytes.NewReader([]byte("\n")), bytes.NewReader(next)))
+	d := json.NewDecoder(bytes.NewReader(bytes.Join([][]byte{line, next}, []byte("\n"))))
 	for n := 0; ; n++ { // the two lines must be the beginning of one value
 		_, err := d.Token()
 		switch {
