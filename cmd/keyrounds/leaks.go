@@ -206,7 +206,10 @@ func tellLeaked(cmd *cobra.Command, a *app.App, leaked []credential.Credential) 
 		return !c.Retired.IsZero() || a.Config().Providers[c.Provider].Passive
 	})
 	if err := a.Actions.Check(ctx, active, func([]rounds.Judged) {}); err != nil {
-		return err
+		if ctx.Err() != nil {
+			return err
+		}
+		fmt.Fprintf(w, "not all could be checked now: %v\n", err) // what was found stands all the same
 	}
 	for _, c := range leaked {
 		all, err := a.Audit.Findings(ctx, audit.Filter{Credential: c.Name})
