@@ -3,7 +3,6 @@ package exposure
 import (
 	"context"
 	"errors"
-	"fmt"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -202,66 +201,6 @@ func (x *Exposure) addEvidence(ctx context.Context, t arrival) (fresh int, err e
 	})
 	return fresh, err
 }
-
-// ImportReport takes in a report of another scanner. format "" finds out whose it is.
-func (x *Exposure) ImportReport(
-	ctx context.Context, actor string, read func(found func(intake.Reported) error) (string, error),
-) (t leak.Taken, leaked []credential.Credential, err error) {
-	mask, err := x.learn(ctx)
-	if err != nil {
-		return t, nil, err
-	}
-	format, err := read(func(rep intake.Reported) error { return x.Leaks.Match(ctx, rep, &t) })
-	if err != nil {
-		return t, nil, err
-	}
-	for i, ev := range t.Evidence {
-		t.Evidence[i] = ev.Masked(mask)
-	}
-	_, err = x.addEvidence(ctx, arrival{
-		actor: actor, action: "leaks.imported", evidence: t.Evidence,
-		detail: map[string]any{"format": format, "findings": t.Findings, "matched": t.Matched, "foreign": t.Foreign},
-	})
-	if err != nil {
-		return t, nil, err
-	}
-	creds, err := x.Registry.List(ctx, false)
-	for _, c := range creds {
-		if slices.ContainsFunc(t.Evidence, func(ev leak.Evidence) bool { return ev.CredentialID == c.ID && ev.Kind != leak.ByClientID }) {
-			leaked = append(leaked, c)
-		}
-	}
-	return t, leaked, err
-}
-
-// learn reads every secret once, so that their fingerprints are known, and returns what masks them in a text.
-func (x *Exposure) learn(ctx context.Context) (mask func(string) string, err error) {
-	terms, unreadable, err := x.Terms(ctx)
-	for name, why := range unreadable {
-		x.Log.Warn("a secret cannot be read, so reports cannot be held against it", "credential", name, "error", why)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("the registered secrets: %w", err)
-	}
-	s, _ := scan.NewScanner(terms, scan.Options{})
-	return s.Mask, nil
-}
-
-// learnAgain learns every secret if that was not done lately: checks do it as they go, and those of a passive
-// provider are never checked.
-func (x *Exposure) learnAgain(ctx context.Context) error {
-	now := x.Now().Unix()
-	if last := x.learned.Load(); now-last < int64(learnEvery.Seconds()) || !x.learned.CompareAndSwap(last, now) {
-		return nil
-	}
-	_, err := x.learn(ctx)
-	if err != nil {
-		x.learned.Store(0)
-	}
-	return err
-}
-
-const learnEvery = time.Hour
 
 // wantsHMSL: only GitGuardian names secrets by that hash.
 func wantsHMSL(all []intake.Webhook) bool {

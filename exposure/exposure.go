@@ -60,6 +60,7 @@ type Exposure struct {
 	keys     publicKeys
 	received *prometheus.CounterVec
 	learned  atomic.Int64 // when every secret was last learned, in seconds since 1970
+	filled   atomic.Int64 // when those of which none was known were last learned
 }
 
 // New makes an Exposure. It does nothing by itself: its methods are called by rounds (rounds.Follow), the web and
@@ -73,15 +74,17 @@ func New(o Options, s Settings) *Exposure {
 	return x
 }
 
-// Reload takes new settings.
+// Reload takes new settings. The secrets of credentials that it brought are read at the next Try.
 func (x *Exposure) Reload(s Settings) {
 	x.settings.Store(&s)
+	x.filled.Store(0)
 	x.Leaks.WantHMSL(wantsHMSL(s.Webhooks))
 }
 
-// Try is a tick: it tries the secrets that are due, and the deliveries that wait.
+// Try is a tick: it tries the secrets that are due, and the deliveries that wait. Once an hour it reads the secrets
+// that no check has read yet, as those of a passive provider, so that reports and scans can be held against them.
 func (x *Exposure) Try(ctx context.Context) error {
-	return errors.Join(x.tryLeaked(ctx), x.takeWaiting(ctx))
+	return errors.Join(x.learnUnknown(ctx), x.tryLeaked(ctx), x.takeWaiting(ctx))
 }
 
 func (x *Exposure) inTx(ctx context.Context, f func(pgx.Tx) error) error {

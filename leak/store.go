@@ -131,6 +131,15 @@ func (s *Store) note(ctx context.Context, tx pgx.Tx, p prints, c credential.Cred
 	if err != nil {
 		return 0, err
 	}
+	// What was found before the secret itself was known is about this one, and it can be tried from now on.
+	_, err = tx.Exec(ctx, `
+		WITH about AS (
+			UPDATE leak_sightings SET secret_id = $2
+			WHERE credential_id = $1 AND secret_id IS NULL AND sort <> 'client_id' AND settled_at IS NULL RETURNING id)
+		UPDATE leak_secrets SET next_try_at = $3 WHERE id = $2 AND dead_at IS NULL AND EXISTS (SELECT FROM about)`, c.ID, id, now)
+	if err != nil {
+		return 0, err
+	}
 	// A secret that another one replaced, and that nobody kept, cannot be tried any more.
 	_, err = tx.Exec(ctx, `
 		UPDATE leak_secrets SET replaced_at = $3, next_try_at = NULL
@@ -213,6 +222,18 @@ func (s *Store) Secrets(ctx context.Context, credentialID int64) ([]SecretRow, e
 		return nil, err
 	}
 	return pgx.CollectRows(rows, scanSecret)
+}
+
+// Known returns the ids of the credentials whose present secret has a fingerprint: reports can be held against it.
+func (s *Store) Known(ctx context.Context) (map[int64]bool, error) {
+	rows, err := s.Pool.Query(ctx, `SELECT DISTINCT credential_id FROM leak_secrets WHERE replaced_at IS NULL`)
+	if err != nil {
+		return nil, err
+	}
+	known := map[int64]bool{}
+	var id int64
+	_, err = pgx.ForEachRow(rows, []any{&id}, func() error { known[id] = true; return nil })
+	return known, err
 }
 
 // Former returns the replaced secrets that are kept, as terms for a scan, by the id of their credential, whose name the

@@ -304,6 +304,8 @@ func importReports(cmd *cobra.Command, a *app.App, out output, format string, fi
 		values []reportJSON
 		rows   [][]string
 		all    []credential.Credential
+
+		unknown []credential.Credential
 	)
 	for _, name := range files {
 		in := cmd.InOrStdin()
@@ -315,17 +317,17 @@ func importReports(cmd *cobra.Command, a *app.App, out output, format string, fi
 			defer f.Close()
 			in = f
 		}
-		t, leaked, err := a.Exposure.ImportReport(cmd.Context(), actor(), func(found func(intake.Reported) error) (string, error) {
+		t, err := a.Exposure.ImportReport(cmd.Context(), actor(), func(found func(intake.Reported) error) (string, error) {
 			return intake.ReadReport(in, format, found)
 		})
 		if err != nil {
 			return fmt.Errorf("%s: %w", name, err)
 		}
 		v := reportJSON{File: name, Findings: t.Findings, Registered: t.Matched, Foreign: t.Foreign, Leaked: []string{}}
-		for _, c := range leaked {
+		for _, c := range t.Leaked {
 			v.Leaked = append(v.Leaked, c.Name)
 		}
-		all, values = append(all, leaked...), append(values, v)
+		all, values, unknown = append(all, t.Leaked...), append(values, v), t.Unknown
 		rows = append(rows, []string{
 			name, fmt.Sprint(t.Findings), fmt.Sprint(t.Matched), fmt.Sprint(t.Foreign), strings.Join(v.Leaked, " "),
 		})
@@ -333,6 +335,7 @@ func importReports(cmd *cobra.Command, a *app.App, out output, format string, fi
 	if err := out.list(cmd.OutOrStdout(), []string{"FILE", "FINDINGS", "REGISTERED", "FOREIGN", "LEAKED"}, rows, values); err != nil {
 		return err
 	}
+	tellUnknown(cmd.ErrOrStderr(), unknown)
 	if len(all) == 0 {
 		return nil
 	}
@@ -340,4 +343,22 @@ func importReports(cmd *cobra.Command, a *app.App, out output, format string, fi
 		return err
 	}
 	return errFound
+}
+
+// tellUnknown names those that a report could not be held against.
+func tellUnknown(w io.Writer, unknown []credential.Credential) {
+	if len(unknown) == 0 {
+		return
+	}
+	const most = 5
+	var names []string
+	for _, c := range unknown[:min(len(unknown), most)] {
+		names = append(names, c.Name)
+	}
+	more := ""
+	if n := len(unknown) - most; n > 0 {
+		more = fmt.Sprintf(" and %d others", n)
+	}
+	fmt.Fprintf(w, "warning: the secret of %s%s is not known yet, so it may be among the foreign ones: the daemon reads each within an "+
+		"hour of its start or reload, unless it cannot (keyrounds findings list); then import again\n", joinComma(names), more)
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/keyrounds/keyrounds/app"
+	"github.com/keyrounds/keyrounds/audit"
 	"github.com/keyrounds/keyrounds/credential"
 	"github.com/keyrounds/keyrounds/exposure"
 	"github.com/keyrounds/keyrounds/finding"
@@ -126,6 +127,23 @@ type statusJSON struct {
 	Sources   []exposure.Source      `json:"sources"`
 	Receivers []leak.Delivery        `json:"receivers"`
 	Waiting   []leak.WaitingDelivery `json:"waiting"`
+
+	unread []string // credentials whose secret got out, and of which no secret is known yet
+}
+
+// unreadLeaks are the credentials that a scan found the secret of before the daemon read it; of one, or of all (0).
+func unreadLeaks(ctx context.Context, a *app.App, id int64) (ids []int64, err error) {
+	known, err := a.Leaks.Known(ctx)
+	if err != nil {
+		return nil, err
+	}
+	open, err := a.Audit.Findings(ctx, audit.Filter{})
+	for _, f := range open {
+		if is := f.Subject.CredentialID; f.Kind == finding.Leaked && !known[is] && (id == 0 || id == is) {
+			ids = append(ids, is)
+		}
+	}
+	return ids, err
 }
 
 type secretJSON struct {
@@ -166,6 +184,13 @@ func leaksStatus(ctx context.Context, a *app.App, id int64, names map[int64]stri
 		}
 		s.Secrets = append(s.Secrets, v)
 	}
+	unread, err := unreadLeaks(ctx, a, id)
+	if err != nil {
+		return s, err
+	}
+	for _, id := range unread {
+		s.unread = append(s.unread, names[id])
+	}
 	if s.Sources, err = a.Exposure.Sources(ctx); err != nil {
 		return s, err
 	}
@@ -196,6 +221,9 @@ func (s statusJSON) print(w io.Writer, whole bool) error {
 			works = "cannot be tried: keyrounds does not have it"
 		}
 		rows = append(rows, []string{v.Credential, which, map[bool]string{true: "yes", false: ""}[v.Leaked], works, stampOf(v.NextTry)})
+	}
+	for _, name := range s.unread {
+		rows = append(rows, []string{name, "not read yet by the daemon", "yes", "not tried", ""})
 	}
 	if len(rows) == 0 {
 		fmt.Fprintln(w, "no secret is known to have got out, and none was replaced")
@@ -303,6 +331,12 @@ func verifyDead(cmd *cobra.Command, a *app.App, c credential.Credential, patienc
 	}
 	rows = slices.DeleteFunc(rows, func(r leak.SecretRow) bool { return !r.Dead.IsZero() || !r.Leaked && r.Replaced.IsZero() })
 	if len(rows) == 0 {
+		if unread, err := unreadLeaks(cmd.Context(), a, c.ID); err != nil || len(unread) > 0 {
+			return errors.Join(err, &hintError{
+				fmt.Errorf("the secret of %s got out, and the daemon has not read it yet, so it cannot be tried", c.Name),
+				"it reads what no check has read within an hour; if it cannot: keyrounds findings list",
+			})
+		}
 		return &hintError{
 			fmt.Errorf("no secret of %s got out or was replaced, or all of them are proven dead", c.Name),
 			"see keyrounds leaks status " + c.Name,

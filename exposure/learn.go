@@ -1,0 +1,79 @@
+package exposure
+
+import (
+	"context"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"github.com/keyrounds/keyrounds/credential"
+	"github.com/keyrounds/keyrounds/leak/scan"
+)
+
+const learnEvery = time.Hour
+
+// learn reads every secret once, so that their fingerprints are known, and returns what masks them in a text.
+func (x *Exposure) learn(ctx context.Context) (mask func(string) string, err error) {
+	terms, unreadable, err := x.Terms(ctx)
+	for name, why := range unreadable {
+		x.Log.Warn("a secret cannot be read, so reports cannot be held against it", "credential", name, "error", why)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("the registered secrets: %w", err)
+	}
+	s, _ := scan.NewScanner(terms, scan.Options{})
+	return s.Mask, nil
+}
+
+// learnAgain learns every secret if that was not done lately: checks do it as they go, and those of a passive
+// provider are never checked.
+func (x *Exposure) learnAgain(ctx context.Context) error {
+	return x.hourly(&x.learned, func() error {
+		_, err := x.learn(ctx)
+		return err
+	})
+}
+
+// learnUnknown reads the secrets of which none is known yet, if that was not done lately.
+func (x *Exposure) learnUnknown(ctx context.Context) error {
+	return x.hourly(&x.filled, func() error {
+		unknown, err := x.unknown(ctx)
+		for _, c := range unknown {
+			v, err := x.Rounds.Resolve(ctx, c)
+			if err != nil {
+				x.Log.Debug("a secret cannot be read, so reports cannot be held against it", "credential", c.Name, "error", err)
+				continue
+			}
+			v.Wipe()
+		}
+		return err
+	})
+}
+
+// hourly does what was not done within learnEvery, and again at the next call where it failed.
+func (x *Exposure) hourly(last *atomic.Int64, do func() error) error {
+	now, was := x.Now().Unix(), last.Load()
+	if now-was < int64(learnEvery.Seconds()) || !last.CompareAndSwap(was, now) {
+		return nil
+	}
+	err := do()
+	if err != nil {
+		last.Store(0)
+	}
+	return err
+}
+
+// unknown lists the credentials whose present secret nobody has read yet: no report can be held against it.
+func (x *Exposure) unknown(ctx context.Context) (all []credential.Credential, err error) {
+	known, err := x.Leaks.Known(ctx)
+	if err != nil {
+		return nil, err
+	}
+	creds, err := x.Registry.List(ctx, false)
+	for _, c := range creds {
+		if !known[c.ID] {
+			all = append(all, c)
+		}
+	}
+	return all, err
+}
