@@ -3,7 +3,6 @@ package feed
 import (
 	"bufio"
 	"bytes"
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -75,83 +74,6 @@ func (r *Reading) bad(reason string, record []byte) {
 	if r.BadSeen++; len(r.Bad) < maxBad {
 		r.Bad = append(r.Bad, newBad(reason, record))
 	}
-}
-
-// lines reads whole lines; events is memory to be used again. It is safe for concurrent use with a parser of its own each.
-func (f Format) lines(ctx context.Context, p *fastjson.Parser, text []byte, events []Event) (r Reading) {
-	r.Events = events[:0]
-	for len(text) > 0 && ctx.Err() == nil {
-		line := text
-		if i := bytes.IndexByte(text, '\n'); i >= 0 {
-			line, text = text[:i], text[i+1:]
-		} else {
-			text = nil
-		}
-		f.line(ctx, p, bytes.TrimSpace(bytes.TrimPrefix(line, bom)), &r)
-	}
-	return r
-}
-
-var bom = []byte("\xef\xbb\xbf")
-
-func (f Format) line(ctx context.Context, p *fastjson.Parser, line []byte, r *Reading) {
-	switch {
-	case len(line) == 0:
-	case len(line) > maxLine:
-		r.Records++
-		r.bad(fmt.Sprintf("the line is longer than %d MiB", maxLine>>20), line)
-	case f.Input == Text:
-		f.record(ctx, string(line), line, r)
-	default:
-		v, err := p.ParseBytes(line)
-		if err != nil {
-			r.Records++
-			r.bad("it is not JSON", line)
-			return
-		}
-		f.value(ctx, plain(v), line, r)
-	}
-}
-
-// wrappers are the members in which exports hold their list of records.
-var wrappers = []string{"records", "value", "Records", "events", "Events"}
-
-// value is one record, or a list of them, also one that an object holds beside little else.
-func (f Format) value(ctx context.Context, v any, text []byte, r *Reading) {
-	if m, ok := v.(map[string]any); ok {
-		for _, name := range wrappers {
-			if list, ok := m[name].([]any); ok && len(list) > 0 && len(m) <= 4 {
-				if _, objects := list[0].(map[string]any); objects {
-					v = list
-				}
-			}
-		}
-	}
-	if list, ok := v.([]any); ok {
-		for _, e := range list {
-			f.record(ctx, e, text, r)
-		}
-		return
-	}
-	f.record(ctx, v, text, r)
-}
-
-func (f Format) record(ctx context.Context, v any, text []byte, r *Reading) {
-	r.Records++
-	events, err := f.Events(ctx, v)
-	if err != nil {
-		r.bad(err.Error(), text)
-		return
-	}
-	if len(events) == 0 {
-		r.leftOut(v, f.namesAll)
-	}
-	for _, e := range events {
-		if e.Kind != Heartbeat {
-			r.saw(e.At, e.Names())
-		}
-	}
-	r.Events = append(r.Events, events...)
 }
 
 // plain turns a value of fastjson, which lives in its parser's memory, into one of gojq.

@@ -3,10 +3,15 @@ package feed_test
 import (
 	"bytes"
 	"compress/gzip"
+	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
+	"unicode/utf16"
 
 	"github.com/klauspost/compress/zstd"
 
@@ -71,6 +76,21 @@ func TestLayouts(t *testing.T) {
 		"pretty":            "[\n  {\n    \"client_id\": \"a\",\n    \"at\": 1793606401\n  },\n  " + b + "\n]",
 		"pretty, each":      "{\n  \"client_id\": \"a\",\n  \"at\": 1793606401\n}\n{\n  \"client_id\": \"b\",\n  \"at\": 1793606402\n}\n",
 		"records":           `{"records":[` + a + "," + b + `]}`,
+		"concatenated":      a + b,
+		"one long list":     "[" + strings.Repeat(`{"kind":"heartbeat","at":"2026-11-02T08:00:00Z"},`, 40_000) + a + "," + b + "]",
+		"Records":           `{"Records":[` + a + "," + b + `]}`,
+		"data.events":       `{"data":{"events":[` + a + "," + b + `]}}`,
+		"hits.hits":         `{"took":3,"hits":{"total":2,"hits":[{"_id":"1","_source":` + a + `},{"_id":"2","_source":` + b + `}]}}`,
+		"detail":            `{"version":"0","detail":` + a + `}` + "\n" + `{"version":"0","detail":` + b + `}`,
+		"a text within":     `{"EventId":"1","CloudTrailEvent":` + strconv.Quote(a) + `}` + "\n" + `{"CloudTrailEvent":` + strconv.Quote(b) + `}`,
+		"Docker":            `{"log":` + strconv.Quote(a+"\n") + `,"stream":"stdout","time":"2026-11-02T08:00:00.1Z"}` + "\n" + `{"log":` + strconv.Quote(b) + `}`,
+		"CRI":               "2026-11-02T08:00:00.123456789Z stdout F " + a + "\n2026-11-02T08:00:01+01:00 stderr F " + b,
+		"CRI, in parts":     "2026-11-02T08:00:00.123456789Z stdout P " + a[:20] + "\n2026-11-02T08:00:00.2Z stdout F " + a[20:] + "\n" + b,
+		"syslog, RFC 3164":  "<190>Nov  2 08:00:00 gw nginx: " + a + "\n<190>Nov  2 08:00:01 gw nginx: " + b,
+		"syslog, RFC 5424":  "<165>1 2026-11-02T08:00:00.1Z gw nginx 7 - [m@1 a=\"b\"] " + a + "\n<165>1 2026-11-02T08:00:00.1Z gw nginx 7 - - " + b,
+		"UTF-16":            inUTF16(a+"\r\n"+b, true),
+		"UTF-16, no mark":   inUTF16(a+"\r\n"+b, false),
+		"pretty, BOM":       "\xef\xbb\xbf[\n  {\n    \"client_id\": \"a\",\n    \"at\": 1793606401\n  },\n  " + b + "\n]",
 		"value, pretty":     "{\n  \"@odata.context\": \"x\",\n  \"value\": [\n" + a + ",\n" + b + "]\n}",
 	} {
 		var clients []string
@@ -78,12 +98,75 @@ func TestLayouts(t *testing.T) {
 		err := format.Read(t.Context(), strings.NewReader(text), func(r feed.Reading) error {
 			bad += r.BadSeen
 			for _, e := range r.Events {
-				clients = append(clients, e.ClientID)
+				if e.Kind != feed.Heartbeat {
+					clients = append(clients, e.ClientID)
+				}
 			}
 			return nil
 		})
 		if err != nil || bad > 0 || strings.Join(clients, " ") != "a b" {
 			t.Errorf("%s: %v, %d bad, %v", name, clients, bad, err)
+		}
+	}
+}
+
+func inUTF16(text string, mark bool) string {
+	var b strings.Builder
+	if mark {
+		b.WriteString("\xff\xfe")
+	}
+	for _, u := range utf16.Encode([]rune(text)) {
+		b.WriteByte(byte(u))
+		b.WriteByte(byte(u >> 8))
+	}
+	return b.String()
+}
+
+// Whatever a record came in, each format reads it as it reads the record itself.
+func TestWrappedExamples(t *testing.T) {
+	t.Parallel()
+	for _, p := range feed.Presets() {
+		format, err := feed.NewFormat(p.Name, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		read := func(text string) (found []string) {
+			err := format.Read(t.Context(), strings.NewReader(text), func(r feed.Reading) error {
+				for _, e := range r.Events {
+					if e.ClientID != "" {
+						found = append(found, fmt.Sprint(e.Kind, e.ClientID, e.At, e.OK))
+					}
+				}
+				return nil
+			})
+			if err != nil {
+				t.Error(err)
+			}
+			return found
+		}
+		for _, x := range p.Examples {
+			record := strings.TrimSpace(x.Record)
+			bare := read(record)
+			if len(bare) == 0 || strings.Contains(record, "\n") {
+				continue
+			}
+			quoted, err := json.Marshal(record)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for name, text := range map[string]string{
+				"Docker":  `{"log":` + string(quoted) + `,"stream":"stdout","time":"2026-11-02T08:00:00.1Z"}`,
+				"shipper": `{"@version":"1","message":` + string(quoted) + `,"host":{"name":"a"}}`,
+				"CRI":     "2026-11-02T08:00:00.123456789Z stdout F " + record,
+				"UTF-16":  inUTF16(record, true),
+			} {
+				if name == "CRI" && format.Input == feed.Document {
+					continue // a document has no lines
+				}
+				if got := read(text); !slices.Equal(got, bare) {
+					t.Errorf("%s in %s: %v, want %v\n%s", p.Name, name, got, bare, text)
+				}
+			}
 		}
 	}
 }

@@ -144,18 +144,41 @@ var errTime = errors.New("at is missing, or no time: RFC 3339, or seconds or mil
 // The layouts of time beside RFC 3339, the commonest first.
 var layouts = []string{
 	"02/Jan/2006:15:04:05 -0700", // nginx and Apache $time_local
+	time.RFC3339Nano,             // of what something stood around
 	"2006-01-02T15:04:05.999999999-0700",
 	"2006-01-02 15:04:05.999999999Z07:00",
 	"2006-01-02T15:04:05.999999999", // without a zone: UTC
 	"2006-01-02 15:04:05.999999999",
 	"2006-01-02 15:04:05,999",
+	"2006-01-02 15:04:05.999999999 -0700",
+	"2006-01-02 15:04:05.999999999 -07:00",
+	"2006-01-02T15:04:05,999Z07:00",
+	"2006-01-02T15:04:05,999-0700",
+	"02/Jan/2006:15:04:05",
+	"Mon, 02 Jan 2006 15:04:05", // HTTP dates (RFC 9110 §5.6.7)
+	"Mon, 2 Jan 2006 15:04:05 -0700",
+	"Monday, 02-Jan-06 15:04:05",
+	"Mon Jan _2 15:04:05 2006",
+	"2 Jan 2006 15:04:05",
+	"2 Jan 2006 15:04:05 -0700",
+	"2006-01-02T15:04Z07:00",
+	"20060102T150405Z",
+	"1/2/2006 3:04:05 PM", // Azure; without AM or PM nobody knows whose order it is
+	"1/2/2006 3:04:05 PM -07:00",
 }
+
+// utc are names of UTC that times end with. Other names of zones are not read: EST may be three of them.
+var utc = []string{" UTC", " GMT", " Z", "UTC"}
 
 func timeOf(v any) (time.Time, error) {
 	switch v := v.(type) {
 	case string:
 		if t, err := time.Parse(time.RFC3339Nano, v); err == nil {
 			return t.UTC(), nil
+		}
+		v = strings.TrimSuffix(strings.Trim(v, " []"), "[UTC")
+		for _, name := range utc {
+			v = strings.TrimSuffix(v, name)
 		}
 		for _, l := range layouts {
 			if t, err := time.Parse(l, v); err == nil {

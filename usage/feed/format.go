@@ -43,6 +43,7 @@ const (
 	Lines    Input = ""         // a JSON value a line; an array is a list of records
 	Text     Input = "text"     // a line of text is a record; the jq gets it as a string
 	Document Input = "document" // JSON values of any layout
+	Any      Input = "any"      // a line of text or a JSON value is a record; the jq gets it as a string or an object
 )
 
 // Example is a record, and what its preset makes of it.

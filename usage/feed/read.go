@@ -12,6 +12,8 @@ import (
 	"runtime"
 
 	"github.com/valyala/fastjson"
+	"golang.org/x/text/encoding/unicode"
+	"golang.org/x/text/transform"
 )
 
 // Read reads all records of in, which is not compressed, and gives them to each in their order, some at a
@@ -20,31 +22,58 @@ import (
 //
 // Lines are parsed on all processors, in pieces, so that memory stays flat however long in is.
 func (f Format) Read(ctx context.Context, in io.Reader, each func(Reading) error) error {
-	if f.Input == Document {
-		return f.readDocuments(ctx, in, each)
+	if isFollowed(in) {
+		return f.readLines(ctx, in, each)
 	}
-	if f.Input == Lines && !isFollowed(in) {
-		b := bufio.NewReaderSize(in, layoutPeek)
-		head, err := b.Peek(layoutPeek)
-		if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, ErrCut) {
-			return err
-		}
-		if spread(head) {
-			return f.readDocuments(ctx, b, each)
-		}
-		in = b
+	b := bufio.NewReaderSize(utf8Of(in), layoutPeek)
+	head, err := b.Peek(layoutPeek)
+	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, ErrCut) {
+		return err
 	}
-	return f.readLines(ctx, in, each)
+	if bytes.HasPrefix(head, bom) {
+		_, _ = b.Discard(len(bom))
+		head = head[len(bom):]
+	}
+	if f.Input == Document || f.Input != Text && spread(head) {
+		return f.readDocuments(ctx, b, each)
+	}
+	return f.readLines(ctx, b, each)
 }
 
 const layoutPeek = 64 << 10
 
-// spread reports whether a text of JSON does not have a value a line, but one over several: pretty-printed, as
-// vendors' exports are. head is its beginning.
+// utf8Of reads a text in UTF-16, which has a byte order mark or begins with JSON, as UTF-8; any other as it is.
+func utf8Of(in io.Reader) io.Reader {
+	b := bufio.NewReader(in)
+	head, _ := b.Peek(2)
+	if len(head) < 2 {
+		return b
+	}
+	var order unicode.Endianness
+	switch {
+	case head[0] == 0xff && head[1] == 0xfe, (head[0] == '{' || head[0] == '[') && head[1] == 0:
+		order = unicode.LittleEndian
+	case head[0] == 0xfe && head[1] == 0xff, head[0] == 0 && (head[1] == '{' || head[1] == '['):
+		order = unicode.BigEndian
+	default:
+		return b
+	}
+	return transform.NewReader(b, unicode.UTF16(order, unicode.UseBOM).NewDecoder())
+}
+
+// spread reports whether a text of JSON does not have a value a line, but one over several, pretty-printed, as
+// vendors' exports are, or one in a line without end. head is its beginning.
 func spread(head []byte) bool {
-	head = bytes.TrimSpace(bytes.TrimPrefix(head, bom))
+	head = bytes.TrimSpace(head)
 	line, rest, more := bytes.Cut(head, []byte("\n"))
-	if !more || len(line) == 0 || line[0] != '[' && line[0] != '{' || fastjson.ValidateBytes(line) == nil {
+	line = bytes.TrimSpace(line)
+	if len(line) == 0 || line[0] != '[' && line[0] != '{' {
+		return false
+	}
+	if !more {
+		return len(head) > layoutPeek/2 && fastjson.ValidateBytes(line) != nil
+	}
+	if fastjson.ValidateBytes(line) == nil {
 		return false
 	}
 	next, _, _ := bytes.Cut(bytes.TrimLeft(rest, " \t\r\n"), []byte("\n"))
