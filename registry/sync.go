@@ -105,9 +105,9 @@ func (s *Store) Add(ctx context.Context, tx pgx.Tx, c credential.Credential, now
 }
 
 // Rotate replaces the sealed secret of a credential, and its client id where clientID is not "", in tx. Its next
-// check is due at now, and what was known of it no longer counts (Change.Anew). It does not ask whether the
-// credential is retired or how its secret is named; package action does. The error wraps ErrNotFound where there is
-// none of that name.
+// check is due at now, and what was known of it no longer counts (Change.Anew). It asks neither how its secret is
+// named, which package action does, nor whether it is retired. The error wraps ErrNotFound where there is none of
+// that name.
 func (s *Store) Rotate(ctx context.Context, tx pgx.Tx, name, clientID string, sealed []byte, now time.Time) (Change, error) {
 	c, err := s.forUpdate(ctx, tx, name)
 	if err != nil {

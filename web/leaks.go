@@ -11,8 +11,9 @@ import (
 	"github.com/keyrounds/keyrounds/leak/intake"
 )
 
-// TakeReport verifies a report and stores what it says. *intake.RefusedError and *intake.SETError say that its sender is
-// not the one who may report there, *intake.FormatError that it cannot be read. After any other error it may be sent again.
+// TakeReport verifies a report and stores what it says. exposure.ErrNoReceiver says that there is no NAME like that,
+// *intake.RefusedError and *intake.SETError that its sender is not the one who may report there, *intake.FormatError
+// that it cannot be read. After any other error it may be sent again. It must be safe for concurrent use.
 type TakeReport func(context.Context, exposure.LeakReport) (exposure.Reported, error)
 
 // leakReport serves POST /api/v1/leaks/NAME. A report is authenticated by its signature only.
