@@ -46,7 +46,7 @@ func (a *App) Start(ctx context.Context) error {
 	}))
 	a.notReady("starting")
 	a.setLevel(c.LogLevel)
-	a.Exposure.ShowReceivers()
+	a.Exposure.ShowReporters()
 	pages := web.New(web.Options{
 		Audit:      a.Audit,
 		Registry:   a.Registry,
@@ -177,7 +177,7 @@ func (a *App) reload(ctx context.Context, c *config.Config) error {
 	a.setLevel(c.LogLevel)
 	a.Exposure.Reload(exposureSettings(c))
 	a.announcer.Reload(announcerSettings(c))
-	a.Exposure.ShowReceivers()
+	a.Exposure.ShowReporters()
 	a.Notifier.Reload(setup)
 	a.listenToSlack(c)
 	a.Rounds.Reload(settings(c))
