@@ -22,7 +22,7 @@ import (
 	"github.com/keyrounds/keyrounds/usage"
 )
 
-// Options of New. All stores are on Pool.
+// Options are options of New. All are required but Sealer; all stores are on Pool.
 type Options struct {
 	Pool     *pgxpool.Pool
 	Registry *registry.Store
@@ -43,7 +43,7 @@ type Options struct {
 // has a method Public says why something was refused, in words for whoever asked.
 type Actions struct{ Options }
 
-// New makes Actions.
+// New makes Actions. It asks nothing, and there is nothing to close.
 func New(o Options) *Actions { return &Actions{o} }
 
 // refusal is why something was not done, in words for whoever asked.

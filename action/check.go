@@ -7,8 +7,9 @@ import (
 	"github.com/keyrounds/keyrounds/rounds"
 )
 
-// Check checks credentials now, whatever their schedules say, and gives each the results as they come. They are judged
-// and recorded like those of any round. A daemon makes the checks, if one lives (rounds.CheckNow, which says the errors).
+// Check checks credentials now, whatever their schedules say, and gives each the results as they come. They are
+// judged and recorded like those of any round. A daemon makes the checks, if one lives (rounds.CheckNow, which says
+// the errors). Who asked is not in the record.
 func (a *Actions) Check(ctx context.Context, creds []credential.Credential, each func([]rounds.Judged)) error {
 	return a.Rounds.CheckNow(ctx, creds, each)
 }

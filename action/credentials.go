@@ -16,8 +16,11 @@ import (
 	"github.com/keyrounds/keyrounds/usage/feed"
 )
 
-// Sync makes the registry what the configuration file says: credentials are added, changed and retired. passive are the
-// providers whose credentials are never checked. It is the daemon's deed, at its start and at a reload.
+// Sync makes the registry what the configuration file says: credentials are added, changed and retired. passive are
+// the providers whose credentials are never checked. It is the daemon's deed, at its start and at a reload.
+//
+// Credentials, feeds and passive providers are a transaction each, in this order: after an error those before it are
+// done, and Sync can be called again. *registry.ConflictError says that a command registered one of creds.
 func (a *Actions) Sync(ctx context.Context, creds []credential.Credential, feeds []feed.Feed, passive []string) error {
 	err := a.register(ctx, audit.Daemon, func(tx pgx.Tx) ([]registry.Change, error) {
 		return a.Registry.Sync(ctx, tx, creds, a.Now())
@@ -31,7 +34,9 @@ func (a *Actions) Sync(ctx context.Context, creds []credential.Credential, feeds
 	return a.inTx(ctx, func(tx pgx.Tx) error { return a.Audit.Watch(ctx, tx, passive, a.Now()) })
 }
 
-// Add registers credentials with their secrets, all or none, for actor. The secrets are sealed.
+// Add registers credentials with their secrets, all or none, for actor. secrets has one for each of creds, in their
+// order; they are sealed, and not wiped here. creds must be valid. An error that a name exists, or that nothing can
+// be sealed (Options.SealerErr), registers none.
 func (a *Actions) Add(ctx context.Context, actor string, creds []credential.Credential, secrets []secret.Value) error {
 	return a.register(ctx, actor, func(tx pgx.Tx) ([]registry.Change, error) {
 		var changes []registry.Change
@@ -52,8 +57,12 @@ func (a *Actions) Add(ctx context.Context, actor string, creds []credential.Cred
 }
 
 // Rotate replaces the sealed secret of a credential for actor, and its client id where clientID is not "". The old
-// secret is kept, sealed, until it is proven dead. A secret that is named by a reference into the host is changed
-// there instead.
+// secret is kept, sealed, until it is proven dead (leak.Store.Keep says how long otherwise), unless it cannot be
+// opened any more. v is not wiped here.
+//
+// A secret that is named by a reference into the host is changed there instead: *HostSecretError. A client id of the
+// configuration file is changed there as well. The error wraps registry.ErrNotFound where there is no such
+// credential.
 func (a *Actions) Rotate(ctx context.Context, actor, name, clientID string, v secret.Value) error {
 	c, err := a.Registry.Get(ctx, name)
 	if err != nil {
@@ -78,7 +87,7 @@ func (a *Actions) Rotate(ctx context.Context, actor, name, clientID string, v se
 	})
 }
 
-// HostSecretError says that a secret is named by a reference into the host.
+// HostSecretError says that a secret is named by a reference into the host, so that nothing here can replace it.
 type HostSecretError struct{ Credential credential.Credential }
 
 func (e *HostSecretError) Error() string {
@@ -102,8 +111,11 @@ func (a *Actions) keepOld(ctx context.Context, tx pgx.Tx, c credential.Credentia
 	return a.Leaks.Keep(ctx, tx, c, old, a.Now())
 }
 
-// Retire ends the registration of a credential for actor. One of the file leaves by leaving it. A secret that got
-// out is kept until it is proven dead.
+// Retire ends the registration of a credential for actor, and resolves its findings but that it leaked. A secret that
+// got out is kept until it is proven dead (leak.Store.Keep). It does nothing at the provider.
+//
+// One of the configuration file, which leaves by leaving it, and one that is retired already are errors. The error
+// wraps registry.ErrNotFound where there is no such credential.
 func (a *Actions) Retire(ctx context.Context, actor, name string) error {
 	c, err := a.Registry.Get(ctx, name)
 	switch {

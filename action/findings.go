@@ -13,13 +13,14 @@ import (
 // mostReason bounds the words of a person about a finding, in characters.
 const mostReason = 300
 
-// Acknowledge says for actor that someone looks after a finding. One that is acknowledged already stays with the
-// first. The errors are finding.ErrNotFound and audit.ErrResolved.
+// Acknowledge says for actor that someone looks after a finding, and returns it. One that is acknowledged already
+// stays with the first. The errors wrap finding.ErrNotFound and audit.ErrResolved.
 func (a *Actions) Acknowledge(ctx context.Context, actor string, id int64) (finding.Finding, error) {
 	return a.act(ctx, func(tx pgx.Tx) (finding.Change, error) { return a.Audit.Acknowledge(ctx, tx, actor, id, a.Now()) })
 }
 
-// Snooze puts a finding aside for actor and a time. The errors are those of Acknowledge.
+// Snooze puts a finding aside for actor, from now for a time, which must be positive. The errors are those of
+// Acknowledge.
 func (a *Actions) Snooze(ctx context.Context, actor string, id int64, long time.Duration) (finding.Finding, error) {
 	return a.act(ctx, func(tx pgx.Tx) (finding.Change, error) { return a.snooze(ctx, tx, actor, id, long) })
 }

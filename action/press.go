@@ -18,8 +18,9 @@ import (
 	"github.com/keyrounds/keyrounds/rounds"
 )
 
-// Do does what a person asked for where a message was told, and returns what that person is told. The same Action.ID is
-// done once, whichever replica gets it.
+// Do does what a person asked for where a message was told, and returns what that person is told ("": nothing). The
+// same Action.ID is done once, whichever replica gets it; a second one is told nothing. Of a message all findings
+// that are not over are changed, in one transaction. An error with a method Public says why nothing was done.
 func (a *Actions) Do(ctx context.Context, do notify.Action) (string, error) {
 	text, err := a.do(ctx, do)
 	return text, postgres.Plain(err)

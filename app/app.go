@@ -36,7 +36,7 @@ import (
 	"github.com/keyrounds/keyrounds/usage"
 )
 
-// Options of Open.
+// Options are options of Open. Config and Log are required.
 type Options struct {
 	Config  *config.Config
 	Version string
@@ -53,13 +53,14 @@ type Options struct {
 	Now                     func() time.Time // default time.Now
 }
 
-// Metrics is a registry of Prometheus metrics.
+// Metrics is a registry of Prometheus metrics: parts register with it, and /metrics shows what it gathers.
 type Metrics interface {
 	prometheus.Registerer
 	prometheus.Gatherer
 }
 
-// App is everything, opened. Without Start it serves commands.
+// App is everything, opened. Without Start it serves commands. Its methods are safe for concurrent use where they do
+// not say otherwise.
 type App struct {
 	Options
 	Pool     *pgxpool.Pool
@@ -89,8 +90,9 @@ type App struct {
 	debug              *http.Server
 }
 
-// Open opens the database, or starts the private one, and makes all parts. It does not wait for a
-// database of someone else's to answer, and changes nothing in it; Prepare does.
+// Open opens the database, or starts the private one, and makes all parts. It does not wait for a database of someone
+// else's to answer, and changes nothing in it; Prepare does. Close lets go of what it opened; after an error nothing
+// is left open. Of the private one, *postgres.InUseError says that another daemon has the data_dir.
 func Open(ctx context.Context, o Options) (*App, error) {
 	if o.Now == nil {
 		o.Now = time.Now
@@ -255,8 +257,8 @@ func (a *App) openSealer() {
 	a.sealer, a.sealerErr = secret.OpenSealer(path, own)
 }
 
-// Prepare brings the schema up to date, makes the partitions ahead, and registers the credentials
-// of the file. It fails while the database is away.
+// Prepare brings the schema up to date, makes the partitions ahead, and registers the credentials of the file. It
+// fails while the database is away, and can be called again. postgres.ErrNewer: the schema is of a newer keyrounds.
 func (a *App) Prepare(ctx context.Context) error {
 	if _, err := postgres.Migrate(ctx, a.Pool); err != nil {
 		return err
@@ -300,19 +302,20 @@ func (t tellable) Finding(ctx context.Context, id int64) (finding.Finding, error
 	return f, postgres.Plain(err)
 }
 
-// Finding returns a finding as receivers are told it.
+// Finding returns a finding as receivers are told it: with what is registered of its credential and the console of
+// its provider. The error wraps finding.ErrNotFound where there is none.
 func (a *App) Finding(ctx context.Context, id int64) (finding.Finding, error) {
 	return tellable{a.Audit, a}.Finding(ctx, id)
 }
 
-// Config returns the configuration that is in force.
+// Config returns the configuration that is in force. It is shared: do not change it.
 func (a *App) Config() *config.Config { return a.config.Load() }
 
 // Close lets go of the database, and stops the private one if this process started it. It may be
 // called again.
 func (a *App) Close() { a.ends.run() }
 
-// SchemaVersion tells where the schema is.
+// SchemaVersion tells where the schema is. It returns postgres.ErrNewer where that is beyond this binary.
 func (a *App) SchemaVersion(ctx context.Context) (postgres.Version, error) {
 	return postgres.CurrentVersion(ctx, a.Pool)
 }

@@ -46,7 +46,7 @@ func (a *App) Start(ctx context.Context) error {
 	}))
 	a.notReady("starting")
 	a.setLevel(c.LogLevel)
-	a.Exposure.ShowReceivers()
+	a.Exposure.ShowReporters()
 	pages := web.New(web.Options{
 		Audit:      a.Audit,
 		Registry:   a.Registry,
@@ -139,26 +139,27 @@ func (a *App) isReady(ctx context.Context) error {
 	return err
 }
 
-// Addr is where the web listens, after Start.
+// Addr is the host and port where the web listens. Call it after Start returned nil: before, it panics.
 func (a *App) Addr() string { return a.web.listener.Addr().String() }
 
-// Stop ends the daemon: no further check begins, those in flight end, and all is closed, within
-// 15 s but for a slow private Postgres. It may be called again, and from several goroutines: each
-// returns when all is closed.
+// Stop ends the daemon: no further check begins, those in flight end, and all is closed. That takes 15 s at most, but
+// for a file feed that is being read (30 s) and a slow private Postgres. It may be called again, and from several
+// goroutines: each returns when all is closed.
 func (a *App) Stop() {
 	a.notReady("stopping")
 	a.Close()
 }
 
-// Reload takes a new configuration. What can fail is done first: on an error the old one stays in
-// force, whole.
+// Reload takes a new configuration, one call at a time. What can fail is done first: on an error the old one stays in
+// force, whole, but credentials of the new one may be registered already (action.Sync). What needs a restart is in
+// the log.
 func (a *App) Reload(ctx context.Context, c *config.Config) error {
 	err := a.reload(ctx, c)
 	a.reloaded.done(err == nil, a.Now())
 	return err
 }
 
-// ReloadFailed notes that a new configuration could not even be read.
+// ReloadFailed notes in the metrics that a new configuration could not even be read.
 func (a *App) ReloadFailed() { a.reloaded.done(false, a.Now()) }
 
 func (a *App) reload(ctx context.Context, c *config.Config) error {
@@ -176,7 +177,7 @@ func (a *App) reload(ctx context.Context, c *config.Config) error {
 	a.setLevel(c.LogLevel)
 	a.Exposure.Reload(exposureSettings(c))
 	a.announcer.Reload(announcerSettings(c))
-	a.Exposure.ShowReceivers()
+	a.Exposure.ShowReporters()
 	a.Notifier.Reload(setup)
 	a.listenToSlack(c)
 	a.Rounds.Reload(settings(c))

@@ -23,7 +23,8 @@ func (a *App) pushFeeds() []web.PushFeed {
 	return all
 }
 
-// Unregistered lists client ids that feeds show and nobody registered.
+// Unregistered lists client ids that feeds show and nobody ever registered at that provider, at most limit
+// (usage.Store.Unregistered says the order).
 func (a *App) Unregistered(ctx context.Context, limit int) ([]usage.Unregistered, error) {
 	known, err := a.Registry.ClientIDs(ctx)
 	if err != nil {

@@ -195,12 +195,12 @@ func (v *vault) await(what string, cond func() bool) {
 	}
 }
 
-func (v *vault) post(receiver string, body []byte, header ...string) (int, string) {
+func (v *vault) post(reporter string, body []byte, header ...string) (int, string) {
 	v.Helper()
 	req, err := http.NewRequestWithContext(
 		v.Context(),
 		http.MethodPost,
-		"http://"+v.app.Addr()+"/api/v1/leaks/"+receiver,
+		"http://"+v.app.Addr()+"/api/v1/leaks/"+reporter,
 		bytes.NewReader(body),
 	)
 	if err != nil {
@@ -281,7 +281,7 @@ func TestAnAlertWaits(t *testing.T) {
 		}
 	}
 	v.await("it is tried again", func() bool { all := waiting(); return len(all) == 1 && all[0].Tries > 0 })
-	if d := waiting()[0]; d.Receiver != "github" ||
+	if d := waiting()[0]; d.Reporter != "github" ||
 		!strings.Contains(d.Why, "the alert 42 of acme/backend could not be fetched: HTTP 502") ||
 		!d.Next.After(d.Since) {
 		t.Errorf("%+v", d)
@@ -355,7 +355,7 @@ func TestGitHubReportsALeak(t *testing.T) {
 		t.Errorf("a ping is %d", status)
 	}
 	if status, _ := v.post("nobody", ping); status != http.StatusNotFound {
-		t.Errorf("an unknown receiver is %d", status)
+		t.Errorf("an unknown reporter is %d", status)
 	}
 	for range 20 {
 		v.post("github", body)

@@ -13,14 +13,16 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
-// Store is the audit's tables. It is safe for concurrent use.
+// Store is the audit's tables. It is safe for concurrent use, also by several replicas. Methods that take a
+// transaction take effect when it commits; those without one have their own. An error of theirs is Postgres' unless
+// they say otherwise.
 type Store struct {
 	pool *pgxpool.Pool
 	wake func(context.Context, pgx.Tx) error
 	now  func() time.Time
 }
 
-// Options of New.
+// Options are options of New. Pool is required.
 type Options struct {
 	Pool *pgxpool.Pool
 	// Wake is called in the transaction that fills the outbox, and starts its processing as soon as that commits.
@@ -29,7 +31,7 @@ type Options struct {
 	Now  func() time.Time // when a change was queued; default time.Now
 }
 
-// New makes a Store.
+// New makes a Store. It does not ask the database, and there is nothing to close.
 func New(o Options) *Store {
 	if o.Now == nil {
 		o.Now = time.Now

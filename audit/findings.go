@@ -16,13 +16,14 @@ import (
 // ErrResolved is returned where somebody acts on a finding that is over.
 var ErrResolved = errors.New("is resolved")
 
-// OpenOf returns the findings of some kinds that are not resolved.
+// OpenOf returns the findings of some kinds that are not resolved, the oldest first. It locks none of them.
 func (s *Store) OpenOf(ctx context.Context, tx pgx.Tx, kinds ...finding.Kind) ([]finding.Finding, error) {
 	return find(ctx, tx, `state <> 'resolved' AND kind = ANY($1) ORDER BY id`, kinds)
 }
 
-// CloseAll resolves every finding of a credential but that it leaked: the registry says nothing of the secret.
-// The changes are recorded as actor's, and queued to be told, in tx.
+// CloseAll resolves every finding of a credential but that it leaked: the registry says nothing of the secret. at is
+// when they are resolved, and why says so in words. It locks the findings; those that are resolved already stay as
+// they are. The changes are recorded as actor's, and queued to be told, in tx.
 func (s *Store) CloseAll(
 	ctx context.Context,
 	tx pgx.Tx,
@@ -46,9 +47,11 @@ func (s *Store) CloseAll(
 	return changes, s.publish(ctx, tx, actor, changes)
 }
 
-// Acknowledge says that someone looks after a finding. A resolved one cannot be acknowledged
-// (ErrResolved); one that is acknowledged already stays with the first. Like all that people do to
-// findings, it is recorded as actor's and queued to be told, in tx.
+// Acknowledge says that actor looks after a finding, which ends its snooze. One that is acknowledged already stays
+// with the first: the change has the same state before and after, and nothing is recorded.
+//
+// Like all that people do to findings, it locks the finding, is recorded as actor's and queued to be told, in tx. The
+// error wraps finding.ErrNotFound where there is no such finding, ErrResolved where it is resolved.
 func (s *Store) Acknowledge(ctx context.Context, tx pgx.Tx, actor string, id int64, now time.Time) (finding.Change, error) {
 	return s.act(ctx, tx, actor, id, func(old finding.Finding) (finding.Finding, error) {
 		if old.State == finding.Acknowledged {
@@ -58,7 +61,8 @@ func (s *Store) Acknowledge(ctx context.Context, tx pgx.Tx, actor string, id int
 	})
 }
 
-// Snooze puts a finding aside until a time.
+// Snooze puts a finding aside until a time, which should be after now: Awaken opens it again at its first run from
+// then on. Snoozing it again replaces the time. Errors and record are as with Acknowledge.
 func (s *Store) Snooze(ctx context.Context, tx pgx.Tx, actor string, id int64, now, until time.Time) (finding.Change, error) {
 	return s.act(ctx, tx, actor, id, func(finding.Finding) (finding.Finding, error) {
 		return updateFinding(ctx, tx, `state = 'snoozed', snoozed_until = $2, updated_at = $3`, id, until, now)
@@ -69,8 +73,9 @@ func (s *Store) Snooze(ctx context.Context, tx pgx.Tx, actor string, id int64, n
 // end by itself, and a person who calls it a false alarm ends it.
 var happened = []finding.Kind{finding.Leaked, finding.UnexpectedUse, finding.UsedAfterRevocation, finding.CanaryTripped}
 
-// FalseAlarm says that a finding was none, and why. What happened once is resolved by that; what still holds
-// is acknowledged, and ends when it does not hold any more. The first who says so stays.
+// FalseAlarm says that a finding was none, and why ("": not said). What happened once is resolved by that; what still
+// holds is acknowledged, and ends when it does not hold any more. The first who says so stays: a later call changes
+// nothing. Errors and record are as with Acknowledge.
 func (s *Store) FalseAlarm(ctx context.Context, tx pgx.Tx, actor string, id int64, why string, now time.Time) (finding.Change, error) {
 	return s.act(ctx, tx, actor, id, func(old finding.Finding) (finding.Finding, error) {
 		if old.FalseAlarmBy != "" {
@@ -109,7 +114,8 @@ type Precision struct {
 	Found, FalseAlarms int
 }
 
-// Precisions counts all findings, by provider and kind.
+// Precisions counts all findings that are stored, resolved ones too, by provider and kind, in this order. A provider
+// is "" for findings of keyrounds itself.
 func (s *Store) Precisions(ctx context.Context) ([]Precision, error) {
 	rows, err := s.pool.Query(
 		ctx,
@@ -152,7 +158,9 @@ func (s *Store) act(
 	return change, s.publish(ctx, tx, actor, []finding.Change{change})
 }
 
-// Awaken opens the findings again whose snooze is over.
+// Awaken opens the findings again whose snooze ends at or before now, and returns the changes. It skips findings that
+// another transaction has locked; the next call has them. The changes are recorded as Daemon's, and queued to be
+// told, in tx.
 func (s *Store) Awaken(ctx context.Context, tx pgx.Tx, now time.Time) ([]finding.Change, error) {
 	asleep, err := find(ctx, tx, `state = 'snoozed' AND snoozed_until <= $1 FOR UPDATE SKIP LOCKED`, now)
 	if err != nil {
@@ -233,7 +241,7 @@ func updateFinding(ctx context.Context, tx pgx.Tx, set string, id int64, args ..
 	return pgx.CollectExactlyOneRow(rows, scanFinding)
 }
 
-// Filter chooses findings; empty fields choose all.
+// Filter chooses findings; the zero value chooses all that are not resolved, up to 1,000.
 type Filter struct {
 	Kind       finding.Kind
 	Credential string
@@ -242,7 +250,8 @@ type Filter struct {
 	Limit      int  // 0: 1,000
 }
 
-// Findings returns findings, the most severe first, then the newest.
+// Findings returns the findings that f chooses: those that are not resolved before those that are, then the most
+// severe first, then the newest. What it does not find is no error.
 func (s *Store) Findings(ctx context.Context, f Filter) ([]finding.Finding, error) {
 	if f.Limit <= 0 {
 		f.Limit = 1000
@@ -260,7 +269,7 @@ func (s *Store) Findings(ctx context.Context, f Filter) ([]finding.Finding, erro
 	)
 }
 
-// Finding returns one of them, or finding.ErrNotFound.
+// Finding returns the finding with this id, resolved or not. The error wraps finding.ErrNotFound where there is none.
 func (s *Store) Finding(ctx context.Context, id int64) (finding.Finding, error) {
 	f, err := findOne(ctx, s.pool, `id = $1`, id)
 	if errors.Is(err, finding.ErrNotFound) {
@@ -269,8 +278,8 @@ func (s *Store) Finding(ctx context.Context, id int64) (finding.Finding, error) 
 	return f, err
 }
 
-// Before returns the finding of the same kind and subject that was resolved last before f opened, if that was
-// after since; 0: there is none.
+// Before returns the id of the finding of the same kind and subject, older than f, that was resolved last, if that
+// was at or after since; 0: there is none.
 func (s *Store) Before(ctx context.Context, f finding.Finding, since time.Time) (id int64, err error) {
 	err = s.pool.QueryRow(ctx, `
 		SELECT coalesce((
@@ -280,7 +289,7 @@ func (s *Store) Before(ctx context.Context, f finding.Finding, since time.Time) 
 	return id, err
 }
 
-// Count is how many findings there are of a kind, severity and state.
+// Count is how many findings there are of a kind, severity and state. There is none for what is not there.
 type Count struct {
 	Kind     finding.Kind
 	Severity finding.Severity
@@ -288,7 +297,7 @@ type Count struct {
 	N        int
 }
 
-// Counts returns the findings that are not resolved, counted.
+// Counts counts the findings that are not resolved, by kind, severity and state, in no order.
 func (s *Store) Counts(ctx context.Context) ([]Count, error) {
 	rows, err := s.pool.Query(ctx, `SELECT kind, severity, state, count(*) FROM findings WHERE state <> 'resolved' GROUP BY 1, 2, 3`)
 	if err != nil {
@@ -308,7 +317,7 @@ type OpenFinding struct {
 	OpenedAt             time.Time
 }
 
-// Open returns the findings that are not resolved, the most severe first, then the newest, at most limit.
+// Open returns the findings that are not resolved, the most severe first, then the newest, at most limit; 0 is none.
 func (s *Store) Open(ctx context.Context, limit int) ([]OpenFinding, error) {
 	rows, err := s.pool.Query(ctx, `
 		SELECT id::text, kind, severity, state, credential, provider, coalesce(credential_id, 0), opened_at

@@ -13,13 +13,13 @@ import (
 	"github.com/keyrounds/keyrounds/verdict"
 )
 
-// LockFleet returns what we hold of the credentials in rs, which are of one provider, and locks
-// their rows.
+// LockFleet returns what we hold of the credentials in rs, which are of one provider, and locks their rows until tx
+// ends. Judge and Record belong in the same tx. Credentials without a row are not in States. Told and Unsaid are left
+// empty: they are package usage's to know.
 //
-// If something was refused or uncertain, or a finding of the provider as a whole is open, it first
-// locks the provider's row and adds what the verdict needs to know of the other credentials: two
-// replicas that judge batches of one provider then do so one after the other, each with what the
-// other found.
+// If something was refused or uncertain, or a finding of the provider as a whole or of keyrounds itself is open, it
+// first locks the provider's row and adds what the verdict needs to know of the other credentials: two replicas that
+// judge batches of one provider then do so one after the other, each with what the other found.
 func (s *Store) LockFleet(ctx context.Context, tx pgx.Tx, rs []checker.Result) (verdict.Fleet, error) {
 	if len(rs) == 0 {
 		return verdict.Fleet{}, nil

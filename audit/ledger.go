@@ -11,15 +11,15 @@ import (
 	"github.com/keyrounds/keyrounds/checker"
 )
 
-// Intent is a check that is about to be made.
+// Intent is a check that is about to be made; Check is the id that its result will have (checker.Target.ID).
 type Intent struct {
 	Check        uuid.UUID
 	CredentialID int64
 	At           time.Time
 }
 
-// Intend writes down checks before they are made, in a transaction of its own. Record takes them out
-// again; those of a killed process stay until Forget.
+// Intend writes down checks before they are made, in a transaction of its own. Record takes them out again; those of
+// a killed process stay until Forget. An id that is written down already is an error, and nothing is written.
 func (s *Store) Intend(ctx context.Context, is []Intent) error {
 	_, err := s.pool.CopyFrom(ctx, pgx.Identifier{"check_intents"}, []string{"check_id", "credential_id", "intended_at"},
 		pgx.CopyFromSlice(len(is), func(i int) ([]any, error) { return []any{is[i].Check, is[i].CredentialID, is[i].At}, nil }))
@@ -36,7 +36,7 @@ func settle(ctx context.Context, tx pgx.Tx, rs []checker.Result) error {
 	return err
 }
 
-// Forget drops the intents and the rows of days of before.
+// Forget drops intents made before a time, and the rows of checks_daily of days before its date.
 func (s *Store) Forget(ctx context.Context, before time.Time) error {
 	batch := &pgx.Batch{}
 	batch.Queue(`DELETE FROM check_intents WHERE intended_at < $1`, before)
@@ -44,7 +44,8 @@ func (s *Store) Forget(ctx context.Context, before time.Time) error {
 	return s.pool.SendBatch(ctx, batch).Close()
 }
 
-// Ledger returns what our own checks of some credentials left in others' logs from a time to another.
+// Ledger returns what our own checks of some credentials left in others' logs from a time to another, both included,
+// in no order. A check that is intended and not stored has no Trail, and Done is false.
 func (s *Store) Ledger(ctx context.Context, tx pgx.Tx, credentialIDs []int64, from, to time.Time) ([]checker.Footprint, error) {
 	rows, err := tx.Query(ctx, `
 		SELECT id, credential_id, checked_at, took_us, true, token_hash, jti_hash, egress, requests FROM checks

@@ -9,8 +9,8 @@ import (
 	"github.com/keyrounds/keyrounds/traces"
 )
 
-// Pending returns the findings that changed and of which it is not yet known who is told, those that
-// have waited longest first, at most limit. It locks no rows: the caller must hold a lock of its own.
+// Pending returns the findings that changed and of which it is not yet known who is told, each once, those that have
+// waited longest first, at most limit. It locks no rows: the caller must hold a lock of its own until Done.
 func (s *Store) Pending(ctx context.Context, tx pgx.Tx, limit int) ([]finding.Pending, error) {
 	rows, err := tx.Query(ctx, `
 		SELECT finding_id, min(since), (array_agg(trace ORDER BY id DESC))[1] FROM finding_outbox
@@ -21,7 +21,8 @@ func (s *Store) Pending(ctx context.Context, tx pgx.Tx, limit int) ([]finding.Pe
 	return pgx.CollectRows(rows, pgx.RowToStructByPos[finding.Pending])
 }
 
-// Done takes findings out of the outbox, with all that is queued of them by now.
+// Done takes findings out of the outbox, with all that is queued of them by now. Call it in the transaction of
+// Pending.
 func (s *Store) Done(ctx context.Context, tx pgx.Tx, findings []int64) error {
 	_, err := tx.Exec(ctx, `DELETE FROM finding_outbox WHERE finding_id = ANY($1)`, findings)
 	return err

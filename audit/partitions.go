@@ -11,9 +11,9 @@ import (
 // PartitionsAhead is how many months beyond the present one have a partition.
 const PartitionsAhead = 2
 
-// EnsurePartitions makes the monthly partitions of checks for now and PartitionsAhead months, and
-// drops those that ended more than keep months ago (0: none is dropped). It may run anywhere, any
-// time, on any replica.
+// EnsurePartitions makes the monthly partitions (UTC) of checks for now and PartitionsAhead months, and drops those
+// that ended keep months ago or earlier (0: none is dropped), in a transaction of its own. It may run anywhere, any
+// time, on any replica: it holds an advisory lock meanwhile.
 func (s *Store) EnsurePartitions(ctx context.Context, now time.Time, keep int) error {
 	tx, err := s.pool.Begin(ctx)
 	if err != nil {
@@ -40,7 +40,7 @@ func (s *Store) EnsurePartitions(ctx context.Context, now time.Time, keep int) e
 	return tx.Commit(ctx)
 }
 
-// Ahead returns for how many whole months after now there are partitions.
+// Ahead returns for how many whole months (UTC) after the one of now there are partitions of checks.
 func (s *Store) Ahead(ctx context.Context, now time.Time) (n int, err error) {
 	err = s.pool.QueryRow(ctx, `
 		SELECT count(*) FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid

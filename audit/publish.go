@@ -11,12 +11,14 @@ import (
 	"github.com/keyrounds/keyrounds/finding"
 )
 
-// Publish opens, changes and ends findings as evs say, in their order, writes each change into the
-// record, and queues it to be told, all in tx: nobody is told of what did not happen, and nothing is
-// forgotten. It returns the changes, for the log.
+// Publish opens, changes and ends findings as evs say, in their order, writes each change into the record as
+// Daemon's, and queues it to be told, all in tx: nobody is told of what did not happen, and nothing is forgotten. It
+// returns the changes, for the log.
 //
-// Opening what is open already changes it only if the evidence says something new; ending what is
-// not open does nothing. An error leaves tx to be rolled back.
+// Opening what is open already changes it only if the evidence says something new; uses and leaks are kept even if
+// they do not, and nobody is told. Ending what is not open does nothing. It locks the findings that are open, but
+// nothing against another transaction that opens the same finding at the same time: one of the two fails on the
+// unique index. An error leaves tx to be rolled back.
 func (s *Store) Publish(ctx context.Context, tx pgx.Tx, evs []finding.Event) ([]finding.Change, error) {
 	var changes []finding.Change
 	for _, e := range evs {

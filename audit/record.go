@@ -11,7 +11,7 @@ import (
 // Daemon is the actor of what keyrounds does on its own schedule, without a person who asked for it.
 const Daemon = "daemon"
 
-// Entry is one line of the record of who did what.
+// Entry is one line of the record of who did what. ID is given by the database: 0 until the entry is read back.
 type Entry struct {
 	ID      int64           `json:"id"`
 	At      time.Time       `json:"at"`
@@ -21,14 +21,15 @@ type Entry struct {
 	Detail  json.RawMessage `json:"detail"`
 }
 
-// NewEntry makes an entry whose detail is the JSON of any value. The detail must be clean and
-// hold no secret.
+// NewEntry makes an entry whose detail is the JSON of any value. The detail must be clean and hold no secret. The
+// only error is a detail that JSON cannot have.
 func NewEntry(at time.Time, actor, action, subject string, detail any) (Entry, error) {
 	b, err := json.Marshal(detail)
 	return Entry{At: at, Actor: actor, Action: action, Subject: subject, Detail: b}, err
 }
 
-// Append adds entries to the record. They can never be changed or removed through keyrounds.
+// Append adds entries to the record, in their order, in tx. They can never be changed or removed through keyrounds.
+// No entries: nothing is done.
 func (s *Store) Append(ctx context.Context, tx pgx.Tx, es ...Entry) error {
 	batch := &pgx.Batch{}
 	for _, e := range es {
@@ -44,7 +45,8 @@ func (s *Store) Append(ctx context.Context, tx pgx.Tx, es ...Entry) error {
 	return tx.SendBatch(ctx, batch).Close()
 }
 
-// Note adds one entry to the record, now, in a transaction of its own. NewEntry says what detail may be.
+// Note adds one entry to the record, with the time of Options.Now, in a transaction of its own. NewEntry says what
+// detail may be.
 func (s *Store) Note(ctx context.Context, actor, action, subject string, detail any) error {
 	e, err := NewEntry(s.now(), actor, action, subject, detail)
 	if err != nil {
@@ -53,7 +55,7 @@ func (s *Store) Note(ctx context.Context, actor, action, subject string, detail 
 	return pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error { return s.Append(ctx, tx, e) })
 }
 
-// Log returns the newest entries first, at most limit; of one subject, or of all for "".
+// Log returns the newest entries first, at most limit; of one subject (finding.Subject.Key), or of all for "".
 func (s *Store) Log(ctx context.Context, subject string, limit int) ([]Entry, error) {
 	rows, err := s.pool.Query(ctx, `
 		SELECT id, at, actor, action, subject, detail FROM record

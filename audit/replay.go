@@ -22,7 +22,8 @@ type Story struct {
 // MaxStory is the most results that a Story has; of more, the newest.
 const MaxStory = 20000
 
-// Story returns what is still stored of a finding's evidence.
+// Story returns what is still stored of a finding's evidence. Results whose partition was dropped are missing,
+// without an error; of credentials that were not checked before it begins there is no state in Before.
 func (s *Store) Story(ctx context.Context, f finding.Finding) (Story, error) {
 	begin := f.OpenedAt
 	if at := f.Evidence.Since; !at.IsZero() && at.Before(begin) {
@@ -88,8 +89,8 @@ type Drift struct {
 	Granted []string  `json:"granted"`
 }
 
-// ScopeDrift returns the changes of a credential's granted scopes, the newest first, at most limit.
-// Answers that did not say are passed over.
+// ScopeDrift returns the changes of a credential's granted scopes, the newest first, at most limit. Answers that did
+// not say are passed over. It looks as far back as checks are stored.
 func (s *Store) ScopeDrift(ctx context.Context, credentialID int64, limit int) ([]Drift, error) {
 	rows, err := s.pool.Query(ctx, `
 		SELECT checked_at, granted_scopes,
@@ -114,7 +115,8 @@ type LastScopes struct {
 	Probes         []checker.ProbeResult
 }
 
-// Scopes returns what the newest token of a credential could do.
+// Scopes returns what the newest token that is still stored of a credential could do; the zero value where there is
+// none.
 func (s *Store) Scopes(ctx context.Context, credentialID int64) (l LastScopes, err error) {
 	rows, err := s.pool.Query(ctx, `
 		SELECT checked_at, granted_scopes, missing_scopes, extra_scopes, probes FROM checks
@@ -126,8 +128,8 @@ func (s *Store) Scopes(ctx context.Context, credentialID int64) (l LastScopes, e
 	return l, err
 }
 
-// Watch marks the credentials of passive providers, which no check will ever tell anything of: their
-// status is unknown.
+// Watch marks the credentials of passive providers, which no check will ever tell anything of, as unknown since now,
+// in tx. What the rules remembered of them is dropped. Those that are unknown already, or retired, stay as they are.
 func (s *Store) Watch(ctx context.Context, tx pgx.Tx, passive []string, now time.Time) error {
 	_, err := tx.Exec(ctx, `
 		UPDATE credential_state SET status = 'unknown', since = $2, suspect_since = NULL, memory = '{}'

@@ -13,8 +13,9 @@ import (
 	"github.com/keyrounds/keyrounds/verdict"
 )
 
-// Record stores rs and the states that the verdict made of them, in the same order: one COPY and
-// one statement for the states.
+// Record stores rs and the states that the verdict made of them, in the same order, in tx: one COPY and one statement
+// for the states. It also takes out the intents of rs. A credential that was retired meanwhile keeps its state. Lists
+// of another length, and a result that is stored already, are an error.
 func (s *Store) Record(ctx context.Context, tx pgx.Tx, rs []checker.Result, next []verdict.State) error {
 	if len(rs) != len(next) {
 		return fmt.Errorf("record: %d results and %d states", len(rs), len(next))
@@ -38,7 +39,7 @@ func (s *Store) Record(ctx context.Context, tx pgx.Tx, rs []checker.Result, next
 	return putStates(ctx, tx, rs, next)
 }
 
-// Stored reports whether r was recorded: after a commit whose answer was lost.
+// Stored reports whether r was recorded. Ask after a commit whose answer was lost.
 func (s *Store) Stored(ctx context.Context, tx pgx.Tx, r checker.Result) (stored bool, err error) {
 	err = tx.QueryRow(ctx, `SELECT EXISTS (SELECT FROM checks WHERE checked_at = $1 AND id = $2)`, r.At, r.ID).Scan(&stored)
 	return stored, err

@@ -11,8 +11,9 @@ import (
 // A result may be stored this long after its check began; days are rolled up again that far back.
 const lateResults = time.Hour
 
-// RollUp brings checks_daily up to date: the days (UTC) since it last ran are counted anew. It may run
-// anywhere, any time, on any replica.
+// RollUp brings checks_daily up to date, in a transaction of its own: the days (UTC) since it last ran, with the hour
+// before, are counted anew. At first it begins with the oldest check. It may run anywhere, any time, on any replica:
+// it holds an advisory lock meanwhile.
 func (s *Store) RollUp(ctx context.Context, now time.Time) error {
 	tx, err := s.pool.Begin(ctx)
 	if err != nil {
@@ -65,8 +66,9 @@ const rollUpSQL = `
 		uncertain = excluded.uncertain, latency_us = excluded.latency_us, status = excluded.status,
 		last_check_at = excluded.last_check_at, last_success_at = excluded.last_success_at`
 
-// StatusesAt returns, by credential, the status at the end of the last day (UTC) before a time that has a
-// row of checks_daily.
+// StatusesAt returns, by credential id, the status at the end of the last day that has a row of checks_daily and is
+// before the date of a time. The date is that of the time's own zone, the days are of UTC. Credentials without such a
+// row are left out.
 func (s *Store) StatusesAt(ctx context.Context, before time.Time) (map[int64]string, error) {
 	rows, err := s.pool.Query(
 		ctx,

@@ -11,7 +11,8 @@ import (
 	"github.com/keyrounds/keyrounds/verdict"
 )
 
-// Tracked is a credential whose state is to begin, begin anew, or end.
+// Tracked is a credential whose state is to begin, begin anew, or end. Retired comes before Anew; with neither,
+// nothing is to be done.
 type Tracked struct {
 	CredentialID int64
 	Credential   string
@@ -20,7 +21,8 @@ type Tracked struct {
 	Retired      bool
 }
 
-// Track follows what happened in the registry.
+// Track follows what happened in the registry, in the transaction of that: a retired credential is retired since now,
+// and one that is new or changed is Pending since now, with nothing remembered. It may be called with none.
 func (s *Store) Track(ctx context.Context, tx pgx.Tx, ts []Tracked, now time.Time) error {
 	batch := &pgx.Batch{}
 	for _, t := range ts {
@@ -39,7 +41,8 @@ func (s *Store) Track(ctx context.Context, tx pgx.Tx, ts []Tracked, now time.Tim
 	return tx.SendBatch(ctx, batch).Close()
 }
 
-// Statuses returns what is held of some credentials.
+// Statuses returns the status of some credentials and since when they have it, by id; nothing else of a State is
+// filled in. Those that are not known are left out. It locks nothing.
 func (s *Store) Statuses(ctx context.Context, tx pgx.Tx, ids []int64) (map[int64]verdict.State, error) {
 	rows, err := tx.Query(ctx, `SELECT credential_id, status, since FROM credential_state WHERE credential_id = ANY($1)`, ids)
 	if err != nil {
@@ -51,7 +54,7 @@ func (s *Store) Statuses(ctx context.Context, tx pgx.Tx, ids []int64) (map[int64
 	return all, err
 }
 
-// Standing is a credential as it stands, with its last check.
+// Standing is a credential as it stands, with its last check. Outcome is "" where it was never checked.
 type Standing struct {
 	verdict.State
 	Outcome checker.Outcome
@@ -107,7 +110,7 @@ func (s *Store) standings(ctx context.Context, where string, arg any) ([]Standin
 	})
 }
 
-// StandingOf returns what is held of one credential; ok false: nothing is.
+// StandingOf returns what is held of one credential, retired or not; ok is false where nothing is.
 func (s *Store) StandingOf(ctx context.Context, credentialID int64) (st Standing, ok bool, err error) {
 	all, err := s.standings(ctx, `credential_id = $1`, credentialID)
 	if err != nil || len(all) == 0 {
@@ -116,7 +119,8 @@ func (s *Store) StandingOf(ctx context.Context, credentialID int64) (st Standing
 	return all[0], true, nil
 }
 
-// Peers counts the credentials of a provider that are not retired, without one: how many are healthy, and all.
+// Peers counts the credentials of a provider that are not retired, without the one with that id: how many are
+// healthy, and all. Degraded ones are not healthy.
 func (s *Store) Peers(ctx context.Context, provider string, without int64) (works, all int, err error) {
 	err = s.pool.QueryRow(ctx, `
 		SELECT count(*) FILTER (WHERE status = 'healthy'), count(*) FROM credential_state
@@ -125,7 +129,7 @@ func (s *Store) Peers(ctx context.Context, provider string, without int64) (work
 	return works, all, err
 }
 
-// Brief is what metrics say of a credential.
+// Brief is what metrics say of a credential. A zero time is one that never was.
 type Brief struct {
 	CredentialID         int64
 	Credential, Provider string
@@ -138,7 +142,8 @@ type Brief struct {
 	Missing, Excess      int           // scopes
 }
 
-// StatusCounts counts the credentials that are not retired, by provider and status.
+// StatusCounts counts the credentials that are not retired, by provider and status. What there is none of is left
+// out.
 func (s *Store) StatusCounts(ctx context.Context) (map[string]map[verdict.Status]int, error) {
 	rows, err := s.pool.Query(ctx, `SELECT provider, status, count(*) FROM credential_state WHERE status <> 'retired' GROUP BY 1, 2`)
 	if err != nil {
@@ -197,7 +202,8 @@ func (s *Store) Briefs(ctx context.Context, limit int) ([]Brief, error) {
 	})
 }
 
-// Check is one stored result, for people.
+// Check is one stored result, for people and for JSON. Status is what was held after it; LatencyMS is in
+// milliseconds.
 type Check struct {
 	At         time.Time       `json:"checked_at"`
 	Outcome    checker.Outcome `json:"outcome"`
@@ -208,7 +214,7 @@ type Check struct {
 	LatencyMS  float64         `json:"latency_ms"`
 }
 
-// History returns the newest checks of a credential, at most limit.
+// History returns the newest checks of a credential that are still stored, the newest first, at most limit.
 func (s *Store) History(ctx context.Context, credentialID int64, limit int) ([]Check, error) {
 	rows, err := s.pool.Query(ctx, `
 		SELECT checked_at, outcome, reason, status, http_status, message, latency_us / 1000.0
@@ -222,7 +228,7 @@ func (s *Store) History(ctx context.Context, credentialID int64, limit int) ([]C
 	})
 }
 
-// LastCheck returns when anything was last checked, zero where nothing ever was.
+// LastCheck returns when the newest check of any credential began, zero where nothing was ever checked.
 func (s *Store) LastCheck(ctx context.Context) (time.Time, error) {
 	var last *time.Time
 	err := s.pool.QueryRow(ctx, `SELECT max(last_check_at) FROM credential_state`).Scan(&last)

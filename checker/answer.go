@@ -15,7 +15,7 @@ import (
 	"unicode/utf8"
 )
 
-// Response is an answer of a token endpoint and what had been asked for.
+// Response is an answer of a token endpoint, read to its end, and what had been asked for.
 type Response struct {
 	Status    int
 	Header    http.Header

@@ -19,7 +19,9 @@ import (
 	"github.com/keyrounds/keyrounds/secret"
 )
 
-// Assertion says how client_secret_jwt and private_key_jwt sign (RFC 7523).
+// Assertion says how client_secret_jwt and private_key_jwt sign (RFC 7523). The zero value signs by the kind of the
+// key, for the token endpoint, without a kid. A key that is a JWK keeps its own kid, and its alg where Algorithm is
+// "".
 type Assertion struct {
 	Algorithm string // RFC 7518 §3.1; default by the key: HS256, RS256, ES256, ES384, ES512 or EdDSA
 	Audience  string // default the token endpoint (RFC 7523 §3)
@@ -30,7 +32,8 @@ type Assertion struct {
 // that differ.
 const assertionAge = 2 * time.Minute
 
-// Algorithms lists what an assertion may be signed with, by method.
+// Algorithms lists what an assertion of m may be signed with (RFC 7518 §3.1, RFC 8037 §3.1), nil for every method
+// that signs none.
 func (m AuthMethod) Algorithms() []string {
 	switch m {
 	case ClientSecretJWT:

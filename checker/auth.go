@@ -26,7 +26,7 @@ const (
 	Custom                  AuthMethod = "custom"                      // the placeholders of Request; not of the registry
 )
 
-// AuthMethods lists the methods.
+// AuthMethods lists every method that Provider.AuthMethod can be, in the order in which messages name them.
 func AuthMethods() []AuthMethod {
 	return []AuthMethod{ClientSecretPost, ClientSecretBasic, ClientSecretJWT, PrivateKeyJWT, TLSClientAuth, SelfSignedTLSClientAuth, Custom}
 }

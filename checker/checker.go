@@ -13,7 +13,8 @@ import (
 	"github.com/keyrounds/keyrounds/secret"
 )
 
-// Checker checks credentials. It is safe for concurrent use.
+// Checker checks credentials. It is safe for concurrent use. All that it remembers is the metadata of issuers: for an
+// hour, and for a day where it cannot be read again.
 type Checker struct {
 	userAgent  string
 	now        func() time.Time
@@ -21,14 +22,14 @@ type Checker struct {
 	discovered discovered
 }
 
-// Options of New. The zero value is ready for use.
+// Options are options of New. The zero value is ready for use.
 type Options struct {
 	Version string           // in the User-Agent; default "dev"
 	Now     func() time.Time // default time.Now
 	Dial    outbound.Dial    // instead of the network, for tests: no address is guarded then
 }
 
-// New makes a Checker.
+// New makes a Checker. It makes no request yet, and there is nothing to close.
 func New(o Options) *Checker {
 	if o.Now == nil {
 		o.Now = time.Now
@@ -40,8 +41,11 @@ func New(o Options) *Checker {
 	}
 }
 
-// Check exchanges t's credential for a token at p, which must be complete, and tries its probes.
-// Whatever goes wrong is in the result.
+// Check exchanges t's credential for a token at p (RFC 6749 §4.4), which must be complete (Provider.Complete), and
+// tries its probes. It is CheckAll for one target.
+//
+// Whatever goes wrong is in the result, which always has an outcome. Where ctx ends before the exchange, that is
+// Unreachable with the reason TimedOut.
 func (c *Checker) Check(ctx context.Context, p Provider, t Target) Result {
 	if all := c.CheckAll(ctx, nil, p, []Target{t}); len(all) == 1 {
 		return all[0]
@@ -51,11 +55,17 @@ func (c *Checker) Check(ctx context.Context, p Provider, t Target) Result {
 	return r
 }
 
-// CheckAll checks ts at one provider, at most p.Concurrency at once and p.Rate a second.
+// CheckAll checks ts at one provider, which must be complete, at most p.Concurrency at once and p.Rate a second. Each
+// request has Timeout and is made once; no redirect is followed.
 //
-// When stop closes, or the provider asks to be left alone for more than LongestPause, no further check
-// begins; exchanges under way end, at a stop probes are cut short. The
-// results are those of the checks that began, in the order of ts. A nil stop never closes.
+// When stop closes, ctx ends, or the provider asks to be left alone for more than LongestPause, no further check
+// begins. When stop closes, exchanges under way end, and what follows them (introspection, probes, revocation) is cut
+// short; the end of ctx cuts exchanges short as well. A nil stop never closes.
+//
+// The results are those of the checks that began, in the order of ts. Where p cannot be asked at all, since its proxy
+// or TLS cannot be used or its issuer's metadata cannot be read, every target has a result that says so. Where p has
+// an issuer and something was Rejected, its metadata is asked for once more: if that fails too, the refusals become
+// ProviderError or Misconfigured. A panic becomes a result with the reason InternalError.
 func (c *Checker) CheckAll(ctx context.Context, stop <-chan struct{}, p Provider, ts []Target) []Result {
 	// A stop ends what can be left out, never an exchange.
 	optional, cancel := context.WithCancel(ctx)
@@ -107,8 +117,12 @@ func (c *Checker) CheckAll(ctx context.Context, stop <-chan struct{}, p Provider
 	return done
 }
 
-// Token exchanges t's credential for a token and hands it over, for those who use it: the feeds. It
-// tries no probe and gives nothing back. The zero Value: there was none, and the result says why.
+// Token exchanges t's credential for a token at p, which must be complete, and hands the token over, for those who
+// use it: the feeds. It tries no probe, does not revoke the token, and shows no client certificate. The caller wipes
+// the token.
+//
+// The zero Value: there was none, and the result says why. A secret that cannot be read is Misconfigured without a
+// reason here.
 func (c *Checker) Token(ctx context.Context, p Provider, t Target) (secret.Value, Result) {
 	r := c.start(p, t)
 	client, err := c.newClient(p, nil)
@@ -134,7 +148,9 @@ func (c *Checker) Token(ctx context.Context, p Provider, t Target) (secret.Value
 	return token, r
 }
 
-// Fail returns results that say that nothing could be checked, and why.
+// Fail returns one result for each of ts, in their order, that says that nothing could be checked: Misconfigured,
+// without a reason, with err as its message. It makes no request. No secret is known here to be scrubbed, so err must
+// hold none.
 func (c *Checker) Fail(p Provider, ts []Target, err error) []Result {
 	return c.fail(p, ts, says(Misconfigured, "", "provider", "%v", err))
 }

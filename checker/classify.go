@@ -17,10 +17,11 @@ import (
 //  4. Then the error code (RFC 6749 §5.2), then the status alone.
 //  5. What is left is Malformed.
 
-// Classify reads an answer of p's token endpoint (RFC 6749 §5.1, §5.2).
+// Classify reads an answer of p's token endpoint (RFC 6749 §5.1, §5.2). The rules are above.
 //
-// It is pure: the same answer always gets the same reading. The text in the reading is as the
-// provider wrote it; Check cleans it.
+// It is pure: the same answer always gets the same reading, and every reading has an outcome, a rule and a message.
+// The text in it is as the provider wrote it; Check cleans it. The matchers of p are those that Complete put
+// together; the generic ones are tried after them in any case.
 func Classify(p Provider, r Response) Reading {
 	a := readAnswer(r, p.Response)
 	reading := trouble(p, r, a)

@@ -19,7 +19,9 @@ const (
 	MaxBody = 64 << 10         // bytes, also after gzip
 )
 
-// Policy is how p may be reached: by its own word on private networks, proxy and TLS.
+// Policy is how p may be reached: by its own word on private networks, proxy and TLS, with at most Concurrency
+// connections to a host. It bounds neither time nor bodies; whoever makes requests by it keeps to Timeout and
+// MaxBody.
 func (p Provider) Policy() outbound.Policy {
 	return outbound.Policy{AllowPrivate: p.AllowPrivateNetworks, Proxy: p.Proxy, TLS: p.TLS, MaxConnections: p.Concurrency}
 }

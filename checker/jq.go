@@ -8,13 +8,15 @@ import (
 	"github.com/itchyny/gojq"
 )
 
-// JQ is a compiled jq expression. The zero JQ is none.
+// JQ is a compiled jq expression. The zero JQ is none. It is safe for concurrent use. It runs for at most a second,
+// and its first output counts; an error, or no output, counts as nothing found.
 type JQ struct {
 	code *gojq.Code
 	text string
 }
 
-// ParseJQ compiles text. It cannot read the environment, files or further input.
+// ParseJQ compiles text. What it compiles cannot read the environment, files or further input. An error of its
+// grammar, or of a function or variable that there is not, is gojq's.
 func ParseJQ(text string) (JQ, error) {
 	q, err := gojq.Parse(text)
 	if err != nil {
@@ -24,7 +26,7 @@ func ParseJQ(text string) (JQ, error) {
 	return JQ{code, text}, err
 }
 
-// String returns the expression as written.
+// String returns the expression as written, "" for the zero JQ.
 func (q JQ) String() string { return q.text }
 
 const jqTime = time.Second
@@ -50,7 +52,8 @@ func (q JQ) holds(body []byte) bool {
 	return ok && v != nil && v != false
 }
 
-// ResponseMembers are the members that an answer which is not quite OAuth can have elsewhere.
+// ResponseMembers lists the keys of Provider.Response: the members of RFC 6749 §5.1 and §5.2 that an answer which is
+// not quite OAuth can have elsewhere.
 func ResponseMembers() []string {
 	return []string{"access_token", "expires_in", "scope", "error", "error_description"}
 }

@@ -63,8 +63,8 @@ type pause struct {
 	until time.Time
 }
 
-// LongestPause is the longest that CheckAll waits where a provider asks it to; for more, it begins no
-// further check.
+// LongestPause is the longest that CheckAll waits where a provider asks for a pause (Reading.RetryAfter). If it asks
+// for more, CheckAll begins no further check.
 const LongestPause = 3 * time.Second
 
 func (h *pause) ask(r *Result) {

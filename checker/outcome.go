@@ -1,6 +1,6 @@
 package checker
 
-// Outcome is what one check says.
+// Outcome is what one check says. It is stored and shown as written here; "" is no outcome.
 type Outcome string
 
 // The outcomes.
@@ -18,7 +18,7 @@ const (
 	Unreachable   Outcome = "unreachable"    // no HTTP answer
 )
 
-// Outcomes lists all of them.
+// Outcomes lists every outcome, those with a token first.
 func Outcomes() []Outcome {
 	return []Outcome{
 		OK, ScopeReduced, ScopeDenied, GrantDenied, Rejected, Misconfigured,
@@ -26,10 +26,11 @@ func Outcomes() []Outcome {
 	}
 }
 
-// HasToken reports whether the provider issued a token: the client is alive.
+// HasToken reports whether the provider issued a token, which shows that the client is alive.
 func (o Outcome) HasToken() bool { return o == OK || o == ScopeReduced }
 
-// Certain reports whether the provider answered for itself about this client.
+// Certain reports whether the provider answered for itself about this client: with a token, or by refusing the
+// client, its scopes or its grant. Every other outcome says nothing of the credential.
 func (o Outcome) Certain() bool {
 	return o.HasToken() || o == Rejected || o == ScopeDenied || o == GrantDenied
 }
@@ -66,8 +67,8 @@ const (
 	TLSFailed        Reason = "tls"
 )
 
-// Certain reports whether the provider itself says why it refuses the client, so that one
-// confirmation is enough.
+// Certain reports whether the provider itself says why it refuses the client, so that one confirmation is enough: an
+// unknown client, a wrong or expired secret, or a disabled client.
 func (r Reason) Certain() bool {
 	switch r {
 	case UnknownClient, BadSecret, ExpiredSecret, Disabled:

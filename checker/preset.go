@@ -47,7 +47,9 @@ type CheckEffect struct {
 	Source      string   `yaml:"source"`       // where these facts are from
 }
 
-// String is all of it in words, "" where nothing is known.
+// String says what a check costs, which limits it counts against, what it can lock out and which tokens it evicts,
+// parts that are not known left out; "" where none is known. PerThousand, Quota, MinInterval and Source are not in
+// it.
 func (e CheckEffect) String() string {
 	var parts []string
 	for _, text := range []string{e.Cost, e.Limits, e.LockOut, e.Evicts} {
@@ -61,13 +63,13 @@ func (e CheckEffect) String() string {
 // Interval is a duration as the configuration writes it.
 type Interval struct{ time.Duration }
 
-// UnmarshalText reads 90d, 12h, 2m.
+// UnmarshalText reads 90d, 12h, 2m, as credential.ParseDuration does.
 func (i *Interval) UnmarshalText(b []byte) (err error) {
 	i.Duration, err = credential.ParseDuration(string(b))
 	return err
 }
 
-// PresetProvider holds the values that a preset fills in.
+// PresetProvider holds the values that Provider.Complete fills in where the configuration gives none.
 type PresetProvider struct {
 	TokenURL    string        `yaml:"token_url"`
 	AuthMethod  string        `yaml:"auth_method"`
@@ -89,8 +91,9 @@ func (r *presetRate) UnmarshalText(b []byte) (err error) {
 	return err
 }
 
-// Matcher refines the reading of an error answer. Every condition that is given must hold; the
-// first matcher that fits decides.
+// Matcher refines the reading of an error answer. Every condition that is given must hold; the first matcher that
+// fits decides. It never sees an answer with a usable token, nor one that a provider's trouble or a proxy explains
+// (rule 1 of Classify).
 type Matcher struct {
 	Status      []int    `yaml:"status"`      // any of these HTTP statuses
 	Error       []string `yaml:"error"`       // any of these error codes; "" fits an answer without one
@@ -101,16 +104,17 @@ type Matcher struct {
 	rule        string
 }
 
-// Pattern is a regular expression (RE2) that ignores case.
+// Pattern is a regular expression (RE2) that ignores case. The zero Pattern is no condition.
 type Pattern struct{ *regexp.Regexp }
 
-// UnmarshalText compiles it.
+// UnmarshalText compiles b; an error is that of package regexp.
 func (p *Pattern) UnmarshalText(b []byte) (err error) {
 	p.Regexp, err = regexp.Compile("(?i)" + string(b))
 	return err
 }
 
-// Validate returns all that is wrong with m.
+// Validate returns all that is wrong with m, nil where nothing is: no condition at all, an outcome that an error
+// answer cannot have, or a reason that does not go with it. The fields are as in the configuration.
 func (m Matcher) Validate() []credential.Problem {
 	var ps []credential.Problem
 	add := func(field, hint, format string, args ...any) {
@@ -154,7 +158,7 @@ var presets = sync.OnceValue(func() map[string]Preset {
 	return all
 })
 
-// Presets lists the presets by name.
+// Presets lists the presets, sorted by name. Its callers must not change what they share: the matchers and probes.
 func Presets() []Preset {
 	var ps []Preset
 	for _, p := range presets() {
@@ -164,7 +168,8 @@ func Presets() []Preset {
 	return ps
 }
 
-// FindPreset returns the preset of that name; "" is Generic.
+// FindPreset returns the preset of that name; "" is Generic. A name that there is not is an error, of no type of its
+// own.
 func FindPreset(name string) (Preset, error) {
 	if name == "" {
 		name = Generic

@@ -11,7 +11,8 @@ import (
 	"github.com/keyrounds/keyrounds/secret"
 )
 
-// Probe is a request with the token that shows whether a scope works.
+// Probe is a request with the token that shows whether a scope works. A check tries it only for credentials that
+// declare Scope and were granted it. The token goes in the header Authorization (RFC 6750 §2.1).
 type Probe struct {
 	Scope  string
 	Get    string // URL of a GET
@@ -109,7 +110,7 @@ func readProbe(pr Probe, resp *http.Response, body []byte, cut bool) (ProbeVerdi
 	return ProbeInconclusive, UnexpectedStatus, "the API's answer was not expected"
 }
 
-// TokenState says whether an API takes a token.
+// TokenState says whether an API takes a token; the zero value is TokenUnknown.
 type TokenState string
 
 // The states of a token.
@@ -119,8 +120,12 @@ const (
 	TokenUnknown TokenState = ""        // there is no probe, or its answer says nothing
 )
 
-// Present asks the API of p, by one of its probes, whether it takes a token that was issued to t's credential
-// before.
+// Present asks the API of p, which must be complete, whether it takes a token that was issued to t's credential
+// before. It makes one request within Timeout: the first probe of p for a scope that the credential declares, or else
+// the first probe. It reads no secret, and shows no client certificate.
+//
+// A 403 is TokenWorks: the API knows the token and refuses what was asked for. Whatever else says nothing, such as a
+// network error, is TokenUnknown.
 func (c *Checker) Present(ctx context.Context, p Provider, t Target, token secret.Value) TokenState {
 	if len(p.Probes) == 0 {
 		return TokenUnknown

@@ -15,8 +15,8 @@ import (
 	"github.com/keyrounds/keyrounds/outbound"
 )
 
-// Provider is an authorization server as a check needs to know it. Complete fills in what is
-// not given.
+// Provider is an authorization server as a check needs to know it. Complete fills in what is not given, and Validate
+// says what is wrong with the result.
 type Provider struct {
 	Name                 string
 	Preset               string     // "": generic
@@ -48,7 +48,9 @@ const (
 	defaultRate        = 10
 )
 
-// Complete returns p with its preset's values, and then the defaults, where p gives none.
+// Complete returns p with its preset's values, and then the defaults, where p gives none. Where p has an issuer, the
+// preset's token URL is left out. p's own matchers come before those of the preset; call it once, since each call
+// adds them again. The only error is a preset that there is not.
 func (p Provider) Complete() (Provider, error) {
 	preset, err := FindPreset(p.Preset)
 	if err != nil {
@@ -87,7 +89,8 @@ func first[T comparable](vs ...T) T {
 	return zero
 }
 
-// ParseRate reads "10/s", "30/m", "100/h" or "5000/d".
+// ParseRate reads "10/s", "30/m", "100/h" or "5000/d", a positive number a second, minute, hour or day, into a rate a
+// second. Any other text is an error that quotes it.
 func ParseRate(s string) (rate.Limit, error) {
 	n, unit, _ := strings.Cut(s, "/")
 	count, err := strconv.ParseFloat(n, 64)

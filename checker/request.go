@@ -20,7 +20,7 @@ type Request struct {
 	Body     map[string]any    // with auth_method custom: the whole body
 }
 
-// Encodings lists what a body can be encoded as.
+// Encodings lists what Request.Encoding can be, the default first.
 func Encodings() []string { return []string{"form", "json"} }
 
 // ownHeaders are keyrounds' to send.

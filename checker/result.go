@@ -12,15 +12,15 @@ import (
 	"github.com/keyrounds/keyrounds/secret"
 )
 
-// Target is a credential and how to get its secret. The secret is read just before it is used and
-// wiped after.
+// Target is a credential and how to get its secret. Secret is called just before the secret is used, once a check,
+// and the value is wiped after. Its error is shown in the result, so it must not hold the secret.
 type Target struct {
 	ID         uuid.UUID // of the result to be; zero: one is made
 	Credential credential.Credential
 	Secret     func(context.Context) (secret.Value, error)
 }
 
-// Result is what one check saw. All text in it is clean: scrubbed of secret and token, without
+// Result is what one check saw. All text in it that came from outside is clean: scrubbed of secret and token, without
 // control characters, cut.
 type Result struct {
 	ID           uuid.UUID // version 7, made when the check begins
@@ -47,7 +47,7 @@ type Trail struct {
 	JTIHash   []byte        // SHA-256 of its claim jti (RFC 7519 §4.1.7); nil: it has none
 	Egress    netip.Addr    // this machine's address of the connection; a NAT may show another
 	Requests  int           // with the client's name or its token
-	Took      time.Duration // from the first request to the end of the last
+	Took      time.Duration // from Result.At to the end of the last request, with the reading of the secret; 0: not measured
 }
 
 // Footprint is one line of the ledger of our own use: what one check left in others' logs.
@@ -104,7 +104,7 @@ type ProbeResult struct {
 	Message    string       `json:"message,omitempty"`
 }
 
-// ProbeVerdict says what a probe showed.
+// ProbeVerdict says what a probe showed of its scope.
 type ProbeVerdict string
 
 // The verdicts of a probe. Inconclusive says nothing about the scope: the API is in trouble,

@@ -16,7 +16,9 @@ import (
 
 type complaint func(field, hint, format string, args ...any)
 
-// Validate returns all that is wrong with a completed provider.
+// Validate returns all that is wrong with a completed provider, nil where nothing is. The fields are as in the
+// configuration, from the provider's entry on (parameters.audience, probes.0.scope). It makes no request, and reads
+// no file.
 func (p Provider) Validate() []credential.Problem {
 	var ps []credential.Problem
 	var add complaint = func(field, hint, format string, args ...any) {
@@ -89,7 +91,7 @@ func badURL(s string, plain bool) string {
 	return ""
 }
 
-// OneOf writes "one of a, b, c".
+// OneOf writes "one of a, b, c", for the hint of a message.
 func OneOf[T ~string](vs []T) string {
 	texts := make([]string, len(vs))
 	for i, v := range vs {

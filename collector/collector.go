@@ -20,7 +20,8 @@ import (
 	"github.com/keyrounds/keyrounds/usage"
 )
 
-// Sources are where the collector reads.
+// Sources are where the collector reads, at each scrape. All are required but Series; they must be safe for
+// concurrent use.
 type Sources struct {
 	Audit    *audit.Store
 	Registry *registry.Store
@@ -37,7 +38,7 @@ type Sources struct {
 	Series  Series
 }
 
-// Series says which credentials have series of their own.
+// Series says which credentials have series of their own. The zero value: none, and no single finding either.
 type Series struct {
 	PerCredential bool
 	Match         map[string]string // only those with these labels
@@ -48,7 +49,8 @@ type Series struct {
 // scrapeTime is how long a scrape may ask the database.
 const scrapeTime = 8 * time.Second
 
-// New returns the collector.
+// New returns the collector. It reads nothing before the first scrape, and a scrape may ask the database for 8 s.
+// What cannot be read is left out, and keyrounds_database_up is 0 then.
 func New(s Sources) prometheus.Collector {
 	c := &collector{Sources: s}
 	c.info = gauge("keyrounds_credential_info", "Always 1; who owns a credential, and the labels that metrics.labels names.",

@@ -82,7 +82,7 @@ func (b *builder) build() *Config {
 	return c
 }
 
-// DefaultDataDir is /var/lib/keyrounds for root, else in the user's home.
+// DefaultDataDir is /var/lib/keyrounds for root and for users without a home, else ~/.local/share/keyrounds.
 func DefaultDataDir() string {
 	if home, err := os.UserHomeDir(); err == nil && os.Geteuid() != 0 {
 		return filepath.Join(home, ".local", "share", "keyrounds")
@@ -174,7 +174,8 @@ func (b *builder) web(c *Config) {
 	}
 }
 
-// Loopback reports whether host is this machine only.
+// Loopback reports whether host is this machine only: localhost, or an address of 127.0.0.0/8 or ::1. It looks up no
+// names.
 func Loopback(host string) bool {
 	if host == "localhost" {
 		return true
@@ -318,7 +319,8 @@ func (b *builder) credentials(c *Config, in []CredentialIn) {
 	}
 }
 
-// CheckProvider says whether c's provider is configured.
+// CheckProvider returns a problem where c's provider is none of providers, with the closest name as its hint; nil
+// where it is one, or where its name is not valid, which Validate says.
 func CheckProvider(c credential.Credential, providers map[string]checker.Provider) []credential.Problem {
 	if _, ok := providers[c.Provider]; ok || !credential.ValidName(c.Provider) {
 		return nil

@@ -1,7 +1,7 @@
 // Package config reads the configuration file: strictly, with every problem at once, each with its
 // place in the file.
 //
-// It opens no database and resolves no secret.
+// Reading it opens no database and resolves no secret; it does read the templates and TLS files that it names.
 package config
 
 import (
@@ -21,7 +21,7 @@ import (
 	"github.com/keyrounds/keyrounds/verdict"
 )
 
-// Config is a valid configuration.
+// Config is a valid configuration, with the defaults filled in. It is shared by those who use it: do not change it.
 type Config struct {
 	DataDir     string
 	Database    Address // zero: the private Postgres in DataDir
@@ -59,7 +59,7 @@ type Defaults struct {
 	UnusedAfter time.Duration
 }
 
-// Feed is a source of usage events.
+// Feed is a source of usage events, with how its log API or its pushes are authenticated. Both zero: not at all.
 type Feed struct {
 	feed.Feed
 	Token      secret.Reference // of its log API, or of those who push to it
@@ -81,7 +81,7 @@ type Slack struct {
 	Webhook  secret.Reference // of the receiver webhook; zero: there is none
 }
 
-// Receiver is one beside Slack.
+// Receiver is one beside Slack. What is of the other type is zero.
 type Receiver struct {
 	Name     string
 	Type     string           // Shoutrrr or Alertmanager
@@ -104,10 +104,11 @@ type Address struct {
 	Literal string
 }
 
-// IsZero reports whether no address is given.
+// IsZero reports whether no address is given, which means the private Postgres.
 func (a Address) IsZero() bool { return a == Address{} }
 
-// Resolve returns the URL.
+// Resolve returns the URL, read anew at each call. It may hold a password: do not show it. The error wraps
+// secret.ErrUnreadable.
 func (a Address) Resolve(ctx context.Context) (string, error) {
 	if a.Literal != "" {
 		return a.Literal, nil
@@ -121,7 +122,9 @@ func (a Address) Resolve(ctx context.Context) (string, error) {
 
 const maxFile = 64 << 20
 
-// Load reads and checks a file. Problems in it come as *Errors, all of them.
+// Load reads and checks a file of at most 64 MiB. Problems in it come as *Errors, all of them; what does not stop it
+// is in Config.Warnings. Any other error says that the file cannot be read. It also reads the templates and TLS files
+// that the configuration names.
 func Load(path string) (*Config, error) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -138,7 +141,7 @@ func Load(path string) (*Config, error) {
 	return Parse(path, b)
 }
 
-// Parse checks the text of a configuration file; name is for messages.
+// Parse checks the text of a configuration file, as Load does; name is for messages. Its errors are all *Errors.
 func Parse(name string, text []byte) (*Config, error) {
 	t, problems := readTree(text)
 	if len(problems) == 0 {

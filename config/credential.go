@@ -9,8 +9,8 @@ import (
 	"github.com/keyrounds/keyrounds/secret"
 )
 
-// Credential makes a credential of what is written, with the defaults filled in, and returns all
-// that is wrong with it.
+// Credential makes a credential of what is written, with the defaults filled in, and returns all that is wrong with
+// it, nil where nothing is. It does not ask whether its provider is configured: CheckProvider does.
 func (in CredentialIn) Credential(d Defaults) (credential.Credential, []credential.Problem) {
 	c := credential.Credential{
 		Name: in.Name, Provider: in.Provider, ClientID: in.ClientID, Description: in.Description, Scopes: in.Scopes,

@@ -120,13 +120,14 @@ func show(line string) string {
 	return line
 }
 
-// Unreadable is a secret of the file that could not be read.
+// Unreadable is a secret of the file that could not be read. Err must not hold it.
 type Unreadable struct {
 	Path string // such as credentials.0.secret
 	Err  error
 }
 
-// Locate makes *Errors of what could not be read, nil of nothing.
+// Locate makes *Errors of what could not be read of the file with this name and text, each with its place; nil of
+// nothing.
 func Locate(name string, text []byte, us []Unreadable) error {
 	if len(us) == 0 {
 		return nil

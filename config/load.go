@@ -63,8 +63,9 @@ func (b *builder) effects(name string, p checker.Provider, perMonth float64) {
 	}
 }
 
-// MonthlyRequests is how many token requests a month the schedules of p's credentials add up to, with
-// its min_interval, without confirmations.
+// MonthlyRequests is how many token requests a month of 730 hours the schedules of p's credentials add up to, with
+// its min_interval, without confirmations; 0 where p is passive. cs may have credentials of other providers, which do
+// not count.
 func MonthlyRequests(p checker.Provider, cs []credential.Credential) float64 {
 	sum := 0.0
 	for _, c := range cs {

@@ -189,7 +189,8 @@ func (b *builder) receiver(c *Config, path string, in ReceiverIn) {
 	c.Receivers = append(c.Receivers, r)
 }
 
-// ReceiverNames lists the receivers that there are.
+// ReceiverNames lists the receivers that there are, in the order in which they are told: slack, webhook, then those
+// of receivers:.
 func (c *Config) ReceiverNames() []string {
 	var names []string
 	if !c.Slack.Token.IsZero() {

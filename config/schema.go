@@ -16,7 +16,8 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v6/kind"
 )
 
-// Schema returns the JSON schema of the file (draft 2020-12), for editors.
+// Schema returns the JSON schema of the file (draft 2020-12), indented, for editors. It is made of File and always
+// the same.
 func Schema() ([]byte, error) { return json.MarshalIndent(reflected(), "", "  ") }
 
 // The comments of the fields in file.go and feedfile.go, which describe the keys. TestComments writes them, since a

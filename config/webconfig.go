@@ -8,7 +8,8 @@ import (
 	"github.com/goccy/go-yaml"
 )
 
-// SignIn returns why the exporter-toolkit file at path asks for no sign-in, or nil.
+// SignIn returns why the exporter-toolkit file at path asks for no sign-in, or nil where it asks for a password
+// (basic_auth_users) or a client certificate. A file that cannot be read is an error as well.
 func SignIn(path string) error {
 	b, err := os.ReadFile(path)
 	if err != nil {

@@ -18,7 +18,7 @@ import (
 	"github.com/keyrounds/keyrounds/secret"
 )
 
-// Source says who named a credential.
+// Source says who named a credential. It is stored and shown as written here.
 type Source string
 
 // The sources. A credential of the file is changed in the file only.
@@ -27,7 +27,8 @@ const (
 	FromCommand Source = "command"
 )
 
-// Credential is a registered client of a provider.
+// Credential is a registered client of a provider. Validate says what of it may be. It holds no secret in the clear,
+// and may be copied; Scopes, Labels, ExpectedNetworks and Sealed are then shared.
 type Credential struct {
 	ID               int64             // given by the registry
 	Name             string            // [a-z0-9][a-z0-9-]*, at most 63 characters, unique
@@ -66,14 +67,16 @@ var (
 	labelPattern = regexp.MustCompile(`^[a-zA-Z_][a-zA-Z0-9_]{0,62}$`)
 )
 
-// ValidName reports whether s can name a credential or a provider.
+// ValidName reports whether s can name a credential or a provider: 1 to 63 lower-case letters, digits and hyphens,
+// not beginning with a hyphen.
 func ValidName(s string) bool { return namePattern.MatchString(s) }
 
-// ValidLabel reports whether s can be the key of a label.
+// ValidLabel reports whether s can be the key of a label: as Prometheus names labels, at most 63 characters, not
+// beginning with two underscores, which Prometheus keeps for itself.
 func ValidLabel(s string) bool { return labelPattern.MatchString(s) && !strings.HasPrefix(s, "__") }
 
-// Validate returns all that is wrong with c, in the order of the fields. It looks neither at the
-// provider nor at other credentials.
+// Validate returns all that is wrong with c, nil where nothing is. It looks neither at the provider nor at other
+// credentials, and not at what the registry gives.
 func (c Credential) Validate() []Problem {
 	var ps []Problem
 	add := func(field, hint, format string, args ...any) {
@@ -122,7 +125,7 @@ func (c Credential) Validate() []Problem {
 	return ps
 }
 
-// ValidScope reports whether s is one scope-token of RFC 6749 §3.3.
+// ValidScope reports whether s is one scope-token of RFC 6749 §3.3, of at most 256 characters.
 func ValidScope(s string) bool {
 	return visible(s, 256) && !strings.ContainsAny(s, `"\`)
 }

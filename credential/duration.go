@@ -7,7 +7,8 @@ import (
 	"github.com/prometheus/common/model"
 )
 
-// ParseDuration reads a duration in Prometheus notation: 90d, 12h, 2m, 1h30m.
+// ParseDuration reads a duration in Prometheus notation: 90d, 12h, 2m, 1h30m. A day is 24 h, a week 7 days, a year
+// 365 days. It is never negative. An error quotes s.
 func ParseDuration(s string) (time.Duration, error) {
 	d, err := model.ParseDuration(s)
 	if err != nil {
@@ -16,5 +17,5 @@ func ParseDuration(s string) (time.Duration, error) {
 	return time.Duration(d), nil
 }
 
-// FormatDuration writes d as ParseDuration reads it, to the millisecond.
+// FormatDuration writes d as ParseDuration reads it, cut to the millisecond; "0s" for 0.
 func FormatDuration(d time.Duration) string { return model.Duration(d).String() }

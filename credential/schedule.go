@@ -26,7 +26,8 @@ const (
 	maxJitter   = 15 * time.Minute
 )
 
-// Schedule gives the times of a cron expression in a time zone.
+// Schedule gives the times of a cron expression in a time zone. ParseSchedule makes it; the zero value is of no use.
+// It is safe for concurrent use.
 type Schedule struct {
 	spec  cron.Schedule
 	zone  *time.Location
@@ -37,7 +38,9 @@ type Schedule struct {
 // reference is where intervals are measured, so that a jitter never changes by itself.
 var reference = time.Date(2025, 1, 1, 0, 0, 0, 0, time.UTC)
 
-// ParseSchedule reads a cron expression of five fields or a descriptor ("@every 15m", "@daily").
+// ParseSchedule reads a cron expression of five fields or a descriptor ("@every 15m", "@daily"), in zone, which must
+// not be nil. One that is empty, names a zone of its own, comes more often than each second or never comes is an
+// error; ScheduleHint says what to write.
 func ParseSchedule(expr string, zone *time.Location) (Schedule, error) {
 	if strings.TrimSpace(expr) == "" {
 		return Schedule{}, errors.New("the schedule is empty")
@@ -133,7 +136,8 @@ func offsetOf(t time.Time) time.Duration {
 	return time.Duration(seconds) * time.Second
 }
 
-// Interval returns the time between two slots, measured at a fixed date.
+// Interval returns the time between two slots, measured at a fixed date, so that it is always the same; five years
+// where there is one slot only.
 func (s Schedule) Interval() time.Duration {
 	first := s.Next(reference)
 	if second := s.Next(first); !second.IsZero() {
@@ -156,7 +160,8 @@ func (s Schedule) Jitter(name string) time.Duration {
 	return time.Duration(sum % uint64(most)).Truncate(time.Millisecond)
 }
 
-// NextCheck returns when the credential of that name is due after t: its next slot and its jitter.
+// NextCheck returns when the credential of that name is due after t: its next slot and its jitter; the zero Time
+// where there is no slot within five years.
 func (s Schedule) NextCheck(name string, t time.Time) time.Time {
 	jitter := s.Jitter(name)
 	slot := s.Next(t.Add(-jitter))

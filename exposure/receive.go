@@ -28,7 +28,7 @@ import (
 
 // LeakReport is a delivery of another scanner, or a security event token.
 type LeakReport struct {
-	Receiver string // the end of the URL
+	Reporter string // the end of the URL: a webhook or a transmitter
 	Address  string // whom it came from
 	Header   http.Header
 	Body     []byte
@@ -43,12 +43,12 @@ type Reported struct {
 	Token      bool `json:"-"`                 // it is a security event token, whose answer is empty (RFC 8935 §2.2)
 }
 
-// ErrNoReceiver says that nothing of that name is configured.
-var ErrNoReceiver = errors.New("no webhook or transmitter has that name")
+// ErrNoReporter says that nothing of that name is configured.
+var ErrNoReporter = errors.New("no webhook or transmitter has that name")
 
 // Receive verifies a report, holds it against the registry, and writes down what it came to. What is not from whom it
-// should be is *intake.RefusedError or *intake.SETError, what cannot be read *intake.FormatError, an unknown receiver
-// ErrNoReceiver, and all else worth sending again.
+// should be is *intake.RefusedError or *intake.SETError, what cannot be read *intake.FormatError, an unknown reporter
+// ErrNoReporter, and all else worth sending again.
 func (x *Exposure) Receive(ctx context.Context, r LeakReport) (Reported, error) {
 	got, err := x.receive(ctx, r)
 	result := "ok"
@@ -61,7 +61,7 @@ func (x *Exposure) Receive(ctx context.Context, r LeakReport) (Reported, error) 
 	case err == nil && got.Waiting:
 		result = "waiting"
 	case err == nil:
-	case errors.Is(err, ErrNoReceiver):
+	case errors.Is(err, ErrNoReporter):
 		return got, err // its name is anybody's: neither a label nor a record
 	case errors.As(err, &refused), errors.As(err, &token):
 		result = "refused"
@@ -70,11 +70,11 @@ func (x *Exposure) Receive(ctx context.Context, r LeakReport) (Reported, error) 
 	default:
 		result, err = "failed", postgres.Plain(err)
 	}
-	x.received.WithLabelValues(r.Receiver, result).Inc()
+	x.received.WithLabelValues(r.Reporter, result).Inc()
 	if result == "refused" {
-		x.Log.Warn("a report was refused", "receiver", r.Receiver, "address", r.Address, "error", err)
+		x.Log.Warn("a report was refused", "reporter", r.Reporter, "address", r.Address, "error", err)
 		what := map[string]any{"address": r.Address, "why": err.Error()}
-		if err := x.Audit.Note(ctx, "receiver "+r.Receiver, "leaks.refused", "keyrounds", what); err != nil {
+		if err := x.Audit.Note(ctx, "reporter "+r.Reporter, "leaks.refused", "keyrounds", what); err != nil {
 			x.Log.Error("a refused report could not be recorded", "error", err)
 		}
 	}
@@ -84,9 +84,9 @@ func (x *Exposure) Receive(ctx context.Context, r LeakReport) (Reported, error) 
 // reportResults are the results of reports, as the metric names them.
 var reportResults = []string{"ok", "waiting", "refused", "malformed", "failed"}
 
-// ShowReceivers has every receiver count from zero, so that Prometheus sees its first report. A daemon does so at its
+// ShowReporters has every reporter count from zero, so that Prometheus sees its first report. A daemon does so at its
 // start and after each reload; commands receive nothing.
-func (x *Exposure) ShowReceivers() {
+func (x *Exposure) ShowReporters() {
 	c := x.settings.Load()
 	for _, r := range reportResults {
 		for _, w := range c.Webhooks {
@@ -102,10 +102,10 @@ func newReceivedMetric(reg prometheus.Registerer) *prometheus.CounterVec {
 	m := prometheus.NewCounterVec(
 		prometheus.CounterOpts{
 			Name: "keyrounds_leak_reports_total",
-			Help: "Reports of leaks that came in, by receiver and result: ok, waiting (until its alert can be fetched), " +
+			Help: "Reports of leaks that came in, by reporter and result: ok, waiting (until its alert can be fetched), " +
 				"refused (signature), malformed or failed.",
 		},
-		[]string{"receiver", "result"},
+		[]string{"reporter", "result"},
 	)
 	reg.MustRegister(m)
 	return m
@@ -113,13 +113,13 @@ func newReceivedMetric(reg prometheus.Registerer) *prometheus.CounterVec {
 
 func (x *Exposure) receive(ctx context.Context, r LeakReport) (Reported, error) {
 	c := x.settings.Load()
-	if i := slices.IndexFunc(c.Webhooks, func(w intake.Webhook) bool { return w.Name == r.Receiver }); i >= 0 {
+	if i := slices.IndexFunc(c.Webhooks, func(w intake.Webhook) bool { return w.Name == r.Reporter }); i >= 0 {
 		return x.receiveWebhook(ctx, c.Webhooks[i], r)
 	}
-	if i := slices.IndexFunc(c.Transmitters, func(t intake.Transmitter) bool { return t.Name == r.Receiver }); i >= 0 {
+	if i := slices.IndexFunc(c.Transmitters, func(t intake.Transmitter) bool { return t.Name == r.Reporter }); i >= 0 {
 		return Reported{Token: true}, x.receiveToken(ctx, c.Transmitters[i], r)
 	}
-	return Reported{}, ErrNoReceiver
+	return Reported{}, ErrNoReporter
 }
 
 func (x *Exposure) receiveWebhook(ctx context.Context, w intake.Webhook, r LeakReport) (got Reported, err error) {
@@ -169,7 +169,7 @@ func (x *Exposure) readDelivery(ctx context.Context, w intake.Webhook, header ht
 		}
 	}
 	_, err = x.addEvidence(ctx, arrival{
-		actor: "receiver " + w.Name, action: "leaks.reported", evidence: t.Evidence,
+		actor: "reporter " + w.Name, action: "leaks.reported", evidence: t.Evidence,
 		detail: map[string]any{"findings": t.Findings, "matched": t.Matched, "foreign": t.Foreign},
 		once: func(ctx context.Context, tx pgx.Tx) (bool, error) {
 			return x.Leaks.Delivered(ctx, tx, w.Name, body, t, x.Now())
@@ -205,7 +205,7 @@ func (x *Exposure) receiveToken(ctx context.Context, t intake.Transmitter, r Lea
 	if err := x.learnAgain(ctx); err != nil {
 		return err
 	}
-	got := arrival{actor: "receiver " + t.Name, action: "leaks.signalled"}
+	got := arrival{actor: "reporter " + t.Name, action: "leaks.signalled"}
 	kinds := []string{}
 	for _, e := range s.Events {
 		kinds = append(kinds, strings.TrimSuffix(e.Type+" "+e.Change, " "))

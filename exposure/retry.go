@@ -23,9 +23,9 @@ const (
 )
 
 func (x *Exposure) wait(ctx context.Context, w intake.Webhook, r LeakReport, why *intake.FetchError) error {
-	x.Log.Warn("an alert could not be fetched; it is tried again", "receiver", w.Name, "error", why)
+	x.Log.Warn("an alert could not be fetched; it is tried again", "reporter", w.Name, "error", why)
 	return x.Leaks.AddDelivery(ctx, leak.WaitingDelivery{
-		Receiver: w.Name, Event: r.Header.Get("X-Github-Event"), Body: r.Body,
+		Reporter: w.Name, Event: r.Header.Get("X-Github-Event"), Body: r.Body,
 		Since: x.Now(), Next: x.Now().Add(x.waitAfter(0)), Why: why.Why,
 	})
 }
@@ -54,14 +54,14 @@ func (x *Exposure) takeAgain(ctx context.Context, d leak.WaitingDelivery) error 
 		format *intake.FormatError
 	)
 	hooks := x.settings.Load().Webhooks
-	i := slices.IndexFunc(hooks, func(w intake.Webhook) bool { return w.Name == d.Receiver })
+	i := slices.IndexFunc(hooks, func(w intake.Webhook) bool { return w.Name == d.Reporter })
 	if i < 0 {
 		return x.giveUp(ctx, d, "the configuration has no webhook of that name any more")
 	}
 	_, err := x.readDelivery(ctx, hooks[i], http.Header{"X-Github-Event": {d.Event}}, d.Body)
 	switch {
 	case err == nil:
-		x.received.WithLabelValues(d.Receiver, "ok").Inc()
+		x.received.WithLabelValues(d.Reporter, "ok").Inc()
 		return x.Leaks.DropDelivery(ctx, d)
 	case errors.Is(err, errTakenBefore): // somebody had it delivered again
 		return x.Leaks.DropDelivery(ctx, d)
@@ -77,8 +77,8 @@ func (x *Exposure) takeAgain(ctx context.Context, d leak.WaitingDelivery) error 
 
 // giveUp forgets a delivery, and tells that.
 func (x *Exposure) giveUp(ctx context.Context, d leak.WaitingDelivery, why string) error {
-	x.received.WithLabelValues(d.Receiver, "failed").Inc()
-	x.Log.Error("a report is given up", "receiver", d.Receiver, "since", d.Since, "error", why)
+	x.received.WithLabelValues(d.Reporter, "failed").Inc()
+	x.Log.Error("a report is given up", "reporter", d.Reporter, "since", d.Since, "error", why)
 	detail := map[string]any{"since": d.Since, "tries": d.Tries, "why": why}
-	return errors.Join(x.Audit.Note(ctx, "receiver "+d.Receiver, "leaks.given_up", "keyrounds", detail), x.Leaks.DropDelivery(ctx, d))
+	return errors.Join(x.Audit.Note(ctx, "reporter "+d.Reporter, "leaks.given_up", "keyrounds", detail), x.Leaks.DropDelivery(ctx, d))
 }

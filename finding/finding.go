@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// Kind says what sort of thing was found.
+// Kind says what sort of thing was found. It is stored and shown as written here.
 type Kind string
 
 // The kinds.
@@ -36,7 +36,7 @@ const (
 	ReceiverFailing     Kind = "receiver_failing"
 )
 
-// Kinds lists all of them.
+// Kinds lists every kind, in the order of the constants.
 func Kinds() []Kind {
 	return []Kind{
 		Revoked,
@@ -61,7 +61,7 @@ func Kinds() []Kind {
 	}
 }
 
-// Severity says how urgent a finding is.
+// Severity says how urgent a finding is. Critical wakes people: quiet hours do not hold it back.
 type Severity string
 
 // The severities, the most urgent first.
@@ -71,7 +71,7 @@ const (
 	Info     Severity = "info"
 )
 
-// Severity returns how urgent a kind is where nothing else is known.
+// Severity returns how urgent the findings of a kind are. One that is not known is Warning.
 func (k Kind) Severity() Severity {
 	switch k {
 	case Revoked, Leaked, UsedAfterRevocation, CanaryTripped, ProviderIncident, ReceiverFailing:
@@ -83,7 +83,7 @@ func (k Kind) Severity() Severity {
 	}
 }
 
-// State says where a finding stands.
+// State says where a finding stands. All but Resolved count as not over.
 type State string
 
 // The states. Snoozed ends by itself at SnoozedUntil.
@@ -102,7 +102,8 @@ type Subject struct {
 	Provider     string `json:"provider"`
 }
 
-// Key is the same for the same subject, and differs for any two.
+// Key names the subject for the database and the record: credential/NAME, provider/NAME or keyrounds. It is the same
+// for the same subject, and differs for any two.
 func (s Subject) Key() string {
 	switch {
 	case s == Subject{}:
@@ -178,7 +179,8 @@ type Use struct {
 
 const maxUses = 20
 
-// After returns e with the uses that were known before added to it, the newest networks first.
+// After returns e with the uses that were known before added to it, by network, the newest networks first, at most
+// 20. Where before had uses, Since is the earlier one of both. Neither e nor before is changed.
 func (e Evidence) After(before Evidence) Evidence {
 	uses := slices.Clone(e.Uses)
 	for _, old := range before.Uses {
@@ -251,7 +253,7 @@ type Death struct {
 	At        time.Time   `json:"at"` // when the proof was complete
 }
 
-// Op is what an event does.
+// Op is what an event does to the finding of its kind and subject.
 type Op string
 
 // The ops. An open of what is open already updates its evidence.
@@ -260,7 +262,8 @@ const (
 	OpResolve Op = "resolve"
 )
 
-// Event asks for a finding to open, change or close. Applying one twice changes nothing more.
+// Event asks for a finding to open, change or close. Applying one twice changes nothing more, but that uses are added
+// twice.
 type Event struct {
 	Op       Op
 	Kind     Kind
@@ -270,7 +273,7 @@ type Event struct {
 	Why      string // of a resolve: "the provider accepts it again"
 }
 
-// Finding is one of them as it stands.
+// Finding is one of them as it stands. Its subject has a CredentialID only where it is about a credential.
 type Finding struct {
 	ID             int64
 	Kind           Kind

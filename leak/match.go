@@ -98,34 +98,34 @@ func (s *Store) Match(ctx context.Context, rep intake.Reported, t *Taken) error 
 	return err
 }
 
-// Delivered stores that a receiver took in a report, in the transaction that does so. The report is known by its whole
+// Delivered stores that a report of a reporter was taken in, in the transaction that does so. The report is known by its whole
 // body. fresh is false where it was taken in before; then the caller must roll back.
-func (s *Store) Delivered(ctx context.Context, tx pgx.Tx, receiver string, body []byte, t Taken, now time.Time) (fresh bool, err error) {
+func (s *Store) Delivered(ctx context.Context, tx pgx.Tx, reporter string, body []byte, t Taken, now time.Time) (fresh bool, err error) {
 	digest := sha256.Sum256(body)
 	tag, err := tx.Exec(ctx, `
 		INSERT INTO leak_deliveries (receiver, digest, taken_at, matched, strangers) VALUES ($1, $2, $3, $4, $5)
-		ON CONFLICT DO NOTHING`, receiver, digest[:], now, t.Matched, t.Foreign)
+		ON CONFLICT DO NOTHING`, reporter, digest[:], now, t.Matched, t.Foreign)
 	return tag.RowsAffected() == 1, err
 }
 
-// WasDelivered reports whether a receiver took in a report before. Only Delivered can tell for sure.
-func (s *Store) WasDelivered(ctx context.Context, receiver string, body []byte) (was bool, err error) {
+// WasDelivered reports whether a report of a reporter was taken in before. Only Delivered can tell for sure.
+func (s *Store) WasDelivered(ctx context.Context, reporter string, body []byte) (was bool, err error) {
 	digest := sha256.Sum256(body)
-	row := s.Pool.QueryRow(ctx, `SELECT EXISTS (SELECT FROM leak_deliveries WHERE receiver = $1 AND digest = $2)`, receiver, digest[:])
+	row := s.Pool.QueryRow(ctx, `SELECT EXISTS (SELECT FROM leak_deliveries WHERE receiver = $1 AND digest = $2)`, reporter, digest[:])
 	err = row.Scan(&was)
 	return was, err
 }
 
-// Delivery counts what a receiver took in so far. Its JSON is part of the output of commands.
+// Delivery counts what was taken in of a reporter so far. Its JSON is part of the output of commands.
 type Delivery struct {
-	Receiver string    `json:"receiver"`
+	Reporter string    `json:"reporter"`
 	Reports  int       `json:"reports"`
 	Matched  int64     `json:"registered"`
 	Foreign  int64     `json:"foreign"`
 	Last     time.Time `json:"last_at"`
 }
 
-// Deliveries returns what was taken in, a row a receiver, ordered by its name.
+// Deliveries returns what was taken in, a row a reporter, ordered by its name.
 func (s *Store) Deliveries(ctx context.Context) ([]Delivery, error) {
 	rows, err := s.Pool.Query(ctx, `
 		SELECT receiver, count(*), sum(matched), sum(strangers), max(taken_at) FROM leak_deliveries GROUP BY 1 ORDER BY 1`)

@@ -20,7 +20,7 @@ import (
 )
 
 // Store keeps in Postgres what is known of secrets: fingerprints, evidence, attempts, proofs, and also what scans and
-// receivers did. It keeps a former secret itself only sealed. It is safe for concurrent use, also by several replicas.
+// reporters did. It keeps a former secret itself only sealed. It is safe for concurrent use, also by several replicas.
 type Store struct {
 	StoreOptions
 

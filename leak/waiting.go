@@ -16,7 +16,7 @@ import (
 // WaitingDelivery is a delivery that was verified, and whose alert could not be fetched yet. GitHub does not deliver
 // again by itself, so it is kept, sealed, and tried again.
 type WaitingDelivery struct {
-	Receiver string    `json:"receiver"`
+	Reporter string    `json:"reporter"`
 	Event    string    `json:"event"` // X-GitHub-Event
 	Since    time.Time `json:"since"`
 	Tries    int       `json:"tries"` // after the first one
@@ -27,43 +27,43 @@ type WaitingDelivery struct {
 	digest []byte
 }
 
-// mostWaiting bounds what one receiver keeps waiting.
+// mostWaiting bounds what one reporter keeps waiting.
 const mostWaiting = 1000
 
-// AddDelivery stores a delivery, its body sealed, to be tried at w.Next. One with the same receiver and body that waits
-// already stays as it is. It is an error if no sealing key is configured, or if the receiver has mostWaiting others.
+// AddDelivery stores a delivery, its body sealed, to be tried at w.Next. One with the same reporter and body that waits
+// already stays as it is. It is an error if no sealing key is configured, or if the reporter has mostWaiting others.
 func (s *Store) AddDelivery(ctx context.Context, w WaitingDelivery) error {
 	if s.Sealer == nil {
 		return errors.New("no sealing key is configured")
 	}
 	digest := sha256.Sum256(w.Body)
-	sealed, err := s.Sealer.Seal(secret.New(w.Body), waitingName(w.Receiver, digest[:]))
+	sealed, err := s.Sealer.Seal(secret.New(w.Body), waitingName(w.Reporter, digest[:]))
 	if err != nil {
 		return err
 	}
 	var waiting int
-	others := s.Pool.QueryRow(ctx, `SELECT count(*) FROM leak_waiting WHERE receiver = $1 AND digest <> $2`, w.Receiver, digest[:])
+	others := s.Pool.QueryRow(ctx, `SELECT count(*) FROM leak_waiting WHERE receiver = $1 AND digest <> $2`, w.Reporter, digest[:])
 	if err := others.Scan(&waiting); err != nil {
 		return err
 	}
 	if waiting >= mostWaiting {
-		return fmt.Errorf("%d deliveries of %s are waiting already", waiting, w.Receiver)
+		return fmt.Errorf("%d deliveries of %s are waiting already", waiting, w.Reporter)
 	}
 	_, err = s.Pool.Exec(ctx, `
 		INSERT INTO leak_waiting (receiver, digest, event, sealed, since, next_try_at, why) VALUES ($1, $2, $3, $4, $5, $6, $7)
 		ON CONFLICT DO NOTHING`,
-		w.Receiver, digest[:], w.Event, sealed, w.Since, w.Next, w.Why)
+		w.Reporter, digest[:], w.Event, sealed, w.Since, w.Next, w.Why)
 	return err
 }
 
-func waitingName(receiver string, digest []byte) string {
-	return "waiting delivery " + receiver + " " + hex.EncodeToString(digest)
+func waitingName(reporter string, digest []byte) string {
+	return "waiting delivery " + reporter + " " + hex.EncodeToString(digest)
 }
 
 const waitingColumns = "receiver, event, since, tries, next_try_at, why, digest"
 
 func (w *WaitingDelivery) scan(row pgx.Row, more ...any) error {
-	err := row.Scan(append([]any{&w.Receiver, &w.Event, &w.Since, &w.Tries, &w.Next, &w.Why, &w.digest}, more...)...)
+	err := row.Scan(append([]any{&w.Reporter, &w.Event, &w.Since, &w.Tries, &w.Next, &w.Why, &w.digest}, more...)...)
 	w.Since, w.Next = w.Since.UTC(), w.Next.UTC()
 	return err
 }
@@ -85,7 +85,7 @@ func (s *Store) ClaimDelivery(ctx context.Context, now, until time.Time) (w Wait
 	if s.Sealer == nil {
 		return w, false, errors.New("no sealing key is configured")
 	}
-	body, err := s.Sealer.Open(sealed, waitingName(w.Receiver, w.digest))
+	body, err := s.Sealer.Open(sealed, waitingName(w.Reporter, w.digest))
 	w.Body = []byte(body.Reveal())
 	return w, err == nil, err
 }
@@ -93,13 +93,13 @@ func (s *Store) ClaimDelivery(ctx context.Context, now, until time.Time) (w Wait
 // PostponeDelivery has a claimed delivery tried again at next. why says, without secrets, why it failed.
 func (s *Store) PostponeDelivery(ctx context.Context, w WaitingDelivery, next time.Time, why string) error {
 	_, err := s.Pool.Exec(ctx, `UPDATE leak_waiting SET next_try_at = $3, why = $4 WHERE receiver = $1 AND digest = $2`,
-		w.Receiver, w.digest, next, why)
+		w.Reporter, w.digest, next, why)
 	return err
 }
 
 // DropDelivery forgets a claimed delivery, because it was taken in or is given up. One that is gone is no error.
 func (s *Store) DropDelivery(ctx context.Context, w WaitingDelivery) error {
-	_, err := s.Pool.Exec(ctx, `DELETE FROM leak_waiting WHERE receiver = $1 AND digest = $2`, w.Receiver, w.digest)
+	_, err := s.Pool.Exec(ctx, `DELETE FROM leak_waiting WHERE receiver = $1 AND digest = $2`, w.Reporter, w.digest)
 	return err
 }
 

@@ -20,7 +20,8 @@ type Action struct {
 	Name    string        // of Check, where it is about no message: the credential
 }
 
-// Doing is what can be asked for.
+// Doing is what can be asked for. Acknowledge, Snooze and FalseAlarm are about a message; Status and Unused are about
+// none; Check is about a message or names a credential.
 type Doing string
 
 // The doings.
@@ -33,7 +34,8 @@ const (
 	Unused      Doing = "unused"
 )
 
-// Members returns the findings of the message with this key; none: there is no such message.
+// Members returns the ids of the findings of the message with this key (Message.Key), resolved ones too, in their
+// order. No such message, or a text that is no key, is none of them and no error.
 func (n *Notifier) Members(ctx context.Context, key string) ([]int64, error) {
 	text, made, ok := strings.Cut(key, "-")
 	id, err := strconv.ParseInt(text, 10, 64)
@@ -50,7 +52,8 @@ func (n *Notifier) Members(ctx context.Context, key string) ([]int64, error) {
 	return pgx.CollectRows(rows, pgx.RowTo[int64])
 }
 
-// Once notes that an action is done, in its transaction. false: it was done before.
+// Once notes that an action is done, in tx, which is the action's own. false: it was done within the last 24 hours,
+// by whichever replica; then do nothing. An id of "" is always true, and is not noted.
 func (n *Notifier) Once(ctx context.Context, tx pgx.Tx, id string) (bool, error) {
 	if id == "" {
 		return true, nil

@@ -22,9 +22,13 @@ const reopenWithin = time.Hour
 // of at once.
 const fallbackAfter = 2 * time.Minute
 
-// Attend looks at what changed and what is due: it makes messages of what is pending, or finds the ones it
-// belongs to; reminds and escalates; tells the fallback what a failing receiver cannot; and wakes the lanes
-// that have something to send. again says when the next burst is complete, 0 where none gathers.
+// Attend looks at what changed and what is due: it makes messages of what is pending, or finds the ones it belongs
+// to; reminds and escalates; tells the fallback what a failing receiver cannot; and wakes the lanes that have
+// something to send. It sends nothing itself.
+//
+// All of it is one transaction, and one at a time over all replicas: a second one waits for the first. again is the
+// time from now until the next burst is complete, 0 where none gathers. On an error nothing was done, and it can be
+// called again.
 func (n *Notifier) Attend(ctx context.Context) (again time.Duration, err error) {
 	err = pgx.BeginFunc(ctx, n.Pool, func(tx pgx.Tx) error {
 		if _, err := tx.Exec(ctx, `SELECT pg_advisory_xact_lock(hashtext('keyrounds notify attend'))`); err != nil {

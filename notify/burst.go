@@ -10,7 +10,9 @@ import (
 
 const mostItems = 40
 
-// DescribeAll puts findings into words: one as Describe does, several as a list with what they have in common.
+// DescribeAll puts findings into words: one as Describe does, several as a list with what they have in common. Give
+// them in the order in which they are to be listed, the most severe first: the title has the severity of the first.
+// At most 40 are listed by name.
 func DescribeAll(fs []finding.Finding) Words {
 	if len(fs) == 1 {
 		return Describe(fs[0])

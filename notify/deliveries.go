@@ -7,7 +7,7 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// Delivery is a message as it stands with its receiver.
+// Delivery is a message as it stands with its receiver, also as JSON.
 type Delivery struct {
 	Message  int64     `json:"message"`
 	Receiver string    `json:"receiver"`
@@ -21,8 +21,8 @@ type Delivery struct {
 	Ref      string    `json:"ref,omitempty"`
 }
 
-// Deliveries lists what waits or failed, the oldest first, and then the newest that were sent, at most limit
-// of these.
+// Deliveries lists what waits, fails or was given up, the oldest first and at most 10,000, and then the newest that
+// were sent, at most limit of these.
 func (n *Notifier) Deliveries(ctx context.Context, limit int) ([]Delivery, error) {
 	rows, err := n.Pool.Query(ctx, `
 		WITH d AS (
@@ -47,7 +47,7 @@ func (n *Notifier) Deliveries(ctx context.Context, limit int) ([]Delivery, error
 	return pgx.CollectRows(rows, pgx.RowToStructByPos[Delivery])
 }
 
-// LaneState is how a way to people is.
+// LaneState is how a way to people is: a receiver, and a channel of it ("": its own).
 type LaneState struct {
 	Receiver, Channel string
 	Waiting           int       // messages that are due
@@ -55,7 +55,8 @@ type LaneState struct {
 	FailingSince      time.Time // zero: it works
 }
 
-// Lanes returns how the ways to people are.
+// Lanes returns how the ways to people are, by receiver and channel: each that was tried, and each that has a message
+// which is due or will be.
 func (n *Notifier) Lanes(ctx context.Context) ([]LaneState, error) {
 	rows, err := n.Pool.Query(ctx, `
 		SELECT receiver, channel, count(m.id) FILTER (WHERE m.due_at <= $1),

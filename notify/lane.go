@@ -35,7 +35,11 @@ type lane struct {
 	err     string
 }
 
-// Tell works off what is due on a lane, unless somebody else is at it or it has to wait.
+// Tell works off what is due on a lane, the oldest first, for about 12 seconds. It does nothing, without an error, if
+// another worker or replica has the lane, or if the lane has to wait. What a receiver says is kept with the lane and
+// its messages, and is not an error of Tell; an error is one of the database, or ctx ended.
+//
+// It holds the lane's row in a transaction meanwhile, on a connection of its own beside those that it works with.
 func (n *Notifier) Tell(ctx context.Context, a LaneArgs) error {
 	_, err := n.Pool.Exec(ctx, `
 		INSERT INTO notify_lanes (receiver, channel, next_at) VALUES ($1, $2, '-infinity') ON CONFLICT DO NOTHING`,

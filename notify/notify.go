@@ -29,7 +29,8 @@ import (
 //	Tell:    the messages of a lane that are due, one after the other: hold, compare, write down the attempt,
 //	         send, keep what was told
 
-// Receiver delivers messages.
+// Receiver delivers messages to people. It is safe for concurrent use, and keeps nothing: what it needs to know of a
+// message is in it.
 type Receiver interface {
 	Name() string
 	Traits() Traits
@@ -39,7 +40,8 @@ type Receiver interface {
 	Send(ctx context.Context, m Message) (Receipt, error)
 }
 
-// Traits are what a receiver can do.
+// Traits are what a receiver can do. They do not change. The zero value posts only, in its one channel, without a
+// pace.
 type Traits struct {
 	Edits    bool          // it updates messages in place; otherwise what is new is another message
 	Channels bool          // a message can go to another channel than its own
@@ -65,7 +67,8 @@ type Message struct {
 	Unclear  bool              // an earlier send of it may have been done: look for it first
 }
 
-// Receipt says where a message is.
+// Receipt says where a message is, in the receiver's own words: what its next Send has as Told. The zero value is
+// none.
 type Receipt struct{ Channel, Ref string }
 
 // RetryError asks for another try after a time, which the receiver's server named. Nothing was posted.
@@ -88,7 +91,7 @@ type RefusedError struct {
 func (e *RefusedError) Error() string { return e.Err.Error() }
 func (e *RefusedError) Unwrap() error { return e.Err }
 
-// Hint says what to do.
+// Hint says what a person does about it (Fix); "" where that is not known.
 func (e *RefusedError) Hint() string { return e.Fix }
 
 // nothingPosted reports whether an error says that nothing was posted.
@@ -98,7 +101,7 @@ func nothingPosted(err error) bool {
 	return errors.As(err, &refused) || errors.As(err, &retry)
 }
 
-// Setup is the part of the options that a reload changes.
+// Setup is the part of the options that a reload changes. No receivers: nobody is told. Their names differ.
 type Setup struct {
 	Receivers []Receiver
 	Policy    Policy
@@ -106,7 +109,7 @@ type Setup struct {
 	Link      func(finding.Finding) string // to the page about it; nil: there is none
 }
 
-// Options of New.
+// Options are options of New. Pool, Findings, Record and Log are required.
 type Options struct {
 	Pool *pgxpool.Pool
 	Setup
@@ -136,7 +139,8 @@ type Findings interface {
 	Publish(ctx context.Context, tx pgx.Tx, evs []finding.Event) ([]finding.Change, error)
 }
 
-// Notifier works off the outbox: it tells receivers of what changed.
+// Notifier works off the outbox: it tells receivers of what changed. It is safe for concurrent use, also by several
+// replicas, but for Announce.
 type Notifier struct {
 	Options
 	setup   atomic.Pointer[Setup]
@@ -144,7 +148,8 @@ type Notifier struct {
 	metrics *metrics
 }
 
-// New makes a Notifier.
+// New makes a Notifier and registers its metrics. It does not ask the database, and runs nothing by itself: the
+// workers of AttendArgs and LaneArgs do. The only error is a Waker that cannot be made.
 func New(o Options) (*Notifier, error) {
 	if o.Now == nil {
 		o.Now = time.Now
@@ -166,7 +171,8 @@ func New(o Options) (*Notifier, error) {
 	return n, nil
 }
 
-// Reload takes another setup. What was told stays where it is.
+// Reload puts another setup in force for what is told from now on; a send under way ends with the old one. What was
+// told stays where it is. Messages to receivers that are not in it any more are given up when they are due.
 func (n *Notifier) Reload(s Setup) { n.setup.Store(&s) }
 
 func (n *Notifier) receiver(name string) (Receiver, bool) {
@@ -204,27 +210,28 @@ func (s *Setup) words(fs []finding.Finding) Words {
 	return w
 }
 
-// Queue is where notifications wait.
+// Queue is the River queue of both kinds of jobs.
 const Queue = "notify"
 
 // AttendArgs is a job: look at what changed and what is due.
 type AttendArgs struct{}
 
-// Kind names the job.
+// Kind names the job for River; it is stored with it.
 func (AttendArgs) Kind() string { return "attend" }
 
-// InsertOpts has it tried once: the next tick is the retry.
+// InsertOpts puts the job into Queue and has it tried once: the next tick is the retry.
 func (AttendArgs) InsertOpts() river.InsertOpts {
 	return river.InsertOpts{Queue: Queue, MaxAttempts: 1}
 }
 
-// AttendWorker is the River worker of AttendArgs.
+// AttendWorker is the River worker of AttendArgs, which calls Notifier.Attend.
 type AttendWorker struct {
 	river.WorkerDefaults[AttendArgs]
 	Notifier *Notifier
 }
 
-// Work looks at what changed and what is due.
+// Work calls Attend, and again when the next burst is complete, if that is within 5 seconds; later ones are the next
+// tick's.
 func (w *AttendWorker) Work(ctx context.Context, _ *river.Job[AttendArgs]) error {
 	again, err := w.Notifier.Attend(ctx)
 	if err == nil && again > 0 && again < 5*time.Second { // longer than that, the next tick does
@@ -233,25 +240,26 @@ func (w *AttendWorker) Work(ctx context.Context, _ *river.Job[AttendArgs]) error
 	return err
 }
 
-// LaneArgs is a job: work off what is due on this way to people.
+// LaneArgs is a job: work off what is due on this way to people. Channel is as a route names it; "": the receiver's
+// own.
 type LaneArgs struct {
 	Receiver string `json:"receiver"`
 	Channel  string `json:"channel"`
 }
 
-// Kind names the job.
+// Kind names the job for River; it is stored with it.
 func (LaneArgs) Kind() string { return "lane" }
 
-// InsertOpts has it tried once: the next tick is the retry.
+// InsertOpts puts the job into Queue and has it tried once: the next tick is the retry.
 func (LaneArgs) InsertOpts() river.InsertOpts { return AttendArgs{}.InsertOpts() }
 
-// LaneWorker is the River worker of LaneArgs.
+// LaneWorker is the River worker of LaneArgs, which calls Notifier.Tell.
 type LaneWorker struct {
 	river.WorkerDefaults[LaneArgs]
 	Notifier *Notifier
 }
 
-// Work works off what is due.
+// Work calls Tell for the lane of the job.
 func (w *LaneWorker) Work(ctx context.Context, job *river.Job[LaneArgs]) error {
 	return w.Notifier.Tell(ctx, job.Args)
 }

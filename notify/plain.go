@@ -47,10 +47,10 @@ func (m Message) Plain() (title, body string) {
 	return harmless(title), harmless(strings.Join(lines, "\n"))
 }
 
-// Over reports whether nothing that the message is about is open any more.
+// Over reports whether all findings of the message are resolved; true for a letter, which has none.
 func (m Message) Over() bool { return m.over() }
 
-// Severity is the highest of its findings; info for a letter.
+// Severity is that of its first finding, which is the most severe of those that are not resolved; Info for a letter.
 func (m Message) Severity() finding.Severity {
 	if len(m.Findings) == 0 {
 		return finding.Info

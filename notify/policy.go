@@ -7,7 +7,8 @@ import (
 	"github.com/keyrounds/keyrounds/finding"
 )
 
-// Policy says who is told of what, and when. It is pure: values in, values out.
+// Policy says who is told of what, and when. It is pure: values in, values out. The zero value tells every receiver
+// of everything at once, in its own channel, and neither reminds nor escalates.
 type Policy struct {
 	Routes        []Route          // the first that fits decides; none fits: every receiver, in its own channel
 	Owners        map[string]Place // where owners of credentials are told, for routes with ToOwner
@@ -41,13 +42,15 @@ type Route struct {
 	Continue   bool              // the routes after this one are looked at as well
 }
 
-// Target is one place to tell.
+// Target is one place to tell: a receiver by its name, and a channel of it.
 type Target struct {
 	Receiver string
 	Place
 }
 
-// Targets returns who is told of f, each place once. receivers are the names of those there are.
+// Targets returns who is told of f, each place once, in the order of the routes and then of receivers. receivers are
+// the names of those there are; a route that names none of them tells nobody. The owner and the labels of f must be
+// filled in.
 func (p Policy) Targets(f finding.Finding, receivers []string) []Target {
 	var targets []Target
 	routed := false
@@ -66,7 +69,8 @@ func (p Policy) Targets(f finding.Finding, receivers []string) []Target {
 	return once(targets)
 }
 
-// Escalated returns who is told of f when nobody acknowledges it.
+// Escalated returns who is told of f when nobody acknowledges it, each place once; nil where EscalateAfter is 0.
+// Whether f is due for it is the caller's business.
 func (p Policy) Escalated(f finding.Finding, receivers []string) []Target {
 	if p.EscalateAfter <= 0 {
 		return nil
@@ -172,7 +176,9 @@ var ofMaintenance = []finding.Kind{
 	finding.LifetimeShrunk,
 }
 
-// Hold returns the time until which f is held back, and the reason. The zero time means that f is told now.
+// Hold returns the time until which f is held back, and the reason in words: maintenance of its provider, for the
+// kinds that maintenance can cause, or quiet hours, unless f is critical. Of several the longest counts. The zero
+// time means that f is told now.
 func (p Policy) Hold(f finding.Finding, now time.Time) (until time.Time, why string) {
 	for _, m := range p.Maintenance {
 		if end := m.end(now); m.Provider == f.Subject.Provider && slices.Contains(ofMaintenance, f.Kind) && end.After(until) {

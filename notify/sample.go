@@ -9,7 +9,8 @@ import (
 	"github.com/keyrounds/keyrounds/finding"
 )
 
-// Sample is a made-up finding of a kind, to see what receivers show.
+// Sample is a made-up finding of a kind, open since now, to see what receivers show. It has the severity of the kind,
+// the evidence that such findings have, and no ID; its words say that it is a test.
 func Sample(k finding.Kind, now time.Time) finding.Finding {
 	f := finding.Finding{
 		Kind: k, Severity: k.Severity(), State: finding.Open, OpenedAt: now, UpdatedAt: now,
@@ -72,8 +73,9 @@ func Sample(k finding.Kind, now time.Time) finding.Finding {
 	return f
 }
 
-// Test sends a sample to every receiver, or to the one of that name, and keeps nothing. It returns the
-// receivers that have it.
+// Test sends a sample to every receiver, or to the one of that name, and keeps nothing. It takes at most 30 seconds
+// for all of them. It returns the receivers that have it, also with an error, which joins those of the others. No
+// receiver of that name, or none at all, is ErrNoReceiver.
 func (n *Notifier) Test(ctx context.Context, k finding.Kind, receiver string) (sent []string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, sendTimeout)
 	defer cancel()
@@ -99,5 +101,5 @@ func (n *Notifier) Test(ctx context.Context, k finding.Kind, receiver string) (s
 	return sent, errors.Join(errs...)
 }
 
-// ErrNoReceiver says that there is nobody to tell.
+// ErrNoReceiver says that there is nobody to tell: no receiver is configured, or none of that name.
 var ErrNoReceiver = errors.New("no such receiver is configured")

@@ -26,7 +26,7 @@ import (
 // sent.
 type Templates struct{ of map[string]*template.Template }
 
-// TemplateData is what a template sees.
+// TemplateData is what a template sees. Its names are a promise: templates of users depend on them.
 type TemplateData struct {
 	Finding  finding.Finding   // the first of them, and the most severe
 	Findings []finding.Finding // all of them
@@ -39,7 +39,10 @@ var templateFuncs = template.FuncMap{
 	"list": func(s []string) string { return list(s, 30) },
 }
 
-// LoadTemplates reads the templates of a directory and tries each with a sample.
+// LoadTemplates reads the files *.tmpl of a directory and tries each with a sample of its kind, default.tmpl with one
+// of each. The error joins all that is wrong with them, each with its file: a name that is no kind, a file over 64
+// KiB, one that does not parse or fails with its sample, or text outside of the three parts. A directory without such
+// a file is an error as well.
 func LoadTemplates(dir string) (*Templates, error) {
 	files, err := filepath.Glob(filepath.Join(dir, "*.tmpl"))
 	if err != nil {
@@ -103,7 +106,9 @@ func load(path string) (*template.Template, error) {
 	return t, nil
 }
 
-// Describe puts findings into words.
+// Describe puts findings into words: by the template of their kind, or else by default.tmpl, or else as DescribeAll
+// does. A nil Templates, findings of several kinds, and a template that fails are all as DescribeAll says it. It is
+// safe for concurrent use.
 func (ts *Templates) Describe(fs []finding.Finding) Words {
 	if ts == nil || len(fs) == 0 {
 		return DescribeAll(fs)

@@ -20,10 +20,11 @@ type Words struct {
 	Link  string   // to the page about it; "": there is none
 }
 
-// Fact is one line.
+// Fact is one line of Words: what it is about ("": it says so itself), and what is known.
 type Fact struct{ Label, Text string }
 
-// Describe puts a finding into words. The text is clean but not escaped for any markup.
+// Describe puts a finding into words. The text is clean but not escaped for any markup; times in it are UTC. It is
+// pure.
 func Describe(f finding.Finding) Words {
 	e := f.Evidence
 	name := f.Subject.Name()
@@ -128,7 +129,7 @@ func headline(f finding.Finding) string {
 	return fmt.Sprintf("%s: %s", words(string(f.Kind)), name)
 }
 
-// Brief is a finding in half a line, for a list of its kind.
+// Brief is a finding in half a line, for a list of its kind: its scopes, or its message, or since when it is open.
 func Brief(f finding.Finding) string {
 	e := f.Evidence
 	switch {

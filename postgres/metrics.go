@@ -11,7 +11,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// Metrics counts what goes wrong between this process and its database.
+// Metrics counts what goes wrong between this process and its database, by a class of errors; OpenWatched also has it
+// show how the pool stands. It is safe for concurrent use.
 type Metrics struct {
 	reg    prometheus.Registerer
 	errors *prometheus.CounterVec
@@ -26,7 +27,7 @@ const (
 	classOther      = "other"
 )
 
-// NewMetrics makes Metrics that are shown by reg.
+// NewMetrics makes Metrics that are shown by reg. It panics where reg has them already: make one a registry.
 func NewMetrics(reg prometheus.Registerer) *Metrics {
 	m := &Metrics{reg, prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "keyrounds_database_errors_total",

@@ -23,11 +23,12 @@ const migrationLock = 7306086981207326
 // ErrNewer is returned where the schema was made by a newer keyrounds.
 var ErrNewer = errors.New("the database was made by a newer keyrounds: this one is too old for it")
 
-// Version is a schema's place in the line of migrations.
+// Version is a schema's place in the line of migrations: where the database is, and where this binary wants it.
 type Version struct{ Current, Target int64 }
 
-// Migrate brings the schema up to date, our tables and River's. Processes that come at the same
-// time wait for each other. It refuses a schema that is newer than the binary (ErrNewer).
+// Migrate brings the schema up to date, our tables and River's, and returns where it is then. Processes that come at
+// the same time wait for each other. It refuses a schema that is newer than the binary (ErrNewer). Its other errors
+// are plain (Plain); after one it can be called again. It needs two connections of pool at once.
 func Migrate(ctx context.Context, pool *pgxpool.Pool) (Version, error) {
 	conn, err := pool.Acquire(ctx)
 	if err != nil {
@@ -65,7 +66,8 @@ func Migrate(ctx context.Context, pool *pgxpool.Pool) (Version, error) {
 	return v, nil
 }
 
-// CurrentVersion tells where the schema is. It returns ErrNewer like Migrate.
+// CurrentVersion returns where the schema is. Its error is ErrNewer where that is beyond this binary, or a plain one
+// (Plain).
 func CurrentVersion(ctx context.Context, pool *pgxpool.Pool) (Version, error) {
 	v, err := withGoose(pool, func(g *goose.Provider) (Version, error) { return versionOf(ctx, g) })
 	return v, Plain(err)

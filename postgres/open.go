@@ -21,16 +21,17 @@ const (
 
 const maxConns = 20
 
-// Open makes a pool for url, a postgres:// URL or key=value string. It does not wait for the
-// database to answer; Ping does.
+// Open makes a pool for url, a postgres:// URL or key=value string, of up to 20 connections, or more where url or the
+// number of processors says so. It does not wait for the database to answer; Ping does. The caller closes the pool.
 //
-// Each connection has a statement timeout of 30 s, and where the server is part of a failover
-// pair the one that takes writes is chosen. Errors never show the password.
+// Unless url says otherwise, each connection has a statement timeout of 30 s, 60 s for an idle transaction, and the
+// time zone UTC, and where the server is part of a failover pair the one that takes writes is chosen. Errors never
+// show the password.
 func Open(ctx context.Context, url string) (*pgxpool.Pool, error) {
 	return OpenWatched(ctx, url, nil)
 }
 
-// OpenWatched is Open for a pool that m watches; nil: none does.
+// OpenWatched is Open for a pool that m watches; nil: none does. A Metrics watches one pool.
 func OpenWatched(ctx context.Context, url string, m *Metrics) (*pgxpool.Pool, error) {
 	c, err := pgxpool.ParseConfig(url)
 	if err != nil {
@@ -79,7 +80,7 @@ func giveUpOnDeadPeers(network, _ string, conn syscall.RawConn) (err error) {
 	return errors.Join(cerr, err)
 }
 
-// Ping waits at most 2 s for the database to answer.
+// Ping asks the database for an answer, for at most 2 s. Its error is plain (Plain).
 func Ping(ctx context.Context, pool *pgxpool.Pool) error {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()

@@ -10,7 +10,9 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// Plain drops from an error of pgx what it says of the connection: user, database and host.
+// Plain drops from an error of pgx what it says of the connection: user, database and host; of what the server said
+// it keeps message and SQLSTATE. The types of pgx, and what was wrapped around them, are gone then. Every other
+// error, and nil, is returned as it is.
 func Plain(err error) error {
 	var ce *pgconn.ConnectError
 	var pe *pgconn.PgError

@@ -23,14 +23,14 @@ import (
 //     before a new one starts.
 //  5. When it dies alone it is started again.
 
-// Private is the server in a data_dir.
+// Private is the server in a data_dir, as StartPrivate found or started it.
 type Private struct {
 	url    string
 	stop   func()
 	server *server // nil: another process runs it
 }
 
-// PrivateOptions says how to run it.
+// PrivateOptions say how to run the server. DataDir and Log are required.
 type PrivateOptions struct {
 	DataDir string
 	Daemon  bool // false: a command, which connects to a daemon's server where one runs
@@ -39,7 +39,7 @@ type PrivateOptions struct {
 	Log      *slog.Logger
 }
 
-// InUseError says that another process has the data_dir.
+// InUseError says that another daemon has the data_dir.
 type InUseError struct {
 	DataDir string
 	PID     int
@@ -49,7 +49,7 @@ func (e *InUseError) Error() string {
 	return fmt.Sprintf("data_dir %s is in use by another keyrounds daemon (process %d)", e.DataDir, e.PID)
 }
 
-// Hint says what to do.
+// Hint says what a person does about it.
 func (e *InUseError) Hint() string {
 	return "stop that one, or give this one its own data_dir; replicas share a database through database.url"
 }
@@ -61,10 +61,11 @@ const (
 	superuser    = "keyrounds"
 )
 
-// StartPrivate starts the private server, or finds the one that runs already. The first start
-// makes the database, which takes seconds; binaries are downloaded where the machine has none.
+// StartPrivate starts the private server, or finds the one that a daemon runs already. The first start makes the
+// database, which takes seconds; binaries are downloaded where the machine has no Postgres 14 or later.
 //
-// A second daemon on the same data_dir gets an *InUseError.
+// A second daemon on the same data_dir gets an *InUseError. Where a command has it, it waits for that command to end.
+// It gives up after a minute of waiting, and another of starting.
 func StartPrivate(ctx context.Context, o PrivateOptions) (*Private, error) {
 	if err := os.MkdirAll(o.DataDir, 0o711); err != nil {
 		return nil, fmt.Errorf("data_dir: %w", err)
@@ -95,10 +96,11 @@ func StartPrivate(ctx context.Context, o PrivateOptions) (*Private, error) {
 	}}, nil
 }
 
-// URL is for Open.
+// URL is what Open takes, in the key=value form. It holds no password.
 func (p *Private) URL() string { return p.url }
 
-// Watch shows by reg how the server is, where this process runs it.
+// Watch shows by reg whether the server runs, how often it was started again and what is free on its disk. Where
+// another process runs it, nothing is shown.
 func (p *Private) Watch(reg prometheus.Registerer) {
 	s := p.server
 	if s == nil {
@@ -137,7 +139,8 @@ func (p *Private) Watch(reg prometheus.Registerer) {
 	)
 }
 
-// Stop stops the server if this process started it, in order, within 10 s.
+// Stop stops the server if this process started it, and lets go of the data_dir. It asks for a fast shutdown, then
+// for an immediate one, then kills it, with 10 s between: 30 s at most.
 func (p *Private) Stop() { p.stop() }
 
 // takeLock returns nil and no error where another process has the server and we may use it.

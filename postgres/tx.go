@@ -12,9 +12,9 @@ import (
 
 const triesInTx = 4
 
-// InTx runs f in a transaction and commits it. Where Postgres gave the transaction up for the sake
-// of another (a deadlock, a serialization failure) nothing of it was done, and f runs again, at most
-// three times. Its errors are plain: they do not name the connection (Plain).
+// InTx runs f in a transaction and commits it; an error of f rolls it back. Where Postgres gave the transaction up
+// for the sake of another (a deadlock, a serialization failure) nothing of it was done, and f runs again, at most
+// three times: f must not keep what it did before. Its errors are plain: they do not name the connection (Plain).
 func InTx(ctx context.Context, pool *pgxpool.Pool, f func(pgx.Tx) error) error {
 	for try := 1; ; try++ {
 		err := pgx.BeginFunc(ctx, pool, f)

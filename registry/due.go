@@ -9,12 +9,13 @@ import (
 	"github.com/keyrounds/keyrounds/credential"
 )
 
-// ClaimDue claims up to limit credentials whose next check is at or before now, moves each on to
-// the next time that its schedule names, and returns them, those that waited longest first.
+// ClaimDue claims up to limit credentials whose next check is at or before now, moves each on to the next time that
+// its schedule names, and returns them, those that waited longest first. It skips credentials that another
+// transaction has locked.
 //
-// A claimed credential is not due again before that time, whichever replica asks. Rolling tx back
-// gives all of them back. However many slots were missed, a credential is due once. Those of a
-// provider that is booked for more than a minute wait, so that no queue grows without end.
+// A claimed credential is not due again before that time, whichever replica asks. Rolling tx back gives all of them
+// back. However many slots were missed, a credential is due once. Those of a provider that is booked for more than a
+// minute wait, so that no queue grows without end.
 func (s *Store) ClaimDue(ctx context.Context, tx pgx.Tx, now time.Time, limit int) ([]credential.Credential, error) {
 	cs, err := collect(ctx, tx, dueSQL, now, limit)
 	if err != nil || len(cs) == 0 {
@@ -55,7 +56,8 @@ func (s *Store) Lock(ctx context.Context, tx pgx.Tx, ids []int64) error {
 	return err
 }
 
-// Reschedule moves credentials to other times than their schedules name.
+// Reschedule sets when credentials are next due, and why, in tx: each at its Due.At, whatever its schedule says. Ids
+// that there are not are passed over.
 func (s *Store) Reschedule(ctx context.Context, tx pgx.Tx, ds []Due) error {
 	if len(ds) == 0 {
 		return nil
@@ -68,10 +70,11 @@ func (s *Store) Reschedule(ctx context.Context, tx pgx.Tx, ds []Due) error {
 	return err
 }
 
-// Zone is that of the schedules.
+// Zone is the time zone that schedules are read in.
 func (s *Store) Zone() *time.Location { return s.zone }
 
-// Lag returns how long the credential that waits longest is overdue, 0 where none is.
+// Lag returns how long the credential that waits longest is overdue at now, 0 where none is. Credentials of a
+// provider that was asked to wait count as well.
 func (s *Store) Lag(ctx context.Context, now time.Time) (time.Duration, error) {
 	var oldest *time.Time
 	err := s.pool.QueryRow(ctx, `SELECT min(next_check_at) FROM credentials WHERE retired_at IS NULL`).Scan(&oldest)

@@ -8,8 +8,8 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// Pace returns when a provider's next batch may begin, and books the provider for as long as the
-// batch takes. The provider's rate so holds over all replicas.
+// Pace returns when a provider's next batch may begin, at or after now, and books the provider from then for as long
+// as the batch takes, in tx. The provider's rate so holds over all replicas.
 func (s *Store) Pace(ctx context.Context, tx pgx.Tx, provider string, now time.Time, takes time.Duration) (time.Time, error) {
 	var until time.Time
 	err := tx.QueryRow(ctx, paceSQL, provider, now, takes).Scan(&until)
@@ -21,8 +21,8 @@ const paceSQL = `
 	ON CONFLICT (provider) DO UPDATE SET paced_until = greatest(p.paced_until, $2) + $3::interval
 	RETURNING paced_until`
 
-// Pause says that a provider asked to be left alone until then: no batch of it is handed out to begin
-// before, and Paused tells whoever is about to ask it.
+// Pause says that a provider asked to be left alone until then: no batch of it is handed out to begin before, and
+// Paused tells whoever is about to ask it. A pause is never shortened.
 func (s *Store) Pause(ctx context.Context, tx pgx.Tx, provider string, until time.Time) error {
 	_, err := tx.Exec(ctx, `
 		INSERT INTO provider_pace AS p (provider, paced_until, paused_until) VALUES ($1, $2, $2)
@@ -42,7 +42,8 @@ func (s *Store) Paused(ctx context.Context, tx pgx.Tx, provider string) (until t
 	return until, err
 }
 
-// Spent returns how many token requests a provider got in the month (UTC) of now, as Spend counts.
+// Spent returns how many token requests a provider got in the month (UTC) of now, as Spend counts; 0 for one that is
+// not known.
 func (s *Store) Spent(ctx context.Context, tx pgx.Tx, provider string, now time.Time) (n int, err error) {
 	err = tx.QueryRow(ctx, `
 		SELECT coalesce((SELECT requests FROM provider_pace WHERE provider = $1 AND month = $2), 0)`,
@@ -50,8 +51,8 @@ func (s *Store) Spent(ctx context.Context, tx pgx.Tx, provider string, now time.
 	return n, err
 }
 
-// Spend counts n token requests in the month (UTC) of now; a negative n gives back what was counted and
-// not asked.
+// Spend counts n token requests of a provider in the month (UTC) of now, in tx; a negative n gives back what was
+// counted and not asked. A new month begins at 0, and no count falls below it.
 func (s *Store) Spend(ctx context.Context, tx pgx.Tx, provider string, now time.Time, n int) error {
 	_, err := tx.Exec(ctx, `
 		INSERT INTO provider_pace AS p (provider, month, requests) VALUES ($1, $2, $3)
@@ -67,8 +68,9 @@ func monthOf(t time.Time) time.Time {
 	return time.Date(y, m, 1, 0, 0, 0, 0, time.UTC)
 }
 
-// Occupy makes job the only one that works at provider, until Leave or, at the latest, until. false:
-// another one does.
+// Occupy makes job the only one that works at provider, until Leave or, at the latest, until. false: another one
+// does. The job that has it may ask again, to have it longer. It takes effect at once, over all replicas, without a
+// transaction of the caller's.
 func (s *Store) Occupy(ctx context.Context, provider string, job int64, now, until time.Time) (bool, error) {
 	tag, err := s.pool.Exec(ctx, `
 		INSERT INTO provider_pace AS p (provider, busy_by, busy_until) VALUES ($1, $2, $4)
@@ -77,7 +79,7 @@ func (s *Store) Occupy(ctx context.Context, provider string, job int64, now, unt
 	return tag.RowsAffected() == 1, err
 }
 
-// Leave ends what Occupy began.
+// Leave ends what Occupy began. Where another job has the provider by now, it does nothing.
 func (s *Store) Leave(ctx context.Context, provider string, job int64) error {
 	_, err := s.pool.Exec(
 		ctx,
@@ -88,13 +90,13 @@ func (s *Store) Leave(ctx context.Context, provider string, job int64) error {
 	return err
 }
 
-// Load is what a provider was asked already.
+// Load is what a provider was asked already, and for how long it is booked.
 type Load struct {
 	Booked   time.Duration // until what is handed out ends, or it may be asked again
 	Requests int           // in the month (UTC), as Spend counts
 }
 
-// Paces returns the load of every provider that was ever asked.
+// Paces returns the load, at now, of every provider that was ever booked, paused or asked, by its name.
 func (s *Store) Paces(ctx context.Context, now time.Time) (map[string]Load, error) {
 	rows, err := s.pool.Query(ctx, `
 		SELECT provider, coalesce(nullif(paced_until, '-infinity'), $1), CASE WHEN month = $2 THEN requests ELSE 0 END

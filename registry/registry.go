@@ -17,16 +17,17 @@ import (
 	"github.com/keyrounds/keyrounds/secret"
 )
 
-// ErrNotFound is returned for a name that is not registered.
+// ErrNotFound is wrapped by the errors for a name or an id that was never registered.
 var ErrNotFound = errors.New("no such credential")
 
-// Store is the registry. Schedules are in its zone.
+// Store is the registry. Schedules are in its zone. It is safe for concurrent use, also by several replicas. Methods
+// that take a transaction take effect when it commits; the others read, or have their own.
 type Store struct {
 	pool *pgxpool.Pool
 	zone *time.Location
 }
 
-// New makes a Store whose schedules are in zone.
+// New makes a Store whose schedules are in zone, which must not be nil. It does not ask the database.
 func New(pool *pgxpool.Pool, zone *time.Location) *Store { return &Store{pool, zone} }
 
 const columns = `id, name, provider, client_id, secret_ref, sealed_secret, description, scopes, owner, labels, schedule,
@@ -55,7 +56,7 @@ func scan(row pgx.CollectableRow) (c credential.Credential, err error) {
 	return c, err
 }
 
-// Querier is a pool or a transaction.
+// Querier is a pool or a transaction, for methods that read in either.
 type Querier interface {
 	Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
 }
@@ -68,12 +69,13 @@ func collect(ctx context.Context, q Querier, sql string, args ...any) ([]credent
 	return pgx.CollectRows(rows, scan)
 }
 
-// List returns the credentials by name; retired ones only if asked for.
+// List returns the credentials, sorted by name; retired ones only if asked for. Secrets are sealed or references in
+// them.
 func (s *Store) List(ctx context.Context, retired bool) ([]credential.Credential, error) {
 	return collect(ctx, s.pool, `SELECT `+columns+` FROM credentials WHERE $1 OR retired_at IS NULL ORDER BY name`, retired)
 }
 
-// Get returns one credential, retired or not, or ErrNotFound.
+// Get returns the credential of that name, retired or not. The error wraps ErrNotFound where there never was one.
 func (s *Store) Get(ctx context.Context, name string) (credential.Credential, error) {
 	return get(ctx, s.pool, name)
 }
@@ -89,17 +91,18 @@ func get(ctx context.Context, q Querier, name string) (credential.Credential, er
 	return cs[0], nil
 }
 
-// ByID returns one credential, retired or not, or ErrNotFound.
+// ByID returns the credential with that id, retired or not. The error wraps ErrNotFound where there never was one.
 func (s *Store) ByID(ctx context.Context, id int64) (credential.Credential, error) {
 	return byID(ctx, s.pool, "", id)
 }
 
-// Read is ByID in a transaction.
+// Read is ByID in a transaction, which sees its own changes. It locks nothing.
 func (s *Store) Read(ctx context.Context, tx pgx.Tx, id int64) (credential.Credential, error) {
 	return byID(ctx, tx, "", id)
 }
 
-// Hold is Read, and nobody changes the credential until the transaction ends.
+// Hold is Read, and nobody changes the credential until the transaction ends (FOR SHARE): others can hold it as well.
+// It waits for a transaction that is changing it.
 func (s *Store) Hold(ctx context.Context, tx pgx.Tx, id int64) (credential.Credential, error) {
 	return byID(ctx, tx, " FOR SHARE", id)
 }
@@ -115,7 +118,8 @@ func byID(ctx context.Context, q Querier, lock string, id int64) (credential.Cre
 	return cs[0], nil
 }
 
-// OfClients returns the credentials of a provider with any of these client ids, retired ones among them.
+// OfClients returns the credentials of a provider with any of these client ids, retired ones among them and after the
+// others.
 func (s *Store) OfClients(ctx context.Context, q Querier, provider string, clientIDs []string) ([]credential.Credential, error) {
 	return collect(
 		ctx,
@@ -126,7 +130,8 @@ func (s *Store) OfClients(ctx context.Context, q Querier, provider string, clien
 	)
 }
 
-// WithClientID returns the numbers of the credentials, of any provider and not retired, that have one of these client ids.
+// WithClientID returns the ids of the credentials, of any provider and not retired, that have one of these client
+// ids, the lowest first.
 func (s *Store) WithClientID(ctx context.Context, clientIDs []string) ([]int64, error) {
 	rows, err := s.pool.Query(ctx, `SELECT id FROM credentials WHERE client_id = ANY($1) AND retired_at IS NULL ORDER BY id`, clientIDs)
 	if err != nil {
@@ -135,13 +140,14 @@ func (s *Store) WithClientID(ctx context.Context, clientIDs []string) ([]int64, 
 	return pgx.CollectRows(rows, pgx.RowTo[int64])
 }
 
-// AnyBefore says whether a credential was registered before t, retired ones included.
+// AnyBefore reports whether any credential was registered before t, retired ones included.
 func (s *Store) AnyBefore(ctx context.Context, t time.Time) (any bool, err error) {
 	err = s.pool.QueryRow(ctx, `SELECT EXISTS (SELECT FROM credentials WHERE registered_at < $1)`, t).Scan(&any)
 	return any, err
 }
 
-// ClientIDs returns every client id that is or was registered, by provider.
+// ClientIDs returns every client id of a credential, retired ones included, by provider. One that a credential had
+// before its client id changed is not in it.
 func (s *Store) ClientIDs(ctx context.Context) (map[string]map[string]bool, error) {
 	rows, err := s.pool.Query(ctx, `SELECT provider, client_id FROM credentials`)
 	if err != nil {
@@ -159,7 +165,7 @@ func (s *Store) ClientIDs(ctx context.Context) (map[string]map[string]bool, erro
 	return all, err
 }
 
-// Active returns those of ids that are not retired, in no order.
+// Active returns those of ids that are registered and not retired, in no order.
 func (s *Store) Active(ctx context.Context, ids []int64) ([]credential.Credential, error) {
 	return collect(ctx, s.pool, `SELECT `+columns+` FROM credentials WHERE id = ANY($1) AND retired_at IS NULL`, ids)
 }

@@ -23,7 +23,7 @@ const (
 	Revived = "revived" // registered again after it was retired
 )
 
-// Change is one thing that happened to a credential.
+// Change is one thing that happened to a credential. The zero value, with What "", is that nothing did.
 type Change struct {
 	What       string
 	Credential credential.Credential
@@ -31,9 +31,12 @@ type Change struct {
 	Anew       bool     // what was known of it no longer counts: another client, secret or provider
 }
 
-// Sync makes the credentials of the file those that are given: adds, changes, and retires the ones
-// that left. Credentials that a command added are not touched, and one of theirs with the name of
-// one in the file is an error (*ConflictError).
+// Sync makes the credentials of the file those that are given, in tx: adds, changes, and retires the ones that left.
+// It returns what changed, in the order of the file, then the retired ones by name. Nothing differs: none.
+//
+// Credentials that a command added are not touched, and one of theirs that is not retired, with the name of one in
+// the file, is a *ConflictError. One sync at a time runs, over all replicas, and it locks every credential until tx
+// ends. An error leaves tx to be rolled back.
 func (s *Store) Sync(ctx context.Context, tx pgx.Tx, file []credential.Credential, now time.Time) ([]Change, error) {
 	// One sync at a time, or two replicas would add the same rows.
 	if _, err := tx.Exec(ctx, `SELECT pg_advisory_xact_lock(hashtext('keyrounds: registry.Sync'))`); err != nil {
@@ -74,20 +77,21 @@ func (s *Store) Sync(ctx context.Context, tx pgx.Tx, file []credential.Credentia
 	return changes, nil
 }
 
-// ConflictError says that two places name the same credential.
+// ConflictError says that the file and a command name the same credential.
 type ConflictError struct{ Name string }
 
 func (e *ConflictError) Error() string {
 	return fmt.Sprintf("the credential %q of the file is already registered by a command", e.Name)
 }
 
-// Hint says what to do.
+// Hint says what a person does about it: rename the one, or retire the other.
 func (e *ConflictError) Hint() string {
 	return fmt.Sprintf("rename it in the file, or retire the other one: keyrounds credentials retire %s", e.Name)
 }
 
-// Add registers a credential that a command or the API brought. A name that exists is an error;
-// one that is retired is taken over.
+// Add registers a credential that a command or the API brought, in tx; its first check is due at now. A name that
+// exists is an error; one that is retired is taken over, with its id and history. c must be valid and have its sealed
+// secret.
 func (s *Store) Add(ctx context.Context, tx pgx.Tx, c credential.Credential, now time.Time) (Change, error) {
 	c.Source = credential.FromCommand
 	old, err := s.forUpdate(ctx, tx, c.Name)
@@ -100,7 +104,10 @@ func (s *Store) Add(ctx context.Context, tx pgx.Tx, c credential.Credential, now
 	return s.put(ctx, tx, old, c, now)
 }
 
-// Rotate replaces the sealed secret of a credential, and its client id where clientID is not "".
+// Rotate replaces the sealed secret of a credential, and its client id where clientID is not "", in tx. Its next
+// check is due at now, and what was known of it no longer counts (Change.Anew). It asks neither how its secret is
+// named, which package action does, nor whether it is retired. The error wraps ErrNotFound where there is none of
+// that name.
 func (s *Store) Rotate(ctx context.Context, tx pgx.Tx, name, clientID string, sealed []byte, now time.Time) (Change, error) {
 	c, err := s.forUpdate(ctx, tx, name)
 	if err != nil {
@@ -123,7 +130,8 @@ func (s *Store) Rotate(ctx context.Context, tx pgx.Tx, name, clientID string, se
 	return Change{What: Rotated, Credential: c, Fields: fields, Anew: true}, err
 }
 
-// Retire ends the registration of a credential. Its history stays; a sealed secret is deleted.
+// Retire ends the registration of a credential, in tx. Its history stays; a sealed secret is deleted. One that is
+// retired already is retired anew, at now. The error wraps ErrNotFound where there is none of that name.
 func (s *Store) Retire(ctx context.Context, tx pgx.Tx, name string, now time.Time) (Change, error) {
 	c, err := s.forUpdate(ctx, tx, name)
 	if err != nil {

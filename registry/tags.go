@@ -18,7 +18,8 @@ type Tag struct {
 	Interval time.Duration // the longest between two slots of its schedule
 }
 
-// Tags returns those of all credentials that are not retired, by id.
+// Tags returns the tags of all credentials that are not retired, by id. Interval is a day where the schedule cannot
+// be read.
 func (s *Store) Tags(ctx context.Context) (map[int64]Tag, error) {
 	rows, err := s.pool.Query(
 		ctx,

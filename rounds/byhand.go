@@ -27,10 +27,13 @@ import (
 //     what a daemon reads.
 //  3. They are judged and recorded like all others.
 
-// CheckNow checks credentials at once, whatever their schedules say, and judges and records the
-// results like any round. A daemon makes the checks, if one lives. It ends early when ctx does or the
-// daemon stops. A provider that may not be asked now (*NotNowError) or never (ErrNotExchanged) is an error at the end;
-// the credentials of the others are checked all the same. each gets the results as they come.
+// CheckNow checks credentials at once, whatever their schedules say, and judges and records the results like any
+// round. A daemon makes the checks, if one lives. each gets the results as they come, called in this goroutine; what
+// this process, being no daemon, could not read is among them, with the status Unknown, and is not recorded.
+//
+// It ends early when ctx does or the daemon stops. A provider that may not be asked now (*NotNowError), asks for a
+// pause or is passive (ErrNotExchanged) is an error at the end, which names what was not checked; the credentials of
+// the others are checked all the same. Any other error ends it at once.
 func (r *Rounds) CheckNow(ctx context.Context, creds []credential.Credential, each func([]Judged)) error {
 	creds = slices.Clone(creds)
 	slices.SortFunc(creds, func(a, b credential.Credential) int { return a.NextCheck.Compare(b.NextCheck) })

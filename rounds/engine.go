@@ -9,7 +9,7 @@ import (
 	"github.com/keyrounds/keyrounds/notify"
 )
 
-// Engine is how the job engine stands.
+// Engine is how the job engine stands, as one look at the database saw it.
 type Engine struct {
 	Jobs      map[string]int   // that are not done, of all replicas, by state
 	Queues    map[string]Queue // by name
@@ -23,7 +23,8 @@ type Queue struct {
 	Oldest  time.Time // since when the one that waits longest does; zero: none
 }
 
-// Engine returns how the job engine stands.
+// Engine returns how the job engine stands. Every queue and every usual state is in it, also where there are 0 jobs.
+// LastSweep is remembered for an hour.
 func (r *Rounds) Engine(ctx context.Context) (Engine, error) {
 	e := Engine{
 		Jobs:   map[string]int{"available": 0, "running": 0, "retryable": 0, "scheduled": 0, "discarded": 0},

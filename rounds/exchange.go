@@ -40,7 +40,7 @@ const (
 	Ledger  Protection = "ledger"
 )
 
-// Purpose is what a token is requested for.
+// Purpose is what a token is requested for. The zero value waits for nobody and has every protection.
 type Purpose struct {
 	Name string
 	// Patience is how long it waits until nobody else works at the provider.
@@ -51,7 +51,7 @@ type Purpose struct {
 	paid bool
 }
 
-// Purposes are all that tokens are requested for.
+// Purposes are all that tokens are requested for, by the names that the metrics and docs show.
 func Purposes() []Purpose { return []Purpose{scheduled, byHand, leaked, feedAccess} }
 
 var (
@@ -87,7 +87,8 @@ type Order struct {
 	Single bool
 }
 
-// NotNowError says that a provider may not be asked now. Nothing was asked.
+// NotNowError says that a provider may not be asked now. Nothing was asked. It travels as JSON from a daemon to a
+// command.
 type NotNowError struct {
 	Provider string
 	Until    time.Time // when it may be asked again; zero: soon
@@ -101,15 +102,18 @@ func (e *NotNowError) Error() string {
 	return fmt.Sprintf("the provider %q %s until %s", e.Provider, e.Why, e.Until.UTC().Format("2006-01-02 15:04:05 MST"))
 }
 
-// ErrNotExchanged says that a provider's credentials are never exchanged.
+// ErrNotExchanged is wrapped by the errors that say that a provider's credentials are never exchanged: it is passive,
+// or knows its clients by certificates where a single secret was to be tried.
 var ErrNotExchanged = errors.New("its credentials are never exchanged")
 
-// Exchange asks a provider for tokens: the one door for that. The results are those of the requests that
-// began; what was not begun, since the daemon stops or the provider asked to be left alone, is left out.
-// token is that of a single order, and the caller's to wipe.
+// Exchange asks a provider for tokens: the one door for that. The results are those of the requests that began; what
+// was not begun, since the daemon stops or the provider asked to be left alone, is left out. token is that of a
+// single order, and the caller's to wipe. A provider that is not in the configuration is not asked: every result says
+// so.
 //
 // The provider stays occupied until leave is called, which is never nil; after an error it is free again.
-// *NotNowError: it may not be asked now. ErrNotExchanged: never.
+// *NotNowError: it may not be asked now. ErrNotExchanged: never. It is safe for concurrent use, and for use by
+// several replicas.
 func (r *Rounds) Exchange(ctx context.Context, o Order) (results []checker.Result, token secret.Value, leave func(), err error) {
 	p, known := r.settings.Load().Providers[o.Provider]
 	if !known { // it left the configuration; its credentials were added by a command
@@ -314,8 +318,12 @@ func (r *Rounds) settle(ctx context.Context, p checker.Provider, o Order, result
 	}
 }
 
-// Attempt exchanges a secret that may have got out, for the credential that it belongs or belonged to, and hands
-// over the token, if one is issued. It is no check: nothing is judged by it.
+// Attempt exchanges a secret that may have got out, for the credential that it belongs or belonged to, and hands over
+// the token, if one is issued: the caller wipes it, and v. It is no check: nothing is judged by it. A refusal is in
+// the result and no error.
+//
+// The errors are those of Exchange; a provider that is not in the configuration is one here, and one that knows its
+// clients by certificates is ErrNotExchanged.
 func (r *Rounds) Attempt(ctx context.Context, c credential.Credential, v secret.Value) (secret.Value, checker.Result, error) {
 	if err := r.exchangeable(c); err != nil {
 		return secret.Value{}, checker.Result{}, err

@@ -129,7 +129,9 @@ func (r *Rounds) recorded(results []checker.Result) (kept []checker.Result, unre
 	return kept, unread
 }
 
-// Resolve reads the secret that a credential has now.
+// Resolve reads the secret that a credential has now, from the host or sealed; the caller wipes it. Errors wrap
+// secret.ErrUnreadable, but where no sealing key is configured. Whoever follows leaks sees what was read, unless this
+// is a command whose shell may have another secret than the daemon.
 func (r *Rounds) Resolve(ctx context.Context, c credential.Credential) (v secret.Value, err error) {
 	defer func() {
 		r.metrics.resolved(c.Secret.Scheme(), err)
@@ -146,7 +148,8 @@ func (r *Rounds) Resolve(ctx context.Context, c credential.Credential) (v secret
 	return r.Sealer.Open(c.Sealed, c.Name)
 }
 
-// Judged is a result and the state that the verdict made of it.
+// Judged is a result and the state that the verdict made of it. Of a check that a daemon made for this process, the
+// state has names and status only.
 type Judged struct {
 	Result checker.Result
 	State  verdict.State

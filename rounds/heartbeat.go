@@ -16,7 +16,7 @@ import (
 // A sweep that is older than this says that the rounds stand still.
 const sweepAge = time.Minute
 
-// Heartbeat is how another monitor is told that the rounds go on.
+// Heartbeat is how another monitor is told that the rounds go on. The zero value: nobody is told.
 type Heartbeat struct {
 	URL    secret.Reference // zero: nobody is told
 	Every  time.Duration

@@ -13,7 +13,7 @@ import (
 	"github.com/keyrounds/keyrounds/secret"
 )
 
-// Exposure follows secrets that got out, and takes part in the rounds.
+// Exposure follows secrets that got out, and takes part in the rounds. It is safe for concurrent use.
 type Exposure interface {
 	// Seen is told each secret as it is read, before it is used.
 	Seen(context.Context, credential.Credential, secret.Value)
@@ -23,7 +23,8 @@ type Exposure interface {
 	Try(context.Context) error
 }
 
-// Follow has x take part in the rounds. It is called before Start, or not at all: then nobody follows leaks.
+// Follow has x take part in the rounds. Call it before Start and before the first check, or not at all: then nobody
+// follows leaks.
 func (r *Rounds) Follow(x Exposure) { r.exposure = x }
 
 // nobody follows leaks.
@@ -40,10 +41,14 @@ func (r *Rounds) weigh(ctx context.Context, tx pgx.Tx, rs []checker.Result, even
 	return append(events, more...), err
 }
 
-// ErrNoProbe says that a provider has no probe, so that nobody can be asked whether a token works.
+// ErrNoProbe says that a provider has no probe, so that no API can be asked whether a token works.
 var ErrNoProbe = errors.New("the provider has no probe")
 
-// Present asks whether an API still takes a token of Attempt. Without a probe to ask with it is ErrNoProbe.
+// Present asks whether an API still takes a token of Attempt (checker.Present). No token is requested, so of the
+// protections only Passive and Ledger hold. token is not wiped here.
+//
+// Without a probe to ask with it is ErrNoProbe; a provider that is passive, or knows its clients by certificates, is
+// ErrNotExchanged.
 func (r *Rounds) Present(ctx context.Context, c credential.Credential, token secret.Value) (checker.TokenState, error) {
 	if err := r.exchangeable(c); err != nil {
 		return checker.TokenUnknown, err

@@ -66,7 +66,8 @@ type Settings struct {
 	Heartbeat Heartbeat
 }
 
-// Options of New.
+// Options are options of New. Pool, Registry, Audit, Usage, Checker, Notifier and Log are required; without Metrics
+// none are shown.
 type Options struct {
 	Pool     *pgxpool.Pool
 	Registry *registry.Store
@@ -93,7 +94,8 @@ type Options struct {
 	Now     func() time.Time // default time.Now
 }
 
-// Rounds does the rounds.
+// Rounds does the rounds. It is safe for concurrent use but for Follow, also by several replicas: each of them may
+// run it.
 type Rounds struct {
 	Options
 	settings atomic.Pointer[Settings]
@@ -108,7 +110,8 @@ type Rounds struct {
 	beside    bool      // one lived then
 }
 
-// New makes Rounds. Nothing runs before Start; CheckNow checks without it.
+// New makes Rounds and registers their metrics. Nothing runs before Start; CheckNow checks without it. The only error
+// is that of a job engine whose options do not fit.
 func New(o Options, s Settings) (*Rounds, error) {
 	if o.Tick <= 0 {
 		o.Tick = 5 * time.Second
@@ -178,13 +181,14 @@ func periodic(every time.Duration, args river.JobArgs) *river.PeriodicJob {
 		func() (river.JobArgs, *river.InsertOpts) { return args, nil }, &river.PeriodicJobOpts{RunOnStart: true})
 }
 
-// Reload takes new settings for the rounds to come.
+// Reload puts new settings in force for the rounds to come; one that runs ends with those that it began with.
 func (r *Rounds) Reload(s Settings) {
 	r.metrics.expect(s.Providers)
 	r.settings.Store(&s)
 }
 
-// Start begins. It fails while the database is away; the caller tries again.
+// Start begins: workers, sweeps, file feeds and the heartbeat run until Stop; the end of ctx does not end them. It
+// fails while the database is away; the caller tries again.
 func (r *Rounds) Start(ctx context.Context) error {
 	ctx = context.WithoutCancel(ctx)
 	if err := r.client.Start(ctx); err != nil {
@@ -195,8 +199,8 @@ func (r *Rounds) Start(ctx context.Context) error {
 	return nil
 }
 
-// Stop begins no further check, lets those in flight end, hands the rest back, and returns within
-// 15 s.
+// Stop begins no further check, lets those in flight end, and hands the rest back. It returns within 15 s, or, where
+// a file feed is being read, when that ends, which takes 30 s at most.
 func (r *Rounds) Stop() {
 	r.stopOnce.Do(func() { close(r.stopping) })
 	ctx, cancel := context.WithTimeout(context.Background(), stopTime)

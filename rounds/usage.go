@@ -25,7 +25,8 @@ import (
 //
 //	feed: what is new ─▶ events, our own taken out ─▶ rows, coverage, position, findings, outbox: one transaction
 
-// OpenUsage makes the usage store that knows clients from reg and our own use from a.
+// OpenUsage makes the usage store that knows clients from reg and our own use from a. Its days are in zone. It does
+// not ask the database.
 func OpenUsage(pool *pgxpool.Pool, zone *time.Location, reg *registry.Store, a *audit.Store) *usage.Store {
 	return usage.New(usage.Options{
 		Pool: pool, Zone: zone, Ledger: a.Ledger,
@@ -41,8 +42,8 @@ func (r *Rounds) IngestUsage(ctx context.Context, f feed.Feed, b usage.Batch) (u
 	return r.ingest(ctx, "", f, b)
 }
 
-// ImportUsage is IngestUsage of a file that actor brings, who is written into the record. A feed of imports
-// becomes known by it.
+// ImportUsage is IngestUsage of a file that actor brings, who is written into the record. A feed of type import
+// becomes known by it, even where the import fails then.
 func (r *Rounds) ImportUsage(ctx context.Context, actor string, f feed.Feed, i usage.Import) (usage.Ingested, error) {
 	if f.Type == feed.TypeImport {
 		err := pgx.BeginFunc(ctx, r.Pool, func(tx pgx.Tx) error { return r.Usage.Register(ctx, tx, f, r.Now()) })
@@ -347,7 +348,8 @@ func (r *Rounds) feedToken(ctx context.Context, f feed.Feed) (secret.Value, erro
 	return token, nil
 }
 
-// FeedAuth is how a feed's log API is asked: with a token, or as a registered credential.
+// FeedAuth is how a feed's log API is asked: with a token, or with that of a registered credential. The token wins;
+// the zero value asks without one.
 type FeedAuth struct {
 	Token      secret.Reference
 	Credential string
@@ -362,8 +364,9 @@ func (r *Rounds) stopped() bool {
 	}
 }
 
-// JudgeUsage opens and closes the findings that hold of credentials by themselves: unused, never used,
-// stale, without an owner.
+// JudgeUsage opens and closes the findings that hold of credentials by themselves (usage.Judged), such as unused,
+// never used, stale and without an owner. It is one transaction, and one at a time over all replicas. After an error
+// nothing was done.
 func (r *Rounds) JudgeUsage(ctx context.Context) error {
 	now := r.Now()
 	creds, err := r.Registry.List(ctx, true)

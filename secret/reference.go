@@ -5,7 +5,8 @@ import (
 	"strings"
 )
 
-// Reference names where a secret is; it is not the secret and may be printed.
+// Reference names where a secret is; it is not the secret and may be printed. Two are the same if they are equal
+// (==). The zero value names nothing.
 type Reference struct{ scheme, rest string }
 
 // Sealed is the reference to a secret that the database keeps, sealed under the credential's name.
@@ -17,10 +18,11 @@ type ReferenceError struct{ Problem string }
 
 func (e *ReferenceError) Error() string { return e.Problem }
 
-// Hint lists the schemes.
+// Hint lists what a reference may be, with an example of each scheme.
 func (e *ReferenceError) Hint() string { return schemesHint() }
 
-// ParseReference reads "scheme:rest". Its errors are *ReferenceError.
+// ParseReference reads "scheme:rest", such as env:NAME or file:/path. It looks at no variable and no file. Its errors
+// are *ReferenceError.
 func ParseReference(s string) (Reference, error) {
 	name, rest, found := strings.Cut(s, ":")
 	if !found {
@@ -35,7 +37,7 @@ func ParseReference(s string) (Reference, error) {
 	return Reference{name, rest}, nil
 }
 
-// Scheme returns the part before the colon, "" for the zero Reference.
+// Scheme returns the part before the colon, one of the Scheme constants; "" for the zero Reference.
 func (r Reference) Scheme() string { return r.scheme }
 
 // IsZero reports whether r names nothing.

@@ -14,7 +14,7 @@ import (
 	"unicode/utf8"
 )
 
-// MaxSize is the largest secret that is read, in bytes.
+// MaxSize is the largest secret that is read, in bytes, with its line end.
 const MaxSize = 64 << 10
 
 const execTimeout = 10 * time.Second
@@ -22,12 +22,14 @@ const execTimeout = 10 * time.Second
 // ErrUnreadable is wrapped by every error of Resolve. Its text never holds what was read.
 var ErrUnreadable = errors.New("secret unreadable")
 
-// Resolve reads the secret that r names on this host: env, file, exec and systemd references.
+// Resolve reads the secret that r names on this host: env, file, exec and systemd references. The caller wipes it.
+// Nothing is kept, so a new secret is there at the next call.
 //
-// One trailing line end and a leading byte order mark are taken off; an empty secret, a NUL and
-// more than MaxSize are errors. A file must be a regular one; a named pipe is refused, not waited
-// for. A command runs by /bin/sh within 10 s and what it says on standard error is dropped, since
-// it may hold the secret. Sealed references are opened by a Sealer instead.
+// One trailing line end and a leading byte order mark are taken off; an empty secret, a NUL, text that is not UTF-8,
+// more than one line, and more than MaxSize are errors. A file must be a regular one; a named pipe is refused, not
+// waited for. A command runs by /bin/sh within 10 s and what it says on standard error is dropped, since it may hold
+// the secret. Sealed references are opened by a Sealer instead, and the zero Reference names nothing: both are errors
+// here.
 func Resolve(ctx context.Context, r Reference) (Value, error) {
 	b, err := read(ctx, r)
 	if err == nil {
@@ -130,7 +132,8 @@ func normal(b []byte) ([]byte, error) {
 	return b, nil
 }
 
-// LooseMode reports whether r is a file that others than its owner and group may read.
+// LooseMode reports whether r is a file that others than its owner and group may read, write or execute; false where
+// it cannot be looked at.
 func LooseMode(r Reference) bool {
 	if r.scheme != SchemeFile {
 		return false
@@ -139,7 +142,8 @@ func LooseMode(r Reference) bool {
 	return err == nil && st.Mode().Perm()&0o007 != 0
 }
 
-// Parse makes a Value of a secret that somebody typed or piped in, by the rules of Resolve.
+// Parse makes a Value of a secret that somebody typed or piped in, by the rules of Resolve. Its errors do not wrap
+// ErrUnreadable, and never hold b, which is not wiped here.
 func Parse(b []byte) (Value, error) {
 	b, err := normal(b)
 	if err != nil {

@@ -32,8 +32,8 @@ func NewScrubber(vs ...Value) Scrubber {
 	return s
 }
 
-// Clean returns s scrubbed and cut to at most limit characters; an ellipsis shows the cut.
-// Tabs and line ends become spaces.
+// Clean returns text scrubbed and cut to at most limit characters; an ellipsis shows the cut. Tabs and line ends
+// become spaces, and blanks at both ends go.
 func (s Scrubber) Clean(text string, limit int) string {
 	// A secret that straddles the cut must not escape: cut generously first, scrub, then cut.
 	if most := 8*limit + 4096; len(text) > most {
@@ -49,7 +49,7 @@ func (s Scrubber) Clean(text string, limit int) string {
 	return strings.TrimSpace(out)
 }
 
-// Redact replaces the known secrets and changes nothing else.
+// Redact replaces the known secrets with Redacted and changes nothing else. The text is not cleaned for people.
 func (s Scrubber) Redact(text string) string {
 	for _, f := range s.forms {
 		text = strings.ReplaceAll(text, f, Redacted)

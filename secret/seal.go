@@ -15,13 +15,14 @@ import (
 	"github.com/tink-crypto/tink-go/v2/tink"
 )
 
-// Sealer seals secrets for the database with Tink AEAD (AES-256-GCM). The credential's name is
-// the associated data: sealed bytes moved to another credential do not open.
+// Sealer seals secrets for the database with Tink AEAD (AES-256-GCM). The credential's name is the associated data:
+// sealed bytes moved to another credential do not open. It is safe for concurrent use.
 type Sealer struct{ aead tink.AEAD }
 
-// OpenSealer reads the sealing key at path and, where create is set, makes it there first if it
-// is missing. The file holds a Tink keyset in JSON and has mode 0600; one that others can read
-// is refused. Replicas share one key.
+// OpenSealer reads the sealing key at path and, where create is set, makes it there first if it is missing; of
+// several processes that make it at once, one does. The file holds a Tink keyset in JSON and has mode 0600; one that
+// others can read is refused. Replicas share one key. Without create, a missing file is an error that wraps
+// fs.ErrNotExist.
 func OpenSealer(path string, create bool) (*Sealer, error) {
 	s, err := openSealer(path)
 	if errors.Is(err, fs.ErrNotExist) && create {
@@ -82,12 +83,13 @@ func writeKey(h *keyset.Handle, w io.Writer) error {
 	return insecurecleartextkeyset.Write(h, keyset.NewJSONWriter(w))
 }
 
-// Seal encrypts v for the credential of that name.
+// Seal encrypts v for the credential of that name, differently each time. v is not wiped.
 func (s *Sealer) Seal(v Value, name string) ([]byte, error) {
 	return s.aead.Encrypt([]byte(v.Reveal()), []byte(name))
 }
 
-// Open decrypts what Seal made for the same name. The error wraps ErrUnreadable.
+// Open decrypts what Seal made for the same name; the caller wipes it. The error wraps ErrUnreadable: another key or
+// name, or bytes that were changed.
 func (s *Sealer) Open(sealed []byte, name string) (Value, error) {
 	b, err := s.aead.Decrypt(sealed, []byte(name))
 	if err != nil {

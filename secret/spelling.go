@@ -9,7 +9,7 @@ import (
 	"unicode/utf16"
 )
 
-// Encoding is how a text is written.
+// Encoding is how a text is written; findings show it as written here.
 type Encoding string
 
 // The encodings in which secrets are found.
@@ -34,7 +34,8 @@ type Spelling struct {
 // text's. As many as need be are left off at the end.
 var Base64Lead = [3]int{0, 2, 3}
 
-// Spellings are all usual ways to write v. A text that two encodings share comes twice.
+// Spellings are all usual ways to write v, Plain first. A text that two encodings share comes twice. Base64 is
+// without padding and without the characters that depend on what stands beside v.
 func Spellings(v string) []Spelling {
 	var all []Spelling
 	add := func(e Encoding, texts ...string) {

@@ -20,13 +20,14 @@ const Redacted = "[redacted]"
 // no more.
 type Value struct{ open func() []byte }
 
-// New makes a Value of a copy of b.
+// New makes a Value of a copy of b, which stays the caller's to clear.
 func New(b []byte) Value {
 	own := slices.Clone(b)
 	return Value{func() []byte { return own }}
 }
 
-// Reveal returns the secret itself. Only what sends or seals it calls this.
+// Reveal returns the secret itself, "" for the zero Value, and zero bytes after Wipe. Only what sends, seals or
+// compares it calls this.
 func (v Value) Reveal() string {
 	if v.open == nil {
 		return ""
@@ -34,15 +35,17 @@ func (v Value) Reveal() string {
 	return string(v.open())
 }
 
-// IsZero reports whether there is no secret in v.
+// IsZero reports whether there never was a secret in v. A Value that was wiped is not zero.
 func (v Value) IsZero() bool { return v.open == nil || len(v.open()) == 0 }
 
-// Equal compares in constant time.
+// Equal reports whether both are the same secret, in constant time for secrets of the same length. Two zero Values
+// are equal.
 func (v Value) Equal(o Value) bool {
 	return subtle.ConstantTimeCompare([]byte(v.Reveal()), []byte(o.Reveal())) == 1
 }
 
-// Wipe overwrites the bytes that v holds. Copies that Reveal made are not reached.
+// Wipe overwrites the bytes that v holds, and with them those of every Value that was assigned from v: use none of
+// them after. Copies that Reveal made are not reached. It must not run while another goroutine uses v.
 func (v Value) Wipe() {
 	if v.open != nil {
 		clear(v.open())

@@ -8,7 +8,8 @@ import (
 	"github.com/keyrounds/keyrounds/finding"
 )
 
-// Fleet is what we hold of one provider's credentials when a batch of them is judged.
+// Fleet is what we hold of one provider's credentials when a batch of them is judged. audit.Store.LockFleet makes it
+// and locks what it says; the zero value says that nothing is known of any.
 type Fleet struct {
 	Provider string
 	States   map[int64]State // of the credentials in the batch
@@ -28,14 +29,15 @@ type Fleet struct {
 	Unsaid []Revocation         // lately, without saying of which credential; the newest first
 }
 
-// Revocation is a provider's own word that a credential was revoked.
+// Revocation is a provider's own word that a credential was revoked, as a feed of its log has it. The zero value is
+// none.
 type Revocation struct {
 	At   time.Time
 	By   string // "": not said
 	Feed string
 }
 
-// Other is one of the provider's credentials that is not in the batch.
+// Other is one of the provider's credentials that is not in the batch and is not retired.
 type Other struct {
 	Credential     string
 	Status         Status

@@ -7,16 +7,19 @@ import (
 	"github.com/keyrounds/keyrounds/finding"
 )
 
-// Step is one result of a replay with what the verdict made of it.
+// Step is one result of a replay with what the verdict made of it: the state after it, and the events.
 type Step struct {
 	Result checker.Result
 	State  State
 	Events []finding.Event
 }
 
-// Replay judges the stored results of one provider again, one after the other in their order, from
-// the states that its credentials had before. The same results and policy come to the same verdicts,
-// but for what other providers said at the time. told is what the provider's own log said.
+// Replay judges the stored results of one provider again, one after the other in their order, from the states that
+// its credentials had before; before is not changed. It returns one Step for each result.
+//
+// The same results and policy come to the same verdicts, but for what is not given here: how other providers answered
+// at the time, which incident was open before the first result, and revocations whose log does not say of which
+// credential. told is what the provider's own log said, by credential; nil: nothing. It is pure, like Judge.
 func Replay(before map[int64]State, results []checker.Result, p Policy, told map[int64]Revocation) []Step {
 	states := map[int64]State{}
 	for id, s := range before {

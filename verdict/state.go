@@ -2,7 +2,7 @@ package verdict
 
 import "time"
 
-// Status is what we hold of a credential.
+// Status is what we hold of a credential. It is stored and shown as written here.
 type Status string
 
 // The statuses.
@@ -16,14 +16,15 @@ const (
 	Retired  Status = "retired"  // no longer registered
 )
 
-// Statuses lists all of them.
+// Statuses lists every status, Retired among them, in the order of the constants.
 func Statuses() []Status {
 	return []Status{Pending, Healthy, Degraded, Suspect, Revoked, Unknown, Retired}
 }
 
 func (s Status) working() bool { return s != Suspect && s != Revoked }
 
-// State is what we hold of one credential, with what the rules remember.
+// State is what we hold of one credential, with what the rules remember. The members with JSON names are the column
+// memory of credential_state; the others have columns of their own. A zero time is one that never was.
 type State struct {
 	CredentialID int64     `json:"-"`
 	Credential   string    `json:"-"`
@@ -57,12 +58,14 @@ type State struct {
 
 const maxRefusals = 12
 
-// NeverHealthy reports whether the credential never worked with its present secret.
+// NeverHealthy reports whether no check of the credential succeeded since its client id, secret or provider last
+// changed here (Changed).
 func (s State) NeverHealthy() bool {
 	return s.LastSuccess.IsZero() || s.LastSuccess.Before(s.Changed)
 }
 
-// Policy is the verdict: section of the configuration.
+// Policy is the verdict: section of the configuration. DefaultPolicy has the defaults; the zero value is of no use,
+// since every refusal would be an incident of its provider.
 type Policy struct {
 	Confirm           []time.Duration // when a refusal is confirmed, from the first one on
 	RefusalsPerHour   int             // of one credential; 0: no cap
@@ -71,14 +74,18 @@ type Policy struct {
 	Incident          IncidentPolicy
 }
 
-// IncidentPolicy says how many of a provider's credentials must turn at once.
+// IncidentPolicy says how many of a provider's credentials must turn from working to refused within a time, so that
+// it is one incident: at least Count, and at least Share of those that worked when that time began. Count and Share
+// also say how many without a certain answer are an outage of the provider.
 type IncidentPolicy struct {
 	Count  int
 	Share  float64 // of those that were healthy, 0 to 1
 	Within time.Duration
 }
 
-// DefaultPolicy returns the defaults.
+// DefaultPolicy returns the policy of an empty verdict: section: confirmations 2 and 10 minutes after the first
+// refusal, at most 3 refusals an hour, 6 hours without a certain answer, a grace of an hour, and 3 credentials and
+// half of them within 10 minutes for an incident.
 func DefaultPolicy() Policy {
 	return Policy{
 		Confirm:           []time.Duration{2 * time.Minute, 10 * time.Minute},

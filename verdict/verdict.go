@@ -27,9 +27,13 @@ import (
 //     finding, not one each.
 //  7. What changes to and fro is flapping, and until it calms opens nothing else.
 
-// Judge returns the next state of each credential in rs, in the order of rs, and what its
-// findings do. A result of a credential that is retired, or that changed here after the check began,
-// changes nothing.
+// Judge returns the next state of each credential in rs, in the order of rs, and what its findings do: first those of
+// the credentials, then those of the provider, then those of keyrounds itself. The rules are above.
+//
+// The results must be of one provider, one for each credential, and f must be what LockFleet returned for them. A
+// credential that f does not know is Pending since its check began. A result of a credential that is retired, or that
+// changed here after the check began, changes nothing: its state is returned as it was. It is pure, and f is not
+// changed.
 func Judge(f Fleet, rs []checker.Result, p Policy) ([]State, []finding.Event) {
 	incident, outage := f.assess(rs, p), f.blindness(rs, p)
 	states := make([]State, 0, len(rs))

@@ -41,7 +41,8 @@ type CredentialJSON struct {
 	Retired          time.Time         `json:"retired_at,omitzero"`
 }
 
-// NewCredentialJSON makes one of what is registered and what is held.
+// NewCredentialJSON makes the JSON of a credential from what is registered and what is held of it; the zero Standing:
+// nothing is. A retired one has no next check.
 func NewCredentialJSON(c credential.Credential, st audit.Standing) CredentialJSON {
 	j := CredentialJSON{
 		Name: c.Name, Provider: c.Provider, ClientID: c.ClientID, Secret: c.Secret.String(), Description: c.Description,

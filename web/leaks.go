@@ -11,8 +11,9 @@ import (
 	"github.com/keyrounds/keyrounds/leak/intake"
 )
 
-// TakeReport verifies a report and stores what it says. *intake.RefusedError and *intake.SETError say that its sender is
-// not the one who may report there, *intake.FormatError that it cannot be read. After any other error it may be sent again.
+// TakeReport verifies a report and stores what it says. exposure.ErrNoReporter says that there is no NAME like that,
+// *intake.RefusedError and *intake.SETError that its sender is not the one who may report there, *intake.FormatError
+// that it cannot be read. After any other error it may be sent again. It must be safe for concurrent use.
 type TakeReport func(context.Context, exposure.LeakReport) (exposure.Reported, error)
 
 // leakReport serves POST /api/v1/leaks/NAME. A report is authenticated by its signature only.
@@ -28,7 +29,7 @@ func (s *site) leakReport(w http.ResponseWriter, r *http.Request) {
 		refuse(w, http.StatusRequestEntityTooLarge, "a report has at most 1 MiB, and comes in time")
 		return
 	}
-	got, err := s.TakeReport(ctx, exposure.LeakReport{Receiver: r.PathValue("name"), Address: host, Header: r.Header, Body: body})
+	got, err := s.TakeReport(ctx, exposure.LeakReport{Reporter: r.PathValue("name"), Address: host, Header: r.Header, Body: body})
 	var (
 		refused *intake.RefusedError
 		token   *intake.SETError
@@ -43,7 +44,7 @@ func (s *site) leakReport(w http.ResponseWriter, r *http.Request) {
 			w.WriteHeader(http.StatusAccepted)
 		}
 		_ = json.NewEncoder(w).Encode(got)
-	case errors.Is(err, exposure.ErrNoReceiver):
+	case errors.Is(err, exposure.ErrNoReporter):
 		s.reportFailures.add(host, s.Now())
 		refuse(w, http.StatusNotFound, err.Error())
 	case errors.As(err, &refused):
@@ -58,7 +59,7 @@ func (s *site) leakReport(w http.ResponseWriter, r *http.Request) {
 	case errors.As(err, &format):
 		refuse(w, http.StatusBadRequest, format.Error())
 	default:
-		s.Log.Error("a report could not be taken in", "receiver", r.PathValue("name"), "error", err)
+		s.Log.Error("a report could not be taken in", "reporter", r.PathValue("name"), "error", err)
 		w.Header().Set("Retry-After", "60")
 		refuse(w, http.StatusServiceUnavailable, "it could not be taken in: send it again")
 	}

@@ -19,13 +19,15 @@ import (
 	"github.com/keyrounds/keyrounds/usage/feed"
 )
 
-// PushFeed is a feed of type push, with the function that reads its token.
+// PushFeed is a feed of type push, with the function that reads its token. Token is called at each push, of every
+// feed; a feed whose token cannot be read takes none.
 type PushFeed struct {
 	feed.Feed
 	Token func(context.Context) (secret.Value, error)
 }
 
-// IngestFunc takes in a batch of a feed, in one transaction. Its errors are those of usage.Store.Ingest.
+// IngestFunc takes in a batch of a feed, in one transaction. Its errors are those of usage.Store.Ingest. It must be
+// safe for concurrent use.
 type IngestFunc func(ctx context.Context, f feed.Feed, b usage.Batch) (usage.Ingested, error)
 
 // The bounds of a push.

@@ -10,7 +10,8 @@ import (
 	"github.com/keyrounds/keyrounds/usage"
 )
 
-// UsageJSON is the answer to whether a credential is used, here and in the commands.
+// UsageJSON is the answer to whether a credential is used, here and in the commands. Its names are a promise: scripts
+// of users depend on them. DaysUnused and LastUsedAt are null where no use is known.
 type UsageJSON struct {
 	Credential     string     `json:"credential"`
 	Provider       string     `json:"provider"`
@@ -31,7 +32,8 @@ type UsageJSON struct {
 	LastAttemptAt  *time.Time `json:"last_attempt_at"`
 }
 
-// NewUsageJSON makes one.
+// NewUsageJSON makes the JSON of an answer about c. w is where c was last used from; the zero Where: not known. Times
+// are in UTC.
 func NewUsageJSON(c credential.Credential, a usage.Answer, w usage.Where) UsageJSON {
 	u := UsageJSON{
 		Credential: c.Name, Provider: c.Provider, Owner: c.Owner, Usage: string(a.State), Coverage: a.Coverage(), Reason: a.Reason,
@@ -58,7 +60,7 @@ func NewUsageJSON(c credential.Credential, a usage.Answer, w usage.Where) UsageJ
 	return u
 }
 
-// Usages answers for all registered credentials, by name.
+// Usages answers for each of cs, in their order, as of a time. It reads the database outside of any transaction.
 func Usages(ctx context.Context, s *usage.Store, cs []credential.Credential, at time.Time) ([]UsageJSON, error) {
 	book, err := s.Open(ctx, s.Pool, cs)
 	if err != nil {

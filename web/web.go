@@ -25,7 +25,7 @@ import (
 	"github.com/keyrounds/keyrounds/usage"
 )
 
-// Options of New.
+// Options are options of New. All are required but PushFeeds (nil: no feed takes pushes) and Version.
 type Options struct {
 	Audit    *audit.Store
 	Registry *registry.Store
@@ -43,7 +43,9 @@ type Options struct {
 	Now        func() time.Time
 }
 
-// New returns the handler of all routes.
+// New returns the handler of all routes. It asks nobody to sign in: the server in front does (web_config), and pushes
+// and reports show a token or a signature of their own. An address that shows ten wrong ones within a minute gets 429
+// for the rest of it.
 func New(o Options) http.Handler {
 	s := &site{Options: o}
 	mux := http.NewServeMux()
@@ -127,7 +129,8 @@ func (s *site) findings(w http.ResponseWriter, r *http.Request) {
 	s.json(w, all, err)
 }
 
-// FindingJSON is a finding in JSON, here and in the commands.
+// FindingJSON is a finding in JSON, here and in the commands. Its names are a promise: scripts of users depend on
+// them.
 type FindingJSON struct {
 	ID             int64            `json:"id"`
 	Kind           finding.Kind     `json:"kind"`
@@ -147,7 +150,7 @@ type FindingJSON struct {
 	Evidence       finding.Evidence `json:"evidence"`
 }
 
-// NewFindingJSON makes one.
+// NewFindingJSON makes the JSON of a finding, with the title that messages have.
 func NewFindingJSON(f finding.Finding) FindingJSON {
 	return FindingJSON{
 		f.ID, f.Kind, f.Severity, f.State, f.Subject.Credential, f.Subject.Provider, notify.Describe(f).Title,

@@ -103,7 +103,7 @@ func newLeaksStatus(o *options) *cobra.Command {
 		all bool
 	)
 	cmd := &cobra.Command{
-		Use: "status [NAME]", Short: "Show secrets that got out or were replaced, sources and receivers", Args: cobra.MaximumNArgs(1),
+		Use: "status [NAME]", Short: "Show secrets that got out or were replaced, sources and reporters", Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return o.withCredentials(cmd, args, func(a *app.App, id int64, names map[int64]string) error {
 				s, err := leaksStatus(cmd.Context(), a, id, names, all || id != 0)
@@ -125,7 +125,7 @@ func newLeaksStatus(o *options) *cobra.Command {
 type statusJSON struct {
 	Secrets   []secretJSON           `json:"secrets"`
 	Sources   []exposure.Source      `json:"sources"`
-	Receivers []leak.Delivery        `json:"receivers"`
+	Reporters []leak.Delivery        `json:"reporters"`
 	Waiting   []leak.WaitingDelivery `json:"waiting"`
 
 	unread []string // credentials whose secret got out, and of which no secret is known yet
@@ -194,11 +194,11 @@ func leaksStatus(ctx context.Context, a *app.App, id int64, names map[int64]stri
 	if s.Sources, err = a.Exposure.Sources(ctx); err != nil {
 		return s, err
 	}
-	if s.Receivers, err = a.Leaks.Deliveries(ctx); err != nil {
+	if s.Reporters, err = a.Leaks.Deliveries(ctx); err != nil {
 		return s, err
 	}
 	s.Waiting, err = a.Leaks.WaitingDeliveries(ctx)
-	s.Receivers, s.Waiting = orEmpty(s.Receivers), orEmpty(s.Waiting)
+	s.Reporters, s.Waiting = orEmpty(s.Reporters), orEmpty(s.Waiting)
 	return s, err
 }
 
@@ -252,20 +252,20 @@ func (s statusJSON) print(w io.Writer, whole bool) error {
 			return err
 		}
 	}
-	if len(s.Receivers) > 0 {
+	if len(s.Reporters) > 0 {
 		rows = nil
-		for _, d := range s.Receivers {
-			rows = append(rows, []string{d.Receiver, fmt.Sprint(d.Reports), fmt.Sprint(d.Matched), fmt.Sprint(d.Foreign), stamp(d.Last)})
+		for _, d := range s.Reporters {
+			rows = append(rows, []string{d.Reporter, fmt.Sprint(d.Reports), fmt.Sprint(d.Matched), fmt.Sprint(d.Foreign), stamp(d.Last)})
 		}
 		fmt.Fprintln(w)
-		if err := writeTable(w, []string{"RECEIVER", "REPORTS", "REGISTERED", "FOREIGN", "LAST"}, rows); err != nil {
+		if err := writeTable(w, []string{"REPORTER", "REPORTS", "REGISTERED", "FOREIGN", "LAST"}, rows); err != nil {
 			return err
 		}
 	}
 	if len(s.Waiting) > 0 {
 		rows = nil
 		for _, d := range s.Waiting {
-			rows = append(rows, []string{d.Receiver, stamp(d.Since), fmt.Sprint(d.Tries), stamp(d.Next), d.Why})
+			rows = append(rows, []string{d.Reporter, stamp(d.Since), fmt.Sprint(d.Tries), stamp(d.Next), d.Why})
 		}
 		fmt.Fprintln(w)
 		return writeTable(w, []string{"WAITING FOR", "SINCE", "TRIES", "NEXT TRY", "WHY"}, rows)

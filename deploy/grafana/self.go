@@ -210,10 +210,10 @@ func self() Dashboard {
 					{
 						kind:    lines,
 						title:   "Reports",
-						about:   "A second, by receiver and result. Runbook: KeyroundsLeakReportsLost.",
+						about:   "A second, by reporter and result. Runbook: KeyroundsLeakReportsLost.",
 						unit:    "ops",
 						width:   8,
-						queries: []query{{rate("keyrounds_leak_reports_total", "receiver, result"), "{{receiver}} {{result}}"}},
+						queries: []query{{rate("keyrounds_leak_reports_total", "reporter, result"), "{{reporter}} {{result}}"}},
 					},
 				},
 			},

@@ -21,7 +21,7 @@ import (
 	"github.com/keyrounds/keyrounds/secret"
 )
 
-// Options of New.
+// Options are options of New. Name, URL, Client and Now are required. Token wins over Username and Password.
 type Options struct {
 	Name     string
 	URL      string                                      // such as http://alertmanager:9093
@@ -32,13 +32,13 @@ type Options struct {
 	Now      func() time.Time
 }
 
-// Receiver is one Alertmanager. Of several that belong together each is one.
+// Receiver is one Alertmanager. Of several that belong together each is one. It is safe for concurrent use.
 type Receiver struct{ o Options }
 
-// New makes a Receiver.
+// New makes a Receiver. It asks Alertmanager nothing.
 func New(o Options) *Receiver { return &Receiver{o} }
 
-// Name is the one it was made with.
+// Name is Options.Name, which routes use and errors begin with.
 func (r *Receiver) Name() string { return r.o.Name }
 
 // Alertmanager takes an alert for resolved that it has not heard of for a while, so open ones are sent again
@@ -48,7 +48,8 @@ const (
 	expires = 5 * time.Minute
 )
 
-// Traits says that it forgets what is not told again.
+// Traits says that it edits, and wants to be told again each minute, since an alert ends 5 minutes after it was told
+// last.
 func (*Receiver) Traits() notify.Traits { return notify.Traits{Edits: true, Again: resend} }
 
 // alert is one of POST /api/v2/alerts (the OpenAPI specification of Alertmanager).
@@ -60,7 +61,12 @@ type alert struct {
 	GeneratorURL string            `json:"generatorURL,omitempty"`
 }
 
-// Send posts the alerts of m.
+// Send posts the alerts of m, one for each finding (POST /api/v2/alerts). A resolved finding ends its alert; a
+// snoozed one does until the snooze is over.
+//
+// HTTP 429 is *notify.RetryError, after at least 5 seconds. HTTP 400, and a letter, are a *notify.RefusedError about
+// this message only; another status below 500, or a token or password that cannot be read, is one that needs a
+// person. A status from 500 on, or no answer, may have been taken: sending again does no harm.
 func (r *Receiver) Send(ctx context.Context, m notify.Message) (notify.Receipt, error) {
 	var alerts []alert
 	for _, f := range m.Findings {

@@ -13,8 +13,8 @@ import (
 	"github.com/keyrounds/keyrounds/outbound"
 )
 
-// Guarded are the services whose requests go through package outbound: they let their HTTP client be
-// replaced. The others send with a client of their own, so a redirect is followed there, and
+// Guarded lists, by their URL schemes, the services whose requests go through package outbound: they let their HTTP
+// client be replaced. The others send with a client of their own, so a redirect is followed there, and
 // notifications.proxy does not hold (docs/security.md names them).
 func Guarded() []string {
 	return []string{"discord", "gotify", "mattermost", "ntfy", "pagerduty", "pushover", "rocketchat"}

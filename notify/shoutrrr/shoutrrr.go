@@ -22,7 +22,7 @@ import (
 	"github.com/keyrounds/keyrounds/secret"
 )
 
-// Receiver is one service URL.
+// Receiver is one service URL of shoutrrr. It is safe for concurrent use.
 type Receiver struct {
 	name string
 	url  func(context.Context) (secret.Value, error)
@@ -30,19 +30,23 @@ type Receiver struct {
 	policy outbound.Policy
 }
 
-// New makes a Receiver. url reads the service URL (shoutrrr.nickfedor.com/services/overview) before every
-// message. policy holds for the services of Guarded.
+// New makes a Receiver. url reads the service URL (shoutrrr.nickfedor.com/services/overview) before every message, so
+// that a new one is used at once. policy holds for the services of Guarded. Nothing is asked of the service.
 func New(name string, url func(context.Context) (secret.Value, error), policy outbound.Policy) *Receiver {
 	return &Receiver{name, url, policy}
 }
 
-// Name is the one it was made with.
+// Name is the one it was made with, which routes use and errors begin with.
 func (r *Receiver) Name() string { return r.name }
 
-// Traits says that it posts only.
+// Traits says that it posts only, in its one channel, without a pace.
 func (*Receiver) Traits() notify.Traits { return notify.Traits{} }
 
-// Send posts m.
+// Send posts m, whether it was posted before or not; m.Told is not used. A URL that cannot be read or is none of
+// shoutrrr's, or a policy that cannot be used, is a *notify.RefusedError that needs a person. Any other error is what
+// the service said: it may have been posted. No part of the URL that can be a secret is in an error.
+//
+// Most services know no context. When ctx ends, Send returns, and the service goes on until its own timeout.
 func (r *Receiver) Send(ctx context.Context, m notify.Message) (notify.Receipt, error) {
 	raw, err := r.url(ctx)
 	if err != nil {

@@ -16,7 +16,7 @@ import (
 	"github.com/keyrounds/keyrounds/secret"
 )
 
-// Options of New.
+// Options are options of New. Token and Client are required.
 type Options struct {
 	// Token reads the bot token (scope chat:write), before every message, so that a new one is used
 	// at once.
@@ -28,10 +28,10 @@ type Options struct {
 	Pace    time.Duration // least time between two posts in one channel; default 1 s, as Slack asks
 }
 
-// Receiver is a Slack workspace.
+// Receiver is a Slack workspace, by the bot token of an app. It is safe for concurrent use.
 type Receiver struct{ o Options }
 
-// New makes a Receiver.
+// New makes a Receiver. It asks Slack nothing; a token that is wrong shows at the first Send.
 func New(o Options) *Receiver {
 	if o.Pace == 0 {
 		o.Pace = time.Second
@@ -39,17 +39,24 @@ func New(o Options) *Receiver {
 	return &Receiver{o}
 }
 
-// Name is "slack".
+// Name is "slack", the name that routes use.
 func (*Receiver) Name() string { return "slack" }
 
-// Traits says that it edits, and takes a message a second and channel (docs.slack.dev/apis/web-api/rate-limits).
+// Traits says that it edits, posts to any channel, and takes a message in Options.Pace and channel
+// (docs.slack.dev/apis/web-api/rate-limits).
 func (r *Receiver) Traits() notify.Traits {
 	return notify.Traits{Edits: true, Channels: true, Pace: r.o.Pace}
 }
 
 const timeout = 10 * time.Second
 
-// Send posts or updates one message. What happened since goes into its thread.
+// Send posts or updates one message (chat.postMessage, chat.update). What happened since goes into its thread, a
+// letter's file as well. A message that was deleted is posted anew. Where m.Unclear says that it may have been
+// posted, the channel's history is searched first.
+//
+// A limit of Slack is *notify.RetryError. What Slack refuses is *notify.RefusedError: with NeedsPerson where the app,
+// its token or the channel has to be changed, else about this message only. Anything else may have been posted all
+// the same. The token is in no error.
 func (r *Receiver) Send(ctx context.Context, m notify.Message) (notify.Receipt, error) {
 	token, err := r.o.Token(ctx)
 	if err != nil {

@@ -31,7 +31,7 @@ import (
 //  2. Slack may send the same envelope twice, and to any replica. The replica that does what it asks for stores its id.
 //  3. Only who is allowed may act. Everybody may read the channel, so status is for those as well.
 
-// SocketOptions of NewSocket.
+// SocketOptions are options of NewSocket. All but APIURL and Allow are required; without Allow nobody may act.
 type SocketOptions struct {
 	Token    func(context.Context) (secret.Value, error) // the bot token
 	AppToken func(context.Context) (secret.Value, error) // the app-level token (scope connections:write)
@@ -51,10 +51,12 @@ type Socket struct {
 	doing  sync.WaitGroup
 }
 
-// NewSocket makes a Socket.
+// NewSocket makes a Socket. It connects only when Run is called.
 func NewSocket(o SocketOptions) *Socket { return &Socket{SocketOptions: o} }
 
-// Run holds a connection until ctx ends, and connects again where it breaks.
+// Run holds a connection (docs.slack.dev/apis/events-api/using-socket-mode) until ctx ends, and connects again where
+// it breaks, after 1 second to 1 minute. What goes wrong is in the log. It returns when what was pressed before has
+// been done, which takes at most about a minute. Both tokens are read at each connection.
 func (s *Socket) Run(ctx context.Context) {
 	defer s.doing.Wait()
 	for wait := time.Second; ; wait = min(2*wait, time.Minute) {

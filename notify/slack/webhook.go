@@ -21,18 +21,21 @@ type Webhook struct {
 	client *http.Client
 }
 
-// NewWebhook makes a Webhook. url reads its URL before every message; client, of package outbound, sends.
+// NewWebhook makes a Webhook. url reads its URL before every message, so that a new one is used at once; client, of
+// package outbound, sends.
 func NewWebhook(url func(context.Context) (secret.Value, error), client *http.Client) *Webhook {
 	return &Webhook{url, client}
 }
 
-// Name is "webhook".
+// Name is "webhook", the name that routes use.
 func (*Webhook) Name() string { return "webhook" }
 
-// Traits says that it posts only, a message a second.
+// Traits says that it posts only, in its one channel, a message a second.
 func (*Webhook) Traits() notify.Traits { return notify.Traits{Pace: time.Second} }
 
-// Send posts m.
+// Send posts m, whether it was posted before or not. A limit of Slack is *notify.RetryError. HTTP 400 is a
+// *notify.RefusedError about this message only; another status below 500, or a URL that cannot be read, is one that
+// needs a person. The URL is in no error.
 func (w *Webhook) Send(ctx context.Context, m notify.Message) (notify.Receipt, error) {
 	raw, err := w.url(ctx)
 	if err != nil {
