@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -67,6 +68,9 @@ func (a *Actions) Rotate(ctx context.Context, actor, name, clientID string, v se
 	c, err := a.Registry.Get(ctx, name)
 	if err != nil {
 		return err
+	}
+	if !c.Retired.IsZero() {
+		return fmt.Errorf("%q was retired on %s: nothing rotates it any more", name, c.Retired.UTC().Format(time.DateOnly))
 	}
 	if c.Secret != secret.Sealed {
 		return &HostSecretError{c}

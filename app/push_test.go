@@ -333,7 +333,7 @@ func TestTheMonthTurns(t *testing.T) {
 		t.Errorf("it says %s", text)
 	}
 	month, _ := report.ParseMonth(fmt.Sprintf("%d-10", year))
-	page, ok, err := o.app.Reports.Stored(t.Context(), month, "", report.HTML)
+	page, ok, err := o.app.Reports.Stored(t.Context(), month, "", 0, report.HTML)
 	if err != nil || !ok || m.Files[0].Content != string(page) || m.Files[0].Name != fmt.Sprintf("unused-credentials-%d-10.html", year) {
 		t.Errorf("the file %s of %d bytes, the report of %d bytes, error %v", m.Files[0].Name, len(m.Files[0].Content), len(page), err)
 	}

@@ -66,13 +66,13 @@ const rollUpSQL = `
 		uncertain = excluded.uncertain, latency_us = excluded.latency_us, status = excluded.status,
 		last_check_at = excluded.last_check_at, last_success_at = excluded.last_success_at`
 
-// StatusesAt returns, by credential id, the status at the end of the last day that has a row of checks_daily and is
-// before the date of a time. The date is that of the time's own zone, the days are of UTC. Credentials without such a
-// row are left out.
+// StatusesAt returns, by credential, the status at the end of the last day (UTC) before a time, or within 12 hours of it
+// where the time is no midnight in UTC, that has a row of checks_daily. RollUp makes those rows: call it first. A
+// credential without one is not in the map.
 func (s *Store) StatusesAt(ctx context.Context, before time.Time) (map[int64]string, error) {
 	rows, err := s.pool.Query(
 		ctx,
-		`SELECT DISTINCT ON (credential_id) credential_id, status FROM checks_daily WHERE day < $1::date ORDER BY credential_id, day DESC`,
+		`SELECT DISTINCT ON (credential_id) credential_id, status FROM checks_daily WHERE day < (($1::timestamptz + interval '12 hours') AT TIME ZONE 'UTC')::date ORDER BY credential_id, day DESC`,
 		before,
 	)
 	if err != nil {

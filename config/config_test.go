@@ -138,6 +138,22 @@ func TestNothingConfigured(t *testing.T) {
 	}
 }
 
+// A webhook's address in place of a reference is a secret that an error must not show.
+func TestNoWebhookInAnError(t *testing.T) {
+	t.Parallel()
+	for _, text := range []string{
+		`slack: {webhook_url: https://hooks.slack.example/services/T0/B0/c4n4ry}`,
+		`slack: {webhook_url: "https://chat.example/api/c4n4ryc4n4ryc4n4ry"}`,
+		"heartbeat:\n  url: https://hc.example/c4n4ry00-b8a1-11f0-9b52-3d6f2d9a2f10\n",
+		`receivers: [{name: a, url: "https://hooks.chat.example/c4n4ry"}]`,
+	} {
+		_, err := config.Parse("c", []byte(text+"\nnope: 1\n"))
+		if err == nil || strings.Contains(fmt.Sprintf("%+v", err), "c4n4ry") {
+			t.Errorf("%s: %+v", text, err)
+		}
+	}
+}
+
 func TestWarnings(t *testing.T) {
 	t.Parallel()
 	c, err := config.Parse("c", []byte(`

@@ -85,7 +85,10 @@ const maxShown = 160
 
 var (
 	sensitive = regexp.MustCompile(`((?:secret|token|password|key|url)["']?\s*:\s+)("[^"]*"?|'[^']*'?|[^\s,}\]]+)`)
-	userinfo  = regexp.MustCompile(`//[^/@\s]+@`)
+	// An address with a secret in its path: Slack's and the like, and where a part of it is long.
+	webhook  = regexp.MustCompile(`^https?://(?:hooks\.[^/]+/|[^/?#]+/(?:[^?#]*/)?[A-Za-z0-9_-]{16,}(?:[/?#]|$))`)
+	host     = regexp.MustCompile(`^https?://[^/]+/`)
+	userinfo = regexp.MustCompile(`//[^/@\s]+@`)
 )
 
 // mask hides the values of keys that are meant for references: what stands there wrongly may be
@@ -94,7 +97,10 @@ func mask(line string) string {
 	line = sensitive.ReplaceAllStringFunc(line, func(pair string) string {
 		m := sensitive.FindStringSubmatch(pair)
 		v := strings.Trim(m[2], `"'`)
-		if v == "" || secret.HasScheme(v) || strings.HasPrefix(v, "https://") || strings.HasPrefix(v, "http://") {
+		switch {
+		case webhook.MatchString(v):
+			return m[1] + host.FindString(v) + "…"
+		case v == "" || secret.HasScheme(v) || strings.HasPrefix(v, "https://") || strings.HasPrefix(v, "http://"):
 			return pair
 		}
 		return m[1] + "…"

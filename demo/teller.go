@@ -147,7 +147,7 @@ func (t *teller) report() {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
 	month := report.MonthOf(time.Now(), t.app.Config().Zone).Add(-1)
-	page, err := t.app.Reports.Monthly(ctx, month, "", report.HTML, time.Now())
+	page, err := t.app.Reports.Read(ctx, month, "", 0, report.HTML, time.Now())
 	path := filepath.Join(t.dir, "unused-credentials-"+month.String()+".html")
 	if err = errors.Join(err, os.WriteFile(path, page, 0o644)); err != nil {
 		t.line("31", "report", "it could not be made: "+err.Error())

@@ -1,10 +1,12 @@
 package report
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -75,10 +77,10 @@ func (a *Announcer) frozen(ctx context.Context, tx pgx.Tx, f Frozen) error {
 	key := "report/" + f.Month.String()
 	e, err := audit.NewEntry(
 		f.MadeAt,
-		audit.Daemon,
-		"report.made",
+		cmp.Or(f.Actor, audit.Daemon),
+		map[bool]string{true: "report.amended", false: "report.made"}[f.Edition > 1],
 		key,
-		map[string]any{"sha256": f.Sums, "summary": f.Summary, "owners": len(f.Owners)},
+		map[string]any{"sha256": f.Sums, "summary": f.Summary, "owners": len(f.Owners), "edition": f.Edition, "why": f.Why},
 	)
 	if err != nil {
 		return err
@@ -90,11 +92,14 @@ func (a *Announcer) frozen(ctx context.Context, tx pgx.Tx, f Frozen) error {
 	if MonthOf(f.MadeAt, a.settings.Load().Zone).Add(-1) != f.Month {
 		return nil
 	}
+	if f.Edition > 1 {
+		key += fmt.Sprintf("/%d", f.Edition)
+	}
 	_, err = a.Notifier.EnqueueLetter(ctx, tx, key)
 	return err
 }
 
-// Letter writes what is told under a key: "report/MONTH" or "digest/UNTIL/SINCE".
+// Letter writes what is told under a key: "report/MONTH", "report/MONTH/EDITION" or "digest/UNTIL/SINCE".
 func (a *Announcer) Letter(ctx context.Context, key string) (l notify.Letter, err error) {
 	kind, rest, _ := strings.Cut(key, "/")
 	switch kind {
@@ -109,18 +114,23 @@ func (a *Announcer) Letter(ctx context.Context, key string) (l notify.Letter, er
 }
 
 func (a *Announcer) reportLetter(ctx context.Context, text string) (notify.Letter, error) {
+	text, number, amended := strings.Cut(text, "/")
 	month, err := ParseMonth(text)
-	if err != nil {
-		return notify.Letter{}, err
+	edition := 1
+	if amended {
+		edition, _ = strconv.Atoi(number)
 	}
-	page, ok, err := a.Maker.Stored(ctx, month, "", HTML)
+	if err != nil || edition < 1 {
+		return notify.Letter{}, errors.Join(err, errors.New("no report has that key"))
+	}
+	page, ok, err := a.Maker.Stored(ctx, month, "", edition, HTML)
 	if err == nil && !ok {
 		err = fmt.Errorf("the report of %s is gone", month)
 	}
 	if err != nil {
 		return notify.Letter{}, err
 	}
-	l, err := a.Maker.letter(ctx, month)
+	l, err := a.Maker.letter(ctx, month, edition)
 	l.File = &notify.File{Name: "unused-credentials-" + month.String() + ".html", Content: page}
 	return l, err
 }

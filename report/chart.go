@@ -14,6 +14,8 @@ const patterns = `<defs>` +
 	`<rect width="6" height="6" fill="#fff"/><rect width="3" height="6" fill="#333"/></pattern>` +
 	`<pattern id="p-never" width="5" height="5" patternUnits="userSpaceOnUse">` +
 	`<rect width="5" height="5" fill="#fff"/><circle cx="2.5" cy="2.5" r="1.4" fill="#333"/></pattern>` +
+	`<pattern id="p-canary" width="5" height="5" patternUnits="userSpaceOnUse">` +
+	`<rect width="5" height="5" fill="#fff"/><rect width="5" height="1.5" fill="#333"/></pattern>` +
 	`</defs>`
 
 var series = []struct {
@@ -24,6 +26,7 @@ var series = []struct {
 	{"unused", "url(#p-unused)", func(s Summary) int { return s.Unused }},
 	{"never used", "url(#p-never)", func(s Summary) int { return s.NeverUsed }},
 	{"not known", "#fff", func(s Summary) int { return s.NotKnown }},
+	{"canary", "url(#p-canary)", func(s Summary) int { return s.Canaries }},
 }
 
 // trendChart stacks the answers of each month.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -32,11 +33,20 @@ func Formats() []Format { return []Format{HTML, CSV, JSON} }
 // Frozen is a report that was made now and will not change.
 type Frozen struct {
 	Month   Month
+	Edition int // 1, or more of one that was amended
 	MadeAt  time.Time
 	Summary Summary
 	Before  Summary
 	Sums    map[Format]string // SHA-256 in hexadecimal of the report of all
 	Owners  []string          // who has an extract
+	Order
+}
+
+// Order is who has a report frozen, and how.
+type Order struct {
+	Actor  string // as the record names people; "" is the daemon
+	Why    string // for the record
+	Anyway bool   // also where nothing was watched
 }
 
 // OwnerError says that there is no extract of an owner.
@@ -58,47 +68,109 @@ func (e *OwnerError) Hint() string {
 	return "one of " + strings.Join(e.Owners, ", ")
 }
 
-// Monthly returns a closed month's report as it was made the first time, and makes it if it was not made
-// yet: *NotOverError before the month's end, *OwnerError for an owner without credentials.
-func (m *Maker) Monthly(ctx context.Context, month Month, owner string, f Format, now time.Time) ([]byte, error) {
-	if end := month.Span(m.Zone).To; now.Before(end) {
+// UnwatchedError says that a month was not frozen, since no feed was watching: the report would say nothing of anybody.
+type UnwatchedError struct{ Month Month }
+
+func (e *UnwatchedError) Error() string {
+	return fmt.Sprintf("nothing was watched in the time that the report %s is about: it would say \"not known\" of every credential", e.Month)
+}
+
+// Hint says what to do instead.
+func (e *UnwatchedError) Hint() string {
+	return "import logs first (keyrounds usage import), or freeze it --anyway; a frozen report does not change"
+}
+
+// NotFrozenError says that there is no report of a month, or no such edition.
+type NotFrozenError struct {
+	Month   Month
+	Edition int // 0: none at all
+}
+
+func (e *NotFrozenError) Error() string {
+	if e.Edition > 0 {
+		return fmt.Sprintf("the report %s has no edition %d", e.Month, e.Edition)
+	}
+	return fmt.Sprintf("the report %s is not frozen", e.Month)
+}
+
+// Hint says what to do instead.
+func (e *NotFrozenError) Hint() string {
+	if e.Edition > 0 {
+		return "see keyrounds report list"
+	}
+	return "keyrounds report freeze --month " + e.Month.String()
+}
+
+// Read returns a closed month's report: the given edition as it was frozen, the newest one of edition 0, or, where none
+// was frozen, a trial of the month's end, which says that it is one and freezes nothing. *NotOverError before the month's
+// end, *OwnerError for an owner without credentials, *NotFrozenError for an edition that there is not.
+func (m *Maker) Read(ctx context.Context, month Month, owner string, edition int, f Format, now time.Time) ([]byte, error) {
+	end := month.Span(m.Zone).To
+	if now.Before(end) {
 		return nil, &NotOverError{month, end}
 	}
-	content, err := m.stored(ctx, month, owner, f)
-	if !errors.Is(err, pgx.ErrNoRows) {
+	content, ok, err := m.Stored(ctx, month, owner, edition, f)
+	if ok || err != nil {
 		return content, err
 	}
 	owners, made, err := m.owners(ctx, month)
+	switch {
+	case err != nil:
+		return nil, err
+	case made && edition > 0:
+		return nil, &NotFrozenError{month, edition}
+	case made:
+		return nil, &OwnerError{owner, month.String(), owners}
+	case edition > 0:
+		return nil, &NotFrozenError{month, 0}
+	}
+	r, err := m.Trial(ctx, end, owner, now)
 	if err != nil {
 		return nil, err
 	}
-	if made {
-		return nil, &OwnerError{owner, month.String(), owners}
-	}
-	if _, err := m.Freeze(ctx, month, now); err != nil {
-		return nil, err
-	}
-	content, err = m.stored(ctx, month, owner, f)
-	if errors.Is(err, pgx.ErrNoRows) {
-		owners, _, _ := m.owners(ctx, month)
-		return nil, &OwnerError{owner, month.String(), owners}
-	}
-	return content, err
+	r.Month = month.String()
+	return r.Render(f)
 }
 
-// Stored returns a report that was made; ok is false where it was not.
-func (m *Maker) Stored(ctx context.Context, month Month, owner string, f Format) (content []byte, ok bool, err error) {
-	content, err = m.stored(ctx, month, owner, f)
+// Stored returns a report as it was frozen, the newest edition for 0; ok is false where there is none.
+func (m *Maker) Stored(ctx context.Context, month Month, owner string, edition int, f Format) (content []byte, ok bool, err error) {
+	err = m.Pool.QueryRow(ctx, `
+		SELECT content FROM reports WHERE month = $1 AND owner = $2 AND format = $3 AND ($4 = 0 OR edition = $4)
+		ORDER BY edition DESC LIMIT 1`, month.first, owner, string(f), edition).Scan(&content)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return nil, false, nil
 	}
 	return content, err == nil, err
 }
 
-func (m *Maker) stored(ctx context.Context, month Month, owner string, f Format) (content []byte, err error) {
-	err = m.Pool.QueryRow(ctx, `SELECT content FROM reports WHERE month = $1 AND owner = $2 AND format = $3`,
-		month.first, owner, string(f)).Scan(&content)
-	return content, err
+// frozenSummaries are those of the newest editions of the last months.
+func (m *Maker) frozenSummaries(ctx context.Context) (map[frozenKey]Summary, error) {
+	rows, err := m.Pool.Query(ctx, `
+		SELECT DISTINCT ON (month, owner) to_char(month, 'YYYY-MM'), owner, convert_from(content, 'UTF8')::jsonb->'summary'
+		FROM reports WHERE format = 'json' AND month > now() - interval '14 months' ORDER BY month, owner, edition DESC`)
+	if err != nil {
+		return nil, err
+	}
+	all := map[frozenKey]Summary{}
+	var (
+		key frozenKey
+		raw []byte
+	)
+	_, err = pgx.ForEachRow(rows, []any{&key.month, &key.owner, &raw}, func() error {
+		var was struct {
+			Summary
+			Canaries *int `json:"canaries"`
+		}
+		if err := json.Unmarshal(raw, &was); err != nil {
+			return err
+		}
+		if was.Canaries != nil { // those of older versions count canaries among the others
+			was.Summary.Canaries = *was.Canaries
+			all[key] = was.Summary
+		}
+		return nil
+	})
+	return all, err
 }
 
 // owners lists who has an extract; made is false where the month's report was not made yet.
@@ -122,62 +194,85 @@ func (m *Maker) Made(ctx context.Context) ([]Month, error) {
 
 // File is a report that was made, as it is listed.
 type File struct {
-	Month  string    `json:"month"`
-	Owner  string    `json:"owner"`
-	Format string    `json:"format"`
-	MadeAt time.Time `json:"made_at"`
-	Bytes  int       `json:"bytes"`
-	SHA256 string    `json:"sha256"`
+	Month   string    `json:"month"`
+	Edition int       `json:"edition"`
+	Owner   string    `json:"owner"`
+	Format  string    `json:"format"`
+	MadeAt  time.Time `json:"made_at"`
+	Bytes   int       `json:"bytes"`
+	SHA256  string    `json:"sha256"`
 }
 
 // List lists the files of all reports that were made, the newest month first.
 func (m *Maker) List(ctx context.Context) ([]File, error) {
 	rows, err := m.Pool.Query(ctx, `
-		SELECT to_char(month, 'YYYY-MM'), owner, format, made_at, length(content), encode(sha256, 'hex')
-		FROM reports ORDER BY month DESC, owner, format`)
+		SELECT to_char(month, 'YYYY-MM'), edition, owner, format, made_at, length(content), encode(sha256, 'hex')
+		FROM reports ORDER BY month DESC, edition DESC, owner, format`)
 	if err != nil {
 		return nil, err
 	}
 	return pgx.CollectRows(rows, pgx.RowToStructByPos[File])
 }
 
-// Freeze makes a closed month's report and the extracts of all owners, for ever. false: it was made
-// before, and nothing changed.
-func (m *Maker) Freeze(ctx context.Context, month Month, now time.Time) (made bool, err error) {
+// Freeze makes a closed month's report and the extracts of all owners, for ever. false: it was made before, and nothing
+// changed. *NotOverError before the month's end; *UnwatchedError where nothing was watched and the order does not say
+// anyway.
+func (m *Maker) Freeze(ctx context.Context, month Month, o Order, now time.Time) (made bool, err error) {
+	return m.freeze(ctx, month, 1, o, now)
+}
+
+// Amend makes another edition of a frozen report, by what is known now, and returns its number. The editions before it
+// stay. *NotFrozenError where there is none.
+func (m *Maker) Amend(ctx context.Context, month Month, o Order, now time.Time) (edition int, err error) {
+	err = m.Pool.QueryRow(ctx, `SELECT coalesce(max(edition), 0) FROM reports WHERE month = $1`, month.first).Scan(&edition)
+	if err == nil && edition == 0 {
+		err = &NotFrozenError{Month: month}
+	}
+	if err != nil {
+		return 0, err
+	}
+	made, err := m.freeze(ctx, month, edition+1, o, now)
+	if err == nil && !made {
+		err = errors.New("somebody else amends this report at the same time: see keyrounds report list")
+	}
+	return edition + 1, err
+}
+
+func (m *Maker) freeze(ctx context.Context, month Month, edition int, o Order, now time.Time) (made bool, err error) {
 	at := month.Span(m.Zone).To
 	if now.Before(at) {
 		return false, &NotOverError{month, at}
 	}
+	if edition == 1 { // gathering is dear
+		if _, made, err := m.owners(ctx, month); made || err != nil {
+			return false, err
+		}
+	}
 	s, err := m.gather(ctx, at, now)
 	if err != nil {
 		return false, err
+	}
+	if !o.Anyway && !s.watched() {
+		return false, &UnwatchedError{month}
 	}
 	tx, err := m.Pool.Begin(ctx)
 	if err != nil {
 		return false, err
 	}
 	defer func() { _ = tx.Rollback(context.WithoutCancel(ctx)) }()
-	frozen := Frozen{Month: month, MadeAt: now, Sums: map[Format]string{}, Owners: s.owners()}
+	frozen := Frozen{Month: month, Edition: edition, MadeAt: now, Sums: map[Format]string{}, Owners: s.owners(), Order: o}
 	for _, owner := range append([]string{""}, frozen.Owners...) {
 		r := m.make(s, owner, at, now)
-		r.Month = month.String()
+		r.Month, r.Edition = month.String(), edition
 		for _, f := range Formats() {
 			content, err := r.Render(f)
 			if err != nil {
 				return false, err
 			}
 			sum := sha256.Sum256(content)
-			tag, err := tx.Exec(
-				ctx,
-				`INSERT INTO reports (month, owner, made_at, format, content, sha256) VALUES ($1, $2, $3, $4, $5, $6)
-				ON CONFLICT DO NOTHING`,
-				month.first,
-				owner,
-				now,
-				string(f),
-				content,
-				sum[:],
-			)
+			tag, err := tx.Exec(ctx, `
+				INSERT INTO reports (month, owner, made_at, format, content, sha256, edition) VALUES ($1, $2, $3, $4, $5, $6, $7)
+				ON CONFLICT DO NOTHING`, month.first, owner, now, string(f), content, sum[:], edition)
 			if err != nil {
 				return false, err
 			}
@@ -215,7 +310,7 @@ func (m *Maker) Row(ctx context.Context, c credential.Credential, now time.Time)
 		return Row{}, err
 	}
 	a := s.book.Assess(c, now)
-	return m.row(c, a, s.where[c.ID], cmp.Or(s.status[c.ID], unknownStatus), now), nil
+	return m.row(c, a, s.where[c.ID], cmp.Or(s.status[c.ID], noStatus), now), nil
 }
 
 // Trial makes a report as of any time that is not frozen.
@@ -246,6 +341,6 @@ func (m *Maker) Due(ctx context.Context, next func(time.Time) time.Time, now tim
 	if watched, err := m.Registry.AnyBefore(ctx, month.Span(m.Zone).To); err != nil || !watched {
 		return month, false, err
 	}
-	made, err := m.Freeze(ctx, month, now)
+	made, err := m.Freeze(ctx, month, Order{Anyway: true}, now)
 	return month, made, err
 }

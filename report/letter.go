@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/keyrounds/keyrounds/notify"
@@ -12,39 +13,27 @@ import (
 const mostInLetter = 10
 
 // letter summarizes a month's report as it was frozen.
-func (m *Maker) letter(ctx context.Context, month Month) (notify.Letter, error) {
-	text, err := m.stored(ctx, month, "", JSON)
-	if err != nil {
+func (m *Maker) letter(ctx context.Context, month Month, edition int) (notify.Letter, error) {
+	text, ok, err := m.Stored(ctx, month, "", edition, JSON)
+	if err != nil || !ok {
 		return notify.Letter{}, err
 	}
 	var r Report
 	if err := json.Unmarshal(text, &r); err != nil {
 		return notify.Letter{}, err
 	}
-	s, b := r.Summary, r.Before
-	l := notify.Letter{Title: "Unused credentials, " + month.first.Format("January 2006") + ": " + headline(&r)}
-	l.Lines = append(
-		l.Lines,
-		fmt.Sprintf(
-			"%d registered: %d used, %d unused, %d never used, %d not known.",
-			s.Registered,
-			s.Used,
-			s.Unused,
-			s.NeverUsed,
-			s.NotKnown,
-		),
-		fmt.Sprintf(
-			"The month before: %d registered: %d used, %d unused, %d never used, %d not known.",
-			b.Registered,
-			b.Used,
-			b.Unused,
-			b.NeverUsed,
-			b.NotKnown,
-		),
-	)
+	title := "Unused credentials, " + month.first.Format("January 2006")
+	if edition > 1 {
+		title += fmt.Sprintf(", edition %d", edition)
+	}
+	l := notify.Letter{Title: title + ": " + headline(&r)}
+	l.Lines = append(l.Lines, r.Summary.Words()+".", "The month before: "+r.Before.Words()+".")
+	for _, o := range r.Overtaken {
+		l.Lines = append(l.Lines, o.Words())
+	}
 	n := 0
 	for _, c := range r.Credentials {
-		if c.Recommendation == Keep || c.Recommendation == ConnectFeed {
+		if slices.Index(urgency, c.Recommendation) > slices.Index(urgency, NameOwner) { // what is not about the credential
 			continue
 		}
 		if n++; n > mostInLetter {

@@ -38,14 +38,30 @@ type sources struct {
 	status       map[int64]string
 	feeds        []usage.FeedStatus
 	unregistered []usage.Unregistered
+	networks     map[int64][]string
+	frozen       map[frozenKey]Summary
+}
+
+// frozenKey names a frozen report.
+type frozenKey struct{ month, owner string }
+
+// watched reports whether anything was: a report without any coverage says nothing of anybody.
+func (s *sources) watched() bool {
+	for _, a := range s.answers {
+		if a.Covered > 0 || a.State == usage.Used {
+			return true
+		}
+	}
+	return false
 }
 
 const (
-	trendMonths   = 12
-	mostUnlisted  = 50
-	present       = time.Hour      // a report of a time as near as this tells what is held now
-	fresh         = 48 * time.Hour // and one as near as this does where there is no row of a day
-	unknownStatus = string(verdict.Unknown)
+	trendMonths  = 12
+	mostUnlisted = 50
+	present      = time.Hour               // a report of a time as near as this tells what is held now
+	fresh        = 48 * time.Hour          // and one as near as this does where there is no row of a day
+	noStatus     = string(verdict.Pending) // of what was not checked until then
+	mostNetworks = 5
 )
 
 // gather reads what is known at a time. now tells whether that is the present.
@@ -72,6 +88,12 @@ func (m *Maker) gather(ctx context.Context, at, now time.Time) (*sources, error)
 		return nil, err
 	}
 	if err := m.statuses(ctx, s, at, now); err != nil {
+		return nil, err
+	}
+	if s.networks, err = m.Usage.Networks(ctx, m.Pool, s.answers, mostNetworks); err != nil {
+		return nil, err
+	}
+	if s.frozen, err = m.frozenSummaries(ctx); err != nil {
 		return nil, err
 	}
 	if s.feeds, err = m.Usage.Feeds(ctx); err != nil {
@@ -125,6 +147,8 @@ func (m *Maker) make(s *sources, owner string, at, now time.Time) *Report {
 		Credentials:  []Row{},
 		Unregistered: []Unregistered{},
 		Feeds:        []FeedRow{},
+		Plan:         howToRevoke,
+		Overtaken:    []Overtaken{},
 	}
 	var mine []credential.Credential
 	for _, c := range s.credentials {
@@ -136,13 +160,20 @@ func (m *Maker) make(s *sources, owner string, at, now time.Time) *Report {
 	for _, c := range mine {
 		providers[c.Provider] = true
 		a := s.answers[c.ID]
-		r.Summary.add(a.State)
-		r.Credentials = append(r.Credentials, m.row(c, a, s.where[c.ID], cmp.Or(s.status[c.ID], unknownStatus), at))
+		r.Summary.add(c, a.State)
+		row := m.row(c, a, s.where[c.ID], cmp.Or(s.status[c.ID], noStatus), at)
+		row.Networks = orEmpty(s.networks[c.ID])
+		r.Credentials = append(r.Credentials, row)
 	}
 	slices.SortFunc(r.Credentials, worstFirst)
 	r.Trend = m.trend(s, owner, at)
 	if len(r.Trend) > 1 {
 		r.Before = r.Trend[len(r.Trend)-2].Summary
+	}
+	for _, p := range r.Trend[:len(r.Trend)-1] {
+		if was, frozen := s.frozen[frozenKey{p.Month, owner}]; frozen && was != p.Summary {
+			r.Overtaken = append(r.Overtaken, Overtaken{p.Month, was, p.Summary})
+		}
 	}
 	r.SecretAges = ages(mine, at)
 	for _, f := range s.feeds {
@@ -190,9 +221,9 @@ func (m *Maker) trend(s *sources, owner string, at time.Time) []Point {
 			switch {
 			case owner != "" && c.Owner != owner || !stood(c, end):
 			case i == 0:
-				p.add(s.answers[c.ID].State)
+				p.add(c, s.answers[c.ID].State)
 			case s.book.Existed(c, end):
-				p.add(s.book.Assess(c, end).State)
+				p.add(c, s.book.Assess(c, end).State)
 			}
 		}
 		points = append(points, p)

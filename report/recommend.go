@@ -23,21 +23,30 @@ const (
 	Revoke      Recommendation = "revoke"
 	Retire      Recommendation = "retire" // the provider refuses it already: take it out of the registry
 	Rotate      Recommendation = "rotate"
+	FindCaller  Recommendation = "find_caller" // it is not used, and somebody still tries it
+	CheckJob    Recommendation = "check_job"   // it is used in a rhythm, and the next use is overdue
 	DropScopes  Recommendation = "drop_scopes"
 	NameOwner   Recommendation = "name_owner"
-	ConnectFeed Recommendation = "connect_feed"
+	MendFeed    Recommendation = "mend_feed"    // a feed does not watch
+	ConnectFeed Recommendation = "connect_feed" // there is none that could
+	SetCreated  Recommendation = "set_created"  // the feeds watched, and nobody says since when it exists
+	Wait        Recommendation = "wait"         // until a date, by then it is known
 	Keep        Recommendation = "keep"
 )
 
 // JSONSchemaExtend names them in the schema.
 func (Recommendation) JSONSchemaExtend(s *jsonschema.Schema) {
-	s.Enum = []any{Revoke, Rotate, DropScopes, NameOwner, ConnectFeed, Retire, Keep}
+	for _, r := range urgency {
+		s.Enum = append(s.Enum, r)
+	}
 }
 
 // Words are the recommendation for a person.
 func (r Recommendation) Words() string { return strings.ReplaceAll(string(r), "_", " ") }
 
-var urgency = []Recommendation{Revoke, Retire, Rotate, DropScopes, NameOwner, ConnectFeed, Keep}
+var urgency = []Recommendation{
+	Revoke, Retire, Rotate, FindCaller, CheckJob, DropScopes, NameOwner, MendFeed, ConnectFeed, SetCreated, Wait, Keep,
+}
 
 func worstFirst(a, b Row) int {
 	idle := func(r Row) int {
@@ -64,6 +73,14 @@ func (m *Maker) row(c credential.Credential, a usage.Answer, w usage.Where, stat
 		Status:       status,
 		Also:         []string{},
 		Plan:         []string{},
+
+		Uses:           a.Exchanges + a.Requests,
+		Networks:       []string{},
+		Attempts:       a.Attempts,
+		FirstUsedAt:    orNull(a.FirstUse),
+		FirstAttemptAt: orNull(a.FirstAttempt),
+		LastAttemptAt:  orNull(a.LastAttempt),
+		WatchedSince:   orNull(a.WatchedSince),
 	}
 	if !c.Created.IsZero() {
 		r.Created = c.Created.Format(time.DateOnly)
@@ -80,9 +97,9 @@ func (m *Maker) row(c credential.Credential, a usage.Answer, w usage.Where, stat
 		next := a.Rhythm.Next.UTC()
 		r.NextUse = &next
 	}
-	r.recommend(c, a, at)
-	if r.Recommendation == Revoke {
-		r.Plan = m.plan(c, a, r)
+	r.recommend(c, a, at, m.Zone)
+	if r.Recommendation == Revoke || r.Recommendation == FindCaller {
+		r.Plan = orEmpty(m.plan(a, r))
 	}
 	return r
 }
@@ -97,7 +114,7 @@ func from(w usage.Where) string {
 	return ""
 }
 
-func (r *Row) recommend(c credential.Credential, a usage.Answer, at time.Time) {
+func (r *Row) recommend(c credential.Credential, a usage.Answer, at time.Time, zone *time.Location) {
 	var fits []Recommendation
 	var whys []string
 	add := func(rec Recommendation, format string, args ...any) {
@@ -112,20 +129,27 @@ func (r *Row) recommend(c credential.Credential, a usage.Answer, at time.Time) {
 		add(Keep, "a canary: nobody may use it")
 	case refused:
 		add(Retire, "the provider refuses it")
+	case idle && a.Attempts > 0:
+		add(FindCaller, "%s", a.Reason)
+	case idle && !a.Wait.IsZero():
+		r.wait(a.Wait)
+		add(Wait, "until %s: %s", r.WaitUntil.Format("2 Jan 2006"), a.Reason)
 	case idle:
 		add(Revoke, "%s", a.Reason)
+	case a.State == usage.Used && !a.Overdue.IsZero():
+		add(CheckJob, "overdue since %s: it was used %s, last on %s", a.Overdue.In(zone).Format("2 Jan"), a.Rhythm, a.LastUse.In(zone).Format("2 Jan"))
 	}
 	if age := at.Sub(usage.SecretSince(c)); c.MaxAge > 0 && age > c.MaxAge && !refused {
 		add(Rotate, "its secret is %d days old, more than %s", int(age.Hours()/24), credential.FormatDuration(c.MaxAge))
 	}
-	if a.State == usage.Used && len(a.Unscoped) > 0 && !c.Canary {
+	if a.State == usage.Used && a.Overdue.IsZero() && len(a.Unscoped) > 0 && !c.Canary {
 		add(DropScopes, "nobody used %s", strings.Join(a.Unscoped, ", "))
 	}
 	if c.Owner == "" {
 		add(NameOwner, "nobody answers for it")
 	}
-	if a.State == usage.NotKnown && !c.Canary {
-		add(ConnectFeed, "%s", a.Reason)
+	if a.State == usage.NotKnown && !c.Canary && !refused {
+		r.explain(a, add)
 	}
 	if len(fits) == 0 {
 		why := a.Reason
@@ -148,55 +172,75 @@ func (r *Row) recommend(c credential.Credential, a usage.Answer, at time.Time) {
 	}
 }
 
-// plan is how to revoke without breaking anything.
-func (m *Maker) plan(c credential.Credential, a usage.Answer, r Row) []string {
-	tried := a.Tried()
-	if tried != "" {
-		tried = strings.ToUpper(tried[:1]) + tried[1:] + ": find out who, before it is revoked."
+// explain says what makes known what is not.
+func (r *Row) explain(a usage.Answer, add func(Recommendation, string, ...any)) {
+	switch a.Cause {
+	case usage.CauseNoFeed:
+		add(ConnectFeed, "%s", a.Reason)
+	case usage.CauseNoCreated:
+		r.wait(a.KnownAt)
+		add(SetCreated, "%s; without it, it is known on %s", a.Reason, r.WaitUntil.Format("2 Jan 2006"))
+	case usage.CauseTooYoung, usage.CauseFeedBegan:
+		r.wait(a.KnownAt)
+		add(Wait, "until %s: %s", r.WaitUntil.Format("2 Jan 2006"), a.Reason)
+	default:
+		add(MendFeed, "%s", a.Reason)
 	}
-	who := cmp.Or(tried, "Nobody was ever seen to use it.")
-	if r.LastUsedAt != nil {
-		who = fmt.Sprintf("Last used %s", r.LastUsedAt.In(m.Zone).Format("2 Jan 2006 15:04 MST"))
+}
+
+// wait: it is over when the day begins.
+func (r *Row) wait(until time.Time) {
+	until = until.UTC().Truncate(24 * time.Hour)
+	r.WaitUntil = &until
+}
+
+// howToRevoke is what holds of every credential.
+var howToRevoke = []string{
+	"Ask who used it last, and its owner.",
+	"Revoke it in its quiet hours; where none are known, at the beginning of a working day, when people can react.",
+	"Keep it registered for as long as is said, at least 14 days: an attempt to use it opens the finding used_after_revocation, with the address.",
+	"Then retire it: keyrounds credentials retire NAME.",
+}
+
+// plan is what must be minded of one credential.
+func (m *Maker) plan(a usage.Answer, r Row) (plan []string) {
+	switch {
+	case r.LastUsedAt != nil:
+		who := fmt.Sprintf("Last used %s", r.LastUsedAt.In(m.Zone).Format("2 Jan 2006 15:04 MST"))
 		if r.LastUsedBy != "" {
 			who += " by " + r.LastUsedBy
 		}
 		if r.LastUsedFrom != "" {
 			who += " from " + r.LastUsedFrom
 		}
-		who += ": ask there first."
-		if tried != "" {
-			who += " " + tried
-		}
+		plan = append(plan, who+".")
+	case a.Attempts == 0:
+		plan = append(plan, "Nobody was ever seen to use it.")
 	}
-	plan := []string{who}
-	if c.Owner != "" {
-		plan[0] += " Owner: " + c.Owner + "."
+	if tried := a.Tried(); tried != "" {
+		plan = append(plan, strings.ToUpper(tried[:1])+tried[1:]+".")
 	}
 	switch {
 	case r.NextUse != nil:
-		plan = append(
-			plan,
-			fmt.Sprintf("It was used %s; the next use was expected %s.", r.Rhythm, r.NextUse.In(m.Zone).Format("2 Jan 2006")),
-		)
-	default:
-		plan = append(plan, "No rhythm is known: no next use is expected.")
+		plan = append(plan, fmt.Sprintf("It was used %s; the next use was expected %s.", r.Rhythm, r.NextUse.In(m.Zone).Format("2 Jan 2006")))
+	case r.WatchedSince != nil:
+		plan = append(plan, fmt.Sprintf("No rhythm is known; what was watched reaches back to %s.", r.WatchedSince.In(m.Zone).Format("2 Jan 2006")))
 	}
 	if a.QuietHours != "" {
-		plan = append(plan, fmt.Sprintf("Quiet hours: %s (%s). Revoke it then.", a.QuietHours, m.Zone))
-	} else {
-		plan = append(plan, "No quiet hours are known: revoke it at the beginning of a working day, when people can react.")
+		plan = append(plan, fmt.Sprintf("Quiet hours: %s (%s).", a.QuietHours, m.Zone))
 	}
-	watch := 14 * 24 * time.Hour
-	if a.Rhythm.Every > watch {
-		watch = a.Rhythm.Every
+	if watch := a.Rhythm.Every; watch > 14*24*time.Hour {
+		plan = append(plan, fmt.Sprintf("Keep it registered for %d days.", int(watch.Hours()/24)))
 	}
-	return append(
-		plan,
-		fmt.Sprintf(
-			"Watch after: keep it registered for %d days; an attempt to use it opens the finding used_after_revocation, with the address.",
-			int(watch.Hours()/24),
-		),
-	)
+	return plan
+}
+
+func orNull(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	t = t.UTC().Truncate(time.Second)
+	return &t
 }
 
 func orEmpty[T any](s []T) []T {

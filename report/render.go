@@ -72,6 +72,14 @@ var columns = []string{
 	"next_expected_use",
 	"last_used_by",
 	"canary",
+	"first_used_at",
+	"uses",
+	"networks",
+	"attempts",
+	"first_attempt_at",
+	"last_attempt_at",
+	"watched_since",
+	"wait_until",
 }
 
 func (r *Report) csv() ([]byte, error) {
@@ -107,6 +115,14 @@ func (r *Report) csv() ([]byte, error) {
 			stamp(c.NextUse),
 			c.LastUsedBy,
 			fmt.Sprint(c.Canary),
+			stamp(c.FirstUsedAt),
+			fmt.Sprint(c.Uses),
+			strings.Join(c.Networks, " "),
+			fmt.Sprint(c.Attempts),
+			stamp(c.FirstAttemptAt),
+			stamp(c.LastAttemptAt),
+			stamp(c.WatchedSince),
+			stamp(c.WaitUntil),
 		}
 		for i := range row {
 			row[i] = Cell(row[i])
@@ -152,6 +168,7 @@ var tmpl = template.Must(template.New("report").Funcs(template.FuncMap{
 		}
 		return fmt.Sprintf("%d fewer", before-now)
 	},
+	"cells": func(r Row, zone string) map[string]any { return map[string]any{"R": r, "Zone": zone} },
 	"mark": func(usage string) string {
 		return map[string]string{"used": "●", "unused": "○", "never_used": "◇", "not_known": "?"}[usage]
 	},
@@ -178,6 +195,7 @@ type view struct {
 	Ages     template.HTML
 	Rows     []Row // that ask for something
 	Rest     []Row
+	Revokes  bool
 }
 
 type todo struct {
@@ -191,12 +209,16 @@ func (r *Report) html() ([]byte, error) {
 	switch {
 	case err == nil:
 		v.Title += ", " + month.first.Format("January 2006")
+		if r.Edition > 1 {
+			v.Title += fmt.Sprintf(", edition %d", r.Edition)
+		}
 	default:
 		v.Title += ", trial as of " + r.AsOf.Format("2 Jan 2006 15:04 MST")
 	}
 	n := map[Recommendation]int{}
 	for _, c := range r.Credentials {
 		n[c.Recommendation]++
+		v.Revokes = v.Revokes || c.Recommendation == Revoke
 		if c.Recommendation == Keep {
 			v.Rest = append(v.Rest, c)
 		} else {
@@ -213,6 +235,9 @@ func (r *Report) html() ([]byte, error) {
 	err = tmpl.Execute(&b, v)
 	return b.Bytes(), err
 }
+
+// Headline is the answer in a sentence.
+func (r *Report) Headline() string { return headline(r) }
 
 // headline is the answer in a sentence. A canary that nobody uses is as it should be, and does not count.
 func headline(r *Report) string {
@@ -232,6 +257,10 @@ func headline(r *Report) string {
 	switch {
 	case r.Summary.Registered == 0:
 		return "No credential was registered."
+	case all == 0:
+		return "Only canaries were registered."
+	case unknown == all:
+		return fmt.Sprintf("Nothing was watched: of none of %d credentials is it known whether it is used.", all)
 	case idle == 0 && unknown == 0:
 		return fmt.Sprintf("All %d credentials are used.", all)
 	case idle == 0:

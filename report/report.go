@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/keyrounds/keyrounds/audit"
+	"github.com/keyrounds/keyrounds/credential"
 	"github.com/keyrounds/keyrounds/registry"
 	"github.com/keyrounds/keyrounds/usage"
 	"github.com/keyrounds/keyrounds/usage/feed"
@@ -80,6 +81,8 @@ type Report struct {
 	Timezone string `json:"timezone"`
 	// Whose credentials; empty: all.
 	Owner string `json:"owner"`
+	// 1, or more where it was made again (report amend); 0 of a trial.
+	Edition int `json:"edition"`
 	// When it was made.
 	MadeAt time.Time `json:"made_at"`
 	// keyrounds and its version.
@@ -100,19 +103,36 @@ type Report struct {
 	Unregistered []Unregistered `json:"unregistered"`
 
 	Feeds []FeedRow `json:"feeds"`
+	// How to revoke without breaking anything: what holds of every credential. What is special is in its plan.
+	Plan []string `json:"plan"`
+	// Frozen months of the trend of which more is known by now. They stay as they are; report amend makes them again.
+	Overtaken []Overtaken `json:"overtaken"`
 }
 
-// Summary counts credentials by the answer to whether they are used.
+// Overtaken is a frozen month whose answers would be others by what came in later.
+type Overtaken struct {
+	Month  string  `json:"month"`
+	Frozen Summary `json:"frozen"`
+	Now    Summary `json:"now"`
+}
+
+// Summary counts credentials by the answer to whether they are used; canaries, which nobody may use, apart.
 type Summary struct {
+	// The sum of the others.
 	Registered int `json:"registered"`
 	Used       int `json:"used"`
 	Unused     int `json:"unused"`
 	NeverUsed  int `json:"never_used"`
 	NotKnown   int `json:"not_known"`
+	Canaries   int `json:"canaries"`
 }
 
-func (s *Summary) add(state usage.State) {
+func (s *Summary) add(c credential.Credential, state usage.State) {
 	s.Registered++
+	if c.Canary {
+		s.Canaries++
+		return
+	}
 	switch state {
 	case usage.Used:
 		s.Used++
@@ -123,6 +143,25 @@ func (s *Summary) add(state usage.State) {
 	default:
 		s.NotKnown++
 	}
+}
+
+// Words are the counts for a person; they add up.
+func (s Summary) Words() string {
+	text := fmt.Sprintf("%d registered: %d used, %d unused, %d never used, %d not known",
+		s.Registered, s.Used, s.Unused, s.NeverUsed, s.NotKnown)
+	switch s.Canaries {
+	case 0:
+		return text
+	case 1:
+		return text + ", 1 canary"
+	}
+	return fmt.Sprintf("%s, %d canaries", text, s.Canaries)
+}
+
+// Words say what changed.
+func (o Overtaken) Words() string {
+	return fmt.Sprintf("The frozen report %s was overtaken by what came in later: it says %s; by now it would be %s. "+
+		"keyrounds report amend --month %s makes another edition.", o.Month, o.Frozen.Words(), o.Now.Words(), o.Month)
 }
 
 // Point is a month of the trend.
@@ -174,8 +213,25 @@ type Row struct {
 	Also []string `json:"also"`
 
 	Why string `json:"why"`
-	// Of revoke: the steps.
+	// Of revoke: what must be minded of this credential.
 	Plan []string `json:"plan"`
+
+	// The first use by others that is known; null: none is.
+	FirstUsedAt *time.Time `json:"first_used_at" jsonschema:"oneof_type=string;null"`
+	// By others, in the months of the time that counts.
+	Uses int64 `json:"uses"`
+	// From where, the most used first, at most five.
+	Networks []string `json:"networks"`
+	// Uses that were refused because nobody verified the client, in the months of the time that counts.
+	Attempts int64 `json:"attempts"`
+	// Null: not known.
+	FirstAttemptAt *time.Time `json:"first_attempt_at" jsonschema:"oneof_type=string;null"`
+	// Null: not known.
+	LastAttemptAt *time.Time `json:"last_attempt_at" jsonschema:"oneof_type=string;null"`
+	// Since when its feeds watched: a job that runs more rarely cannot be ruled out. Null: they did not.
+	WatchedSince *time.Time `json:"watched_since" jsonschema:"oneof_type=string;null"`
+	// Of wait: until when. Null: nothing is waited for.
+	WaitUntil *time.Time `json:"wait_until" jsonschema:"oneof_type=string;null"`
 }
 
 // Unregistered is a client id that nobody registered.

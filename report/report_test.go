@@ -98,7 +98,8 @@ func (d *desk) used(name string, days ...string) {
 		d.exec(
 			`INSERT INTO usage_months AS u
 			SELECT id, date_trunc('month', $2::date), 0, 1, 0, 0, $3, $3, $4, 1 << 10, true, 0 FROM credentials WHERE name = $1
-			ON CONFLICT (credential_id, month) DO UPDATE SET last_at = excluded.last_at, days = u.days | excluded.days`,
+			ON CONFLICT (credential_id, month) DO UPDATE SET last_at = excluded.last_at, days = u.days | excluded.days,
+				requests = u.requests + excluded.requests`,
 			name,
 			day,
 			at,
@@ -148,7 +149,7 @@ func (d *desk) read(f func() ([]byte, error)) report.Report {
 
 func (d *desk) october() report.Report {
 	d.Helper()
-	return d.read(func() ([]byte, error) { return d.maker.Monthly(d.Context(), october(d), "", report.JSON, november) })
+	return d.read(func() ([]byte, error) { return d.maker.Read(d.Context(), october(d), "", 0, report.JSON, november) })
 }
 
 func row(t testing.TB, r report.Report, name string) report.Row {
@@ -194,7 +195,7 @@ func TestRecommendations(t *testing.T) {
 		"busy":      {"used", "drop_scopes", "nobody used b"},
 		"idle":      {"unused", "revoke", "last used 242 days ago, and the feeds watched ever since"},
 		"never":     {"never_used", "revoke", "no use was ever seen; the feeds watched since 1 Oct 2025"},
-		"young":     {"not_known", "connect_feed", "it exists only since 10 Oct 2026"},
+		"young":     {"not_known", "wait", "until 8 Jan 2027: it exists only since 10 Oct 2026"},
 		"canary":    {"never_used", "keep", "a canary"},
 		"tripped":   {"used", "revoke", "a canary that somebody used"},
 		"old":       {"used", "rotate", "its secret is 975 days old"},
@@ -211,13 +212,19 @@ func TestRecommendations(t *testing.T) {
 	if b := r.Before; b.Registered != 11 || r.Trend[7].Registered != 11 { // young came, retired went
 		t.Errorf("the months before: %+v", r.Trend)
 	}
-	if s := r.Summary; s != (report.Summary{Registered: 11, Used: 5, Unused: 1, NeverUsed: 3, NotKnown: 2}) {
+	if s := r.Summary; s != (report.Summary{Registered: 11, Used: 4, Unused: 1, NeverUsed: 2, NotKnown: 2, Canaries: 2}) {
 		t.Errorf("the summary is %+v", s)
 	}
-	if p := row(t, r, "idle").Plan; len(p) != 4 ||
-		!strings.Contains(p[0], "3 Mar 2026 10:00 UTC by job/1 from 203.0.113.7") || !strings.Contains(p[0], "Owner: web") ||
-		!strings.Contains(p[2], "all but 10:00–11:00") || !strings.Contains(p[3], "14 days") {
+	if p := row(t, r, "idle").Plan; len(p) != 3 ||
+		!strings.Contains(p[0], "3 Mar 2026 10:00 UTC by job/1 from 203.0.113.7") ||
+		!strings.Contains(p[1], "reaches back to 1 Oct 2025") || !strings.Contains(p[2], "all but 10:00–11:00") {
 		t.Errorf("the plan is %q", p)
+	}
+	if i := row(t, r, "idle"); i.Uses != 0 || i.FirstUsedAt == nil || i.FirstUsedAt.Format(time.DateOnly) != "2026-03-01" {
+		t.Errorf("idle: %+v", i)
+	}
+	if b := row(t, r, "busy"); b.Uses != 3 || !slices.Equal(b.Networks, []string{"203.0.113.0/24"}) {
+		t.Errorf("busy: %+v", b)
 	}
 	if r.Credentials[0].Recommendation != report.Revoke || r.Credentials[len(r.Credentials)-1].Recommendation != report.Keep {
 		t.Error("the worst does not come first")
@@ -227,6 +234,126 @@ func TestRecommendations(t *testing.T) {
 	}
 	if len(r.Trend) != 12 || r.Trend[11].Summary != r.Summary || r.Trend[11].Month != "2026-10" || r.Before != r.Trend[10].Summary {
 		t.Errorf("the trend is %+v", r.Trend)
+	}
+}
+
+// The advice fits the reason: of what stopped, of what comes back, of what is tried, of what is not known.
+func TestAdvice(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	d.feed("p", "2025-01-01", "2026-11-02")
+	d.feed("late", "2026-10-01", "2026-11-02")
+	d.feed("dead", "2025-01-01", "2026-10-10")
+	day := func(n int) string {
+		return time.Date(2026, 10, 1, 0, 0, 0, 0, time.UTC).AddDate(0, 0, n).Format(time.DateOnly)
+	}
+	d.credential("stopped", `owner = 'web'`, `scopes = '{a,b}'`)
+	d.credential("weekdays", `owner = 'web'`)
+	for n := -40; n < 31; n++ {
+		if n < 12 {
+			d.used("stopped", day(n))
+		}
+		if date, _ := time.Parse(time.DateOnly, day(n)); date.Weekday()%6 != 0 && n < 29 { // Friday is the last
+			d.used("weekdays", day(n))
+		}
+	}
+	d.credential("half-yearly", `owner = 'web'`)
+	d.used("half-yearly", "2025-12-01", "2026-06-01")
+	d.credential("gone for longer", `owner = 'web'`)
+	d.used("gone for longer", "2025-12-01", "2026-01-10")
+	d.credential("tried", `owner = 'web'`)
+	d.exec(`INSERT INTO usage_months (credential_id, month, exchanges, requests, failures, own, days, hours, scopes_seen, hidden_s,
+			first_attempt_at, last_attempt_at)
+		SELECT id, '2026-10-01', 0, 0, 31, 0, 0, 0, false, 0, '2026-10-01', '2026-10-31' FROM credentials WHERE name = 'tried'`)
+	d.credential("no created", `owner = 'web'`, `created_on = NULL`, `registered_at = '2026-10-20'`)
+	d.credential("too late", `owner = 'web'`, `provider = 'late'`)
+	d.credential("silent", `owner = 'web'`, `provider = 'dead'`)
+	d.credential("no feed", `owner = 'web'`, `provider = 'q'`)
+	r := d.october()
+	for name, want := range map[string]struct{ recommendation, why string }{
+		"stopped":         {"check_job", "overdue since 13 Oct: it was used daily, last on 12 Oct"},
+		"weekdays":        {"keep", ""},
+		"half-yearly":     {"wait", "until 1 Dec 2026"},
+		"gone for longer": {"revoke", "last used 294 days ago"},
+		"tried":           {"find_caller", "someone still tries it: 31 attempts were refused"},
+		"no created":      {"set_created", "without it, it is known on 18 Jan 2027"},
+		"too late":        {"wait", "until 30 Dec 2026: feed late-log"},
+		"silent":          {"mend_feed", "feed dead-log silent since 10 Oct"},
+		"no feed":         {"connect_feed", "no feed shows the use of q's credentials"},
+	} {
+		got := row(t, r, name)
+		if string(got.Recommendation) != want.recommendation || !strings.Contains(got.Why, want.why) {
+			t.Errorf("%s: %s because %q; want %v", name, got.Recommendation, got.Why, want)
+		}
+		if strings.Contains(strings.Join(append(got.Plan, got.Why), " "), "Nobody was ever seen") && got.Attempts > 0 {
+			t.Errorf("%s: %q", name, got.Plan)
+		}
+	}
+	if tried := row(t, r, "tried"); tried.Attempts != 31 || tried.LastAttemptAt == nil || tried.FirstAttemptAt == nil {
+		t.Errorf("tried: %+v", tried)
+	}
+}
+
+// Reading freezes nothing; a month in which nothing was watched is frozen only where somebody says so, and by the
+// schedule; an amended one keeps its editions; the next month's says what was overtaken.
+func TestFreezingIsAVerb(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	d.credential("idle", `owner = 'web'`)
+	if r := d.october(); !r.Trial || r.Edition != 0 || !strings.HasPrefix(r.Headline(), "Nothing was watched") {
+		t.Errorf("read: %+v", r)
+	}
+	if n := d.count(`SELECT count(*) FROM reports`); n != 0 {
+		t.Fatalf("reading froze %d files", n)
+	}
+	var unwatched *report.UnwatchedError
+	if made, err := d.maker.Freeze(t.Context(), october(t), report.Order{}, november); made || !errors.As(err, &unwatched) {
+		t.Errorf("an empty month: %v, %v", made, err)
+	}
+	var not *report.NotFrozenError
+	if _, err := d.maker.Amend(t.Context(), october(t), report.Order{}, november); !errors.As(err, &not) {
+		t.Errorf("amended before it was frozen: %v", err)
+	}
+	next := func(time.Time) time.Time { return november.Add(-time.Hour) }
+	if _, made, err := d.maker.Due(t.Context(), next, november); !made || err != nil {
+		t.Fatalf("the schedule: %v, %v", made, err)
+	}
+	first := d.october()
+	if first.Trial || first.Edition != 1 || !strings.HasPrefix(first.Headline(), "Nothing was watched") {
+		t.Errorf("frozen: %+v", first)
+	}
+	d.feed("p", "2025-10-01", "2026-12-02")
+	d.used("idle", "2026-10-20")
+	december := november.AddDate(0, 1, 0)
+	read := func() report.Report {
+		return d.read(func() ([]byte, error) {
+			return d.maker.Read(t.Context(), october(t).Add(1), "", 0, report.JSON, december)
+		})
+	}
+	if r := read(); len(r.Overtaken) != 1 || r.Overtaken[0].Month != "2026-10" || r.Overtaken[0].Frozen.NotKnown != 1 || r.Overtaken[0].Now.Used != 1 {
+		t.Errorf("overtaken: %+v", r.Overtaken)
+	}
+	for want := 2; want < 4; want++ {
+		edition, err := d.maker.Amend(t.Context(), october(t), report.Order{Actor: "alice", Why: "late logs"}, december)
+		if err != nil || edition != want {
+			t.Fatal(edition, err)
+		}
+	}
+	if r := d.october(); r.Edition != 3 || r.Summary.Used != 1 {
+		t.Errorf("amended: %+v", r)
+	}
+	old := d.read(func() ([]byte, error) { return d.maker.Read(t.Context(), october(t), "", 1, report.JSON, november) })
+	if !reflect.DeepEqual(old, first) {
+		t.Errorf("the first edition changed: %+v", old)
+	}
+	if r := read(); len(r.Overtaken) != 0 {
+		t.Errorf("still overtaken: %+v", r.Overtaken)
+	}
+	if last := d.frozen[len(d.frozen)-1]; last.Edition != 3 || last.Why != "late logs" || last.Actor != "alice" {
+		t.Errorf("frozen: %+v", last)
+	}
+	if _, err := d.maker.Read(t.Context(), october(t), "", 9, report.JSON, november); !errors.As(err, &not) {
+		t.Errorf("an edition that there is not: %v", err)
 	}
 }
 
@@ -282,9 +409,12 @@ func TestFrozen(t *testing.T) {
 	d.feed("p", "2025-10-01", "2026-11-02")
 	d.credential("idle", `owner = 'web'`)
 	d.credential("other", `owner = 'finance'`)
+	if made, err := d.maker.Freeze(t.Context(), october(t), report.Order{Actor: "alice"}, november); err != nil || !made {
+		t.Fatal(made, err)
+	}
 	files := map[report.Format]string{}
 	for _, f := range report.Formats() {
-		b, err := d.maker.Monthly(t.Context(), october(t), "", f, november)
+		b, err := d.maker.Read(t.Context(), october(t), "", 0, f, november)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -293,20 +423,23 @@ func TestFrozen(t *testing.T) {
 	d.used("idle", "2026-10-20")
 	d.exec(`UPDATE credentials SET owner = 'nobody'`)
 	for _, f := range report.Formats() {
-		b, err := d.maker.Monthly(t.Context(), october(t), "", f, november.AddDate(1, 0, 0))
+		b, err := d.maker.Read(t.Context(), october(t), "", 0, f, november.AddDate(1, 0, 0))
 		if err != nil || string(b) != files[f] {
 			t.Errorf("%s changed, error %v", f, err)
 		}
 	}
-	if len(d.frozen) != 1 || len(d.frozen[0].Sums) != 3 || !slices.Equal(d.frozen[0].Owners, []string{"finance", "web"}) {
+	if made, err := d.maker.Freeze(t.Context(), october(t), report.Order{}, november); err != nil || made {
+		t.Errorf("it is frozen a second time: %v, %v", made, err)
+	}
+	if len(d.frozen) != 1 || d.frozen[0].Actor != "alice" || len(d.frozen[0].Sums) != 3 || !slices.Equal(d.frozen[0].Owners, []string{"finance", "web"}) {
 		t.Errorf("frozen: %+v", d.frozen)
 	}
-	web := d.read(func() ([]byte, error) { return d.maker.Monthly(t.Context(), october(t), "web", report.JSON, november) })
+	web := d.read(func() ([]byte, error) { return d.maker.Read(t.Context(), october(t), "web", 0, report.JSON, november) })
 	if len(web.Credentials) != 1 || web.Credentials[0].Credential != "idle" || web.Summary.Registered != 1 || web.Owner != "web" {
 		t.Errorf("the extract is %+v", web)
 	}
 	var unknown *report.OwnerError
-	_, err := d.maker.Monthly(t.Context(), october(t), "nobody", report.JSON, november)
+	_, err := d.maker.Read(t.Context(), october(t), "nobody", 0, report.JSON, november)
 	if !errors.As(err, &unknown) || unknown.Hint() != "one of finance, web" {
 		t.Errorf("an owner of later: %v", err)
 	}
@@ -314,7 +447,7 @@ func TestFrozen(t *testing.T) {
 		t.Error("the table lets a report be changed")
 	}
 	var early *report.NotOverError
-	if _, err := d.maker.Monthly(t.Context(), october(t).Add(1), "", report.JSON, november); !errors.As(err, &early) {
+	if _, err := d.maker.Read(t.Context(), october(t).Add(1), "", 0, report.JSON, november); !errors.As(err, &early) {
 		t.Errorf("November in November: %v", err)
 	}
 }
@@ -384,7 +517,7 @@ func TestNoFormulas(t *testing.T) {
 	d.credential("c", `owner = '-2+3'`)
 	d.credential("d", `owner = E'\t=1'`)
 	d.credential("e", `owner = '＝1'`)
-	b, err := d.maker.Monthly(t.Context(), october(t), "", report.CSV, november)
+	b, err := d.maker.Read(t.Context(), october(t), "", 0, report.CSV, november)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -413,7 +546,7 @@ func TestPageIsInert(t *testing.T) {
 	d.exec(`
 		INSERT INTO usage_unregistered (provider, client_id, events, first_at, last_at, created_by)
 		VALUES ('p', '<svg onload=alert(1)>', 1, now(), now(), '</td><script>')`)
-	b, err := d.maker.Monthly(t.Context(), october(t), "", report.HTML, november)
+	b, err := d.maker.Read(t.Context(), october(t), "", 0, report.HTML, november)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -474,7 +607,7 @@ func TestSchema(t *testing.T) {
 	d.credential("idle", `owner = 'web'`)
 	d.credential("busy")
 	d.used("busy", "2026-10-20")
-	b, err := d.maker.Monthly(t.Context(), october(t), "", report.JSON, november)
+	b, err := d.maker.Read(t.Context(), october(t), "", 0, report.JSON, november)
 	if err != nil {
 		t.Fatal(err)
 	}

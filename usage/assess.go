@@ -33,10 +33,27 @@ const (
 	NotKnown  State = "not_known"
 )
 
+// Cause is what makes it not known whether a credential is used.
+type Cause string
+
+// The causes.
+const (
+	CauseNoFeed     Cause = "no_feed"    // no feed could say
+	CauseFeedGap    Cause = "feed_gap"   // a feed was not watching for a while, or is not now
+	CauseFeedBegan  Cause = "feed_began" // the feeds watch only since a time that is too short ago
+	CauseNoCreated  Cause = "no_created" // it was registered too short ago, and nobody says since when it exists
+	CauseTooYoung   Cause = "too_young"  // it exists for too short a time
+	CauseOwnChecks  Cause = "own_checks" // our own checks hide what was before them
+	CauseNotUnknown Cause = ""           // it is known
+)
+
 // Answer says whether a credential is used, how that is known, and how.
 type Answer struct {
 	State    State
-	Reason   string // for a person; of NotKnown: why
+	Reason   string    // for a person; of NotKnown: why
+	Cause    Cause     // of NotKnown
+	KnownAt  time.Time // of NotKnown: when it will be known if nobody uses it and the feeds go on; zero: not by waiting
+	FirstUse time.Time // the first that is known
 	LastUse  time.Time
 	DaysIdle int           // whole days since LastUse; -1: no use is known
 	Window   feed.Span     // the time that counts
@@ -46,6 +63,12 @@ type Answer struct {
 	NoFeed   bool          // there is none that could say
 	OnlyOwn  bool          // only keyrounds used it in that time
 	Rhythm   Rhythm
+
+	// Overdue is when a use should have come by the rhythm; zero: none is due, or it is not used at all.
+	Overdue time.Time
+	// Wait is until when an unused credential may be used again, since it was quiet for as long before; zero: it was not.
+	Wait         time.Time
+	WatchedSince time.Time // since when any feed was watching; zero: none was
 
 	Address     netip.Addr // where the last use came from
 	Network     netip.Prefix
@@ -117,6 +140,7 @@ func assess(f facts, at time.Time) Answer {
 	a.Window = feed.Span{From: at.Add(-after), To: at}
 	f.uses(&a, at)
 	f.coverage(&a)
+	a.WatchedSince = f.watchedSince()
 	existed := f.existedSince()
 	switch {
 	case !a.LastUse.IsZero() && a.LastUse.After(a.Window.From):
@@ -125,20 +149,32 @@ func assess(f facts, at time.Time) Answer {
 			a.Reason += ", which is its rhythm: " + a.Rhythm.String()
 		}
 	case a.NoFeed:
-		a.State = NotKnown // coverage said why
+		a.State, a.Cause = NotKnown, CauseNoFeed // coverage said why
+	case len(a.Gaps) == 1 && a.Gaps[0].From.Equal(a.Window.From) && a.Gaps[0].To.Before(a.Window.To):
+		a.State, a.Cause, a.KnownAt = NotKnown, CauseFeedBegan, a.Gaps[0].To.Add(after)
 	case len(a.Gaps) > 0:
-		a.State = NotKnown
+		a.State, a.Cause = NotKnown, CauseFeedGap
 	case a.Window.From.Before(existed.Add(-24*time.Hour)) && c.Created.IsZero():
-		a.State, a.Reason = NotKnown, fmt.Sprintf("registered only since %s, and `created` is not given", date(existed))
+		a.State, a.Cause, a.KnownAt = NotKnown, CauseNoCreated, existed.Add(after)
+		a.Reason = fmt.Sprintf("registered only since %s, and `created` is not given", date(existed))
 	case a.Window.From.Before(existed.Add(-24 * time.Hour)):
-		a.State, a.Reason = NotKnown, fmt.Sprintf("it exists only since %s; it counts as unused after %s",
+		a.State, a.Cause, a.KnownAt = NotKnown, CauseTooYoung, existed.Add(after)
+		a.Reason = fmt.Sprintf("it exists only since %s; it counts as unused after %s",
 			date(existed), credential.FormatDuration(after))
 	case f.hidden(&a):
-		a.State = NotKnown
+		a.State, a.Cause = NotKnown, CauseOwnChecks
 	case a.LastUse.IsZero():
-		a.State, a.Reason = NeverUsed, fmt.Sprintf("no use was ever seen; the feeds watched since %s", date(f.watchedSince()))
+		a.State, a.Reason = NeverUsed, fmt.Sprintf("no use was ever seen; the feeds watched since %s", date(a.WatchedSince))
 	default:
 		a.State, a.Reason = Unused, fmt.Sprintf("last used %s, and the feeds watched ever since", days(a.DaysIdle))
+	}
+	switch a.State {
+	case Used:
+		a.Overdue = a.Rhythm.overdue(at)
+	case Unused:
+		if a.Wait = f.mayComeBack(at); !a.Wait.IsZero() {
+			a.Reason += fmt.Sprintf("; it was quiet for as long before, and may be used again until %s", date(a.Wait))
+		}
 	}
 	if tried := a.Tried(); tried != "" && a.State != Used {
 		a.Reason += "; " + tried
@@ -167,6 +203,9 @@ func (f facts) uses(a *Answer, at time.Time) {
 	var hours, everyHour uint32
 	for _, m := range f.months {
 		if !m.first.IsZero() && m.first.Before(at) {
+			if a.FirstUse.IsZero() || m.first.Before(a.FirstUse) {
+				a.FirstUse = m.first
+			}
 			last := m.last
 			if last.After(at) { // the month goes on after at: the days before it tell
 				last = f.lastDayBefore(m, at)

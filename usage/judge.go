@@ -286,7 +286,7 @@ func JudgeCredential(c Case, now time.Time) []finding.Event {
 // lasting are the lasting findings that hold, with their evidence.
 func (c Case) lasting(now time.Time) map[finding.Kind]finding.Evidence {
 	cred, a, holds := c.Credential, c.Answer, map[finding.Kind]finding.Evidence{}
-	if (a.State == Unused || a.State == NeverUsed) && !cred.Canary && !c.Held.Revoked {
+	if (a.State == Unused && a.Wait.IsZero() || a.State == NeverUsed) && !cred.Canary && !c.Held.Revoked {
 		k := finding.Unused
 		if a.State == NeverUsed {
 			k = finding.NeverUsed

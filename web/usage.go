@@ -3,6 +3,7 @@ package web
 import (
 	"context"
 	"net/http"
+	"strconv"
 	"time"
 
 	"github.com/keyrounds/keyrounds/credential"
@@ -128,12 +129,19 @@ func (s *site) report(w http.ResponseWriter, r *http.Request) {
 		refuse(w, http.StatusBadRequest, "format is html, csv or json")
 		return
 	}
-	content, ok, err := s.Reports.Stored(r.Context(), month, r.URL.Query().Get("owner"), format)
+	edition := 0
+	if text := r.URL.Query().Get("edition"); text != "" {
+		if edition, err = strconv.Atoi(text); err != nil || edition < 1 {
+			refuse(w, http.StatusBadRequest, "edition is a number from 1 on")
+			return
+		}
+	}
+	content, ok, err := s.Reports.Stored(r.Context(), month, r.URL.Query().Get("owner"), edition, format)
 	switch {
 	case err != nil:
 		s.json(w, nil, err)
 	case !ok:
-		refuse(w, http.StatusNotFound, "no such report was made; keyrounds report unused --month "+month.String()+" makes it")
+		refuse(w, http.StatusNotFound, "no such report was made; keyrounds report freeze --month "+month.String()+" makes it")
 	default:
 		w.Header().Set("Content-Type", types[format])
 		w.Header().Set(

@@ -1,11 +1,14 @@
 package main
 
 import (
+	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -15,8 +18,8 @@ import (
 )
 
 func newReport(o *options) *cobra.Command {
-	cmd := &cobra.Command{Use: "report", Short: "Reports: unused, list, schema"}
-	cmd.AddCommand(newReportUnused(o), newReportList(o), &cobra.Command{
+	cmd := &cobra.Command{Use: "report", Short: "Reports: unused, freeze, amend, list, schema"}
+	cmd.AddCommand(newReportUnused(o), newReportFreeze(o), newReportAmend(o), newReportList(o), &cobra.Command{
 		Use: "schema", Short: "Print the JSON schema of the report", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			b, err := report.Schema()
@@ -31,26 +34,38 @@ func newReport(o *options) *cobra.Command {
 
 type reportFlags struct {
 	month, asOf, owner, format, out string
+	edition                         int
 }
+
+var reportOutputs = []string{"table", "html", "csv", "json"}
 
 func newReportUnused(o *options) *cobra.Command {
 	var f reportFlags
 	cmd := &cobra.Command{
 		Use:   "unused",
-		Short: "The monthly report of unused credentials",
-		Long: "The monthly report of unused credentials. Without --month it is the last month that is over. The first time a\n" +
-			"month is asked for, or when the daemon makes it on schedule, the report is frozen: it has the same bytes for\n" +
-			"ever, and its SHA-256 is in the record. --as-of makes a trial of any day, which is not frozen.",
-		Example: "  keyrounds report unused --month 2026-10 -o html --out october.html\n" +
+		Short: "Show the monthly report of unused credentials",
+		Long: "Show the monthly report of unused credentials. Without --month it is the last month that is over. A month that\n" +
+			"was frozen, by the daemon on schedule or by report freeze, has the same bytes for ever; of another this is a\n" +
+			"trial, as of the month's end, and so is --as-of of any day. Reading freezes nothing.\n\n" +
+			"On a terminal it is a table; into a file or a pipe it is HTML, or what --out ends in.",
+		Example: "  keyrounds report unused\n" +
+			"  keyrounds report unused --month 2026-10 --out october.html\n" +
 			"  keyrounds report unused --as-of 2026-11-24 -o json | jq '.credentials[] | select(.recommendation == \"revoke\")'\n" +
 			"  keyrounds report unused --owner talent-platform -o csv",
 		Args: cobra.NoArgs,
-		PreRunE: func(*cobra.Command, []string) error {
-			if !slices.Contains(report.Formats(), report.Format(f.format)) {
-				return &hintError{fmt.Errorf("unknown output %q", f.format), "one of html, csv, json"}
+		PreRunE: func(cmd *cobra.Command, _ []string) error {
+			if f.format == "" {
+				f.format = f.defaultFormat(isTerminal(cmd.OutOrStdout()))
 			}
-			if f.month != "" && f.asOf != "" {
-				return &hintError{errors.New("--month and --as-of exclude each other"), "--month is frozen, --as-of is a trial"}
+			switch {
+			case !slices.Contains(reportOutputs, f.format):
+				return &hintError{fmt.Errorf("unknown output %q", f.format), "one of " + joinComma(reportOutputs)}
+			case f.format == "html" && f.toStdout() && isTerminal(cmd.OutOrStdout()):
+				return &hintError{errors.New("HTML is nothing for a terminal"), "--out october.html writes it to a file"}
+			case f.month != "" && f.asOf != "":
+				return &hintError{errors.New("--month and --as-of exclude each other"), "--month is a whole month, --as-of a trial of any day"}
+			case f.edition != 0 && (f.asOf != "" || f.edition < 0):
+				return &hintError{errors.New("--edition is a number of a frozen month"), "see keyrounds report list"}
 			}
 			return nil
 		},
@@ -64,7 +79,7 @@ func newReportUnused(o *options) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if f.out == "" || f.out == "-" {
+			if f.toStdout() {
 				_, err = cmd.OutOrStdout().Write(content)
 				return err
 			}
@@ -78,26 +93,63 @@ func newReportUnused(o *options) *cobra.Command {
 	cmd.Flags().StringVar(&f.month, "month", "", "the month, such as 2026-10 (default the last one that is over)")
 	cmd.Flags().StringVar(&f.asOf, "as-of", "", "a trial as of the end of this date, or of this time (RFC 3339)")
 	cmd.Flags().StringVar(&f.owner, "owner", "", "only the credentials of this owner")
-	cmd.Flags().StringVarP(&f.format, "output", "o", "html", "html, csv or json")
+	cmd.Flags().IntVar(&f.edition, "edition", 0, "of a month that was amended (default the newest)")
+	cmd.Flags().StringVarP(&f.format, "output", "o", "", joinComma(reportOutputs)+" (default table on a terminal, else html)")
 	cmd.Flags().StringVar(&f.out, "out", "", "write it to this file")
-	_ = cmd.RegisterFlagCompletionFunc(
-		"output",
-		cobra.FixedCompletions([]string{"html", "csv", "json"}, cobra.ShellCompDirectiveNoFileComp),
-	)
+	_ = cmd.RegisterFlagCompletionFunc("output", cobra.FixedCompletions(reportOutputs, cobra.ShellCompDirectiveNoFileComp))
 	return cmd
 }
 
+func (f reportFlags) toStdout() bool { return f.out == "" || f.out == "-" }
+
+func (f reportFlags) defaultFormat(terminal bool) string {
+	if ext := strings.TrimPrefix(filepath.Ext(f.out), "."); !f.toStdout() && slices.Contains(reportOutputs, ext) {
+		return ext
+	}
+	if terminal && f.toStdout() {
+		return "table"
+	}
+	return "html"
+}
+
+// monthOf reads --month; "" is the last one that is over.
+func monthOf(text string, zone *time.Location, now time.Time) (report.Month, error) {
+	if text == "" {
+		return report.MonthOf(now, zone).Add(-1), nil
+	}
+	month, err := report.ParseMonth(text)
+	if err != nil {
+		return month, &hintError{err, "for example --month 2026-10"}
+	}
+	return month, nil
+}
+
 func (f reportFlags) make(cmd *cobra.Command, a *app.App) ([]byte, error) {
+	format := report.Format(f.format)
+	if f.format == "table" {
+		format = report.JSON
+	}
+	content, err := f.read(cmd, a, format)
+	if err != nil || f.format != "table" {
+		return content, err
+	}
+	var r report.Report
+	if err := json.Unmarshal(content, &r); err != nil {
+		return nil, err
+	}
+	var b bytes.Buffer
+	err = printReport(&b, &r)
+	return b.Bytes(), err
+}
+
+func (f reportFlags) read(cmd *cobra.Command, a *app.App, format report.Format) ([]byte, error) {
 	zone, now := a.Config().Zone, a.Now()
 	if f.asOf == "" {
-		month := report.MonthOf(now, zone).Add(-1)
-		if f.month != "" {
-			var err error
-			if month, err = report.ParseMonth(f.month); err != nil {
-				return nil, &hintError{err, "for example --month 2026-10"}
-			}
+		month, err := monthOf(f.month, zone, now)
+		if err != nil {
+			return nil, err
 		}
-		return a.Reports.Monthly(cmd.Context(), month, f.owner, report.Format(f.format), now)
+		return a.Reports.Read(cmd.Context(), month, f.owner, f.edition, format, now)
 	}
 	at, err := time.Parse(time.RFC3339, f.asOf)
 	if err != nil {
@@ -120,7 +172,7 @@ func (f reportFlags) make(cmd *cobra.Command, a *app.App) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return r.Render(report.Format(f.format))
+	return r.Render(format)
 }
 
 // writeWhole leaves the old file, or the new one whole.
@@ -140,7 +192,7 @@ func writeWhole(name string, content []byte) error {
 func newReportList(o *options) *cobra.Command {
 	var out output
 	cmd := &cobra.Command{
-		Use: "list", Short: "List the months whose report was made", Args: cobra.NoArgs,
+		Use: "list", Short: "List the months whose report was frozen, with their editions", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			a, err := o.open(cmd.Context())
 			if err != nil {
@@ -153,9 +205,9 @@ func newReportList(o *options) *cobra.Command {
 			}
 			var rows [][]string
 			for _, m := range made {
-				rows = append(rows, []string{m.Month, m.Owner, m.Format, stamp(m.MadeAt), fmt.Sprint(m.Bytes), m.SHA256})
+				rows = append(rows, []string{m.Month, fmt.Sprint(m.Edition), m.Owner, m.Format, stamp(m.MadeAt), fmt.Sprint(m.Bytes), m.SHA256})
 			}
-			return out.list(cmd.OutOrStdout(), []string{"MONTH", "OWNER", "FORMAT", "MADE AT", "BYTES", "SHA256"}, rows, orEmpty(made))
+			return out.list(cmd.OutOrStdout(), []string{"MONTH", "EDITION", "OWNER", "FORMAT", "MADE AT", "BYTES", "SHA256"}, rows, orEmpty(made))
 		},
 	}
 	out.flags(cmd, "table", "json", "csv")

@@ -1,0 +1,4 @@
+-- +goose Up
+ALTER TABLE reports ADD COLUMN edition int NOT NULL DEFAULT 1 CHECK (edition > 0);
+ALTER TABLE reports DROP CONSTRAINT reports_pkey, ADD PRIMARY KEY (month, owner, format, edition);
+COMMENT ON COLUMN reports.edition IS '1; more of a report that was made again by what was known later. All are kept.';
