@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 	"unicode/utf16"
 
 	"github.com/klauspost/compress/zstd"
@@ -166,6 +167,25 @@ func TestWrappedExamples(t *testing.T) {
 				if got := read(text); !slices.Equal(got, bare) {
 					t.Errorf("%s in %s: %v, want %v\n%s", p.Name, name, got, bare, text)
 				}
+			}
+		}
+	}
+}
+
+// Nested without end, a text is a bad record, soon.
+func TestDeepNesting(t *testing.T) {
+	t.Parallel()
+	for _, p := range feed.Presets() {
+		format, err := feed.NewFormat(p.Name, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, open := range []string{"[", `{"a":`, `{"message":`, `[{"data":`, `{"log":"{`, "\n[", "[\n"} {
+			bad := 0
+			began := time.Now()
+			err := format.Read(t.Context(), strings.NewReader(strings.Repeat(open, 300_000)), func(r feed.Reading) error { bad += r.BadSeen; return nil })
+			if took := time.Since(began); err != nil || bad == 0 && format.Input != feed.Any || took > time.Minute {
+				t.Errorf("%s, %q: %d bad after %s, %v", p.Name, open, bad, took, err)
 			}
 		}
 	}

@@ -71,9 +71,9 @@ func spread(head []byte) bool {
 		return false
 	}
 	if !more {
-		return len(head) > layoutPeek/2 && fastjson.ValidateBytes(line) != nil
+		return len(head) > layoutPeek/2 && !isJSON(line)
 	}
-	if fastjson.ValidateBytes(line) == nil {
+	if isJSON(line) {
 		return false
 	}
 	next, _, _ := bytes.Cut(bytes.TrimLeft(rest, " \t\r\n"), []byte("\n"))
@@ -87,6 +87,13 @@ func spread(head []byte) bool {
 			return false
 		}
 	}
+}
+
+// isJSON has fastjson parse text, whose depth is bounded; its Validate takes minutes for 64 kB of brackets.
+func isJSON(text []byte) bool {
+	var p fastjson.Parser
+	_, err := p.ParseBytes(text)
+	return err == nil
 }
 
 // Followed is the text of a followed file, which has a record a line.
