@@ -48,6 +48,8 @@ func (b *builder) feed(c *Config, path string, in FeedIn) Feed {
 		b.fail(path+".provider", didYouMean(in.Provider, slices.Collect(maps.Keys(c.Providers))), "unknown provider %q", in.Provider)
 	}
 	b.duration(path+".silence", in.Silence, &f.Silence)
+	f.Learns = in.Silence == "" && !f.Polled()
+	b.watching(path+".watching", in.Watching, &f)
 	b.feedToken(path, in.FeedKeys, &f)
 	if in.own == nil {
 		b.fail(path+".type", didYouMean(in.Type, feedTypes()), "unknown type %q of a feed", in.Type)
@@ -185,6 +187,21 @@ func (in *PrometheusFeedIn) build(b *builder, path string, keys FeedKeys, f *Fee
 	if keys.Silence == "" {
 		f.Silence = f.Poll.Silence()
 	}
+}
+
+func (b *builder) watching(path string, in *WatchingIn, f *Feed) {
+	if in == nil {
+		return
+	}
+	for key, share := range map[string]float64{"most_bad": in.MostBad, "least_named": in.LeastNamed, "loss_factor": in.LossFactor} {
+		if share < 0 || share > 1 {
+			b.fail(path+"."+key, "such as 0.05, for 5 %", "%v is not a share between 0 and 1", share)
+		}
+	}
+	if in.LeastNamedRecords < 0 {
+		b.fail(path+".least_named_records", "", "it is less than 0")
+	}
+	f.Watching = feed.Watching(*in)
 }
 
 // mayAsk: https, or http where the provider may be in a private network.

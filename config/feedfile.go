@@ -37,10 +37,25 @@ type FeedKeys struct {
 	Credential string `json:"credential,omitempty"`
 	// It sees only some uses: its silence proves nothing.
 	Partial bool `json:"partial,omitempty"`
-	// Quiet for so long is ordinary; more is a gap. Default 1d; of type prometheus what two polls take.
+	// Quiet for so long is ordinary; more is a gap. Default: of types file and push it is learned from the pauses
+	// between records, 1d to 3d; of type prometheus what two polls take; else 1d.
 	Silence string `json:"silence,omitempty"`
+	// By what it is judged whether the feed could show a client that was active.
+	Watching *WatchingIn `json:"watching,omitempty"`
 	// Keep single events. Default only a row a day, network and user agent.
 	Keep bool `json:"keep,omitempty"`
+}
+
+// WatchingIn is watching: of a feed.
+type WatchingIn struct {
+	// A day with a greater share of records that cannot be read is a gap. Default 0.1.
+	MostBad float64 `json:"most_bad,omitempty"`
+	// So great a share of the records of seven days must name a client. Default 0.01.
+	LeastNamed float64 `json:"least_named,omitempty"`
+	// Or so many of them. Default 20.
+	LeastNamedRecords int64 `json:"least_named_records,omitempty"`
+	// A share below this part of what is usual is a gap. Default 0.1.
+	LossFactor float64 `json:"loss_factor,omitempty"`
 }
 
 // feedType is what a type of feeds has of its own.

@@ -122,9 +122,10 @@ type feedFacts struct {
 	name                      string
 	state                     bool // last-used times only
 	partial, configured, file bool
-	silence                   time.Duration
-	coverage                  []feed.Span // when it was alive, in order
-	lost                      []loss      // when it was not fit to show a client, in order
+	silence                   time.Duration // between its stretches
+	quiet                     time.Duration // after the last of them; 0: as silence
+	coverage                  []feed.Span   // when it was alive, in order
+	lost                      []loss        // when it was not fit to show a client, in order
 	seen                      time.Time
 	exchanges, requests       bool // it shows such
 }
@@ -270,7 +271,7 @@ func (f facts) coverage(a *Answer) {
 	var imported []feed.Span
 	var files []feed.Span // when what was imported was alive
 	var blind []loss      // and when it was not fit to show a client
-	silence := time.Duration(0)
+	silence, quiet := time.Duration(0), time.Duration(0)
 	for _, fd := range f.feeds {
 		switch {
 		case fd.partial:
@@ -278,7 +279,7 @@ func (f facts) coverage(a *Answer) {
 			files = append(files, fd.coverage...)
 			imported = append(imported, without(join(slices.Clone(fd.coverage), fd.silence), fd.lost)...)
 			blind = append(blind, fd.lost...)
-			silence = max(silence, fd.silence)
+			silence, quiet = max(silence, fd.silence), max(quiet, fd.quiet)
 			a.Feeds = append(a.Feeds, fd.name)
 		case fd.configured:
 			watching = append(watching, fd)
@@ -292,10 +293,14 @@ func (f facts) coverage(a *Answer) {
 	}
 	a.Covered = a.Window.To.Sub(a.Window.From)
 	if len(watching) == 0 {
-		watching = []feedFacts{{name: "import/" + f.credential.Provider, silence: silence, coverage: files, lost: standIn(blind, imported)}}
+		watching = []feedFacts{{name: "import/" + f.credential.Provider, silence: silence, quiet: quiet, coverage: files, lost: standIn(blind, imported)}}
 	}
 	for _, fd := range watching {
 		spans := join(append(slices.Clone(fd.coverage), imported...), fd.silence)
+		if n := len(spans); n > 0 && fd.quiet > fd.silence && spans[n-1].To.Before(a.Window.To) &&
+			!a.Window.To.After(spans[n-1].To.Add(fd.quiet)) {
+			spans[n-1].To = a.Window.To
+		}
 		missed := standIn(fd.lost, imported)
 		if len(imported) > 0 { // a day that an import lost is not bridged by those around it
 			missed = append(missed, standIn(blind, without(join(slices.Clone(fd.coverage), fd.silence), fd.lost))...)

@@ -33,15 +33,18 @@ func (s *Store) Register(ctx context.Context, tx pgx.Tx, f feed.Feed, now time.T
 	if f.Polled() {
 		next = &now
 	}
+	if f.Type == feed.TypeImport { // a file may have a silence of its own, the feed of all of them has not
+		f.Silence, f.Learns = feed.DefaultSilence, true
+	}
 	_, err := tx.Exec(ctx, `
-		INSERT INTO usage_feeds AS u (feed, provider, type, format, partial, silence, configured, first_at, next_poll_at)
-		VALUES ($1, $2, $3, $4, $5, $6, true, $7, $8)
+		INSERT INTO usage_feeds AS u (feed, provider, type, format, partial, silence, configured, first_at, next_poll_at, learns, watching)
+		VALUES ($1, $2, $3, $4, $5, $6, true, $7, $8, $9, $10)
 		ON CONFLICT (feed) DO UPDATE SET provider = excluded.provider, type = excluded.type, format = excluded.format,
-			partial = excluded.partial, silence = excluded.silence, configured = true,
+			partial = excluded.partial, silence = excluded.silence, configured = true, learns = excluded.learns, watching = excluded.watching,
 			next_poll_at = CASE WHEN excluded.next_poll_at IS NULL THEN NULL ELSE coalesce(u.next_poll_at, excluded.next_poll_at) END
-		WHERE (u.provider, u.type, u.format, u.partial, u.silence, u.configured) IS DISTINCT FROM
-			(excluded.provider, excluded.type, excluded.format, excluded.partial, excluded.silence, true)`,
-		f.Name, f.Provider, f.Type, f.Format.Name, f.Partial, f.Silence, now, next)
+		WHERE (u.provider, u.type, u.format, u.partial, u.silence, u.configured, u.learns, u.watching) IS DISTINCT FROM
+			(excluded.provider, excluded.type, excluded.format, excluded.partial, excluded.silence, true, excluded.learns, excluded.watching)`,
+		f.Name, f.Provider, f.Type, f.Format.Name, f.Partial, f.Silence, now, next, f.Learns, f.Watching)
 	return err
 }
 
@@ -71,14 +74,18 @@ type FeedStatus struct {
 	Blind      string      `json:"blind,omitempty"` // why its records are not fit to show a client now; "": they are
 	Coverage   []feed.Span `json:"-"`               // when it was alive
 
-	Silence time.Duration `json:"-"`
+	Silence  time.Duration `json:"-"`         // how long it may be quiet now
+	Learned  bool          `json:"learned"`   // Silence was learned from its pauses
+	SilenceS int64         `json:"silence_s"` // Silence in seconds
+
+	watching feed.Watching
 }
 
 // Feeds lists the feeds by name, also those that are no longer configured.
 func (s *Store) Feeds(ctx context.Context) ([]FeedStatus, error) {
 	rows, err := s.Pool.Query(ctx, `
 		SELECT feed, provider, type, format, partial, configured, first_at, last_event_at, last_seen_at,
-			counts, samples, error, error_since, coverage, silence
+			counts, samples, error, error_since, coverage, silence, learns, watching
 		FROM usage_feeds ORDER BY feed`)
 	if err != nil {
 		return nil, err
@@ -90,11 +97,15 @@ func (s *Store) Feeds(ctx context.Context) ([]FeedStatus, error) {
 			coverage           multirange
 		)
 		err = row.Scan(&f.Feed, &f.Provider, &f.Type, &f.Format, &f.Partial, &f.Configured, &f.FirstAt, &event, &seen,
-			&counts, &samples, &f.Error, &since, &coverage, &f.Silence)
+			&counts, &samples, &f.Error, &since, &coverage, &f.Silence, &f.Learned, &f.watching)
 		if err != nil {
 			return f, err
 		}
 		f.LastEvent, f.LastSeen, f.ErrorSince, f.Coverage = fromNull(event), fromNull(seen), fromNull(since), fromMultirange(coverage)
+		if f.Learned {
+			f.Coverage, f.Silence = bridged(f.Coverage, f.Silence)
+		}
+		f.SilenceS = int64(f.Silence.Seconds())
 		return f, errors.Join(json.Unmarshal(counts, &f.Counts), json.Unmarshal(samples, &f.Samples))
 	})
 	if err != nil {
@@ -103,15 +114,15 @@ func (s *Store) Feeds(ctx context.Context) ([]FeedStatus, error) {
 	days, err := feedDays(ctx, s.Pool)
 	for i, f := range all {
 		if n := len(f.Coverage); n > 0 && !f.Partial {
-			all[i].Blind = blindNow(days[f.Feed], f.Coverage[n-1].To)
+			all[i].Blind = blindNow(days[f.Feed], f.Coverage[n-1].To, f.watching)
 		}
 	}
 	return all, err
 }
 
 // blindNow says why a feed with these days is not fit to show a client at a time; "": it is.
-func blindNow(days []feedDay, at time.Time) string {
-	for _, l := range lost(days, at) {
+func blindNow(days []feedDay, at time.Time, by feed.Watching) string {
+	for _, l := range lost(days, at, by) {
 		if !l.From.After(at) && l.To.After(at) {
 			return l.why
 		}

@@ -186,7 +186,7 @@ func (in *intake) fold(e feed.Event, own *ledger) {
 	if in.feed.Poll.Spec.State || in.feed.Poll.Spec.Counts {
 		in.tally.newest = later(in.tally.newest, e.At)
 	} else {
-		in.tally.live(e.At, in.feed.Silence)
+		in.tally.live(e.At, joined(in.feed))
 	}
 	switch {
 	case e.Kind == feed.Heartbeat:

@@ -120,7 +120,7 @@ func feedDays(ctx context.Context, q Querier) (map[string][]feedDay, error) {
 
 func (b *Book) loadFeeds(ctx context.Context, q Querier, _ []int64) error {
 	rows, err := q.Query(ctx, `
-		SELECT provider, feed, partial, configured, type, format, silence, coverage, last_seen_at,
+		SELECT provider, feed, partial, configured, type, format, silence, learns, watching, coverage, last_seen_at,
 			exchanges, requests
 		FROM usage_feeds ORDER BY feed`)
 	if err != nil {
@@ -131,19 +131,24 @@ func (b *Book) loadFeeds(ctx context.Context, q Querier, _ []int64) error {
 		f                      feedFacts
 		coverage               multirange
 		seen                   *time.Time
+		learns                 bool
+		watching               feed.Watching
 	)
 	columns := []any{
-		&provider, &f.name, &f.partial, &f.configured, &kind, &format, &f.silence, &coverage, &seen, &f.exchanges, &f.requests,
+		&provider, &f.name, &f.partial, &f.configured, &kind, &format, &f.silence, &learns, &watching, &coverage, &seen, &f.exchanges, &f.requests,
 	}
 	_, err = pgx.ForEachRow(rows, columns, func() error {
 		f.coverage, f.seen, f.file = fromMultirange(coverage), fromNull(seen), kind == feed.TypeImport
 		f.state = stateFormat(format)
-		f.lost = nil
+		f.lost, f.quiet = nil, f.silence
+		if learns {
+			f.coverage, f.quiet = bridged(f.coverage, f.silence)
+		}
 		if n := len(f.coverage); n > 0 {
-			f.lost = lost(b.days[f.name], f.coverage[n-1].To)
+			f.lost = lost(b.days[f.name], f.coverage[n-1].To, watching)
 		}
 		b.feeds[provider] = append(b.feeds[provider], f)
-		coverage = nil
+		coverage, watching = nil, feed.Watching{}
 		return nil
 	})
 	return err

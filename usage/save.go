@@ -261,7 +261,8 @@ func (in *intake) saveFeed(ctx context.Context, position any, spans []feed.Span)
 		}
 	}
 	spans = slices.DeleteFunc(spans, func(s feed.Span) bool { return s.From.After(in.now.Add(maxAhead)) })
-	coverage := join(append(in.row.coverage, spans...), in.feed.Silence)
+	spans = join(spans, joined(in.feed))
+	coverage := join(append(in.row.coverage, spans...), min(joined(in.feed), joined(in.asRegistered())))
 	seen := in.tally.newest
 	for _, s := range spans {
 		seen = later(seen, s.To)
@@ -280,6 +281,15 @@ func (in *intake) saveFeed(ctx context.Context, position any, spans []feed.Span)
 		in.feed.Name, at, toMultirange(coverage), nullTime(in.tally.newest), nullTime(seen),
 		counts, bad, in.shows[feed.Exchange], in.shows[feed.Request])
 	return err
+}
+
+// asRegistered is the feed as it is known: an import may have a silence of its own.
+func (in *intake) asRegistered() feed.Feed {
+	f := in.feed
+	if f.Type == feed.TypeImport {
+		f.Silence, f.Learns = feed.DefaultSilence, true
+	}
+	return f
 }
 
 func (in *intake) saveFeedDays(ctx context.Context) error {

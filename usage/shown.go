@@ -45,7 +45,7 @@ func (in *intake) saw(r feed.Reading) {
 	}
 	for _, s := range r.Alive {
 		if s.From.After(in.now.Add(-maxBehind)) && s.To.Before(in.now.Add(maxAhead)) {
-			in.tally.live(s.From, in.feed.Silence)
+			in.tally.live(s.From, joined(in.feed))
 			in.tally.spans = append(in.tally.spans, s)
 			in.tally.newest = later(in.tally.newest, s.To)
 		}

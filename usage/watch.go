@@ -21,6 +21,7 @@ import (
 //     are, the gap goes on until they are not.
 //
 // A day without records is as the one before it. The rules are the same for every type of feed.
+// These are the usual numbers; a feed may have its own (feed.Watching).
 const (
 	MostBad           = 0.10 // of the records of a day
 	LeastNamed        = 0.01 // of the records of seven days
@@ -44,8 +45,8 @@ type feedDay struct {
 }
 
 // lost are the stretches until a time in which a feed with these days, in their order, was not fit to show a client.
-func lost(days []feedDay, until time.Time) []loss {
-	w := &watch{byNumber: map[int64]feed.Day{}}
+func lost(days []feedDay, until time.Time, by feed.Watching) []loss {
+	w := &watch{by: usualNumbers(by), byNumber: map[int64]feed.Day{}}
 	for _, d := range days {
 		w.byNumber[d.number] = d.Day
 	}
@@ -65,8 +66,17 @@ func lost(days []feedDay, until time.Time) []loss {
 	return w.all
 }
 
+// usualNumbers fills in those that a feed does not have of its own.
+func usualNumbers(by feed.Watching) feed.Watching {
+	return feed.Watching{
+		MostBad: cmp.Or(by.MostBad, MostBad), LeastNamed: cmp.Or(by.LeastNamed, LeastNamed),
+		LeastNamedRecords: cmp.Or(by.LeastNamedRecords, LeastNamedRecords), LossFactor: cmp.Or(by.LossFactor, LossFactor),
+	}
+}
+
 // watch goes over the days of a feed.
 type watch struct {
+	by       feed.Watching
 	byNumber map[int64]feed.Day
 	all      []loss
 	blind    *loss     // since when the feed cannot show a client; nil: it can
@@ -81,7 +91,7 @@ func (w *watch) look(n int64) {
 	read := today.Records - today.Bad
 	w.total += read
 	w.named = later(w.named, today.Last)
-	if today.Records > 0 && float64(today.Bad) > MostBad*float64(today.Records) {
+	if today.Records > 0 && float64(today.Bad) > w.by.MostBad*float64(today.Records) {
 		w.all = append(w.all, loss{feed.Span{From: dayBegins(n), To: dayBegins(n + 1)}, fmt.Sprintf(
 			"%d of %d records of %s could not be read", today.Bad, today.Records, dayBegins(n).Format("2 Jan"))})
 	}
@@ -98,11 +108,11 @@ func (w *watch) look(n int64) {
 	}
 	share := float64(week.Named) / float64(weekRead)
 	usual := median(w.usual)
-	tooFew := week.Named == 0 || share < LeastNamed && week.Named < LeastNamedRecords
-	fewer := share < LossFactor*usual && float64(week.Named) < showDays*LossFactor*median(w.counts)
+	tooFew := week.Named == 0 || share < w.by.LeastNamed && week.Named < w.by.LeastNamedRecords
+	fewer := share < w.by.LossFactor*usual && float64(week.Named) < showDays*w.by.LossFactor*median(w.counts)
 	switch {
 	case week.Named > 0 && usual > 0 && (tooFew || fewer): // what is left are strays, which are no sign
-		w.lose(w.lastUsual(n, LossFactor*usual))
+		w.lose(w.lastUsual(n, w.by.LossFactor*usual))
 		w.blind.why = fmt.Sprintf("%d of %d records of the seven days to %s name a client, and %.0f %% did before",
 			week.Named, weekRead, dayBegins(n).Format("2 Jan"), 100*usual)
 	case tooFew:
@@ -146,7 +156,7 @@ func (w *watch) see(n int64) {
 	w.blind.To = dayBegins(n)
 	for i := n - showDays + 1; i <= n; i++ {
 		d := w.byNumber[i]
-		enough := float64(d.Named) >= max(LeastNamed, LossFactor*median(w.usual))*float64(d.Records-d.Bad) || d.Named >= LeastNamedRecords
+		enough := float64(d.Named) >= max(w.by.LeastNamed, w.by.LossFactor*median(w.usual))*float64(d.Records-d.Bad) || d.Named >= w.by.LeastNamedRecords
 		if first := d.First; enough && !first.IsZero() && first.After(w.blind.From) {
 			w.blind.To = first
 			break

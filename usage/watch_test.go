@@ -67,7 +67,7 @@ func TestLost(t *testing.T) {
 			}
 			until := dayBegins(begin + int64(len(c.days))).Add(-time.Second)
 			var got []string
-			for _, l := range lost(days, until) {
+			for _, l := range lost(days, until, feed.Watching{}) {
 				from := "…"
 				if !l.From.IsZero() {
 					from = fmt.Sprintf("%g", l.From.Sub(dayBegins(begin)).Hours()/24)

@@ -208,6 +208,10 @@ func newUsageStatus(o *options) *cobra.Command {
 					state = "shows nobody: " + f.Blind
 				}
 				c := f.Counts
+				silence := credential.FormatDuration(f.Silence.Round(time.Minute))
+				if f.Learned {
+					silence += " (learned)"
+				}
 				rows = append(rows, []string{
 					f.Feed,
 					f.Provider,
@@ -220,6 +224,7 @@ func newUsageStatus(o *options) *cobra.Command {
 					count(c[usage.ResultUnregistered]),
 					count(c[usage.ResultLifecycle]),
 					count(c[usage.ResultBad]),
+					silence,
 					state,
 				})
 			}
@@ -242,6 +247,7 @@ func newUsageStatus(o *options) *cobra.Command {
 				"UNREGISTERED",
 				"LIFECYCLE",
 				"BAD",
+				"SILENCE",
 				"STATE",
 			}
 			if err := out.list(cmd.OutOrStdout(), columns, rows, orEmpty(feeds)); err != nil || out.format != "table" {

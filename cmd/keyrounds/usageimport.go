@@ -13,12 +13,13 @@ import (
 
 	"github.com/keyrounds/keyrounds/app"
 	"github.com/keyrounds/keyrounds/config"
+	"github.com/keyrounds/keyrounds/credential"
 	"github.com/keyrounds/keyrounds/usage"
 	"github.com/keyrounds/keyrounds/usage/feed"
 )
 
 type importFlags struct {
-	provider, format, feed, from, until string
+	provider, format, feed, from, until, silence string
 }
 
 func newUsageImport(o *options) *cobra.Command {
@@ -61,6 +62,7 @@ func newUsageImport(o *options) *cobra.Command {
 	cmd.Flags().StringVar(&f.feed, "feed", "", "take them in as of this feed of the configuration")
 	cmd.Flags().StringVar(&f.from, "from", "", "the files show everything from this date on")
 	cmd.Flags().StringVar(&f.until, "until", "", "up to the end of this date")
+	cmd.Flags().StringVar(&f.silence, "silence", "", "quiet for so long is ordinary in these files, such as 2d (default it is learned)")
 	return cmd
 }
 
@@ -87,6 +89,12 @@ func (f importFlags) resolve(c *config.Config) (to feed.Feed, covers []feed.Span
 		if to.Format, err = feed.ReadFormat(cmp.Or(f.format, "plain")); err != nil {
 			return to, nil, err
 		}
+	}
+	if f.silence != "" {
+		if to.Silence, err = credential.ParseDuration(f.silence); err != nil || to.Silence <= 0 {
+			return to, nil, &hintError{fmt.Errorf("--silence %q is no duration", f.silence), "such as 12h or 2d"}
+		}
+		to.Learns = false
 	}
 	to.Addresses = c.Egress
 	to.Poll = feed.Poll{} // a file is no poll: nothing overlaps

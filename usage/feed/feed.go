@@ -19,6 +19,8 @@ type Feed struct {
 	Partial   bool          // it sees only some uses: its silence proves nothing
 	Keep      bool          // keep single events
 	Silence   time.Duration // quiet for so long is ordinary; more is a gap
+	Learns    bool          // Silence is the least: more is learned from its pauses
+	Watching  Watching      // by what it is judged whether it could show a client
 	Paths     []string      // of TypeFile: files, directories or patterns, absolute
 	Poll      Poll          // of a polled feed
 	Addresses []netip.Addr  // that the provider sees our checks from, beside those that are learned
@@ -41,9 +43,20 @@ func (f Feed) Polled() bool {
 // DefaultSilence is the Silence of a feed that says nothing else.
 const DefaultSilence = 24 * time.Hour
 
-// OfImports is the feed of files that a command brings for a provider. Its Silence is DefaultSilence.
+// OfImports is the feed of files that a command brings for a provider. Its silence is learned.
 func OfImports(provider string, format Format) Feed {
-	return Feed{Name: "import/" + provider, Provider: provider, Type: TypeImport, Format: format, Silence: DefaultSilence}
+	return Feed{
+		Name: "import/" + provider, Provider: provider, Type: TypeImport, Format: format, Silence: DefaultSilence, Learns: true,
+	}
+}
+
+// Watching is by what it is judged whether a feed could show a client (package usage has the rules). A zero is the usual
+// number.
+type Watching struct {
+	MostBad           float64 `json:"most_bad,omitempty"`            // of the records of a day
+	LeastNamed        float64 `json:"least_named,omitempty"`         // of the records of seven days
+	LeastNamedRecords int64   `json:"least_named_records,omitempty"` // of seven days
+	LossFactor        float64 `json:"loss_factor,omitempty"`         // of the usual share
 }
 
 // Span is a stretch of time, from From to To.
