@@ -226,7 +226,7 @@ func insertFinding(ctx context.Context, tx pgx.Tx, e finding.Event) (finding.Fin
 	rows, err := tx.Query(ctx, `
 		INSERT INTO findings (kind, severity, subject, credential_id, credential, provider, state, evidence, opened_at, updated_at)
 		VALUES ($1, $2, $3, $4, $5, $6, 'open', $7, $8, $8) RETURNING `+findingColumns,
-		e.Kind, e.Kind.Severity(), e.Subject.Key(), credentialID, e.Subject.Credential, e.Subject.Provider, e.Evidence, e.At)
+		e.Kind, e.Severity(), e.Subject.Key(), credentialID, e.Subject.Credential, e.Subject.Provider, e.Evidence, e.At)
 	if err != nil {
 		return finding.Finding{}, err
 	}

@@ -80,12 +80,17 @@ func (s *Store) apply(ctx context.Context, tx pgx.Tx, e finding.Event) (*finding
 	if err != nil && !errors.Is(err, finding.ErrNotFound) {
 		return nil, err
 	}
+	severity, raised := old.Severity, false
+	if exists && e.Op == finding.OpOpen && e.Severity().Above(old.Severity) {
+		severity, raised = e.Severity(), true
+	}
 	switch {
 	case e.Op == finding.OpOpen && !exists:
 		f, err := insertFinding(ctx, tx, e)
 		return &finding.Change{Finding: f}, err
-	case e.Op == finding.OpOpen && saysMore(old.Evidence, e.Evidence):
-		f, err := updateFinding(ctx, tx, `evidence = $2, updated_at = $3`, old.ID, e.Evidence.After(old.Evidence), e.At)
+	case e.Op == finding.OpOpen && (raised || saysMore(old.Evidence, e.Evidence)):
+		f, err := updateFinding(ctx, tx, `evidence = $2, updated_at = $3, severity = $4`,
+			old.ID, e.Evidence.After(old.Evidence), e.At, severity)
 		return &finding.Change{Finding: f, From: old.State}, err
 	case e.Op == finding.OpOpen && (len(e.Evidence.Uses) > 0 || e.Evidence.Leak != nil): // the same again: kept, and nobody is told
 		_, err := updateFinding(ctx, tx, `evidence = $2`, old.ID, e.Evidence.After(old.Evidence))

@@ -72,7 +72,8 @@ const rollUpSQL = `
 func (s *Store) StatusesAt(ctx context.Context, before time.Time) (map[int64]string, error) {
 	rows, err := s.pool.Query(
 		ctx,
-		`SELECT DISTINCT ON (credential_id) credential_id, status FROM checks_daily WHERE day < (($1::timestamptz + interval '12 hours') AT TIME ZONE 'UTC')::date ORDER BY credential_id, day DESC`,
+		`SELECT DISTINCT ON (credential_id) credential_id, status FROM checks_daily
+		WHERE day < (($1::timestamptz + interval '12 hours') AT TIME ZONE 'UTC')::date ORDER BY credential_id, day DESC`,
 		before,
 	)
 	if err != nil {

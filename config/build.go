@@ -291,7 +291,7 @@ func (b *builder) credentials(c *Config, in []CredentialIn) {
 			b.fail(path+".name", "each credential has a name of its own", "the name %q is given twice", cred.Name)
 		}
 		names[cred.Name] = true
-		client := cred.Provider + " " + cred.ClientID
+		client := cred.Provider + " " + cred.ClientID + " " + cred.KeyID
 		if other := clients[client]; other != "" && cred.ClientID != "" {
 			b.warn(path+".client_id", "one of the two is enough, unless they are two secrets of one client", "the same client as %q", other)
 		}

@@ -23,7 +23,8 @@ type FeedKeys struct {
 	Name string `json:"name"`
 	// Whose credentials it shows.
 	Provider string `json:"provider"`
-	// file, push, prometheus, http, or a log API: okta, auth0, entra, entra-activity, smartrecruiters.
+	// file, push, prometheus, http, or a log API: okta, auth0, entra, entra-activity, entra-credentials,
+	// smartrecruiters.
 	Type string `json:"type"`
 	// How its records are read: a preset (keyrounds usage formats). Default that of the type, else plain.
 	Format string `json:"format,omitempty"`

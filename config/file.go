@@ -192,6 +192,9 @@ type CredentialIn struct {
 	Provider string `json:"provider"`
 	// As the provider shows it.
 	ClientID string `json:"client_id"`
+	// Which of the client's keys it is, as the provider's log names it (Entra: servicePrincipalCredentialKeyId). Uses of
+	// another key are not its own. Default: all uses of the client are, but of keys that are known to be another's.
+	KeyID string `json:"key_id,omitempty"`
 	// Where the secret is: env:NAME, file:/path, exec:command, systemd:NAME, or sealed: for the database.
 	Secret string `json:"secret"`
 	// What it is for.

@@ -34,6 +34,7 @@ type Credential struct {
 	Name             string            // [a-z0-9][a-z0-9-]*, at most 63 characters, unique
 	Provider         string            // the provider's name in the configuration
 	ClientID         string            // RFC 6749 §2.2
+	KeyID            string            // which of the client's keys it is, as the provider's log names it; "": not said
 	Secret           secret.Reference  // where the client secret is
 	Description      string            // free text, at most 500 characters
 	Scopes           []string          // declared: what its users need (RFC 6749 §3.3)
@@ -94,7 +95,7 @@ func (c Credential) Validate() []Problem {
 	if c.Secret.IsZero() {
 		add("secret", "for example env:NAME or file:/path", "is missing")
 	}
-	for field, text := range map[string]string{"description": c.Description, "owner": c.Owner} {
+	for field, text := range map[string]string{"description": c.Description, "owner": c.Owner, "key_id": c.KeyID} {
 		if !plainText(text, 500) {
 			add(field, "at most 500 characters of one line", "is not plain text")
 		}

@@ -87,6 +87,11 @@ func (x *Exposure) Try(ctx context.Context) error {
 	return errors.Join(x.learnUnknown(ctx), x.tryLeaked(ctx), x.takeWaiting(ctx))
 }
 
+// Died returns when the last former secret of each of these credentials was proven dead; those without one are left out.
+func (x *Exposure) Died(ctx context.Context, tx pgx.Tx, ids []int64) (map[int64]time.Time, error) {
+	return x.Leaks.Died(ctx, tx, ids)
+}
+
 func (x *Exposure) inTx(ctx context.Context, f func(pgx.Tx) error) error {
 	return postgres.InTx(ctx, x.Pool, f)
 }

@@ -273,6 +273,21 @@ type Event struct {
 	Why      string // of a resolve: "the provider accepts it again"
 }
 
+// Severity returns how urgent the finding is that e opens: that of its kind, but Info for uses after the end of which
+// each was refused. What ended holds; that somebody still tries it is evidence.
+func (e Event) Severity() Severity {
+	if e.Kind == UsedAfterRevocation && !slices.ContainsFunc(e.Evidence.Uses, func(u Use) bool { return u.Uses > 0 }) {
+		return Info
+	}
+	return e.Kind.Severity()
+}
+
+// Above reports whether s is more urgent than other.
+func (s Severity) Above(other Severity) bool {
+	order := []Severity{Info, Warning, Critical}
+	return slices.Index(order, s) > slices.Index(order, other)
+}
+
 // Finding is one of them as it stands. Its subject has a CredentialID only where it is about a credential.
 type Finding struct {
 	ID             int64

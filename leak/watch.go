@@ -116,3 +116,20 @@ func (s *Store) Deaths(ctx context.Context, credentialID int64) (map[int64]findi
 	_, err = pgx.ForEachRow(rows, []any{&id, &d}, func() error { all[id] = d; d = finding.Death{}; return nil })
 	return all, err
 }
+
+// Died returns, by credential, when the last of its replaced secrets was proven dead; those without one are left out.
+func (s *Store) Died(ctx context.Context, tx pgx.Tx, ids []int64) (map[int64]time.Time, error) {
+	rows, err := tx.Query(ctx, `
+		SELECT credential_id, max(dead_at) FROM leak_secrets
+		WHERE credential_id = ANY($1) AND dead_at IS NOT NULL AND replaced_at IS NOT NULL GROUP BY 1`, ids)
+	if err != nil {
+		return nil, err
+	}
+	died := map[int64]time.Time{}
+	var (
+		id int64
+		at time.Time
+	)
+	_, err = pgx.ForEachRow(rows, []any{&id, &at}, func() error { died[id] = at.UTC(); return nil })
+	return died, err
+}

@@ -111,6 +111,9 @@ func headline(f finding.Finding) string {
 	case finding.Orphaned:
 		return fmt.Sprintf("nobody is named as owner of credential %s of %s", name, provider)
 	case finding.UsedAfterRevocation:
+		if f.Severity == finding.Info {
+			return fmt.Sprintf("credential %s of %s has ended, or a secret of it, and someone still tries it in vain", name, provider)
+		}
 		if slices.ContainsFunc(f.Evidence.Uses, func(u finding.Use) bool { return !u.Known }) {
 			return fmt.Sprintf("credential %s of %s has ended, and someone new tries it", name, provider)
 		}

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -32,7 +33,7 @@ func New(pool *pgxpool.Pool, zone *time.Location) *Store { return &Store{pool, z
 
 const columns = `id, name, provider, client_id, secret_ref, sealed_secret, description, scopes, owner, labels, schedule,
 	unused_after, max_age, created_on, canary, expected_networks, source, registered_at, changed_at, retired_at,
-	next_check_at, next_check_why`
+	next_check_at, next_check_why, key_id`
 
 func scan(row pgx.CollectableRow) (c credential.Credential, err error) {
 	var (
@@ -41,7 +42,8 @@ func scan(row pgx.CollectableRow) (c credential.Credential, err error) {
 		networks         []netip.Prefix
 	)
 	err = row.Scan(&c.ID, &c.Name, &c.Provider, &c.ClientID, &ref, &c.Sealed, &c.Description, &c.Scopes, &c.Owner, &c.Labels, &c.Schedule,
-		&c.UnusedAfter, &c.MaxAge, &created, &c.Canary, &networks, &c.Source, &c.Registered, &c.Changed, &retired, &c.NextCheck, &c.NextWhy)
+		&c.UnusedAfter, &c.MaxAge, &created, &c.Canary, &networks, &c.Source, &c.Registered, &c.Changed, &retired, &c.NextCheck, &c.NextWhy,
+		&c.KeyID)
 	if err != nil {
 		return c, err
 	}
@@ -128,6 +130,21 @@ func (s *Store) OfClients(ctx context.Context, q Querier, provider string, clien
 		provider,
 		clientIDs,
 	)
+}
+
+// UsersOf is OfClients, with the credentials that had such a client id before: as ClientID they have the one that was
+// asked for, since what shows it shows them.
+func (s *Store) UsersOf(ctx context.Context, q Querier, provider string, clientIDs []string) ([]credential.Credential, error) {
+	all, err := s.OfClients(ctx, q, provider, clientIDs)
+	if err != nil {
+		return nil, err
+	}
+	former, err := collect(ctx, q, `
+		SELECT `+strings.Replace(columns, "client_id", "former", 1)+`
+		FROM (SELECT c.*, b.client_id AS former FROM credential_clients b JOIN credentials c ON c.id = b.credential_id
+			WHERE b.provider = $1 AND b.client_id = ANY($2) AND (c.provider, c.client_id) <> ($1, b.client_id)) AS c
+		ORDER BY retired_at IS NOT NULL, id`, provider, clientIDs)
+	return append(all, former...), err
 }
 
 // WithClientID returns the ids of the credentials, of any provider and not retired, that have one of these client

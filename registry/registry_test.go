@@ -291,3 +291,39 @@ func TestSyncWhileRoundsRun(t *testing.T) {
 	})
 	wg.Wait()
 }
+
+// What shows a client id that a credential had before shows the credential, whichever way it was changed; key_id is kept.
+func TestFormerClientIDs(t *testing.T) {
+	t.Parallel()
+	pool := pgtest.New(t)
+	s := registry.New(pool, time.UTC)
+	cs := file(t, "a", "b")
+	cs[0].KeyID = "k1"
+	sync1(t, pool, noon, cs)
+	cs[0].ClientID = "id-new"
+	if changes := sync1(t, pool, noon.Add(time.Hour), cs); len(changes) != 1 || !slices.Equal(changes[0].Fields, []string{"client_id"}) {
+		t.Fatalf("%+v", changes)
+	}
+	err := pgx.BeginFunc(t.Context(), pool, func(tx pgx.Tx) error {
+		_, err := s.Rotate(t.Context(), tx, "b", "id-rotated", []byte("sealed"), noon.Add(time.Hour))
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	all, err := s.UsersOf(t.Context(), pool, "idp", []string{"id-a", "id-new", "id-b", "id-rotated", "id-none"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, c := range all {
+		got = append(got, c.Name+" "+c.ClientID+" "+c.KeyID)
+	}
+	slices.Sort(got)
+	if want := []string{"a id-a k1", "a id-new k1", "b id-b ", "b id-rotated "}; !slices.Equal(got, want) {
+		t.Errorf("%q, want %q", got, want)
+	}
+	if all, err := s.UsersOf(t.Context(), pool, "another", []string{"id-a"}); err != nil || len(all) != 0 {
+		t.Errorf("%v, %v", all, err)
+	}
+}

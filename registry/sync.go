@@ -113,7 +113,7 @@ func (s *Store) Rotate(ctx context.Context, tx pgx.Tx, name, clientID string, se
 	if err != nil {
 		return Change{}, err
 	}
-	fields := []string{"secret"}
+	fields, old := []string{"secret"}, c
 	if clientID != "" && clientID != c.ClientID {
 		c.ClientID, fields = clientID, append(fields, "client_id")
 	}
@@ -127,6 +127,9 @@ func (s *Store) Rotate(ctx context.Context, tx pgx.Tx, name, clientID string, se
 		c.ClientID,
 		c.NextWhy,
 	)
+	if err == nil {
+		err = keepClient(ctx, tx, old, c, now)
+	}
 	return Change{What: Rotated, Credential: c, Fields: fields, Anew: true}, err
 }
 
@@ -190,9 +193,23 @@ func (s *Store) put(ctx context.Context, tx pgx.Tx, old, c credential.Credential
 	}
 	err := tx.QueryRow(ctx, putSQL, c.Name, c.Provider, c.ClientID, c.Secret.String(), c.Sealed, c.Description, orEmpty(c.Scopes), c.Owner,
 		labels(c), c.Schedule, c.UnusedAfter, c.MaxAge, nullTime(c.Created), c.Canary, orEmpty(c.ExpectedNetworks), c.Source,
-		c.Registered, c.Changed, c.NextCheck, c.NextWhy).Scan(&c.ID)
+		c.Registered, c.Changed, c.NextCheck, c.NextWhy, c.KeyID).Scan(&c.ID)
 	change.Credential = c
+	if err == nil {
+		err = keepClient(ctx, tx, old, c, now)
+	}
 	return change, err
+}
+
+// keepClient remembers the client id that a credential had before.
+func keepClient(ctx context.Context, tx pgx.Tx, old, c credential.Credential, now time.Time) error {
+	if old.ID == 0 || old.ClientID == c.ClientID && old.Provider == c.Provider {
+		return nil
+	}
+	_, err := tx.Exec(ctx, `
+		INSERT INTO credential_clients (credential_id, provider, client_id, until) VALUES ($1, $2, $3, $4)
+		ON CONFLICT (provider, client_id, credential_id) DO UPDATE SET until = excluded.until`, c.ID, old.Provider, old.ClientID, now)
+	return err
 }
 
 // whyNew: its first answer is wanted at once.
@@ -200,8 +217,9 @@ const whyNew = "at once, since it is new here, or its client id, secret or provi
 
 const putSQL = `
 	INSERT INTO credentials (name, provider, client_id, secret_ref, sealed_secret, description, scopes, owner, labels, schedule,
-		unused_after, max_age, created_on, canary, expected_networks, source, registered_at, changed_at, next_check_at, next_check_why)
-	VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)
+		unused_after, max_age, created_on, canary, expected_networks, source, registered_at, changed_at, next_check_at, next_check_why,
+		key_id)
+	VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21)
 	ON CONFLICT (name) DO UPDATE SET
 		provider = excluded.provider, client_id = excluded.client_id,
 		secret_ref = excluded.secret_ref, sealed_secret = excluded.sealed_secret,
@@ -209,7 +227,7 @@ const putSQL = `
 		schedule = excluded.schedule, unused_after = excluded.unused_after, max_age = excluded.max_age, created_on = excluded.created_on,
 		canary = excluded.canary, expected_networks = excluded.expected_networks, source = excluded.source,
 		changed_at = excluded.changed_at, next_check_at = excluded.next_check_at,
-		next_check_why = excluded.next_check_why, retired_at = NULL
+		next_check_why = excluded.next_check_why, key_id = excluded.key_id, retired_at = NULL
 	RETURNING id`
 
 func differences(a, b credential.Credential) []string {
@@ -221,6 +239,7 @@ func differences(a, b credential.Credential) []string {
 	}
 	add(a.Provider != b.Provider, "provider")
 	add(a.ClientID != b.ClientID, "client_id")
+	add(a.KeyID != b.KeyID, "key_id")
 	add(a.Secret != b.Secret || b.Sealed != nil, "secret")
 	add(a.Description != b.Description, "description")
 	add(!slices.Equal(a.Scopes, b.Scopes), "scopes")

@@ -72,7 +72,10 @@ func (e *OwnerError) Hint() string {
 type UnwatchedError struct{ Month Month }
 
 func (e *UnwatchedError) Error() string {
-	return fmt.Sprintf("nothing was watched in the time that the report %s is about: it would say \"not known\" of every credential", e.Month)
+	return fmt.Sprintf(
+		"nothing was watched in the time that the report %s is about: it would say \"not known\" of every credential",
+		e.Month,
+	)
 }
 
 // Hint says what to do instead.

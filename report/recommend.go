@@ -137,7 +137,13 @@ func (r *Row) recommend(c credential.Credential, a usage.Answer, at time.Time, z
 	case idle:
 		add(Revoke, "%s", a.Reason)
 	case a.State == usage.Used && !a.Overdue.IsZero():
-		add(CheckJob, "overdue since %s: it was used %s, last on %s", a.Overdue.In(zone).Format("2 Jan"), a.Rhythm, a.LastUse.In(zone).Format("2 Jan"))
+		add(
+			CheckJob,
+			"overdue since %s: it was used %s, last on %s",
+			a.Overdue.In(zone).Format("2 Jan"),
+			a.Rhythm,
+			a.LastUse.In(zone).Format("2 Jan"),
+		)
 	}
 	if age := at.Sub(usage.SecretSince(c)); c.MaxAge > 0 && age > c.MaxAge && !refused {
 		add(Rotate, "its secret is %d days old, more than %s", int(age.Hours()/24), credential.FormatDuration(c.MaxAge))
@@ -198,7 +204,8 @@ func (r *Row) wait(until time.Time) {
 var howToRevoke = []string{
 	"Ask who used it last, and its owner.",
 	"Revoke it in its quiet hours; where none are known, at the beginning of a working day, when people can react.",
-	"Keep it registered for as long as is said, at least 14 days: an attempt to use it opens the finding used_after_revocation, with the address.",
+	"Keep it registered for as long as is said, at least 14 days: an attempt to use it opens the finding " +
+		"used_after_revocation, with the address.",
 	"Then retire it: keyrounds credentials retire NAME.",
 }
 
@@ -222,9 +229,15 @@ func (m *Maker) plan(a usage.Answer, r Row) (plan []string) {
 	}
 	switch {
 	case r.NextUse != nil:
-		plan = append(plan, fmt.Sprintf("It was used %s; the next use was expected %s.", r.Rhythm, r.NextUse.In(m.Zone).Format("2 Jan 2006")))
+		plan = append(
+			plan,
+			fmt.Sprintf("It was used %s; the next use was expected %s.", r.Rhythm, r.NextUse.In(m.Zone).Format("2 Jan 2006")),
+		)
 	case r.WatchedSince != nil:
-		plan = append(plan, fmt.Sprintf("No rhythm is known; what was watched reaches back to %s.", r.WatchedSince.In(m.Zone).Format("2 Jan 2006")))
+		plan = append(
+			plan,
+			fmt.Sprintf("No rhythm is known; what was watched reaches back to %s.", r.WatchedSince.In(m.Zone).Format("2 Jan 2006")),
+		)
 	}
 	if a.QuietHours != "" {
 		plan = append(plan, fmt.Sprintf("Quiet hours: %s (%s).", a.QuietHours, m.Zone))

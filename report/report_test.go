@@ -330,7 +330,8 @@ func TestFreezingIsAVerb(t *testing.T) {
 			return d.maker.Read(t.Context(), october(t).Add(1), "", 0, report.JSON, december)
 		})
 	}
-	if r := read(); len(r.Overtaken) != 1 || r.Overtaken[0].Month != "2026-10" || r.Overtaken[0].Frozen.NotKnown != 1 || r.Overtaken[0].Now.Used != 1 {
+	if r := read(); len(r.Overtaken) != 1 || r.Overtaken[0].Month != "2026-10" || r.Overtaken[0].Frozen.NotKnown != 1 ||
+		r.Overtaken[0].Now.Used != 1 {
 		t.Errorf("overtaken: %+v", r.Overtaken)
 	}
 	for want := 2; want < 4; want++ {
@@ -431,7 +432,8 @@ func TestFrozen(t *testing.T) {
 	if made, err := d.maker.Freeze(t.Context(), october(t), report.Order{}, november); err != nil || made {
 		t.Errorf("it is frozen a second time: %v, %v", made, err)
 	}
-	if len(d.frozen) != 1 || d.frozen[0].Actor != "alice" || len(d.frozen[0].Sums) != 3 || !slices.Equal(d.frozen[0].Owners, []string{"finance", "web"}) {
+	if len(d.frozen) != 1 || d.frozen[0].Actor != "alice" || len(d.frozen[0].Sums) != 3 ||
+		!slices.Equal(d.frozen[0].Owners, []string{"finance", "web"}) {
 		t.Errorf("frozen: %+v", d.frozen)
 	}
 	web := d.read(func() ([]byte, error) { return d.maker.Read(t.Context(), october(t), "web", 0, report.JSON, november) })

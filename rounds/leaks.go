@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -19,6 +20,8 @@ type Exposure interface {
 	Seen(context.Context, credential.Credential, secret.Value)
 	// Weigh returns the findings about leaks that results and other findings make, in their transaction.
 	Weigh(context.Context, pgx.Tx, []checker.Result, []finding.Event) ([]finding.Event, error)
+	// Died returns when the last former secret of these credentials was proven dead, of those that have one.
+	Died(context.Context, pgx.Tx, []int64) (map[int64]time.Time, error)
 	// Try is a tick: the secrets that got out are tried.
 	Try(context.Context) error
 }
@@ -30,8 +33,9 @@ func (r *Rounds) Follow(x Exposure) { r.exposure = x }
 // nobody follows leaks.
 type nobody struct{}
 
-func (nobody) Seen(context.Context, credential.Credential, secret.Value) {}
-func (nobody) Try(context.Context) error                                 { return nil }
+func (nobody) Seen(context.Context, credential.Credential, secret.Value)          {}
+func (nobody) Died(context.Context, pgx.Tx, []int64) (map[int64]time.Time, error) { return nil, nil }
+func (nobody) Try(context.Context) error                                          { return nil }
 func (nobody) Weigh(context.Context, pgx.Tx, []checker.Result, []finding.Event) ([]finding.Event, error) {
 	return nil, nil
 }

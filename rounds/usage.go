@@ -31,7 +31,7 @@ func OpenUsage(pool *pgxpool.Pool, zone *time.Location, reg *registry.Store, a *
 	return usage.New(usage.Options{
 		Pool: pool, Zone: zone, Ledger: a.Ledger,
 		Clients: func(ctx context.Context, tx pgx.Tx, provider string, ids []string) ([]credential.Credential, error) {
-			return reg.OfClients(ctx, tx, provider, ids)
+			return reg.UsersOf(ctx, tx, provider, ids)
 		},
 	})
 }
@@ -138,8 +138,12 @@ func (r *Rounds) checkSoon(ctx context.Context, tx pgx.Tx, got usage.Ingested, n
 func (r *Rounds) held(ctx context.Context, tx pgx.Tx, ids []int64) (map[int64]usage.Held, error) {
 	states, err := r.Audit.Statuses(ctx, tx, ids)
 	held := map[int64]usage.Held{}
+	if err != nil {
+		return nil, err
+	}
+	died, err := r.exposure.Died(ctx, tx, ids)
 	for id, s := range states {
-		held[id] = usage.Held{Revoked: s.Status == verdict.Revoked, Since: s.Since}
+		held[id] = usage.Held{Revoked: s.Status == verdict.Revoked, Since: s.Since, Died: died[id]}
 	}
 	return held, err
 }

@@ -79,6 +79,7 @@ type Answer struct {
 	Unpresented bool     // others got tokens, and nobody presented one, though feeds would show it
 	Exchanges   int64    // in the months of the window
 	Requests    int64
+	NotAllowed  int64 // of those, what was not allowed: the client was verified
 
 	// What others tried and were refused, in the months of the window: a client id that nobody verified was named.
 	Attempts     int64
@@ -110,6 +111,7 @@ type monthFacts struct {
 	month               time.Time
 	exchanges, requests int64
 	own, failures       int64
+	denied              int64
 	first, last         time.Time
 	firstAttempt        time.Time
 	lastAttempt         time.Time
@@ -219,6 +221,7 @@ func (f facts) uses(a *Answer, at time.Time) {
 			continue
 		}
 		a.Exchanges, a.Requests, own = a.Exchanges+m.exchanges, a.Requests+m.requests, own+m.own
+		a.NotAllowed += m.denied
 		a.ScopesKnown = a.ScopesKnown || m.scopesSeen
 		if m.failures > 0 && (m.lastAttempt.IsZero() || m.lastAttempt.After(a.Window.From)) {
 			a.Attempts += m.failures
@@ -241,7 +244,7 @@ func (f facts) uses(a *Answer, at time.Time) {
 	a.OnlyOwn = own > 0 && a.LastUse.Before(a.Window.From)
 	if a.ScopesKnown {
 		for _, s := range f.credential.Scopes {
-			if f.scopes[s].Before(a.Window.From) {
+			if !f.scopes[s].After(a.Window.From) { // as of a use of the credential
 				a.Unscoped = append(a.Unscoped, s)
 			}
 		}
@@ -293,7 +296,9 @@ func (f facts) coverage(a *Answer) {
 	}
 	a.Covered = a.Window.To.Sub(a.Window.From)
 	if len(watching) == 0 {
-		watching = []feedFacts{{name: "import/" + f.credential.Provider, silence: silence, quiet: quiet, coverage: files, lost: standIn(blind, imported)}}
+		watching = []feedFacts{
+			{name: "import/" + f.credential.Provider, silence: silence, quiet: quiet, coverage: files, lost: standIn(blind, imported)},
+		}
 	}
 	for _, fd := range watching {
 		spans := join(append(slices.Clone(fd.coverage), imported...), fd.silence)

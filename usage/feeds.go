@@ -40,10 +40,12 @@ func (s *Store) Register(ctx context.Context, tx pgx.Tx, f feed.Feed, now time.T
 		INSERT INTO usage_feeds AS u (feed, provider, type, format, partial, silence, configured, first_at, next_poll_at, learns, watching)
 		VALUES ($1, $2, $3, $4, $5, $6, true, $7, $8, $9, $10)
 		ON CONFLICT (feed) DO UPDATE SET provider = excluded.provider, type = excluded.type, format = excluded.format,
-			partial = excluded.partial, silence = excluded.silence, configured = true, learns = excluded.learns, watching = excluded.watching,
+			partial = excluded.partial, silence = excluded.silence, configured = true,
+			learns = excluded.learns, watching = excluded.watching,
 			next_poll_at = CASE WHEN excluded.next_poll_at IS NULL THEN NULL ELSE coalesce(u.next_poll_at, excluded.next_poll_at) END
 		WHERE (u.provider, u.type, u.format, u.partial, u.silence, u.configured, u.learns, u.watching) IS DISTINCT FROM
-			(excluded.provider, excluded.type, excluded.format, excluded.partial, excluded.silence, true, excluded.learns, excluded.watching)`,
+			(excluded.provider, excluded.type, excluded.format, excluded.partial, excluded.silence, true,
+				excluded.learns, excluded.watching)`,
 		f.Name, f.Provider, f.Type, f.Format.Name, f.Partial, f.Silence, now, next, f.Learns, f.Watching)
 	return err
 }

@@ -59,6 +59,9 @@ func keyOf(e feed.Event, state bool) []byte {
 	switch {
 	case state:
 		text = e.ClientID
+		if e.KeyID != "" {
+			text += "\x00" + e.KeyID
+		}
 	case text == "":
 		text = fmt.Sprint(e.Kind, e.ClientID, e.At.UnixNano(), e.Address, e.UserAgent, e.OK, e.TokenID, e.Actor)
 	}

@@ -28,7 +28,7 @@ type intake struct {
 	feed      feed.Feed
 	now       time.Time
 	tally     *tally
-	clients   map[string][]credential.Credential
+	clients   map[string]*client
 	egress    map[netip.Addr]bool
 	learned   map[netip.Addr]time.Time
 	taken     map[uuid.UUID]int // that changed
@@ -58,7 +58,7 @@ var ErrUnknownFeed = errors.New("no such feed")
 func (s *Store) begin(ctx context.Context, tx pgx.Tx, f feed.Feed, now time.Time) (*intake, error) {
 	in := &intake{
 		s: s, tx: tx, feed: f, now: now, tally: newTally(s.Zone),
-		clients: map[string][]credential.Credential{}, counts: Counts{}, shows: map[feed.Kind]bool{},
+		clients: map[string]*client{}, counts: Counts{}, shows: map[feed.Kind]bool{},
 		egress: map[netip.Addr]bool{}, learned: map[netip.Addr]time.Time{}, taken: map[uuid.UUID]int{}, row: feedRow{counts: Counts{}},
 		days: map[int64]*feed.Day{},
 	}
@@ -196,7 +196,7 @@ func (in *intake) fold(e feed.Event, own *ledger) {
 		in.foldLifecycle(e)
 	case e.ClientID == "":
 		in.counts[ResultNoClient]++
-	case len(in.clients[e.ClientID]) == 0:
+	case len(in.of(e)) == 0:
 		in.counts[ResultUnregistered]++
 		in.foldUnregistered(e)
 	default:
@@ -205,8 +205,15 @@ func (in *intake) fold(e feed.Event, own *ledger) {
 	}
 }
 
-// foldUse folds the use of a registered client: of each credential with its client id, since a feed does not
-// tell two secrets of one client apart.
+// of are the credentials with the client id of an event.
+func (in *intake) of(e feed.Event) []credential.Credential {
+	if c := in.clients[e.ClientID]; c != nil {
+		return c.credentials
+	}
+	return nil
+}
+
+// foldUse folds the use of a registered client: of each credential whose use it is.
 func (in *intake) foldUse(e feed.Event, own *ledger) {
 	result := ResultUse
 	if !e.OK {
@@ -215,8 +222,14 @@ func (in *intake) foldUse(e feed.Event, own *ledger) {
 	if e.Count > 0 && in.takeOutCount(e, own) || e.Count == 0 && in.takeOutEvent(e, own) {
 		return
 	}
+	in.tally.useKey(e)
+	holders := in.clients[e.ClientID].holders(e)
+	if len(holders) == 0 {
+		in.counts[ResultOtherKey] += e.Times()
+		return
+	}
 	in.counts[result] += e.Times()
-	for _, c := range in.clients[e.ClientID] {
+	for _, c := range holders {
 		in.tally.use(c, e)
 		if in.feed.Keep {
 			in.tally.kept = append(in.tally.kept, keptEvent{c.ID, e})
@@ -226,10 +239,13 @@ func (in *intake) foldUse(e feed.Event, own *ledger) {
 
 // takeOutEvent takes out an event that is of one of our own checks.
 func (in *intake) takeOutEvent(e feed.Event, own *ledger) bool {
-	for _, c := range in.clients[e.ClientID] {
+	for _, c := range in.of(e) {
 		rule, teaches := own.ruleOf(e, c.ID)
 		if rule == "" {
 			continue
+		}
+		if rule == ResultOwnToken || rule == ResultOwnNonce {
+			in.learnKey(c, e)
 		}
 		if teaches && e.Address.IsValid() {
 			in.egress[e.Address] = true
@@ -249,14 +265,14 @@ func (in *intake) takeOutEvent(e feed.Event, own *ledger) bool {
 // takeOutCount takes out a count that our own checks can have made, all of it. Then nothing is known of its time.
 func (in *intake) takeOutCount(e feed.Event, own *ledger) bool {
 	var n int64
-	for _, c := range in.clients[e.ClientID] {
+	for _, c := range in.of(e) {
 		n += own.requests(e, c.ID)
 	}
 	if n == 0 || e.Count > n+n/4+1 { // what Prometheus extrapolates may be a quarter more
 		return false
 	}
 	in.counts[ResultOwnTime] += e.Count
-	for _, c := range in.clients[e.ClientID] {
+	for _, c := range in.of(e) {
 		m := in.tally.monthOf(c.ID, in.tally.when(e.At))
 		m.own += e.Count
 		m.hidden += e.At.Sub(e.From)
@@ -286,13 +302,21 @@ func (in *intake) identify(ctx context.Context, events []feed.Event) error {
 	cs, err := in.s.Clients(ctx, in.tx, in.feed.Provider, unknown)
 	for _, c := range cs {
 		// One that was registered anew under another name goes on; the old name's history ends.
-		if known := in.clients[c.ClientID]; c.Retired.IsZero() || len(known) == 0 || !known[0].Retired.IsZero() {
-			in.clients[c.ClientID] = append(known, c)
+		known := in.clients[c.ClientID]
+		if known == nil {
+			known = &client{owners: map[string]int64{}}
+			in.clients[c.ClientID] = known
+		}
+		if c.Retired.IsZero() || len(known.credentials) == 0 || !known.credentials[0].Retired.IsZero() {
+			known.credentials = append(known.credentials, c)
 		}
 	}
+	if err == nil && len(cs) > 0 {
+		err = in.loadKeys(ctx, unknown)
+	}
 	if len(in.clients) > maxClients { // a flood of made-up client ids
-		for id, cs := range in.clients {
-			if len(cs) == 0 && !slices.Contains(unknown, id) {
+		for id, c := range in.clients {
+			if c == nil && !slices.Contains(unknown, id) {
 				delete(in.clients, id)
 			}
 		}
@@ -327,7 +351,7 @@ func (in *intake) loadLedger(ctx context.Context, events []feed.Event) (*ledger,
 			w.from = e.From
 		}
 		w.to = later(w.to, e.At)
-		for _, c := range in.clients[e.ClientID] {
+		for _, c := range in.of(e) {
 			w.ids[c.ID] = true
 		}
 	}

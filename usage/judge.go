@@ -18,10 +18,11 @@ import (
 //
 //  1. Of a canary: it is tripped, whether or not the use succeeded.
 //  2. Of a credential that is revoked: from a network that used it before it is a forgotten job, and told
-//     after a day, since the job that broke is told of already; from another one at once. One that is
+//     after a day, since the job that broke is told of already; from another one at once. Where each was refused it is
+//     information, also after the death of a former secret was proven: what ended holds. One that is
 //     retired is not watched any more: it left the registry, which says nothing of the provider.
 //  3. From outside of expected_networks, or, where the last 30 days are a stable history, from a network
-//     that is not in it: unexpected. What was refused is not: client ids are no secrets.
+//     that is not in it: unexpected, also where history and news come in one file. What was refused is not: client ids are no secrets.
 //  4. Old records, as imports bring them, open nothing but what concerns canaries.
 
 const (
@@ -38,6 +39,7 @@ const (
 type Held struct {
 	Revoked bool
 	Since   time.Time // since when it has its status
+	Died    time.Time // when the last of its former secrets was proven dead; zero: none was
 }
 
 // Alarms are the findings that a batch of uses opens at once, and the ends of those that a use ends. It is
@@ -54,15 +56,35 @@ func (s *Store) Alarms(ctx context.Context, tx pgx.Tx, n Ingested, held map[int6
 	return events, nil
 }
 
-// history is where a credential was used from before this batch.
+// history is where a credential was used from, in the last 30 days, this batch included.
 type history struct {
-	networks map[netip.Prefix]bool // in the last 30 days
-	days     int                   // of use in those
-	long     bool                  // the first use was before those
+	networks map[netip.Prefix]pastUse
+	long     bool // the first use was before those
 }
 
-func (h history) stable() bool {
-	return h.long && h.days >= stableDays && len(h.networks) <= stableNets
+// pastUse is the use from a network.
+type pastUse struct {
+	first time.Time
+	days  []time.Time
+	known bool // it was used from there before this batch, or before it ended
+}
+
+// stableBefore reports whether what was before a time is a history that a new network stands out of: the batch may have
+// brought both.
+func (h history) stableBefore(at time.Time) bool {
+	days, networks := map[time.Time]bool{}, 0
+	for _, u := range h.networks {
+		if !u.first.Before(at) {
+			continue
+		}
+		networks++
+		for _, d := range u.days {
+			if d.Before(at) {
+				days[d] = true
+			}
+		}
+	}
+	return h.long && len(days) >= stableDays && networks <= stableNets
 }
 
 func (s *Store) past(ctx context.Context, tx pgx.Tx, touched []*Touched, held map[int64]Held, now time.Time) (map[int64]history, error) {
@@ -102,20 +124,16 @@ func (s *Store) past(ctx context.Context, tx pgx.Tx, touched []*Touched, held ma
 		firstAt time.Time
 		days    []time.Time
 		long    bool
-		seen    = map[int64]map[time.Time]bool{}
 	)
 	_, err = pgx.ForEachRow(rows, []any{&id, &network, &firstAt, &days, &long}, func() error {
 		h := all[id]
 		if h.networks == nil {
-			h.networks, seen[id] = map[netip.Prefix]bool{}, map[time.Time]bool{}
+			h.networks = map[netip.Prefix]pastUse{}
 		}
-		if begin, touched := begins[id][network]; !touched || firstAt.Before(begin) {
-			h.networks[network] = true
-			for _, d := range days {
-				seen[id][d] = true
-			}
-		}
-		h.days, h.long = len(seen[id]), long
+		begin, touched := begins[id][network]
+		known := !touched || firstAt.Before(begin) || held[id].Revoked && firstAt.Before(held[id].Since)
+		h.networks[network] = pastUse{firstAt, slices.Clone(days), known}
+		h.long = long
 		all[id] = h
 		return nil
 	})
@@ -143,8 +161,10 @@ func (s *Store) remember(past map[int64]history, now time.Time) {
 		clear(s.known)
 	}
 	for id, h := range past {
-		for p := range h.networks {
-			s.known[known{id, p}] = now
+		for p, u := range h.networks {
+			if u.known {
+				s.known[known{id, p}] = now
+			}
 		}
 	}
 }
@@ -174,7 +194,7 @@ func alarms(tc *Touched, held Held, past history, feed string, now time.Time) []
 	choose := func(fits func(p netip.Prefix, s *Seen) bool) (uses []finding.Use) {
 		for p, s := range tc.Networks {
 			if fits(p, s) {
-				uses = append(uses, useOf(p, s, past.networks[p]))
+				uses = append(uses, useOf(p, s, past.networks[p].known))
 			}
 		}
 		slices.SortFunc(uses, func(a, b finding.Use) int { return b.Last.Compare(a.Last) })
@@ -192,7 +212,7 @@ func alarms(tc *Touched, held Held, past history, feed string, now time.Time) []
 	case held.Revoked:
 		open(finding.UsedAfterRevocation, "it was used after it had ended", choose(func(p netip.Prefix, s *Seen) bool {
 			after := held.Since
-			if past.networks[p] {
+			if past.networks[p].known {
 				after = after.Add(oldJobGrace)
 			}
 			return fresh(s) && s.Last.After(after)
@@ -205,8 +225,12 @@ func alarms(tc *Touched, held Held, past history, feed string, now time.Time) []
 			if len(c.ExpectedNetworks) > 0 {
 				return s.Unexpected
 			}
-			return past.stable() && p != Anywhere && !past.networks[p]
+			return p != Anywhere && !past.networks[p].known && past.stableBefore(s.First)
 		}))
+		if !held.Died.IsZero() {
+			open(finding.UsedAfterRevocation, "a secret of it is proven dead, and someone still tries one that is refused",
+				choose(func(_ netip.Prefix, s *Seen) bool { return fresh(s) && s.Uses == 0 && s.Last.After(held.Died) }))
+		}
 	}
 	if !tc.LastUse.IsZero() && !held.Revoked {
 		for _, k := range []finding.Kind{finding.Unused, finding.NeverUsed} {
@@ -352,7 +376,7 @@ func (c Case) ended(f finding.Finding, holds map[finding.Kind]finding.Evidence, 
 		return "it was rotated since"
 	case f.Kind == finding.CanaryTripped && !c.Credential.Canary:
 		return "it is no canary any more"
-	case f.Kind == finding.UsedAfterRevocation && !c.Held.Revoked:
+	case f.Kind == finding.UsedAfterRevocation && !c.Held.Revoked && c.Held.Died.IsZero():
 		return "it works again"
 	case f.Kind == finding.UsedAfterRevocation && now.Sub(last) > quietAfterRevocation:
 		return "nobody tried it for 7 days"

@@ -43,7 +43,7 @@ func (s *Store) Open(ctx context.Context, q Querier, cs []credential.Credential)
 func (b *Book) loadMonths(ctx context.Context, q Querier, ids []int64) error {
 	rows, err := q.Query(ctx, `
 		SELECT credential_id, month, exchanges, requests, own, failures, first_at, last_at, days, hours, scopes_seen, hidden_s,
-			first_attempt_at, last_attempt_at
+			first_attempt_at, last_attempt_at, not_allowed
 		FROM usage_months WHERE credential_id = ANY($1) ORDER BY credential_id, month`, ids)
 	if err != nil {
 		return err
@@ -57,7 +57,7 @@ func (b *Book) loadMonths(ctx context.Context, q Querier, ids []int64) error {
 	)
 	columns := []any{
 		&id, &m.month, &m.exchanges, &m.requests, &m.own, &m.failures, &first, &last, &days, &hours, &m.scopesSeen, &hidden,
-		&tried, &triedLast,
+		&tried, &triedLast, &m.denied,
 	}
 	_, err = pgx.ForEachRow(rows, columns, func() error {
 		m.first, m.last = fromNull(first), fromNull(last)
@@ -135,7 +135,8 @@ func (b *Book) loadFeeds(ctx context.Context, q Querier, _ []int64) error {
 		watching               feed.Watching
 	)
 	columns := []any{
-		&provider, &f.name, &f.partial, &f.configured, &kind, &format, &f.silence, &learns, &watching, &coverage, &seen, &f.exchanges, &f.requests,
+		&provider, &f.name, &f.partial, &f.configured, &kind, &format, &f.silence, &learns, &watching, &coverage,
+		&seen, &f.exchanges, &f.requests,
 	}
 	_, err = pgx.ForEachRow(rows, columns, func() error {
 		f.coverage, f.seen, f.file = fromMultirange(coverage), fromNull(seen), kind == feed.TypeImport

@@ -57,7 +57,7 @@ func (in *intake) finish(ctx context.Context, position any, covered []feed.Span)
 // flush writes the rows and keeps what finish needs.
 func (in *intake) flush(ctx context.Context) error {
 	for _, save := range []func(context.Context) error{
-		in.saveDays, in.saveMonths, in.saveScopes, in.saveUnregistered, in.saveLifecycle, in.saveKept,
+		in.saveDays, in.saveMonths, in.saveScopes, in.saveUnregistered, in.saveLifecycle, in.saveKept, in.saveKeys,
 	} {
 		if err := save(ctx); err != nil {
 			return fmt.Errorf("usage of feed %q: %w", in.feed.Name, err)
@@ -157,14 +157,14 @@ func (t *tally) moveToOthers(k dayKey, r *dayRow) {
 
 const monthsSQL = `
 	INSERT INTO usage_months AS u (credential_id, month, exchanges, requests, failures, own,
-		first_at, last_at, days, hours, scopes_seen, hidden_s, first_attempt_at, last_attempt_at)
-	VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
+		first_at, last_at, days, hours, scopes_seen, hidden_s, first_attempt_at, last_attempt_at, not_allowed)
+	VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
 	ON CONFLICT (credential_id, month) DO UPDATE SET
 		exchanges = u.exchanges + excluded.exchanges, requests = u.requests + excluded.requests,
 		failures = u.failures + excluded.failures, own = u.own + excluded.own,
 		first_at = least(u.first_at, excluded.first_at), last_at = greatest(u.last_at, excluded.last_at),
 		days = u.days | excluded.days, hours = u.hours | excluded.hours, scopes_seen = u.scopes_seen OR excluded.scopes_seen,
-		hidden_s = u.hidden_s + excluded.hidden_s,
+		hidden_s = u.hidden_s + excluded.hidden_s, not_allowed = u.not_allowed + excluded.not_allowed,
 		first_attempt_at = least(u.first_attempt_at, excluded.first_attempt_at),
 		last_attempt_at = greatest(u.last_attempt_at, excluded.last_attempt_at)`
 
@@ -177,7 +177,7 @@ func (in *intake) saveMonths(ctx context.Context) error {
 		m := in.tally.months[k]
 		batch.Queue(monthsSQL, k.credential, k.date(), m.exchanges, m.requests, m.failures, m.own,
 			nullTime(m.first), nullTime(m.last), m.days, m.hours, m.scopesSeen, int32(m.hidden.Seconds()),
-			nullTime(m.firstAttempt), nullTime(m.lastAttempt))
+			nullTime(m.firstAttempt), nullTime(m.lastAttempt), m.denied)
 	}
 	return in.tx.SendBatch(ctx, batch).Close()
 }

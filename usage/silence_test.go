@@ -31,10 +31,12 @@ func TestSilenceIsLearned(t *testing.T) {
 		days  int // watched, of 90
 		now   time.Duration
 	}{
-		"busy":              {func(int) time.Duration { return time.Minute }, 90, day},
-		"nightly, jitter":   {jitter, 90, 2 * day},
-		"weekdays":          {func(i int) time.Duration { return []time.Duration{day, day, day, day, 3 * day}[i%5] }, 90, 3 * day},
-		"once away, 2 days": {func(i int) time.Duration { return map[bool]time.Duration{true: 2 * day, false: time.Hour}[i == 1000] }, 88, day},
+		"busy":            {func(int) time.Duration { return time.Minute }, 90, day},
+		"nightly, jitter": {jitter, 90, 2 * day},
+		"weekdays":        {func(i int) time.Duration { return []time.Duration{day, day, day, day, 3 * day}[i%5] }, 90, 3 * day},
+		"once away, 2 days": {func(i int) time.Duration {
+			return map[bool]time.Duration{true: 2 * day, false: time.Hour}[i == 1000]
+		}, 88, day},
 		"twice, 30 hours": {func(i int) time.Duration {
 			return map[bool]time.Duration{true: 30 * time.Hour, false: time.Hour}[i%1000 == 900]
 		}, 87, day},

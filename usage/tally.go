@@ -21,6 +21,7 @@ type tally struct {
 	unregistered map[string]*Unregistered
 	lifecycle    []Lifecycle
 	kept         []keptEvent
+	keys         map[keyKey]*keyRow
 	touched      map[int64]*Touched
 	perDay       map[credDay]int // rows of a credential and day
 	spans        []feed.Span
@@ -34,6 +35,7 @@ func newTally(zone *time.Location) *tally {
 	return &tally{
 		zone: zone, days: map[dayKey]*dayRow{}, months: map[monthKey]*monthRow{}, scopes: map[scopeKey]time.Time{},
 		unregistered: map[string]*Unregistered{}, touched: map[int64]*Touched{}, perDay: map[credDay]int{}, clean: map[string]string{},
+		keys: map[keyKey]*keyRow{},
 	}
 }
 
@@ -61,12 +63,12 @@ type monthKey struct {
 }
 
 type monthRow struct {
-	exchanges, requests, failures, own int64
-	first, last                        time.Time // of the uses
-	firstAttempt, lastAttempt          time.Time // of the failures
-	days, hours                        uint32
-	scopesSeen                         bool
-	hidden                             time.Duration
+	exchanges, requests, failures, own, denied int64
+	first, last                                time.Time // of the uses
+	firstAttempt, lastAttempt                  time.Time // of the failures
+	days, hours                                uint32
+	scopesSeen                                 bool
+	hidden                                     time.Duration
 }
 
 type scopeKey struct {
@@ -194,6 +196,9 @@ func (t *tally) month(c credential.Credential, e feed.Event, w slot) {
 		}
 		m.lastAttempt = later(m.lastAttempt, e.At)
 		return
+	}
+	if e.Denied {
+		m.denied += e.Times()
 	}
 	if e.Kind == feed.Exchange {
 		m.exchanges += e.Times()

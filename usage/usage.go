@@ -54,6 +54,7 @@ const (
 	ResultOwnTime      Result = "own_time"
 	ResultLifecycle    Result = "lifecycle"
 	ResultUnregistered Result = "unregistered"
+	ResultOtherKey     Result = "other_key" // of a registered client, and of none of its credentials
 	ResultNoClient     Result = "no_client" // the record names none
 	ResultSkipped      Result = "skipped"   // about something else
 	ResultHeartbeat    Result = "heartbeat"
@@ -65,7 +66,7 @@ const (
 func Results() []Result {
 	return []Result{
 		ResultUse, ResultFailure, ResultOwnToken, ResultOwnNonce, ResultOwnAddress, ResultOwnTime, ResultLifecycle,
-		ResultUnregistered, ResultNoClient, ResultSkipped, ResultHeartbeat, ResultDuplicate, ResultBad,
+		ResultUnregistered, ResultOtherKey, ResultNoClient, ResultSkipped, ResultHeartbeat, ResultDuplicate, ResultBad,
 	}
 }
 

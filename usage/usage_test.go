@@ -2,9 +2,12 @@ package usage_test
 
 import (
 	"context"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
@@ -31,7 +34,11 @@ func newDesk(t testing.TB, clients ...credential.Credential) *desk {
 	t.Helper()
 	d := &desk{TB: t, pool: pgtest.New(t), clients: map[string]credential.Credential{}, now: time.Now().UTC().Truncate(time.Second)}
 	for _, c := range clients {
-		d.clients[c.ClientID] = c
+		key := c.ClientID
+		if _, twice := d.clients[key]; twice { // two secrets of one client
+			key = c.Name + "#2"
+		}
+		d.clients[key] = c
 	}
 	d.store = d.another()
 	return d
@@ -42,8 +49,8 @@ func (d *desk) another() *usage.Store {
 	return usage.New(usage.Options{
 		Pool: d.pool, Zone: time.UTC,
 		Clients: func(_ context.Context, _ pgx.Tx, _ string, ids []string) (cs []credential.Credential, err error) {
-			for _, id := range ids {
-				if c, ok := d.clients[id]; ok {
+			for key, c := range d.clients {
+				if slices.Contains(ids, c.ClientID) || slices.Contains(ids, key) {
 					cs = append(cs, c)
 				}
 			}
@@ -53,6 +60,19 @@ func (d *desk) another() *usage.Store {
 			return d.ledger, nil
 		},
 	})
+}
+
+// checked writes a check of a credential into the ledger and returns its nonce.
+func (d *desk) checked(id int64, at time.Time) string {
+	check := uuid.New()
+	d.ledger = append(d.ledger, checker.Footprint{
+		CredentialID: id, Check: check, At: at, Trail: checker.Trail{Took: time.Second, Requests: 1}, Done: true,
+	})
+	return checker.Nonce(check)
+}
+
+func (d *desk) importOf(text string) usage.Import {
+	return usage.Import{Name: "log", In: strings.NewReader(text)}
 }
 
 func (d *desk) tx(do func(pgx.Tx) error) {

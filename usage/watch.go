@@ -156,7 +156,8 @@ func (w *watch) see(n int64) {
 	w.blind.To = dayBegins(n)
 	for i := n - showDays + 1; i <= n; i++ {
 		d := w.byNumber[i]
-		enough := float64(d.Named) >= max(w.by.LeastNamed, w.by.LossFactor*median(w.usual))*float64(d.Records-d.Bad) || d.Named >= w.by.LeastNamedRecords
+		enough := float64(d.Named) >= max(w.by.LeastNamed, w.by.LossFactor*median(w.usual))*float64(d.Records-d.Bad) ||
+			d.Named >= w.by.LeastNamedRecords
 		if first := d.First; enough && !first.IsZero() && first.After(w.blind.From) {
 			w.blind.To = first
 			break

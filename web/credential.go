@@ -15,6 +15,7 @@ type CredentialJSON struct {
 	Name             string            `json:"name"`
 	Provider         string            `json:"provider"`
 	ClientID         string            `json:"client_id"`
+	KeyID            string            `json:"key_id,omitempty"`
 	Secret           string            `json:"secret"`
 	Description      string            `json:"description"`
 	Scopes           []string          `json:"scopes"`
@@ -45,7 +46,7 @@ type CredentialJSON struct {
 // nothing is. A retired one has no next check.
 func NewCredentialJSON(c credential.Credential, st audit.Standing) CredentialJSON {
 	j := CredentialJSON{
-		Name: c.Name, Provider: c.Provider, ClientID: c.ClientID, Secret: c.Secret.String(), Description: c.Description,
+		Name: c.Name, Provider: c.Provider, ClientID: c.ClientID, KeyID: c.KeyID, Secret: c.Secret.String(), Description: c.Description,
 		Scopes: append([]string{}, c.Scopes...), Owner: c.Owner, Labels: c.Labels, Schedule: c.Schedule,
 		UnusedAfter: credential.FormatDuration(c.UnusedAfter), MaxAge: credential.FormatDuration(c.MaxAge),
 		Canary: c.Canary, ExpectedNetworks: []string{}, Source: string(c.Source), Status: string(st.Status), StatusSince: st.Since.UTC(),

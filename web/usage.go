@@ -28,7 +28,10 @@ type UsageJSON struct {
 	UnusedScopes   []string   `json:"unused_scopes"`
 	Rhythm         string     `json:"rhythm"`
 	QuietHours     string     `json:"quiet_hours"`
-	Attempts       int64      `json:"attempts"` // that were refused, in the time that counts
+	FirstUsedAt    *time.Time `json:"first_used_at"`
+	Uses           int64      `json:"uses"`        // in the months of the time that counts
+	NotAllowed     int64      `json:"not_allowed"` // of those: the client was verified, and what it asked for was not allowed
+	Attempts       int64      `json:"attempts"`    // that were refused, in the time that counts
 	FirstAttemptAt *time.Time `json:"first_attempt_at"`
 	LastAttemptAt  *time.Time `json:"last_attempt_at"`
 }
@@ -39,7 +42,11 @@ func NewUsageJSON(c credential.Credential, a usage.Answer, w usage.Where) UsageJ
 	u := UsageJSON{
 		Credential: c.Name, Provider: c.Provider, Owner: c.Owner, Usage: string(a.State), Coverage: a.Coverage(), Reason: a.Reason,
 		UnusedScopes: append([]string{}, a.Unscoped...), Rhythm: a.Rhythm.String(), QuietHours: a.QuietHours,
-		Attempts: a.Attempts,
+		Attempts: a.Attempts, Uses: a.Exchanges + a.Requests, NotAllowed: a.NotAllowed,
+	}
+	if !a.FirstUse.IsZero() {
+		first := a.FirstUse.UTC()
+		u.FirstUsedAt = &first
 	}
 	if a.State == usage.NotKnown {
 		u.CoverageReason = a.Reason

@@ -113,7 +113,7 @@ func readJSONList(in io.Reader) ([]importRow, error) {
 
 var importFields = []string{
 	"name", "provider", "client_id", "client_secret", "description", "scopes", "owner", "labels", "schedule",
-	"unused_after", "max_age", "created", "canary", "expected_networks",
+	"unused_after", "max_age", "created", "canary", "expected_networks", "key_id",
 }
 
 func readCSV(in io.Reader) ([]importRow, error) {
@@ -177,6 +177,8 @@ func (row *importRow) set(column, cell string) (err error) {
 		row.MaxAge = cell
 	case "created":
 		row.Created = cell
+	case "key_id":
+		row.KeyID = cell
 	case "expected_networks":
 		row.ExpectedNetworks = strings.Fields(cell)
 	case "canary":

@@ -63,7 +63,10 @@ func newReportUnused(o *options) *cobra.Command {
 			case f.format == "html" && f.toStdout() && isTerminal(cmd.OutOrStdout()):
 				return &hintError{errors.New("HTML is nothing for a terminal"), "--out october.html writes it to a file"}
 			case f.month != "" && f.asOf != "":
-				return &hintError{errors.New("--month and --as-of exclude each other"), "--month is a whole month, --as-of a trial of any day"}
+				return &hintError{
+					errors.New("--month and --as-of exclude each other"),
+					"--month is a whole month, --as-of a trial of any day",
+				}
 			case f.edition != 0 && (f.asOf != "" || f.edition < 0):
 				return &hintError{errors.New("--edition is a number of a frozen month"), "see keyrounds report list"}
 			}
@@ -205,9 +208,17 @@ func newReportList(o *options) *cobra.Command {
 			}
 			var rows [][]string
 			for _, m := range made {
-				rows = append(rows, []string{m.Month, fmt.Sprint(m.Edition), m.Owner, m.Format, stamp(m.MadeAt), fmt.Sprint(m.Bytes), m.SHA256})
+				rows = append(
+					rows,
+					[]string{m.Month, fmt.Sprint(m.Edition), m.Owner, m.Format, stamp(m.MadeAt), fmt.Sprint(m.Bytes), m.SHA256},
+				)
 			}
-			return out.list(cmd.OutOrStdout(), []string{"MONTH", "EDITION", "OWNER", "FORMAT", "MADE AT", "BYTES", "SHA256"}, rows, orEmpty(made))
+			return out.list(
+				cmd.OutOrStdout(),
+				[]string{"MONTH", "EDITION", "OWNER", "FORMAT", "MADE AT", "BYTES", "SHA256"},
+				rows,
+				orEmpty(made),
+			)
 		},
 	}
 	out.flags(cmd, "table", "json", "csv")

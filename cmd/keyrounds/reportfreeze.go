@@ -37,7 +37,12 @@ func newReportFreeze(o *options) *cobra.Command {
 			case err != nil:
 				return err
 			case !made:
-				fmt.Fprintf(cmd.ErrOrStderr(), "the report %s was frozen before; keyrounds report amend --month %s makes another edition\n", m, m)
+				fmt.Fprintf(
+					cmd.ErrOrStderr(),
+					"the report %s was frozen before; keyrounds report amend --month %s makes another edition\n",
+					m,
+					m,
+				)
 				return errFound
 			}
 			fmt.Fprintf(cmd.OutOrStdout(), "the report %s is frozen: keyrounds report unused --month %s\n", m, m)

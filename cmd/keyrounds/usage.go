@@ -113,6 +113,10 @@ func newUsageShow(o *options) *cobra.Command {
 			if err != nil {
 				return err
 			}
+			keys, err := a.Usage.Keys(ctx, a.Pool, c)
+			if err != nil {
+				return err
+			}
 			row, err := a.Reports.Row(ctx, c, a.Now())
 			if err != nil {
 				return err
@@ -121,10 +125,11 @@ func newUsageShow(o *options) *cobra.Command {
 				web.UsageJSON
 				Sources        []usage.Source    `json:"sources"`
 				Lifecycle      []usage.Lifecycle `json:"lifecycle"`
+				Keys           []usage.Key       `json:"keys"`
 				Recommendation string            `json:"recommendation"`
 				Why            string            `json:"why"`
 				Plan           []string          `json:"plan"`
-			}{all[0], orEmpty(sources), orEmpty(done), string(row.Recommendation), row.Why, row.Plan}
+			}{all[0], orEmpty(sources), orEmpty(done), orEmpty(keys), string(row.Recommendation), row.Why, row.Plan}
 			var b strings.Builder
 			line := func(label, text string) {
 				if text != "" {
@@ -134,6 +139,20 @@ func newUsageShow(o *options) *cobra.Command {
 			u := all[0]
 			line(c.Name, strings.ReplaceAll(u.Usage, "_", " ")+": "+u.Reason)
 			line("Last used", strings.TrimSpace(stampOf(u.LastUsedAt)+" "+u.LastUsedFrom+" "+u.LastUsedBy))
+			if u.Uses > 0 {
+				text := fmt.Sprintf("%d in the time that counts", u.Uses)
+				if u.NotAllowed > 0 {
+					text += fmt.Sprintf(", %d of them not allowed", u.NotAllowed)
+				}
+				line("Uses", text)
+			}
+			if u.Attempts > 0 {
+				text := fmt.Sprintf("%d were refused", u.Attempts)
+				if u.LastAttemptAt != nil {
+					text += fmt.Sprintf(", the first %s, the last %s", stampOf(u.FirstAttemptAt), stampOf(u.LastAttemptAt))
+				}
+				line("Attempts", text)
+			}
 			line("Watched", u.Coverage)
 			line("Rhythm", u.Rhythm)
 			line("Quiet hours", u.QuietHours)
@@ -162,6 +181,17 @@ func newUsageShow(o *options) *cobra.Command {
 					)
 				}
 				_ = writeTable(&b, []string{"NETWORK", "USER AGENT", "USES", "REFUSED", "FIRST", "LAST"}, rows)
+			}
+			if len(keys) > 0 {
+				b.WriteString("\nKeys of its client:\n")
+				var rows [][]string
+				for _, k := range keys {
+					rows = append(rows, []string{
+						k.KeyID, map[bool]string{true: "this one"}[k.Own], count(k.Uses),
+						stampOf(k.FirstAt), stampOf(k.LastAt),
+					})
+				}
+				_ = writeTable(&b, []string{"KEY ID", "", "USES", "FIRST", "LAST"}, rows)
 			}
 			if len(done) > 0 {
 				b.WriteString("\nIn the provider's own log:\n")

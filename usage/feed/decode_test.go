@@ -83,16 +83,19 @@ func TestLayouts(t *testing.T) {
 		"data.events":       `{"data":{"events":[` + a + "," + b + `]}}`,
 		"hits.hits":         `{"took":3,"hits":{"total":2,"hits":[{"_id":"1","_source":` + a + `},{"_id":"2","_source":` + b + `}]}}`,
 		"detail":            `{"version":"0","detail":` + a + `}` + "\n" + `{"version":"0","detail":` + b + `}`,
-		"a text within":     `{"EventId":"1","CloudTrailEvent":` + strconv.Quote(a) + `}` + "\n" + `{"CloudTrailEvent":` + strconv.Quote(b) + `}`,
-		"Docker":            `{"log":` + strconv.Quote(a+"\n") + `,"stream":"stdout","time":"2026-11-02T08:00:00.1Z"}` + "\n" + `{"log":` + strconv.Quote(b) + `}`,
-		"CRI":               "2026-11-02T08:00:00.123456789Z stdout F " + a + "\n2026-11-02T08:00:01+01:00 stderr F " + b,
-		"CRI, in parts":     "2026-11-02T08:00:00.123456789Z stdout P " + a[:20] + "\n2026-11-02T08:00:00.2Z stdout F " + a[20:] + "\n" + b,
-		"syslog, RFC 3164":  "<190>Nov  2 08:00:00 gw nginx: " + a + "\n<190>Nov  2 08:00:01 gw nginx: " + b,
-		"syslog, RFC 5424":  "<165>1 2026-11-02T08:00:00.1Z gw nginx 7 - [m@1 a=\"b\"] " + a + "\n<165>1 2026-11-02T08:00:00.1Z gw nginx 7 - - " + b,
-		"UTF-16":            inUTF16(a+"\r\n"+b, true),
-		"UTF-16, no mark":   inUTF16(a+"\r\n"+b, false),
-		"pretty, BOM":       "\xef\xbb\xbf[\n  {\n    \"client_id\": \"a\",\n    \"at\": 1793606401\n  },\n  " + b + "\n]",
-		"value, pretty":     "{\n  \"@odata.context\": \"x\",\n  \"value\": [\n" + a + ",\n" + b + "]\n}",
+		"a text within": `{"EventId":"1","CloudTrailEvent":` + strconv.Quote(a) + `}` + "\n" +
+			`{"CloudTrailEvent":` + strconv.Quote(b) + `}`,
+		"Docker": `{"log":` + strconv.Quote(a+"\n") + `,"stream":"stdout","time":"2026-11-02T08:00:00.1Z"}` +
+			"\n" + `{"log":` + strconv.Quote(b) + `}`,
+		"CRI":              "2026-11-02T08:00:00.123456789Z stdout F " + a + "\n2026-11-02T08:00:01+01:00 stderr F " + b,
+		"CRI, in parts":    "2026-11-02T08:00:00.123456789Z stdout P " + a[:20] + "\n2026-11-02T08:00:00.2Z stdout F " + a[20:] + "\n" + b,
+		"syslog, RFC 3164": "<190>Nov  2 08:00:00 gw nginx: " + a + "\n<190>Nov  2 08:00:01 gw nginx: " + b,
+		"syslog, RFC 5424": "<165>1 2026-11-02T08:00:00.1Z gw nginx 7 - [m@1 a=\"b\"] " + a +
+			"\n<165>1 2026-11-02T08:00:00.1Z gw nginx 7 - - " + b,
+		"UTF-16":          inUTF16(a+"\r\n"+b, true),
+		"UTF-16, no mark": inUTF16(a+"\r\n"+b, false),
+		"pretty, BOM":     "\xef\xbb\xbf[\n  {\n    \"client_id\": \"a\",\n    \"at\": 1793606401\n  },\n  " + b + "\n]",
+		"value, pretty":   "{\n  \"@odata.context\": \"x\",\n  \"value\": [\n" + a + ",\n" + b + "]\n}",
 	} {
 		var clients []string
 		bad := 0
@@ -183,7 +186,11 @@ func TestDeepNesting(t *testing.T) {
 		for _, open := range []string{"[", `{"a":`, `{"message":`, `[{"data":`, `{"log":"{`, "\n[", "[\n"} {
 			bad := 0
 			began := time.Now()
-			err := format.Read(t.Context(), strings.NewReader(strings.Repeat(open, 300_000)), func(r feed.Reading) error { bad += r.BadSeen; return nil })
+			err := format.Read(
+				t.Context(),
+				strings.NewReader(strings.Repeat(open, 300_000)),
+				func(r feed.Reading) error { bad += r.BadSeen; return nil },
+			)
 			if took := time.Since(began); err != nil || bad == 0 && format.Input != feed.Any || took > time.Minute {
 				t.Errorf("%s, %q: %d bad after %s, %v", p.Name, open, bad, took, err)
 			}

@@ -44,6 +44,8 @@ type Event struct {
 	UserAgent string
 	Scopes    []string // nil: not said
 	OK        bool     // it was not refused
+	Denied    bool     // of one that is OK: the client was verified, and what it asked for was not allowed
+	KeyID     string   // which of the client's keys it proved itself with; empty: not said
 	TokenID   string   // the token's jti
 	TokenHash []byte   // SHA-256 of the token
 	Actor     string   // who did it, of a lifecycle event
@@ -64,8 +66,8 @@ const (
 )
 
 // eventOf reads what a format's jq makes of a record: an object with the members kind (default
-// request), event_id, client_id, at, source_ip, user_agent, scopes, ok (default true), token_id,
-// token_sha256, actor and count (how many such there were). Its errors say which member is wrong and never repeat its value.
+// request), event_id, client_id, key_id, at, source_ip, user_agent, scopes, ok (default true), allowed (default true),
+// token_id, token_sha256, actor and count (how many such there were). Its errors say which member is wrong and never repeat its value.
 func eventOf(v any) (Event, error) {
 	m, ok := v.(map[string]any)
 	if !ok {
@@ -93,6 +95,10 @@ func eventOf(v any) (Event, error) {
 	e.UserAgent, e.Actor, e.TokenID = textOf(m["user_agent"]), textOf(m["actor"]), textOf(m["token_id"])
 	e.Scopes = scopesOf(m["scopes"])
 	e.TokenHash = hashOf(textOf(m["token_sha256"]))
+	e.KeyID = textOf(m["key_id"])
+	if len(e.KeyID) > 200 {
+		return e, errors.New("key_id is longer than 200 bytes")
+	}
 	if e.Count, err = countOf(m["count"]); err != nil {
 		return e, err
 	}
@@ -102,6 +108,13 @@ func eventOf(v any) (Event, error) {
 	case nil:
 	default:
 		return e, errors.New("ok is neither true nor false")
+	}
+	switch allowed := m["allowed"].(type) {
+	case bool:
+		e.Denied = e.OK && !allowed
+	case nil:
+	default:
+		return e, errors.New("allowed is neither true nor false")
 	}
 	return e, nil
 }

@@ -77,12 +77,15 @@ func (e Event) members() map[string]any {
 		m["count"] = uint64(e.Count)
 	}
 	for name, v := range map[string]string{
-		"event_id": e.ID, "client_id": e.ClientID,
+		"event_id": e.ID, "client_id": e.ClientID, "key_id": e.KeyID,
 		"user_agent": e.UserAgent, "token_id": e.TokenID, "actor": e.Actor,
 	} {
 		if v != "" {
 			m[name] = v
 		}
+	}
+	if e.Denied {
+		m["allowed"] = false
 	}
 	if e.Address.IsValid() {
 		m["source_ip"] = e.Address.String()

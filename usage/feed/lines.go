@@ -47,7 +47,8 @@ func (f Format) line(ctx context.Context, p *fastjson.Parser, line []byte, r *Re
 		f.record(ctx, string(line), line, r)
 		return
 	}
-	if v, err := p.ParseBytes(afterPrefix(line)); err == nil && (f.Input != Any || v.Type() == fastjson.TypeObject || v.Type() == fastjson.TypeArray) {
+	if v, err := p.ParseBytes(afterPrefix(line)); err == nil &&
+		(f.Input != Any || v.Type() == fastjson.TypeObject || v.Type() == fastjson.TypeArray) {
 		f.value(ctx, plain(v), line, r)
 		return
 	}

@@ -54,7 +54,19 @@ var (
 		"log", "message", "MESSAGE", "msg", "line", "@message", "short_message", "full_message", "_raw", "textPayload",
 		"CloudTrailEvent", "body", "original",
 	}
-	objectMembers = []string{"detail", "event", "_source", "jsonPayload", "result", "body", "payload", "record", "data", "json", "CloudTrailEvent"}
+	objectMembers = []string{
+		"detail",
+		"event",
+		"_source",
+		"jsonPayload",
+		"result",
+		"body",
+		"payload",
+		"record",
+		"data",
+		"json",
+		"CloudTrailEvent",
+	}
 )
 
 const deepest = 3 // of wrappings around a record
