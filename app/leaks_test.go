@@ -766,11 +766,12 @@ func (v *vault) ownRequestsAreNoAttempts() {
 	if err != nil {
 		v.Fatal(err)
 	}
-	got, err := v.app.Actions.Import(v.Context(), "test", feed.OfImports("idp", format), "log", strings.NewReader(log.String()))
+	got, err := v.app.Actions.Import(v.Context(), "test", feed.OfImports("idp", format),
+		[]usage.Import{{Name: "log", In: strings.NewReader(log.String())}})
 	if err != nil {
 		v.Fatal(err)
 	}
-	if c := got.Counts; refused < 2 || c[usage.ResultUse] != 0 || c[usage.ResultFailure] != 1 || c.Own() < int64(refused) {
+	if c := got[0].Counts; refused < 2 || c[usage.ResultUse] != 0 || c[usage.ResultFailure] != 1 || c.Own() < int64(refused) {
 		v.Errorf("%d were refused: %v", refused, c)
 	}
 }

@@ -39,36 +39,83 @@ func OpenUsage(pool *pgxpool.Pool, zone *time.Location, reg *registry.Store, a *
 // IngestUsage takes in a batch of f, and opens and closes findings by it, in one transaction. Its errors are those
 // of usage.Store.Ingest.
 func (r *Rounds) IngestUsage(ctx context.Context, f feed.Feed, b usage.Batch) (usage.Ingested, error) {
-	return r.ingest(ctx, "", f, b)
-}
-
-// ImportUsage is IngestUsage of a file that actor brings, who is written into the record. A feed of type import
-// becomes known by it, even where the import fails then.
-func (r *Rounds) ImportUsage(ctx context.Context, actor string, f feed.Feed, i usage.Import) (usage.Ingested, error) {
-	if f.Type == feed.TypeImport {
-		err := pgx.BeginFunc(ctx, r.Pool, func(tx pgx.Tx) error { return r.Usage.Register(ctx, tx, f, r.Now()) })
-		if err != nil {
-			return usage.Ingested{}, err
-		}
-	}
-	return r.ingest(ctx, actor, f, i)
-}
-
-// ingest is IngestUsage; actor, unless "", is who imports.
-func (r *Rounds) ingest(ctx context.Context, actor string, f feed.Feed, b usage.Batch) (usage.Ingested, error) {
-	now := r.Now()
-	tx, err := r.Pool.Begin(ctx)
+	got, err := r.ingest(ctx, "", f, []usage.Batch{b})
 	if err != nil {
 		return usage.Ingested{}, err
 	}
-	defer rollback(ctx, tx)
-	got, err := r.Usage.Ingest(ctx, tx, f, b, now)
-	if err != nil {
-		return got, err
+	if got[0].Before != nil {
+		return usage.Ingested{}, got[0].Before
 	}
+	return got[0].Ingested, nil
+}
+
+// TakenIn is what became of one of several files.
+type TakenIn struct {
+	usage.Ingested
+	Before *usage.TakenBeforeError // it was taken in before, and changed nothing; nil: it was not
+}
+
+// ImportUsage is IngestUsage of files that actor brings, who is written into the record: all of them, in their order, or
+// on an error none. A feed of type import need not be registered.
+func (r *Rounds) ImportUsage(ctx context.Context, actor string, f feed.Feed, files []usage.Import) ([]TakenIn, error) {
+	if f.Type == feed.TypeImport {
+		err := pgx.BeginFunc(ctx, r.Pool, func(tx pgx.Tx) error { return r.Usage.Register(ctx, tx, f, r.Now()) })
+		if err != nil {
+			return nil, err
+		}
+	}
+	batches := make([]usage.Batch, len(files))
+	for i, file := range files {
+		batches[i] = file
+	}
+	return r.ingest(ctx, actor, f, batches)
+}
+
+// ingest takes in batches in one transaction; actor, unless "", is who imports.
+func (r *Rounds) ingest(ctx context.Context, actor string, f feed.Feed, batches []usage.Batch) ([]TakenIn, error) {
+	now := r.Now()
+	tx, err := r.Pool.Begin(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer rollback(ctx, tx)
+	var (
+		all     []TakenIn
+		changes []finding.Change
+	)
+	for _, b := range batches {
+		var taken TakenIn
+		err := pgx.BeginFunc(ctx, tx, func(part pgx.Tx) (err error) { // what was taken in before is read, and undone
+			taken.Ingested, err = r.Usage.Ingest(ctx, part, f, b, now)
+			return err
+		})
+		if err != nil && !errors.As(err, &taken.Before) {
+			return nil, err
+		}
+		if err == nil {
+			changed, err := r.judgeUsage(ctx, tx, actor, taken.Ingested, now)
+			if err != nil {
+				return nil, err
+			}
+			changes = append(changes, changed...)
+		}
+		all = append(all, taken)
+	}
+	if err := tx.Commit(ctx); err != nil {
+		return nil, err
+	}
+	for _, taken := range all {
+		r.metrics.usage(taken.Ingested)
+	}
+	r.tellChanges(ctx, changes)
+	return all, nil
+}
+
+// judgeUsage opens and closes findings by what was taken in, in its transaction.
+func (r *Rounds) judgeUsage(ctx context.Context, tx pgx.Tx, actor string, got usage.Ingested, now time.Time) ([]finding.Change, error) {
 	if actor != "" {
 		if err := r.recordImport(ctx, tx, actor, got, now); err != nil {
-			return got, err
+			return nil, err
 		}
 	}
 	ids := make([]int64, 0, len(got.Touched))
@@ -76,37 +123,28 @@ func (r *Rounds) ingest(ctx context.Context, actor string, f feed.Feed, b usage.
 		ids = append(ids, t.Credential.ID)
 	}
 	if err := r.checkSoon(ctx, tx, got, now); err != nil {
-		return got, err
+		return nil, err
 	}
 	held, err := r.held(ctx, tx, ids)
 	if err != nil {
-		return got, err
+		return nil, err
 	}
 	events, err := r.Usage.Alarms(ctx, tx, got, held, now)
 	if err != nil {
-		return got, err
+		return nil, err
 	}
 	if events, err = r.worthwhile(ctx, tx, events); err != nil {
-		return got, err
+		return nil, err
 	}
 	if events, err = r.weigh(ctx, tx, nil, events); err != nil {
-		return got, err
+		return nil, err
 	}
-	changes, err := r.Audit.Publish(ctx, tx, events)
-	if err != nil {
-		return got, err
-	}
-	if err := tx.Commit(ctx); err != nil {
-		return got, err
-	}
-	r.metrics.usage(got)
-	r.tellChanges(ctx, changes)
-	return got, nil
+	return r.Audit.Publish(ctx, tx, events)
 }
 
 func (r *Rounds) recordImport(ctx context.Context, tx pgx.Tx, actor string, got usage.Ingested, now time.Time) error {
 	e, err := audit.NewEntry(now, actor, "usage.imported", "provider/"+got.Feed.Provider,
-		map[string]any{"feed": got.Feed.Name, "batch": got.Batch, "results": got.Counts})
+		map[string]any{"feed": got.Feed.Name, "batch": got.Batch, "results": got.Counts, "replaced": got.Replaced})
 	if err != nil {
 		return err
 	}

@@ -2,6 +2,7 @@ package usage
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -19,8 +20,8 @@ import (
 //  1. A Chunk and a Page go on from a stored position. If another process moved it meanwhile, nothing is
 //     taken in: ErrMoved. The new position is stored with the events.
 //  2. A Push and an Import have an id. One that was taken in before changes nothing: *TakenBeforeError. The id
-//     of a Push is its sender's, so it is looked up before its body is read; that of an Import is its content's,
-//     so the file is read first, to its end.
+//     of a Push is its sender's, and another content under the same id is refused; that of an Import is its content's
+//     and its format's, so the file is read first, to its end. An Import may replace what its content brought before.
 //  3. A Push lives, whatever is in it: its feed was watching when it came, and an empty one is a heartbeat. An
 //     Import leaves its feed's own position as it is, and covers what its caller says.
 //  4. A batch of which more than MostBad could not be read covers no more than its records show. Of an Import those count
@@ -86,7 +87,7 @@ func (p Page) readInto(ctx context.Context, in *intake) (any, []feed.Span, error
 
 // Push is a Batch that somebody sent.
 type Push struct {
-	ID         string // the sender's, or feed.DigestOf its body
+	ID         string // the sender's; "": it is known by its content
 	Body       []byte // plain, gzip or zstd
 	MaxBytes   int    // of the body after decompression; 0: no limit
 	MaxRecords int64  // 0: no limit
@@ -96,41 +97,50 @@ type Push struct {
 var (
 	ErrPushTooLarge   = errors.New("the push is too large")
 	ErrPushUnreadable = errors.New("the push is neither plain, nor gzip, nor zstd")
+	// ErrKeyReused: another content came with the same ID before. Nothing of this one was taken in.
+	ErrKeyReused = errors.New("a push with another content had this key")
 )
 
 func (p Push) readInto(ctx context.Context, in *intake) (any, []feed.Span, error) {
-	if err := in.refuseTaken(ctx, p.ID); err != nil {
+	body, err := p.content()
+	if err != nil {
 		return nil, nil, err
 	}
-	body, err := feed.Decompress(bytes.NewReader(p.Body))
-	if err != nil {
-		return nil, nil, ErrPushUnreadable
+	digest := feed.DigestOf(body)
+	id := cmp.Or(p.ID, digest)
+	if err := in.refuseTaken(ctx, id); err != nil {
+		var before *TakenBeforeError
+		if errors.As(err, &before) && before.content != "" && before.content != digest {
+			return nil, nil, ErrKeyReused
+		}
+		return nil, nil, err
 	}
-	if err := in.read(ctx, &pushReader{in: body, left: p.MaxBytes, bounded: p.MaxBytes > 0}); err != nil {
+	if err := in.read(ctx, bytes.NewReader(body)); err != nil {
 		return nil, nil, err
 	}
 	if p.MaxRecords > 0 && in.counts.Records() > p.MaxRecords {
 		return nil, nil, ErrPushTooLarge
 	}
-	return struct{}{}, []feed.Span{{From: in.now, To: in.now}}, in.noteBatch(ctx, p.ID)
+	return struct{}{}, []feed.Span{{From: in.now, To: in.now}}, in.noteBatch(ctx, id, digest)
 }
 
-// pushReader says of a body why it cannot be read, and fails after so many bytes.
-type pushReader struct {
-	in      io.Reader
-	left    int
-	bounded bool
-}
-
-func (r *pushReader) Read(p []byte) (int, error) {
-	n, err := r.in.Read(p)
-	if r.left -= n; r.bounded && r.left < 0 {
-		return 0, ErrPushTooLarge
+// content is the body, decompressed.
+func (p Push) content() ([]byte, error) {
+	body, err := feed.Decompress(bytes.NewReader(p.Body))
+	if err != nil {
+		return nil, ErrPushUnreadable
 	}
-	if err != nil && !errors.Is(err, io.EOF) {
-		err = ErrPushUnreadable
+	if p.MaxBytes > 0 {
+		body = io.LimitReader(body, int64(p.MaxBytes)+1)
 	}
-	return n, err
+	content, err := io.ReadAll(body)
+	switch {
+	case err != nil:
+		return nil, ErrPushUnreadable
+	case p.MaxBytes > 0 && len(content) > p.MaxBytes:
+		return nil, ErrPushTooLarge
+	}
+	return content, nil
 }
 
 // Import is a Batch of a file that somebody brought. Its id is the digest of its content, decompressed, and its
@@ -139,12 +149,26 @@ func (r *pushReader) Read(p []byte) (int, error) {
 type Import struct {
 	Name   string      // for errors
 	In     io.Reader   // plain, gzip or zstd
+	Format feed.Format // of this file; the zero Format: that of the feed
 	Covers []feed.Span // that it shows every use of
+	// Replace takes back what the same content brought before, in whatever format, and takes it in again: its
+	// feed.ContentDigest. "": a content that was taken in before is refused. *NotTakenError where there is nothing to replace.
+	Replace string
 }
 
 func (i Import) readInto(ctx context.Context, in *intake) (any, []feed.Span, error) {
 	if err := in.mayLast(ctx); err != nil {
 		return nil, nil, err
+	}
+	if i.Format.Name != "" {
+		in.feed.Format = i.Format
+	}
+	in.ids, in.undone = &eventIDs{days: map[int64]*idsOfDay{}}, map[monthKey]bool{}
+	if i.Replace != "" {
+		var err error
+		if in.replaced, err = in.takeBack(ctx, i.Replace); err != nil {
+			return nil, nil, fmt.Errorf("%s: %w", i.Name, err)
+		}
 	}
 	packed := feed.NewDigest(i.In)
 	plain, err := feed.Decompress(packed)
@@ -160,6 +184,9 @@ func (i Import) readInto(ctx context.Context, in *intake) (any, []feed.Span, err
 			return nil, nil, fmt.Errorf("%s: %w", i.Name, err)
 		}
 	}
+	if i.Replace != "" && i.Replace != content.String() {
+		return nil, nil, fmt.Errorf("%s: it changed while it was read: nothing was taken in or taken back", i.Name)
+	}
 	id := content.String() + " " + in.feed.Format.Key()
 	for _, before := range []string{id, packed.String()} { // the latter is how files were known once
 		if err := in.refuseTaken(ctx, before); err != nil {
@@ -169,7 +196,7 @@ func (i Import) readInto(ctx context.Context, in *intake) (any, []feed.Span, err
 	if err := in.refuseUnread(); err != nil {
 		return nil, nil, fmt.Errorf("%s: %w", i.Name, err)
 	}
-	return json.RawMessage(in.row.position), i.Covers, in.noteBatch(ctx, id)
+	return json.RawMessage(in.row.position), i.Covers, in.noteBatch(ctx, id, content.String())
 }
 
 // UnreadError says that a file was not understood: nothing of it was taken in, and it can be brought again.
@@ -192,7 +219,7 @@ func (e *UnreadError) Error() string {
 
 // Hint says what to do.
 func (e *UnreadError) Hint() string {
-	return "nothing was taken in; is it another format? keyrounds usage formats lists them"
+	return "nothing was taken in; keyrounds usage try FILE says what it looks like"
 }
 
 // MostUnread is the share of a file's records that may be bad; beyond it the file is refused.
@@ -214,8 +241,11 @@ func (in *intake) refuseUnread() error {
 
 // TakenBeforeError says that a Push or an Import was taken in already, and what came of it then.
 type TakenBeforeError struct {
+	ID     string
 	At     time.Time
 	Counts Counts
+
+	content string // its digest; "": not known
 }
 
 func (e *TakenBeforeError) Error() string {
@@ -225,11 +255,11 @@ func (e *TakenBeforeError) Error() string {
 // refuseTaken is *TakenBeforeError where a batch of that id was taken in already.
 func (in *intake) refuseTaken(ctx context.Context, id string) error {
 	var (
-		before TakenBeforeError
+		before = TakenBeforeError{ID: id}
 		raw    []byte
 	)
-	err := in.tx.QueryRow(ctx, `SELECT taken_at, counts FROM usage_batches WHERE feed = $1 AND batch_id = $2`, in.feed.Name, id).
-		Scan(&before.At, &raw)
+	err := in.tx.QueryRow(ctx, `SELECT taken_at, counts, content FROM usage_batches WHERE feed = $1 AND batch_id = $2`, in.feed.Name, id).
+		Scan(&before.At, &raw, &before.content)
 	switch {
 	case errors.Is(err, pgx.ErrNoRows):
 		return nil
@@ -243,14 +273,14 @@ func (in *intake) refuseTaken(ctx context.Context, id string) error {
 }
 
 // noteBatch notes that a batch was taken in, with what came of it so far.
-func (in *intake) noteBatch(ctx context.Context, id string) error {
+func (in *intake) noteBatch(ctx context.Context, id, content string) error {
 	counts, err := json.Marshal(in.counts)
 	if err != nil {
 		return err
 	}
 	in.batch = id
-	_, err = in.tx.Exec(ctx, `INSERT INTO usage_batches (feed, batch_id, taken_at, counts) VALUES ($1, $2, $3, $4)`,
-		in.feed.Name, id, in.now, counts)
+	_, err = in.tx.Exec(ctx, `INSERT INTO usage_batches (feed, batch_id, taken_at, counts, content) VALUES ($1, $2, $3, $4, $5)`,
+		in.feed.Name, id, in.now, counts, content)
 	return err
 }
 

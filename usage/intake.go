@@ -41,6 +41,10 @@ type intake struct {
 	unclear   int64     // records that could not be read
 	noTime    int64     // records that are left out and do not say when they were written
 	row       feedRow
+	ids       *eventIDs // of an import; nil: of others
+	parts     [][]byte  // of an import: what it added
+	undone    map[monthKey]bool
+	replaced  []string  // imports that this one replaces
 	hideFrom  time.Time // of a feed of last-used times: until when it was known before
 }
 
@@ -141,6 +145,9 @@ func (in *intake) add(ctx context.Context, r feed.Reading) error {
 		in.uncount(all, events)
 	}
 	if err := in.identify(ctx, events); err != nil {
+		return err
+	}
+	if events, err = in.unique(ctx, events); err != nil {
 		return err
 	}
 	own, err := in.loadLedger(ctx, events)

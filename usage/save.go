@@ -23,6 +23,7 @@ type Ingested struct {
 	Feed      feed.Feed
 	Counts    Counts
 	Batch     string     // id of a Push or an Import; "" of others
+	Replaced  []string   // of an Import: the ids of those that it replaced
 	Samples   []feed.Bad // records that could not be read
 	Touched   []*Touched
 	Lifecycle []Lifecycle
@@ -37,7 +38,7 @@ func (in *intake) finish(ctx context.Context, position any, covered []feed.Span)
 	if err := in.flush(ctx); err != nil {
 		return Ingested{}, err
 	}
-	n := Ingested{Feed: in.feed, Batch: in.batch, Counts: in.counts, Samples: in.samples, Lifecycle: in.lifecycle}
+	n := Ingested{Feed: in.feed, Batch: in.batch, Replaced: in.replaced, Counts: in.counts, Samples: in.samples, Lifecycle: in.lifecycle}
 	for _, s := range spans {
 		if n.First.IsZero() || s.From.Before(n.First) {
 			n.First = s.From
@@ -51,11 +52,25 @@ func (in *intake) finish(ctx context.Context, position any, covered []feed.Span)
 	if err := in.saveFeed(ctx, position, append(slices.Clone(spans), covered...)); err != nil {
 		return Ingested{}, err
 	}
-	return n, errors.Join(in.saveFeedDays(ctx), in.saveTaken(ctx), in.saveEgress(ctx))
+	if in.ids != nil {
+		last := addition{Feed: in.days, Spans: append(slices.Clone(spans), covered...), Counts: in.counts}
+		if err := in.keepAddition(last); err != nil {
+			return Ingested{}, err
+		}
+	}
+	return n, errors.Join(in.saveFeedDays(ctx), in.saveTaken(ctx), in.saveEgress(ctx), in.saveParts(ctx), in.saveIDs(ctx))
 }
 
 // flush writes the rows and keeps what finish needs.
 func (in *intake) flush(ctx context.Context) error {
+	if err := in.foldCrowded(ctx); err != nil { // which moves rows
+		return err
+	}
+	if in.ids != nil {
+		if err := in.keepAddition(in.tally.added()); err != nil {
+			return err
+		}
+	}
 	for _, save := range []func(context.Context) error{
 		in.saveDays, in.saveMonths, in.saveScopes, in.saveUnregistered, in.saveLifecycle, in.saveKept, in.saveKeys,
 	} {
@@ -85,9 +100,6 @@ const daysSQL = `
 		last_address = CASE WHEN excluded.last_at >= u.last_at THEN excluded.last_address ELSE u.last_address END`
 
 func (in *intake) saveDays(ctx context.Context) error {
-	if err := in.foldCrowded(ctx); err != nil {
-		return err
-	}
 	keys := sortedKeys(in.tally.days, func(a, b dayKey) int {
 		return cmp.Or(cmp.Compare(a.credential, b.credential), int(a.day-b.day),
 			a.network.Compare(b.network), strings.Compare(a.userAgent, b.userAgent))

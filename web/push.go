@@ -77,20 +77,17 @@ func (s *site) push(w http.ResponseWriter, r *http.Request) {
 		s.refusePush(w, err)
 		return
 	}
-	if key == "" {
-		key = feed.DigestOf(raw)
-	}
 	answer := pushed{Feed: f.Name, Batch: key}
 	news, err := s.Ingest(ctx, f.Feed, usage.Push{ID: key, Body: raw, MaxBytes: maxPushOpened, MaxRecords: maxPushRecords})
 	var before *usage.TakenBeforeError
 	switch {
 	case errors.As(err, &before):
-		answer.Duplicate, answer.Results = true, before.Counts
+		answer.Duplicate, answer.Results, answer.Batch = true, before.Counts, before.ID
 	case err != nil:
 		s.refusePush(w, err)
 		return
 	default:
-		answer.Results, answer.Bad = news.Counts, news.Samples
+		answer.Results, answer.Bad, answer.Batch = news.Counts, news.Samples, news.Batch
 	}
 	answer.Records = answer.Results.Records()
 	w.Header().Set("Content-Type", "application/json")
@@ -103,6 +100,8 @@ func (s *site) refusePush(w http.ResponseWriter, err error) {
 	switch {
 	case errors.As(err, &large), errors.Is(err, usage.ErrPushTooLarge):
 		refuse(w, http.StatusRequestEntityTooLarge, "a push has at most 1 MiB, 16 MiB opened, and 10,000 records: send several")
+	case errors.Is(err, usage.ErrKeyReused):
+		refuse(w, http.StatusUnprocessableEntity, "this Idempotency-Key came with another content before: nothing of this one was taken in")
 	case errors.Is(err, usage.ErrPushUnreadable):
 		refuse(w, http.StatusBadRequest, "the body is neither plain, nor gzip, nor zstd")
 	case errors.Is(err, os.ErrDeadlineExceeded), errors.As(err, &network) && network.Timeout(), errors.Is(err, io.ErrUnexpectedEOF):

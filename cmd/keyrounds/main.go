@@ -17,6 +17,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/keyrounds/keyrounds/config"
+	"github.com/keyrounds/keyrounds/usage"
+	"github.com/keyrounds/keyrounds/usage/feed"
 )
 
 // version is set by the Makefile.
@@ -47,6 +49,11 @@ func run(args []string) int {
 		return exitFound
 	}
 	explainError(os.Stderr, err)
+	var unread *usage.UnreadError
+	var unlike *feed.NotDetectedError
+	if errors.Is(err, feed.ErrCut) || errors.As(err, &unread) || errors.As(err, &unlike) {
+		return exitFound // the command worked, and says that the file does not fit
+	}
 	return exitError
 }
 

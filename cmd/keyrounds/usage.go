@@ -19,9 +19,10 @@ import (
 func newUsage(o *options) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "usage",
-		Short: "Who uses the credentials beside keyrounds: list, show, status, unregistered, import, formats",
+		Short: "Who uses the credentials beside keyrounds: list, show, status, unregistered, try, import, formats",
 	}
-	cmd.AddCommand(newUsageList(o), newUsageShow(o), newUsageStatus(o), newUsageUnregistered(o), newUsageImport(o), newUsageFormats())
+	cmd.AddCommand(newUsageList(o), newUsageShow(o), newUsageStatus(o), newUsageUnregistered(o), newUsageTry(o), newUsageImport(o),
+		newUsageFormats())
 	return cmd
 }
 

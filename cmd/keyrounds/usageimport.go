@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -14,12 +15,15 @@ import (
 	"github.com/keyrounds/keyrounds/app"
 	"github.com/keyrounds/keyrounds/config"
 	"github.com/keyrounds/keyrounds/credential"
+	"github.com/keyrounds/keyrounds/rounds"
 	"github.com/keyrounds/keyrounds/usage"
 	"github.com/keyrounds/keyrounds/usage/feed"
 )
 
 type importFlags struct {
 	provider, format, feed, from, until, silence string
+
+	replace bool
 }
 
 func newUsageImport(o *options) *cobra.Command {
@@ -30,11 +34,15 @@ func newUsageImport(o *options) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "import --provider NAME --format FORMAT FILE...",
 		Short: "Take in files of usage records; - is standard input",
-		Long: "Take in files of usage records, plain, gzip or zstd; - is standard input. Each file is taken in whole or not\n" +
-			"at all, and the same content only once in a format. One that is cut off, or of which nothing or less than half is\n" +
-			"understood, is refused, and can be brought again. Its records show when it was watching: from the first to the last\n" +
+		Long: "Take in files of usage records, plain, gzip or zstd; - is standard input. All files are taken in, or none, and the\n" +
+			"same content only once in a format; --replace takes back what it brought before. An event with an id counts once,\n" +
+			"however many files hold it. A file that is cut off, or of which nothing or less than half is understood, is\n" +
+			"refused, and can be brought again: keyrounds usage try says what it looks like.\n\n" +
+			"A file's records show when it was watching: from the first to the last\n" +
 			"of them, where no day is missing; --from and --until say so where traffic is thin.\n" +
-			"A format is a preset (keyrounds usage formats), or a file: FORMAT.jq, or FORMAT.yaml like the presets.",
+			"A format is a preset (keyrounds usage formats), auto for what a file looks like, or a file: FORMAT.jq, or\n" +
+			"FORMAT.yaml like the presets.\n\n" +
+			"Exit 0: taken in; 1: a file is not understood or cut off, and nothing was taken in; 2: it could not be done.",
 		Example: "  keyrounds usage import --provider smartrecruiters --format nginx-json /var/log/nginx/api.json*\n" +
 			"  zcat old.gz | keyrounds usage import --provider smartrecruiters --format plain -",
 		Args: func(_ *cobra.Command, args []string) error {
@@ -53,7 +61,7 @@ func newUsageImport(o *options) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return importFiles(cmd, a, out, to, covers, args)
+			return f.importFiles(cmd, a, out, to, covers, args)
 		},
 	}
 	out.flags(cmd, "table", "json", "csv")
@@ -62,6 +70,7 @@ func newUsageImport(o *options) *cobra.Command {
 	cmd.Flags().StringVar(&f.feed, "feed", "", "take them in as of this feed of the configuration")
 	cmd.Flags().StringVar(&f.from, "from", "", "the files show everything from this date on")
 	cmd.Flags().StringVar(&f.until, "until", "", "up to the end of this date")
+	cmd.Flags().BoolVar(&f.replace, "replace", false, "take back what the same content brought before, such as in another format")
 	cmd.Flags().StringVar(&f.silence, "silence", "", "quiet for so long is ordinary in these files, such as 2d (default it is learned)")
 	return cmd
 }
@@ -86,7 +95,7 @@ func (f importFlags) resolve(c *config.Config) (to feed.Feed, covers []feed.Span
 		to = feed.OfImports(f.provider, feed.Format{})
 	}
 	if f.format != "" || f.feed == "" {
-		if to.Format, err = feed.ReadFormat(cmp.Or(f.format, "plain")); err != nil {
+		if to.Format, err = feed.ReadFormat(cmp.Or(strings.TrimPrefix(f.format, feed.Auto), "plain")); err != nil {
 			return to, nil, err
 		}
 	}
@@ -131,38 +140,58 @@ type importJSON struct {
 	Bad       []feed.Bad   `json:"bad"`
 }
 
-func importFiles(cmd *cobra.Command, a *app.App, out output, to feed.Feed, covers []feed.Span, names []string) error {
+func (f importFlags) importFiles(
+	cmd *cobra.Command, a *app.App, out output, to feed.Feed, covers []feed.Span, names []string,
+) error {
+	files := make([]usage.Import, len(names))
+	for i, name := range names {
+		in, err := openInput(cmd, name)
+		if err != nil {
+			return err
+		}
+		defer in.Close()
+		files[i] = usage.Import{Name: name, In: in, Covers: covers}
+		if f.format == feed.Auto {
+			guess, again, err := feed.Detect(cmd.Context(), in)
+			if err != nil {
+				return fmt.Errorf("%s: %w", name, err)
+			}
+			fmt.Fprintf(cmd.ErrOrStderr(), "%s: this looks like %s (%s)\n", name, guess.Preset.Title, guess.Preset.Name)
+			files[i].In = again
+			if files[i].Format, err = feed.NewFormat(guess.Preset.Name, ""); err != nil {
+				return err
+			}
+		}
+		if f.replace {
+			if files[i].Replace, err = contentOf(name); err != nil {
+				return err
+			}
+		}
+	}
+	taken, err := a.Actions.Import(cmd.Context(), actor(), to, files)
+	if err != nil {
+		return err
+	}
 	var (
 		values  []importJSON
 		rows    [][]string
 		unknown int64
 	)
-	for _, name := range names {
-		v, err := importFile(cmd, a, to, covers, name)
-		if err != nil {
-			return err
-		}
+	for i, name := range names {
+		v := newImportJSON(name, taken[i])
 		values = append(values, v)
 		c := v.Results
 		note := ""
-		if v.Duplicate {
+		switch {
+		case v.Duplicate:
 			note = "taken in before, not again"
+		case len(taken[i].Replaced) > 0:
+			note = "in place of what it brought before"
 		}
-		rows = append(
-			rows,
-			[]string{
-				name,
-				count(v.Records),
-				count(c[usage.ResultUse]),
-				count(c[usage.ResultFailure]),
-				count(c.Own()),
-				count(c[usage.ResultUnregistered]),
-				count(c[usage.ResultBad]),
-				stampOf(v.FirstAt),
-				stampOf(v.LastAt),
-				note,
-			},
-		)
+		rows = append(rows, []string{
+			name, count(v.Records), count(c[usage.ResultUse]), count(c[usage.ResultFailure]), count(c.Own()),
+			count(c[usage.ResultUnregistered]), count(c[usage.ResultBad]), stampOf(v.FirstAt), stampOf(v.LastAt), note,
+		})
 		unknown += c[usage.ResultUnregistered]
 		v.warn(cmd.ErrOrStderr())
 	}
@@ -190,38 +219,64 @@ func (v importJSON) warn(w io.Writer) {
 	}
 }
 
-func importFile(cmd *cobra.Command, a *app.App, to feed.Feed, covers []feed.Span, name string) (importJSON, error) {
-	in, size := cmd.InOrStdin(), int64(-1)
-	if name != "-" {
-		f, err := os.Open(name)
-		if err != nil {
-			return importJSON{}, err
-		}
-		defer f.Close()
-		if st, err := f.Stat(); err == nil && st.IsDir() {
-			return importJSON{}, &hintError{
-				fmt.Errorf("%s is a directory", name),
-				"name its files; a feed of type file follows a directory",
-			}
-		} else if err == nil && st.Mode().IsRegular() {
-			size = st.Size()
-		}
-		in = f
-	}
-	bar := readProgress(cmd.ErrOrStderr(), name, size)
-	defer bar.Close()
-	news, err := a.Actions.Import(cmd.Context(), actor(), to, name, io.TeeReader(in, bar), covers...)
-	v := importJSON{File: name, Results: news.Counts, Bad: orEmpty(news.Samples)}
-	var before *usage.TakenBeforeError
+func newImportJSON(name string, taken rounds.TakenIn) importJSON {
+	v := importJSON{File: name, Results: taken.Counts, Bad: orEmpty(taken.Samples)}
 	switch {
-	case errors.As(err, &before):
-		v.Duplicate, v.Results = true, before.Counts
-	case err != nil:
-		return v, err
-	case !news.First.IsZero():
-		first, last := news.First.UTC(), news.Last.UTC()
+	case taken.Before != nil:
+		v.Duplicate, v.Results = true, taken.Before.Counts
+	case !taken.First.IsZero():
+		first, last := taken.First.UTC(), taken.Last.UTC()
 		v.FirstAt, v.LastAt = &first, &last
 	}
 	v.Records = v.Results.Records()
-	return v, nil
+	return v
+}
+
+// openInput opens a file, or standard input for -, with its progress shown on a terminal.
+func openInput(cmd *cobra.Command, name string) (io.ReadCloser, error) {
+	if name == "-" {
+		return readThrough{io.TeeReader(cmd.InOrStdin(), readProgress(cmd.ErrOrStderr(), name, -1)), nil}, nil
+	}
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	size := int64(-1)
+	if st, err := f.Stat(); err == nil && st.IsDir() {
+		f.Close()
+		return nil, &hintError{fmt.Errorf("%s is a directory", name), "name its files; a feed of type file follows a directory"}
+	} else if err == nil && st.Mode().IsRegular() {
+		size = st.Size()
+	}
+	bar := readProgress(cmd.ErrOrStderr(), name, size)
+	return readThrough{io.TeeReader(f, bar), func() error { return errors.Join(bar.Close(), f.Close()) }}, nil
+}
+
+type readThrough struct {
+	io.Reader
+	close func() error
+}
+
+func (r readThrough) Close() error {
+	if r.close == nil {
+		return nil
+	}
+	return r.close()
+}
+
+// contentOf is the digest of a file's content.
+func contentOf(name string) (string, error) {
+	if name == "-" {
+		return "", &hintError{errors.New("--replace reads the file twice, and standard input is gone then"), "name the file"}
+	}
+	f, err := os.Open(name)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	digest, err := feed.ContentDigest(f)
+	if err != nil {
+		err = fmt.Errorf("%s: %w", name, err)
+	}
+	return digest, err
 }

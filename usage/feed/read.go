@@ -262,3 +262,14 @@ func DigestOf(text []byte) string {
 	sum := sha256.Sum256(text)
 	return "sha256:" + hex.EncodeToString(sum[:])
 }
+
+// ContentDigest is the id of the content of in, decompressed: what a Digest of it gives. It reads in to its end.
+func ContentDigest(in io.Reader) (string, error) {
+	plain, err := Decompress(in)
+	if err != nil {
+		return "", err
+	}
+	d := NewDigest(plain)
+	_, err = io.Copy(io.Discard, d)
+	return d.String(), err
+}

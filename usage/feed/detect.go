@@ -1,0 +1,110 @@
+package feed
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"reflect"
+)
+
+// Auto is the name that stands for the format that a text looks like.
+const Auto = "auto"
+
+// detectBytes is how much of a text is looked at.
+const detectBytes = 1 << 20
+
+// Guess is what a text looks like.
+type Guess struct {
+	Preset  Preset
+	Records int // of the beginning
+	Named   int // events of those that name a client
+	Bad     int
+}
+
+// NotDetectedError says that no format reads a text; Best is the one that came nearest.
+type NotDetectedError struct{ Best Guess }
+
+func (e *NotDetectedError) Error() string {
+	if e.Best.Records == 0 {
+		return "it has no records: there is nothing that a format could be told by"
+	}
+	return fmt.Sprintf("it looks like no format that is known: of its first %d records none names a client", e.Best.Records)
+}
+
+// Hint says what to do instead.
+func (e *NotDetectedError) Hint() string {
+	return "keyrounds usage formats lists them, and what must be logged; --format my.jq reads another"
+}
+
+// Detect finds out by the beginning of in, plain, gzip or zstd, in which format it is: the one by which the most events name
+// a client. again is in from its beginning. The error is *NotDetectedError where none names one.
+func Detect(ctx context.Context, in io.Reader) (g Guess, again io.Reader, err error) {
+	b := bufio.NewReaderSize(in, detectBytes)
+	head, err := b.Peek(detectBytes)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return g, b, err
+	}
+	text := beginning(head)
+	best := -1
+	for _, p := range Presets() {
+		if p.Poll != nil && (p.Poll.State || p.Poll.Counts) {
+			continue // they list what holds now, and are asked for it
+		}
+		f, err := NewFormat(p.Name, "")
+		if err != nil {
+			return g, b, err
+		}
+		is, details := Guess{Preset: p}, 0
+		err = f.Read(ctx, bytes.NewReader(text), func(r Reading) error {
+			is.Records, is.Bad = is.Records+r.Records, is.Bad+r.BadSeen
+			for _, e := range r.Events {
+				if e.ClientID != "" {
+					is.Named++
+					details += given(e)
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return g, b, err
+		}
+		// One that finds more in the same events knows them better.
+		if score := 100*is.Named + details - is.Bad; is.Named > 0 && score > best || best < 0 && is.Records > g.Records {
+			g = is
+			if is.Named > 0 {
+				best = score
+			}
+		}
+	}
+	if g.Named == 0 {
+		return g, b, &NotDetectedError{g}
+	}
+	return g, b, nil
+}
+
+// beginning is that of a text, decompressed as far as it goes.
+func beginning(head []byte) []byte {
+	in, err := Decompress(bytes.NewReader(head))
+	if err != nil {
+		return head
+	}
+	text, _ := io.ReadAll(io.LimitReader(in, detectBytes)) // it breaks off
+	if i := bytes.LastIndexByte(text, '\n'); i > 0 && len(text) >= detectBytes/2 {
+		text = text[:i]
+	}
+	return text
+}
+
+// given is how many members of an event have a value.
+func given(e Event) (n int) {
+	v := reflect.ValueOf(e)
+	for i := range v.NumField() {
+		if !v.Field(i).IsZero() {
+			n++
+		}
+	}
+	return n
+}
