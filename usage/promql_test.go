@@ -280,3 +280,53 @@ func TestRealPrometheus(t *testing.T) {
 		t.Errorf("%s are covered while the gateway is away", after-before)
 	}
 }
+
+// A Prometheus that cannot show a client never makes a credential unused, whatever is wrong with it.
+func TestAbsenceNeedsEvidenceOfMetrics(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		look func(g *gatewayMetrics, day int) // sets what it answers on a day of 20
+		want usage.State
+	}{
+		"all is well":               {func(g *gatewayMetrics, _ int) { g.counts = map[string]float64{"other": 3} }, usage.NeverUsed},
+		"nobody was ever there":     {func(*gatewayMetrics, int) {}, usage.NotKnown},
+		"its label is another":      {func(g *gatewayMetrics, _ int) { g.counts = map[string]float64{"": 3} }, usage.NotKnown},
+		"its label was lost":        {func(g *gatewayMetrics, day int) { g.counts = map[string]float64{lostAfter(day, 12): 3} }, usage.NotKnown},
+		"the gateway was not there": {func(g *gatewayMetrics, _ int) { g.counts, g.covered = map[string]float64{"other": 3}, false }, usage.NotKnown},
+		"it was gone for two days": {func(g *gatewayMetrics, day int) {
+			g.counts, g.covered = map[string]float64{"other": 3}, day < 15 || day > 16
+		}, usage.NotKnown},
+		"it answers errors since": {func(g *gatewayMetrics, day int) {
+			g.counts = map[string]float64{"other": 3}
+			if day > 16 {
+				g.broken = `{"status":"error"}`
+			}
+		}, usage.NotKnown},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			d := newDesk(t)
+			end := d.now
+			g := newGatewayMetrics(d, feed.PromQL{Metric: "requests_total"})
+			for step := range 20 * 4 {
+				d.now = end.Add(time.Duration(step-79) * 6 * time.Hour)
+				c.look(g, step/4)
+				if err := g.poll(g.feed); err != nil && g.broken == "" {
+					t.Fatal(err)
+				}
+			}
+			credential := client(1, "idle")
+			credential.UnusedAfter, credential.Created = 10*24*time.Hour, end.AddDate(-1, 0, 0)
+			if got := d.answer(credential); got.State != c.want {
+				t.Errorf("%s: %s", got.State, got.Reason)
+			}
+		})
+	}
+}
+
+func lostAfter(day, last int) string {
+	if day > last {
+		return ""
+	}
+	return "other"
+}
