@@ -147,9 +147,10 @@ func (t *teller) report() {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
 	month := report.MonthOf(time.Now(), t.app.Config().Zone).Add(-1)
-	page, err := t.app.Reports.Read(ctx, month, "", 0, report.HTML, time.Now())
+	_, err := t.app.Reports.Freeze(ctx, month, report.Order{}, time.Now())
+	page, readErr := t.app.Reports.Read(ctx, month, "", 0, report.HTML, time.Now())
 	path := filepath.Join(t.dir, "unused-credentials-"+month.String()+".html")
-	if err = errors.Join(err, os.WriteFile(path, page, 0o644)); err != nil {
+	if err = errors.Join(err, readErr, os.WriteFile(path, page, 0o644)); err != nil {
 		t.line("31", "report", "it could not be made: "+err.Error())
 		return
 	}

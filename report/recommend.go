@@ -144,6 +144,9 @@ func (r *Row) recommend(c credential.Credential, a usage.Answer, at time.Time, z
 			a.Rhythm,
 			a.LastUse.In(zone).Format("2 Jan"),
 		)
+		if tried := a.Tried(); tried != "" {
+			whys[len(whys)-1] += "; " + tried
+		}
 	}
 	if age := at.Sub(usage.SecretSince(c)); c.MaxAge > 0 && age > c.MaxAge && !refused {
 		add(Rotate, "its secret is %d days old, more than %s", int(age.Hours()/24), credential.FormatDuration(c.MaxAge))
