@@ -167,7 +167,6 @@ func TestPush(t *testing.T) {
 	}{
 		{o.lines(3, now.Add(-time.Hour)), "batch-1", false, 3},
 		{o.lines(3, now.Add(-time.Hour)), "batch-1", true, 3},
-		{"", "batch-1", true, 3},
 		{packed.String(), "", false, 8},
 		{packed.String(), "", true, 8},
 		{"", "heartbeat-1", false, 8},
@@ -177,6 +176,10 @@ func TestPush(t *testing.T) {
 		if status != http.StatusOK || answer["duplicate"] != k.duplicate || o.uses() != k.uses {
 			t.Errorf("%s %.40q: %d %v, and %d uses, not %d", k.key, k.body, status, answer, o.uses(), k.uses)
 		}
+	}
+	status, answer := o.push(strings.NewReader(""), "Idempotency-Key", "batch-1")
+	if status != http.StatusUnprocessableEntity || o.uses() != 9 {
+		t.Errorf("another content under the same key: %d %v", status, answer)
 	}
 	feeds, err := o.app.Usage.Feeds(t.Context())
 	if err != nil || len(feeds) != 1 || !feeds[0].LastSeen.Equal(now) || feeds[0].Counts[usage.ResultUse] != 9 {

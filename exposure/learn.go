@@ -3,6 +3,7 @@ package exposure
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -10,7 +11,11 @@ import (
 	"github.com/keyrounds/keyrounds/leak/scan"
 )
 
-const learnEvery = time.Hour
+const (
+	learnEvery = time.Hour
+	// What could be read and not be stored, as by a database that is busy, is learned again after so long.
+	learnSoon = 20 * time.Second
+)
 
 // learn reads every secret once, so that their fingerprints are known, and returns what masks them in a text.
 func (x *Exposure) learn(ctx context.Context) (mask func(string) string, err error) {
@@ -28,37 +33,52 @@ func (x *Exposure) learn(ctx context.Context) (mask func(string) string, err err
 // learnAgain learns every secret if that was not done lately: checks do it as they go, and those of a passive
 // provider are never checked.
 func (x *Exposure) learnAgain(ctx context.Context) error {
-	return x.hourly(&x.learned, func() error {
-		_, err := x.learn(ctx)
-		return err
+	return x.hourly(&x.learned, func() (whole bool, err error) {
+		if _, err := x.learn(ctx); err != nil {
+			return false, err
+		}
+		return x.fill(ctx)
 	})
 }
 
 // learnUnknown reads the secrets of which none is known yet, if that was not done lately.
 func (x *Exposure) learnUnknown(ctx context.Context) error {
-	return x.hourly(&x.filled, func() error {
-		unknown, err := x.unknown(ctx)
-		for _, c := range unknown {
-			v, err := x.Rounds.Resolve(ctx, c)
-			if err != nil {
-				x.Log.Debug("a secret cannot be read, so reports cannot be held against it", "credential", c.Name, "error", err)
-				continue
-			}
-			v.Wipe()
-		}
-		return err
-	})
+	return x.hourly(&x.filled, func() (whole bool, err error) { return x.fill(ctx) })
 }
 
-// hourly does what was not done within learnEvery, and again at the next call where it failed.
-func (x *Exposure) hourly(last *atomic.Int64, do func() error) error {
+// fill reads the secrets of which none is known. It is whole where none of those that could be read is still unknown.
+func (x *Exposure) fill(ctx context.Context) (whole bool, err error) {
+	unknown, err := x.unknown(ctx)
+	read := map[int64]bool{}
+	for _, c := range unknown {
+		v, err := x.Rounds.Resolve(ctx, c)
+		if err != nil {
+			x.Log.Debug("a secret cannot be read, so reports cannot be held against it", "credential", c.Name, "error", err)
+			continue
+		}
+		read[c.ID] = true
+		v.Wipe()
+	}
+	if err != nil || len(read) == 0 {
+		return true, err
+	}
+	left, err := x.unknown(ctx)
+	return !slices.ContainsFunc(left, func(c credential.Credential) bool { return read[c.ID] }), err
+}
+
+// hourly does what was not done within learnEvery: again at the next call where it failed, and within learnSoon where it was
+// not whole.
+func (x *Exposure) hourly(last *atomic.Int64, do func() (whole bool, err error)) error {
 	now, was := x.Now().Unix(), last.Load()
 	if now-was < int64(learnEvery.Seconds()) || !last.CompareAndSwap(was, now) {
 		return nil
 	}
-	err := do()
-	if err != nil {
+	whole, err := do()
+	switch {
+	case err != nil:
 		last.Store(0)
+	case !whole:
+		last.Store(now - int64((learnEvery - learnSoon).Seconds()))
 	}
 	return err
 }
