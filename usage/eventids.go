@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/binary"
+	"slices"
 
 	"github.com/cespare/xxhash/v2"
 	"github.com/jackc/pgx/v5"
@@ -22,9 +23,12 @@ type eventIDs struct {
 }
 
 type idsOfDay struct {
-	known map[uint64]struct{} // of former imports and of this one
+	known map[uint64]struct{} // of former imports and of this one; nil: put aside, since a log goes on in time
 	fresh []uint64            // of this one
 }
+
+// So many days are at hand: a log is about in the order of time.
+const daysAtHand = 3
 
 // twice reports whether an event was brought before, and remembers it.
 func (in *intake) twice(ctx context.Context, e feed.Event) (bool, error) {
@@ -33,7 +37,7 @@ func (in *intake) twice(ctx context.Context, e feed.Event) (bool, error) {
 	}
 	number := feed.DayOf(e.At)
 	d := in.ids.days[number]
-	if d == nil {
+	if d == nil || d.known == nil {
 		var err error
 		if d, err = in.loadIDs(ctx, number); err != nil {
 			return false, err
@@ -75,7 +79,15 @@ func (in *intake) loadIDs(ctx context.Context, number int64) (*idsOfDay, error) 
 	if err != nil {
 		return nil, err
 	}
-	d := &idsOfDay{known: map[uint64]struct{}{}}
+	d := in.ids.days[number]
+	if d == nil {
+		d = &idsOfDay{}
+		in.ids.days[number] = d
+	}
+	d.known = make(map[uint64]struct{}, len(d.fresh))
+	for _, h := range d.fresh {
+		d.known[h] = struct{}{}
+	}
 	var hashes []byte
 	_, err = pgx.ForEachRow(rows, []any{&hashes}, func() error {
 		for ; len(hashes) >= 8; hashes = hashes[8:] {
@@ -83,8 +95,24 @@ func (in *intake) loadIDs(ctx context.Context, number int64) (*idsOfDay, error) 
 		}
 		return nil
 	})
-	in.ids.days[number] = d
+	in.ids.putAside(number)
 	return d, err
+}
+
+// putAside lets go of what is at hand of the oldest days, but of one.
+func (ids *eventIDs) putAside(keep int64) {
+	for {
+		var atHand []int64
+		for number, d := range ids.days {
+			if d.known != nil && number != keep {
+				atHand = append(atHand, number)
+			}
+		}
+		if len(atHand) < daysAtHand {
+			return
+		}
+		ids.days[slices.Min(atHand)].known = nil
+	}
 }
 
 func (in *intake) saveIDs(ctx context.Context) error {
