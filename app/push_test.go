@@ -224,7 +224,7 @@ func TestPushIsBounded(t *testing.T) {
 		},
 		"a broken gzip":  {strings.NewReader("\x1f\x8bnonsense"), nil, http.StatusBadRequest},
 		"a strange key":  {strings.NewReader(""), []string{"Idempotency-Key", strings.Repeat("x", 201)}, http.StatusBadRequest},
-		"deep JSON":      {strings.NewReader(strings.Repeat("[", 500_000)), nil, http.StatusOK}, // a bad record
+		"deep JSON":      {strings.NewReader(strings.Repeat("[", 500_000)), nil, http.StatusUnprocessableEntity}, // a bad record
 		"no token":       {strings.NewReader(""), []string{"Authorization", ""}, http.StatusUnauthorized},
 		"another token":  {strings.NewReader(""), []string{"Authorization", "Bearer c4n4ry"}, http.StatusUnauthorized},
 		"its beginning":  {strings.NewReader(""), []string{"Authorization", "Bearer " + pushToken[:10]}, http.StatusUnauthorized},

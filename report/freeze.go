@@ -1,7 +1,6 @@
 package report
 
 import (
-	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -313,7 +312,7 @@ func (m *Maker) Row(ctx context.Context, c credential.Credential, now time.Time)
 		return Row{}, err
 	}
 	a := s.book.Assess(c, now)
-	return m.row(c, a, s.where[c.ID], cmp.Or(s.status[c.ID], noStatus), now), nil
+	return m.row(c, a, s, now), nil
 }
 
 // Trial makes a report as of any time that is not frozen.

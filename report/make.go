@@ -1,7 +1,6 @@
 package report
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -38,7 +37,7 @@ type sources struct {
 	status       map[int64]string
 	feeds        []usage.FeedStatus
 	unregistered []usage.Unregistered
-	networks     map[int64][]string
+	inTime       map[int64]usage.InTime
 	frozen       map[frozenKey]Summary
 }
 
@@ -90,7 +89,7 @@ func (m *Maker) gather(ctx context.Context, at, now time.Time) (*sources, error)
 	if err := m.statuses(ctx, s, at, now); err != nil {
 		return nil, err
 	}
-	if s.networks, err = m.Usage.Networks(ctx, m.Pool, s.answers, mostNetworks); err != nil {
+	if s.inTime, err = m.Usage.InTime(ctx, m.Pool, s.answers, mostNetworks); err != nil {
 		return nil, err
 	}
 	if s.frozen, err = m.frozenSummaries(ctx); err != nil {
@@ -161,9 +160,7 @@ func (m *Maker) make(s *sources, owner string, at, now time.Time) *Report {
 		providers[c.Provider] = true
 		a := s.answers[c.ID]
 		r.Summary.add(c, a.State)
-		row := m.row(c, a, s.where[c.ID], cmp.Or(s.status[c.ID], noStatus), at)
-		row.Networks = orEmpty(s.networks[c.ID])
-		r.Credentials = append(r.Credentials, row)
+		r.Credentials = append(r.Credentials, m.row(c, a, s, at))
 	}
 	slices.SortFunc(r.Credentials, worstFirst)
 	r.Trend = m.trend(s, owner, at)
@@ -171,8 +168,10 @@ func (m *Maker) make(s *sources, owner string, at, now time.Time) *Report {
 		r.Before = r.Trend[len(r.Trend)-2].Summary
 	}
 	for _, p := range r.Trend[:len(r.Trend)-1] {
-		if was, frozen := s.frozen[frozenKey{p.Month, owner}]; frozen && was != p.Summary {
-			r.Overtaken = append(r.Overtaken, Overtaken{p.Month, was, p.Summary})
+		if was, frozen := s.frozen[frozenKey{p.Month, owner}]; frozen {
+			if is := m.anew(s, owner, p.Month); is != was {
+				r.Overtaken = append(r.Overtaken, Overtaken{p.Month, was, is})
+			}
 		}
 	}
 	r.SecretAges = ages(mine, at)
@@ -187,6 +186,21 @@ func (m *Maker) make(s *sources, owner string, at, now time.Time) *Report {
 		}
 	}
 	return r
+}
+
+// anew is what the report of a month would count if it was made now.
+func (m *Maker) anew(s *sources, owner, text string) (sum Summary) {
+	month, err := ParseMonth(text)
+	if err != nil {
+		return sum
+	}
+	end := month.Span(m.Zone).To
+	for _, c := range s.all {
+		if (owner == "" || c.Owner == owner) && stood(c, end) {
+			sum.add(c, s.book.Assess(c, end).State)
+		}
+	}
+	return sum
 }
 
 func feedRow(f usage.FeedStatus) FeedRow {

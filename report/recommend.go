@@ -59,7 +59,8 @@ func worstFirst(a, b Row) int {
 		cmp.Compare(idle(b), idle(a)), cmp.Compare(a.Credential, b.Credential))
 }
 
-func (m *Maker) row(c credential.Credential, a usage.Answer, w usage.Where, status string, at time.Time) Row {
+func (m *Maker) row(c credential.Credential, a usage.Answer, s *sources, at time.Time) Row {
+	in, w := s.inTime[c.ID], s.where[c.ID]
 	r := Row{
 		Credential:   c.Name,
 		Provider:     c.Provider,
@@ -70,13 +71,13 @@ func (m *Maker) row(c credential.Credential, a usage.Answer, w usage.Where, stat
 		Coverage:     a.Coverage(),
 		UnusedScopes: orEmpty(a.Unscoped),
 		Rhythm:       a.Rhythm.String(),
-		Status:       status,
+		Status:       cmp.Or(s.status[c.ID], noStatus),
 		Also:         []string{},
 		Plan:         []string{},
 
-		Uses:           a.Exchanges + a.Requests,
-		Networks:       []string{},
-		Attempts:       a.Attempts,
+		Uses:           in.Uses,
+		Networks:       orEmpty(in.Networks),
+		Attempts:       in.Attempts,
 		FirstUsedAt:    orNull(a.FirstUse),
 		FirstAttemptAt: orNull(a.FirstAttempt),
 		LastAttemptAt:  orNull(a.LastAttempt),
@@ -125,6 +126,8 @@ func (r *Row) recommend(c credential.Credential, a usage.Answer, at time.Time, z
 	switch {
 	case c.Canary && a.State == usage.Used:
 		add(Revoke, "a canary that somebody used: the secret is known to others")
+	case c.Canary && a.Attempts > 0:
+		add(Revoke, "a canary that somebody tried: its client id is known to others; %s", a.Tried())
 	case c.Canary:
 		add(Keep, "a canary: nobody may use it")
 	case refused:

@@ -218,11 +218,11 @@ type Row struct {
 
 	// The first use by others that is known; null: none is.
 	FirstUsedAt *time.Time `json:"first_used_at" jsonschema:"oneof_type=string;null"`
-	// By others, in the months of the time that counts.
+	// By others, in the time that counts, by whole days.
 	Uses int64 `json:"uses"`
 	// From where, the most used first, at most five.
 	Networks []string `json:"networks"`
-	// Uses that were refused because nobody verified the client, in the months of the time that counts.
+	// What was refused because nobody verified the client, in the time that counts, by whole days.
 	Attempts int64 `json:"attempts"`
 	// Null: not known.
 	FirstAttemptAt *time.Time `json:"first_attempt_at" jsonschema:"oneof_type=string;null"`

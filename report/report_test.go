@@ -265,6 +265,8 @@ func TestAdvice(t *testing.T) {
 	d.exec(`INSERT INTO usage_months (credential_id, month, exchanges, requests, failures, own, days, hours, scopes_seen, hidden_s,
 			first_attempt_at, last_attempt_at)
 		SELECT id, '2026-10-01', 0, 0, 31, 0, 0, 0, false, 0, '2026-10-01', '2026-10-31' FROM credentials WHERE name = 'tried'`)
+	d.exec(`INSERT INTO usage_days SELECT id, '2026-10-30', '203.0.113.0/24', 'job/1', 0, 31, '2026-10-30', '2026-10-31', NULL
+		FROM credentials WHERE name = 'tried'`)
 	d.credential("no created", `owner = 'web'`, `created_on = NULL`, `registered_at = '2026-10-20'`)
 	d.credential("too late", `owner = 'web'`, `provider = 'late'`)
 	d.credential("silent", `owner = 'web'`, `provider = 'dead'`)
@@ -275,7 +277,7 @@ func TestAdvice(t *testing.T) {
 		"weekdays":        {"keep", ""},
 		"half-yearly":     {"wait", "until 1 Dec 2026"},
 		"gone for longer": {"revoke", "last used 294 days ago"},
-		"tried":           {"find_caller", "someone still tries it: 31 attempts were refused"},
+		"tried":           {"find_caller", "someone still tries it, and is refused, the last time on 31 Oct 2026"},
 		"no created":      {"set_created", "without it, it is known on 18 Jan 2027"},
 		"too late":        {"wait", "until 30 Dec 2026: feed late-log"},
 		"silent":          {"mend_feed", "feed dead-log silent since 10 Oct"},

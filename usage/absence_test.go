@@ -84,6 +84,10 @@ var bringers = map[string]func(d *desk, f feed.Feed, text string, span feed.Span
 	},
 	feed.TypePush: func(d *desk, f feed.Feed, text string, _ feed.Span) error {
 		_, err := d.ingest(f, usage.Push{ID: "1", Body: []byte(text)})
+		var unread *usage.UnreadError
+		if errors.As(err, &unread) { // it is refused, and shows nothing then
+			return nil
+		}
 		return err
 	},
 	feed.TypeImport: func(d *desk, f feed.Feed, text string, span feed.Span) error {

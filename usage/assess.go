@@ -93,9 +93,9 @@ func (a Answer) Tried() string {
 	case a.Attempts == 0:
 		return ""
 	case a.LastAttempt.IsZero():
-		return fmt.Sprintf("someone still tries it: %d attempts were refused", a.Attempts)
+		return "someone still tries it, and is refused"
 	}
-	return fmt.Sprintf("someone still tries it: %d attempts were refused, the last on %s", a.Attempts, date(a.LastAttempt))
+	return fmt.Sprintf("someone still tries it, and is refused, the last time on %s", date(a.LastAttempt))
 }
 
 // facts are what Assess knows of one credential at a time.
@@ -223,8 +223,11 @@ func (f facts) uses(a *Answer, at time.Time) {
 		a.Exchanges, a.Requests, own = a.Exchanges+m.exchanges, a.Requests+m.requests, own+m.own
 		a.NotAllowed += m.denied
 		a.ScopesKnown = a.ScopesKnown || m.scopesSeen
-		if m.failures > 0 && (m.lastAttempt.IsZero() || m.lastAttempt.After(a.Window.From)) {
+		if m.failures > 0 && (m.lastAttempt.IsZero() || m.lastAttempt.After(a.Window.From)) && m.firstAttempt.Before(at) {
 			a.Attempts += m.failures
+			if m.lastAttempt.After(at) { // the month goes on after at: when the last before it was is not known
+				m.lastAttempt = time.Time{}
+			}
 			if !m.firstAttempt.IsZero() && (a.FirstAttempt.IsZero() || m.firstAttempt.Before(a.FirstAttempt)) {
 				a.FirstAttempt = m.firstAttempt
 			}
@@ -259,8 +262,11 @@ func (f facts) lastDayBefore(m monthFacts, at time.Time) time.Time {
 			continue
 		}
 		begin := time.Date(m.month.Year(), m.month.Month(), d+1, 0, 0, 0, 0, f.zone)
-		if end := begin.AddDate(0, 0, 1); !end.After(at) && end.Add(-time.Second).After(best) {
+		switch end := begin.AddDate(0, 0, 1); {
+		case !end.After(at) && end.Add(-time.Second).After(best):
 			best = end.Add(-time.Second)
+		case begin.Before(at) && end.After(at) && begin.After(best): // on this day, before or after at
+			best = begin
 		}
 	}
 	return best
@@ -325,6 +331,9 @@ func (f facts) coverage(a *Answer) {
 
 // gapsOf are the stretches of window in which a feed was not alive for longer than its silence, or lost, in order.
 func gapsOf(alive []feed.Span, losses []loss, window feed.Span, silence time.Duration) []feed.Span {
+	if !slices.ContainsFunc(alive, func(s feed.Span) bool { return !s.From.After(window.To) && !s.To.Before(window.From) }) {
+		return []feed.Span{window} // however short it is
+	}
 	gaps := holes(alive, window, silence)
 	for _, l := range losses {
 		s := feed.Span{From: later(l.From, window.From), To: l.To}

@@ -118,8 +118,12 @@ func (p Push) readInto(ctx context.Context, in *intake) (any, []feed.Span, error
 	if err := in.read(ctx, bytes.NewReader(body)); err != nil {
 		return nil, nil, err
 	}
-	if p.MaxRecords > 0 && in.counts.Records() > p.MaxRecords {
+	records, bad := in.counts.Records(), in.counts[ResultBad]
+	switch {
+	case p.MaxRecords > 0 && records > p.MaxRecords:
 		return nil, nil, ErrPushTooLarge
+	case float64(bad) > MostUnread*float64(records): // it can be sent again, mended
+		return nil, nil, in.unreadError()
 	}
 	return struct{}{}, []feed.Span{{From: in.now, To: in.now}}, in.noteBatch(ctx, id, digest)
 }
@@ -154,6 +158,8 @@ type Import struct {
 	// Replace takes back what the same content brought before, in whatever format, and takes it in again: its
 	// feed.ContentDigest. "": a content that was taken in before is refused. *NotTakenError where there is nothing to replace.
 	Replace string
+	// With are the digests of the files that are replaced together with this one.
+	With []string
 }
 
 func (i Import) readInto(ctx context.Context, in *intake) (any, []feed.Span, error) {
@@ -166,7 +172,7 @@ func (i Import) readInto(ctx context.Context, in *intake) (any, []feed.Span, err
 	in.ids, in.undone = &eventIDs{days: map[int64]*idsOfDay{}}, map[monthKey]bool{}
 	if i.Replace != "" {
 		var err error
-		if in.replaced, err = in.takeBack(ctx, i.Replace); err != nil {
+		if in.replaced, err = in.takeBack(ctx, i.Replace, i.With); err != nil {
 			return nil, nil, fmt.Errorf("%s: %w", i.Name, err)
 		}
 	}
@@ -232,7 +238,11 @@ func (in *intake) refuseUnread() error {
 	if records == 0 || understood > 0 && float64(bad) <= MostUnread*float64(records) {
 		return nil
 	}
-	e := &UnreadError{Format: in.feed.Format.Name, Records: records, Bad: bad}
+	return in.unreadError()
+}
+
+func (in *intake) unreadError() *UnreadError {
+	e := &UnreadError{Format: in.feed.Format.Name, Records: in.counts.Records(), Bad: in.counts[ResultBad]}
 	if n := len(in.samples); n > 0 {
 		e.Sample = in.samples[n-1]
 	}
@@ -293,6 +303,12 @@ func (in *intake) mayLast(ctx context.Context) error {
 	return err
 }
 
+// read takes in a text. Where it breaks, what is after that counts as a record that cannot be read.
 func (in *intake) read(ctx context.Context, text io.Reader) error {
-	return in.feed.Format.Read(ctx, text, func(r feed.Reading) error { return in.add(ctx, r) })
+	err := in.feed.Format.Read(ctx, text, func(r feed.Reading) error { return in.add(ctx, r) })
+	var broken *feed.BrokenError
+	if errors.As(err, &broken) && in.ids == nil { // of a file all is wanted
+		return nil
+	}
+	return err
 }

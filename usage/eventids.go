@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/binary"
+	"fmt"
 	"slices"
 
 	"github.com/cespare/xxhash/v2"
@@ -43,7 +44,8 @@ func (in *intake) twice(ctx context.Context, e feed.Event) (bool, error) {
 			return false, err
 		}
 	}
-	h := xxhash.Sum64String(string(e.Kind) + "\x00" + e.ClientID + "\x00" + e.ID)
+	// The same id may be on a refusal and on the retry that was let in, and on what two clients did in one trace.
+	h := xxhash.Sum64String(fmt.Sprint(e.Kind, "\x00", e.ClientID, "\x00", e.ID, "\x00", e.OK, e.At.UnixNano()))
 	if _, known := d.known[h]; known {
 		return true, nil
 	}

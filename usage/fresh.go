@@ -56,6 +56,9 @@ func (in *intake) fresh(ctx context.Context, events []feed.Event) ([]feed.Event,
 // lists last-used times.
 func keyOf(e feed.Event, state bool) []byte {
 	text := e.ID
+	if text != "" { // one may be on a refusal and on its retry, and on what two clients did in one trace
+		text = fmt.Sprint(e.ID, "\x00", e.Kind, "\x00", e.ClientID, "\x00", e.OK, e.At.UnixNano())
+	}
 	switch {
 	case state:
 		text = e.ClientID

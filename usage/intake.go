@@ -128,7 +128,7 @@ func (in *intake) add(ctx context.Context, r feed.Reading) error {
 	in.saw(r)
 	events := r.Events[:0]
 	for _, e := range r.Events {
-		if why := misplaced(e, in.now); why != "" {
+		if why := Misplaced(e, in.now); why != "" {
 			in.counts[ResultBad]++
 			in.samples = append(in.samples, feed.Bad{Reason: why})
 			continue
@@ -168,8 +168,8 @@ func (in *intake) add(ctx context.Context, r feed.Reading) error {
 
 const flushAt = 20_000
 
-// misplaced says what is wrong with an event's time; "": nothing.
-func misplaced(e feed.Event, now time.Time) string {
+// Misplaced says why an event is not taken in, by its time; "": it is.
+func Misplaced(e feed.Event, now time.Time) string {
 	switch {
 	case e.At.After(now.Add(maxAhead)):
 		return fmt.Sprintf("it is dated more than %s ahead of this machine's clock", maxAhead)
@@ -198,6 +198,8 @@ func (in *intake) fold(e feed.Event, own *ledger) {
 	switch {
 	case e.Kind == feed.Heartbeat:
 		in.counts[ResultHeartbeat]++
+	case e.Kind == feed.Other:
+		in.counts[ResultOther]++
 	case e.Kind.IsLifecycle():
 		in.counts[ResultLifecycle]++
 		in.foldLifecycle(e)
@@ -306,16 +308,18 @@ func (in *intake) identify(ctx context.Context, events []feed.Event) error {
 	if len(unknown) == 0 {
 		return nil
 	}
-	cs, err := in.s.Clients(ctx, in.tx, in.feed.Provider, unknown)
+	var asked []string
+	for _, id := range unknown {
+		asked = append(asked, spellings(id)...)
+	}
+	cs, err := in.s.Clients(ctx, in.tx, in.feed.Provider, asked)
+	of := map[string][]credential.Credential{}
 	for _, c := range cs {
-		// One that was registered anew under another name goes on; the old name's history ends.
-		known := in.clients[c.ClientID]
-		if known == nil {
-			known = &client{owners: map[string]int64{}}
-			in.clients[c.ClientID] = known
-		}
-		if c.Retired.IsZero() || len(known.credentials) == 0 || !known.credentials[0].Retired.IsZero() {
-			known.credentials = append(known.credentials, c)
+		of[c.ClientID] = append(of[c.ClientID], c)
+	}
+	for _, id := range unknown {
+		for _, spelling := range spellings(id) {
+			in.know(id, of[spelling])
 		}
 	}
 	if err == nil && len(cs) > 0 {
@@ -329,6 +333,21 @@ func (in *intake) identify(ctx context.Context, events []feed.Event) error {
 		}
 	}
 	return err
+}
+
+// know adds the credentials of a client id.
+func (in *intake) know(id string, cs []credential.Credential) {
+	for _, c := range cs {
+		known := in.clients[id]
+		if known == nil {
+			known = &client{owners: map[string]int64{}}
+			in.clients[id] = known
+		}
+		// One that was registered anew under another name goes on; the old name's history ends.
+		if c.Retired.IsZero() || len(known.credentials) == 0 || !known.credentials[0].Retired.IsZero() {
+			known.credentials = append(known.credentials, c)
+		}
+	}
 }
 
 const maxClients = 200_000

@@ -3,6 +3,8 @@ package usage
 import (
 	"cmp"
 	"context"
+	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -34,7 +36,7 @@ func (c *client) holders(e feed.Event) []credential.Credential {
 	var its, open []credential.Credential
 	for _, cred := range c.credentials {
 		switch {
-		case cred.KeyID == e.KeyID, cred.KeyID == "" && c.owners[e.KeyID] == cred.ID:
+		case cred.KeyID != "" && same(cred.KeyID, e.KeyID), cred.KeyID == "" && c.owners[e.KeyID] == cred.ID:
 			its = append(its, cred)
 		case cred.KeyID == "":
 			open = append(open, cred)
@@ -44,6 +46,20 @@ func (c *client) holders(e feed.Event) []credential.Credential {
 		return its
 	}
 	return open
+}
+
+// guid is how Microsoft names clients and keys, in either case.
+var guid = regexp.MustCompile(`^[0-9A-Fa-f]{8}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{12}$`)
+
+// same reports whether two ids are one.
+func same(a, b string) bool { return a == b || guid.MatchString(a) && strings.EqualFold(a, b) }
+
+// spellings are the ids that may stand for one in the registry.
+func spellings(id string) []string {
+	if !guid.MatchString(id) {
+		return []string{id}
+	}
+	return slices.Compact([]string{strings.ToLower(id), id, strings.ToUpper(id)})
 }
 
 type keyKey struct{ client, key string }

@@ -142,7 +142,7 @@ func (f facts) daysBefore(at time.Time) []time.Time {
 			if m.days&(1<<d) == 0 {
 				continue
 			}
-			if day := time.Date(m.month.Year(), m.month.Month(), d+1, 0, 0, 0, 0, f.zone); !day.After(at) {
+			if day := time.Date(m.month.Year(), m.month.Month(), d+1, 0, 0, 0, 0, f.zone); day.Before(at) {
 				all = append(all, day)
 			}
 		}

@@ -22,7 +22,7 @@ func (in *intake) saw(r feed.Reading) {
 	for number, d := range r.Days {
 		switch {
 		case number < oldest || number > newest:
-			undated.Add(feed.Day{Records: d.Bad, Bad: d.Bad}) // an event of then is bad (misplaced)
+			undated.Add(feed.Day{Records: d.Bad, Bad: d.Bad}) // an event of then is bad (Misplaced)
 		case asked:
 			if d.Named > 0 {
 				d.First, d.Last = in.now, in.now

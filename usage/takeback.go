@@ -1,6 +1,7 @@
 package usage
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -82,9 +83,15 @@ func (in *intake) saveParts(ctx context.Context) error {
 }
 
 // NotTakenError says that there is no import of a content that could be taken back.
-type NotTakenError struct{ Before bool } // Before: there is one, by a version that did not write down what it added
+type NotTakenError struct {
+	Before bool // there is one, by a version that did not write down what it added
+	Later  int  // so many later imports left out events because this content had brought them
+}
 
 func (e *NotTakenError) Error() string {
+	if e.Later > 0 {
+		return fmt.Sprintf("%d later imports left out events that this content had brought: without it they would be lost", e.Later)
+	}
 	if e.Before {
 		return "it was taken in by an older version, which did not write down what it added: it cannot be taken back"
 	}
@@ -93,6 +100,9 @@ func (e *NotTakenError) Error() string {
 
 // Hint says what to do instead.
 func (e *NotTakenError) Hint() string {
+	if e.Later > 0 {
+		return "replace them together: keyrounds usage import --replace FILE FILE…; the record names the imports"
+	}
 	if e.Before {
 		return "take it in beside, without --replace: what was counted twice changes numbers, and no answer"
 	}
@@ -100,7 +110,7 @@ func (e *NotTakenError) Hint() string {
 }
 
 // takeBack undoes the imports of a content, in whatever format they were read, and returns their ids.
-func (in *intake) takeBack(ctx context.Context, content string) (ids []string, err error) {
+func (in *intake) takeBack(ctx context.Context, content string, with []string) (ids []string, err error) {
 	rows, err := in.tx.Query(ctx, `
 		SELECT batch_id, EXISTS (SELECT FROM usage_batch_rows r WHERE r.feed = b.feed AND r.batch_id = b.batch_id)
 		FROM usage_batches b WHERE feed = $1 AND (content = $2 OR batch_id = $2 OR starts_with(batch_id, $2 || ' ')) ORDER BY 1`,
@@ -122,6 +132,15 @@ func (in *intake) takeBack(ctx context.Context, content string) (ids []string, e
 		return nil, err
 	case old, len(ids) == 0:
 		return nil, &NotTakenError{Before: old}
+	}
+	var later int
+	err = in.tx.QueryRow(ctx, `
+		SELECT count(*) FROM usage_batches b WHERE feed = $1 AND coalesce((counts->>'duplicate')::bigint, 0) > 0
+			AND NOT batch_id = ANY($2) AND NOT content = ANY($3)
+			AND taken_at >= (SELECT min(taken_at) FROM usage_batches WHERE feed = $1 AND batch_id = ANY($2))`,
+		in.feed.Name, ids, orEmpty(with)).Scan(&later)
+	if err != nil || later > 0 {
+		return nil, cmp.Or(err, error(&NotTakenError{Later: later}))
 	}
 	for _, id := range ids {
 		if err := in.undo(ctx, id); err != nil {

@@ -57,6 +57,7 @@ const (
 	ResultOtherKey     Result = "other_key" // of a registered client, and of none of its credentials
 	ResultNoClient     Result = "no_client" // the record names none
 	ResultSkipped      Result = "skipped"   // about something else
+	ResultOther        Result = "other"     // about a client, and no use of its secret
 	ResultHeartbeat    Result = "heartbeat"
 	ResultDuplicate    Result = "duplicate"
 	ResultBad          Result = "bad" // could not be read
@@ -66,7 +67,7 @@ const (
 func Results() []Result {
 	return []Result{
 		ResultUse, ResultFailure, ResultOwnToken, ResultOwnNonce, ResultOwnAddress, ResultOwnTime, ResultLifecycle,
-		ResultUnregistered, ResultOtherKey, ResultNoClient, ResultSkipped, ResultHeartbeat, ResultDuplicate, ResultBad,
+		ResultUnregistered, ResultOtherKey, ResultNoClient, ResultSkipped, ResultOther, ResultHeartbeat, ResultDuplicate, ResultBad,
 	}
 }
 

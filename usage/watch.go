@@ -16,9 +16,9 @@ import (
 //  3. It was able to show a client: of the records of the seven days that end with the day at least LeastNamed,
 //     or LeastNamedRecords of them, named some client, registered or not. Before the first that did, it was not.
 //     Where that stops, the gap begins at the last record that named one.
-//  4. It did not lose its clients: of those seven days neither the share nor the number of records that named one is
-//     less than LossFactor of what is usual, which is the median of its last 30 days on which it was watching. Where both
-//     are, the gap goes on until they are not.
+//  4. It did not lose its clients: the share of records of those seven days that named one is not less than LossFactor of
+//     what is usual, which is the median of its last 30 days on which it was watching. Where it is, and their number is
+//     less than FewerFactor of the usual too, the gap goes on until they are not: a new health check alone loses nobody.
 //
 // A day without records is as the one before it. The rules are the same for every type of feed.
 // These are the usual numbers; a feed may have its own (feed.Watching).
@@ -27,6 +27,7 @@ const (
 	LeastNamed        = 0.01 // of the records of seven days
 	LeastNamedRecords = 20
 	LossFactor        = 0.10 // of the usual share
+	FewerFactor       = 0.50 // of the usual number
 
 	showDays  = 7
 	usualDays = 30
@@ -82,8 +83,8 @@ type watch struct {
 	blind    *loss     // since when the feed cannot show a client; nil: it can
 	total    int64     // records so far that were read
 	named    time.Time // the last record that named a client
-	usual    []float64 // shares of the last days on which it could
-	counts   []float64 // and how many records named a client on them
+	usual    []float64 // shares of the seven days to each of the last days on which it could
+	counts   []float64 // and how many of their records named a client
 }
 
 func (w *watch) look(n int64) {
@@ -109,7 +110,7 @@ func (w *watch) look(n int64) {
 	share := float64(week.Named) / float64(weekRead)
 	usual := median(w.usual)
 	tooFew := week.Named == 0 || share < w.by.LeastNamed && week.Named < w.by.LeastNamedRecords
-	fewer := share < w.by.LossFactor*usual && float64(week.Named) < showDays*w.by.LossFactor*median(w.counts)
+	fewer := share < w.by.LossFactor*usual && float64(week.Named) < FewerFactor*median(w.counts)
 	switch {
 	case week.Named > 0 && usual > 0 && (tooFew || fewer): // what is left are strays, which are no sign
 		w.lose(w.lastUsual(n, w.by.LossFactor*usual))
@@ -120,9 +121,9 @@ func (w *watch) look(n int64) {
 		w.explain()
 	default:
 		w.see(n)
-		if read >= LeastNamedRecords { // of fewer a share says little
-			w.usual = append(w.usual[max(0, len(w.usual)-usualDays+1):], float64(today.Named)/float64(read))
-			w.counts = append(w.counts[max(0, len(w.counts)-usualDays+1):], float64(today.Named))
+		if weekRead >= LeastNamedRecords { // of fewer a share says little
+			w.usual = append(w.usual[max(0, len(w.usual)-usualDays+1):], share)
+			w.counts = append(w.counts[max(0, len(w.counts)-usualDays+1):], float64(week.Named))
 		}
 	}
 }

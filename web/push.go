@@ -97,9 +97,12 @@ func (s *site) push(w http.ResponseWriter, r *http.Request) {
 func (s *site) refusePush(w http.ResponseWriter, err error) {
 	var large *http.MaxBytesError
 	var network net.Error
+	var unread *usage.UnreadError
 	switch {
 	case errors.As(err, &large), errors.Is(err, usage.ErrPushTooLarge):
 		refuse(w, http.StatusRequestEntityTooLarge, "a push has at most 1 MiB, 16 MiB opened, and 10,000 records: send several")
+	case errors.As(err, &unread):
+		refuse(w, http.StatusUnprocessableEntity, unread.Error()+": nothing of it was taken in")
 	case errors.Is(err, usage.ErrKeyReused):
 		refuse(w, http.StatusUnprocessableEntity, "this Idempotency-Key came with another content before: nothing of this one was taken in")
 	case errors.Is(err, usage.ErrPushUnreadable):

@@ -29,8 +29,8 @@ type UsageJSON struct {
 	Rhythm         string     `json:"rhythm"`
 	QuietHours     string     `json:"quiet_hours"`
 	FirstUsedAt    *time.Time `json:"first_used_at"`
-	Uses           int64      `json:"uses"`        // in the months of the time that counts
-	NotAllowed     int64      `json:"not_allowed"` // of those: the client was verified, and what it asked for was not allowed
+	Uses           int64      `json:"uses"`        // in the time that counts, by whole days
+	NotAllowed     int64      `json:"not_allowed"` // in the months of that time: the client was verified, and what it asked for was not allowed
 	Attempts       int64      `json:"attempts"`    // that were refused, in the time that counts
 	FirstAttemptAt *time.Time `json:"first_attempt_at"`
 	LastAttemptAt  *time.Time `json:"last_attempt_at"`
@@ -42,7 +42,7 @@ func NewUsageJSON(c credential.Credential, a usage.Answer, w usage.Where) UsageJ
 	u := UsageJSON{
 		Credential: c.Name, Provider: c.Provider, Owner: c.Owner, Usage: string(a.State), Coverage: a.Coverage(), Reason: a.Reason,
 		UnusedScopes: append([]string{}, a.Unscoped...), Rhythm: a.Rhythm.String(), QuietHours: a.QuietHours,
-		Attempts: a.Attempts, Uses: a.Exchanges + a.Requests, NotAllowed: a.NotAllowed,
+		Attempts: a.Attempts, NotAllowed: a.NotAllowed,
 	}
 	if !a.FirstUse.IsZero() {
 		first := a.FirstUse.UTC()
@@ -79,9 +79,19 @@ func Usages(ctx context.Context, s *usage.Store, cs []credential.Credential, at 
 		ids[i] = c.ID
 	}
 	where, err := s.LastFrom(ctx, s.Pool, ids, at)
+	if err != nil {
+		return nil, err
+	}
+	answers := map[int64]usage.Answer{}
+	for _, c := range cs {
+		answers[c.ID] = book.Assess(c, at)
+	}
+	in, err := s.InTime(ctx, s.Pool, answers, 0)
 	all := []UsageJSON{}
 	for _, c := range cs {
-		all = append(all, NewUsageJSON(c, book.Assess(c, at), where[c.ID]))
+		u := NewUsageJSON(c, answers[c.ID], where[c.ID])
+		u.Uses, u.Attempts = in[c.ID].Uses, in[c.ID].Attempts
+		all = append(all, u)
 	}
 	return all, err
 }

@@ -51,7 +51,8 @@ func run(args []string) int {
 	explainError(os.Stderr, err)
 	var unread *usage.UnreadError
 	var unlike *feed.NotDetectedError
-	if errors.Is(err, feed.ErrCut) || errors.As(err, &unread) || errors.As(err, &unlike) {
+	var broken *feed.BrokenError
+	if errors.Is(err, feed.ErrCut) || errors.As(err, &broken) || errors.As(err, &unread) || errors.As(err, &unlike) {
 		return exitFound // the command worked, and says that the file does not fit
 	}
 	return exitError

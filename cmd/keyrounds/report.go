@@ -54,6 +54,10 @@ func newReportUnused(o *options) *cobra.Command {
 			"  keyrounds report unused --owner talent-platform -o csv",
 		Args: cobra.NoArgs,
 		PreRunE: func(cmd *cobra.Command, _ []string) error {
+			ext := strings.TrimPrefix(filepath.Ext(f.out), ".")
+			if f.format == "" && ext != "" && !slices.Contains(reportOutputs, ext) {
+				return &hintError{fmt.Errorf("--out %s: unknown output %q", f.out, ext), "one of " + joinComma(reportOutputs) + ", or say -o"}
+			}
 			if f.format == "" {
 				f.format = f.defaultFormat(isTerminal(cmd.OutOrStdout()))
 			}

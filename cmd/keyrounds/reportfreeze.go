@@ -57,7 +57,7 @@ func newReportFreeze(o *options) *cobra.Command {
 func newReportAmend(o *options) *cobra.Command {
 	var month, why string
 	cmd := &cobra.Command{
-		Use:   "amend --month MONTH",
+		Use:   "amend --month MONTH --why TEXT",
 		Short: "Make another edition of a frozen report",
 		Long: "Make another edition of a frozen report, by what is known now, such as by logs that were imported later. The\n" +
 			"editions before it stay as they are (report unused --edition). It is in the record, with who did it and why.",
@@ -84,5 +84,6 @@ func newReportAmend(o *options) *cobra.Command {
 	cmd.Flags().StringVar(&month, "month", "", "the month, such as 2026-10")
 	cmd.Flags().StringVar(&why, "why", "", "what is known now and was not, for the record")
 	_ = cmd.MarkFlagRequired("month")
+	_ = cmd.MarkFlagRequired("why")
 	return cmd
 }

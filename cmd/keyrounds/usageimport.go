@@ -116,6 +116,9 @@ func (f importFlags) span(c *config.Config) ([]feed.Span, error) {
 	if f.from == "" && f.until == "" {
 		return nil, nil
 	}
+	if f.from == "" || f.until == "" {
+		return nil, &hintError{errors.New("--from and --until belong together"), "for example --from 2026-08-01 --until 2026-10-31"}
+	}
 	from, err1 := time.ParseInLocation(time.DateOnly, f.from, c.Zone)
 	until, err2 := time.ParseInLocation(time.DateOnly, f.until, c.Zone)
 	if until = until.AddDate(0, 0, 1); err1 != nil || err2 != nil || !from.Before(until) || until.After(time.Now().AddDate(0, 0, 1)) {
@@ -168,6 +171,13 @@ func (f importFlags) importFiles(
 			}
 		}
 	}
+	for i := range files {
+		for _, f := range files {
+			if f.Replace != "" {
+				files[i].With = append(files[i].With, f.Replace)
+			}
+		}
+	}
 	taken, err := a.Actions.Import(cmd.Context(), actor(), to, files)
 	if err != nil {
 		return err
@@ -190,12 +200,13 @@ func (f importFlags) importFiles(
 		}
 		rows = append(rows, []string{
 			name, count(v.Records), count(c[usage.ResultUse]), count(c[usage.ResultFailure]), count(c.Own()),
-			count(c[usage.ResultUnregistered]), count(c[usage.ResultBad]), stampOf(v.FirstAt), stampOf(v.LastAt), note,
+			count(c[usage.ResultUnregistered] + c[usage.ResultOtherKey]), count(leftOut(c)), count(c[usage.ResultDuplicate]),
+			count(c[usage.ResultBad]), stampOf(v.FirstAt), stampOf(v.LastAt), note,
 		})
 		unknown += c[usage.ResultUnregistered]
 		v.warn(cmd.ErrOrStderr())
 	}
-	columns := []string{"FILE", "RECORDS", "USES", "REFUSED", "OWN", "UNREGISTERED", "BAD", "FIRST", "LAST", "NOTE"}
+	columns := []string{"FILE", "RECORDS", "USES", "REFUSED", "OWN", "UNREGISTERED", "LEFT OUT", "TWICE", "BAD", "FIRST", "LAST", "NOTE"}
 	if err := out.list(cmd.OutOrStdout(), columns, rows, values); err != nil || out.format != "table" {
 		return err
 	}
@@ -217,6 +228,11 @@ func (v importJSON) warn(w io.Writer) {
 	if n := v.Results[usage.ResultNoClient]; n > 0 && n == v.Records {
 		fmt.Fprintf(w, "warning: %s: none of %d records names a client: it cannot show that a credential is not used\n", v.File, n)
 	}
+}
+
+// leftOut are the records that are no use by any client, and nothing bad.
+func leftOut(c usage.Counts) int64 {
+	return c[usage.ResultSkipped] + c[usage.ResultOther] + c[usage.ResultNoClient] + c[usage.ResultHeartbeat] + c[usage.ResultLifecycle]
 }
 
 func newImportJSON(name string, taken rounds.TakenIn) importJSON {

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/keyrounds/keyrounds/app"
+	"github.com/keyrounds/keyrounds/usage"
 	"github.com/keyrounds/keyrounds/usage/feed"
 )
 
@@ -169,6 +170,12 @@ func (t *tried) add(r feed.Reading, names map[string][]string, clients map[strin
 		}
 	}
 	for _, e := range r.Events {
+		if why := usage.Misplaced(e, time.Now()); why != "" {
+			if t.Bad++; len(t.Unreadable) < 3 {
+				t.Unreadable = append(t.Unreadable, feed.Bad{Reason: why})
+			}
+			continue
+		}
 		at := e.At
 		if t.events++; t.FirstAt == nil || at.Before(*t.FirstAt) {
 			t.FirstAt = &at

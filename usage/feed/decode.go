@@ -68,7 +68,7 @@ type Reading struct {
 const maxBad = 5
 
 func (r *Reading) bad(reason string, record []byte) {
-	at, _ := signOfText(string(record[:min(len(record), 1024)]))
+	at := signOfText(string(record[:min(len(record), 1024)]))
 	d := r.day(at)
 	d.Records, d.Bad = d.Records+1, d.Bad+1
 	if r.BadSeen++; len(r.Bad) < maxBad {

@@ -47,7 +47,7 @@ func Detect(ctx context.Context, in io.Reader) (g Guess, again io.Reader, err er
 	if err != nil && !errors.Is(err, io.EOF) {
 		return g, b, err
 	}
-	text := beginning(head)
+	text, cut := beginning(head)
 	best := -1
 	for _, p := range Presets() {
 		if p.Poll != nil && (p.Poll.State || p.Poll.Counts) {
@@ -68,7 +68,8 @@ func Detect(ctx context.Context, in io.Reader) (g Guess, again io.Reader, err er
 			}
 			return nil
 		})
-		if err != nil {
+		var broken *BrokenError
+		if err != nil && !errors.As(err, &broken) { // it breaks off, since it is a beginning
 			return g, b, err
 		}
 		// One that finds more in the same events knows them better.
@@ -80,22 +81,25 @@ func Detect(ctx context.Context, in io.Reader) (g Guess, again io.Reader, err er
 		}
 	}
 	if g.Named == 0 {
+		if cut && len(head) < detectBytes {
+			return g, b, ErrCut
+		}
 		return g, b, &NotDetectedError{g}
 	}
 	return g, b, nil
 }
 
 // beginning is that of a text, decompressed as far as it goes.
-func beginning(head []byte) []byte {
+func beginning(head []byte) (text []byte, cut bool) {
 	in, err := Decompress(bytes.NewReader(head))
 	if err != nil {
-		return head
+		return head, false
 	}
-	text, _ := io.ReadAll(io.LimitReader(in, detectBytes)) // it breaks off
+	text, err = io.ReadAll(io.LimitReader(in, detectBytes)) // it breaks off
 	if i := bytes.LastIndexByte(text, '\n'); i > 0 && len(text) >= detectBytes/2 {
 		text = text[:i]
 	}
-	return text
+	return text, errors.Is(err, ErrCut)
 }
 
 // given is how many members of an event have a value.

@@ -22,6 +22,7 @@ const (
 	Request   Kind = "request"   // a client called an API
 	LastUsed  Kind = "last_used" // all that is known is when a client was last used
 	Heartbeat Kind = "heartbeat" // the feed lives
+	Other     Kind = "other"     // a client is named, and it is no use of its secret: the feed shows clients
 	Created   Kind = "created"   // someone made a credential, as the provider's own log says
 	Changed   Kind = "changed"   // someone changed it
 	Revoked   Kind = "revoked"   // someone revoked it
@@ -57,7 +58,7 @@ type Event struct {
 func (e Event) Times() int64 { return max(1, e.Count) }
 
 // Names reports whether e shows that its feed shows clients which are let in. A log of refusals alone shows none.
-func (e Event) Names() bool { return e.ClientID != "" && e.Kind.IsUse() && e.OK }
+func (e Event) Names() bool { return e.ClientID != "" && e.OK && (e.Kind.IsUse() || e.Kind == Other) }
 
 // The names of an event's members in the output of a format's jq.
 const (
@@ -77,14 +78,14 @@ func eventOf(v any) (Event, error) {
 	if k, ok := m[memberKind].(string); ok {
 		e.Kind = Kind(k)
 	}
-	if !e.Kind.IsUse() && !e.Kind.IsLifecycle() && e.Kind != Heartbeat {
+	if !e.Kind.IsUse() && !e.Kind.IsLifecycle() && e.Kind != Heartbeat && e.Kind != Other {
 		return e, errors.New("the format's jq gives an unknown kind")
 	}
 	var err error
 	if e.At, err = timeOf(m["at"]); err != nil {
 		return e, err
 	}
-	e.ID, e.ClientID = textOf(m[memberID]), textOf(m["client_id"])
+	e.ID, e.ClientID = textOf(m[memberID]), strings.TrimSpace(textOf(m["client_id"]))
 	if e.ClientID == "-" { // an empty variable in nginx and Envoy
 		e.ClientID = ""
 	}

@@ -22,17 +22,14 @@ var presetFiles embed.FS
 
 // Preset is how one kind of source writes its records: a data file in usage/feed/presets.
 type Preset struct {
-	Name  string `yaml:"-"`
-	Title string `yaml:"title"`
-	Docs  string `yaml:"docs"`  // where the format is documented
-	Notes string `yaml:"notes"` // what a user must know, such as what to log
-	Input Input  `yaml:"input"`
-	JQ    string `yaml:"jq"`
-	// One stream holds the events of people and of clients, so that a record which is left out and names a client shows
-	// that the log would show others too.
-	OneStream bool      `yaml:"one_stream"`
-	Poll      *PollSpec `yaml:"poll"` // how its log API is asked; nil: it has none
-	Examples  []Example `yaml:"examples"`
+	Name     string    `yaml:"-"`
+	Title    string    `yaml:"title"`
+	Docs     string    `yaml:"docs"`  // where the format is documented
+	Notes    string    `yaml:"notes"` // what a user must know, such as what to log
+	Input    Input     `yaml:"input"`
+	JQ       string    `yaml:"jq"`
+	Poll     *PollSpec `yaml:"poll"` // how its log API is asked; nil: it has none
+	Examples []Example `yaml:"examples"`
 }
 
 // Input says how records stand in a text.
@@ -107,8 +104,6 @@ type Format struct {
 	Input Input
 	code  *gojq.Code
 	key   string
-
-	namesAll bool // Preset.OneStream
 }
 
 // Key tells the format from every other: a preset by its name, an expression by its text.
@@ -125,7 +120,7 @@ func NewFormat(preset, jq string) (Format, error) {
 		if err != nil {
 			return Format{}, err
 		}
-		f.Name, f.Input, jq, f.namesAll = p.Name, p.Input, p.JQ, p.OneStream
+		f.Name, f.Input, jq = p.Name, p.Input, p.JQ
 	}
 	q, err := gojq.Parse(jq)
 	if err != nil {
@@ -160,7 +155,7 @@ func ReadFormat(name string) (Format, error) {
 		return Format{}, fmt.Errorf("format: %s: %s", name, yaml.FormatError(err, false, false))
 	}
 	f, err := NewFormat("", p.JQ)
-	f.Input, f.namesAll = p.Input, p.OneStream
+	f.Input = p.Input
 	return f, err
 }
 

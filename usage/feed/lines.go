@@ -83,7 +83,7 @@ func concatenated(line []byte) (all []any, ok bool) {
 // value is one record, or a list of them, also one that an object holds beside little else.
 func (f Format) value(ctx context.Context, v any, text []byte, r *Reading) {
 	if m, ok := v.(map[string]any); ok {
-		if list, is := listIn(m, 0); is {
+		if list, is := listIn(m, 0); is && !f.isRecord(ctx, m) {
 			v = list
 		}
 	}
@@ -104,7 +104,7 @@ func (f Format) record(ctx context.Context, v any, text []byte, r *Reading) {
 		return
 	}
 	if len(events) == 0 {
-		r.leftOut(v, f.namesAll)
+		r.leftOut(v)
 	}
 	for _, e := range events {
 		if e.Kind != Heartbeat {

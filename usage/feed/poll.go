@@ -327,13 +327,21 @@ func linkNext(h http.Header) string {
 	return ""
 }
 
+var plainMember = regexp.MustCompile(`^\.[A-Za-z_][A-Za-z0-9_]*$`)
+
 func (p Poll) records(answer any) ([]any, error) {
 	v := answer
 	if p.items != nil {
 		v, _ = p.items.Run(answer).Next()
 	}
 	switch v := v.(type) {
-	case nil: // as some write an empty list
+	case nil:
+		// As some write an empty list; but where the member is not there at all, the answer is another than it was.
+		if m, is := answer.(map[string]any); is && plainMember.MatchString(p.Spec.Items) {
+			if _, has := m[strings.Trim(p.Spec.Items, ". ")]; !has {
+				return nil, fmt.Errorf("items: the answer has no %s", p.Spec.Items)
+			}
+		}
 		return nil, nil
 	case []any:
 		return v, nil

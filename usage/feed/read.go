@@ -123,7 +123,10 @@ func (f Format) readDocuments(ctx context.Context, in io.Reader, each func(Readi
 	if err != nil { // what follows a broken place cannot be read, what came before it counts
 		r := Reading{Records: 1}
 		r.bad(err.Error(), nil)
-		return each(r)
+		if failed := each(r); failed != nil {
+			return failed
+		}
+		return &BrokenError{err.Error()}
 	}
 	return ctx.Err()
 }
@@ -272,4 +275,15 @@ func ContentDigest(in io.Reader) (string, error) {
 	d := NewDigest(plain)
 	_, err = io.Copy(io.Discard, d)
 	return d.String(), err
+}
+
+// BrokenError is returned by Format.Read where JSON that is not in lines breaks: what came before was given to each, and
+// nobody knows what comes after.
+type BrokenError struct{ Why string }
+
+func (e *BrokenError) Error() string { return e.Why + ": what comes after it cannot be read" }
+
+// Hint says what to do.
+func (e *BrokenError) Hint() string {
+	return "nothing was taken in; bring a whole file, or one with a value a line"
 }

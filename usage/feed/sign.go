@@ -75,12 +75,12 @@ func (r *Reading) saw(at time.Time, named bool) {
 	}
 }
 
-// leftOut takes a record that the format leaves out for a sign of life, where it has a time. Whether it may name a
-// client is the format's to say (Preset.OneStream).
-func (r *Reading) leftOut(record any, mayName bool) {
+// leftOut takes a record that the format leaves out for a sign of life, where it has a time. It names no client: what a
+// format does not understand shows nothing of what it would understand (Other is how it says that it does).
+func (r *Reading) leftOut(record any) {
 	r.Skipped++
-	at, named := signOf(record, 0)
-	if r.saw(at, named && mayName && !at.IsZero()); at.IsZero() {
+	at := signOf(record, 0)
+	if r.saw(at, false); at.IsZero() {
 		r.NoTime++
 		return
 	}
@@ -101,67 +101,45 @@ func (r *Reading) leftOut(record any, mayName bool) {
 // Signs of life that are no further apart are one span.
 const aliveStep = time.Minute
 
-// The members in which records of the formats that are known have their time and their client, the surest first.
+// The members in which records of the formats that are known have their time, the surest first.
 var (
 	timeMembers = []string{
 		"@timestamp", "time_iso8601", "timestamp", "time", "at", "date", "ts", "published", "eventTime", "createdDateTime",
 		"activityDateTime", "TimeGenerated", "start_time", "time_local", "msec", "created_at",
 	}
-	clientMembers = []string{
-		"client_id", "clientId", "clientID", "ClientId", "client-id", "azp", "appid", "appId", "AppId", "cid", "consumer_key",
-	}
 	// Where a record wraps another.
 	wrapped = []string{"data", "properties", "detail", "details", "event", "log", "record", "message", "client", "actor", "request"}
 )
 
-// signOf says when a record was written and whether it names a client, of a shape that no format describes. A zero
-// time: it does not say.
-func signOf(record any, depth int) (at time.Time, named bool) {
+// signOf says when a record was written, of a shape that no format describes. A zero time: it does not say.
+func signOf(record any, depth int) (at time.Time) {
 	switch v := record.(type) {
 	case string:
 		return signOfText(v)
 	case map[string]any:
 		for _, m := range timeMembers {
 			if t, err := timeOf(v[m]); err == nil && t.Year() >= 2000 { // 0.042 is no time
-				at = t
-				break
+				return t
 			}
-		}
-		for _, m := range clientMembers {
-			named = named || isClient(textOf(v[m]))
 		}
 		for _, m := range wrapped {
-			if inner, ok := v[m]; ok && depth < 3 && (at.IsZero() || !named) {
-				t, n := signOf(inner, depth+1)
-				if at.IsZero() {
-					at = t
+			if inner, ok := v[m]; ok && depth < 3 {
+				if at = signOf(inner, depth+1); !at.IsZero() {
+					return at
 				}
-				named = named || n
 			}
 		}
 	}
-	return at, named
+	return at
 }
 
-func isClient(id string) bool { return id != "" && id != "-" && id != "null" && id != "unknown" }
-
-var (
-	timeInText = regexp.MustCompile(
-		`\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d+)?(?:Z|[+-]\d\d:?\d\d)?|\d\d/[A-Z][a-z]{2}/\d{4}:\d\d:\d\d:\d\d [+-]\d{4}`)
-	clientInText = regexp.MustCompile(`\b(?:client_?[iI][dD]|azp|app[iI]d)\\?"?\s*[=:]\s*\\?["']?([^"'\\,\s}&]+)`)
-)
-
-// errorEvent is a refusal, which a log may show without showing who is let in (Keycloak's default levels).
-var errorEvent = regexp.MustCompile(`type=\\?["']?[A-Z_]+_ERROR`)
+var timeInText = regexp.MustCompile(
+	`\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d+)?(?:Z|[+-]\d\d:?\d\d)?|\d\d/[A-Z][a-z]{2}/\d{4}:\d\d:\d\d:\d\d [+-]\d{4}`)
 
 // signOfText reads no more than the beginning of a text.
-func signOfText(text string) (at time.Time, named bool) {
-	text = text[:min(len(text), 8<<10)]
-	if found := timeInText.FindString(text); found != "" {
+func signOfText(text string) (at time.Time) {
+	if found := timeInText.FindString(text[:min(len(text), 8<<10)]); found != "" {
 		at, _ = timeOf(found)
 	}
-	if m := clientInText.FindStringSubmatch(text); m != nil {
-		named = isClient(m[1]) && !errorEvent.MatchString(text)
-	}
-	return at, named
+	return at
 }

@@ -41,6 +41,18 @@ func listIn(m map[string]any, depth int) (list []any, is bool) {
 	return nil, false
 }
 
+// isRecord reports whether an object says something of a client beside the lists that it has.
+func (f Format) isRecord(ctx context.Context, m map[string]any) bool {
+	bare := make(map[string]any, len(m))
+	for name, v := range m {
+		if _, is := recordsIn(v); !is && holders[name] == nil {
+			bare[name] = v
+		}
+	}
+	events, err := f.Events(ctx, bare)
+	return err == nil && slices.ContainsFunc(events, concerns)
+}
+
 func recordsIn(v any) (list []any, is bool) {
 	if list, is = v.([]any); is && len(list) > 0 {
 		_, is = list[0].(map[string]any)
