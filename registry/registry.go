@@ -133,7 +133,7 @@ func (s *Store) OfClients(ctx context.Context, q Querier, provider string, clien
 }
 
 // UsersOf is OfClients, with the credentials that had such a client id before: as ClientID they have the one that was
-// asked for, since what shows it shows them.
+// asked for, since what shows it shows them, unless another credential has it now.
 func (s *Store) UsersOf(ctx context.Context, q Querier, provider string, clientIDs []string) ([]credential.Credential, error) {
 	all, err := s.OfClients(ctx, q, provider, clientIDs)
 	if err != nil {
@@ -142,7 +142,9 @@ func (s *Store) UsersOf(ctx context.Context, q Querier, provider string, clientI
 	former, err := collect(ctx, q, `
 		SELECT `+strings.Replace(columns, "client_id", "former", 1)+`
 		FROM (SELECT c.*, b.client_id AS former FROM credential_clients b JOIN credentials c ON c.id = b.credential_id
-			WHERE b.provider = $1 AND b.client_id = ANY($2) AND (c.provider, c.client_id) <> ($1, b.client_id)) AS c
+			WHERE b.provider = $1 AND b.client_id = ANY($2) AND (c.provider, c.client_id) <> ($1, b.client_id)
+				AND NOT EXISTS (SELECT FROM credentials o
+					WHERE o.provider = $1 AND o.client_id = b.client_id AND o.id <> c.id AND o.retired_at IS NULL)) AS c
 		ORDER BY retired_at IS NOT NULL, id`, provider, clientIDs)
 	return append(all, former...), err
 }

@@ -323,6 +323,12 @@ func TestFormerClientIDs(t *testing.T) {
 	if want := []string{"a id-a k1", "a id-new k1", "b id-b ", "b id-rotated "}; !slices.Equal(got, want) {
 		t.Errorf("%q, want %q", got, want)
 	}
+	taken := file(t, "c")
+	taken[0].ClientID = "id-a"
+	sync1(t, pool, noon.Add(2*time.Hour), append(cs, taken...))
+	if all, err := s.UsersOf(t.Context(), pool, "idp", []string{"id-a"}); err != nil || len(all) != 1 || all[0].Name != "c" {
+		t.Errorf("a client id that another has now: %v, %v", all, err)
+	}
 	if all, err := s.UsersOf(t.Context(), pool, "another", []string{"id-a"}); err != nil || len(all) != 0 {
 		t.Errorf("%v, %v", all, err)
 	}

@@ -118,9 +118,11 @@ func (s *Store) Rotate(ctx context.Context, tx pgx.Tx, name, clientID string, se
 		c.ClientID, fields = clientID, append(fields, "client_id")
 	}
 	c.Sealed, c.Changed, c.NextCheck, c.NextWhy = sealed, now, now, whyNew
+	c.KeyID = "" // the new secret is another key
 	_, err = tx.Exec(
 		ctx,
-		`UPDATE credentials SET sealed_secret = $2, changed_at = $3, next_check_at = $3, client_id = $4, next_check_why = $5 WHERE id = $1`,
+		`UPDATE credentials SET sealed_secret = $2, changed_at = $3, next_check_at = $3, client_id = $4, next_check_why = $5,
+			key_id = '' WHERE id = $1`,
 		c.ID,
 		sealed,
 		now,

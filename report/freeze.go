@@ -137,8 +137,9 @@ func (m *Maker) Read(ctx context.Context, month Month, owner string, edition int
 // Stored returns a report as it was frozen, the newest edition for 0; ok is false where there is none.
 func (m *Maker) Stored(ctx context.Context, month Month, owner string, edition int, f Format) (content []byte, ok bool, err error) {
 	err = m.Pool.QueryRow(ctx, `
-		SELECT content FROM reports WHERE month = $1 AND owner = $2 AND format = $3 AND ($4 = 0 OR edition = $4)
-		ORDER BY edition DESC LIMIT 1`, month.first, owner, string(f), edition).Scan(&content)
+		SELECT content FROM reports WHERE month = $1 AND owner = $2 AND format = $3
+			AND edition = CASE WHEN $4 > 0 THEN $4 ELSE (SELECT max(edition) FROM reports WHERE month = $1) END`,
+		month.first, owner, string(f), edition).Scan(&content)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return nil, false, nil
 	}
@@ -148,8 +149,9 @@ func (m *Maker) Stored(ctx context.Context, month Month, owner string, edition i
 // frozenSummaries are those of the newest editions of the last months.
 func (m *Maker) frozenSummaries(ctx context.Context) (map[frozenKey]Summary, error) {
 	rows, err := m.Pool.Query(ctx, `
-		SELECT DISTINCT ON (month, owner) to_char(month, 'YYYY-MM'), owner, convert_from(content, 'UTF8')::jsonb->'summary'
-		FROM reports WHERE format = 'json' AND month > now() - interval '14 months' ORDER BY month, owner, edition DESC`)
+		SELECT DISTINCT ON (month, owner) to_char(month, 'YYYY-MM'), owner, summary
+		FROM reports WHERE format = 'json' AND summary IS NOT NULL AND owner = '' AND month > now() - interval '14 months'
+		ORDER BY month, owner, edition DESC`)
 	if err != nil {
 		return nil, err
 	}
@@ -159,18 +161,10 @@ func (m *Maker) frozenSummaries(ctx context.Context) (map[frozenKey]Summary, err
 		raw []byte
 	)
 	_, err = pgx.ForEachRow(rows, []any{&key.month, &key.owner, &raw}, func() error {
-		var was struct {
-			Summary
-			Canaries *int `json:"canaries"`
-		}
-		if err := json.Unmarshal(raw, &was); err != nil {
-			return err
-		}
-		if was.Canaries != nil { // those of older versions count canaries among the others
-			was.Summary.Canaries = *was.Canaries
-			all[key] = was.Summary
-		}
-		return nil
+		var was Summary
+		err := json.Unmarshal(raw, &was)
+		all[key] = was
+		return err
 	})
 	return all, err
 }
@@ -273,8 +267,9 @@ func (m *Maker) freeze(ctx context.Context, month Month, edition int, o Order, n
 			}
 			sum := sha256.Sum256(content)
 			tag, err := tx.Exec(ctx, `
-				INSERT INTO reports (month, owner, made_at, format, content, sha256, edition) VALUES ($1, $2, $3, $4, $5, $6, $7)
-				ON CONFLICT DO NOTHING`, month.first, owner, now, string(f), content, sum[:], edition)
+				INSERT INTO reports (month, owner, made_at, format, content, sha256, edition, summary)
+				VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+				ON CONFLICT DO NOTHING`, month.first, owner, now, string(f), content, sum[:], edition, summaryOf(r, f))
 			if err != nil {
 				return false, err
 			}
@@ -292,6 +287,14 @@ func (m *Maker) freeze(ctx context.Context, month Month, edition int, o Order, n
 		}
 	}
 	return true, tx.Commit(ctx)
+}
+
+// summaryOf is stored beside the JSON: the reports of later months compare it.
+func summaryOf(r *Report, f Format) *Summary {
+	if f != JSON {
+		return nil
+	}
+	return &r.Summary
 }
 
 func (s *sources) owners() []string {

@@ -168,7 +168,7 @@ func (m *Maker) make(s *sources, owner string, at, now time.Time) *Report {
 		r.Before = r.Trend[len(r.Trend)-2].Summary
 	}
 	for _, p := range r.Trend[:len(r.Trend)-1] {
-		if was, frozen := s.frozen[frozenKey{p.Month, owner}]; frozen {
+		if was, frozen := s.frozen[frozenKey{p.Month, owner}]; frozen { // of all: owners change
 			if is := m.anew(s, owner, p.Month); is != was {
 				r.Overtaken = append(r.Overtaken, Overtaken{p.Month, was, is})
 			}

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"html/template"
+	"slices"
 	"strings"
 	"time"
 
@@ -259,6 +260,8 @@ func headline(r *Report) string {
 		return "No credential was registered."
 	case all == 0:
 		return "Only canaries were registered."
+	case unknown == all && slices.ContainsFunc(r.Credentials, func(c Row) bool { return c.WatchedSince != nil }):
+		return fmt.Sprintf("Of none of %d credentials is it known yet whether it is used.", all)
 	case unknown == all:
 		return fmt.Sprintf("Nothing was watched: of none of %d credentials is it known whether it is used.", all)
 	case idle == 0 && unknown == 0:

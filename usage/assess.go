@@ -122,7 +122,7 @@ type monthFacts struct {
 
 type feedFacts struct {
 	name                      string
-	state                     bool // last-used times only
+	state                     bool // last-used times or counts only
 	partial, configured, file bool
 	silence                   time.Duration // between its stretches
 	quiet                     time.Duration // after the last of them; 0: as silence
@@ -417,7 +417,7 @@ func (f facts) hidden(a *Answer) bool {
 		return false
 	}
 	a.Covered = max(0, a.Covered-hidden)
-	a.Reason = "the feed gives only a last-used time, and keyrounds' own checks hide what was before them: " +
+	a.Reason = "the feed gives only a last-used time or a count, and keyrounds' own checks hide what was before or beside them: " +
 		"check it less often than the feed is polled"
 	return true
 }

@@ -82,6 +82,10 @@ func (p Page) readInto(ctx context.Context, in *intake) (any, []feed.Span, error
 		return nil, nil, ErrMoved
 	}
 	in.hideFrom = p.Before.Until
+	overlap := in.feed.Poll.Spec.Overlap.Duration
+	if fresh := p.After.Until.Sub(p.Before.Until); !p.Before.Until.IsZero() && overlap > 0 && fresh > 0 {
+		in.newShare = float64(fresh) / float64(fresh+overlap)
+	}
 	return p.After, p.Covered, in.add(ctx, p.Reading)
 }
 
@@ -115,6 +119,7 @@ func (p Push) readInto(ctx context.Context, in *intake) (any, []feed.Span, error
 		}
 		return nil, nil, err
 	}
+	in.most = p.MaxRecords
 	if err := in.read(ctx, bytes.NewReader(body)); err != nil {
 		return nil, nil, err
 	}
@@ -153,7 +158,7 @@ func (p Push) content() ([]byte, error) {
 type Import struct {
 	Name   string      // for errors
 	In     io.Reader   // plain, gzip or zstd
-	Format feed.Format // of this file; the zero Format: that of the feed
+	Detect bool        // in the format that it looks like (feed.Detect), rather than that of the feed
 	Covers []feed.Span // that it shows every use of
 	// Replace takes back what the same content brought before, in whatever format, and takes it in again: its
 	// feed.ContentDigest. "": a content that was taken in before is refused. *NotTakenError where there is nothing to replace.
@@ -166,8 +171,15 @@ func (i Import) readInto(ctx context.Context, in *intake) (any, []feed.Span, err
 	if err := in.mayLast(ctx); err != nil {
 		return nil, nil, err
 	}
-	if i.Format.Name != "" {
-		in.feed.Format = i.Format
+	if i.Detect {
+		guess, again, err := feed.Detect(ctx, i.In)
+		if err == nil {
+			in.feed.Format, err = feed.NewFormat(guess.Preset.Name, "")
+		}
+		if err != nil {
+			return nil, nil, fmt.Errorf("%s: %w", i.Name, err)
+		}
+		i.In = again
 	}
 	in.ids, in.undone = &eventIDs{days: map[int64]*idsOfDay{}}, map[monthKey]bool{}
 	if i.Replace != "" {
@@ -179,7 +191,7 @@ func (i Import) readInto(ctx context.Context, in *intake) (any, []feed.Span, err
 	packed := feed.NewDigest(i.In)
 	plain, err := feed.Decompress(packed)
 	if err != nil {
-		return nil, nil, fmt.Errorf("%s: it is neither plain, nor gzip, nor zstd", i.Name)
+		return nil, nil, fmt.Errorf("%s: it is neither plain, nor gzip, nor zstd: %w", i.Name, err)
 	}
 	content := feed.NewDigest(plain)
 	if err := in.read(ctx, content); err != nil {

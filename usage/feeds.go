@@ -156,7 +156,8 @@ func (s *Store) Forget(ctx context.Context, now, before time.Time) error {
 		before.AddDate(0, -1, 0), now)
 	month := now.AddDate(0, -1, 0)
 	batch.Queue(`DELETE FROM usage_taken WHERE taken_at < $1`, month.AddDate(0, -12, 0))
-	batch.Queue(`DELETE FROM usage_batches WHERE taken_at < $1 AND feed NOT LIKE 'import/%'`, month)
+	batch.Queue(`DELETE FROM usage_batches b WHERE taken_at < $1 AND feed NOT LIKE 'import/%'
+		AND NOT EXISTS (SELECT FROM usage_batch_rows r WHERE r.feed = b.feed AND r.batch_id = b.batch_id)`, month)
 	var states []string // their last-used times are told again and again
 	for _, p := range feed.Presets() {
 		if stateFormat(p.Name) {

@@ -32,12 +32,15 @@ type intake struct {
 	egress    map[netip.Addr]bool
 	learned   map[netip.Addr]time.Time
 	taken     map[uuid.UUID]int // that changed
+	takenOnce map[uuid.UUID]int // as it was before this batch
 	counts    Counts
 	shows     map[feed.Kind]bool
 	samples   []feed.Bad
 	lifecycle []Lifecycle // that was flushed
 	days      map[int64]*feed.Day
 	latest    time.Time // of the records so far
+	newShare  float64   // of a poll that overlaps with the one before: how much of its time is new; 0: all
+	most      int64     // records of a push; 0: no limit
 	unclear   int64     // records that could not be read
 	noTime    int64     // records that are left out and do not say when they were written
 	row       feedRow
@@ -49,6 +52,8 @@ type intake struct {
 }
 
 type feedRow struct {
+	silence  time.Duration // as it is registered: an import may have one of its own
+	learns   bool
 	coverage []feed.Span
 	counts   Counts
 	samples  []feed.Bad
@@ -63,7 +68,8 @@ func (s *Store) begin(ctx context.Context, tx pgx.Tx, f feed.Feed, now time.Time
 	in := &intake{
 		s: s, tx: tx, feed: f, now: now, tally: newTally(s.Zone),
 		clients: map[string]*client{}, counts: Counts{}, shows: map[feed.Kind]bool{},
-		egress: map[netip.Addr]bool{}, learned: map[netip.Addr]time.Time{}, taken: map[uuid.UUID]int{}, row: feedRow{counts: Counts{}},
+		egress: map[netip.Addr]bool{}, learned: map[netip.Addr]time.Time{}, taken: map[uuid.UUID]int{}, takenOnce: map[uuid.UUID]int{},
+		row:  feedRow{counts: Counts{}},
 		days: map[int64]*feed.Day{},
 	}
 	var coverage multirange
@@ -71,8 +77,9 @@ func (s *Store) begin(ctx context.Context, tx pgx.Tx, f feed.Feed, now time.Time
 	if err := lockProvider(ctx, tx, f.Provider); err != nil {
 		return nil, err
 	}
-	err := tx.QueryRow(ctx, `SELECT coverage, counts, samples, position FROM usage_feeds WHERE feed = $1 FOR UPDATE`, f.Name).
-		Scan(&coverage, &counts, &samples, &in.row.position)
+	err := tx.QueryRow(ctx, `
+		SELECT coverage, counts, samples, position, silence, learns FROM usage_feeds WHERE feed = $1 FOR UPDATE`, f.Name).
+		Scan(&coverage, &counts, &samples, &in.row.position, &in.row.silence, &in.row.learns)
 	if errors.Is(err, pgx.ErrNoRows) {
 		err = fmt.Errorf("%w: %q", ErrUnknownFeed, f.Name)
 	}
@@ -125,6 +132,9 @@ func (in *intake) add(ctx context.Context, r feed.Reading) error {
 	in.counts[ResultSkipped] += int64(r.Skipped)
 	in.counts[ResultBad] += int64(r.BadSeen)
 	in.samples = append(in.samples, r.Bad...)
+	if in.most > 0 && in.counts.Records()+int64(len(r.Events)) > in.most {
+		return ErrPushTooLarge
+	}
 	in.saw(r)
 	events := r.Events[:0]
 	for _, e := range r.Events {
@@ -231,7 +241,7 @@ func (in *intake) foldUse(e feed.Event, own *ledger) {
 	if e.Count > 0 && in.takeOutCount(e, own) || e.Count == 0 && in.takeOutEvent(e, own) {
 		return
 	}
-	in.tally.useKey(e)
+	in.useKey(e)
 	holders := in.clients[e.ClientID].holders(e)
 	if len(holders) == 0 {
 		in.counts[ResultOtherKey] += e.Times()
@@ -340,7 +350,7 @@ func (in *intake) know(id string, cs []credential.Credential) {
 	for _, c := range cs {
 		known := in.clients[id]
 		if known == nil {
-			known = &client{owners: map[string]int64{}}
+			known = &client{owners: map[string]int64{}, seen: map[string]bool{}}
 			in.clients[id] = known
 		}
 		// One that was registered anew under another name goes on; the old name's history ends.
@@ -420,6 +430,11 @@ func (in *intake) loadLedger(ctx context.Context, events []feed.Event) (*ledger,
 	)
 	if _, err = pgx.ForEachRow(rows, []any{&check, &n}, func() error { l.taken[check] = n; return nil }); err != nil {
 		return nil, err
+	}
+	for check, n := range l.taken {
+		if _, has := in.takenOnce[check]; !has {
+			in.takenOnce[check] = n
+		}
 	}
 	for check, n := range in.taken {
 		l.taken[check] = n

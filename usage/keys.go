@@ -18,14 +18,15 @@ import (
 // Rules of whose use it is, of the credentials with its client id, where the event names a key:
 //
 //  1. Of those whose key_id it is, as they say, or as our own check with their secret showed in the feed.
-//  2. Else of those that do not say which key theirs is: a key that was not seen before may be anybody's, and a use too
-//     many is better than one too few.
+//  2. Else of those that do not say which key theirs is, or whose key no feed ever showed, as after a rotation that left
+//     key_id as it was: a key that was not seen before may be anybody's, and a use too many is better than one too few.
 //  3. Else it is a key that no credential has.
 
 // client is a client id that events name, with its credentials and keys.
 type client struct {
 	credentials []credential.Credential
 	owners      map[string]int64 // of keys that our own checks showed, by key id
+	seen        map[string]bool  // keys that feeds showed so far, in lower case
 }
 
 // holders are the credentials whose use an event is.
@@ -36,9 +37,9 @@ func (c *client) holders(e feed.Event) []credential.Credential {
 	var its, open []credential.Credential
 	for _, cred := range c.credentials {
 		switch {
-		case cred.KeyID != "" && same(cred.KeyID, e.KeyID), cred.KeyID == "" && c.owners[e.KeyID] == cred.ID:
+		case cred.KeyID != "" && same(cred.KeyID, e.KeyID), c.owners[e.KeyID] == cred.ID:
 			its = append(its, cred)
-		case cred.KeyID == "":
+		case cred.KeyID == "" || !c.seen[strings.ToLower(cred.KeyID)]:
 			open = append(open, cred)
 		}
 	}
@@ -82,7 +83,11 @@ func (t *tally) key(e feed.Event) *keyRow {
 }
 
 // useKey folds the key that a use by others names.
-func (t *tally) useKey(e feed.Event) {
+func (in *intake) useKey(e feed.Event) {
+	t := in.tally
+	if known := in.clients[e.ClientID]; known != nil && e.KeyID != "" {
+		known.seen[strings.ToLower(e.KeyID)] = true
+	}
 	if e.KeyID == "" || !e.OK || len(t.keys) >= flushAt {
 		return
 	}
@@ -104,21 +109,26 @@ func (in *intake) learnKey(c credential.Credential, e feed.Event) {
 		r.owner, r.learned = c.ID, e.At
 	}
 	if known := in.clients[e.ClientID]; known != nil {
-		for key, owner := range known.owners {
-			if owner == c.ID {
-				delete(known.owners, key)
-			}
-		}
-		known.owners[e.KeyID] = c.ID
+		known.seen[strings.ToLower(e.KeyID)] = true
+		known.own(e.KeyID, c.ID)
 	}
+}
+
+// own notes whose key it is, which is the only one of its credential.
+func (c *client) own(key string, owner int64) {
+	for k, o := range c.owners {
+		if o == owner {
+			delete(c.owners, k)
+		}
+	}
+	c.owners[key] = owner
 }
 
 // loadKeys reads which credentials the keys of clients are of. What was learned before a secret was changed is forgotten.
 func (in *intake) loadKeys(ctx context.Context, clientIDs []string) error {
 	rows, err := in.tx.Query(ctx, `
-		SELECT DISTINCT ON (credential_id) client_id, key_id, credential_id, learned_at FROM usage_keys
-		WHERE provider = $1 AND client_id = ANY($2) AND credential_id IS NOT NULL
-		ORDER BY credential_id, learned_at DESC`, in.feed.Provider, clientIDs)
+		SELECT client_id, key_id, coalesce(credential_id, 0), coalesce(learned_at, 'epoch'::timestamptz) FROM usage_keys
+		WHERE provider = $1 AND client_id = ANY($2) ORDER BY learned_at NULLS FIRST`, in.feed.Provider, clientIDs)
 	if err != nil {
 		return err
 	}
@@ -128,11 +138,14 @@ func (in *intake) loadKeys(ctx context.Context, clientIDs []string) error {
 		learned time.Time
 	)
 	_, err = pgx.ForEachRow(rows, []any{&id, &key, &owner, &learned}, func() error {
-		if known := in.clients[id]; known != nil {
-			for _, c := range known.credentials {
-				if c.ID == owner && !learned.Before(c.Changed) {
-					known.owners[key] = owner
-				}
+		known := in.clients[id]
+		if known == nil {
+			return nil
+		}
+		known.seen[strings.ToLower(key)] = true
+		for _, c := range known.credentials {
+			if c.ID == owner && !learned.Before(c.Changed) {
+				known.own(key, owner)
 			}
 		}
 		return nil

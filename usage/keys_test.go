@@ -20,14 +20,17 @@ func TestKeys(t *testing.T) {
 		old, fresh     int64 // uses
 		other          int64
 	}{
-		"both say":               {"k-old", "k-new", false, map[string]int{"k-old": 3, "k-new": 5}, 3, 5, 0},
-		"one says":               {"", "k-new", false, map[string]int{"k-old": 3, "k-new": 5}, 3, 5, 0},
-		"neither says":           {"", "", false, map[string]int{"k-old": 3, "k-new": 5}, 8, 8, 0},
-		"our own checks say":     {"", "", true, map[string]int{"k-old": 3, "k-new": 5}, 3, 5, 0},
-		"a key of nobody":        {"k-old", "k-new", false, map[string]int{"k-third": 4}, 0, 0, 4},
-		"a key that came later":  {"", "", true, map[string]int{"k-third": 4}, 4, 4, 0},
-		"the record names none":  {"k-old", "k-new", false, map[string]int{"": 2}, 2, 2, 0},
-		"one of them, the other": {"k-old", "", false, map[string]int{"k-third": 2}, 0, 2, 0},
+		"both say":              {"k-old", "k-new", false, map[string]int{"k-old": 3, "k-new": 5}, 3, 5, 0},
+		"both say, one is used": {"k-old", "k-new", false, map[string]int{"k-old": 3}, 3, 0, 0},
+		"one says":              {"", "k-new", true, map[string]int{"k-old": 3, "k-new": 5}, 3, 5, 0},
+		"neither says":          {"", "", false, map[string]int{"k-old": 3, "k-new": 5}, 8, 8, 0},
+		"our own checks say":    {"", "", true, map[string]int{"k-old": 3, "k-new": 5}, 3, 5, 0},
+		"a key of nobody":       {"k-old", "k-new", true, map[string]int{"k-third": 4}, 0, 0, 4},
+		"a key that came later": {"", "", true, map[string]int{"k-third": 4}, 4, 4, 0},
+		"the record names none": {"k-old", "k-new", false, map[string]int{"": 2}, 2, 2, 0},
+		// After a rotation that left key_id as it was no feed shows that key any more, or none did yet.
+		"what it says was never seen":        {"k-gone", "k-new", false, map[string]int{"k-third": 2}, 2, 2, 0},
+		"our own check says another than it": {"k-gone", "k-new", true, map[string]int{"k-old": 3}, 3, 0, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

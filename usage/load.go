@@ -140,13 +140,18 @@ func (b *Book) loadFeeds(ctx context.Context, q Querier, _ []int64) error {
 	}
 	_, err = pgx.ForEachRow(rows, columns, func() error {
 		f.coverage, f.seen, f.file = fromMultirange(coverage), fromNull(seen), kind == feed.TypeImport
-		f.state = stateFormat(format)
+		f.state = stateFormat(format) || kind == feed.TypePrometheus
 		f.lost, f.quiet = nil, f.silence
 		if learns {
 			f.coverage, f.quiet = bridged(f.coverage, f.silence)
 		}
 		if n := len(f.coverage); n > 0 {
 			f.lost = lost(b.days[f.name], f.coverage[n-1].To, watching)
+			for i, l := range f.lost {
+				if l.open { // until something shows that it is over
+					f.lost[i].To = l.To.AddDate(100, 0, 0)
+				}
+			}
 		}
 		b.feeds[provider] = append(b.feeds[provider], f)
 		coverage, watching = nil, feed.Watching{}

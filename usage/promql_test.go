@@ -288,11 +288,15 @@ func TestAbsenceNeedsEvidenceOfMetrics(t *testing.T) {
 		look func(g *gatewayMetrics, day int) // sets what it answers on a day of 20
 		want usage.State
 	}{
-		"all is well":               {func(g *gatewayMetrics, _ int) { g.counts = map[string]float64{"other": 3} }, usage.NeverUsed},
-		"nobody was ever there":     {func(*gatewayMetrics, int) {}, usage.NotKnown},
-		"its label is another":      {func(g *gatewayMetrics, _ int) { g.counts = map[string]float64{"": 3} }, usage.NotKnown},
-		"its label was lost":        {func(g *gatewayMetrics, day int) { g.counts = map[string]float64{lostAfter(day, 12): 3} }, usage.NotKnown},
-		"the gateway was not there": {func(g *gatewayMetrics, _ int) { g.counts, g.covered = map[string]float64{"other": 3}, false }, usage.NotKnown},
+		"all is well":           {func(g *gatewayMetrics, _ int) { g.counts = map[string]float64{"other": 3} }, usage.NeverUsed},
+		"nobody was ever there": {func(*gatewayMetrics, int) {}, usage.NotKnown},
+		"its label is another":  {func(g *gatewayMetrics, _ int) { g.counts = map[string]float64{"": 3} }, usage.NotKnown},
+		"its label was lost": {func(g *gatewayMetrics, day int) {
+			g.counts = map[string]float64{lostAfter(day, 12): 3}
+		}, usage.NotKnown},
+		"the gateway was not there": {func(g *gatewayMetrics, _ int) {
+			g.counts, g.covered = map[string]float64{"other": 3}, false
+		}, usage.NotKnown},
 		"it was gone for two days": {func(g *gatewayMetrics, day int) {
 			g.counts, g.covered = map[string]float64{"other": 3}, day < 15 || day > 16
 		}, usage.NotKnown},

@@ -53,7 +53,7 @@ func (in *intake) finish(ctx context.Context, position any, covered []feed.Span)
 		return Ingested{}, err
 	}
 	if in.ids != nil {
-		last := addition{Feed: in.days, Spans: append(slices.Clone(spans), covered...), Counts: in.counts}
+		last := addition{Taken: in.tookNow(), Feed: in.days, Spans: append(slices.Clone(spans), covered...), Counts: in.counts}
 		if err := in.keepAddition(last); err != nil {
 			return Ingested{}, err
 		}
@@ -298,9 +298,7 @@ func (in *intake) saveFeed(ctx context.Context, position any, spans []feed.Span)
 // asRegistered is the feed as it is known: an import may have a silence of its own.
 func (in *intake) asRegistered() feed.Feed {
 	f := in.feed
-	if f.Type == feed.TypeImport {
-		f.Silence, f.Learns = feed.DefaultSilence, true
-	}
+	f.Silence, f.Learns = in.row.silence, in.row.learns
 	return f
 }
 

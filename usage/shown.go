@@ -1,6 +1,7 @@
 package usage
 
 import (
+	"math"
 	"time"
 
 	"github.com/keyrounds/keyrounds/usage/feed"
@@ -19,6 +20,9 @@ func (in *intake) saw(r feed.Reading) {
 	oldest, newest := feed.DayOf(in.now.Add(-maxBehind)), feed.DayOf(in.now.Add(maxAhead))
 	undated := r.Undated
 	in.unclear, in.noTime = in.unclear+int64(r.BadSeen), in.noTime+r.NoTime
+	if in.newShare > 0 {
+		onlyNew(r, in.newShare)
+	}
 	for number, d := range r.Days {
 		switch {
 		case number < oldest || number > newest:
@@ -69,4 +73,20 @@ func (in *intake) uncount(all, fresh []feed.Event) {
 	}
 	count(all, -1)
 	count(fresh, 1)
+}
+
+// onlyNew takes out of what records were fit to show those that an earlier poll asked for too. Events are told from each
+// other (uncount); of those that are left out or bad only their share of the time is known.
+func onlyNew(r feed.Reading, share float64) {
+	events := map[int64]int64{}
+	for _, e := range r.Events {
+		if e.Kind != feed.Heartbeat {
+			events[feed.DayOf(e.At)]++
+		}
+	}
+	for number, d := range r.Days {
+		bad := int64(math.Ceil(share * float64(d.Bad)))
+		skipped := int64(math.Ceil(share * float64(max(0, d.Records-d.Bad-events[number]))))
+		d.Records, d.Bad = min(d.Records, events[number]+skipped+bad), bad
+	}
 }

@@ -14,7 +14,8 @@ import (
 //     with jitter pauses for a little more than a day every night, an office for every weekend.
 //  3. Never over MostSilence, and never from a longer pause, or from what was before one: that is a gap.
 //
-// A pause is judged by the pauses of the 30 days before it or, at the beginning, after it.
+// A pause is judged by the other pauses of the 30 days before it and, in the first 30 days of a feed or after such a gap, by
+// those after it.
 const (
 	MostSilence = 3 * 24 * time.Hour
 
@@ -59,6 +60,7 @@ func bridged(spans []feed.Span, least time.Duration) (all []feed.Span, now time.
 	if len(spans) == 0 {
 		return nil, least
 	}
+	begin := spans[0].From // of the stretch
 	for i, s := range spans {
 		n := len(all)
 		if n == 0 {
@@ -66,10 +68,15 @@ func bridged(spans []feed.Span, least time.Duration) (all []feed.Span, now time.
 			continue
 		}
 		pause := s.From.Sub(all[n-1].To)
+		if pause > MostSilence {
+			begin = s.From
+		}
 		if pause > least && pause <= MostSilence {
-			before := learned(spans[:i+1], spans[i-1].To.Add(-learnFrom), s.From, least)
-			after := learned(spans[i-1:], spans[i-1].To, s.From.Add(learnFrom), least)
-			if pause <= max(before, after) {
+			allowed := learned(spans[:i], spans[i-1].To.Add(-learnFrom), spans[i-1].To, least)
+			if begin.After(spans[i-1].To.Add(-learnFrom)) {
+				allowed = max(allowed, learned(spans[i:], s.From, s.From.Add(learnFrom), least))
+			}
+			if pause <= allowed {
 				all[n-1].To = later(all[n-1].To, s.To)
 				continue
 			}

@@ -40,6 +40,15 @@ func TestSilenceIsLearned(t *testing.T) {
 		"twice, 30 hours": {func(i int) time.Duration {
 			return map[bool]time.Duration{true: 30 * time.Hour, false: time.Hour}[i%1000 == 900]
 		}, 87, day},
+		"an outage before it became nightly": {func(i int) time.Duration {
+			switch n := 70 * 24; {
+			case i < n:
+				return time.Hour
+			case i == n:
+				return 71 * time.Hour
+			}
+			return jitter(i)
+		}, 85, 2 * day}, // the first nights after it are not ordinary yet
 		"every four days": {func(int) time.Duration { return 4 * day }, 0, day},
 		"nightly, then dead for 10 days": {func(i int) time.Duration {
 			if i == 60 {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/netip"
 
+	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 	"github.com/klauspost/compress/zstd"
 
@@ -23,6 +24,7 @@ type addition struct {
 	Months []addedMonth        `json:"months,omitempty"`
 	Feed   map[int64]*feed.Day `json:"feed,omitempty"` // by number
 	Spans  []feed.Span         `json:"spans,omitempty"`
+	Taken  map[uuid.UUID]int   `json:"taken,omitempty"` // our own checks that accounted for events
 	Counts Counts              `json:"counts,omitempty"`
 }
 
@@ -74,6 +76,17 @@ func (in *intake) keepAddition(a addition) error {
 	return w.Close()
 }
 
+// tookNow is how many more events our own checks account for by this batch.
+func (in *intake) tookNow() map[uuid.UUID]int {
+	took := map[uuid.UUID]int{}
+	for check, n := range in.taken {
+		if more := n - in.takenOnce[check]; more > 0 {
+			took[check] = more
+		}
+	}
+	return took
+}
+
 func (in *intake) saveParts(ctx context.Context) error {
 	batch := &pgx.Batch{}
 	for n, rows := range in.parts {
@@ -90,7 +103,7 @@ type NotTakenError struct {
 
 func (e *NotTakenError) Error() string {
 	if e.Later > 0 {
-		return fmt.Sprintf("%d later imports left out events that this content had brought: without it they would be lost", e.Later)
+		return fmt.Sprintf("%d later imports left out events that this content may have brought: without it they would be lost", e.Later)
 	}
 	if e.Before {
 		return "it was taken in by an older version, which did not write down what it added: it cannot be taken back"
@@ -104,7 +117,7 @@ func (e *NotTakenError) Hint() string {
 		return "replace them together: keyrounds usage import --replace FILE FILE…; the record names the imports"
 	}
 	if e.Before {
-		return "take it in beside, without --replace: what was counted twice changes numbers, and no answer"
+		return "it stays as it was taken in; the record says what came of it: keyrounds audit log"
 	}
 	return "leave --replace out"
 }
@@ -201,6 +214,9 @@ func (in *intake) undo(ctx context.Context, id string) error {
 				WHERE feed = $1 AND day = $2`,
 				in.feed.Name, dayBegins(number), d.Records, d.Bad, d.Named)
 		}
+		for check, n := range a.Taken {
+			batch.Queue(`UPDATE usage_taken SET taken = greatest(0, taken - $2) WHERE check_id = $1`, check, n)
+		}
 		for result, n := range a.Counts {
 			in.row.counts[result] = max(0, in.row.counts[result]-n)
 		}
@@ -237,7 +253,8 @@ func (in *intake) recover(ctx context.Context) error {
 					min(first_at) FILTER (WHERE failures > 0) AS first_attempt_at,
 					max(last_at) FILTER (WHERE failures > 0) AS last_attempt_at
 				FROM usage_days WHERE credential_id = $1 AND day >= $2 AND day < $3) AS d
-			WHERE m.credential_id = $1 AND m.month = $2`, args...)
+			WHERE m.credential_id = $1 AND m.month = $2 AND (m.exchanges + m.requests + m.failures <= 0
+				OR EXISTS (SELECT FROM usage_days WHERE credential_id = $1 AND day >= $2 AND day < $3))`, args...)
 		batch.Queue(`DELETE FROM usage_months WHERE credential_id = $1 AND month = $2
 			AND exchanges + requests + failures + own <= 0 AND first_at IS NULL`, args[:2]...)
 	}

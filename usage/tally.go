@@ -141,17 +141,21 @@ func (t *tally) agent(raw string) string {
 	if c, ok := t.clean[raw]; ok {
 		return c
 	}
-	c := secret.Scrubber{}.Clean(raw, maxUserAgent)
-	c = longRuns.ReplaceAllStringFunc(c, func(run string) string {
+	c := CleanAgent(raw)
+	if len(t.clean) < 10_000 {
+		t.clean[raw] = c
+	}
+	return c
+}
+
+// CleanAgent is a user agent without what may be a secret in it, at most 120 bytes.
+func CleanAgent(raw string) string {
+	return longRuns.ReplaceAllStringFunc(secret.Scrubber{}.Clean(raw, maxUserAgent), func(run string) string {
 		if strings.Contains(run, "/") { // a product and its version
 			return run
 		}
 		return "…"
 	})
-	if len(t.clean) < 10_000 {
-		t.clean[raw] = c
-	}
-	return c
 }
 
 // longRuns are ids of sessions and of requests, and secrets.

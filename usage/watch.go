@@ -36,7 +36,8 @@ const (
 // loss is a stretch in which a feed lived and could show nobody.
 type loss struct {
 	feed.Span
-	why string
+	why  string
+	open bool // it goes on
 }
 
 // feedDay is a day of a feed.
@@ -52,7 +53,7 @@ func lost(days []feedDay, until time.Time, by feed.Watching) []loss {
 		w.byNumber[d.number] = d.Day
 	}
 	if len(days) == 0 {
-		return []loss{{feed.Span{To: until}, "no record was read yet"}}
+		return []loss{{feed.Span{To: until}, "no record was read yet", true}}
 	}
 	w.blind = &loss{} // from the beginning of time
 	last := max(days[len(days)-1].number, feed.DayOf(until))
@@ -60,7 +61,7 @@ func lost(days []feedDay, until time.Time, by feed.Watching) []loss {
 		w.look(n)
 	}
 	if w.blind != nil {
-		w.blind.To = later(until, dayBegins(last+1))
+		w.blind.To, w.blind.open = later(until, dayBegins(last+1)), true
 		w.all = append(w.all, *w.blind)
 	}
 	slices.SortStableFunc(w.all, func(a, b loss) int { return a.From.Compare(b.From) })
@@ -94,7 +95,7 @@ func (w *watch) look(n int64) {
 	w.named = later(w.named, today.Last)
 	if today.Records > 0 && float64(today.Bad) > w.by.MostBad*float64(today.Records) {
 		w.all = append(w.all, loss{feed.Span{From: dayBegins(n), To: dayBegins(n + 1)}, fmt.Sprintf(
-			"%d of %d records of %s could not be read", today.Bad, today.Records, dayBegins(n).Format("2 Jan"))})
+			"%d of %d records of %s could not be read", today.Bad, today.Records, dayBegins(n).Format("2 Jan")), false})
 	}
 	week := feed.Day{}
 	for i := n - showDays + 1; i <= n; i++ {
@@ -222,7 +223,7 @@ func standIn(losses []loss, spans []feed.Span) []loss {
 			taken[i] = loss{Span: s}
 		}
 		for _, rest := range without([]feed.Span{l.Span}, taken) {
-			left = append(left, loss{rest, l.why})
+			left = append(left, loss{rest, l.why, false})
 		}
 	}
 	return left

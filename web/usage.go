@@ -30,7 +30,7 @@ type UsageJSON struct {
 	QuietHours     string     `json:"quiet_hours"`
 	FirstUsedAt    *time.Time `json:"first_used_at"`
 	Uses           int64      `json:"uses"`        // in the time that counts, by whole days
-	NotAllowed     int64      `json:"not_allowed"` // in the months of that time: the client was verified, and what it asked for was not allowed
+	NotAllowed     int64      `json:"not_allowed"` // in its months: the client was verified, what it asked for not allowed
 	Attempts       int64      `json:"attempts"`    // that were refused, in the time that counts
 	FirstAttemptAt *time.Time `json:"first_attempt_at"`
 	LastAttemptAt  *time.Time `json:"last_attempt_at"`

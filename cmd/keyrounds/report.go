@@ -56,7 +56,10 @@ func newReportUnused(o *options) *cobra.Command {
 		PreRunE: func(cmd *cobra.Command, _ []string) error {
 			ext := strings.TrimPrefix(filepath.Ext(f.out), ".")
 			if f.format == "" && ext != "" && !slices.Contains(reportOutputs, ext) {
-				return &hintError{fmt.Errorf("--out %s: unknown output %q", f.out, ext), "one of " + joinComma(reportOutputs) + ", or say -o"}
+				return &hintError{
+					fmt.Errorf("--out %s: unknown output %q", f.out, ext),
+					"one of " + joinComma(reportOutputs) + ", or say -o",
+				}
 			}
 			if f.format == "" {
 				f.format = f.defaultFormat(isTerminal(cmd.OutOrStdout()))

@@ -100,8 +100,8 @@ func (f importFlags) resolve(c *config.Config) (to feed.Feed, covers []feed.Span
 		}
 	}
 	if f.silence != "" {
-		if to.Silence, err = credential.ParseDuration(f.silence); err != nil || to.Silence <= 0 {
-			return to, nil, &hintError{fmt.Errorf("--silence %q is no duration", f.silence), "such as 12h or 2d"}
+		if to.Silence, err = credential.ParseDuration(f.silence); err != nil || to.Silence < feed.DefaultSilence {
+			return to, nil, &hintError{fmt.Errorf("--silence %q is no duration of a day or more", f.silence), "such as 2d"}
 		}
 		to.Learns = false
 	}
@@ -153,18 +153,7 @@ func (f importFlags) importFiles(
 			return err
 		}
 		defer in.Close()
-		files[i] = usage.Import{Name: name, In: in, Covers: covers}
-		if f.format == feed.Auto {
-			guess, again, err := feed.Detect(cmd.Context(), in)
-			if err != nil {
-				return fmt.Errorf("%s: %w", name, err)
-			}
-			fmt.Fprintf(cmd.ErrOrStderr(), "%s: this looks like %s (%s)\n", name, guess.Preset.Title, guess.Preset.Name)
-			files[i].In = again
-			if files[i].Format, err = feed.NewFormat(guess.Preset.Name, ""); err != nil {
-				return err
-			}
-		}
+		files[i] = usage.Import{Name: name, In: in, Covers: covers, Detect: f.format == feed.Auto}
 		if f.replace {
 			if files[i].Replace, err = contentOf(name); err != nil {
 				return err
@@ -189,6 +178,9 @@ func (f importFlags) importFiles(
 	)
 	for i, name := range names {
 		v := newImportJSON(name, taken[i])
+		if f.format == feed.Auto && taken[i].Before == nil {
+			fmt.Fprintf(cmd.ErrOrStderr(), "%s: this looks like %s\n", name, taken[i].Feed.Format.Name)
+		}
 		values = append(values, v)
 		c := v.Results
 		note := ""
@@ -253,19 +245,51 @@ func openInput(cmd *cobra.Command, name string) (io.ReadCloser, error) {
 	if name == "-" {
 		return readThrough{io.TeeReader(cmd.InOrStdin(), readProgress(cmd.ErrOrStderr(), name, -1)), nil}, nil
 	}
-	f, err := os.Open(name)
+	st, err := os.Stat(name)
 	if err != nil {
 		return nil, err
 	}
-	size := int64(-1)
-	if st, err := f.Stat(); err == nil && st.IsDir() {
-		f.Close()
+	if st.IsDir() {
 		return nil, &hintError{fmt.Errorf("%s is a directory", name), "name its files; a feed of type file follows a directory"}
-	} else if err == nil && st.Mode().IsRegular() {
+	}
+	size := int64(-1)
+	if st.Mode().IsRegular() {
 		size = st.Size()
 	}
+	f := &lateFile{name: name}
 	bar := readProgress(cmd.ErrOrStderr(), name, size)
 	return readThrough{io.TeeReader(f, bar), func() error { return errors.Join(bar.Close(), f.Close()) }}, nil
+}
+
+// lateFile is opened when it is read, and closed at its end: of thousands of files one is open.
+type lateFile struct {
+	name string
+	file *os.File
+	over bool
+}
+
+func (l *lateFile) Read(p []byte) (n int, err error) {
+	if l.over {
+		return 0, io.EOF
+	}
+	if l.file == nil {
+		if l.file, err = os.Open(l.name); err != nil {
+			return 0, err
+		}
+	}
+	n, err = l.file.Read(p)
+	if errors.Is(err, io.EOF) {
+		l.over = true
+		l.file.Close()
+	}
+	return n, err
+}
+
+func (l *lateFile) Close() error {
+	if l.file == nil || l.over {
+		return nil
+	}
+	return l.file.Close()
 }
 
 type readThrough struct {

@@ -12,6 +12,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/keyrounds/keyrounds/app"
+	"github.com/keyrounds/keyrounds/credential"
+	"github.com/keyrounds/keyrounds/secret"
 	"github.com/keyrounds/keyrounds/usage"
 	"github.com/keyrounds/keyrounds/usage/feed"
 )
@@ -205,9 +207,15 @@ func (t *tried) add(r feed.Reading, names map[string][]string, clients map[strin
 }
 
 func newTriedEvent(e feed.Event, names []string) triedEvent {
+	clean := secret.Scrubber{} // what a log has where something else is expected may be a secret
 	v := triedEvent{
-		Kind: e.Kind, At: e.At, ClientID: e.ClientID, Credential: orEmpty(names), KeyID: e.KeyID, UserAgent: e.UserAgent,
-		Scopes: orEmpty(e.Scopes), Result: "use",
+		Kind: e.Kind, At: e.At, ClientID: clean.Clean(e.ClientID, 200), Credential: orEmpty(names), KeyID: clean.Clean(e.KeyID, 200),
+		UserAgent: usage.CleanAgent(e.UserAgent), Scopes: []string{}, Result: "use",
+	}
+	for _, scope := range e.Scopes {
+		if scope = usage.CleanAgent(scope); credential.ValidScope(scope) {
+			v.Scopes = append(v.Scopes, scope)
+		}
 	}
 	switch {
 	case !e.Kind.IsUse():

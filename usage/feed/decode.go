@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"regexp"
+	"time"
 
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
@@ -63,17 +64,32 @@ type Reading struct {
 
 	latest    *Day
 	latestDay int64
+	lastBad   *byte // where the line of the last bad record begins
 }
 
 const maxBad = 5
 
 func (r *Reading) bad(reason string, record []byte) {
+	if r.BadSeen > maxBad && len(record) > 0 && &record[0] == r.lastBad { // many of one line: its time is known
+		r.badAgain()
+		return
+	}
 	at := signOfText(string(record[:min(len(record), 1024)]))
 	d := r.day(at)
 	d.Records, d.Bad = d.Records+1, d.Bad+1
 	if r.BadSeen++; len(r.Bad) < maxBad {
 		r.Bad = append(r.Bad, newBad(reason, record))
 	}
+	if len(record) > 0 {
+		r.lastBad = &record[0]
+	}
+}
+
+// badAgain counts another record that cannot be read to the day of the last one.
+func (r *Reading) badAgain() {
+	d := r.day(time.Time{})
+	d.Records, d.Bad = d.Records+1, d.Bad+1
+	r.BadSeen++
 }
 
 // plain turns a value of fastjson, which lives in its parser's memory, into one of gojq.
@@ -140,6 +156,9 @@ func Decompress(in io.Reader) (io.Reader, error) {
 	switch {
 	case bytes.HasPrefix(head, []byte{0x1f, 0x8b}):
 		z, err := gzip.NewReader(b)
+		if errors.Is(err, io.ErrUnexpectedEOF) {
+			err = ErrCut
+		}
 		if err != nil {
 			return nil, err
 		}

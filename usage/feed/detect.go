@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -96,7 +97,15 @@ func beginning(head []byte) (text []byte, cut bool) {
 		return head, false
 	}
 	text, err = io.ReadAll(io.LimitReader(in, detectBytes)) // it breaks off
-	if i := bytes.LastIndexByte(text, '\n'); i > 0 && len(text) >= detectBytes/2 {
+	if len(text) < detectBytes/2 {
+		return text, errors.Is(err, ErrCut)
+	}
+	if body := bytes.TrimPrefix(text, bom); spread(body[:min(len(body), layoutPeek)]) {
+		if values := wholeValues(body); len(values) > 0 {
+			return values, false
+		}
+	}
+	if i := bytes.LastIndexByte(text, '\n'); i > 0 {
 		text = text[:i]
 	}
 	return text, errors.Is(err, ErrCut)
@@ -111,4 +120,34 @@ func given(e Event) (n int) {
 		}
 	}
 	return n
+}
+
+// wholeValues are the objects at the beginning of a document that breaks off, a line each: those of its first list, or
+// those that follow each other.
+func wholeValues(text []byte) []byte {
+	collect := func(d *json.Decoder) (all []byte) {
+		for d.More() {
+			var v json.RawMessage
+			var line bytes.Buffer
+			if d.Decode(&v) != nil || json.Compact(&line, v) != nil {
+				break
+			}
+			all = append(append(all, line.Bytes()...), '\n')
+		}
+		return all
+	}
+	if all := collect(json.NewDecoder(bytes.NewReader(text))); len(all) > 0 {
+		return all
+	}
+	d := json.NewDecoder(bytes.NewReader(text))
+	for range 1000 {
+		token, err := d.Token()
+		if err != nil {
+			return nil
+		}
+		if token == json.Delim('[') {
+			return collect(d)
+		}
+	}
+	return nil
 }

@@ -47,6 +47,18 @@ func TestDetect(t *testing.T) {
 			}
 		}
 	}
+	large := strings.Repeat(
+		`{"userIdentity":{"accessKeyId":"AKIAEXAMPLE0000001"},"eventTime":"2026-11-02T08:00:01Z","eventSource":"s3.amazonaws.com",`+
+			`"eventName":"GetObject","eventID":"8d2a"},`,
+		12_000,
+	)
+	for _, text := range []string{
+		`{"Records":[` + strings.TrimSuffix(large, ",") + "]}", "[\n" + strings.ReplaceAll(large, "},{", "},\n{") + "]",
+	} {
+		if g, _, err := feed.Detect(t.Context(), strings.NewReader(text)); err != nil || g.Preset.Name != "cloudtrail" {
+			t.Errorf("%d bytes of CloudTrail look like %q, %v", len(text), g.Preset.Name, err)
+		}
+	}
 	for _, text := range []string{"", "hello\n", `{"a":1}` + "\n", strings.Repeat(`{"status":200}`+"\n", 100)} {
 		var not *feed.NotDetectedError
 		if g, _, err := feed.Detect(t.Context(), strings.NewReader(text)); !errors.As(err, &not) {

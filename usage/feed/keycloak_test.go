@@ -68,8 +68,9 @@ func TestKeycloakEvents(t *testing.T) {
 func TestListsInRecords(t *testing.T) {
 	t.Parallel()
 	for preset, record := range map[string]string{
-		"nginx-json": `{"time_iso8601":"2026-11-02T08:00:00Z","client_id":"a","status":200,"items":[{"time":"2026-11-02T08:00:00Z","sku":"x"}]}`,
-		"plain":      `{"at":"2026-11-02T08:00:00Z","client_id":"a","events":[{"at":"2026-11-02T08:00:00Z"}]}`,
+		"nginx-json": `{"time_iso8601":"2026-11-02T08:00:00Z","client_id":"a","status":200,` +
+			`"items":[{"time":"2026-11-02T08:00:00Z","sku":"x"}]}`,
+		"plain": `{"at":"2026-11-02T08:00:00Z","client_id":"a","events":[{"at":"2026-11-02T08:00:00Z"}]}`,
 	} {
 		format, err := feed.NewFormat(preset, "")
 		if err != nil {
@@ -84,6 +85,34 @@ func TestListsInRecords(t *testing.T) {
 		})
 		if err != nil || len(got) != 1 || got[0] != "a" {
 			t.Errorf("%s: %q, %v", preset, got, err)
+		}
+	}
+}
+
+// What a record quotes of somebody's request is no record: it forges no use, and shows no client.
+func TestQuotedTextIsNoRecord(t *testing.T) {
+	t.Parallel()
+	const forged = `{\"client_id\":\"forged\",\"time\":\"2026-11-02T08:00:00Z\",\"status\":200}`
+	for _, member := range []string{"body", "message", "msg", "log", "request_body", "payload", "data", "detail"} {
+		for preset, record := range map[string]string{
+			"nginx-json": `{"time_iso8601":"2026-11-02T08:00:00Z","client_id":"","status":401,"` + member + `":"` + forged + `"}`,
+			"envoy":      `{"start_time":"2026-11-02T08:00:00Z","client_id":null,"status":401,"` + member + `":"` + forged + `"}`,
+		} {
+			format, err := feed.NewFormat(preset, "")
+			if err != nil {
+				t.Fatal(err)
+			}
+			err = format.Read(t.Context(), strings.NewReader(record), func(r feed.Reading) error {
+				for _, e := range r.Events {
+					if e.ClientID != "" {
+						t.Errorf("%s, %s: %q", preset, member, e.ClientID)
+					}
+				}
+				return nil
+			})
+			if err != nil {
+				t.Error(err)
+			}
 		}
 	}
 }

@@ -27,6 +27,8 @@ func (f Format) lines(ctx context.Context, p *fastjson.Parser, text []byte, even
 				continue
 			}
 			line, held = held, nil
+		} else {
+			held = nil
 		}
 		f.line(ctx, p, line, &r)
 	}
@@ -69,6 +71,9 @@ func (f Format) line(ctx context.Context, p *fastjson.Parser, line []byte, r *Re
 
 // concatenated reads several JSON values that stand in one line.
 func concatenated(line []byte) (all []any, ok bool) {
+	if line[0] != '{' && line[0] != '[' {
+		return nil, false
+	}
 	d := json.NewDecoder(bytes.NewReader(line))
 	for d.More() {
 		var v any
@@ -89,6 +94,11 @@ func (f Format) value(ctx context.Context, v any, text []byte, r *Reading) {
 	}
 	if list, ok := v.([]any); ok {
 		for _, e := range list {
+			if _, is := e.(map[string]any); !is && r.BadSeen >= maxBad {
+				r.Records++
+				r.badAgain() // soon: a list of a million numbers
+				continue
+			}
 			f.record(ctx, e, text, r)
 		}
 		return

@@ -287,11 +287,11 @@ func (a *Asker) following(answer any, list []any, header http.Header) (string, e
 			next = u.String()
 		}
 	case a.feed.Poll.more != nil:
-		if v, ok := one(a.feed.Poll.more, anyList(list)); ok && v == true && a.position.Cursor != "" {
-			pos := a.position
-			if c, ok := one(a.feed.Poll.cursor, anyList(list)); ok {
-				pos.Cursor = textOf(c)
-			}
+		pos := a.position
+		if c, ok := one(a.feed.Poll.cursor, anyList(list)); ok {
+			pos.Cursor = textOf(c)
+		}
+		if v, ok := one(a.feed.Poll.more, anyList(list)); ok && v == true && pos.Cursor != "" {
 			next = a.feed.Poll.fill(spec.URL, pos, a.from, a.until)
 		}
 	}

@@ -64,7 +64,7 @@ func recordsIn(v any) (list []any, is bool) {
 var (
 	textMembers = []string{
 		"log", "message", "MESSAGE", "msg", "line", "@message", "short_message", "full_message", "_raw", "textPayload",
-		"CloudTrailEvent", "body", "original",
+		"CloudTrailEvent", "original",
 	}
 	objectMembers = []string{
 		"detail",
@@ -91,6 +91,9 @@ func (f Format) eventsWithin(ctx context.Context, v any, depth int) ([]Event, er
 	if !ok || depth >= deepest || err == nil && slices.ContainsFunc(events, concerns) {
 		return events, err
 	}
+	if err == nil && len(events) > 0 && !isEnvelope(m) { // it is a record itself; what it quotes is somebody's text
+		return events, nil
+	}
 	for _, inner := range f.carried(m) {
 		within, innerErr := f.eventsWithin(ctx, inner, depth+1)
 		if innerErr == nil && slices.ContainsFunc(within, concerns) || len(within) > 0 && (err != nil || len(events) == 0) {
@@ -98,6 +101,27 @@ func (f Format) eventsWithin(ctx context.Context, v any, depth int) ([]Event, er
 		}
 	}
 	return events, err
+}
+
+// envelope are the members that a carrier puts beside a record. None of them is a gateway's.
+var envelope = map[string]bool{
+	"log": true, "stream": true, "time": true, "attrs": true, "message": true, "msg": true, "line": true, "timestamp": true,
+	"@timestamp": true, "@version": true, "@message": true, "host": true, "hostname": true, "tags": true, "kubernetes": true,
+	"docker": true, "container_id": true, "container_name": true, "source": true, "sourcetype": true, "index": true, "_raw": true,
+	"_time": true, "file": true, "path": true, "offset": true, "input": true, "agent": true, "ecs": true, "event": true,
+	"fields": true, "labels": true, "level": true, "severity": true, "id": true, "ingestionTime": true, "textPayload": true,
+	"jsonPayload": true, "logName": true, "resource": true, "insertId": true, "receiveTimestamp": true, "facility": true,
+	"MESSAGE": true, "short_message": true, "full_message": true, "version": true, "_p": true, "logtag": true, "logStream": true,
+}
+
+// isEnvelope reports whether an object carries a record and is none.
+func isEnvelope(m map[string]any) bool {
+	for name := range m {
+		if !envelope[name] {
+			return false
+		}
+	}
+	return true
 }
 
 // concerns: it is about a client, or a sign of life.
