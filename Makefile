@@ -44,7 +44,7 @@ modules:
 		(cd $$dir && go vet ./... && go mod tidy -diff && go mod verify && go test ./...) || exit 1; done
 
 test: setup lint modules
-	$(RACE) go test -race -timeout 14m -parallel 8 $(LONGEST) ./...
+	$(RACE) go test -race -timeout 14m -parallel 4 $(LONGEST) ./...
 	$(MAKE) fuzz FUZZTIME=300x
 
 # All of it, whole campaigns too, before a release: an hour.
