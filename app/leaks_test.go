@@ -190,9 +190,9 @@ func (v *vault) others(w http.ResponseWriter, r *http.Request) {
 
 func (v *vault) await(what string, cond func() bool) {
 	v.Helper()
-	for deadline := time.Now().Add(time.Minute); !cond(); time.Sleep(50 * time.Millisecond) {
+	for deadline := time.Now().Add(3 * time.Minute); !cond(); time.Sleep(50 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			v.Fatalf("after a minute still not: %s", what)
+			v.Fatalf("after three minutes still not: %s", what)
 		}
 	}
 }

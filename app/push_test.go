@@ -88,9 +88,9 @@ slack: {token: "file:%[1]s/slack", channel: "#x", api_url: "%[3]s/"}
 
 func (o *office) await(what string, cond func() bool) {
 	o.Helper()
-	for deadline := time.Now().Add(time.Minute); !cond(); time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(3 * time.Minute); !cond(); time.Sleep(20 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			o.Fatalf("after a minute still not: %s", what)
+			o.Fatalf("after three minutes still not: %s", what)
 		}
 	}
 }

@@ -199,9 +199,9 @@ func (h *house) results() int { return h.count(`SELECT count(*) FROM checks`) }
 // await polls until cond holds, for a minute at most.
 func (h *house) await(what string, cond func() bool) {
 	h.t.Helper()
-	for deadline := time.Now().Add(time.Minute); !cond(); time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(3 * time.Minute); !cond(); time.Sleep(20 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			h.t.Fatalf("after a minute still not: %s", what)
+			h.t.Fatalf("after three minutes still not: %s", what)
 		}
 	}
 }
