@@ -196,7 +196,7 @@ func (h *house) count(sql string) (n int) {
 
 func (h *house) results() int { return h.count(`SELECT count(*) FROM checks`) }
 
-// await polls until cond holds, for a minute at most.
+// await polls until cond holds, for three minutes at most.
 func (h *house) await(what string, cond func() bool) {
 	h.t.Helper()
 	for deadline := time.Now().Add(3 * time.Minute); !cond(); time.Sleep(20 * time.Millisecond) {
