@@ -106,8 +106,8 @@ func behaviours(e finding.Event) (all []Evidence) {
 	switch e.Kind {
 	case finding.CanaryTripped, finding.UnexpectedUse, finding.UsedAfterRevocation:
 		for _, u := range e.Evidence.Uses {
-			if u.Known {
-				continue // a forgotten job
+			if u.Known || e.Kind == finding.UsedAfterRevocation && u.Uses == 0 {
+				continue // a forgotten job, or somebody who knows the client id, which is no secret
 			}
 			from := u.Network
 			if u.Address != "" {

@@ -109,7 +109,10 @@ func TestWeakEvidence(t *testing.T) {
 	t.Parallel()
 	b := newBook(t, "a", "c")
 	replaced := finding.Evidence{Reason: "bad_secret", Since: b.now, LastSuccess: b.now.Add(-time.Hour)}
+	tried := b.used("203.0.113.9", false)
+	tried.Uses[0].Uses = 0
 	for _, alone := range []finding.Event{
+		b.event(finding.UsedAfterRevocation, "a", tried), // who knows the client id can be refused
 		b.event(finding.UnexpectedUse, "a", b.used("203.0.113.7", false)),
 		b.event(finding.UnexpectedUse, "a", b.used("203.0.113.8", false)),
 		b.event(finding.UsedAfterRevocation, "a", b.used("10.0.0.1", true)), // a forgotten job
