@@ -2,6 +2,7 @@ package feed_test
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -92,27 +93,36 @@ func TestListsInRecords(t *testing.T) {
 // What a record quotes of somebody's request is no record: it forges no use, and shows no client.
 func TestQuotedTextIsNoRecord(t *testing.T) {
 	t.Parallel()
-	const forged = `{\"client_id\":\"forged\",\"time\":\"2026-11-02T08:00:00Z\",\"status\":200}`
-	for _, member := range []string{"body", "message", "msg", "log", "request_body", "payload", "data", "detail"} {
-		for preset, record := range map[string]string{
-			"nginx-json": `{"time_iso8601":"2026-11-02T08:00:00Z","client_id":"","status":401,"` + member + `":"` + forged + `"}`,
-			"envoy":      `{"start_time":"2026-11-02T08:00:00Z","client_id":null,"status":401,"` + member + `":"` + forged + `"}`,
-		} {
-			format, err := feed.NewFormat(preset, "")
-			if err != nil {
-				t.Fatal(err)
-			}
-			err = format.Read(t.Context(), strings.NewReader(record), func(r feed.Reading) error {
-				for _, e := range r.Events {
-					if e.ClientID != "" {
-						t.Errorf("%s, %s: %q", preset, member, e.ClientID)
-					}
-				}
-				return nil
-			})
-			if err != nil {
-				t.Error(err)
+	const forged = `{"client_id":"forged","time_iso8601":"2026-11-02T08:00:00Z","start_time":"2026-11-02T08:00:00Z","status":200}`
+	text := strconv.Quote(forged)
+	for member, quoted := range map[string]string{
+		"body": text, "message": text, "msg": text, "log": text, "request_body": text, "payload": text, "data": text, "detail": text,
+		"Body": forged, "query": forged, "request_headers": forged, "args": forged,
+	} {
+		quotes(t, "nginx-json", `{"time_iso8601":"2026-11-02T08:00:00Z","client_id":"","status":401,"`+member+`":`+quoted+`}`)
+		quotes(t, "envoy", `{"start_time":"2026-11-02T08:00:00Z","client_id":null,"status":401,"`+member+`":`+quoted+`}`)
+	}
+	// What holds a request's body is no wrapping of a record either, where nothing else speaks of a client.
+	quotes(t, "nginx-json", `{"time_iso8601":"2026-11-02T08:00:00Z","body":`+forged+`}`)
+	quotes(t, "envoy", `{"body":`+forged+`}`)
+}
+
+// quotes: what a record quotes names no client.
+func quotes(t *testing.T, preset, record string) {
+	t.Helper()
+	format, err := feed.NewFormat(preset, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = format.Read(t.Context(), strings.NewReader(record), func(r feed.Reading) error {
+		for _, e := range r.Events {
+			if e.ClientID != "" {
+				t.Errorf("%s, %s: %q", preset, record, e.ClientID)
 			}
 		}
+		return nil
+	})
+	if err != nil {
+		t.Errorf("%s: %v", record, err)
 	}
 }

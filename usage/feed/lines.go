@@ -88,7 +88,7 @@ func concatenated(line []byte) (all []any, ok bool) {
 // value is one record, or a list of them, also one that an object holds beside little else.
 func (f Format) value(ctx context.Context, v any, text []byte, r *Reading) {
 	if m, ok := v.(map[string]any); ok {
-		if list, is := listIn(m, 0); is && !f.isRecord(ctx, m) {
+		if list, is := listIn(m); is && !f.isRecord(ctx, m) {
 			v = list
 		}
 	}

@@ -21,8 +21,8 @@ var holders = map[string][]string{"data": listMembers, "result": listMembers, "h
 const mostBeside = 8
 
 // listIn finds the list of records in an object that is no record itself.
-func listIn(m map[string]any, depth int) (list []any, is bool) {
-	if len(m) > mostBeside || depth > 1 {
+func listIn(m map[string]any) (list []any, is bool) {
+	if len(m) > mostBeside {
 		return nil, false
 	}
 	for _, name := range listMembers {
@@ -67,17 +67,7 @@ var (
 		"CloudTrailEvent", "original",
 	}
 	objectMembers = []string{
-		"detail",
-		"event",
-		"_source",
-		"jsonPayload",
-		"result",
-		"body",
-		"payload",
-		"record",
-		"data",
-		"json",
-		"CloudTrailEvent",
+		"detail", "event", "_source", "jsonPayload", "result", "payload", "record", "data", "json", "CloudTrailEvent",
 	}
 )
 
