@@ -37,9 +37,9 @@ func (c *client) holders(e feed.Event) []credential.Credential {
 	var its, open []credential.Credential
 	for _, cred := range c.credentials {
 		switch {
-		case cred.KeyID != "" && same(cred.KeyID, e.KeyID), c.owners[e.KeyID] == cred.ID:
+		case cred.KeyID != "" && same(cred.KeyID, e.KeyID), c.owners[canonical(e.KeyID)] == cred.ID:
 			its = append(its, cred)
-		case cred.KeyID == "" || !c.seen[strings.ToLower(cred.KeyID)]:
+		case cred.KeyID == "" || !c.seen[canonical(cred.KeyID)]:
 			open = append(open, cred)
 		}
 	}
@@ -52,8 +52,16 @@ func (c *client) holders(e feed.Event) []credential.Credential {
 // guid is how Microsoft names clients and keys, in either case.
 var guid = regexp.MustCompile(`^[0-9A-Fa-f]{8}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{12}$`)
 
+// canonical is one spelling of an id.
+func canonical(id string) string {
+	if guid.MatchString(id) {
+		return strings.ToLower(id)
+	}
+	return id
+}
+
 // same reports whether two ids are one.
-func same(a, b string) bool { return a == b || guid.MatchString(a) && strings.EqualFold(a, b) }
+func same(a, b string) bool { return canonical(a) == canonical(b) }
 
 // spellings are the ids that may stand for one in the registry.
 func spellings(id string) []string {
@@ -86,7 +94,7 @@ func (t *tally) key(e feed.Event) *keyRow {
 func (in *intake) useKey(e feed.Event) {
 	t := in.tally
 	if known := in.clients[e.ClientID]; known != nil && e.KeyID != "" {
-		known.seen[strings.ToLower(e.KeyID)] = true
+		known.seen[canonical(e.KeyID)] = true
 	}
 	if e.KeyID == "" || !e.OK || len(t.keys) >= flushAt {
 		return
@@ -109,7 +117,7 @@ func (in *intake) learnKey(c credential.Credential, e feed.Event) {
 		r.owner, r.learned = c.ID, e.At
 	}
 	if known := in.clients[e.ClientID]; known != nil {
-		known.seen[strings.ToLower(e.KeyID)] = true
+		known.seen[canonical(e.KeyID)] = true
 		known.own(e.KeyID, c.ID)
 	}
 }
@@ -121,7 +129,7 @@ func (c *client) own(key string, owner int64) {
 			delete(c.owners, k)
 		}
 	}
-	c.owners[key] = owner
+	c.owners[canonical(key)] = owner
 }
 
 // loadKeys reads which credentials the keys of clients are of. What was learned before a secret was changed is forgotten.
@@ -142,7 +150,7 @@ func (in *intake) loadKeys(ctx context.Context, clientIDs []string) error {
 		if known == nil {
 			return nil
 		}
-		known.seen[strings.ToLower(key)] = true
+		known.seen[canonical(key)] = true
 		for _, c := range known.credentials {
 			if c.ID == owner && !learned.Before(c.Changed) {
 				known.own(key, owner)
