@@ -146,24 +146,24 @@ func (m *Maker) Stored(ctx context.Context, month Month, owner string, edition i
 	return content, err == nil, err
 }
 
-// frozenSummaries are those of the newest editions of the last months.
-func (m *Maker) frozenSummaries(ctx context.Context) (map[frozenKey]Summary, error) {
+// frozenSummaries are those of the newest editions of the last months, of all owners.
+func (m *Maker) frozenSummaries(ctx context.Context) (map[string]Summary, error) {
 	rows, err := m.Pool.Query(ctx, `
-		SELECT DISTINCT ON (month, owner) to_char(month, 'YYYY-MM'), owner, summary
+		SELECT DISTINCT ON (month) to_char(month, 'YYYY-MM'), summary
 		FROM reports WHERE format = 'json' AND summary IS NOT NULL AND owner = '' AND month > now() - interval '14 months'
-		ORDER BY month, owner, edition DESC`)
+		ORDER BY month, edition DESC`)
 	if err != nil {
 		return nil, err
 	}
-	all := map[frozenKey]Summary{}
+	all := map[string]Summary{}
 	var (
-		key frozenKey
-		raw []byte
+		month string
+		raw   []byte
 	)
-	_, err = pgx.ForEachRow(rows, []any{&key.month, &key.owner, &raw}, func() error {
+	_, err = pgx.ForEachRow(rows, []any{&month, &raw}, func() error {
 		var was Summary
 		err := json.Unmarshal(raw, &was)
-		all[key] = was
+		all[month] = was
 		return err
 	})
 	return all, err

@@ -38,11 +38,8 @@ type sources struct {
 	feeds        []usage.FeedStatus
 	unregistered []usage.Unregistered
 	inTime       map[int64]usage.InTime
-	frozen       map[frozenKey]Summary
+	frozen       map[string]Summary // of all owners, by month
 }
-
-// frozenKey names a frozen report.
-type frozenKey struct{ month, owner string }
 
 // watched reports whether anything was: a report without any coverage says nothing of anybody.
 func (s *sources) watched() bool {
@@ -167,20 +164,14 @@ func (m *Maker) make(s *sources, owner string, at, now time.Time) *Report {
 	if len(r.Trend) > 1 {
 		r.Before = r.Trend[len(r.Trend)-2].Summary
 	}
-	for _, p := range r.Trend[:len(r.Trend)-1] {
-		if was, frozen := s.frozen[frozenKey{p.Month, owner}]; frozen { // of all: owners change
-			if is := m.anew(s, owner, p.Month); is != was {
-				r.Overtaken = append(r.Overtaken, Overtaken{p.Month, was, is})
-			}
-		}
-	}
 	r.SecretAges = ages(mine, at)
 	for _, f := range s.feeds {
 		if providers[f.Provider] || owner == "" {
 			r.Feeds = append(r.Feeds, feedRow(f))
 		}
 	}
-	if owner == "" {
+	if owner == "" { // who owns what changes: a former month is compared, and a stranger told, for all
+		r.Overtaken = m.overtaken(s, r.Trend[:len(r.Trend)-1])
 		for _, u := range s.unregistered {
 			r.Unregistered = append(r.Unregistered, Unregistered{u.Provider, u.ClientID, u.Events, u.LastAt.UTC(), u.CreatedBy})
 		}
@@ -188,15 +179,28 @@ func (m *Maker) make(s *sources, owner string, at, now time.Time) *Report {
 	return r
 }
 
+// overtaken are the months of which the frozen report counts otherwise than one that was made now.
+func (m *Maker) overtaken(s *sources, months []Point) []Overtaken {
+	all := []Overtaken{}
+	for _, p := range months {
+		if was, frozen := s.frozen[p.Month]; frozen {
+			if is := m.anew(s, p.Month); is != was {
+				all = append(all, Overtaken{p.Month, was, is})
+			}
+		}
+	}
+	return all
+}
+
 // anew is what the report of a month would count if it was made now.
-func (m *Maker) anew(s *sources, owner, text string) (sum Summary) {
+func (m *Maker) anew(s *sources, text string) (sum Summary) {
 	month, err := ParseMonth(text)
 	if err != nil {
 		return sum
 	}
 	end := month.Span(m.Zone).To
 	for _, c := range s.all {
-		if (owner == "" || c.Owner == owner) && stood(c, end) {
+		if stood(c, end) {
 			sum.add(c, s.book.Assess(c, end).State)
 		}
 	}
