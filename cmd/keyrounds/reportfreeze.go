@@ -1,10 +1,12 @@
 package main
 
 import (
+	"context"
 	"fmt"
 
 	"github.com/spf13/cobra"
 
+	"github.com/keyrounds/keyrounds/app"
 	"github.com/keyrounds/keyrounds/report"
 )
 
@@ -23,15 +25,11 @@ func newReportFreeze(o *options) *cobra.Command {
 		Example: "  keyrounds report freeze\n  keyrounds report freeze --month 2026-10",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			a, err := o.open(cmd.Context())
+			a, m, err := o.openMonth(cmd.Context(), month)
 			if err != nil {
 				return err
 			}
 			defer a.Close()
-			m, err := monthOf(month, a.Config().Zone, a.Now())
-			if err != nil {
-				return err
-			}
 			made, err := a.Reports.Freeze(cmd.Context(), m, report.Order{Actor: actor(), Anyway: anyway}, a.Now())
 			switch {
 			case err != nil:
@@ -64,15 +62,11 @@ func newReportAmend(o *options) *cobra.Command {
 		Example: "  keyrounds report amend --month 2026-10 --why 'the logs of the second gateway came later'",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			a, err := o.open(cmd.Context())
+			a, m, err := o.openMonth(cmd.Context(), month)
 			if err != nil {
 				return err
 			}
 			defer a.Close()
-			m, err := monthOf(month, a.Config().Zone, a.Now())
-			if err != nil {
-				return err
-			}
 			edition, err := a.Reports.Amend(cmd.Context(), m, report.Order{Actor: actor(), Why: why, Anyway: true}, a.Now())
 			if err != nil {
 				return err
@@ -86,4 +80,18 @@ func newReportAmend(o *options) *cobra.Command {
 	_ = cmd.MarkFlagRequired("month")
 	_ = cmd.MarkFlagRequired("why")
 	return cmd
+}
+
+// openMonth opens keyrounds and reads a month in its time zone. Close it where there is no error.
+func (o *options) openMonth(ctx context.Context, text string) (*app.App, report.Month, error) {
+	a, err := o.open(ctx)
+	if err != nil {
+		return nil, report.Month{}, err
+	}
+	m, err := monthOf(text, a.Config().Zone, a.Now())
+	if err != nil {
+		a.Close()
+		return nil, m, err
+	}
+	return a, m, nil
 }
