@@ -55,7 +55,7 @@ type WatchingIn struct {
 	LeastNamed float64 `json:"least_named,omitempty"`
 	// Or so many of them. Default 20.
 	LeastNamedRecords int64 `json:"least_named_records,omitempty"`
-	// A share below this part of what is usual is a gap. Default 0.1.
+	// A share below this part of the usual one, with less than half of the usual number of records, is a gap. Default 0.1.
 	LossFactor float64 `json:"loss_factor,omitempty"`
 }
 
