@@ -38,13 +38,12 @@ type Cause string
 
 // The causes.
 const (
-	CauseNoFeed     Cause = "no_feed"    // no feed could say
-	CauseFeedGap    Cause = "feed_gap"   // a feed was not watching for a while, or is not now
-	CauseFeedBegan  Cause = "feed_began" // the feeds watch only since a time that is too short ago
-	CauseNoCreated  Cause = "no_created" // it was registered too short ago, and nobody says since when it exists
-	CauseTooYoung   Cause = "too_young"  // it exists for too short a time
-	CauseOwnChecks  Cause = "own_checks" // our own checks hide what was before them
-	CauseNotUnknown Cause = ""           // it is known
+	CauseNoFeed    Cause = "no_feed"    // no feed could say
+	CauseFeedGap   Cause = "feed_gap"   // a feed was not watching for a while, or is not now
+	CauseFeedBegan Cause = "feed_began" // the feeds watch only since a time that is too short ago
+	CauseNoCreated Cause = "no_created" // it was registered too short ago, and nobody says since when it exists
+	CauseTooYoung  Cause = "too_young"  // it exists for too short a time
+	CauseOwnChecks Cause = "own_checks" // our own checks hide what was before them
 )
 
 // Answer says whether a credential is used, how that is known, and how.
