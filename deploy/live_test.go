@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -34,6 +35,7 @@ func TestLive(t *testing.T) {
 	t.Parallel()
 	live := watchDemo(t)
 	live.awaitStory(t)
+	<-live.secretsBack
 	t.Run("scrape", live.scrape)
 	t.Run("panels", live.panels)
 	t.Run("rules", live.rules)
@@ -52,6 +54,9 @@ type live struct {
 	binary  string
 	config  string
 	address string // of its pages
+	// secretsBack is closed when the story has given back the secrets that it took away, or is over: until then
+	// `config check` rightly fails.
+	secretsBack chan struct{}
 }
 
 func watchDemo(t *testing.T) *live {
@@ -73,8 +78,10 @@ func watchDemo(t *testing.T) *live {
 		_ = cmd.Process.Signal(syscall.SIGTERM)
 		_ = cmd.Wait()
 	})
-	address, config := make(chan string, 1), make(chan string, 1)
+	address, config, secretsBack := make(chan string, 1), make(chan string, 1), make(chan struct{})
 	go func() { // reads on to the end, so that the demo never waits for us
+		back := sync.OnceFunc(func() { close(secretsBack) })
+		defer back()
 		page, file := regexp.MustCompile(`status page +http://([^/]+)/`), regexp.MustCompile(`--config (\S+)`)
 		for s := bufio.NewScanner(out); s.Scan(); {
 			if m := page.FindStringSubmatch(s.Text()); m != nil {
@@ -83,9 +90,12 @@ func watchDemo(t *testing.T) *live {
 			if m := file.FindStringSubmatch(s.Text()); m != nil {
 				config <- m[1]
 			}
+			if strings.Contains(s.Text(), "the secrets are back") {
+				back()
+			}
 		}
 	}()
-	l := &live{known: knownMetrics(t), binary: binary}
+	l := &live{known: knownMetrics(t), binary: binary, secretsBack: secretsBack}
 	select {
 	case a := <-address:
 		l.began, l.config, l.address = time.Now(), <-config, a
