@@ -29,7 +29,7 @@ lint: format $(GOLANGCI)
 # The loop of a working day: no race detector, and nothing that lasts. Its Postgres is kept in bin/ between runs.
 quick: format
 	go build -o bin/pgkeep ./test/pgkeep
-	bin/pgkeep bin/pgtest go test -short -parallel 16 ./...
+	bin/pgkeep bin/pgtest go test -short -vet=off -p 3 -parallel 8 ./...
 
 # Each process with the race detector sleeps a second at its end unless told otherwise; the tests start hundreds.
 RACE := GORACE=atexit_sleep_ms=50

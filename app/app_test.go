@@ -17,6 +17,7 @@ import (
 	"github.com/keyrounds/keyrounds/config"
 	"github.com/keyrounds/keyrounds/postgres/pgtest"
 	"github.com/keyrounds/keyrounds/sim"
+	"github.com/keyrounds/keyrounds/test/lasting"
 )
 
 func TestMain(m *testing.M) { pgtest.Main(m) }
@@ -24,6 +25,7 @@ func TestMain(m *testing.M) { pgtest.Main(m) }
 // A thousand reloads while checks run leave nothing behind, and every check ends well
 // (docs/promises.md#reloads-leave-nothing-behind). Not parallel: it counts goroutines.
 func TestAThousandReloads(t *testing.T) {
+	lasting.Test(t, "it reads the configuration a thousand times")
 	url := pgtest.EmptyURL(t)
 	before := goleak.IgnoreCurrent()
 	idp := sim.NewProvider(sim.Client{ID: "a", Secret: "s3cretvalue"}, sim.Client{ID: "b", Secret: "s3cretvalue"})

@@ -20,6 +20,7 @@ import (
 	"github.com/keyrounds/keyrounds/finding"
 	"github.com/keyrounds/keyrounds/postgres/pgtest"
 	"github.com/keyrounds/keyrounds/sim"
+	"github.com/keyrounds/keyrounds/test/lasting"
 )
 
 // counter is two daemons on one database, with a provider and a Slack whose buttons work.
@@ -160,6 +161,7 @@ func (c *counter) only() finding.Finding {
 // pressed is in the message and in the record; only who is allowed may act
 // (docs/promises.md#a-press-is-done-once-and-by-who-may).
 func TestButtons(t *testing.T) {
+	lasting.Test(t, "it runs a whole daemon for long")
 	t.Parallel()
 	c := newCounter(t)
 	c.idp.Revoke("a")
@@ -252,6 +254,7 @@ func TestButtons(t *testing.T) {
 
 // /keyrounds answers those who are allowed, and says what it can do.
 func TestCommand(t *testing.T) {
+	lasting.Test(t, "it runs a whole daemon for long")
 	t.Parallel()
 	c := newCounter(t)
 	for _, k := range []struct{ user, text, want string }{

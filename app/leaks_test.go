@@ -42,6 +42,7 @@ import (
 	"github.com/keyrounds/keyrounds/postgres/pgtest"
 	"github.com/keyrounds/keyrounds/secret"
 	"github.com/keyrounds/keyrounds/sim"
+	"github.com/keyrounds/keyrounds/test/lasting"
 	"github.com/keyrounds/keyrounds/usage"
 	"github.com/keyrounds/keyrounds/usage/feed"
 )
@@ -62,6 +63,7 @@ type vault struct {
 
 func newVault(t *testing.T, top string) *vault {
 	t.Helper()
+	lasting.Test(t, "it runs a whole daemon for long")
 	v := &vault{T: t, dir: t.TempDir(), secrets: map[string]string{}}
 	var clients []sim.Client
 	var creds strings.Builder

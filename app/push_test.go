@@ -26,6 +26,7 @@ import (
 	"github.com/keyrounds/keyrounds/postgres/pgtest"
 	"github.com/keyrounds/keyrounds/report"
 	"github.com/keyrounds/keyrounds/sim"
+	"github.com/keyrounds/keyrounds/test/lasting"
 	"github.com/keyrounds/keyrounds/usage"
 )
 
@@ -195,6 +196,7 @@ func TestPush(t *testing.T) {
 // What is too much, too slow or not allowed is refused, costs no memory, and changes nothing
 // (docs/promises.md#a-push-that-is-too-much-changes-nothing). Not parallel: it measures the heap.
 func TestPushIsBounded(t *testing.T) {
+	lasting.Test(t, "it pushes for seconds")
 	now := time.Now().UTC().Truncate(time.Second)
 	o := newOffice(t, now, "")
 	bomb := func(n int) []byte {
@@ -280,6 +282,7 @@ func (endless) Read(p []byte) (int, error) { return len(p), nil }
 // At the beginning of a month the daemon makes the report of the last one, once, and posts it with its file;
 // low severities come in a digest, not one message each; a use ends a finding by itself.
 func TestTheMonthTurns(t *testing.T) {
+	lasting.Test(t, "it runs a whole daemon for long")
 	t.Parallel()
 	year := time.Now().UTC().Year()
 	o := newOffice(t, time.Date(year, 10, 20, 12, 0, 0, 0, time.UTC), "digest: \"0 9 * * *\"\n")
@@ -360,6 +363,7 @@ func auditOf(k finding.Kind) audit.Filter { return audit.Filter{Kind: k, Resolve
 
 // A log API is asked on schedule, as a registered credential; what it answers is use, and so is asking.
 func TestPolledOnSchedule(t *testing.T) {
+	lasting.Test(t, "it runs a whole daemon for long")
 	t.Parallel()
 	idp := sim.NewProvider(sim.Client{ID: "reader", Secret: "s3cretvalue"})
 	server := httptest.NewServer(idp)

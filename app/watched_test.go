@@ -24,6 +24,7 @@ import (
 	"github.com/keyrounds/keyrounds/config"
 	"github.com/keyrounds/keyrounds/postgres/pgtest"
 	"github.com/keyrounds/keyrounds/sim"
+	"github.com/keyrounds/keyrounds/test/lasting"
 )
 
 // watched is a daemon with everything by which those who run it watch it.
@@ -139,6 +140,7 @@ func (w *watched) debugURL() string {
 
 // One trace goes from the claim to the message on Slack, and names no secret and no client.
 func TestTrace(t *testing.T) {
+	lasting.Test(t, "it runs a whole daemon for long")
 	t.Parallel()
 	w := watch(t)
 	w.idp.Revoke("CLIENTID-a")
@@ -196,6 +198,7 @@ func TestTrace(t *testing.T) {
 // Profiles are on a loopback listener of their own, and nowhere else; health names nobody
 // (docs/promises.md#profiles-are-on-a-loopback-listener-of-their-own).
 func TestDebugListener(t *testing.T) {
+	lasting.Test(t, "it runs a whole daemon for long")
 	t.Parallel()
 	w := watch(t)
 	main, debug := "http://"+w.app.Addr(), w.debugURL()
@@ -229,6 +232,7 @@ func TestDebugListener(t *testing.T) {
 
 // The level of the log is changed while the daemon runs: by hand, and by a reload.
 func TestLogLevel(t *testing.T) {
+	lasting.Test(t, "it runs a whole daemon for long")
 	t.Parallel()
 	w := watch(t)
 	url := w.debugURL() + "/log-level"
@@ -255,6 +259,7 @@ func TestLogLevel(t *testing.T) {
 // Another monitor hears of the daemon as long as the rounds go on, and learns no more
 // (docs/promises.md#another-monitor-hears-of-the-daemon-as-long-as-the-rounds-go-on).
 func TestHeartbeat(t *testing.T) {
+	lasting.Test(t, "it runs a whole daemon for long")
 	t.Parallel()
 	w := watch(t)
 	w.await("two heartbeats", func() bool { return w.beats.Load() >= 2 })

@@ -20,6 +20,7 @@ import (
 	"golang.org/x/net/http2/hpack"
 
 	"github.com/keyrounds/keyrounds/checker"
+	"github.com/keyrounds/keyrounds/test/lasting"
 )
 
 // rawServer accepts TLS connections and hands each to serve, with its number.
@@ -150,9 +151,7 @@ func TestHostileHTTP2(t *testing.T) {
 // Headers that come byte by byte end with the time of a check
 // (docs/promises.md#slow-headers-end-with-the-time-of-a-check).
 func TestSlowHeaders(t *testing.T) {
-	if testing.Short() {
-		t.Skip("not in -short: it waits for a timeout")
-	}
+	lasting.Test(t, "it waits for a timeout")
 	t.Parallel()
 	p := rawServer(t, "http/1.1", func(_ int32, c net.Conn) {
 		if _, err := http.ReadRequest(bufio.NewReader(c)); err != nil { // an answer before the question is another fault

@@ -23,15 +23,14 @@ import (
 	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/promql/parser"
 
+	"github.com/keyrounds/keyrounds/test/lasting"
 	"github.com/keyrounds/keyrounds/test/promtest"
 )
 
 // A real Prometheus scrapes a live demo: every panel's query and every rule answers, none with an unknown
 // metric, and no panel is empty.
 func TestLive(t *testing.T) {
-	if testing.Short() {
-		t.Skip("not in -short: it runs a Prometheus")
-	}
+	lasting.Test(t, "it runs a Prometheus")
 	t.Parallel()
 	live := watchDemo(t)
 	live.awaitStory(t)

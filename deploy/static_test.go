@@ -16,6 +16,7 @@ import (
 
 	"github.com/goccy/go-yaml"
 
+	"github.com/keyrounds/keyrounds/test/lasting"
 	"github.com/keyrounds/keyrounds/test/promtest"
 )
 
@@ -33,9 +34,7 @@ func run(t *testing.T, name string, args ...string) string {
 
 // Every alert is quiet, fires and is over (docs/promises.md#every-alert-fires-and-is-over).
 func TestRules(t *testing.T) {
-	if testing.Short() {
-		t.Skip("not in -short: promtool runs for long")
-	}
+	lasting.Test(t, "promtool runs for long")
 	t.Parallel()
 	run(t, "promtool", "check", "rules", "keyrounds.rules.yml")
 	run(t, "promtool", "test", "rules", "keyrounds.rules.test.yml", "keyrounds.rules.days.test.yml")

@@ -24,6 +24,7 @@ import (
 	"github.com/keyrounds/keyrounds/postgres/pgtest"
 	"github.com/keyrounds/keyrounds/secret"
 	"github.com/keyrounds/keyrounds/sim"
+	"github.com/keyrounds/keyrounds/test/lasting"
 )
 
 // The variables that make this test binary a sender.
@@ -82,9 +83,7 @@ func kills() int {
 // there is exactly one, and it says how the finding stands
 // (docs/promises.md#each-finding-is-told-in-one-message-whatever-is-killed).
 func TestKilledWhileSending(t *testing.T) {
-	if testing.Short() {
-		t.Skip("not in -short: it kills many processes")
-	}
+	lasting.Test(t, "it kills many processes")
 	t.Parallel()
 	w := &world{desk: newDesk(t, notify.Policy{}), open: map[string]int64{}}
 	s := w.slack

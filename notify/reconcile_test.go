@@ -12,12 +12,14 @@ import (
 
 	"github.com/keyrounds/keyrounds/finding"
 	"github.com/keyrounds/keyrounds/notify"
+	"github.com/keyrounds/keyrounds/test/lasting"
 )
 
 // Slack took a message and its answer was lost, two hundred times. With the scope to read the channel's history no
 // message is posted twice; without it at most one too many for each lost answer
 // (docs/promises.md#a-lost-answer-of-a-receiver-makes-no-second-message).
 func TestLostAnswers(t *testing.T) {
+	lasting.Test(t, "it waits for answers that never come")
 	t.Parallel()
 	for name, k := range map[string]struct {
 		noHistory bool

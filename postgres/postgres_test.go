@@ -20,6 +20,7 @@ import (
 
 	"github.com/keyrounds/keyrounds/postgres"
 	"github.com/keyrounds/keyrounds/postgres/pgtest"
+	"github.com/keyrounds/keyrounds/test/lasting"
 )
 
 func TestMain(m *testing.M) { pgtest.Main(m) }
@@ -111,6 +112,7 @@ func start(t *testing.T, dir string, daemon bool) (*postgres.Private, error) {
 }
 
 func TestPrivateServer(t *testing.T) {
+	lasting.Test(t, "it starts and kills servers")
 	t.Parallel()
 	dir := filepath.Join(pgtest.Dir(t), "d")
 	p, err := start(t, dir, true)
@@ -189,6 +191,7 @@ func value(t *testing.T, reg *prometheus.Registry, name string) float64 {
 
 // A daemon that is killed takes its server along; a server that lived on would be stopped first.
 func TestServerOfAKilledDaemon(t *testing.T) {
+	lasting.Test(t, "it starts and kills servers")
 	t.Parallel()
 	if dir := os.Getenv("PRIVATE_DIR"); dir != "" {
 		if _, err := start(t, dir, true); err != nil {

@@ -11,15 +11,14 @@ import (
 	"golang.org/x/tools/go/packages"
 
 	"github.com/keyrounds/keyrounds/postgres/pgtest"
+	"github.com/keyrounds/keyrounds/test/lasting"
 )
 
 // Every statement that the code gives to Postgres as a constant is one that Postgres takes, on a migrated database: a column
 // that is called otherwise is found here, and not by the first who needs it.
 func TestEveryStatementCanBePrepared(t *testing.T) {
 	t.Parallel()
-	if testing.Short() {
-		t.Skip("not in -short: it loads every package with its types")
-	}
+	lasting.Test(t, "it loads every package with its types")
 	conn, err := pgtest.New(t).Acquire(t.Context())
 	if err != nil {
 		t.Fatal(err)

@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"github.com/keyrounds/keyrounds/postgres/pgtest"
+	"github.com/keyrounds/keyrounds/test/lasting"
 )
 
 // The database goes away while exchanges are under way. Their results are stored when it is back, and no client is
@@ -58,6 +59,7 @@ func TestCheckNowWhoseCommitIsLost(t *testing.T) {
 // A commit succeeds and its answer is lost. The results are there once, the findings and notifications too
 // (docs/promises.md#a-commit-whose-answer-was-lost-is-stored-once).
 func TestACommitWhoseAnswerIsLost(t *testing.T) {
+	lasting.Test(t, "it waits for a rescue")
 	t.Parallel()
 	h := newHouse(t, 10, nil)
 	h.exec(`UPDATE credentials SET secret_ref = 'env:KEYROUNDS_TEST_NOT_SET' WHERE name = 'c0005'`)

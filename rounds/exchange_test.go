@@ -16,6 +16,7 @@ import (
 	"github.com/keyrounds/keyrounds/checker"
 	"github.com/keyrounds/keyrounds/credential"
 	"github.com/keyrounds/keyrounds/secret"
+	"github.com/keyrounds/keyrounds/test/lasting"
 	"github.com/keyrounds/keyrounds/usage/feed"
 )
 
@@ -80,6 +81,7 @@ func (a *asking) callers() map[string]func(context.Context) error {
 // Each caller comes through the door with every protection but those that its purpose is without, with a reason
 // (docs/promises.md#a-token-request-has-every-protection-wherever-it-comes-from).
 func TestTheDoor(t *testing.T) {
+	lasting.Test(t, "each caller and each protection has a database")
 	t.Parallel()
 	budget := func(p *checker.Provider) { p.Budget = 1 }
 	for _, protection := range []struct {

@@ -26,6 +26,7 @@ import (
 	"github.com/keyrounds/keyrounds/registry"
 	"github.com/keyrounds/keyrounds/secret"
 	"github.com/keyrounds/keyrounds/sim"
+	"github.com/keyrounds/keyrounds/test/lasting"
 	"github.com/keyrounds/keyrounds/verdict"
 )
 
@@ -168,6 +169,7 @@ func (h *house) replica(pool *pgxpool.Pool) *Rounds {
 // start begins the rounds of a new replica and stops them when the test ends.
 func (h *house) start(pool *pgxpool.Pool) *Rounds {
 	h.t.Helper()
+	lasting.Test(h.t, "it runs the job engine")
 	r := h.replica(pool)
 	if err := r.Start(h.t.Context()); err != nil {
 		h.t.Fatal(err)

@@ -18,6 +18,7 @@ import (
 	"github.com/keyrounds/keyrounds/finding"
 	"github.com/keyrounds/keyrounds/secret"
 	"github.com/keyrounds/keyrounds/sim"
+	"github.com/keyrounds/keyrounds/test/lasting"
 	"github.com/keyrounds/keyrounds/verdict"
 )
 
@@ -26,6 +27,7 @@ import (
 // secrets are rotated, one credential is refused once by mistake, and one is really revoked: exactly
 // that one pages, within its schedule and confirmations.
 func TestAMonth(t *testing.T) {
+	lasting.Test(t, "a month has many rounds")
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
@@ -70,6 +72,7 @@ func TestAMonth(t *testing.T) {
 
 // A provider that is down for three days is one finding, and all is well again by itself.
 func TestAnOutageOfDays(t *testing.T) {
+	lasting.Test(t, "days have many rounds")
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)

@@ -13,6 +13,7 @@ import (
 
 	"github.com/keyrounds/keyrounds/checker"
 	"github.com/keyrounds/keyrounds/credential"
+	"github.com/keyrounds/keyrounds/test/lasting"
 	"github.com/keyrounds/keyrounds/verdict"
 )
 
@@ -140,9 +141,7 @@ func TestOneBatchAtATime(t *testing.T) {
 // Many that are due at once, over three replicas, never ask for more at once than the provider's concurrency
 // (docs/promises.md#a-providers-concurrency-holds-over-all-replicas).
 func TestConcurrencyOverAllReplicas(t *testing.T) {
-	if testing.Short() {
-		t.Skip("not in -short: it checks 600 credentials")
-	}
+	lasting.Test(t, "it checks 600 credentials")
 	t.Parallel()
 	h := newHouse(t, 600, func(p *checker.Provider) { p.Concurrency = 4 })
 	var now, most atomic.Int32

@@ -15,11 +15,13 @@ import (
 	"github.com/keyrounds/keyrounds/credential"
 	"github.com/keyrounds/keyrounds/finding"
 	"github.com/keyrounds/keyrounds/sim"
+	"github.com/keyrounds/keyrounds/test/lasting"
 	"github.com/keyrounds/keyrounds/verdict"
 )
 
 // Three replicas on one database check what is due once (docs/promises.md#replicas-check-what-is-due-once).
 func TestReplicasCheckEverythingOnce(t *testing.T) {
+	lasting.Test(t, "it checks 700 credentials")
 	t.Parallel()
 	h := newHouse(t, 700, nil)
 	var replicas []*Rounds
@@ -61,6 +63,7 @@ func (h *house) rescue() {
 // A worker sleeps through its rescue, another does the job, the first wakes: its results are dropped
 // (docs/promises.md#a-worker-that-outlives-its-rescue-stores-nothing).
 func TestAWorkerThatWakesAfterItsRescue(t *testing.T) {
+	lasting.Test(t, "it waits for a rescue")
 	t.Parallel()
 	h := newHouse(t, 3, nil)
 	g := newGate(h.idp, 3)
@@ -83,6 +86,7 @@ func TestAWorkerThatWakesAfterItsRescue(t *testing.T) {
 
 // The same, and the first wakes while the second is still at work.
 func TestAWorkerThatWakesBesideItsRescuer(t *testing.T) {
+	lasting.Test(t, "it waits for a rescue")
 	t.Parallel()
 	h := newHouse(t, 1, nil)
 	g := newGate(h.idp, 2)
@@ -127,6 +131,7 @@ func (h *house) useEndpoint(url string) {
 // A stop lets the exchanges in flight end, and hands back what was not begun
 // (docs/promises.md#a-stop-hands-back-what-was-not-begun).
 func TestStopHandsBack(t *testing.T) {
+	lasting.Test(t, "it waits for slow answers")
 	t.Parallel()
 	h := newHouse(t, 40, func(p *checker.Provider) { p.Concurrency = 2 })
 	g := newGate(h.idp, 2)
@@ -240,6 +245,7 @@ func TestNothingIsTakenFromARolledBackTransaction(t *testing.T) {
 // After five days away a credential is checked once, and nobody is paged for the gap
 // (docs/promises.md#however-many-slots-were-missed-a-credential-is-due-once).
 func TestCatchUp(t *testing.T) {
+	lasting.Test(t, "it waits for rounds")
 	t.Parallel()
 	h := newHouse(t, 30, nil)
 	// Far from now, so that no slot of its own falls into the test.

@@ -18,6 +18,7 @@ import (
 	"github.com/keyrounds/keyrounds/credential"
 	"github.com/keyrounds/keyrounds/finding"
 	"github.com/keyrounds/keyrounds/sim"
+	"github.com/keyrounds/keyrounds/test/lasting"
 	"github.com/keyrounds/keyrounds/usage"
 	"github.com/keyrounds/keyrounds/usage/feed"
 	"github.com/keyrounds/keyrounds/verdict"
@@ -159,6 +160,7 @@ var styles = map[string]struct {
 // DESIGN §6: keyrounds is the only user for 120 days. Whatever the feed tells of its records, the
 // credential is unused, each event is taken out by the rule that fits, and one real use is still seen.
 func TestOurOwnUseIsNoUse(t *testing.T) {
+	lasting.Test(t, "it lives 120 days in four styles")
 	t.Parallel()
 	for name, style := range styles {
 		t.Run(name, func(t *testing.T) {
@@ -216,6 +218,7 @@ func TestOurOwnUseIsNoUse(t *testing.T) {
 // A source that gives only a last-used time: where it is polled more often than we check, our own use
 // is told from others'; where our checks come after everything, nothing is known, and that is said.
 func TestLastUsedTimes(t *testing.T) {
+	lasting.Test(t, "it lives 120 days four times")
 	t.Parallel()
 	for name, k := range map[string]struct {
 		check, poll time.Duration

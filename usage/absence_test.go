@@ -11,6 +11,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/keyrounds/keyrounds/credential"
+	"github.com/keyrounds/keyrounds/test/lasting"
 	"github.com/keyrounds/keyrounds/usage"
 	"github.com/keyrounds/keyrounds/usage/feed"
 )
@@ -119,6 +120,7 @@ func (d *desk) answer(c credential.Credential) usage.Answer {
 // No feed whose records are without a client, bad, left out, or have become so, ever says that nobody uses a
 // credential, whatever its type and format and however alive it is.
 func TestAbsenceNeedsEvidence(t *testing.T) {
+	lasting.Test(t, "each source and each format has a database")
 	t.Parallel()
 	for kind := range bringers {
 		for format := range writers {

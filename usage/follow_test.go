@@ -13,6 +13,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/keyrounds/keyrounds/test/lasting"
 	"github.com/keyrounds/keyrounds/usage"
 	"github.com/keyrounds/keyrounds/usage/feed"
 )
@@ -231,6 +232,7 @@ func TestFollowAFile(t *testing.T) {
 // Whatever comes when: lines, rotations of every kind, restarts, transactions that fail, and two processes
 // that follow the same file. Each line is taken in once.
 func TestFollowExactlyOnce(t *testing.T) {
+	lasting.Test(t, "it stops and goes on at random")
 	t.Parallel()
 	for seed := range uint64(6) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
@@ -356,6 +358,7 @@ func TestBadRecords(t *testing.T) {
 
 // A directory of large files is read in turns, so that memory is bounded.
 func TestFollowLargeFiles(t *testing.T) {
+	lasting.Test(t, "its files are large")
 	t.Parallel()
 	d := newDesk(t, client(1, "a"))
 	dir, pad, written := d.TempDir(), strings.Repeat("x", 100_000), 0

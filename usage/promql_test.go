@@ -19,6 +19,7 @@ import (
 
 	"github.com/keyrounds/keyrounds/checker"
 	"github.com/keyrounds/keyrounds/credential"
+	"github.com/keyrounds/keyrounds/test/lasting"
 	"github.com/keyrounds/keyrounds/test/promtest"
 	"github.com/keyrounds/keyrounds/usage"
 	"github.com/keyrounds/keyrounds/usage/feed"
@@ -224,9 +225,7 @@ func TestPrometheusOwn(t *testing.T) {
 // The real Prometheus: a request of a client that was never seen before counts, and a gateway that is away is
 // a gap.
 func TestRealPrometheus(t *testing.T) {
-	if testing.Short() {
-		t.Skip("not in -short: it runs a Prometheus")
-	}
+	lasting.Test(t, "it runs a Prometheus")
 	t.Parallel()
 	reg := prometheus.NewRegistry()
 	requests := prometheus.NewCounterVec(prometheus.CounterOpts{Name: "gateway_requests_total", Help: "By client."},

@@ -20,6 +20,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/keyrounds/keyrounds/sim"
+	"github.com/keyrounds/keyrounds/test/lasting"
 )
 
 // Secrets and tokens are planted everywhere, the provider echoes them, and then every place is searched for them
@@ -273,9 +274,7 @@ func unescape(s string) string {
 
 // The demo tells its story and ends by itself.
 func TestDemo(t *testing.T) {
-	if testing.Short() {
-		t.Skip("not in -short: the demo lasts a minute")
-	}
+	lasting.Test(t, "the demo lasts a minute")
 	t.Parallel()
 	out, err := exec.Command("keyrounds", "demo", "--for", "75s").CombinedOutput()
 	if err != nil {

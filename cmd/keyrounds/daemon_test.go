@@ -26,15 +26,8 @@ import (
 	"github.com/keyrounds/keyrounds/postgres/pgtest"
 	"github.com/keyrounds/keyrounds/sim"
 	"github.com/keyrounds/keyrounds/sim/authserver"
+	"github.com/keyrounds/keyrounds/test/lasting"
 )
-
-// notShort skips a test that lasts where only what is quick is wanted.
-func notShort(t *testing.T, why string) {
-	t.Helper()
-	if testing.Short() {
-		t.Skip("not in -short: " + why)
-	}
-}
 
 // site is a machine on which a daemon runs: a directory with its configuration, a provider, Slack.
 type site struct {
@@ -95,6 +88,7 @@ const (
 // newSite makes a site with n clients of the provider, named c00 and so on.
 func newSite(t *testing.T, n int) *site {
 	t.Helper()
+	lasting.Test(t, "it runs the daemon as a process")
 	var clients []sim.Client
 	for i := range n {
 		clients = append(
@@ -318,7 +312,6 @@ func (s *site) count(pool *pgxpool.Pool, sql string) (n int) {
 // checked within three minutes, and no result is there twice. Then its Postgres alone is killed, and the daemon
 // goes on (docs/promises.md#a-kill-loses-and-doubles-nothing).
 func TestKilledInTheMiddleOfARound(t *testing.T) {
-	notShort(t, "it waits for rescues")
 	t.Parallel()
 	s := newSite(t, 12)
 	s.args = []string{"--job-timeout", "6s", "--rescue-after", "8s"}
@@ -376,7 +369,6 @@ func TestKilledInTheMiddleOfARound(t *testing.T) {
 // exchange of its own, the revocation is one finding, and it is told
 // (docs/promises.md#a-kill-loses-and-doubles-nothing).
 func TestKilledAtRandom(t *testing.T) {
-	notShort(t, "it waits for rescues")
 	t.Parallel()
 	s := newSite(t, 8)
 	s.args = []string{"--job-timeout", "6s", "--rescue-after", "8s"}
@@ -432,7 +424,6 @@ func TestKilledAtRandom(t *testing.T) {
 // SIGTERM ends the daemon in time while a provider hangs
 // (docs/promises.md#a-stop-ends-in-time-though-a-provider-hangs).
 func TestStopWhileTheProviderHangs(t *testing.T) {
-	notShort(t, "it waits for a provider that hangs")
 	t.Parallel()
 	s := newSite(t, 6)
 	s.idp.Break(sim.Hang)
