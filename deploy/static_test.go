@@ -173,6 +173,7 @@ func TestPrometheusConfig(t *testing.T) {
 
 // The example's routes, in Alertmanager's own words.
 func TestAlertmanagerRoutes(t *testing.T) {
+	lasting.Test(t, "it runs amtool for each alert")
 	t.Parallel()
 	run(t, "amtool", "check-config", "alertmanager.yml")
 	for _, a := range alerts(t) {

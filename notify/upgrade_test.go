@@ -10,11 +10,13 @@ import (
 
 	"github.com/keyrounds/keyrounds/postgres"
 	"github.com/keyrounds/keyrounds/postgres/pgtest"
+	"github.com/keyrounds/keyrounds/test/lasting"
 )
 
 // What the version before told, and what it had yet to tell, is kept: messages stay where they are, and what
 // waited in its jobs waits in the outbox.
 func TestUpgrade(t *testing.T) {
+	lasting.Test(t, "it upgrades a database of an earlier version")
 	t.Parallel()
 	pool := pgtest.Before(t, 4)
 	r, err := rivermigrate.New(riverpgxv5.New(pool), nil)

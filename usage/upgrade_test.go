@@ -7,6 +7,7 @@ import (
 
 	"github.com/keyrounds/keyrounds/postgres"
 	"github.com/keyrounds/keyrounds/postgres/pgtest"
+	"github.com/keyrounds/keyrounds/test/lasting"
 	"github.com/keyrounds/keyrounds/usage"
 	"github.com/keyrounds/keyrounds/usage/feed"
 )
@@ -14,6 +15,7 @@ import (
 // What the version before covered counts only where the daily rows show clients, and imports of which nothing
 // was understood are free again.
 func TestUpgrade(t *testing.T) {
+	lasting.Test(t, "it upgrades a database of an earlier version")
 	t.Parallel()
 	pool := pgtest.Before(t, 11)
 	for _, sql := range []string{

@@ -20,6 +20,7 @@ import (
 	"github.com/klauspost/compress/zstd"
 
 	"github.com/keyrounds/keyrounds/secret"
+	"github.com/keyrounds/keyrounds/test/lasting"
 )
 
 const (
@@ -267,6 +268,7 @@ func found(h Hit) string {
 }
 
 func TestHistory(t *testing.T) {
+	lasting.Test(t, "it runs git many times")
 	t.Parallel()
 	r := newRepository(t)
 	r.commit("README", []byte("hello\n"))
@@ -357,6 +359,7 @@ func TestMessages(t *testing.T) {
 
 // A damaged object is told, and everything else is searched.
 func TestDamagedObjects(t *testing.T) {
+	lasting.Test(t, "it runs git many times")
 	t.Parallel()
 	for _, damaged := range []string{"blob", "tree"} {
 		r := newRepository(t)

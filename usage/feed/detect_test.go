@@ -8,11 +8,13 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/keyrounds/keyrounds/test/lasting"
 	"github.com/keyrounds/keyrounds/usage/feed"
 )
 
 // A text of a preset's examples looks like that preset, plain or compressed, and is read from its beginning afterwards.
 func TestDetect(t *testing.T) {
+	lasting.Test(t, "it reads each format many times")
 	t.Parallel()
 	for _, p := range feed.Presets() {
 		if p.Poll != nil && (p.Poll.State || p.Poll.Counts) {
