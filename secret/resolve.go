@@ -26,7 +26,9 @@ var ErrUnreadable = errors.New("secret unreadable")
 // Nothing is kept, so a new secret is there at the next call.
 //
 // One trailing line end and a leading byte order mark are taken off; an empty secret, a NUL, text that is not UTF-8,
-// more than one line, and more than MaxSize are errors. A file must be a regular one; a named pipe is refused, not
+// more than one line, and more than MaxSize are errors. A key has lines: PEM (RFC 7468), with LF, CRLF or \n between
+// them, indented or all in one, is kept with lines of 64 characters, without what stands beside its blocks; a JWK
+// (RFC 7517) of several lines is kept in one. A file must be a regular one; a named pipe is refused, not
 // waited for. A command runs by /bin/sh within 10 s and what it says on standard error is dropped, since it may hold
 // the secret. Sealed references are opened by a Sealer instead, and the zero Reference names nothing: both are errors
 // here.
@@ -119,6 +121,10 @@ func normal(b []byte) ([]byte, error) {
 	b = bytes.TrimPrefix(b, []byte("\ufeff"))
 	b = bytes.TrimSuffix(b, []byte("\n"))
 	b = bytes.TrimSuffix(b, []byte("\r"))
+	key, isKey := keyText(b)
+	if isKey {
+		b = key
+	}
 	switch {
 	case len(b) == 0:
 		return nil, errors.New("empty")
@@ -126,8 +132,8 @@ func normal(b []byte) ([]byte, error) {
 		return nil, errors.New("has a NUL byte")
 	case !utf8.Valid(b):
 		return nil, errors.New("not UTF-8 text")
-	case strings.ContainsAny(string(b), "\r\n"):
-		return nil, errors.New("has more than one line")
+	case strings.ContainsAny(string(b), "\r\n") && !isKey:
+		return nil, errors.New("has more than one line, and is no key (PEM or JWK)")
 	}
 	return b, nil
 }

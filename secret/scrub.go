@@ -10,10 +10,14 @@ import (
 // Scrubber cleans text that came from outside, once, at the door: the secrets it knows, in any
 // usual encoding, become Redacted; NUL, invalid UTF-8, control and bidirectional characters go.
 // The zero Scrubber knows no secrets and still cleans.
-type Scrubber struct{ forms []string }
+type Scrubber struct {
+	forms []string
+	keys  []string // the base64 of keys, in the letters of unbroken: found however it is broken into lines
+}
 
 // NewScrubber makes a Scrubber for the given secrets, in all their Spellings. Secrets of fewer than
-// 4 bytes are too common in text to be looked for.
+// 4 bytes are too common in text to be looked for. Of a private key, what is in its blocks and its number are looked
+// for too, in base64 with any line breaks.
 func NewScrubber(vs ...Value) Scrubber {
 	var s Scrubber
 	for _, v := range vs {
@@ -26,6 +30,7 @@ func NewScrubber(vs ...Value) Scrubber {
 				s.forms = append(s.forms, sp.Text)
 			}
 		}
+		s.keys = append(s.keys, keyBodies(v)...)
 	}
 	slices.SortFunc(s.forms, func(a, b string) int { return len(b) - len(a) })
 	s.forms = slices.Compact(s.forms)
@@ -53,6 +58,9 @@ func (s Scrubber) Clean(text string, limit int) string {
 func (s Scrubber) Redact(text string) string {
 	for _, f := range s.forms {
 		text = strings.ReplaceAll(text, f, Redacted)
+	}
+	if len(s.keys) > 0 {
+		text = s.redactKeys(text)
 	}
 	return text
 }

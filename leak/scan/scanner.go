@@ -40,8 +40,15 @@ type Options struct {
 }
 
 // NewScanner returns a Scanner for terms, and those of them that are shorter than MinLength, which it does not search
-// for. It keeps the values of terms as long as it lives.
+// for. It keeps the values of terms as long as it lives. Of a private key it searches for the number, which is in
+// every file of that key (secret.KeyNumber).
 func NewScanner(terms []Term, o Options) (s *Scanner, short []Term) {
+	terms = slices.Clone(terms)
+	for i := range terms {
+		if number, ok := secret.KeyNumber(secret.New([]byte(terms[i].Value))); ok {
+			terms[i].Value, terms[i].Partner = number.Reveal(), ""
+		}
+	}
 	for _, t := range terms {
 		if len(t.Value) < MinLength {
 			short = append(short, t)

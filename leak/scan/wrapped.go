@@ -15,8 +15,8 @@ type lineBreak struct {
 	before string // it may have this in front
 }
 
-// In a file, in a diff of one, in a JSON string.
-var lineBreaks = []lineBreak{{"\n", "\r"}, {"\n+", "\r"}, {`\n`, `\r`}}
+// In a file, in a diff of one, in a JSON string, in an environment variable that has them as blanks.
+var lineBreaks = []lineBreak{{"\n", "\r"}, {"\n+", "\r"}, {`\n`, `\r`}, {" ", ""}}
 
 const (
 	shortestLine = 32 // but for the last one; nearly all words are shorter

@@ -35,7 +35,7 @@ func TestWrapped(t *testing.T) {
 			terms = append(terms, n)
 		}
 	}
-	breaks := []string{"\n", "\r\n", "\n  ", "\r\n\t", "\n+", `\n`, `\r\n`}
+	breaks := []string{"\n", "\r\n", "\n  ", "\r\n\t", "\n+", `\n`, `\r\n`, " "}
 	type planted struct {
 		near       bool
 		from, upTo int

@@ -1,0 +1,118 @@
+package secret
+
+import (
+	"bytes"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/rsa"
+	"crypto/x509"
+	"encoding/base64"
+	"encoding/json"
+	"encoding/pem"
+	"regexp"
+	"strings"
+)
+
+// Some secrets are keys: PEM (RFC 7468) or a JWK (RFC 7517). Their text has lines, which are broken in many ways; what
+// makes two texts the same key is the private number in them.
+
+// pemBlock takes a block as people keep it: indented, in one line, with \n for its line ends.
+var pemBlock = regexp.MustCompile(`(?s)-----BEGIN ([A-Z0-9 ]{1,40})-----(.+?)-----END ([A-Z0-9 ]{1,40})-----`)
+
+// escapedLines writes the line ends of an environment variable or a JSON string as what they stand for.
+var escapedLines = strings.NewReplacer(`\r`, "", `\n`, "\n", "\r", "")
+
+// keyText returns the text of a key as it is kept, however its lines were broken: PEM with lines of 64 characters and
+// nothing beside the blocks, or JSON in one line. false: b is no key, or has one line and is used as it is.
+func keyText(b []byte) ([]byte, bool) {
+	if text := bytes.TrimSpace(b); bytes.HasPrefix(text, []byte("{")) {
+		if !json.Valid(text) {
+			text = []byte(escapedLines.Replace(string(text)))
+		}
+		var line bytes.Buffer
+		err := json.Compact(&line, text)
+		return line.Bytes(), err == nil && bytes.ContainsAny(text, "\r\n")
+	}
+	var out []byte
+	for _, m := range pemBlock.FindAllStringSubmatch(escapedLines.Replace(string(b)), -1) {
+		block := readBlock(m)
+		if block == nil {
+			return nil, false
+		}
+		out = append(out, pem.EncodeToMemory(block)...)
+	}
+	return bytes.TrimSuffix(out, []byte("\n")), len(out) > 0
+}
+
+func readBlock(m []string) *pem.Block {
+	if m[1] != m[3] {
+		return nil
+	}
+	lines := strings.Split(m[0], "\n")
+	for i := range lines {
+		lines[i] = strings.TrimSpace(lines[i])
+	}
+	if block, _ := pem.Decode([]byte(strings.Join(lines, "\n"))); block != nil { // with headers, too (RFC 1421)
+		return block
+	}
+	der, err := base64.StdEncoding.DecodeString(strings.Join(strings.Fields(m[2]), "")) // in one line
+	if err != nil || len(der) == 0 {
+		return nil
+	}
+	return &pem.Block{Type: m[1], Bytes: der}
+}
+
+// KeyNumber returns the private number of the key that v holds, as bytes: what is the same however the key is written
+// (PKCS #1, PKCS #8, SEC 1, JWK; PEM, DER), and is in each of them. The second result is false where v is no private
+// key of RSA, of an elliptic curve or Ed25519, or is encrypted.
+func KeyNumber(v Value) (Value, bool) {
+	number := keyNumber([]byte(v.Reveal()))
+	return New(number), len(number) >= leastNumber
+}
+
+// leastNumber: shorter numbers are no keys.
+const leastNumber = 16
+
+func keyNumber(text []byte) []byte {
+	if bytes.HasPrefix(text, []byte("{")) {
+		var jwk struct{ Kty, D string }
+		if json.Unmarshal(text, &jwk) != nil || jwk.Kty == "" {
+			return nil
+		}
+		number, _ := base64.RawURLEncoding.DecodeString(strings.TrimRight(jwk.D, "="))
+		return bytes.TrimLeft(number, "\x00")
+	}
+	for rest := text; ; {
+		var block *pem.Block
+		if block, rest = pem.Decode(rest); block == nil {
+			return nil
+		}
+		if number := numberOf(block.Bytes); number != nil {
+			return number
+		}
+	}
+}
+
+func numberOf(der []byte) []byte {
+	var key any
+	key, err := x509.ParsePKCS8PrivateKey(der)
+	if err != nil {
+		key, err = x509.ParsePKCS1PrivateKey(der)
+	}
+	if err != nil {
+		key, err = x509.ParseECPrivateKey(der)
+	}
+	if err != nil {
+		return nil
+	}
+	switch k := key.(type) {
+	case *rsa.PrivateKey:
+		return k.D.Bytes()
+	case *ecdsa.PrivateKey:
+		number, _ := k.Bytes()
+		return bytes.TrimLeft(number, "\x00")
+	case ed25519.PrivateKey:
+		return k.Seed()
+	}
+	return nil
+}
