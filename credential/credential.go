@@ -89,8 +89,12 @@ func (c Credential) Validate() []Problem {
 	if !ValidName(c.Provider) {
 		add("provider", "the name of one of the providers", "%q is not a provider's name", c.Provider)
 	}
-	if !visible(c.ClientID, 512) {
-		add("client_id", "1 to 512 visible ASCII characters, as the provider shows it (RFC 6749 appendix A.1)", "not a valid client id")
+	if !validClientID(c.ClientID) {
+		add(
+			"client_id",
+			"1 to 512 ASCII characters, as the provider shows it (RFC 6749 appendix A.1), no blank at either end",
+			"not a valid client id",
+		)
 	}
 	if c.Secret.IsZero() {
 		add("secret", "for example env:NAME or file:/path", "is missing")
@@ -131,7 +135,12 @@ func ValidScope(s string) bool {
 	return visible(s, 256) && !strings.ContainsAny(s, `"\`)
 }
 
-// visible: VSCHAR of RFC 6749 appendix A, without the blank, which no known provider uses.
+// validClientID: VSCHAR of RFC 6749 appendix A.1, the blank among them; one at an end is a mistake of copying.
+func validClientID(s string) bool {
+	return visible(strings.ReplaceAll(s, " ", "_"), 512) && strings.TrimSpace(s) == s
+}
+
+// visible: VSCHAR of RFC 6749 appendix A, without the blank.
 func visible(s string, most int) bool {
 	return s != "" && len(s) <= most && !strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r > '~' })
 }
