@@ -37,8 +37,8 @@ RACE := GORACE=atexit_sleep_ms=50
 # The longest begin first, so that none of them is left alone at the end.
 LONGEST := ./cmd/keyrounds ./rounds ./app ./deploy ./notify
 
-# Modules of their own, whose dependencies are not the daemon's: the dashboards, and an authorization server for tests.
-MODULES := deploy/grafana sim/authserver/fosite
+# Modules of their own, whose dependencies are not the daemon's: the dashboards, and authorization servers for tests.
+MODULES := deploy/grafana sim/authserver/fosite sim/authserver/gooauth2
 modules:
 	@for dir in $(MODULES); do echo "$$dir"; \
 		(cd $$dir && go vet ./... && go mod tidy -diff && go mod verify && go test ./...) || exit 1; done

@@ -2,6 +2,7 @@ package checker
 
 import (
 	"encoding/base64"
+	"fmt"
 	"net/http"
 	"net/url"
 	"strings"
@@ -15,10 +16,12 @@ import (
 // registry "OAuth Token Endpoint Authentication Methods" (RFC 7591 §2, RFC 8705 §2).
 type AuthMethod string
 
-// The methods. Both parts of client_secret_basic are form-encoded before base64 (RFC 6749 §2.3.1).
+// The methods. Both parts of client_secret_basic are form-encoded before base64 (RFC 6749 §2.3.1); those of
+// client_secret_basic_raw, which is not of the registry, are not (RFC 7617 alone): for servers that do not decode.
 const (
 	ClientSecretPost        AuthMethod = "client_secret_post"
 	ClientSecretBasic       AuthMethod = "client_secret_basic"
+	ClientSecretBasicRaw    AuthMethod = "client_secret_basic_raw"
 	ClientSecretJWT         AuthMethod = "client_secret_jwt"           // the secret signs an assertion and is not sent (RFC 7523)
 	PrivateKeyJWT           AuthMethod = "private_key_jwt"             // so does a private key, which is the credential's secret
 	TLSClientAuth           AuthMethod = "tls_client_auth"             // a certificate, which is the secret with its key (RFC 8705 §2.1)
@@ -28,7 +31,10 @@ const (
 
 // AuthMethods lists every method that Provider.AuthMethod can be, in the order in which messages name them.
 func AuthMethods() []AuthMethod {
-	return []AuthMethod{ClientSecretPost, ClientSecretBasic, ClientSecretJWT, PrivateKeyJWT, TLSClientAuth, SelfSignedTLSClientAuth, Custom}
+	return []AuthMethod{
+		ClientSecretPost, ClientSecretBasic, ClientSecretBasicRaw, ClientSecretJWT, PrivateKeyJWT, TLSClientAuth,
+		SelfSignedTLSClientAuth, Custom,
+	}
 }
 
 // clientAuth is how a token request shows who the client is.
@@ -52,6 +58,11 @@ func authenticate(p Provider, cred credential.Credential, value secret.Value, no
 	switch p.AuthMethod {
 	case ClientSecretBasic: // both parts are form-encoded first (RFC 6749 §2.3.1)
 		a.header = "Basic " + base64.StdEncoding.EncodeToString([]byte(pair))
+	case ClientSecretBasicRaw:
+		if strings.Contains(cred.ClientID, ":") { // which would end it (RFC 7617 §2)
+			return a, fmt.Errorf("a client id with a colon cannot be sent by %s", ClientSecretBasicRaw)
+		}
+		a.header = "Basic " + base64.StdEncoding.EncodeToString([]byte(cred.ClientID+":"+value.Reveal()))
 	case ClientSecretJWT, PrivateKeyJWT:
 		signed, err := assertion(p, cred.ClientID, value, now)
 		if err != nil {
@@ -77,4 +88,10 @@ func (a clientAuth) addHeaders(req *http.Request) {
 	if a.header != "" {
 		req.Header.Set("Authorization", a.header)
 	}
+}
+
+// changedByEncoding reports whether client_secret_basic sends anything else than client_secret_basic_raw would.
+func changedByEncoding(p Provider, cred credential.Credential, value secret.Value) bool {
+	return p.AuthMethod == ClientSecretBasic &&
+		(url.QueryEscape(value.Reveal()) != value.Reveal() || url.QueryEscape(cred.ClientID) != cred.ClientID)
 }

@@ -229,6 +229,7 @@ func (b batch) check(ctx context.Context, t Target) *Result {
 	r.trace("POST %s with %s", b.provider.TokenURL, b.provider.AuthMethod)
 	token := b.exchange(ctx, client, b.provider, t.Credential, auth, cert, &r)
 	defer token.Wipe()
+	r.blameUs(b.provider, t.Credential, value, cert)
 	r.trace("read as %s %s by: %s", r.Outcome, r.Reason, r.Rule)
 	if !token.IsZero() {
 		b.introspect(b.optional, client, b.provider, t.Credential, value, token, &r)

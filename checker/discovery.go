@@ -6,16 +6,20 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/keyrounds/keyrounds/secret"
 )
 
 // metadata is what an authorization server says of itself (RFC 8414 §2, RFC 8705 §5).
 type metadata struct {
-	Issuer     string `json:"issuer"`
-	Token      string `json:"token_endpoint"`
-	Revocation string `json:"revocation_endpoint"`
+	Issuer     string   `json:"issuer"`
+	Token      string   `json:"token_endpoint"`
+	Revocation string   `json:"revocation_endpoint"`
+	Methods    []string `json:"token_endpoint_auth_methods_supported"`
 	MTLS       struct {
 		Token      string `json:"token_endpoint"`
 		Revocation string `json:"revocation_endpoint"`
@@ -70,6 +74,14 @@ func (m metadata) fill(p Provider) Provider {
 		p.RevocationURL = first(p.RevocationURL, m.Revocation)
 	}
 	return p
+}
+
+// takes reports whether the server takes the method, as far as it says (token_endpoint_auth_methods_supported).
+func (m metadata) takes(method AuthMethod) bool {
+	if method == ClientSecretBasicRaw {
+		method = ClientSecretBasic
+	}
+	return len(m.Methods) == 0 || method == Custom || slices.Contains(m.Methods, string(method))
 }
 
 // readMetadata asks the issuer and remembers the answer. OpenID Connect puts the document below the
@@ -154,7 +166,7 @@ func (c *Checker) readMetadataAt(ctx context.Context, client *http.Client, p Pro
 func (b batch) control(ctx context.Context, rs []*Result) {
 	var refused []*Result
 	for _, r := range rs {
-		if r != nil && r.Outcome == Rejected {
+		if r != nil && (r.Outcome == Rejected || r.Rule == ruleNotAsked) {
 			refused = append(refused, r)
 		}
 	}
@@ -164,6 +176,12 @@ func (b batch) control(ctx context.Context, rs []*Result) {
 	m, bad := b.readMetadata(ctx, b.client, b.provider)
 	for _, r := range refused {
 		switch {
+		case r.Rule == ruleNotAsked:
+			at := m.MTLS.Token
+			if bad == nil && at != "" && at != b.provider.TokenURL && badURL(at, b.provider.AllowPrivateNetworks) == "" {
+				r.Message += secret.Scrubber{}.Clean(": the provider's metadata names "+at, maxDescription)
+			}
+			continue
 		case bad != nil && bad.Outcome == Misconfigured:
 			r.Outcome, r.Reason = Misconfigured, ""
 		case bad != nil:
@@ -171,6 +189,13 @@ func (b batch) control(ctx context.Context, rs []*Result) {
 		case b.byIssuer && m.fill(Provider{AuthMethod: b.provider.AuthMethod}).TokenURL != b.provider.TokenURL:
 			r.Outcome, r.Reason, r.Rule = Misconfigured, Redirected, "metadata (RFC 8414)"
 			r.Message = "the provider's token endpoint has moved; the next check goes there"
+			continue
+		case r.Reason == Unspecified && !m.takes(b.provider.AuthMethod):
+			r.Outcome, r.Reason, r.Rule = Misconfigured, "", "metadata (RFC 8414)"
+			r.Message = secret.Scrubber{}.Clean(fmt.Sprintf(
+				"the client is refused, and the provider's metadata does not list %s: it lists %s",
+				b.provider.AuthMethod, strings.Join(m.Methods, ", "),
+			), maxDescription)
 			continue
 		default:
 			r.trace("control: the issuer's metadata is in order")

@@ -103,6 +103,24 @@ func (r *Result) blameClock(p Provider) {
 	}
 }
 
+// ruleNotAsked: no connection asked for the client's certificate, so the server never saw who asked.
+const ruleNotAsked = "certificate not asked for (RFC 8705 §2)"
+
+// blameUs says what of our choosing a refusal can be about: a certificate that was never shown is our mistake; how
+// Basic is encoded may be, and is named first.
+func (r *Result) blameUs(p Provider, cred credential.Credential, value secret.Value, cert *certificate) {
+	switch {
+	case r.Outcome != Rejected:
+	case cert != nil && !cert.asked.Load():
+		r.Outcome, r.Reason, r.Rule = Misconfigured, "", ruleNotAsked
+		r.Message = "the server did not ask for the client certificate and refused the client without it: " +
+			"token_url may not be its address for mutual TLS"
+	case changedByEncoding(p, cred, value):
+		r.Message = "the id or the secret has characters that client_secret_basic encodes (RFC 6749 §2.3.1), and some servers do " +
+			"not decode them: if it never worked, try client_secret_basic_raw; " + r.Message
+	}
+}
+
 func certificateExpires(s *tls.ConnectionState) time.Time {
 	if s == nil || len(s.PeerCertificates) == 0 {
 		return time.Time{}

@@ -87,7 +87,7 @@ type ProviderIn struct {
 	IntrospectionURL string `json:"introspection_url,omitempty"`
 	// Where the token is given back after the check (RFC 7009).
 	RevocationURL string `json:"revocation_url,omitempty"`
-	// client_secret_post, client_secret_basic, client_secret_jwt, private_key_jwt, tls_client_auth,
+	// client_secret_post, client_secret_basic, client_secret_basic_raw, client_secret_jwt, private_key_jwt, tls_client_auth,
 	// self_signed_tls_client_auth or custom.
 	AuthMethod string `json:"auth_method,omitempty"`
 	// How client_secret_jwt and private_key_jwt sign (RFC 7523).

@@ -1,6 +1,6 @@
-// Package authserver is a real authorization server (ory/fosite) for the tests: it knows nothing of
-// keyrounds and judges our requests as others would. It runs as a process, because it is a module of its own
-// (directory fosite).
+// Package authserver has real authorization servers (ory/fosite, go-oauth2/oauth2) for the tests: they know nothing of
+// keyrounds and judge our requests as others would. Each runs as a process, because it is a module of its own
+// (directories fosite, gooauth2).
 package authserver
 
 import (
@@ -48,25 +48,7 @@ type Server struct {
 // New starts a Server that knows the clients.
 func New(t testing.TB, clients ...Client) *Server {
 	t.Helper()
-	program, err := build()
-	if err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.CommandContext(t.Context(), program)
-	cmd.Stderr = os.Stderr
-	in, err1 := cmd.StdinPipe()
-	out, err2 := cmd.StdoutPipe()
-	if err1 != nil || err2 != nil {
-		t.Fatal(err1, err2)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		_ = in.Close()
-		_ = cmd.Wait()
-	})
-	s := &Server{t: t, orders: in, answers: bufio.NewReader(out)}
+	s := start(t, "fosite")
 	target, err := url.Parse(s.answer())
 	if err != nil {
 		t.Fatal(err)
@@ -81,19 +63,56 @@ func New(t testing.TB, clients ...Client) *Server {
 	return s
 }
 
-// build makes the program in bin/, once for all tests of a process; several processes may be at it together.
-var build = sync.OnceValues(func() (string, error) {
-	_, here, _, _ := runtime.Caller(0)
-	module := filepath.Join(filepath.Dir(here), "fosite")
-	program := filepath.Join(module, "..", "..", "..", "bin", "fosite")
-	mine := program + "-" + strconv.Itoa(os.Getpid())
-	cmd := exec.Command("go", "build", "-o", mine, ".")
-	cmd.Dir, cmd.Stderr = module, os.Stderr
-	if err := cmd.Run(); err != nil {
-		return "", err
+// Undecoding starts a server that takes one client, by client_secret_basic, and does not form-decode what comes
+// (go-oauth2/oauth2). It returns the URL of its token endpoint.
+func Undecoding(t testing.TB, id, secret string) string {
+	t.Helper()
+	return start(t, "gooauth2", id, secret).answer() + "/token"
+}
+
+// start runs the program of a module, which prints where it is and ends with its standard input.
+func start(t testing.TB, module string, args ...string) *Server {
+	t.Helper()
+	program, err := build(module)
+	if err != nil {
+		t.Fatal(err)
 	}
-	return program, os.Rename(mine, program)
-})
+	cmd := exec.CommandContext(t.Context(), program, args...)
+	cmd.Stderr = os.Stderr
+	in, err1 := cmd.StdinPipe()
+	out, err2 := cmd.StdoutPipe()
+	if err1 != nil || err2 != nil {
+		t.Fatal(err1, err2)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = in.Close()
+		_ = cmd.Wait()
+	})
+	return &Server{t: t, orders: in, answers: bufio.NewReader(out)}
+}
+
+var built sync.Map // a sync.OnceValues by module
+
+// build makes the program of a module in bin/, once for all tests of a process; several processes may be at it
+// together.
+func build(module string) (string, error) {
+	once, _ := built.LoadOrStore(module, sync.OnceValues(func() (string, error) {
+		_, here, _, _ := runtime.Caller(0)
+		dir := filepath.Join(filepath.Dir(here), module)
+		program := filepath.Join(dir, "..", "..", "..", "bin", module)
+		mine := program + "-" + strconv.Itoa(os.Getpid())
+		cmd := exec.Command("go", "build", "-o", mine, ".")
+		cmd.Dir, cmd.Stderr = dir, os.Stderr
+		if err := cmd.Run(); err != nil {
+			return "", err
+		}
+		return program, os.Rename(mine, program)
+	}))
+	return once.(func() (string, error))()
+}
 
 func showCertificate(r *httputil.ProxyRequest) {
 	r.Out.Header.Del("Client-Cert")
