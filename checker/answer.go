@@ -42,7 +42,9 @@ type answer struct {
 	code        string // the error code, lower case; "" where there is none
 	subcode     string // the first of error_codes
 	description string
-	failed      bool // the body itself says that the request failed
+	texts       []string // the strings of a JSON body, wherever they are, up to mostTexts
+	failed      bool     // the body itself says that the request failed
+	challenged  bool     // the code is of WWW-Authenticate: the body has none
 }
 
 func readAnswer(r Response, where map[string]JQ) answer {
@@ -81,6 +83,9 @@ func (a *answer) readJSON(body []byte, mediaType string) {
 		err = errTrailing
 	}
 	members, isObject := v.(map[string]any)
+	if err == nil {
+		a.texts = textsIn(v, nil, 0)
+	}
 	switch {
 	case err == nil && isObject:
 		a.kind, a.members = object, members
@@ -151,6 +156,34 @@ func (a *answer) findCode() {
 	}
 }
 
+// The texts of an answer that are looked at, and how deep.
+const (
+	mostTexts   = 50
+	deepestText = 6
+)
+
+// textsIn appends the strings in v that are sentences: those with a space.
+func textsIn(v any, found []string, depth int) []string {
+	if depth > deepestText || len(found) >= mostTexts {
+		return found
+	}
+	switch v := v.(type) {
+	case string:
+		if strings.Contains(v, " ") {
+			found = append(found, v[:min(len(v), 1024)])
+		}
+	case []any:
+		for _, e := range v {
+			found = textsIn(e, found, depth+1)
+		}
+	case map[string]any:
+		for _, name := range slices.Sorted(maps.Keys(v)) { // the same answer, the same reading
+			found = textsIn(v[name], found, depth+1)
+		}
+	}
+	return found
+}
+
 // filled reports whether a member says anything: null, false, 0, "" and empty lists do not.
 func filled(v any) bool {
 	switch v := v.(type) {
@@ -195,7 +228,7 @@ var challengeError = regexp.MustCompile(`(?i)\berror="([^"]{1,64})"`)
 func (a *answer) readChallenge(h http.Header) {
 	for _, c := range h.Values("WWW-Authenticate") {
 		if m := challengeError.FindStringSubmatch(c); m != nil && isCode(m[1]) {
-			a.code, a.failed = strings.ToLower(m[1]), true
+			a.code, a.failed, a.challenged = strings.ToLower(m[1]), true, true
 			return
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"regexp"
 	"strings"
 )
 
@@ -14,8 +15,10 @@ import (
 //  2. An error member decides before the status does (Slack and GitHub answer 200).
 //  3. The preset's matchers read the error, then the generic ones; they never see the answers
 //     of rule 1, so they cannot turn trouble into Rejected.
-//  4. Then the error code (RFC 6749 §5.2), then the status alone.
-//  5. What is left is Malformed.
+//  4. A 401 without a known error code whose challenge is not a client's, or whose text is a gateway's,
+//     is not the token endpoint's, and never Rejected unless its words name the client's fault.
+//  5. Then the error code (RFC 6749 §5.2), texts in other places, and the status alone.
+//  6. What is left is Malformed.
 
 // Classify reads an answer of p's token endpoint (RFC 6749 §5.1, §5.2). The rules are above.
 //
@@ -30,7 +33,7 @@ func Classify(p Provider, r Response) Reading {
 	}
 	reading.HTTPStatus = r.Status
 	if reading.Outcome != OK && reading.Outcome != ScopeReduced {
-		reading.ErrorCode, reading.ErrorDescription = a.code, a.description
+		reading.ErrorCode, reading.ErrorDescription = a.code, first(reading.ErrorDescription, a.description)
 	}
 	if reading.Message == "" {
 		reading.Message = explainReading(reading)
@@ -61,8 +64,6 @@ func trouble(p Provider, r Response, a answer) Reading {
 		return says(Intercepted, "", "web page", "a web page came instead of JSON (HTTP %d): a firewall, proxy or sign-in page", s)
 	case s == http.StatusUnavailableForLegalReasons:
 		return says(Intercepted, "", "blocked", "the answer was blocked on the way (HTTP %d)", s)
-	case s == http.StatusUnauthorized && a.kind == emptyBody && gatewayChallenge(r.Header):
-		return says(Intercepted, "", "proxy", "a gateway asks for its own sign-in (HTTP %d)", s)
 	}
 	return Reading{}
 }
@@ -106,18 +107,7 @@ func isRateLimit(code string) bool {
 	return false
 }
 
-// gatewayChallenge: schemes that no token endpoint speaks (RFC 4559).
-func gatewayChallenge(h http.Header) bool {
-	for _, c := range h.Values("WWW-Authenticate") {
-		scheme, _, _ := strings.Cut(strings.ToLower(c), " ")
-		if scheme == "negotiate" || scheme == "ntlm" || scheme == "kerberos" {
-			return true
-		}
-	}
-	return false
-}
-
-// settle is rules 2 to 5.
+// settle is rules 2 to 6.
 func settle(p Provider, r Response, a answer) Reading {
 	success := r.Status >= 200 && r.Status < 300
 	switch {
@@ -128,6 +118,30 @@ func settle(p Provider, r Response, a answer) Reading {
 	case success && !a.failed:
 		return says(Malformed, "", "no token and no error", "the answer is no token and no error (HTTP %d)", r.Status)
 	}
+	matched, coded := byMatchers(p, a), byCode(p, a)
+	if matched.Outcome == "" && coded.Outcome == "" { // a code that nobody knows says no more than none
+		uncoded := a
+		uncoded.code = ""
+		matched = byMatchers(p, uncoded)
+	}
+	if other := someoneElse(r, a); other.Outcome != "" && !matched.names() && (coded.Outcome == "" || a.challenged) {
+		return other
+	}
+	for _, reading := range []Reading{matched, coded, byOtherTexts(p, a)} {
+		if reading.Outcome != "" {
+			return reading
+		}
+	}
+	return byStatus(a)
+}
+
+// names: the words of the answer give a cause other than our request.
+func (r Reading) names() bool {
+	return r.Outcome != "" && r.Outcome != Misconfigured && r.Reason != Unspecified
+}
+
+// byMatchers asks p's matchers, then the generic ones. An empty outcome: none fits.
+func byMatchers(p Provider, a answer) Reading {
 	generic, _ := FindPreset(Generic)
 	for _, ms := range [][]Matcher{p.Matchers, generic.Matchers} {
 		for _, m := range ms {
@@ -136,11 +150,32 @@ func settle(p Provider, r Response, a answer) Reading {
 			}
 		}
 	}
-	if o, why := byCode(a); o != "" {
-		return Reading{Outcome: o, Reason: why, Rule: "error code " + a.code}
-	}
-	return byStatus(a)
+	return Reading{}
 }
+
+// byOtherTexts reads an answer whose texts are in members that nobody agreed on: a refusal where one of them says that
+// the id or the secret is wrong, unknown, expired or disabled, in words that have a reason of their own, and none says
+// that it is our request or trouble.
+func byOtherTexts(p Provider, a answer) (found Reading) {
+	if a.status != http.StatusBadRequest && a.status != http.StatusUnauthorized && a.status != http.StatusForbidden {
+		return Reading{}
+	}
+	for _, text := range a.texts {
+		reading := byMatchers(p, answer{status: a.status, kind: object, description: text})
+		reading.ErrorDescription = text
+		switch {
+		case reading.Outcome == "" || reading.Reason == Unspecified || !aboutClient.MatchString(text):
+		case reading.Outcome != Rejected:
+			return reading
+		case found.Outcome == "":
+			found = reading
+		}
+	}
+	return found
+}
+
+// aboutClient: a text in an unknown place is about the client only where it names the id, the secret or the client.
+var aboutClient = regexp.MustCompile(`(?i)client|secret|application|\bapp\b|\baccount\b`)
 
 func granted(r Response, a answer) Reading {
 	reading := Reading{Outcome: OK, Rule: "token (RFC 6749 §5.1)", ExpiresIn: a.expiresIn()}
@@ -159,8 +194,30 @@ func granted(r Response, a answer) Reading {
 	return reading
 }
 
-// byCode is the table of error codes. The codes of RFC 6749 §5.2 come first in each row.
-func byCode(a answer) (Outcome, Reason) {
+// byCode reads a known error code. An empty outcome: it is not known.
+func byCode(p Provider, a answer) Reading {
+	rule := "error code " + a.code
+	if a.code == "invalid_grant" && !p.otherGrant() {
+		return says(Misconfigured, "", rule,
+			"the provider calls the grant invalid, and client_credentials has none: a proof of possession, a certificate, "+
+				"a parameter or the provider's domain may be what is wrong")
+	}
+	o, why := codeTable(a)
+	if o == "" {
+		return Reading{}
+	}
+	return Reading{Outcome: o, Reason: why, Rule: rule}
+}
+
+// otherGrant: the body of auth_method custom names another grant than client_credentials, so that there is a grant
+// that an answer can be about.
+func (p Provider) otherGrant() bool {
+	grant, given := p.Request.Body["grant_type"]
+	return p.AuthMethod == Custom && given && grant != "client_credentials"
+}
+
+// codeTable is the table of error codes. The codes of RFC 6749 §5.2 come first in each row.
+func codeTable(a answer) (Outcome, Reason) {
 	switch a.code {
 	case "invalid_client",
 		"incorrect_client_credentials",
@@ -210,7 +267,7 @@ func byStatus(a answer) Reading {
 	switch {
 	case a.status == http.StatusUnauthorized && a.kind == otherJSON:
 		return says(Malformed, "", "unreadable body", "the answer cannot be read (HTTP 401)")
-	case a.status == http.StatusUnauthorized:
+	case a.status == http.StatusUnauthorized && a.kind != text:
 		return Reading{Outcome: Rejected, Reason: Unspecified, Rule: "status 401"}
 	case a.kind == text || a.kind == emptyBody && a.status == http.StatusForbidden:
 		return says(Intercepted, "", "no OAuth answer", "something other than the token endpoint answered (HTTP %d)", a.status)

@@ -60,7 +60,7 @@ func corpus(t testing.TB, file string) []corpusLine {
 
 func TestClassifyCorpus(t *testing.T) {
 	t.Parallel()
-	for _, file := range []string{"testdata/corpus.jsonl", "testdata/more.jsonl"} {
+	for _, file := range []string{"testdata/corpus.jsonl", "testdata/more.jsonl", "testdata/cases.jsonl"} {
 		for _, c := range corpus(t, file) {
 			got := c.classify(t, c.Provider)
 			if got.Outcome != c.Outcome && !slices.Contains(c.Accept, got.Outcome) ||

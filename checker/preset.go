@@ -29,6 +29,7 @@ type Preset struct {
 	Title    string         `yaml:"title"`
 	Docs     string         `yaml:"docs"`    // where the facts are from
 	Console  string         `yaml:"console"` // where a person revokes a credential
+	Grant    string         `yaml:"grant"`   // by which it gives tokens, where that is not client_credentials alone
 	Check    CheckEffect    `yaml:"check"`
 	Provider PresetProvider `yaml:"provider"`
 	Matchers []Matcher      `yaml:"matchers"`

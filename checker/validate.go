@@ -35,6 +35,15 @@ func (p Provider) Validate() []credential.Problem {
 		}
 	}
 	p.validateRequest(add)
+	if preset, err := FindPreset(p.Preset); err == nil && preset.Grant != "" && !p.otherGrant() {
+		add(
+			"preset",
+			"until that grant is supported: auth_method custom, with the whole body in request.body",
+			"%s gives tokens by %s, and a check asks by client_credentials: it would never say ok",
+			preset.Title,
+			preset.Grant,
+		)
+	}
 	if !slices.Contains(AuthMethods(), p.AuthMethod) {
 		add("auth_method", OneOf(AuthMethods()), "unknown auth_method %q", p.AuthMethod)
 	}
