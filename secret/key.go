@@ -29,9 +29,14 @@ func keyText(b []byte) ([]byte, bool) {
 		if !json.Valid(text) {
 			text = []byte(escapedLines.Replace(string(text)))
 		}
-		var line bytes.Buffer
-		err := json.Compact(&line, text)
-		return line.Bytes(), err == nil && bytes.ContainsAny(text, "\r\n")
+		var (
+			jwk  struct{ Kty string } // RFC 7517 §4.1: every key has it; another document is no secret
+			line bytes.Buffer
+		)
+		if json.Unmarshal(text, &jwk) != nil || jwk.Kty == "" || json.Compact(&line, text) != nil {
+			return nil, false
+		}
+		return line.Bytes(), bytes.ContainsAny(text, "\r\n")
 	}
 	var out []byte
 	for _, m := range pemBlock.FindAllStringSubmatch(escapedLines.Replace(string(b)), -1) {
@@ -73,27 +78,41 @@ func KeyNumber(v Value) (Value, bool) {
 // leastNumber: shorter numbers are no keys.
 const leastNumber = 16
 
+// keyNumber is the first of keyNumbers, nil where there is none.
 func keyNumber(text []byte) []byte {
+	if numbers := keyNumbers(text); len(numbers) > 0 {
+		return numbers[0]
+	}
+	return nil
+}
+
+// keyNumbers are the private numbers of a key: the one that is it, and those of RSA from which that can be made.
+func keyNumbers(text []byte) [][]byte {
 	if bytes.HasPrefix(text, []byte("{")) {
-		var jwk struct{ Kty, D string }
+		var jwk struct{ Kty, D, P, Q, Dp, Dq, Qi string }
 		if json.Unmarshal(text, &jwk) != nil || jwk.Kty == "" {
 			return nil
 		}
-		number, _ := base64.RawURLEncoding.DecodeString(strings.TrimRight(jwk.D, "="))
-		return bytes.TrimLeft(number, "\x00")
+		var numbers [][]byte
+		for _, member := range []string{jwk.D, jwk.P, jwk.Q, jwk.Dp, jwk.Dq, jwk.Qi} {
+			if number, err := base64.RawURLEncoding.DecodeString(strings.TrimRight(member, "=")); err == nil && len(number) > 0 {
+				numbers = append(numbers, bytes.TrimLeft(number, "\x00"))
+			}
+		}
+		return numbers
 	}
 	for rest := text; ; {
 		var block *pem.Block
 		if block, rest = pem.Decode(rest); block == nil {
 			return nil
 		}
-		if number := numberOf(block.Bytes); number != nil {
-			return number
+		if numbers := numbersOf(block.Bytes); numbers != nil {
+			return numbers
 		}
 	}
 }
 
-func numberOf(der []byte) []byte {
+func numbersOf(der []byte) [][]byte {
 	var key any
 	key, err := x509.ParsePKCS8PrivateKey(der)
 	if err != nil {
@@ -107,12 +126,19 @@ func numberOf(der []byte) []byte {
 	}
 	switch k := key.(type) {
 	case *rsa.PrivateKey:
-		return k.D.Bytes()
+		numbers := [][]byte{k.D.Bytes()}
+		for _, prime := range k.Primes {
+			numbers = append(numbers, prime.Bytes())
+		}
+		if c := k.Precomputed; c.Dp != nil && c.Dq != nil && c.Qinv != nil {
+			numbers = append(numbers, c.Dp.Bytes(), c.Dq.Bytes(), c.Qinv.Bytes())
+		}
+		return numbers
 	case *ecdsa.PrivateKey:
 		number, _ := k.Bytes()
-		return bytes.TrimLeft(number, "\x00")
+		return [][]byte{bytes.TrimLeft(number, "\x00")}
 	case ed25519.PrivateKey:
-		return k.Seed()
+		return [][]byte{k.Seed()}
 	}
 	return nil
 }

@@ -101,6 +101,7 @@ func TestWhatIsNoKey(t *testing.T) {
 	for name, text := range map[string]string{
 		"two lines": "a\nb", "broken PEM": "-----BEGIN PRIVATE KEY-----\n!!!\n-----END PRIVATE KEY-----",
 		"two ends": "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END RSA PRIVATE KEY-----", "broken JSON": "{\n\"a\":",
+		"another document": "{\n  \"client_id\": \"a\",\n  \"client_secret\": \"b\"\n}",
 	} {
 		if _, err := secret.Parse([]byte(text)); err == nil || !strings.Contains(err.Error(), "more than one line") {
 			t.Errorf("%s: %v", name, err)
@@ -132,7 +133,7 @@ func TestKeysAreScrubbed(t *testing.T) {
 			number, _ := secret.KeyNumber(v)
 			body := base64.StdEncoding.EncodeToString([]byte("12" + number.Reveal() + "345"))
 			for _, width := range []int{19, 40, 64, 76, 1000} {
-				for _, end := range []string{"\n", "\r\n", "\n\t  ", `\n`, `\r\n`, "\",\n\""} {
+				for _, end := range []string{"\n", "\r\n", "\n\t  ", `\n`, `\r\n`, `\\n`, "\",\n\""} {
 					var broken strings.Builder
 					for i := 0; i < len(body); i += width {
 						broken.WriteString(body[i:min(len(body), i+width)] + end)
@@ -147,16 +148,41 @@ func TestKeysAreScrubbed(t *testing.T) {
 // hidden reports a test failure where text still has 12 bytes of v's number in base64.
 func hidden(t *testing.T, what string, v secret.Value, text string) {
 	t.Helper()
-	number, _ := secret.KeyNumber(v)
+	numbers := private(t, v)
 	flat := strings.NewReplacer(
 		"\n", "", "\r", "", "\t", "", " ", "", `\n`, "", `\r`, "", `"`, "", ",", "", "-", "+", "_", "/",
 	).Replace(text)
-	for shift := range 3 {
-		body := base64.RawStdEncoding.EncodeToString(append(make([]byte, shift), number.Reveal()...))[4:]
-		for i := 0; i+16 <= len(body)-4; i++ {
-			if strings.Contains(flat, body[i:i+16]) {
-				t.Fatalf("%s: %d characters are left", what, len(text))
+	for _, number := range numbers {
+		for shift := range 3 {
+			body := base64.RawStdEncoding.EncodeToString(append(make([]byte, shift), number...))[4:]
+			for i := 0; i+16 <= len(body)-4; i++ {
+				if strings.Contains(flat, body[i:i+16]) {
+					t.Fatalf("%s: %d characters are left", what, len(text))
+				}
 			}
 		}
 	}
+}
+
+// private is what must not be seen of a key: its number, and the primes of RSA.
+func private(t *testing.T, v secret.Value) [][]byte {
+	t.Helper()
+	var jwk jose.JSONWebKey
+	if jwk.UnmarshalJSON([]byte(v.Reveal())) != nil {
+		block, _ := pem.Decode([]byte(v.Reveal()))
+		for _, parse := range []func([]byte) (any, error){
+			x509.ParsePKCS8PrivateKey,
+			func(b []byte) (any, error) { return x509.ParsePKCS1PrivateKey(b) },
+			func(b []byte) (any, error) { return x509.ParseECPrivateKey(b) },
+		} {
+			if k, err := parse(block.Bytes); err == nil {
+				jwk.Key = k
+			}
+		}
+	}
+	if k, ok := jwk.Key.(*rsa.PrivateKey); ok {
+		return [][]byte{k.D.Bytes(), k.Primes[0].Bytes(), k.Primes[1].Bytes(), k.Precomputed.Dp.Bytes()}
+	}
+	number, _ := secret.KeyNumber(v)
+	return [][]byte{[]byte(number.Reveal())}
 }

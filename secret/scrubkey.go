@@ -7,8 +7,12 @@ import (
 	"strings"
 )
 
-// leastPiece is how much of a key's base64 is looked for: 18 bytes of a key are no chance.
-const leastPiece = 24
+// leastPiece is how much of a key's base64 is looked for, 18 bytes, which are no chance; so far apart do the pieces
+// begin, so that a part of a key is found as well.
+const (
+	leastPiece = 24
+	pieceStep  = 6
+)
 
 // keyBodies are the base64 of v's blocks and of its private number, in each alignment; nil where v is no key.
 func keyBodies(v Value) (all []string) {
@@ -22,15 +26,15 @@ func keyBodies(v Value) (all []string) {
 		if block, rest = pem.Decode(rest); block == nil {
 			break
 		}
-		if block.Type != "CERTIFICATE" { // which is public
+		if block.Type != "CERTIFICATE" && block.Type != "PUBLIC KEY" { // which are public
 			add(base64.RawStdEncoding.EncodeToString(block.Bytes))
 		}
 	}
-	if number, ok := KeyNumber(v); ok {
+	for _, number := range keyNumbers([]byte(v.Reveal())) {
 		for shift := range Base64Lead {
-			add(aligned(number.Reveal(), shift, base64.RawStdEncoding))
+			add(aligned(string(number), shift, base64.RawStdEncoding))
 		}
-		number.Wipe()
+		clear(number)
 	}
 	return all
 }
@@ -40,7 +44,7 @@ func (s Scrubber) redactKeys(text string) string {
 	whole, at := unbroken(text)
 	var spans [][2]int // in whole
 	for _, key := range s.keys {
-		for p := 0; p+leastPiece <= len(key); p += leastPiece {
+		for p := 0; p+leastPiece <= len(key); p += pieceStep {
 			for from := 0; ; {
 				i := strings.Index(whole[from:], key[p:p+leastPiece])
 				if i < 0 {
@@ -88,12 +92,12 @@ func unbroken(text string) (letters string, at []int) {
 		switch c := text[i]; {
 		case c >= 'A' && c <= 'Z', c >= 'a' && c <= 'z', c >= '0' && c <= '9', c == '+', c == '/':
 			put(c, i)
-		case c == '-' && !strings.Contains(text[max(0, i-1):min(len(text), i+2)], "--"): // which are PEM's own lines
+		case c == '-' && !inDashes(text, i): // which are PEM's own lines
 			put('+', i)
 		case c == '_':
 			put('/', i)
-		case c == '\\' && i+1 < len(text) && strings.IndexByte("nrt/", text[i+1]) >= 0:
-			if text[i+1] != '/' { // \/ is JSON's way to write a letter of it
+		case c == '\\': // escaped, even twice; \/ is JSON's way to write a letter of it
+			if i+1 < len(text) && strings.IndexByte("nrt", text[i+1]) >= 0 {
 				i++
 			}
 		case strings.IndexByte(" \t\r\n\"'`,", c) >= 0:
@@ -102,4 +106,16 @@ func unbroken(text string) (letters string, at []int) {
 		}
 	}
 	return b.String(), at
+}
+
+// inDashes: five dashes in a row begin and end a line of PEM.
+func inDashes(text string, i int) bool {
+	from, to := i, i+1
+	for from > 0 && text[from-1] == '-' {
+		from--
+	}
+	for to < len(text) && text[to] == '-' {
+		to++
+	}
+	return to-from >= 5
 }
