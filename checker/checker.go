@@ -234,6 +234,7 @@ func (b batch) check(ctx context.Context, t Target) *Result {
 	if !token.IsZero() {
 		b.introspect(b.optional, client, b.provider, t.Credential, value, token, &r)
 		b.probe(b.optional, client, b.provider, t.Credential, token, &r)
+		r.unproven(b.provider, t.Credential)
 		b.revoke(b.optional, client, b.provider, t.Credential, value, token, &r)
 	}
 	r.clean(secret.NewScrubber(append(auth.sent, token)...))
@@ -259,7 +260,7 @@ func (r *Result) clean(s secret.Scrubber) {
 	r.ErrorCode = s.Clean(r.ErrorCode, maxCode)
 	r.ErrorDescription = s.Clean(r.ErrorDescription, maxDescription)
 	r.Message = s.Clean(r.Message, maxDescription)
-	for _, list := range []*[]string{&r.Granted, &r.Missing, &r.Extra, &r.Trace} {
+	for _, list := range []*[]string{&r.Granted, &r.Missing, &r.Extra, &r.Unproven, &r.Trace} {
 		if len(*list) > maxScopes {
 			*list = (*list)[:maxScopes]
 		}

@@ -34,6 +34,9 @@ type Result struct {
 	Probes    []ProbeResult
 	Trail     Trail
 	ClockSkew time.Duration // the provider's Date less our clock; 0 where it sent none
+	// Unproven are the declared scopes that nothing of this check shows: they were not requested, neither the answer nor
+	// introspection nor the token says what was granted, and no probe tried them. They say nothing against the outcome.
+	Unproven []string
 	// CertificateExpires is when the token endpoint's own certificate does; zero: not known.
 	CertificateExpires time.Time
 	Setup              string   // changes when the provider's settings here do: where and how it was asked

@@ -3,6 +3,8 @@ package checker
 import (
 	"slices"
 	"strings"
+
+	"github.com/keyrounds/keyrounds/credential"
 )
 
 // scopesOf reads a scope member: a string with blanks or commas between, or an array of strings.
@@ -63,3 +65,17 @@ func (r *Reading) compare(granted, declared []string) {
 
 // isDefault: a scope of Microsoft Entra that stands for whatever was consented to.
 func isDefault(scope string) bool { return strings.HasSuffix(scope, "/.default") }
+
+// unproven fills in Unproven. What was requested and is not spoken of was granted (RFC 6749 §5.1); what was not even
+// requested is only declared.
+func (r *Result) unproven(p Provider, cred credential.Credential) {
+	if r.Outcome != OK || r.Granted != nil || p.RequestScopes {
+		return
+	}
+	tried := func(scope string) bool {
+		return slices.ContainsFunc(r.Probes, func(pr ProbeResult) bool { return pr.Scope == scope && pr.Verdict == ProbeOK })
+	}
+	if r.Unproven = slices.DeleteFunc(slices.Clone(cred.Scopes), tried); len(r.Unproven) > 0 {
+		r.Message += "; scopes not proven: " + strings.Join(r.Unproven, " ")
+	}
+}

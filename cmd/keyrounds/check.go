@@ -100,6 +100,7 @@ type checkJSON struct {
 	Granted    []string              `json:"granted_scopes"` // null: the answer did not say
 	Missing    []string              `json:"missing_scopes"`
 	Extra      []string              `json:"extra_scopes"`
+	Unproven   []string              `json:"unproven_scopes"` // declared, and nothing of this check shows them
 	Probes     []checker.ProbeResult `json:"probes"`
 	CheckedAt  time.Time             `json:"checked_at"`
 	Message    string                `json:"message"`
@@ -129,6 +130,7 @@ func newCheckJSON(j rounds.Judged) checkJSON {
 		r.Granted,
 		orEmpty(r.Missing),
 		orEmpty(r.Extra),
+		orEmpty(r.Unproven),
 		orEmpty(r.Probes),
 		r.At.UTC(),
 		r.Message,
@@ -156,16 +158,12 @@ func printChecks(w io.Writer, out output, judged []rounds.Judged) error {
 	for _, j := range judged {
 		values = append(values, newCheckJSON(j))
 		r := j.Result
-		outcome, reason := string(r.Outcome), string(r.Reason)
-		if r.Reason == checker.SecretUnreadable { // it never came to an exchange
-			outcome, reason = reason, ""
-		}
 		rows = append(
 			rows,
 			[]string{
 				r.Credential,
-				outcome,
-				reason,
+				string(r.Outcome),
+				string(r.Reason),
 				string(j.State.Status),
 				fmt.Sprintf("%.1f ms", float64(r.Phases.Total.Microseconds())/1000),
 				r.Message,
