@@ -190,7 +190,11 @@ func TestAWrongClockIsNotTheCredential(t *testing.T) {
 			w.WriteHeader(http.StatusUnauthorized)
 			fmt.Fprint(w, `{"error":"invalid_client"}`)
 		}), func(p *checker.Provider) { p.AuthMethod = c.method })
-		r := checker.New(checker.Options{}).Check(t.Context(), p, target("c", pkcs8(t, key)))
+		value := "s3cretvalue"
+		if c.method == checker.PrivateKeyJWT {
+			value = pkcs8(t, key)
+		}
+		r := checker.New(checker.Options{}).Check(t.Context(), p, target("c", value))
 		if r.Outcome != c.want || (r.Reason == checker.ClockOff) != (c.want == checker.Misconfigured) {
 			t.Errorf("%s, %s: %+v", c.method, c.skew, r)
 		}

@@ -48,6 +48,9 @@ type clientAuth struct {
 // authenticate makes the client authentication of one request. Its error says nothing of the
 // secret.
 func authenticate(p Provider, cred credential.Credential, value secret.Value, now time.Time) (clientAuth, error) {
+	if strings.HasPrefix(value.Reveal(), "-----BEGIN ") && p.AuthMethod.takesSecret() {
+		return clientAuth{}, fmt.Errorf("the secret is a key in PEM, and %s sends a client secret", p.AuthMethod)
+	}
 	pair := url.QueryEscape(cred.ClientID) + ":" + url.QueryEscape(value.Reveal())
 	a := clientAuth{
 		form: url.Values{},
@@ -88,6 +91,11 @@ func (a clientAuth) addHeaders(req *http.Request) {
 	if a.header != "" {
 		req.Header.Set("Authorization", a.header)
 	}
+}
+
+// takesSecret reports whether the secret of the method is a client secret, which a key is not.
+func (m AuthMethod) takesSecret() bool {
+	return m == ClientSecretPost || m == ClientSecretBasic || m == ClientSecretBasicRaw || m == ClientSecretJWT
 }
 
 // changedByEncoding reports whether client_secret_basic sends anything else than client_secret_basic_raw would.

@@ -109,3 +109,19 @@ func TestBasicIsNotDecoded(t *testing.T) {
 		t.Errorf("a colon: %+v", r)
 	}
 }
+
+// A key is never sent where a client secret belongs: it would be refused, and given away.
+func TestAKeyIsNoClientSecret(t *testing.T) {
+	t.Parallel()
+	_, e, _ := keys(t)
+	for _, method := range []checker.AuthMethod{
+		checker.ClientSecretPost, checker.ClientSecretBasic, checker.ClientSecretBasicRaw, checker.ClientSecretJWT,
+	} {
+		p := serve(t, http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Errorf("%s: it was sent", method) }),
+			func(p *checker.Provider) { p.AuthMethod = method })
+		r := checker.New(checker.Options{}).Check(t.Context(), p, target("c", pkcs8(t, e)))
+		if r.Outcome != checker.Misconfigured || r.Reason != checker.SecretUnreadable {
+			t.Errorf("%s: %+v", method, r)
+		}
+	}
+}

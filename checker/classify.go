@@ -124,7 +124,8 @@ func settle(p Provider, r Response, a answer) Reading {
 		uncoded.code = ""
 		matched = byMatchers(p, uncoded)
 	}
-	if other := someoneElse(r, a); other.Outcome != "" && !matched.names() && (coded.Outcome == "" || a.challenged) {
+	said := coded.Outcome != "" && !a.challenged && (coded.Reason != Unspecified || isRFC6749(a.code))
+	if other := someoneElse(r, a); other.Outcome != "" && !said && (matched.Outcome == "" || matched.Outcome == Misconfigured) {
 		return other
 	}
 	for _, reading := range []Reading{matched, coded, byOtherTexts(p, a)} {
@@ -135,9 +136,13 @@ func settle(p Provider, r Response, a answer) Reading {
 	return byStatus(a)
 }
 
-// names: the words of the answer give a cause other than our request.
-func (r Reading) names() bool {
-	return r.Outcome != "" && r.Outcome != Misconfigured && r.Reason != Unspecified
+// isRFC6749: the codes that only a token endpoint has (RFC 6749 §5.2). Firewalls and APIs say "access_denied" as well.
+func isRFC6749(code string) bool {
+	switch code {
+	case "invalid_request", "invalid_client", "invalid_grant", "unauthorized_client", "unsupported_grant_type", "invalid_scope":
+		return true
+	}
+	return false
 }
 
 // byMatchers asks p's matchers, then the generic ones. An empty outcome: none fits.

@@ -60,12 +60,14 @@ func gatewayOf(r Response, a answer) string {
 
 // onTheWay are words about who asks and from where, which a firewall, a gateway or a protection against robots says.
 var onTheWay = regexp.MustCompile(`(?i)` + strings.Join([]string{
-	`\b(ro)?bots?\b|bot_|_bot\b|captcha|automated|vpn|geo.?(block|fenc|restrict)`,
-	`firewall|\bwaf\b|cloudflare|akamai|imperva|incapsula|proxy (server|auth)|security (policy|rule|service|check)`,
-	`ray.id|support.id|incident.id|reference (#|id)`,
+	`\bbot detected|\b(ro)?bots? (traffic|activity|requests?|protection)|captcha|automated (request|traffic|access)`,
+	`vpn (and|or|is|are|traffic|users)`,
+	`geo.?(block|fenc|restrict)|firewall|\bwaf\b|cloudflare|akamai|imperva|incapsula|proxy servers?\b|security (policy|rule|service|check)`,
+	`\bray.id\b|your support.id`,
 	`(suspicious|unusual|abnormal|malicious) (activity|traffic|request|client)`,
 	`(request|traffic|connection|ip|client|browser|user.?agent|you)\b.{0,20}\b(blocked|banned|black.?listed|block.?listed|filtered)\b`,
-	`(blocked|denied|rejected|refused) (by|due to) `,
+	`(blocked|denied|rejected|refused) by `,
+	`(from|for) (this|your) (device|country|location|ip|network)`,
 }, "|"))
 
 var schemePattern = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9-]{0,39}$`)
