@@ -23,6 +23,7 @@ import (
 	"github.com/keyrounds/keyrounds/postgres/pgtest"
 	"github.com/keyrounds/keyrounds/secret"
 	"github.com/keyrounds/keyrounds/sim"
+	"github.com/keyrounds/keyrounds/test/lasting"
 )
 
 const token = "xoxb-c4n4ry-t0ken"
@@ -421,6 +422,7 @@ func TestAQueue(t *testing.T) {
 // Names and provider text are shown as they are, mention nobody and make no link; long ones are cut to Slack's
 // limits (docs/promises.md#names-and-provider-text-mention-nobody-and-make-no-link).
 func TestHostileWords(t *testing.T) {
+	lasting.Test(t, "it has each kind of message in many words")
 	t.Parallel()
 	d := newDesk(t, notify.Policy{})
 	d.change = func(f *finding.Finding) {

@@ -416,6 +416,7 @@ func TestTheProvidersOwnLogCorroborates(t *testing.T) {
 
 // What a use means: by whom, from where, of what.
 func TestAlarms(t *testing.T) {
+	lasting.Test(t, "it lives 60 days")
 	t.Parallel()
 	begin := time.Now().UTC().AddDate(0, 0, -60).Truncate(24 * time.Hour)
 	c := newCalendar(t, 4, begin, nil)
@@ -511,6 +512,7 @@ func TestAlarms(t *testing.T) {
 
 // What holds of credentials by themselves is found once, and ends when it does not hold any more.
 func TestStandingFindings(t *testing.T) {
+	lasting.Test(t, "it lives 99 days")
 	t.Parallel()
 	begin := time.Now().UTC().AddDate(0, 0, -100).Truncate(24 * time.Hour)
 	c := newCalendar(t, 5, begin, nil)

@@ -18,6 +18,7 @@ import (
 	"github.com/go-jose/go-jose/v4"
 
 	"github.com/keyrounds/keyrounds/secret"
+	"github.com/keyrounds/keyrounds/test/lasting"
 )
 
 // keyForms are the ways in which one key is written, by name.
@@ -117,6 +118,7 @@ func TestWhatIsNoKey(t *testing.T) {
 
 // Whichever way a key is written and broken into lines, nothing of it passes the scrubber.
 func TestKeysAreScrubbed(t *testing.T) {
+	lasting.Test(t, "it writes each key in each way")
 	t.Parallel()
 	for name, key := range testKeys(t) {
 		forms := keyForms(t, key)

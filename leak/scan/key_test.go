@@ -17,11 +17,13 @@ import (
 	"github.com/go-jose/go-jose/v4"
 
 	"github.com/keyrounds/keyrounds/leak/scan"
+	"github.com/keyrounds/keyrounds/test/lasting"
 )
 
 // A private key is found however a file has it: in another container, in PEM or DER, as a JWK, broken into lines in
 // any way.
 func TestKeysAreFound(t *testing.T) {
+	lasting.Test(t, "it writes each key in each way")
 	t.Parallel()
 	r, err1 := rsa.GenerateKey(rand.Reader, 2048)
 	e, err2 := ecdsa.GenerateKey(elliptic.P384(), rand.Reader)

@@ -16,6 +16,7 @@ import (
 
 	"github.com/klauspost/compress/zstd"
 
+	"github.com/keyrounds/keyrounds/test/lasting"
 	"github.com/keyrounds/keyrounds/usage/feed"
 )
 
@@ -63,6 +64,7 @@ func TestDecompress(t *testing.T) {
 
 // JSON of any layout is read: a value a line, pretty-printed, a list, wrapped as vendors' exports are.
 func TestLayouts(t *testing.T) {
+	lasting.Test(t, "it reads each format in each layout")
 	t.Parallel()
 	format, err := feed.NewFormat("plain", "")
 	if err != nil {
@@ -204,6 +206,7 @@ func TestDeepNesting(t *testing.T) {
 
 // A compressed text that breaks off is an error, whatever reads it.
 func TestCut(t *testing.T) {
+	lasting.Test(t, "it reads each format many times")
 	t.Parallel()
 	var z, s bytes.Buffer
 	text := strings.Repeat(`{"client_id":"a","at":"2026-11-02T08:00:00Z"}`+"\n", 10_000)
