@@ -22,7 +22,6 @@ import (
 	"github.com/keyrounds/keyrounds/secret"
 	"github.com/keyrounds/keyrounds/sim"
 	"github.com/keyrounds/keyrounds/sim/authserver"
-	"github.com/keyrounds/keyrounds/test/lasting"
 )
 
 // at makes a complete provider at url, on loopback.
@@ -120,7 +119,6 @@ func TestARealAuthorizationServer(t *testing.T) {
 // A server that knows the client, but wants it to authenticate otherwise, does not refuse the
 // credential but our request.
 func TestTheOtherAuthMethod(t *testing.T) {
-	lasting.Test(t, "it runs an authorization server")
 	t.Parallel()
 	idp := authserver.New(t, authserver.Client{ID: "c", Secret: "s3cretvalue", Method: "client_secret_basic"})
 	r := checker.New(checker.Options{}).Check(t.Context(), serve(t, idp, nil), target("c", "s3cretvalue"))

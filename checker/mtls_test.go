@@ -19,7 +19,6 @@ import (
 
 	"github.com/keyrounds/keyrounds/checker"
 	"github.com/keyrounds/keyrounds/sim/authserver"
-	"github.com/keyrounds/keyrounds/test/lasting"
 )
 
 // cert is a certificate with its key.
@@ -84,7 +83,6 @@ func serveTLS(t *testing.T, h http.Handler, config *tls.Config, change func(*che
 
 // RFC 8705 at a real authorization server: the client's certificate is accepted, another one refused.
 func TestMutualTLS(t *testing.T) {
-	lasting.Test(t, "it runs an authorization server")
 	t.Parallel()
 	ca := newCert(t, "ca", nil, time.Now().Add(time.Hour))
 	pool := x509.NewCertPool()

@@ -21,6 +21,8 @@ import (
 	"testing"
 
 	"github.com/go-jose/go-jose/v4"
+
+	"github.com/keyrounds/keyrounds/test/lasting"
 )
 
 // Client is a registered client. It may authenticate by its Method only.
@@ -73,6 +75,7 @@ func Undecoding(t testing.TB, id, secret string) string {
 // start runs the program of a module, which prints where it is and ends with its standard input.
 func start(t testing.TB, module string, args ...string) *Server {
 	t.Helper()
+	lasting.Test(t, "it builds and runs an authorization server")
 	program, err := build(module)
 	if err != nil {
 		t.Fatal(err)
