@@ -125,7 +125,11 @@ func settle(p Provider, r Response, a answer) Reading {
 		matched = byMatchers(p, uncoded)
 	}
 	said := coded.Outcome != "" && !a.challenged && (coded.Reason != Unspecified || isRFC6749(a.code))
-	if other := someoneElse(r, a); other.Outcome != "" && !said && (matched.Outcome == "" || matched.Outcome == Misconfigured) {
+	named := matched.Outcome != "" && matched.Outcome != Misconfigured
+	if matched.Outcome == Rejected { // a gateway has applications and accounts, too, but no clients with secrets
+		named = clientWords.MatchString(a.description)
+	}
+	if other := someoneElse(r, a); other.Outcome != "" && !said && !named {
 		return other
 	}
 	for _, reading := range []Reading{matched, coded, byOtherTexts(p, a)} {
@@ -178,6 +182,8 @@ func byOtherTexts(p Provider, a answer) (found Reading) {
 	}
 	return found
 }
+
+var clientWords = regexp.MustCompile(`(?i)client|secret|consumer`)
 
 // aboutClient: a text in an unknown place is about the client only where it names the id, the secret or the client.
 var aboutClient = regexp.MustCompile(`(?i)client|secret|application|\bapp\b|\baccount\b`)

@@ -65,6 +65,7 @@ func TestChallengesOfOthers(t *testing.T) {
 	} {
 		for _, body := range []string{
 			"", `{}`, `{"message":"Unauthorized"}`, `{"message":"Bad credentials"}`, "Unauthorized", `{"status":401}`,
+			`{"message":"Application is disabled on this gateway"}`, `{"message":"Account not found"}`,
 		} {
 			for _, preset := range checker.Presets() {
 				neverRejected(t, preset.Name, challenge, 401, http.Header{"Www-Authenticate": {challenge}}, []byte(body))
