@@ -121,7 +121,7 @@ func valid(c *config.Config, in config.CredentialIn) (credential.Credential, err
 	return cred, &hintError{errors.New(strings.Join(lines, "\n")), hint}
 }
 
-// askSecret asks on a terminal without echo, and otherwise reads one line of standard input.
+// askSecret asks on a terminal without echo, and otherwise reads standard input to its end: one line, or a key.
 func askSecret(cmd *cobra.Command, prompt string) (secret.Value, error) {
 	if f, ok := cmd.InOrStdin().(*os.File); ok && term.IsTerminal(int(f.Fd())) {
 		fmt.Fprintf(cmd.ErrOrStderr(), "%s: ", prompt)
@@ -140,7 +140,7 @@ func askSecret(cmd *cobra.Command, prompt string) (secret.Value, error) {
 	if err != nil {
 		return v, &hintError{
 			fmt.Errorf("the secret on standard input: %w", err),
-			"give it on one line, for example: pass show NAME | keyrounds credentials …",
+			"a client secret is one line, a key is PEM or a JWK; for example: pass show NAME | keyrounds credentials …",
 		}
 	}
 	return v, nil
