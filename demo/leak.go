@@ -16,6 +16,7 @@ import (
 	"github.com/keyrounds/keyrounds/finding"
 	"github.com/keyrounds/keyrounds/secret"
 	"github.com/keyrounds/keyrounds/sim"
+	"github.com/keyrounds/keyrounds/verdict"
 )
 
 // screening is the demo's credential that gets out. Its secret is sealed, as a command puts it, and not read from
@@ -98,24 +99,28 @@ func (t *teller) leakScenes() []scene {
 		}
 	}
 	return []scene{
-		{1 * time.Second, "keyrounds credentials add screening: its secret is sealed in the database", func(*sim.Provider) {
+		{1 * time.Second, nil, "keyrounds credentials add screening: its secret is sealed in the database", func(*sim.Provider) {
 			do("add", func(ctx context.Context) error { return s.register(ctx, t.app, t.Actor) })
 		}},
 		{
-			10 * time.Second,
+			10 * time.Second, t.is(screeningName, verdict.Healthy),
 			"bob committed the secret of screening to the wiki months ago, and took it out again; the daemon scans its history",
 			func(*sim.Provider) {
 				do("plant", func(context.Context) error { return s.plant() })
 			},
 		},
-		{21 * time.Second, "screening gets a new secret at the provider: keyrounds credentials rotate screening", func(p *sim.Provider) {
-			p.Renew(s.id, s.new)
-			do("rotate", func(ctx context.Context) error {
-				return t.app.Actions.Rotate(ctx, t.Actor, screeningName, "", secret.New([]byte(s.new)))
-			})
-		}},
 		{
-			28 * time.Second,
+			21 * time.Second, t.told("the secret of credential screening of smartrecruiters got out"),
+			"screening gets a new secret at the provider: keyrounds credentials rotate screening",
+			func(p *sim.Provider) {
+				p.Renew(s.id, s.new)
+				do("rotate", func(ctx context.Context) error {
+					return t.app.Actions.Rotate(ctx, t.Actor, screeningName, "", secret.New([]byte(s.new)))
+				})
+			},
+		},
+		{
+			28 * time.Second, nil,
 			"the old secret of screening is revoked at the provider; is it really dead?",
 			func(p *sim.Provider) { p.RevokeSecret(s.id, s.old) },
 		},

@@ -42,10 +42,11 @@ type teller struct {
 	was             map[string]verdict.Status
 	turns           int
 	dir             string
+	heard           map[string]bool // what a scene waits for, and whether it was told
 }
 
 func newTeller(o Options, a *app.App, s *stage) *teller {
-	t := &teller{Options: o, out: o.Out, app: a, stage: s, began: time.Now(), was: map[string]verdict.Status{}}
+	t := &teller{Options: o, out: o.Out, app: a, stage: s, began: time.Now(), was: map[string]verdict.Status{}, heard: map[string]bool{}}
 	s.slack.Told = t.slack
 	return t
 }
@@ -67,79 +68,6 @@ Simulated: the provider (a SmartRecruiters on loopback) and Slack; times are sec
 
 `, t.app.Addr(), t.stage.slackURL, t.stage.providerURL, dir)
 	t.dir = dir
-}
-
-// scene is one thing that the story does.
-type scene struct {
-	at   time.Duration
-	text string
-	do   func(*sim.Provider)
-}
-
-func (t *teller) scenes() []scene {
-	ats, careers, canary := t.stage.id("ats-sync"), t.stage.id("careers-site"), t.stage.id("honeypot")
-	scenes := []scene{
-		{8 * time.Second, "an administrator revokes the credential of ats-sync", func(p *sim.Provider) { p.Revoke(ats) }},
-		{
-			14 * time.Second,
-			"someone found the canary honeypot in the wiki, and tries it",
-			func(*sim.Provider) { t.stage.gateway.use(canary, "192.0.2.66", "curl/8.5.0", "") },
-		},
-		{
-			22 * time.Second,
-			"ann presses Acknowledge under the message about ats-sync, on Slack",
-			func(*sim.Provider) { t.stage.press("ats-sync", "acknowledge") },
-		},
-		{24 * time.Second, "the month is over: the report of unused credentials is made", func(*sim.Provider) { t.report() }},
-		{31 * time.Second, "it was a mistake: ats-sync is restored", func(p *sim.Provider) { p.Restore(ats) }},
-		{
-			34 * time.Second,
-			"a deployment loses the secrets of three credentials: one message, not three",
-			func(*sim.Provider) { t.stage.lose(true, "interview-bot", "job-ads", "onboarding") },
-		},
-		{36 * time.Second, "careers-site loses the scope jobs_read", func(p *sim.Provider) { p.Cut(careers, "jobs_read") }},
-		{42 * time.Second, "the secrets are back", func(*sim.Provider) { t.stage.lose(false, "interview-bot", "job-ads", "onboarding") }},
-		{46 * time.Second, "careers-site gets it back", func(p *sim.Provider) { p.Restore(careers) }},
-		{54 * time.Second, "the provider is down (HTTP 503): no credential must be blamed", func(p *sim.Provider) { p.Break(sim.Down) }},
-		{62 * time.Second, "the provider is up again", func(p *sim.Provider) { p.Break(sim.NoFault) }},
-		{
-			66 * time.Second,
-			"the provider goes mad and refuses everybody: one incident, not a page each",
-			func(p *sim.Provider) { p.Break(sim.Refuse) },
-		},
-		{78 * time.Second, "it comes to its senses", func(p *sim.Provider) { p.Break(sim.NoFault) }},
-	}
-	scenes = append(scenes, t.leakScenes()...)
-	slices.SortFunc(scenes, func(a, b scene) int { return cmp.Compare(a.at, b.at) })
-	return scenes
-}
-
-func (t *teller) play(ctx context.Context) {
-	tick := time.NewTicker(200 * time.Millisecond)
-	defer tick.Stop()
-	scenes := t.scenes()
-	ready := time.Time{}
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
-		t.watch(ctx)
-		if ready.IsZero() {
-			if len(t.was) == len(t.stage.clients) {
-				ready = time.Now()
-			}
-			continue
-		}
-		for len(scenes) > 0 && time.Since(ready) >= scenes[0].at {
-			t.line("36", "story", scenes[0].text)
-			scenes[0].do(t.stage.provider)
-			if scenes = scenes[1:]; len(scenes) == 0 {
-				t.line("36", "story", "the rest is yours: use the admin page; Ctrl-C ends the demo")
-			}
-		}
-	}
 }
 
 // report makes last month's report, as the daemon does at the beginning of a month.
@@ -247,6 +175,11 @@ func (t *teller) slack(m sim.SlackMessage) {
 func (t *teller) line(code, who, text string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	for what := range t.heard {
+		if strings.Contains(text, what) {
+			t.heard[what] = true
+		}
+	}
 	fmt.Fprintf(t.out, "[%4.0fs] %s %s\n", time.Since(t.began).Seconds(), t.Paint(code, fmt.Sprintf("%-6s", who)), text)
 }
 
