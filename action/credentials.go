@@ -57,14 +57,15 @@ func (a *Actions) Add(ctx context.Context, actor string, creds []credential.Cred
 	})
 }
 
-// Rotate replaces the sealed secret of a credential for actor, and its client id where clientID is not "". The old
+// Rotate replaces the sealed secret of a credential for actor, and its client id where clientID is not "". expires is when
+// the new secret ends by itself; zero: that is not known. The old
 // secret is kept, sealed, until it is proven dead (leak.Store.Keep says how long otherwise), unless it cannot be
 // opened any more. v is not wiped here.
 //
 // A secret that is named by a reference into the host is changed there instead: *HostSecretError. A client id of the
 // configuration file is changed there as well. The error wraps registry.ErrNotFound where there is no such
 // credential.
-func (a *Actions) Rotate(ctx context.Context, actor, name, clientID string, v secret.Value) error {
+func (a *Actions) Rotate(ctx context.Context, actor, name, clientID string, expires time.Time, v secret.Value) error {
 	c, err := a.Registry.Get(ctx, name)
 	if err != nil {
 		return err
@@ -78,6 +79,9 @@ func (a *Actions) Rotate(ctx context.Context, actor, name, clientID string, v se
 	if clientID != "" && clientID != c.ClientID && c.Source == credential.FromFile {
 		return fmt.Errorf("the client id of %q is in the configuration file: change it there", name)
 	}
+	if !expires.IsZero() && c.Source == credential.FromFile {
+		return fmt.Errorf("when %q expires is said in the configuration file: change it there", name)
+	}
 	return a.register(ctx, actor, func(tx pgx.Tx) ([]registry.Change, error) {
 		if err := a.keepOld(ctx, tx, c, v); err != nil {
 			return nil, err
@@ -86,7 +90,7 @@ func (a *Actions) Rotate(ctx context.Context, actor, name, clientID string, v se
 		if err != nil {
 			return nil, err
 		}
-		change, err := a.Registry.Rotate(ctx, tx, name, clientID, sealed, a.Now())
+		change, err := a.Registry.Rotate(ctx, tx, name, clientID, expires, sealed, a.Now())
 		return []registry.Change{change}, err
 	})
 }

@@ -219,7 +219,13 @@ func exposureSettings(c *config.Config) exposure.Settings {
 }
 
 func settings(c *config.Config) rounds.Settings {
-	s := rounds.Settings{Providers: c.Providers, Policy: c.Policy, Keep: c.Keep, FeedAuth: map[string]rounds.FeedAuth{}}
+	s := rounds.Settings{
+		Providers:      c.Providers,
+		Policy:         c.Policy,
+		Keep:           c.Keep,
+		ExpiringBefore: c.Defaults.ExpiringBefore,
+		FeedAuth:       map[string]rounds.FeedAuth{},
+	}
 	s.Heartbeat = rounds.Heartbeat{URL: c.Heartbeat.URL, Every: c.Heartbeat.Every, Policy: receiverPolicy(c)}
 	for _, f := range c.Feeds {
 		s.Feeds = append(s.Feeds, f.Feed)

@@ -743,7 +743,8 @@ func TestRotatedAndRetired(t *testing.T) {
 		return is && f.Evidence.Leak.Works != nil && *f.Evidence.Leak.Works
 	})
 	v.idp.Renew("client-delta", "c4n4ry-delta-new-secret")
-	if err := v.app.Actions.Rotate(t.Context(), "test", "delta", "", secret.New([]byte("c4n4ry-delta-new-secret"))); err != nil {
+	next := secret.New([]byte("c4n4ry-delta-new-secret"))
+	if err := v.app.Actions.Rotate(t.Context(), "test", "delta", "", time.Time{}, next); err != nil {
 		t.Fatal(err)
 	}
 	v.await("the old one is told as replaced", func() bool {

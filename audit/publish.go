@@ -88,7 +88,7 @@ func (s *Store) apply(ctx context.Context, tx pgx.Tx, e finding.Event) (*finding
 	case e.Op == finding.OpOpen && !exists:
 		f, err := insertFinding(ctx, tx, e)
 		return &finding.Change{Finding: f}, err
-	case e.Op == finding.OpOpen && (raised || saysMore(old.Evidence, e.Evidence)):
+	case e.Op == finding.OpOpen && (raised || SaysMore(old.Evidence, e.Evidence)):
 		f, err := updateFinding(ctx, tx, `evidence = $2, updated_at = $3, severity = $4`,
 			old.ID, e.Evidence.After(old.Evidence), e.At, severity)
 		return &finding.Change{Finding: f, From: old.State}, err
@@ -102,8 +102,9 @@ func (s *Store) apply(ctx context.Context, tx pgx.Tx, e finding.Event) (*finding
 	return nil, nil
 }
 
-// saysMore compares what a person would act on; times and counts move with every check.
-func saysMore(old, now finding.Evidence) bool {
+// SaysMore reports whether now says something that a person would act on and old does not; times and counts move with
+// every check.
+func SaysMore(old, now finding.Evidence) bool {
 	for _, u := range now.Uses {
 		i := slices.IndexFunc(old.Uses, func(o finding.Use) bool { return o.Network == u.Network })
 		if i < 0 || u.Uses > 0 && old.Uses[i].Uses == 0 {
@@ -113,7 +114,7 @@ func saysMore(old, now finding.Evidence) bool {
 	return leakSaysMore(old.Leak, now.Leak) || !slices.Equal(old.UnusedScopes, now.UnusedScopes) ||
 		!slices.Equal(old.Affected, now.Affected) ||
 		!slices.Equal(old.MissingScopes, now.MissingScopes) ||
-		old.Certain != now.Certain
+		old.Certain != now.Certain || old.Ahead != now.Ahead || !old.ExpiresAt.Equal(now.ExpiresAt)
 }
 
 func leakSaysMore(old, now *finding.Leak) bool {

@@ -8,6 +8,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/keyrounds/keyrounds/checker"
+	"github.com/keyrounds/keyrounds/credential"
 	"github.com/keyrounds/keyrounds/verdict"
 )
 
@@ -41,17 +42,24 @@ func (s *Store) Track(ctx context.Context, tx pgx.Tx, ts []Tracked, now time.Tim
 	return tx.SendBatch(ctx, batch).Close()
 }
 
-// Statuses returns the status of some credentials and since when they have it, by id; nothing else of a State is
-// filled in. Those that are not known are left out. It locks nothing.
+// Statuses returns the status of some credentials, since when they have it, and when they end, by id; nothing else of a
+// State is filled in. Those that are not known are left out. It locks nothing.
 func (s *Store) Statuses(ctx context.Context, tx pgx.Tx, ids []int64) (map[int64]verdict.State, error) {
-	rows, err := tx.Query(ctx, `SELECT credential_id, status, since FROM credential_state WHERE credential_id = ANY($1)`, ids)
+	rows, err := tx.Query(ctx, `
+		SELECT credential_id, status, since, coalesce(memory->'ends', '{}') FROM credential_state WHERE credential_id = ANY($1)`, ids)
 	if err != nil {
 		return nil, err
 	}
 	all := map[int64]verdict.State{}
-	var v verdict.State
-	_, err = pgx.ForEachRow(rows, []any{&v.CredentialID, &v.Status, &v.Since}, func() error { all[v.CredentialID] = v; return nil })
-	return all, err
+	for rows.Next() {
+		var v verdict.State
+		if err := rows.Scan(&v.CredentialID, &v.Status, &v.Since, &v.Ends); err != nil {
+			rows.Close()
+			return nil, err
+		}
+		all[v.CredentialID] = v
+	}
+	return all, rows.Err()
 }
 
 // Standing is a credential as it stands, with its last check. Outcome is "" where it was never checked.
@@ -137,9 +145,11 @@ type Brief struct {
 	Since                time.Time
 	LastCheck            time.Time
 	LastSuccess          time.Time
-	Latency              time.Duration // of the last check
-	ExpiresIn            time.Duration // of the last token
-	Missing, Excess      int           // scopes
+	Latency              time.Duration  // of the last check
+	ExpiresIn            time.Duration  // of the last token
+	Ends                 credential.End // as was seen
+	Missing, Excess      int            // scopes
+	Unproven             int            // likewise
 }
 
 // StatusCounts counts the credentials that are not retired, by provider and status. What there is none of is left
@@ -170,7 +180,8 @@ func (s *Store) StatusCounts(ctx context.Context) (map[string]map[verdict.Status
 func (s *Store) Briefs(ctx context.Context, limit int) ([]Brief, error) {
 	rows, err := s.pool.Query(ctx, `
 		SELECT credential_id, credential, provider, status, since, last_check_at, last_success_at, latency_us, expires_in_s,
-			jsonb_array_length(coalesce(memory->'missing_scopes', '[]')), jsonb_array_length(coalesce(memory->'extra_scopes', '[]'))
+			jsonb_array_length(coalesce(memory->'missing_scopes', '[]')), jsonb_array_length(coalesce(memory->'extra_scopes', '[]')),
+			jsonb_array_length(coalesce(memory->'unproven_scopes', '[]')), coalesce(memory->'ends', '{}')
 		FROM credential_state WHERE status <> 'retired'
 		ORDER BY CASE status WHEN 'revoked' THEN 0 WHEN 'suspect' THEN 1 WHEN 'healthy' THEN 3 ELSE 2 END, credential
 		LIMIT nullif($1, 0)`, limit)
@@ -195,6 +206,8 @@ func (s *Store) Briefs(ctx context.Context, limit int) ([]Brief, error) {
 			&expires,
 			&b.Missing,
 			&b.Excess,
+			&b.Unproven,
+			&b.Ends,
 		)
 		b.LastCheck, b.LastSuccess = fromNull(check), fromNull(success)
 		b.Latency, b.ExpiresIn = time.Duration(latency)*time.Microsecond, time.Duration(expires)*time.Second

@@ -77,7 +77,7 @@ var errNoKey = errors.New("the secret is not a private key: PEM (PKCS #8, PKCS #
 // privateKey reads a key and says by which algorithm it signs where nothing else is said.
 func privateKey(text []byte) (jose.JSONWebKey, error) {
 	var key jose.JSONWebKey
-	if block, _ := pem.Decode(text); block != nil {
+	if block := keyBlock(text); block != nil {
 		k, err := parsePEM(block.Bytes)
 		if err != nil {
 			return key, err
@@ -92,6 +92,17 @@ func privateKey(text []byte) (jose.JSONWebKey, error) {
 	}
 	key.Algorithm = first(key.Algorithm, byKey)
 	return key, nil
+}
+
+// keyBlock is the first block of PEM that is no certificate: many keep both in one file.
+func keyBlock(text []byte) *pem.Block {
+	for {
+		block, rest := pem.Decode(text)
+		if block == nil || block.Type != "CERTIFICATE" {
+			return block
+		}
+		text = rest
+	}
 }
 
 func parsePEM(der []byte) (crypto.PrivateKey, error) {

@@ -93,6 +93,11 @@ func (a clientAuth) addHeaders(req *http.Request) {
 	}
 }
 
+// TakesKey reports whether the secret of the method is a private key.
+func (m AuthMethod) TakesKey() bool {
+	return m == PrivateKeyJWT || m == TLSClientAuth || m == SelfSignedTLSClientAuth
+}
+
 // takesSecret reports whether the secret of the method is a client secret, which a key is not.
 func (m AuthMethod) takesSecret() bool {
 	return m == ClientSecretPost || m == ClientSecretBasic || m == ClientSecretBasicRaw || m == ClientSecretJWT

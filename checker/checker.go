@@ -171,7 +171,10 @@ func (c *Checker) start(p Provider, t Target) Result {
 	if id == uuid.Nil {
 		id = uuid.Must(uuid.NewV7())
 	}
-	return Result{ID: id, CredentialID: t.Credential.ID, Credential: t.Credential.Name, Provider: p.Name, At: c.now(), Setup: p.setup()}
+	return Result{
+		ID: id, CredentialID: t.Credential.ID, Credential: t.Credential.Name, Provider: p.Name, At: c.now(), Setup: p.setup(),
+		Expires: t.Credential.Expires,
+	}
 }
 
 // batch is what the checks of one CheckAll share.
@@ -210,6 +213,7 @@ func (b batch) check(ctx context.Context, t Target) *Result {
 		return &r
 	}
 	defer value.Wipe()
+	r.Ends = endOf(value)
 	auth, err := authenticate(b.provider, t.Credential, value, b.now())
 	if err != nil {
 		return b.unusable(r, value, err)

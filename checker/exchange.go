@@ -80,7 +80,9 @@ func (c *Checker) exchange(
 	if !r.Outcome.HasToken() {
 		return secret.Value{}
 	}
-	token := readAnswer(answer, p.Response).token()
+	read := readAnswer(answer, p.Response)
+	token := read.token()
+	r.Ends = r.Ends.Earlier(read.end())
 	sum := sha256.Sum256([]byte(token))
 	r.Trail.TokenHash = sum[:]
 	if claims, ok := claimsOf(token); ok && claims.JTI != "" {

@@ -37,6 +37,10 @@ type Result struct {
 	// Unproven are the declared scopes that nothing of this check shows: they were not requested, neither the answer nor
 	// introspection nor the token says what was granted, and no probe tried them. They say nothing against the outcome.
 	Unproven []string
+	// Expires is what Target.Credential declares of its end, and Ends what its secret and the provider's answer say. Ends is
+	// zero as well where the secret was not read.
+	Expires time.Time
+	Ends    credential.End
 	// CertificateExpires is when the token endpoint's own certificate does; zero: not known.
 	CertificateExpires time.Time
 	Setup              string   // changes when the provider's settings here do: where and how it was asked

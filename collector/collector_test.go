@@ -46,7 +46,8 @@ func fill(t testing.TB, pool *pgxpool.Pool, n, broken int) {
 			latency_us, memory, expires_in_s)
 		SELECT id, name, provider,
 			CASE WHEN name > 'c-' || lpad(($1::int - $2::int)::text, 6, '0') THEN 'revoked' ELSE 'healthy' END,
-			$3, $3, $3, $3, 'ok', 'FREETEXT', 123456, '{"missing_scopes": ["b"]}', 1799 FROM made`, n, broken, noon)
+			$3, $3, $3, $3, 'ok', 'FREETEXT', 123456, '{"missing_scopes": ["b"], "unproven_scopes": ["a"],
+				"ends": {"at": "2027-03-01T00:00:00Z", "by": "certificate"}}', 1799 FROM made`, n, broken, noon)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -107,6 +108,9 @@ func TestCredential(t *testing.T) {
 	t.Parallel()
 	pool := pgtest.New(t)
 	fill(t, pool, 3, 1)
+	if _, err := pool.Exec(t.Context(), `UPDATE credentials SET expires_at = '2026-12-02' WHERE name = 'c-000002'`); err != nil {
+		t.Fatal(err)
+	}
 	text := scrape(t, registered(pool, collector.Series{PerCredential: true, Labels: []string{"env"}, Limit: 10}))
 	has(t, text,
 		`keyrounds_database_up 1`,
@@ -119,6 +123,9 @@ func TestCredential(t *testing.T) {
 		`keyrounds_credential_check_interval_seconds{credential="c-000001",provider="idp-1"} 900`,
 		`keyrounds_credential_token_lifetime_seconds{credential="c-000001",provider="idp-1"} 1799`,
 		`keyrounds_credential_scopes{credential="c-000001",provider="idp-1",scopes="missing"} 1`,
+		`keyrounds_credential_scopes{credential="c-000001",provider="idp-1",scopes="unproven"} 1`,
+		`keyrounds_credential_expiry_timestamp_seconds{credential="c-000001",provider="idp-1"} 1.8038592e+09`,
+		`keyrounds_credential_expiry_timestamp_seconds{credential="c-000002",provider="idp-2"} 1.7961696e+09`, // as it declares
 		`keyrounds_credential_last_check_duration_seconds{credential="c-000001",provider="idp-1"} 0.123456`,
 		`keyrounds_credentials{provider="idp-0",status="revoked"} 1`,
 		`keyrounds_findings{kind="revoked",severity="critical",state="open"} 0`,

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/keyrounds/keyrounds/audit"
+	"github.com/keyrounds/keyrounds/credential"
 	"github.com/keyrounds/keyrounds/registry"
 	"github.com/keyrounds/keyrounds/rounds"
 	"github.com/keyrounds/keyrounds/verdict"
@@ -72,10 +73,17 @@ var (
 	)
 	credentialScopes = gauge(
 		"keyrounds_credential_scopes",
-		"How many scopes a credential has: declared, missing (declared and not granted), excess (granted and not declared).",
+		"How many scopes a credential has: declared, missing (declared and not granted), excess (granted and not declared), "+
+			"unproven (declared, and its last token did not show them).",
 		"credential",
 		"provider",
 		"scopes",
+	)
+	credentialExpires = gauge(
+		"keyrounds_credential_expiry_timestamp_seconds",
+		"When a credential ends by itself, as expires, its certificate, its key or the provider says; the earliest of them.",
+		"credential",
+		"provider",
 	)
 
 	credentialFamilies = []family{
@@ -89,6 +97,7 @@ var (
 		credentialInterval,
 		credentialLifetime,
 		credentialScopes,
+		credentialExpires,
 	}
 )
 
@@ -187,6 +196,8 @@ func (c *collector) credential(s scrape, b audit.Brief, t registry.Tag, used tim
 	s.put(credentialScopes, float64(t.Scopes), name, provider, "declared")
 	s.put(credentialScopes, float64(b.Missing), name, provider, "missing")
 	s.put(credentialScopes, float64(b.Excess), name, provider, "excess")
+	s.put(credentialScopes, float64(b.Unproven), name, provider, "unproven")
+	s.at(credentialExpires, (credential.Credential{Expires: t.Expires}).End(b.Ends).At, name, provider)
 }
 
 // statuses that a credential with series can have.

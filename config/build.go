@@ -59,7 +59,8 @@ func (b *builder) build() *Config {
 	}
 	c := &Config{
 		DataDir: f.DataDir, Listen: f.Listen, WebConfig: f.WebConfig, Policy: verdict.DefaultPolicy(),
-		Defaults: Defaults{"*/15 * * * *", 90 * 24 * time.Hour}, Metrics: Metrics{PerCredential: true, Limit: 10_000}, Keep: 13,
+		Defaults: Defaults{"*/15 * * * *", 90 * day, []time.Duration{30 * day, 14 * day, 7 * day, day}},
+		Metrics:  Metrics{PerCredential: true, Limit: 10_000}, Keep: 13,
 	}
 	if c.DataDir == "" {
 		c.DataDir = DefaultDataDir()
@@ -240,6 +241,8 @@ func (b *builder) policy(c *Config, v *VerdictIn) {
 	}
 }
 
+const day = 24 * time.Hour
+
 func (b *builder) defaults(c *Config, d *DefaultsIn) {
 	if d == nil {
 		return
@@ -249,6 +252,21 @@ func (b *builder) defaults(c *Config, d *DefaultsIn) {
 		b.cron("defaults.schedule", d.Schedule)
 		c.Defaults.Schedule = d.Schedule
 	}
+	if d.ExpiringBefore == nil {
+		return
+	}
+	c.Defaults.ExpiringBefore = nil
+	for i, text := range d.ExpiringBefore {
+		var before time.Duration
+		path := fmt.Sprintf("defaults.expiring_before.%d", i)
+		b.duration(path, text, &before)
+		if before <= 0 || slices.Contains(c.Defaults.ExpiringBefore, before) {
+			b.fail(path, "times such as [30d, 14d, 7d, 1d], each once", "%q is no time before an end, or given twice", text)
+		}
+		c.Defaults.ExpiringBefore = append(c.Defaults.ExpiringBefore, before)
+	}
+	slices.Sort(c.Defaults.ExpiringBefore)
+	slices.Reverse(c.Defaults.ExpiringBefore)
 }
 
 func (b *builder) cron(path, expr string) {
@@ -312,6 +330,9 @@ func (b *builder) credentials(c *Config, in []CredentialIn) {
 		if secret.LooseMode(cred.Secret) {
 			b.warn(path+".secret", "chmod o-r it", "every user of this machine can read this file")
 		}
+		if secret.LooseMode(cred.KeyPassphrase) {
+			b.warn(path+".key_passphrase", "chmod o-r it", "every user of this machine can read this file")
+		}
 		c.Credentials = append(c.Credentials, cred)
 	}
 	for name, p := range c.Providers {
@@ -319,10 +340,17 @@ func (b *builder) credentials(c *Config, in []CredentialIn) {
 	}
 }
 
-// CheckProvider returns a problem where c's provider is none of providers, with the closest name as its hint; nil
-// where it is one, or where its name is not valid, which Validate says.
+// CheckProvider returns a problem where c's provider is none of providers, with the closest name as its hint, or where c
+// does not fit its method; nil where its name is not valid, which Validate says.
 func CheckProvider(c credential.Credential, providers map[string]checker.Provider) []credential.Problem {
-	if _, ok := providers[c.Provider]; ok || !credential.ValidName(c.Provider) {
+	p, ok := providers[c.Provider]
+	if ok && !c.KeyPassphrase.IsZero() && !p.AuthMethod.TakesKey() {
+		return []credential.Problem{{
+			Field: "key_passphrase", Message: fmt.Sprintf("no key is used by %s, the auth_method of %q", p.AuthMethod, p.Name),
+			Hint: "take it out, or mend auth_method",
+		}}
+	}
+	if ok || !credential.ValidName(c.Provider) {
 		return nil
 	}
 	return []credential.Problem{

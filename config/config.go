@@ -57,6 +57,8 @@ type Config struct {
 type Defaults struct {
 	Schedule    string
 	UnusedAfter time.Duration
+	// ExpiringBefore are the times before the end of a credential at which people are told, the longest first.
+	ExpiringBefore []time.Duration
 }
 
 // Feed is a source of usage events, with how its log API or its pushes are authenticated. Both zero: not at all.

@@ -23,16 +23,21 @@ func (in CredentialIn) Credential(d Defaults) (credential.Credential, []credenti
 	add := func(field, hint, message string) {
 		ps = append(ps, credential.Problem{Field: field, Message: message, Hint: hint})
 	}
-	if in.Secret != "" {
+	reference := func(field, text string, to *secret.Reference) {
+		if text == "" {
+			return
+		}
 		var err error
-		if c.Secret, err = secret.ParseReference(in.Secret); err != nil {
+		if *to, err = secret.ParseReference(text); err != nil {
 			hint := ""
 			if h, ok := err.(interface{ Hint() string }); ok {
 				hint = h.Hint()
 			}
-			add("secret", hint, err.Error())
+			add(field, hint, err.Error())
 		}
 	}
+	reference("secret", in.Secret, &c.Secret)
+	reference("key_passphrase", in.KeyPassphrase, &c.KeyPassphrase)
 	for field, text := range map[string]string{"unused_after": in.UnusedAfter, "max_age": in.MaxAge} {
 		if text == "" {
 			continue
@@ -51,6 +56,12 @@ func (in CredentialIn) Credential(d Defaults) (credential.Credential, []credenti
 		var err error
 		if c.Created, err = time.Parse(time.DateOnly, in.Created); err != nil {
 			add("created", "a date such as 2025-03-01", fmt.Sprintf("%q is not a date", in.Created))
+		}
+	}
+	if in.Expires != "" {
+		var err error
+		if c.Expires, err = credential.ParseEnd(in.Expires); err != nil {
+			add("expires", credential.EndHint, err.Error())
 		}
 	}
 	for i, text := range in.ExpectedNetworks {

@@ -197,6 +197,9 @@ type CredentialIn struct {
 	KeyID string `json:"key_id,omitempty"`
 	// Where the secret is: env:NAME, file:/path, exec:command, systemd:NAME, or sealed: for the database.
 	Secret string `json:"secret"`
+	// Where the passphrase of the key is that secret names, where that is encrypted (PEM or PKCS #12): env:NAME, file:/path,
+	// exec:command or systemd:NAME.
+	KeyPassphrase string `json:"key_passphrase,omitempty"`
 	// What it is for.
 	Description string `json:"description,omitempty"`
 	// What its users need.
@@ -213,6 +216,9 @@ type CredentialIn struct {
 	MaxAge string `json:"max_age,omitempty"`
 	// Date when the provider made it, 2025-03-01.
 	Created string `json:"created,omitempty"`
+	// When it ends by itself: a date, which counts from its beginning in UTC, or a time, 2027-03-01T09:30:00Z. A certificate
+	// says so itself.
+	Expires string `json:"expires,omitempty"`
 	// Nobody may ever use it.
 	Canary bool `json:"canary,omitempty"`
 	// Networks that its use comes from.
@@ -225,6 +231,8 @@ type DefaultsIn struct {
 	Schedule string `json:"schedule,omitempty"`
 	// Default 90d.
 	UnusedAfter string `json:"unused_after,omitempty"`
+	// How long before a credential ends by itself people are told, each time. []: never. Default [30d, 14d, 7d, 1d].
+	ExpiringBefore []string `json:"expiring_before,omitempty"`
 }
 
 // VerdictIn is verdict:.

@@ -36,6 +36,7 @@ type Credential struct {
 	ClientID         string            // RFC 6749 §2.2
 	KeyID            string            // which of the client's keys it is, as the provider's log names it; "": not said
 	Secret           secret.Reference  // where the client secret is
+	KeyPassphrase    secret.Reference  // what opens the key that is the secret; zero: it is not encrypted
 	Description      string            // free text, at most 500 characters
 	Scopes           []string          // declared: what its users need (RFC 6749 §3.3)
 	Owner            string            // team or person
@@ -44,6 +45,7 @@ type Credential struct {
 	UnusedAfter      time.Duration     // how long without use makes it unused
 	MaxAge           time.Duration     // how old the secret may become; 0: no limit
 	Created          time.Time         // when the provider made it; zero: not known
+	Expires          time.Time         // when it ends by itself, as people said; zero: not said. See End
 	Canary           bool              // nobody may ever use it
 	ExpectedNetworks []netip.Prefix    // where its use comes from; none: anywhere
 
@@ -99,6 +101,15 @@ func (c Credential) Validate() []Problem {
 	if c.Secret.IsZero() {
 		add("secret", "for example env:NAME or file:/path", "is missing")
 	}
+	if c.Secret == secret.Sealed && !c.KeyPassphrase.IsZero() {
+		add(
+			"key_passphrase",
+			"keyrounds credentials rotate --key-passphrase opens it once",
+			"a sealed key is not encrypted with a passphrase",
+		)
+	} else if c.KeyPassphrase == secret.Sealed {
+		add("key_passphrase", "for example env:NAME or file:/path", "a passphrase is never sealed here")
+	}
 	for field, text := range map[string]string{"description": c.Description, "owner": c.Owner, "key_id": c.KeyID} {
 		if !plainText(text, 500) {
 			add(field, "at most 500 characters of one line", "is not plain text")
@@ -123,6 +134,9 @@ func (c Credential) Validate() []Problem {
 	}
 	if c.UnusedAfter < 0 {
 		add("unused_after", "", "is negative")
+	}
+	if !c.Expires.IsZero() && c.Expires.Before(c.Created) {
+		add("expires", "", "is before created")
 	}
 	if c.MaxAge < 0 {
 		add("max_age", "", "is negative")

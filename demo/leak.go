@@ -115,7 +115,7 @@ func (t *teller) leakScenes() []scene {
 			func(p *sim.Provider) {
 				p.Renew(s.id, s.new)
 				do("rotate", func(ctx context.Context) error {
-					return t.app.Actions.Rotate(ctx, t.Actor, screeningName, "", secret.New([]byte(s.new)))
+					return t.app.Actions.Rotate(ctx, t.Actor, screeningName, "", time.Time{}, secret.New([]byte(s.new)))
 				})
 			},
 		},

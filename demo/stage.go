@@ -134,7 +134,7 @@ credentials:
 		fmt.Fprintf(
 			&b,
 			"  - {name: %s, provider: %s, client_id: %s, secret: \"file:%s/%s.secret\", scopes: [%s], "+
-				"owner: %s, description: %q, created: %s, canary: %t, max_age: %s}\n",
+				"owner: %s, description: %q, created: %s, canary: %t, max_age: %s%s}\n",
 			c.Name,
 			provider,
 			c.ID,
@@ -146,6 +146,7 @@ credentials:
 			time.Now().AddDate(0, -5*i-14, 0).Format(time.DateOnly),
 			c.Name == "honeypot",
 			map[bool]string{true: "365d", false: "0s"}[c.Name == "onboarding"],
+			map[bool]string{true: ", expires: " + time.Now().AddDate(0, 0, 12).Format(time.DateOnly)}[c.Name == "event-hooks"],
 		)
 		secrets[c.Name+".secret"] = c.Secret
 	}

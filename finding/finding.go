@@ -27,6 +27,7 @@ const (
 	SecretUnreadable    Kind = "secret_unreadable"
 	Orphaned            Kind = "orphaned"
 	StaleSecret         Kind = "stale_secret"
+	Expiring            Kind = "expiring"
 	Unverifiable        Kind = "unverifiable"
 	Flapping            Kind = "flapping"
 	ProviderIncident    Kind = "provider_incident"
@@ -51,6 +52,7 @@ func Kinds() []Kind {
 		SecretUnreadable,
 		Orphaned,
 		StaleSecret,
+		Expiring,
 		Unverifiable,
 		Flapping,
 		ProviderIncident,
@@ -149,6 +151,9 @@ type Evidence struct {
 	RevokedBy        string            `json:"revoked_by,omitempty"`    // likewise
 	RevokedFeed      string            `json:"revoked_feed,omitempty"`  // which feed of the log said so
 	RevokedOne       bool              `json:"revoked_one,omitempty"`   // it does not say which credential
+	ExpiresAt        time.Time         `json:"expires_at,omitzero"`     // when it ends by itself
+	ExpiresBy        string            `json:"expires_by,omitempty"`    // credential.EndSource: who says so
+	Ahead            time.Duration     `json:"ahead_ns,omitempty"`      // of defaults.expiring_before: how long it has, at most; 0: none
 	LastUsed         time.Time         `json:"last_used,omitzero"`      // by others than keyrounds
 	DaysUnused       int               `json:"days_unused,omitempty"`
 	Coverage         string            `json:"coverage,omitempty"` // what the feeds watched

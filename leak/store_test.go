@@ -294,7 +294,7 @@ func TestALateNote(t *testing.T) {
 		if err := b.Keep(t.Context(), tx, late, secret.New([]byte(secretOf("a"))), b.now); err != nil {
 			return err
 		}
-		change, err := reg.Rotate(t.Context(), tx, "a", "client-new", []byte("sealed"), b.now)
+		change, err := reg.Rotate(t.Context(), tx, "a", "client-new", time.Time{}, []byte("sealed"), b.now)
 		b.creds["a"] = change.Credential
 		return err
 	})
@@ -328,7 +328,7 @@ func TestALateResult(t *testing.T) {
 		if err := b.Keep(t.Context(), tx, b.creds["a"], secret.New([]byte(secretOf("a"))), b.now); err != nil {
 			return err
 		}
-		change, err := registry.New(b.Pool, time.UTC).Rotate(t.Context(), tx, "a", "", []byte("sealed"), b.now)
+		change, err := registry.New(b.Pool, time.UTC).Rotate(t.Context(), tx, "a", "", time.Time{}, []byte("sealed"), b.now)
 		b.creds["a"] = change.Credential
 		return err
 	})

@@ -118,11 +118,20 @@ type record struct {
 	posted, remindAt, escalateAt *time.Time
 	escalated, escalation        bool
 	trace                        string
-	was                          map[int64]finding.State // "": not told yet
+	was                          map[int64]told // by finding
 }
 
+// told is what a receiver knows of a finding. The zero value: nothing yet.
+type told struct {
+	state finding.State
+	news  string
+}
+
+// knownOf is what whoever is told of f now knows.
+func knownOf(f finding.Finding) told { return told{f.State, news(f)} }
+
 func (n *Notifier) load(ctx context.Context, id int64) (record, error) {
-	r := record{id: id, was: map[int64]finding.State{}}
+	r := record{id: id, was: map[int64]told{}}
 	err := n.Pool.QueryRow(ctx, `
 		SELECT receiver, channel, mention, letter, made_at, version, nudge, posted_channel, ref, told_digest, attempted_at,
 			failing_since, tries, posted_at, remind_at, escalate_at, escalated, escalation, trace
@@ -150,15 +159,15 @@ func (n *Notifier) load(ctx context.Context, id int64) (record, error) {
 	if err != nil {
 		return r, err
 	}
-	rows, err := n.Pool.Query(ctx, `SELECT finding_id, told_state FROM notify_members WHERE message_id = $1`, id)
+	rows, err := n.Pool.Query(ctx, `SELECT finding_id, told_state, told_news FROM notify_members WHERE message_id = $1`, id)
 	if err != nil {
 		return r, err
 	}
 	var (
 		member int64
-		state  finding.State
+		was    told
 	)
-	_, err = pgx.ForEachRow(rows, []any{&member, &state}, func() error { r.was[member] = state; return nil })
+	_, err = pgx.ForEachRow(rows, []any{&member, &was.state, &was.news}, func() error { r.was[member] = was; return nil })
 	return r, err
 }
 
@@ -268,7 +277,7 @@ func digest(m Message, traits Traits) string {
 	for _, f := range m.Findings {
 		f.UpdatedAt = time.Time{}
 		if !traits.Edits {
-			f = finding.Finding{ID: f.ID, ResolvedAt: f.ResolvedAt}
+			f = finding.Finding{ID: f.ID, ResolvedAt: f.ResolvedAt, Evidence: finding.Evidence{Message: news(f)}}
 		}
 		_ = enc.Encode(f)
 	}
@@ -290,9 +299,11 @@ func (r record) turn(fs []finding.Finding, now time.Time) (text string, loud boo
 		was := r.was[f.ID]
 		what := stateOf(f)
 		switch {
-		case was == f.State:
+		case was == knownOf(f) || was.state == f.State && (f.State == finding.Resolved || news(f) == ""):
 			continue
-		case f.State == finding.Open && was == "" && len(fs) > 1:
+		case was.state == f.State:
+			what = news(f)
+		case f.State == finding.Open && was.state == "" && len(fs) > 1:
 			what = "also this"
 		case f.State == finding.Open:
 			what = "open again"
@@ -454,11 +465,12 @@ func (n *Notifier) keep(ctx context.Context, r record, m Message, receipt Receip
 		}
 		for _, f := range m.Findings {
 			was := r.was[f.ID]
-			if was == f.State {
+			if was == knownOf(f) {
 				continue
 			}
 			_, err := tx.Exec(ctx, `
-				UPDATE notify_members SET told_state = $3 WHERE message_id = $1 AND finding_id = $2`, r.id, f.ID, f.State)
+				UPDATE notify_members SET told_state = $3, told_news = $4 WHERE message_id = $1 AND finding_id = $2`,
+				r.id, f.ID, f.State, news(f))
 			if err != nil {
 				return err
 			}

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/keyrounds/keyrounds/credential"
 	"github.com/keyrounds/keyrounds/finding"
 )
 
@@ -44,6 +45,9 @@ func Describe(f finding.Finding) Words {
 	}
 	if !e.RevokedAt.IsZero() {
 		add("The provider's log", revocation(e))
+	}
+	if !e.ExpiresAt.IsZero() {
+		add("Ends", clock(e.ExpiresAt)+", "+credential.EndSource(e.ExpiresBy).Words())
 	}
 	add("Last used", clock(e.LastUsed))
 	if e.DaysUnused > 0 {
@@ -108,6 +112,16 @@ func headline(f finding.Finding) string {
 		return fmt.Sprintf("tokens of credential %s of %s are issued and never presented", name, provider)
 	case finding.StaleSecret:
 		return fmt.Sprintf("the secret of credential %s of %s is too old", name, provider)
+	case finding.Expiring:
+		if f.Evidence.Ahead == 0 {
+			return fmt.Sprintf(
+				"credential %s of %s should have ended on %s",
+				name,
+				provider,
+				f.Evidence.ExpiresAt.UTC().Format("2 Jan 2006"),
+			)
+		}
+		return fmt.Sprintf("credential %s of %s ends on %s", name, provider, f.Evidence.ExpiresAt.UTC().Format("2 Jan 2006"))
 	case finding.Orphaned:
 		return fmt.Sprintf("nobody is named as owner of credential %s of %s", name, provider)
 	case finding.UsedAfterRevocation:
@@ -144,6 +158,17 @@ func Brief(f finding.Finding) string {
 		return e.Message
 	}
 	return "since " + clock(f.OpenedAt)
+}
+
+// news is what a finding has to say anew, beside its state: whoever was told is told again when it changes. "": nothing.
+func news(f finding.Finding) string {
+	if f.Kind != finding.Expiring {
+		return ""
+	}
+	if f.Evidence.Ahead == 0 {
+		return "it should have ended by now"
+	}
+	return "at most " + credential.FormatDuration(f.Evidence.Ahead) + " are left"
 }
 
 func revocation(e finding.Evidence) string {
@@ -268,6 +293,12 @@ func steps(f finding.Finding, name string) []string {
 		return []string{"Find out who gets tokens and does nothing with them: keyrounds usage show " + name}
 	case finding.StaleSecret:
 		return withConsole(f, fmt.Sprintf("Make a new secret and store it: keyrounds credentials rotate %s.", name))
+	case finding.Expiring:
+		return withConsole(
+			f,
+			fmt.Sprintf("Make a new one in time, give it to those who use it, and store it: keyrounds credentials rotate %s "+
+				"--expires DATE. A secret that is read from the host is replaced there, and expires in the configuration.", name),
+		)
 	case finding.Orphaned:
 		return []string{"Name who answers for it: owner in the configuration."}
 	case finding.UsedAfterRevocation:

@@ -33,17 +33,17 @@ func New(pool *pgxpool.Pool, zone *time.Location) *Store { return &Store{pool, z
 
 const columns = `id, name, provider, client_id, secret_ref, sealed_secret, description, scopes, owner, labels, schedule,
 	unused_after, max_age, created_on, canary, expected_networks, source, registered_at, changed_at, retired_at,
-	next_check_at, next_check_why, key_id`
+	next_check_at, next_check_why, key_id, expires_at, key_passphrase_ref`
 
 func scan(row pgx.CollectableRow) (c credential.Credential, err error) {
 	var (
-		ref              string
-		created, retired *time.Time
-		networks         []netip.Prefix
+		ref, passphrase           string
+		created, retired, expires *time.Time
+		networks                  []netip.Prefix
 	)
 	err = row.Scan(&c.ID, &c.Name, &c.Provider, &c.ClientID, &ref, &c.Sealed, &c.Description, &c.Scopes, &c.Owner, &c.Labels, &c.Schedule,
 		&c.UnusedAfter, &c.MaxAge, &created, &c.Canary, &networks, &c.Source, &c.Registered, &c.Changed, &retired, &c.NextCheck, &c.NextWhy,
-		&c.KeyID)
+		&c.KeyID, &expires, &passphrase)
 	if err != nil {
 		return c, err
 	}
@@ -51,8 +51,16 @@ func scan(row pgx.CollectableRow) (c credential.Credential, err error) {
 	if created != nil {
 		c.Created = *created
 	}
+	if expires != nil {
+		c.Expires = expires.UTC()
+	}
 	if retired != nil {
 		c.Retired = *retired
+	}
+	if passphrase != "" {
+		if c.KeyPassphrase, err = secret.ParseReference(passphrase); err != nil {
+			return c, err
+		}
 	}
 	c.Secret, err = secret.ParseReference(ref)
 	return c, err

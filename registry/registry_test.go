@@ -305,7 +305,7 @@ func TestFormerClientIDs(t *testing.T) {
 		t.Fatalf("%+v", changes)
 	}
 	err := pgx.BeginFunc(t.Context(), pool, func(tx pgx.Tx) error {
-		_, err := s.Rotate(t.Context(), tx, "b", "id-rotated", []byte("sealed"), noon.Add(time.Hour))
+		_, err := s.Rotate(t.Context(), tx, "b", "id-rotated", time.Time{}, []byte("sealed"), noon.Add(time.Hour))
 		return err
 	})
 	if err != nil {

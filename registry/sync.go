@@ -104,11 +104,19 @@ func (s *Store) Add(ctx context.Context, tx pgx.Tx, c credential.Credential, now
 	return s.put(ctx, tx, old, c, now)
 }
 
-// Rotate replaces the sealed secret of a credential, and its client id where clientID is not "", in tx. Its next
+// Rotate replaces the sealed secret of a credential, and its client id where clientID is not "", in tx. expires is when
+// the new one ends, zero where that is not said; the configuration file's word stays. Its next
 // check is due at now, and what was known of it no longer counts (Change.Anew). It asks neither how its secret is
 // named, which package action does, nor whether it is retired. The error wraps ErrNotFound where there is none of
 // that name.
-func (s *Store) Rotate(ctx context.Context, tx pgx.Tx, name, clientID string, sealed []byte, now time.Time) (Change, error) {
+func (s *Store) Rotate(
+	ctx context.Context,
+	tx pgx.Tx,
+	name, clientID string,
+	expires time.Time,
+	sealed []byte,
+	now time.Time,
+) (Change, error) {
 	c, err := s.forUpdate(ctx, tx, name)
 	if err != nil {
 		return Change{}, err
@@ -119,15 +127,19 @@ func (s *Store) Rotate(ctx context.Context, tx pgx.Tx, name, clientID string, se
 	}
 	c.Sealed, c.Changed, c.NextCheck, c.NextWhy = sealed, now, now, whyNew
 	c.KeyID = "" // the new secret is another key
+	if c.Source != credential.FromFile && !c.Expires.Equal(expires) {
+		c.Expires, fields = expires, append(fields, "expires")
+	}
 	_, err = tx.Exec(
 		ctx,
 		`UPDATE credentials SET sealed_secret = $2, changed_at = $3, next_check_at = $3, client_id = $4, next_check_why = $5,
-			key_id = '' WHERE id = $1`,
+			key_id = '', expires_at = $6 WHERE id = $1`,
 		c.ID,
 		sealed,
 		now,
 		c.ClientID,
 		c.NextWhy,
+		nullTime(c.Expires),
 	)
 	if err == nil {
 		err = keepClient(ctx, tx, old, c, now)
@@ -195,7 +207,7 @@ func (s *Store) put(ctx context.Context, tx pgx.Tx, old, c credential.Credential
 	}
 	err := tx.QueryRow(ctx, putSQL, c.Name, c.Provider, c.ClientID, c.Secret.String(), c.Sealed, c.Description, orEmpty(c.Scopes), c.Owner,
 		labels(c), c.Schedule, c.UnusedAfter, c.MaxAge, nullTime(c.Created), c.Canary, orEmpty(c.ExpectedNetworks), c.Source,
-		c.Registered, c.Changed, c.NextCheck, c.NextWhy, c.KeyID).Scan(&c.ID)
+		c.Registered, c.Changed, c.NextCheck, c.NextWhy, c.KeyID, nullTime(c.Expires), c.KeyPassphrase.String()).Scan(&c.ID)
 	change.Credential = c
 	if err == nil {
 		err = keepClient(ctx, tx, old, c, now)
@@ -220,8 +232,8 @@ const whyNew = "at once, since it is new here, or its client id, secret or provi
 const putSQL = `
 	INSERT INTO credentials (name, provider, client_id, secret_ref, sealed_secret, description, scopes, owner, labels, schedule,
 		unused_after, max_age, created_on, canary, expected_networks, source, registered_at, changed_at, next_check_at, next_check_why,
-		key_id)
-	VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21)
+		key_id, expires_at, key_passphrase_ref)
+	VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23)
 	ON CONFLICT (name) DO UPDATE SET
 		provider = excluded.provider, client_id = excluded.client_id,
 		secret_ref = excluded.secret_ref, sealed_secret = excluded.sealed_secret,
@@ -229,7 +241,8 @@ const putSQL = `
 		schedule = excluded.schedule, unused_after = excluded.unused_after, max_age = excluded.max_age, created_on = excluded.created_on,
 		canary = excluded.canary, expected_networks = excluded.expected_networks, source = excluded.source,
 		changed_at = excluded.changed_at, next_check_at = excluded.next_check_at,
-		next_check_why = excluded.next_check_why, key_id = excluded.key_id, retired_at = NULL
+		next_check_why = excluded.next_check_why, key_id = excluded.key_id, expires_at = excluded.expires_at,
+		key_passphrase_ref = excluded.key_passphrase_ref, retired_at = NULL
 	RETURNING id`
 
 func differences(a, b credential.Credential) []string {
@@ -243,6 +256,7 @@ func differences(a, b credential.Credential) []string {
 	add(a.ClientID != b.ClientID, "client_id")
 	add(a.KeyID != b.KeyID, "key_id")
 	add(a.Secret != b.Secret || b.Sealed != nil, "secret")
+	add(a.KeyPassphrase != b.KeyPassphrase, "key_passphrase")
 	add(a.Description != b.Description, "description")
 	add(!slices.Equal(a.Scopes, b.Scopes), "scopes")
 	add(a.Owner != b.Owner, "owner")
@@ -251,6 +265,7 @@ func differences(a, b credential.Credential) []string {
 	add(a.UnusedAfter != b.UnusedAfter, "unused_after")
 	add(a.MaxAge != b.MaxAge, "max_age")
 	add(!a.Created.Equal(b.Created), "created")
+	add(!a.Expires.Equal(b.Expires), "expires")
 	add(a.Canary != b.Canary, "canary")
 	add(!slices.Equal(a.ExpectedNetworks, b.ExpectedNetworks), "expected_networks")
 	return fields

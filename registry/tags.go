@@ -16,6 +16,7 @@ type Tag struct {
 	Canary   bool
 	Scopes   int           // declared
 	Interval time.Duration // the longest between two slots of its schedule
+	Expires  time.Time     // Credential.Expires
 }
 
 // Tags returns the tags of all credentials that are not retired, by id. Interval is a day where the schedule cannot
@@ -23,7 +24,7 @@ type Tag struct {
 func (s *Store) Tags(ctx context.Context) (map[int64]Tag, error) {
 	rows, err := s.pool.Query(
 		ctx,
-		`SELECT id, owner, labels, canary, cardinality(scopes), schedule FROM credentials WHERE retired_at IS NULL`,
+		`SELECT id, owner, labels, canary, cardinality(scopes), schedule, expires_at FROM credentials WHERE retired_at IS NULL`,
 	)
 	if err != nil {
 		return nil, err
@@ -34,14 +35,18 @@ func (s *Store) Tags(ctx context.Context) (map[int64]Tag, error) {
 		id        int64
 		t         Tag
 		schedule  string
+		expires   *time.Time
 	)
-	_, err = pgx.ForEachRow(rows, []any{&id, &t.Owner, &t.Labels, &t.Canary, &t.Scopes, &schedule}, func() error {
+	_, err = pgx.ForEachRow(rows, []any{&id, &t.Owner, &t.Labels, &t.Canary, &t.Scopes, &schedule, &expires}, func() error {
 		d, known := intervals[schedule]
 		if !known {
 			d = s.longest(schedule)
 			intervals[schedule] = d
 		}
 		t.Interval = d
+		if expires != nil {
+			t.Expires = *expires
+		}
 		all[id] = t
 		t = Tag{}
 		return nil

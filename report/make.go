@@ -35,6 +35,7 @@ type sources struct {
 	answers      map[int64]usage.Answer
 	where        map[int64]usage.Where
 	status       map[int64]string
+	ends         map[int64]credential.End // as was seen by now
 	feeds        []usage.FeedStatus
 	unregistered []usage.Unregistered
 	inTime       map[int64]usage.InTime
@@ -66,7 +67,7 @@ func (m *Maker) gather(ctx context.Context, at, now time.Time) (*sources, error)
 	if err != nil {
 		return nil, err
 	}
-	s := &sources{all: all, answers: map[int64]usage.Answer{}, status: map[int64]string{}}
+	s := &sources{all: all, answers: map[int64]usage.Answer{}, status: map[int64]string{}, ends: map[int64]credential.End{}}
 	for _, c := range all {
 		if stood(c, at) {
 			s.credentials = append(s.credentials, c)
@@ -112,16 +113,21 @@ func stood(c credential.Credential, at time.Time) bool {
 	return c.Registered.Before(at) || c.Retired.IsZero() && (c.Created.IsZero() || c.Created.Before(at))
 }
 
-// statuses are those of then: the present ones where then is now, else from the rows of days.
+// statuses are those of then: the present ones where then is now, else from the rows of days. When credentials end is
+// what is known now.
 func (m *Maker) statuses(ctx context.Context, s *sources, at, now time.Time) error {
-	if now.Sub(at) < fresh {
-		standings, err := m.Audit.Standings(ctx, true)
-		for _, st := range standings {
+	standings, err := m.Audit.Standings(ctx, true)
+	if err != nil {
+		return err
+	}
+	for _, st := range standings {
+		s.ends[st.CredentialID] = st.Ends
+		if now.Sub(at) < fresh {
 			s.status[st.CredentialID] = string(st.Status)
 		}
-		if err != nil || now.Sub(at) < present {
-			return err
-		}
+	}
+	if now.Sub(at) < present {
+		return nil
 	}
 	if err := m.Audit.RollUp(ctx, now); err != nil {
 		return err

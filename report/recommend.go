@@ -98,7 +98,9 @@ func (m *Maker) row(c credential.Credential, a usage.Answer, s *sources, at time
 		next := a.Rhythm.Next.UTC()
 		r.NextUse = &next
 	}
-	r.recommend(c, a, at, m.Zone)
+	end := c.End(s.ends[c.ID])
+	r.ExpiresAt = orNull(end.At)
+	r.recommend(c, a, end, at, m.Zone)
 	if r.Recommendation == Revoke || r.Recommendation == FindCaller {
 		r.Plan = orEmpty(m.plan(a, r))
 	}
@@ -115,7 +117,10 @@ func from(w usage.Where) string {
 	return ""
 }
 
-func (r *Row) recommend(c credential.Credential, a usage.Answer, at time.Time, zone *time.Location) {
+// endsSoon: before the report after the next one.
+const endsSoon = 62 * 24 * time.Hour
+
+func (r *Row) recommend(c credential.Credential, a usage.Answer, end credential.End, at time.Time, zone *time.Location) {
 	var fits []Recommendation
 	var whys []string
 	add := func(rec Recommendation, format string, args ...any) {
@@ -150,6 +155,13 @@ func (r *Row) recommend(c credential.Credential, a usage.Answer, at time.Time, z
 		if tried := a.Tried(); tried != "" {
 			whys[len(whys)-1] += "; " + tried
 		}
+	}
+	if left := end.At.Sub(at); !end.IsZero() && left < endsSoon && !refused && !idle {
+		verb := "it ends"
+		if left <= 0 {
+			verb = "it should have ended"
+		}
+		add(Rotate, "%s on %s, %s", verb, end.At.In(zone).Format("2 Jan 2006"), end.By.Words())
 	}
 	if age := at.Sub(usage.SecretSince(c)); c.MaxAge > 0 && age > c.MaxAge && !refused {
 		add(Rotate, "its secret is %d days old, more than %s", int(age.Hours()/24), credential.FormatDuration(c.MaxAge))

@@ -81,6 +81,7 @@ var columns = []string{
 	"last_attempt_at",
 	"watched_since",
 	"wait_until",
+	"expires_at",
 }
 
 func (r *Report) csv() ([]byte, error) {
@@ -124,6 +125,7 @@ func (r *Report) csv() ([]byte, error) {
 			stamp(c.LastAttemptAt),
 			stamp(c.WatchedSince),
 			stamp(c.WaitUntil),
+			stamp(c.ExpiresAt),
 		}
 		for i := range row {
 			row[i] = Cell(row[i])

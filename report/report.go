@@ -186,15 +186,15 @@ type Row struct {
 	Created string `json:"created"`
 
 	Canary bool   `json:"canary"`
-	Usage  string `json:"usage" jsonschema:"enum=used,enum=unused,enum=never_used,enum=not_known"`
+	Usage  string `json:"usage"             jsonschema:"enum=used,enum=unused,enum=never_used,enum=not_known"`
 	// By others than keyrounds; null: no use is known.
-	LastUsedAt *time.Time `json:"last_used_at" jsonschema:"oneof_type=string;null"`
+	LastUsedAt *time.Time `json:"last_used_at"      jsonschema:"oneof_type=string;null"`
 	// Address or network; empty: not said.
 	LastUsedFrom string `json:"last_used_from"`
 	// User agent; empty: not said.
 	LastUsedBy string `json:"last_used_by"`
 	// Whole days since; null: no use is known.
-	DaysUnused *int `json:"days_unused" jsonschema:"oneof_type=integer;null"`
+	DaysUnused *int `json:"days_unused"       jsonschema:"oneof_type=integer;null"`
 	// How much of the time that counts the feeds watched.
 	Coverage string `json:"coverage"`
 	// Of not_known: why.
@@ -217,7 +217,7 @@ type Row struct {
 	Plan []string `json:"plan"`
 
 	// The first use by others that is known; null: none is.
-	FirstUsedAt *time.Time `json:"first_used_at" jsonschema:"oneof_type=string;null"`
+	FirstUsedAt *time.Time `json:"first_used_at"    jsonschema:"oneof_type=string;null"`
 	// By others, in the time that counts, by whole days.
 	Uses int64 `json:"uses"`
 	// From where, the most used first, at most five.
@@ -227,11 +227,13 @@ type Row struct {
 	// Null: not known.
 	FirstAttemptAt *time.Time `json:"first_attempt_at" jsonschema:"oneof_type=string;null"`
 	// Null: not known.
-	LastAttemptAt *time.Time `json:"last_attempt_at" jsonschema:"oneof_type=string;null"`
+	LastAttemptAt *time.Time `json:"last_attempt_at"  jsonschema:"oneof_type=string;null"`
 	// Since when its feeds watched: a job that runs more rarely cannot be ruled out. Null: they did not.
-	WatchedSince *time.Time `json:"watched_since" jsonschema:"oneof_type=string;null"`
+	WatchedSince *time.Time `json:"watched_since"    jsonschema:"oneof_type=string;null"`
 	// Of wait: until when. Null: nothing is waited for.
-	WaitUntil *time.Time `json:"wait_until" jsonschema:"oneof_type=string;null"`
+	WaitUntil *time.Time `json:"wait_until"       jsonschema:"oneof_type=string;null"`
+	// When it ends by itself, as it is declared, as its certificate or key says, or the provider. Null: not known.
+	ExpiresAt *time.Time `json:"expires_at"       jsonschema:"oneof_type=string;null"`
 }
 
 // Unregistered is a client id that nobody registered.

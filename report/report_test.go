@@ -178,6 +178,10 @@ func TestRecommendations(t *testing.T) {
 	d.used("tripped", "2026-10-20")
 	d.credential("old", `owner = 'web'`, `max_age = '365 days'`)
 	d.used("old", "2026-10-20")
+	d.credential("ends", `owner = 'web'`, `expires_at = '2026-12-20'`)
+	d.used("ends", "2026-10-20")
+	d.credential("ends-later", `owner = 'web'`, `expires_at = '2027-02-01'`)
+	d.used("ends-later", "2026-10-20")
 	d.credential("nobodys")
 	d.used("nobodys", "2026-10-20")
 	d.credential("blind", `owner = 'web'`, `provider = 'q'`)
@@ -192,27 +196,29 @@ func TestRecommendations(t *testing.T) {
 	for name, want := range map[string]struct {
 		usage, recommendation, why string
 	}{
-		"busy":      {"used", "drop_scopes", "nobody used b"},
-		"idle":      {"unused", "revoke", "last used 242 days ago, and the feeds watched ever since"},
-		"never":     {"never_used", "revoke", "no use was ever seen; the feeds watched since 1 Oct 2025"},
-		"young":     {"not_known", "wait", "until 8 Jan 2027: it exists only since 10 Oct 2026"},
-		"canary":    {"never_used", "keep", "a canary"},
-		"tripped":   {"used", "revoke", "a canary that somebody used"},
-		"old":       {"used", "rotate", "its secret is 975 days old"},
-		"nobodys":   {"used", "name_owner", "nobody answers for it"},
-		"blind":     {"not_known", "connect_feed", "no feed shows the use of q's credentials"},
-		"gone":      {"never_used", "retire", "the provider refuses it"},
-		"quarterly": {"used", "keep", "quarterly"},
+		"busy":       {"used", "drop_scopes", "nobody used b"},
+		"idle":       {"unused", "revoke", "last used 242 days ago, and the feeds watched ever since"},
+		"never":      {"never_used", "revoke", "no use was ever seen; the feeds watched since 1 Oct 2025"},
+		"young":      {"not_known", "wait", "until 8 Jan 2027: it exists only since 10 Oct 2026"},
+		"canary":     {"never_used", "keep", "a canary"},
+		"tripped":    {"used", "revoke", "a canary that somebody used"},
+		"old":        {"used", "rotate", "its secret is 975 days old"},
+		"ends":       {"used", "rotate", "it ends on 20 Dec 2026, as expires says"},
+		"ends-later": {"used", "keep", ""},
+		"nobodys":    {"used", "name_owner", "nobody answers for it"},
+		"blind":      {"not_known", "connect_feed", "no feed shows the use of q's credentials"},
+		"gone":       {"never_used", "retire", "the provider refuses it"},
+		"quarterly":  {"used", "keep", "quarterly"},
 	} {
 		got := row(t, r, name)
 		if got.Usage != want.usage || string(got.Recommendation) != want.recommendation || !strings.Contains(got.Why, want.why) {
 			t.Errorf("%s: %s, %s because %q; not %v", name, got.Usage, got.Recommendation, got.Why, want)
 		}
 	}
-	if b := r.Before; b.Registered != 11 || r.Trend[7].Registered != 11 { // young came, retired went
+	if b := r.Before; b.Registered != 13 || r.Trend[7].Registered != 13 { // young came, retired went
 		t.Errorf("the months before: %+v", r.Trend)
 	}
-	if s := r.Summary; s != (report.Summary{Registered: 11, Used: 4, Unused: 1, NeverUsed: 2, NotKnown: 2, Canaries: 2}) {
+	if s := r.Summary; s != (report.Summary{Registered: 13, Used: 6, Unused: 1, NeverUsed: 2, NotKnown: 2, Canaries: 2}) {
 		t.Errorf("the summary is %+v", s)
 	}
 	if p := row(t, r, "idle").Plan; len(p) != 3 ||

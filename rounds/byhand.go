@@ -132,8 +132,8 @@ func (r *Rounds) daemonLives(ctx context.Context) (lives bool, err error) {
 
 // tellsOfDaemon reports whether what this process reads is what a daemon reads: beside one, an environment of a
 // shell may hold an older secret.
-func (r *Rounds) tellsOfDaemon(ctx context.Context, ref secret.Reference) bool {
-	if r.Daemon || !ref.OfProcess() {
+func (r *Rounds) tellsOfDaemon(ctx context.Context, refs ...secret.Reference) bool {
+	if r.Daemon || !slices.ContainsFunc(refs, secret.Reference.OfProcess) {
 		return true
 	}
 	r.looked.Do(func() {

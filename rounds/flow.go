@@ -135,12 +135,12 @@ func (r *Rounds) recorded(results []checker.Result) (kept []checker.Result, unre
 func (r *Rounds) Resolve(ctx context.Context, c credential.Credential) (v secret.Value, err error) {
 	defer func() {
 		r.metrics.resolved(c.Secret.Scheme(), err)
-		if err == nil && r.tellsOfDaemon(ctx, c.Secret) {
+		if err == nil && r.tellsOfDaemon(ctx, c.Secret, c.KeyPassphrase) {
 			r.exposure.Seen(ctx, c, v)
 		}
 	}()
 	if c.Secret != secret.Sealed || c.Sealed == nil {
-		return secret.Resolve(ctx, c.Secret)
+		return secret.ResolveKey(ctx, c.Secret, c.KeyPassphrase)
 	}
 	if r.Sealer == nil {
 		return secret.Value{}, errors.New("no sealing key is configured")

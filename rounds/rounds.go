@@ -61,9 +61,11 @@ type Settings struct {
 	Providers map[string]checker.Provider // complete
 	Policy    verdict.Policy
 	Keep      int // months of results
-	Feeds     []feed.Feed
-	FeedAuth  map[string]FeedAuth // by feed
-	Heartbeat Heartbeat
+	// ExpiringBefore are the times before the end of a credential at which people are told.
+	ExpiringBefore []time.Duration
+	Feeds          []feed.Feed
+	FeedAuth       map[string]FeedAuth // by feed
+	Heartbeat      Heartbeat
 }
 
 // Options are options of New. Pool, Registry, Audit, Usage, Checker, Notifier and Log are required; without Metrics

@@ -181,7 +181,7 @@ func (r *Rounds) held(ctx context.Context, tx pgx.Tx, ids []int64) (map[int64]us
 	}
 	died, err := r.exposure.Died(ctx, tx, ids)
 	for id, s := range states {
-		held[id] = usage.Held{Revoked: s.Status == verdict.Revoked, Since: s.Since, Died: died[id]}
+		held[id] = usage.Held{Revoked: s.Status == verdict.Revoked, Since: s.Since, Ends: s.Ends, Died: died[id]}
 	}
 	return held, err
 }
@@ -404,72 +404,4 @@ func (r *Rounds) stopped() bool {
 	default:
 		return false
 	}
-}
-
-// JudgeUsage opens and closes the findings that hold of credentials by themselves (usage.Judged), such as unused,
-// never used, stale and without an owner. It is one transaction, and one at a time over all replicas. After an error
-// nothing was done.
-func (r *Rounds) JudgeUsage(ctx context.Context) error {
-	now := r.Now()
-	creds, err := r.Registry.List(ctx, true)
-	if err != nil {
-		return err
-	}
-	tx, err := r.Pool.Begin(ctx)
-	if err != nil {
-		return err
-	}
-	defer rollback(ctx, tx)
-	// One at a time, over all replicas.
-	if _, err := tx.Exec(ctx, `SELECT pg_advisory_xact_lock(hashtext('keyrounds: judge usage'))`); err != nil {
-		return err
-	}
-	book, err := r.Usage.Open(ctx, tx, creds)
-	if err != nil {
-		return err
-	}
-	found, err := r.Audit.OpenOf(ctx, tx, usage.Judged()...)
-	if err != nil {
-		return err
-	}
-	open := map[string][]finding.Finding{}
-	for _, f := range found {
-		open[f.Subject.Credential] = append(open[f.Subject.Credential], f)
-	}
-	ids, owners := make([]int64, len(creds)), false
-	for i, c := range creds {
-		ids[i] = c.ID
-		owners = owners || c.Owner != "" && c.Retired.IsZero()
-	}
-	held, err := r.held(ctx, tx, ids)
-	if err != nil {
-		return err
-	}
-	is := map[string]bool{}
-	for _, f := range found {
-		is[string(f.Kind)+" "+f.Subject.Key()] = true
-	}
-	var events []finding.Event
-	for _, c := range creds {
-		if !c.Retired.IsZero() && len(open[c.Name]) == 0 {
-			continue
-		}
-		known := usage.Case{Credential: c, Answer: book.Assess(c, now), Held: held[c.ID], Open: open[c.Name], OwnersNamed: owners}
-		for _, e := range usage.JudgeCredential(known, now) {
-			// What is open already stays as it was found, but for scopes.
-			if e.Op == finding.OpOpen && (!c.Retired.IsZero() || is[string(e.Kind)+" "+e.Subject.Key()] && e.Kind != finding.UnusedScopes) {
-				continue
-			}
-			events = append(events, e)
-		}
-	}
-	changes, err := r.Audit.Publish(ctx, tx, events)
-	if err != nil {
-		return err
-	}
-	if err := tx.Commit(ctx); err != nil {
-		return err
-	}
-	r.tellChanges(ctx, changes)
-	return nil
 }

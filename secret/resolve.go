@@ -28,22 +28,13 @@ var ErrUnreadable = errors.New("secret unreadable")
 // One trailing line end and a leading byte order mark are taken off; an empty secret, a NUL, text that is not UTF-8,
 // more than one line, and more than MaxSize are errors. A key has lines: PEM (RFC 7468), with LF, CRLF or \n between
 // them, indented or all in one, is kept with lines of 64 characters, without what stands beside its blocks; a JWK
-// (RFC 7517) of several lines is kept in one. A file must be a regular one; a named pipe is refused, not
+// (RFC 7517) of several lines is kept in one. An encrypted key is an error: ResolveKey opens it.
+//
+// A file must be a regular one; a named pipe is refused, not
 // waited for. A command runs by /bin/sh within 10 s and what it says on standard error is dropped, since it may hold
 // the secret. Sealed references are opened by a Sealer instead, and the zero Reference names nothing: both are errors
 // here.
-func Resolve(ctx context.Context, r Reference) (Value, error) {
-	b, err := read(ctx, r)
-	if err == nil {
-		b, err = normal(b)
-	}
-	if err != nil {
-		return Value{}, fmt.Errorf("resolve %s: %w: %w", r, ErrUnreadable, err)
-	}
-	v := New(b)
-	clear(b)
-	return v, nil
-}
+func Resolve(ctx context.Context, r Reference) (Value, error) { return ResolveKey(ctx, r, Reference{}) }
 
 func read(ctx context.Context, r Reference) ([]byte, error) {
 	known, ok := schemeNamed(r.scheme)
@@ -114,9 +105,14 @@ func (l *limited) Write(p []byte) (int, error) {
 	return n, nil
 }
 
-func normal(b []byte) ([]byte, error) {
+// normal returns the text of a secret as it is kept. passphrase opens a key that is encrypted; nil: nothing does.
+func normal(b, passphrase []byte) ([]byte, error) {
 	if len(b) > MaxSize {
 		return nil, fmt.Errorf("larger than %d KiB", MaxSize>>10)
+	}
+	b, err := unlock(b, passphrase)
+	if err != nil {
+		return nil, err
 	}
 	b = bytes.TrimPrefix(b, []byte("\ufeff"))
 	b = bytes.TrimSuffix(b, []byte("\n"))
@@ -150,10 +146,4 @@ func LooseMode(r Reference) bool {
 
 // Parse makes a Value of a secret that somebody typed or piped in, by the rules of Resolve. Its errors do not wrap
 // ErrUnreadable, and never hold b, which is not wiped here.
-func Parse(b []byte) (Value, error) {
-	b, err := normal(b)
-	if err != nil {
-		return Value{}, err
-	}
-	return New(b), nil
-}
+func Parse(b []byte) (Value, error) { return ParseKey(b, Value{}) }

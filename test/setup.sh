@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs what the tests need and a machine may lack, from Debian: Postgres' programs, docker-compose, Prometheus
-# with promtool, amtool, git, a compiler. What is there already is left alone.
+# with promtool, amtool, git, openssl, a compiler. What is there already is left alone.
 set -euo pipefail
 
 missing=()
@@ -13,6 +13,7 @@ command -v docker-compose >/dev/null || missing+=(docker-compose)
 command -v promtool >/dev/null && command -v prometheus >/dev/null || missing+=(prometheus)
 command -v amtool >/dev/null || missing+=(prometheus-alertmanager)
 command -v git >/dev/null || missing+=(git)
+command -v openssl >/dev/null || missing+=(openssl) # makes the encrypted keys that are read
 command -v gcc >/dev/null || missing+=(gcc libc6-dev) # the race detector is linked with cgo
 [ ${#missing[@]} -gt 0 ] || exit 0
 

@@ -204,12 +204,12 @@ func (f facts) uses(a *Answer, at time.Time) {
 	var own int64
 	var hours, everyHour uint32
 	for _, m := range f.months {
-		if !m.first.IsZero() && m.first.Before(at) {
+		if !m.first.IsZero() && !m.first.After(at.Add(maxAhead)) { // the source's clock may be ahead
 			if a.FirstUse.IsZero() || m.first.Before(a.FirstUse) {
 				a.FirstUse = m.first
 			}
 			last := m.last
-			if last.After(at) { // the month goes on after at: the days before it tell
+			if last.After(at.Add(maxAhead)) { // the month goes on after at: the days before it tell
 				last = f.lastDayBefore(m, at)
 			}
 			a.LastUse = later(a.LastUse, last)

@@ -74,7 +74,7 @@ func (s *Store) begin(ctx context.Context, tx pgx.Tx, f feed.Feed, now time.Time
 	}
 	var coverage multirange
 	var counts, samples []byte
-	if err := lockProvider(ctx, tx, f.Provider); err != nil {
+	if err := s.Lock(ctx, tx, f.Provider); err != nil {
 		return nil, err
 	}
 	err := tx.QueryRow(ctx, `
@@ -110,9 +110,10 @@ func (s *Store) begin(ctx context.Context, tx pgx.Tx, f feed.Feed, now time.Time
 // ErrBusy is returned where another process takes in events of the same provider for long: try again.
 var ErrBusy = errors.New("another process takes in events of this provider: try again")
 
-// lockProvider lets one transaction at a time take in events of a provider: two that fold the same
-// credentials would wait for each other's rows.
-func lockProvider(ctx context.Context, tx pgx.Tx, provider string) error {
+// Lock keeps others from taking in events of a provider until tx ends: two that fold the same credentials would wait
+// for each other's rows, and whoever judges that something was not used has to know all that came in. It waits for 5 s,
+// and returns ErrBusy then. It is tx's only advisory lock.
+func (s *Store) Lock(ctx context.Context, tx pgx.Tx, provider string) error {
 	if _, err := tx.Exec(ctx, `SET LOCAL lock_timeout = '5s'`); err != nil {
 		return err
 	}

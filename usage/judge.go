@@ -38,8 +38,9 @@ const (
 // Held is what the verdict holds of a credential.
 type Held struct {
 	Revoked bool
-	Since   time.Time // since when it has its status
-	Died    time.Time // when the last of its former secrets was proven dead; zero: none was
+	Since   time.Time      // since when it has its status
+	Ends    credential.End // as was seen
+	Died    time.Time      // when the last of its former secrets was proven dead; zero: none was
 }
 
 // Alarms are the findings that a batch of uses opens at once, and the ends of those that a use ends. It is
@@ -270,7 +271,7 @@ func useOf(p netip.Prefix, s *Seen, known bool) finding.Use {
 
 // lastingKinds are the kinds that JudgeCredential opens and closes.
 var lastingKinds = []finding.Kind{
-	finding.Unused, finding.NeverUsed, finding.UnusedScopes, finding.Unpresented, finding.StaleSecret, finding.Orphaned,
+	finding.Unused, finding.NeverUsed, finding.UnusedScopes, finding.Unpresented, finding.StaleSecret, finding.Expiring, finding.Orphaned,
 }
 
 // Judged are the kinds of findings that JudgeCredential looks after: it opens and closes the lasting ones, and
@@ -281,11 +282,13 @@ func Judged() []finding.Kind {
 
 // Case is what is known of one credential at the time when it is judged.
 type Case struct {
-	Credential  credential.Credential
-	Answer      Answer
-	Held        Held
-	Open        []finding.Finding // open findings of the credential, of the kinds that Judged lists
-	OwnersNamed bool              // owners are named here: a credential without one is a finding
+	Credential credential.Credential
+	Answer     Answer
+	Held       Held
+	Open       []finding.Finding // open findings of the credential, of the kinds that Judged lists
+	// ExpiringBefore are the times before its end at which people are told. None: they are not.
+	ExpiringBefore []time.Duration
+	OwnersNamed    bool // owners are named here: a credential without one is a finding
 }
 
 // JudgeCredential opens the findings that hold of a credential by itself, whatever happened last, and closes those
@@ -333,6 +336,9 @@ func (c Case) lasting(now time.Time) map[finding.Kind]finding.Evidence {
 		holds[finding.StaleSecret] = finding.Evidence{Since: SecretSince(cred), Message: fmt.Sprintf(
 			"the secret is at least %d days old; max_age is %s", int(age.Hours()/24), credential.FormatDuration(cred.MaxAge))}
 	}
+	if e, ok := c.expiring(now); ok {
+		holds[finding.Expiring] = e
+	}
 	if c.OwnersNamed && cred.Owner == "" {
 		holds[finding.Orphaned] = finding.Evidence{Message: "nobody is named as its owner"}
 	}
@@ -364,6 +370,8 @@ func (c Case) ended(f finding.Finding, holds map[finding.Kind]finding.Evidence, 
 		switch {
 		case f.Kind == finding.Unused || f.Kind == finding.NeverUsed:
 			return cmp.Or(c.Answer.Reason, "it is used")
+		case f.Kind == finding.Expiring:
+			return c.notExpiring(now)
 		case f.Kind == finding.Orphaned && c.Credential.Owner != "":
 			return "its owner is " + c.Credential.Owner
 		case f.Kind == finding.Orphaned:

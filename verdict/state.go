@@ -1,6 +1,10 @@
 package verdict
 
-import "time"
+import (
+	"time"
+
+	"github.com/keyrounds/keyrounds/credential"
+)
 
 // Status is what we hold of a credential. It is stored and shown as written here.
 type Status string
@@ -45,6 +49,9 @@ type State struct {
 	SecretLost     bool        `json:"secret_lost,omitempty"`
 	Turns          []time.Time `json:"turns,omitempty"` // between working and not, in the last hour
 	Flapping       bool        `json:"flapping,omitempty"`
+
+	Unproven []string       `json:"unproven_scopes,omitempty"` // of the last token: Result.Unproven
+	Ends     credential.End `json:"ends,omitzero"`             // as its secret and the provider say; Credential.End knows more
 
 	ExtraScopes  []string      `json:"extra_scopes,omitempty"`  // granted at the last exchange, and not declared
 	Setup        string        `json:"setup,omitempty"`         // Result.Setup of the last success

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/keyrounds/keyrounds/checker"
+	"github.com/keyrounds/keyrounds/credential"
 	"github.com/keyrounds/keyrounds/finding"
 )
 
@@ -77,6 +78,9 @@ type judgement struct {
 func (j *judgement) judge() {
 	j.LastCheck, j.NextCheck, j.NotBefore = j.result.At, time.Time{}, time.Time{}
 	j.secretReadable()
+	if !j.result.Ends.IsZero() || j.result.Outcome.HasToken() {
+		j.Ends = j.result.Ends
+	}
 	switch j.result.Outcome {
 	case checker.OK, checker.ScopeReduced:
 		j.alive()
@@ -95,7 +99,7 @@ func (j *judgement) judge() {
 func (j *judgement) alive() {
 	r := j.result
 	j.certain()
-	j.LastSuccess, j.Setup = r.At, r.Setup
+	j.LastSuccess, j.Setup, j.Unproven = r.At, r.Setup, r.Unproven
 	j.SuspectSince, j.Refusals, j.RefusalCount = time.Time{}, nil, 0
 	if j.Status != Degraded {
 		j.become(Healthy)
@@ -289,6 +293,10 @@ func (j *judgement) openRevoked() {
 	e := finding.Evidence{
 		Since: j.SuspectSince, Refusals: slices.Clone(j.Refusals), Certain: j.result.Reason.Certain(),
 		SetupChanged: j.setupChanged(), NeverHealthy: j.NeverHealthy(), PeersTotal: j.incident.peers - 1, PeersHealthy: j.incident.healthy,
+	}
+	if end := (credential.Credential{Expires: j.result.Expires}).End(j.Ends); j.result.Reason == checker.ExpiredSecret ||
+		end.At.Before(j.result.At) {
+		e.ExpiresAt, e.ExpiresBy = end.At, string(end.By)
 	}
 	if j.corroborated() {
 		e.Certain, e.RevokedAt, e.RevokedBy, e.RevokedFeed = true, j.told.At, j.told.By, j.told.Feed

@@ -9,6 +9,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/keyrounds/keyrounds/checker"
+	"github.com/keyrounds/keyrounds/credential"
 	"github.com/keyrounds/keyrounds/finding"
 	"github.com/keyrounds/keyrounds/verdict"
 )
@@ -37,8 +38,12 @@ func newStory() *story {
 }
 
 func (s *story) see(at time.Duration, o checker.Outcome, why checker.Reason) verdict.Status {
+	return s.step(result(1, at, o, why))
+}
+
+func (s *story) step(r checker.Result) verdict.Status {
 	f := verdict.Fleet{Provider: "p", States: map[int64]verdict.State{1: s.state}}
-	next, events := verdict.Judge(f, []checker.Result{result(1, at, o, why)}, s.policy)
+	next, events := verdict.Judge(f, []checker.Result{r}, s.policy)
 	s.state, s.events = next[0], events
 	return s.state.Status
 }
@@ -426,5 +431,40 @@ func TestRevokedNamesItsPeers(t *testing.T) {
 	}
 	if e := events[i].Evidence; e.PeersTotal != 5 || e.PeersHealthy != 4 {
 		t.Errorf("%d of %d others work, want 4 of 5", e.PeersHealthy, e.PeersTotal)
+	}
+}
+
+// The finding of a refusal says that the credential was to end, where that is known and it did, or the provider says so.
+func TestAnEndThatCame(t *testing.T) {
+	t.Parallel()
+	past, ahead := start.Add(-time.Hour), start.Add(24*time.Hour)
+	for name, c := range map[string]struct {
+		declared, seen time.Time
+		why            checker.Reason
+		at             time.Time
+		by             string
+	}{
+		"nothing is known":     {why: checker.ExpiredSecret},
+		"declared, and past":   {declared: past, why: checker.Unspecified, at: past, by: "declared"},
+		"declared, not yet":    {declared: ahead, why: checker.Unspecified},
+		"the provider is sure": {declared: ahead, why: checker.ExpiredSecret, at: ahead, by: "declared"},
+		"a certificate":        {declared: ahead, seen: past, why: checker.Unspecified, at: past, by: "certificate"},
+	} {
+		s := newStory()
+		s.state.Ends = credential.End{}
+		if !c.seen.IsZero() {
+			s.state.Ends = credential.End{At: c.seen, By: credential.EndCertificate}
+		}
+		for _, after := range []time.Duration{0, 2 * time.Minute, 10 * time.Minute} {
+			if s.state.Status == verdict.Revoked {
+				break
+			}
+			r := result(1, after, checker.Rejected, c.why)
+			r.Expires = c.declared
+			s.step(r)
+		}
+		if len(s.events) == 0 || !s.events[0].Evidence.ExpiresAt.Equal(c.at) || s.events[0].Evidence.ExpiresBy != c.by {
+			t.Errorf("%s: %+v", name, s.events)
+		}
 	}
 }

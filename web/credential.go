@@ -25,6 +25,8 @@ type CredentialJSON struct {
 	UnusedAfter      string            `json:"unused_after"`
 	MaxAge           string            `json:"max_age"`
 	Created          string            `json:"created,omitempty"`
+	ExpiresAt        time.Time         `json:"expires_at,omitzero"`  // when it ends by itself
+	ExpiresBy        string            `json:"expires_by,omitempty"` // who says so: declared, certificate, key or provider
 	Canary           bool              `json:"canary"`
 	ExpectedNetworks []string          `json:"expected_networks"`
 	Source           string            `json:"source"`
@@ -34,6 +36,7 @@ type CredentialJSON struct {
 	Reason           string            `json:"reason"`
 	LatencyMS        float64           `json:"latency_ms"`
 	Message          string            `json:"message"`
+	Unproven         []string          `json:"unproven_scopes,omitempty"` // declared, and its last token did not show them
 	LastCheck        time.Time         `json:"last_check_at,omitzero"`
 	LastSuccess      time.Time         `json:"last_success_at,omitzero"`
 	NextCheck        time.Time         `json:"next_check_at,omitzero"`
@@ -54,6 +57,8 @@ func NewCredentialJSON(c credential.Credential, st audit.Standing) CredentialJSO
 		LastCheck: st.LastCheck, LastSuccess: st.LastSuccess, NextCheck: c.NextCheck, NextCheckWhy: cmp.Or(c.NextWhy, "as scheduled"),
 		Registered: c.Registered, Retired: c.Retired,
 	}
+	end := c.End(st.Ends)
+	j.ExpiresAt, j.ExpiresBy, j.Unproven = end.At, string(end.By), st.Unproven
 	if !c.Created.IsZero() {
 		j.Created = c.Created.Format(time.DateOnly)
 	}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/keyrounds/keyrounds/audit"
+	"github.com/keyrounds/keyrounds/credential"
 	"github.com/keyrounds/keyrounds/finding"
 	"github.com/keyrounds/keyrounds/notify"
 	"github.com/keyrounds/keyrounds/verdict"
@@ -29,7 +30,8 @@ type view struct {
 // credentialRow is a credential with its status and last check, and its use as the feeds show it.
 type credentialRow struct {
 	audit.Standing
-	Use UsageJSON
+	Use  UsageJSON
+	Ends credential.End
 }
 
 type statusCount struct {
@@ -46,14 +48,24 @@ var badness = map[verdict.Status]int{
 	verdict.Revoked: 0, verdict.Suspect: 1, verdict.Degraded: 2, verdict.Pending: 3, verdict.Unknown: 4, verdict.Healthy: 5,
 }
 
-func newView(standings []audit.Standing, open []finding.Finding, uses []UsageJSON, now time.Time, version string) view {
+func newView(
+	standings []audit.Standing,
+	creds []credential.Credential,
+	open []finding.Finding,
+	uses []UsageJSON,
+	now time.Time,
+	version string,
+) view {
 	v := view{Now: now, Version: version}
-	counts, use := map[verdict.Status]int{}, map[string]UsageJSON{}
+	counts, use, registered := map[verdict.Status]int{}, map[string]UsageJSON{}, map[int64]credential.Credential{}
+	for _, c := range creds {
+		registered[c.ID] = c
+	}
 	for _, u := range uses {
 		use[u.Credential] = u
 	}
 	for _, st := range standings {
-		v.Credentials = append(v.Credentials, credentialRow{st, use[st.Credential]})
+		v.Credentials = append(v.Credentials, credentialRow{st, use[st.Credential], registered[st.CredentialID].End(st.Ends)})
 		counts[st.Status]++
 	}
 	for _, s := range []verdict.Status{verdict.Revoked, verdict.Suspect, verdict.Degraded, verdict.Pending, verdict.Healthy} {

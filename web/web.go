@@ -18,6 +18,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/keyrounds/keyrounds/audit"
+	"github.com/keyrounds/keyrounds/credential"
 	"github.com/keyrounds/keyrounds/finding"
 	"github.com/keyrounds/keyrounds/notify"
 	"github.com/keyrounds/keyrounds/registry"
@@ -161,6 +162,7 @@ func NewFindingJSON(f finding.Finding) FindingJSON {
 var page = template.Must(template.New("page.html").Funcs(template.FuncMap{
 	"at":   at,
 	"ago":  ago,
+	"day":  func(t time.Time) string { return t.UTC().Format(time.DateOnly) },
 	"use":  func(s string) string { return strings.ReplaceAll(s, "_", " ") },
 	"agop": func(now time.Time, t *time.Time) string { return ago(now, *t) },
 	"ms":   func(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 },
@@ -169,11 +171,15 @@ var page = template.Must(template.New("page.html").Funcs(template.FuncMap{
 func (s *site) page(w http.ResponseWriter, r *http.Request) {
 	standings, err := s.Audit.Standings(r.Context(), false)
 	var (
-		open []finding.Finding
-		uses []UsageJSON
+		open  []finding.Finding
+		creds []credential.Credential
+		uses  []UsageJSON
 	)
 	if err == nil {
-		uses, err = s.usages(r.Context())
+		creds, err = s.Registry.List(r.Context(), false)
+	}
+	if err == nil {
+		uses, err = Usages(r.Context(), s.Usage, creds, s.Now())
 	}
 	if err == nil {
 		open, err = s.Audit.Findings(r.Context(), audit.Filter{})
@@ -183,7 +189,7 @@ func (s *site) page(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
-	v := newView(standings, open, uses, s.Now(), s.Version)
+	v := newView(standings, creds, open, uses, s.Now(), s.Version)
 	if made, err := s.Reports.Made(r.Context()); err == nil && len(made) > 0 {
 		v.Report = made[0].String()
 	}

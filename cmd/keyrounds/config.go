@@ -71,18 +71,18 @@ func readSecrets(ctx context.Context, c *config.Config, path string) error {
 		return err
 	}
 	var bad []config.Unreadable
-	try := func(at string, ref secret.Reference) {
+	try := func(at string, ref secret.Reference, passphrase ...secret.Reference) {
 		if !ref.ReachesHost() {
 			return
 		}
-		v, err := secret.Resolve(ctx, ref)
+		v, err := secret.ResolveKey(ctx, ref, append(passphrase, secret.Reference{})[0])
 		v.Wipe()
 		if err != nil {
 			bad = append(bad, config.Unreadable{Path: at, Err: err})
 		}
 	}
 	for i, cred := range c.Credentials {
-		try(fmt.Sprintf("credentials.%d.secret", i), cred.Secret)
+		try(fmt.Sprintf("credentials.%d.secret", i), cred.Secret, cred.KeyPassphrase)
 	}
 	try("database.url", c.Database.Ref)
 	try("slack.token", c.Slack.Token)

@@ -84,6 +84,7 @@ func newCredentialsAdd(o *options) *cobra.Command {
 			return nil
 		},
 	}
+	takesPassphrase(cmd)
 	f := cmd.Flags()
 	f.StringVar(&in.Provider, "provider", "", "name of a provider of the configuration (required)")
 	f.StringVar(&in.ClientID, "client-id", "", "client id (required)")
@@ -96,6 +97,7 @@ func newCredentialsAdd(o *options) *cobra.Command {
 	f.StringVar(&in.UnusedAfter, "unused-after", "", "how long without use makes it unused")
 	f.StringVar(&in.MaxAge, "max-age", "", "how old the secret may become")
 	f.StringVar(&in.Created, "created", "", "date when the provider made it")
+	f.StringVar(&in.Expires, "expires", "", "date or time when it ends by itself, such as 2027-03-01; a certificate says so itself")
 	f.BoolVar(&in.Canary, "canary", false, "nobody may ever use it")
 	f.StringSliceVar(&in.ExpectedNetworks, "expected-networks", nil, "networks that its use comes from")
 	_ = cmd.MarkFlagRequired("provider")
@@ -121,8 +123,39 @@ func valid(c *config.Config, in config.CredentialIn) (credential.Credential, err
 	return cred, &hintError{errors.New(strings.Join(lines, "\n")), hint}
 }
 
-// askSecret asks on a terminal without echo, and otherwise reads standard input to its end: one line, or a key.
+const passphraseFlag = "key-passphrase"
+
+// takesPassphrase adds the flag of commands that take a secret.
+func takesPassphrase(cmd *cobra.Command) {
+	cmd.Flags().String(passphraseFlag, "",
+		"where the passphrase of an encrypted key (PEM, PKCS #12) is: env:NAME, file:/path or exec:command; the key is opened\n"+
+			"once, and sealed without it")
+}
+
+func readPassphrase(cmd *cobra.Command) (secret.Value, error) {
+	text, err := cmd.Flags().GetString(passphraseFlag)
+	if err != nil || text == "" {
+		return secret.Value{}, nil
+	}
+	ref, err := secret.ParseReference(text)
+	if err != nil {
+		return secret.Value{}, &hintError{fmt.Errorf("--%s: %w", passphraseFlag, err), "for example --" + passphraseFlag + " file:/path"}
+	}
+	v, err := secret.Resolve(cmd.Context(), ref)
+	if err != nil {
+		return v, fmt.Errorf("--%s: %w", passphraseFlag, err)
+	}
+	return v, nil
+}
+
+// askSecret asks on a terminal without echo, and otherwise reads standard input to its end: one line, or a key, which
+// the command's passphrase opens.
 func askSecret(cmd *cobra.Command, prompt string) (secret.Value, error) {
+	phrase, err := readPassphrase(cmd)
+	if err != nil {
+		return phrase, err
+	}
+	defer phrase.Wipe()
 	if f, ok := cmd.InOrStdin().(*os.File); ok && term.IsTerminal(int(f.Fd())) {
 		fmt.Fprintf(cmd.ErrOrStderr(), "%s: ", prompt)
 		b, err := term.ReadPassword(int(f.Fd()))
@@ -130,13 +163,13 @@ func askSecret(cmd *cobra.Command, prompt string) (secret.Value, error) {
 		if err != nil {
 			return secret.Value{}, fmt.Errorf("read the secret: %w", err)
 		}
-		return secret.Parse(b)
+		return secret.ParseKey(b, phrase)
 	}
 	b, err := io.ReadAll(io.LimitReader(cmd.InOrStdin(), secret.MaxSize+2))
 	if err != nil {
 		return secret.Value{}, fmt.Errorf("read the secret: %w", err)
 	}
-	v, err := secret.Parse(b)
+	v, err := secret.ParseKey(b, phrase)
 	if err != nil {
 		return v, &hintError{
 			fmt.Errorf("the secret on standard input: %w", err),
@@ -149,6 +182,7 @@ func askSecret(cmd *cobra.Command, prompt string) (secret.Value, error) {
 func newCredentialsRotate(o *options) *cobra.Command {
 	var (
 		clientID string
+		expires  string
 		verify   bool
 		patience time.Duration
 	)
@@ -166,12 +200,19 @@ func newCredentialsRotate(o *options) *cobra.Command {
 				if c.Secret != secret.Sealed {
 					return changedOnHost(cmd, a, c, verify, patience)
 				}
+				var end time.Time
+				if expires != "" {
+					var err error
+					if end, err = credential.ParseEnd(expires); err != nil {
+						return &hintError{fmt.Errorf("--expires: %w", err), credential.EndHint}
+					}
+				}
 				v, err := askSecret(cmd, "New secret of "+c.Name)
 				if err != nil {
 					return err
 				}
 				defer v.Wipe()
-				if err := a.Actions.Rotate(cmd.Context(), actor(), c.Name, clientID, v); err != nil {
+				if err := a.Actions.Rotate(cmd.Context(), actor(), c.Name, clientID, end, v); err != nil {
 					return err
 				}
 				fmt.Fprintf(cmd.OutOrStdout(), "%[1]s has a new secret; check it with: keyrounds check %[1]s\n", c.Name)
@@ -182,7 +223,9 @@ func newCredentialsRotate(o *options) *cobra.Command {
 			})
 		},
 	}
+	takesPassphrase(cmd)
 	cmd.Flags().StringVar(&clientID, "client-id", "", "the new client id, where the provider gives a new pair")
+	cmd.Flags().StringVar(&expires, "expires", "", "date or time when the new secret ends by itself; without it, that is not known")
 	cmd.Flags().BoolVar(&verify, "verify-revoked", false, "wait until the old secret is proven dead, and print the proof")
 	cmd.Flags().DurationVar(&patience, "timeout", 15*time.Minute, "how long --verify-revoked tries")
 	return cmd
@@ -386,6 +429,10 @@ func describe(v web.CredentialJSON, scopes scopesJSON, history []audit.Check) st
 	line("Unused after", v.UnusedAfter)
 	line("Max age", v.MaxAge)
 	line("Created", v.Created)
+	if !v.ExpiresAt.IsZero() {
+		line("Ends", stamp(v.ExpiresAt)+", "+credential.EndSource(v.ExpiresBy).Words())
+	}
+	line("Not proven", strings.Join(v.Unproven, " "))
 	line("Networks", strings.Join(v.ExpectedNetworks, " "))
 	line("Registered", stamp(v.Registered)+" by "+v.Source)
 	line("Retired", stamp(v.Retired))

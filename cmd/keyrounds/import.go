@@ -113,7 +113,7 @@ func readJSONList(in io.Reader) ([]importRow, error) {
 
 var importFields = []string{
 	"name", "provider", "client_id", "client_secret", "description", "scopes", "owner", "labels", "schedule",
-	"unused_after", "max_age", "created", "canary", "expected_networks", "key_id",
+	"unused_after", "max_age", "created", "expires", "canary", "expected_networks", "key_id",
 }
 
 func readCSV(in io.Reader) ([]importRow, error) {
@@ -177,6 +177,8 @@ func (row *importRow) set(column, cell string) (err error) {
 		row.MaxAge = cell
 	case "created":
 		row.Created = cell
+	case "expires":
+		row.Expires = cell
 	case "key_id":
 		row.KeyID = cell
 	case "expected_networks":
@@ -209,6 +211,10 @@ func importable(c *config.Config, file string, rows []importRow) ([]credential.C
 	for _, row := range rows {
 		bad := func(format string, args ...any) {
 			wrong = append(wrong, fmt.Sprintf("%s%s: credential %q: ", file, row.at, row.Name)+fmt.Sprintf(format, args...))
+		}
+		if row.KeyPassphrase != "" {
+			bad("key_passphrase: references are named in the configuration file only; open the key first, or add it by itself")
+			row.KeyPassphrase = ""
 		}
 		if row.Secret != "" {
 			bad("secret: references are named in the configuration file only; give client_secret")

@@ -319,6 +319,7 @@ func newLeaksVerify(o *options) *cobra.Command {
 			})
 		},
 	}
+	takesPassphrase(cmd)
 	cmd.Flags().DurationVar(&patience, "timeout", 15*time.Minute, "how long to try")
 	return cmd
 }
