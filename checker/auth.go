@@ -108,3 +108,8 @@ func changedByEncoding(p Provider, cred credential.Credential, value secret.Valu
 	return p.AuthMethod == ClientSecretBasic &&
 		(url.QueryEscape(value.Reveal()) != value.Reveal() || url.QueryEscape(cred.ClientID) != cred.ClientID)
 }
+
+// changedByDecoding reports whether a server that decodes reads anything else than what client_secret_basic_raw sends.
+func changedByDecoding(p Provider, cred credential.Credential, value secret.Value) bool {
+	return p.AuthMethod == ClientSecretBasicRaw && strings.ContainsAny(cred.ClientID+value.Reveal(), "+%")
+}

@@ -101,6 +101,10 @@ func TestBasicIsNotDecoded(t *testing.T) {
 	if r := check(checker.ClientSecretBasicRaw, plain); r.Outcome != checker.OK {
 		t.Errorf("raw: %+v", r)
 	}
+	r = check(checker.ClientSecretBasicRaw, "wrong+value")
+	if r.Outcome != checker.Rejected || !strings.Contains(r.Message, "try client_secret_basic;") {
+		t.Errorf("raw, and decoding would change it: %+v", r)
+	}
 	if r := check(checker.ClientSecretBasicRaw, "wrong/value"); r.Outcome != checker.Rejected || strings.Contains(r.Message, "_raw") {
 		t.Errorf("wrong: %+v", r)
 	}

@@ -120,6 +120,9 @@ func (r *Result) blameUs(p Provider, cred credential.Credential, value secret.Va
 	case changedByEncoding(p, cred, value):
 		r.Message = "the id or the secret has characters that client_secret_basic encodes (RFC 6749 §2.3.1), and some servers do " +
 			"not decode them: if it never worked, try client_secret_basic_raw; " + r.Message
+	case changedByDecoding(p, cred, value):
+		r.Message = "the id or the secret has characters that client_secret_basic_raw does not encode, and most servers decode them " +
+			"(RFC 6749 §2.3.1): if it never worked, try client_secret_basic; " + r.Message
 	}
 }
 
