@@ -38,7 +38,7 @@ RACE := GORACE=atexit_sleep_ms=50
 LONGEST := ./cmd/keyrounds ./rounds ./app ./deploy ./notify
 
 # Modules of their own, whose dependencies are not the daemon's: the dashboards, and authorization servers for tests.
-MODULES := deploy/grafana sim/authserver/fosite sim/authserver/gooauth2
+MODULES := deploy/grafana sim/authserver/fosite sim/authserver/gooauth2 sim/authserver/zitadel
 modules:
 	@for dir in $(MODULES); do echo "$$dir"; \
 		(cd $$dir && go vet ./... && go mod tidy -diff && go mod verify && go test ./...) || exit 1; done

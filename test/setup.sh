@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs what the tests need and a machine may lack, from Debian: Postgres' programs, docker-compose, Prometheus
-# with promtool, amtool, git, openssl, a compiler. What is there already is left alone.
+# with promtool, amtool, git, openssl, a compiler, Node.js with npm. What is there already is left alone.
 set -euo pipefail
 
 missing=()
@@ -14,6 +14,8 @@ command -v promtool >/dev/null && command -v prometheus >/dev/null || missing+=(
 command -v amtool >/dev/null || missing+=(prometheus-alertmanager)
 command -v git >/dev/null || missing+=(git)
 command -v openssl >/dev/null || missing+=(openssl) # makes the encrypted keys that are read
+command -v node >/dev/null || missing+=(nodejs) # authorization servers of npm (sim/authserver)
+command -v npm >/dev/null || missing+=(npm)
 command -v gcc >/dev/null || missing+=(gcc libc6-dev) # the race detector is linked with cgo
 [ ${#missing[@]} -gt 0 ] || exit 0
 

@@ -1,6 +1,6 @@
-// Package authserver has real authorization servers (ory/fosite, go-oauth2/oauth2) for the tests: they know nothing of
-// keyrounds and judge our requests as others would. Each runs as a process, because it is a module of its own
-// (directories fosite, gooauth2).
+// Package authserver has real authorization servers for the tests (ory/fosite, go-oauth2/oauth2, the op of zitadel/oidc;
+// oidc-provider and @node-oauth/oauth2-server of npm): they know nothing of keyrounds and judge our requests as others would.
+// Each runs as a process, because it is a module of its own, in the directory of its name.
 package authserver
 
 import (
@@ -35,6 +35,7 @@ type Client struct {
 	// self_signed_tls_client_auth shows (§2.2).
 	SubjectDN   string
 	Certificate []byte
+	Metadata    map[string]any // more of RFC 7591, for OIDCProvider
 }
 
 // Server is the token endpoint, at every path. It is safe for concurrent use, and ends with the test.
@@ -65,22 +66,15 @@ func New(t testing.TB, clients ...Client) *Server {
 	return s
 }
 
-// Undecoding starts a server that takes one client, by client_secret_basic, and does not form-decode what comes
-// (go-oauth2/oauth2). It returns the URL of its token endpoint.
-func Undecoding(t testing.TB, id, secret string) string {
-	t.Helper()
-	return start(t, "gooauth2", id, secret).answer() + "/token"
-}
-
 // start runs the program of a module, which prints where it is and ends with its standard input.
 func start(t testing.TB, module string, args ...string) *Server {
 	t.Helper()
 	lasting.Test(t, "it builds and runs an authorization server")
-	program, err := build(module)
+	command, err := build(module)
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("authorization server %s: %v", module, err)
 	}
-	cmd := exec.CommandContext(t.Context(), program, args...)
+	cmd := exec.CommandContext(t.Context(), command[0], append(command[1:], args...)...)
 	cmd.Stderr = os.Stderr
 	in, err1 := cmd.StdinPipe()
 	out, err2 := cmd.StdoutPipe()
@@ -99,22 +93,26 @@ func start(t testing.TB, module string, args ...string) *Server {
 
 var built sync.Map // a sync.OnceValues by module
 
-// build makes the program of a module in bin/, once for all tests of a process; several processes may be at it
-// together.
-func build(module string) (string, error) {
-	once, _ := built.LoadOrStore(module, sync.OnceValues(func() (string, error) {
+// build makes the program of a module in bin/, once for all tests of a process, and returns how to call it; several
+// processes may be at it together.
+func build(module string) ([]string, error) {
+	once, _ := built.LoadOrStore(module, sync.OnceValues(func() ([]string, error) {
 		_, here, _, _ := runtime.Caller(0)
 		dir := filepath.Join(filepath.Dir(here), module)
-		program := filepath.Join(dir, "..", "..", "..", "bin", module)
+		bin := filepath.Join(dir, "..", "..", "..", "bin")
+		if _, err := os.Stat(filepath.Join(dir, "package.json")); err == nil {
+			return install(dir, filepath.Join(bin, "npm"))
+		}
+		program := filepath.Join(bin, module)
 		mine := program + "-" + strconv.Itoa(os.Getpid())
 		cmd := exec.Command("go", "build", "-o", mine, ".")
 		cmd.Dir, cmd.Stderr = dir, os.Stderr
 		if err := cmd.Run(); err != nil {
-			return "", err
+			return nil, err
 		}
-		return program, os.Rename(mine, program)
+		return []string{program}, os.Rename(mine, program)
 	}))
-	return once.(func() (string, error))()
+	return once.(func() ([]string, error))()
 }
 
 func showCertificate(r *httputil.ProxyRequest) {
