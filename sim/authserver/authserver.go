@@ -25,7 +25,7 @@ import (
 	"github.com/keyrounds/keyrounds/test/lasting"
 )
 
-// Client is a registered client. It may authenticate by its Method only.
+// Client is a registered client. It may authenticate by its Method only, but oidc-provider takes a secret by Basic and Post alike.
 type Client struct {
 	ID, Secret string
 	Method     string // client_secret_post, client_secret_basic, tls_client_auth, …
