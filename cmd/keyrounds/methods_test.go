@@ -260,12 +260,46 @@ func TestEveryMethodAndReference(t *testing.T) {
 		providers.WriteString(o.provider())
 		add(o.name, o.account, "file:"+s.write(o.name, o.secret), wanted{o.outcome, o.says})
 	}
+	credentials.WriteString(s.locked(k, want))
 	s.write("keyrounds.yaml", fmt.Sprintf(
 		"data_dir: %s/data\ndatabase: {url: %q}\nverdict: {refusals_per_hour: 0}\nproviders:\n%scredentials:\n%s",
 		s.dir, pgtest.EmptyURL(t), &providers, &credentials,
 	))
 	s.seal(sealed)
 	s.checkAll(want)
+}
+
+// locked are credentials whose keys OpenSSL encrypted, with their passphrase and with another one.
+func (s *site) locked(k theSecrets, want map[string]wanted) string {
+	s.t.Helper()
+	key, pair := s.write("unlocked-key", pkcs1(k.key)), s.write("unlocked-pair", k.issued.pem(s.t))
+	right, wrong := s.write("passphrase", "c4n4ry passphrase"), s.write("no-passphrase", "c4n4ry another")
+	var lines strings.Builder
+	for name, args := range map[string][]string{
+		"key": {"pkcs8", "-topk8", "-in", key, "-passout", "file:" + right},
+		"ca":  {"pkcs12", "-export", "-in", pair, "-passout", "file:" + right},
+	} {
+		file := s.write("locked-"+name, "")
+		if out, err := exec.Command("openssl", append(args, "-out", file)...).CombinedOutput(); err != nil {
+			s.t.Fatalf("openssl %v: %v: %s", args, err, out)
+		}
+		for server, w := range map[string]wanted{"fosite": {outcome: "ok"}, "oidc": {"misconfigured", "passphrase does not open"}} {
+			phrase := map[string]string{"ok": right, "misconfigured": wrong}[w.outcome]
+			id := server + "-" + name + "-locked"
+			want[id] = w
+			fmt.Fprintf(
+				&lines,
+				"  - {name: %s, provider: %s-%s, client_id: %s, secret: \"file:%s\", key_passphrase: \"file:%s\", scopes: [read]}\n",
+				id,
+				server,
+				name,
+				name,
+				file,
+				phrase,
+			)
+		}
+	}
+	return lines.String()
 }
 
 // seal registers credentials: the first of each client by credentials add, the others by one credentials import.
