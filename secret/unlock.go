@@ -80,15 +80,17 @@ func unlock(b, passphrase []byte) ([]byte, error) {
 }
 
 func unlockBlock(block *pem.Block, passphrase []byte) (*pem.Block, error) {
-	old := x509.IsEncryptedPEMBlock(block) //nolint:staticcheck // OpenSSL wrote such keys for twenty years
+	//lint:ignore SA1019 OpenSSL wrote such keys for twenty years
+	old := x509.IsEncryptedPEMBlock(block)
 	switch {
 	case !old && block.Type != "ENCRYPTED PRIVATE KEY":
 		return block, nil
 	case len(passphrase) == 0:
 		return nil, errLocked
 	case old:
-		der, err := x509.DecryptPEMBlock(block, passphrase) //nolint:staticcheck // likewise
-		if err != nil || numbersOf(der) == nil {            // its padding says so in 255 of 256 cases only
+		//lint:ignore SA1019 likewise
+		der, err := x509.DecryptPEMBlock(block, passphrase)
+		if err != nil || numbersOf(der) == nil { // its padding says so in 255 of 256 cases only
 			return nil, errWrongPassphrase
 		}
 		return &pem.Block{Type: block.Type, Bytes: der}, nil
