@@ -95,7 +95,12 @@ func (a clientAuth) addHeaders(req *http.Request) {
 
 // TakesKey reports whether the secret of the method is a private key.
 func (m AuthMethod) TakesKey() bool {
-	return m == PrivateKeyJWT || m == TLSClientAuth || m == SelfSignedTLSClientAuth
+	return m == PrivateKeyJWT || m.showsCertificate()
+}
+
+// showsCertificate reports whether the method is a certificate in the handshake.
+func (m AuthMethod) showsCertificate() bool {
+	return m == TLSClientAuth || m == SelfSignedTLSClientAuth
 }
 
 // takesSecret reports whether the secret of the method is a client secret, which a key is not.

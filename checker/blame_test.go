@@ -129,3 +129,62 @@ func TestAKeyIsNoClientSecret(t *testing.T) {
 		}
 	}
 }
+
+// What of our choosing a refusal can be about is named by method, with the values that were sent, and without the secret;
+// a refusal that says why, and what is no refusal, names none.
+func TestChoices(t *testing.T) {
+	t.Parallel()
+	soon := time.Now().Add(time.Hour)
+	self := newCert(t, "self", nil, soon)
+	_, key, _ := keys(t)
+	const (
+		hmac     = "c4n4ry-s3cret-of-more-than-thirty-two-bytes"
+		raw      = "form-encoding, which client_secret_basic_raw"
+		encoded  = "form-encoding, which client_secret_basic does"
+		audience = "assertion.audience http"
+	)
+	for method, c := range map[checker.AuthMethod]struct {
+		secret    string
+		has, lack []string
+	}{
+		checker.ClientSecretPost: {
+			"c4n4ry-sécret", []string{"proof of possession", "not ASCII"}, []string{"encoding", "assertion", "clock"},
+		},
+		checker.ClientSecretBasic:       {"c4n4ry+s3cret", []string{raw}, []string{"assertion"}},
+		checker.ClientSecretBasicRaw:    {"c4n4ry+s3cret", []string{encoded}, []string{"assertion"}},
+		checker.ClientSecretJWT:         {hmac, []string{audience, "assertion.key_id (none)", "clock"}, []string{"encoding"}},
+		checker.PrivateKeyJWT:           {pkcs8(t, key), []string{audience, "clock"}, []string{"encoding"}},
+		checker.SelfSignedTLSClientAuth: {self.pem(t), nil, []string{"proof of possession", "encoding"}},
+	} {
+		for answer, named := range map[string]bool{
+			`{"error":"invalid_client"}`: true,
+			`{"error":"invalid_client","error_description":"client secret expired"}`: false,
+			`{"error":"invalid_scope"}`: false,
+		} {
+			refuse := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				w.Header().Set("Content-Type", "application/json")
+				w.WriteHeader(400)
+				fmt.Fprint(w, answer)
+			})
+			p := serveTLS(t, refuse, &tls.Config{ClientAuth: tls.RequestClientCert}, func(p *checker.Provider) { p.AuthMethod = method })
+			r := checker.New(checker.Options{}).Check(t.Context(), p, target("c", c.secret))
+			text := strings.Join(r.Choices, "; ")
+			if (text != "") != named || strings.Contains(text, "c4n4ry") {
+				t.Errorf("%s, %s: %s %s: %q", method, answer, r.Outcome, r.Reason, text)
+			}
+			if !named {
+				continue
+			}
+			for _, part := range append(c.has, "client_id and secret", "auth_method "+string(method), "token_url "+p.TokenURL) {
+				if !strings.Contains(text, part) {
+					t.Errorf("%s: no %q in %q", method, part, text)
+				}
+			}
+			for _, part := range c.lack {
+				if strings.Contains(text, part) {
+					t.Errorf("%s: %q in %q", method, part, text)
+				}
+			}
+		}
+	}
+}

@@ -219,7 +219,7 @@ func (b batch) check(ctx context.Context, t Target) *Result {
 		return b.unusable(r, value, err)
 	}
 	client, cert := b.client, (*certificate)(nil)
-	if m := b.provider.AuthMethod; m == TLSClientAuth || m == SelfSignedTLSClientAuth {
+	if b.provider.AuthMethod.showsCertificate() {
 		if cert, err = readCertificate(value); err != nil {
 			return b.unusable(r, value, err)
 		}
@@ -234,7 +234,7 @@ func (b batch) check(ctx context.Context, t Target) *Result {
 	token := b.exchange(ctx, client, b.provider, t.Credential, auth, cert, &r)
 	defer token.Wipe()
 	r.blameUs(b.provider, t.Credential, value, cert)
-	r.trace("read as %s %s by: %s", r.Outcome, r.Reason, r.Rule)
+	r.trace("read as %s %s by: %s", r.Outcome, r.Reason, ours(r.Rule))
 	if !token.IsZero() {
 		b.introspect(b.optional, client, b.provider, t.Credential, value, token, &r)
 		b.probe(b.optional, client, b.provider, t.Credential, token, &r)
@@ -264,7 +264,7 @@ func (r *Result) clean(s secret.Scrubber) {
 	r.ErrorCode = s.Clean(r.ErrorCode, maxCode)
 	r.ErrorDescription = s.Clean(r.ErrorDescription, maxDescription)
 	r.Message = s.Clean(r.Message, maxDescription)
-	for _, list := range []*[]string{&r.Granted, &r.Missing, &r.Extra, &r.Unproven, &r.Trace} {
+	for _, list := range []*[]string{&r.Granted, &r.Missing, &r.Extra, &r.Unproven, &r.Choices} {
 		if len(*list) > maxScopes {
 			*list = (*list)[:maxScopes]
 		}
@@ -272,6 +272,7 @@ func (r *Result) clean(s secret.Scrubber) {
 			(*list)[i] = s.Clean((*list)[i], maxDescription)
 		}
 	}
+	r.cleanTrace(s)
 	for i := range r.Probes {
 		r.Probes[i].Message = s.Clean(r.Probes[i].Message, maxDescription)
 	}

@@ -313,7 +313,7 @@ func explainReading(r Reading) string {
 			BadSecret:     "the provider says that the secret is wrong",
 			ExpiredSecret: "the provider says that the secret has expired",
 			Disabled:      "the provider says that the client is disabled",
-			Unspecified:   "the provider refuses the client; it does not tell revoked from rotated",
+			Unspecified:   "the provider refuses the client, and does not say why",
 		}[r.Reason]
 	}
 	return string(r.Outcome)

@@ -115,6 +115,7 @@ func TestEveryPresetLoads(t *testing.T) {
 		"cognito",
 		"entra",
 		"generic",
+		"genesys",
 		"google",
 		"keycloak",
 		"okta",

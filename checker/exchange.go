@@ -111,10 +111,13 @@ const ruleNotAsked = "certificate not asked for (RFC 8705 §2)"
 // blameUs says what of our choosing a refusal can be about: a certificate that was never shown is our mistake; how
 // Basic is encoded may be, and is named first.
 func (r *Result) blameUs(p Provider, cred credential.Credential, value secret.Value, cert *certificate) {
+	if r.Outcome == Rejected && (r.Reason == Unspecified || r.Reason == UnknownClient || r.Reason == BadSecret) {
+		r.Choices, r.RefusesFor = p.choices(cred, value), p.RefusesFor
+	}
 	switch {
 	case r.Outcome != Rejected:
 	case cert != nil && !cert.asked.Load():
-		r.Outcome, r.Reason, r.Rule = Misconfigured, "", ruleNotAsked
+		r.Outcome, r.Reason, r.Rule, r.Choices, r.RefusesFor = Misconfigured, "", ruleNotAsked, nil, nil
 		r.Message = "the server did not ask for the client certificate and refused the client without it: " +
 			"token_url may not be its address for mutual TLS"
 	case changedByEncoding(p, cred, value):
@@ -285,8 +288,4 @@ func (w *stopwatch) phases() Phases {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return Phases{DNS: w.dnsTook, Connect: w.dialTook, TLS: w.shakeTook, FirstByte: w.firstByteTook, Total: time.Since(w.began)}
-}
-
-func (r *Result) trace(format string, args ...any) {
-	r.Trace = append(r.Trace, fmt.Sprintf(format, args...))
 }

@@ -183,6 +183,23 @@ func TestASecretThatIsAWord(t *testing.T) {
 	}
 }
 
+// A secret that is a word of ours is taken out of what came from outside, and leaves our own words alone.
+func TestTheTraceKeepsOurWords(t *testing.T) {
+	t.Parallel()
+	const word = "secret"
+	p := serve(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/secret")
+		w.WriteHeader(401)
+		_, _ = w.Write([]byte(`{"error":"invalid_client","error_description":"secret"}`))
+	}), func(p *checker.Provider) { p.AuthMethod = checker.ClientSecretBasic })
+	r := checker.New(checker.Options{}).Check(t.Context(), p, target("c", word))
+	text := strings.Join(r.Trace, "\n")
+	if !strings.Contains(text, "with client_secret_basic") || strings.Contains(text, "application/secret") ||
+		strings.ContainsAny(text, "\x01\x02") {
+		t.Error(text)
+	}
+}
+
 // The members that a provider's parameters add are sent, and the others stay as they are.
 func TestParameters(t *testing.T) {
 	t.Parallel()

@@ -25,14 +25,16 @@ const Generic = "generic"
 
 // Preset is what is known of a kind of provider: a data file in checker/presets.
 type Preset struct {
-	Name     string         `yaml:"-"`
-	Title    string         `yaml:"title"`
-	Docs     string         `yaml:"docs"`    // where the facts are from
-	Console  string         `yaml:"console"` // where a person revokes a credential
-	Grant    string         `yaml:"grant"`   // by which it gives tokens, where that is not client_credentials alone
-	Check    CheckEffect    `yaml:"check"`
-	Provider PresetProvider `yaml:"provider"`
-	Matchers []Matcher      `yaml:"matchers"`
+	Name    string      `yaml:"-"`
+	Title   string      `yaml:"title"`
+	Docs    string      `yaml:"docs"`    // where the facts are from
+	Console string      `yaml:"console"` // where a person revokes a credential
+	Grant   string      `yaml:"grant"`   // by which it gives tokens, where that is not client_credentials alone
+	Check   CheckEffect `yaml:"check"`
+	// RefusesFor are what it refuses a client for in the same words as one that was revoked, half a sentence each.
+	RefusesFor []string       `yaml:"refuses_for"`
+	Provider   PresetProvider `yaml:"provider"`
+	Matchers   []Matcher      `yaml:"matchers"`
 }
 
 // CheckEffect is what a check does at the provider, apart from showing how a credential is. The

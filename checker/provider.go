@@ -41,6 +41,7 @@ type Provider struct {
 	Probes               []Probe
 	ConsoleURL           string // where a person revokes a credential
 	Matchers             []Matcher
+	RefusesFor           []string // Preset.RefusesFor
 }
 
 const (
@@ -64,6 +65,7 @@ func (p Provider) Complete() (Provider, error) {
 	p.AuthMethod = first(p.AuthMethod, AuthMethod(from.AuthMethod), ClientSecretPost)
 	p.Concurrency = first(p.Concurrency, from.Concurrency, defaultConcurrency)
 	p.Rate = first(p.Rate, from.Rate.Limit, defaultRate)
+	p.RefusesFor = preset.RefusesFor
 	p.ConsoleURL = first(p.ConsoleURL, preset.Console)
 	p.MinInterval = first(p.MinInterval, preset.Check.MinInterval.Duration)
 	if p.Probes == nil {

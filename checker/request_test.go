@@ -367,3 +367,31 @@ func TestPauses(t *testing.T) {
 		}
 	}
 }
+
+// A secret that is not ASCII is the same bytes by every method that sends one.
+func TestASecretThatIsNotASCII(t *testing.T) {
+	t.Parallel()
+	const text = "pässwörd-→-c4n4ry"
+	for _, method := range []checker.AuthMethod{
+		checker.ClientSecretPost, checker.ClientSecretBasic, checker.ClientSecretBasicRaw, checker.Custom,
+	} {
+		got := make(chan string, 1)
+		p := serve(t, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+			sent := r.PostFormValue("client_secret")
+			if _, password, ok := r.BasicAuth(); ok {
+				if sent = password; method == checker.ClientSecretBasic {
+					sent, _ = url.QueryUnescape(password)
+				}
+			}
+			got <- sent
+		}), func(p *checker.Provider) {
+			if p.AuthMethod = method; method == checker.Custom {
+				p.Request.Body = map[string]any{"client_secret": "{client_secret}"}
+			}
+		})
+		checker.New(checker.Options{}).Check(t.Context(), p, target("c", text))
+		if sent := <-got; sent != text {
+			t.Errorf("%s sends %q", method, sent)
+		}
+	}
+}

@@ -37,6 +37,11 @@ type Result struct {
 	// Unproven are the declared scopes that nothing of this check shows: they were not requested, neither the answer nor
 	// introspection nor the token says what was granted, and no probe tried them. They say nothing against the outcome.
 	Unproven []string
+	// Choices are what of our own choosing a refusal can be about, in words, and RefusesFor what the provider is known to
+	// refuse for beside a client that was revoked or rotated; nil where it was not refused, or says itself that the client
+	// is disabled or its secret expired.
+	Choices    []string
+	RefusesFor []string
 	// Expires is what Target.Credential declares of its end, and Ends what its secret and the provider's answer say. Ends is
 	// zero as well where the secret was not read.
 	Expires time.Time

@@ -309,19 +309,10 @@ func (b *builder) credentials(c *Config, in []CredentialIn) {
 			b.fail(path+".name", "each credential has a name of its own", "the name %q is given twice", cred.Name)
 		}
 		names[cred.Name] = true
-		client := cred.Provider + " " + cred.ClientID + " " + cred.KeyID
-		if other := clients[client]; other != "" && cred.ClientID != "" {
-			b.warn(path+".client_id", "one of the two is enough, unless they are two secrets of one client", "the same client as %q", other)
+		for _, p := range Doubts(cred, clients[Client(cred)], time.Now()) {
+			b.warn(path+"."+p.Field, p.Hint, "%s", p.Message)
 		}
-		clients[client] = cred.Name
-		if s, err := credential.ParseSchedule(cred.Schedule, time.UTC); err == nil && s.Interval() < 5*time.Minute {
-			b.warn(
-				path+".schedule",
-				"every 15 minutes is usual",
-				"checks every %s: each one is a token request at the provider",
-				credential.FormatDuration(s.Interval()),
-			)
-		}
+		clients[Client(cred)] = cred.Name
 		s, err := credential.ParseSchedule(cred.Schedule, time.UTC)
 		if err == nil && s.Interval() < c.Providers[cred.Provider].MinInterval && ci.Schedule != "" {
 			b.warn(path+".schedule", "min_interval of the provider says how often", "is checked every %s at most, not every %s",

@@ -140,6 +140,7 @@ type Evidence struct {
 	LastSuccess      time.Time         `json:"last_success,omitzero"`   // the last good exchange before
 	Refusals         []time.Time       `json:"refusals,omitempty"`      // the answers that confirm it
 	Certain          bool              `json:"certain,omitempty"`       // the provider itself says why
+	CouldBe          []string          `json:"could_be,omitempty"`      // why it was refused, beside revoked and rotated
 	NeverHealthy     bool              `json:"never_healthy,omitempty"` // it never worked here
 	MissingScopes    []string          `json:"missing_scopes,omitempty"`
 	ExtraScopes      []string          `json:"extra_scopes,omitempty"`  // granted, and not declared

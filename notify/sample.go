@@ -38,6 +38,8 @@ func Sample(k finding.Kind, now time.Time) finding.Finding {
 		e.UnusedScopes = []string{"sample_write"}
 	case finding.Unused:
 		e.LastUsed, e.DaysUnused, e.Coverage = now.AddDate(0, 0, -120), 120, "90 of 90 days (sample-feed)"
+	case finding.Expiring:
+		e.ExpiresAt, e.ExpiresBy, e.Ahead = now.AddDate(0, 0, 7), "certificate", 7*24*time.Hour
 	case finding.LifetimeShrunk:
 		e.TokenLife, e.UsualLife = 10*time.Minute, time.Hour
 	case finding.UnexpectedUse, finding.UsedAfterRevocation, finding.CanaryTripped:

@@ -38,6 +38,7 @@ func Describe(f finding.Finding) Words {
 	add("Since", clock(e.Since))
 	add("Last good exchange", clock(e.LastSuccess))
 	add("How sure", certainty(f))
+	add("It could be", couldBe(f))
 	if e.HTTPStatus == 0 {
 		add("What happened", e.Message)
 	} else {
@@ -227,7 +228,7 @@ func certainty(f finding.Finding) string {
 	} else if e.Certain {
 		text += "; the provider names the cause"
 	} else {
-		text += "; it does not tell revoked from rotated"
+		text += "; it does not say why"
 	}
 	if e.SetupChanged {
 		text += "; the provider's settings in keyrounds changed since it last worked"
@@ -239,6 +240,18 @@ func certainty(f finding.Finding) string {
 		text += fmt.Sprintf("; %d of the provider's %d other credentials work", e.PeersHealthy, e.PeersTotal)
 	}
 	return text
+}
+
+// couldBe says why a credential can be refused, where the provider does not.
+func couldBe(f finding.Finding) string {
+	e := f.Evidence
+	switch {
+	case f.Kind != finding.Revoked || len(e.CouldBe) == 0 && (e.Certain || e.NeverHealthy):
+		return ""
+	case e.NeverHealthy:
+		return "of what was chosen here: " + strings.Join(e.CouldBe, "; ")
+	}
+	return strings.Join(append([]string{"revoked or rotated"}, e.CouldBe...), "; ")
 }
 
 func answer(e finding.Evidence) string {
@@ -255,6 +268,13 @@ func answer(e finding.Evidence) string {
 func steps(f finding.Finding, name string) []string {
 	switch f.Kind {
 	case finding.Revoked:
+		if f.Evidence.NeverHealthy {
+			return withConsole(
+				f,
+				fmt.Sprintf("It never worked with this secret: compare what is registered with what the provider shows, then try: "+
+					"keyrounds check -v %s. Another secret: keyrounds credentials rotate %s.", name, name),
+			)
+		}
 		s := []string{
 			"Ask the owner and the provider's administrators whether it was revoked or rotated on purpose.",
 			fmt.Sprintf("If it was rotated: keyrounds credentials rotate %s. If it is gone for good: retire it.", name),

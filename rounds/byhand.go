@@ -35,6 +35,11 @@ import (
 // pause or is passive (ErrNotExchanged) is an error at the end, which names what was not checked; the credentials of
 // the others are checked all the same. Any other error ends it at once.
 func (r *Rounds) CheckNow(ctx context.Context, creds []credential.Credential, each func([]Judged)) error {
+	return r.checkNow(ctx, byHand, creds, each)
+}
+
+// checkNow is CheckNow for a purpose; a daemon knows of one only.
+func (r *Rounds) checkNow(ctx context.Context, why Purpose, creds []credential.Credential, each func([]Judged)) error {
 	creds = slices.Clone(creds)
 	slices.SortFunc(creds, func(a, b credential.Credential) int { return a.NextCheck.Compare(b.NextCheck) })
 	todo := batches(creds, r.settings.Load().Providers)
@@ -45,7 +50,7 @@ func (r *Rounds) CheckNow(ctx context.Context, creds []credential.Credential, ea
 		}
 		return b.provider.Passive
 	})
-	check := r.checkHere
+	check := func(ctx context.Context, b batch) ([]Judged, error) { return r.checkHere(ctx, why, b) }
 	lives, err := r.daemonLives(ctx)
 	if err != nil {
 		return err
@@ -102,10 +107,10 @@ func names(creds []credential.Credential) string {
 }
 
 // checkHere checks a batch in this process.
-func (r *Rounds) checkHere(ctx context.Context, b batch) ([]Judged, error) {
+func (r *Rounds) checkHere(ctx context.Context, why Purpose, b batch) ([]Judged, error) {
 	return r.work(
 		ctx,
-		Order{Purpose: byHand, Provider: b.provider.Name, Credentials: b.creds},
+		Order{Purpose: why, Provider: b.provider.Name, Credentials: b.creds},
 		func(context.Context, pgx.Tx) error { return nil },
 	)
 }

@@ -52,7 +52,7 @@ type Purpose struct {
 }
 
 // Purposes are all that tokens are requested for, by the names that the metrics and docs show.
-func Purposes() []Purpose { return []Purpose{scheduled, byHand, leaked, feedAccess} }
+func Purposes() []Purpose { return []Purpose{scheduled, byHand, firstCheck, leaked, feedAccess} }
 
 var (
 	scheduled = Purpose{Name: "check", Patience: patience, paid: true, Without: map[Protection]string{
@@ -63,6 +63,7 @@ var (
 		Budget: "a person decides to spend it; it is counted",
 		Rate:   "a person waits; it is booked, so that others come later",
 	}}
+	firstCheck = Purpose{Name: "first_check", Patience: defaultJobTimeout}
 	leaked     = Purpose{Name: "leaked_secret", Patience: patience}
 	feedAccess = Purpose{Name: "feed", Patience: 3 * patience, Without: map[Protection]string{
 		Passive: "feeds are how a passive provider is watched, and this one names the credential that reads it",

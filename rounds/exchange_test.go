@@ -65,6 +65,7 @@ func (a *asking) callers() map[string]func(context.Context) error {
 			return err
 		},
 		"check_by_hand": func(ctx context.Context) error { return a.r.CheckNow(ctx, cred(), func([]Judged) {}) },
+		"first_check":   func(ctx context.Context) error { return a.r.First(ctx, cred(), time.Second, func([]Judged) {}) },
 		"leaked_secret": func(ctx context.Context) error {
 			token, _, err := a.r.Attempt(ctx, cred()[0], secret.New([]byte(secretText)))
 			token.Wipe()

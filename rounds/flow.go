@@ -230,6 +230,10 @@ func (r *Rounds) storeOnce(
 		return nil, nil, err
 	}
 	states, events := verdict.Judge(fleet, results, s.Policy)
+	results = slices.Clone(results) // a try that failed is followed by another
+	for i := range results {
+		results[i].Message = verdict.Explain(results[i], states[i])
+	}
 	if err := r.Audit.Record(ctx, tx, results, states); err != nil {
 		return nil, nil, err
 	}

@@ -49,7 +49,8 @@ func newMetrics(reg prometheus.Registerer, exemplars bool) *metrics {
 		checks: counter("keyrounds_checks_total", "Checks done by this process, by provider and outcome.", "provider", "outcome"),
 		requests: counter(
 			"keyrounds_token_requests_total",
-			"Token requests made by this process, by provider, purpose (check, check_by_hand, leaked_secret, feed) and outcome.",
+			"Token requests made by this process, by provider, purpose (check, check_by_hand, first_check, leaked_secret, feed) "+
+				"and outcome.",
 			"provider",
 			"purpose",
 			"outcome",

@@ -43,6 +43,7 @@ type State struct {
 
 	Refusals       []time.Time `json:"refusals,omitempty"` // since SuspectSince: the first and the newest
 	RefusalCount   int         `json:"refusal_count,omitempty"`
+	GraceRefusals  int         `json:"grace_refusals,omitempty"` // in the grace, which count apart
 	NarrowSince    time.Time   `json:"narrow_since,omitzero"`
 	MissingScopes  []string    `json:"missing_scopes,omitempty"`
 	UncertainSince time.Time   `json:"uncertain_since,omitzero"`

@@ -100,7 +100,7 @@ func (j *judgement) alive() {
 	r := j.result
 	j.certain()
 	j.LastSuccess, j.Setup, j.Unproven = r.At, r.Setup, r.Unproven
-	j.SuspectSince, j.Refusals, j.RefusalCount = time.Time{}, nil, 0
+	j.SuspectSince, j.Refusals, j.RefusalCount, j.GraceRefusals = time.Time{}, nil, 0, 0
 	if j.Status != Degraded {
 		j.become(Healthy)
 	}
@@ -124,21 +124,23 @@ func (j *judgement) alive() {
 func (j *judgement) refused() {
 	at := j.result.At
 	j.certain()
+	if grace := j.Changed.Add(j.policy.Grace); j.Status != Revoked && j.NeverHealthy() && at.Before(grace) {
+		j.become(Pending)
+		j.GraceRefusals++ // they confirm nothing, and use up nothing of what is to confirm it after the grace
+		if j.slowDown(j.GraceRefusals); j.NotBefore.After(grace) {
+			j.NotBefore = grace
+		}
+		return
+	}
 	j.RefusalCount++
 	j.Refusals = append(j.Refusals, at)
 	if len(j.Refusals) > maxRefusals { // the first one says since when, the rest are the newest
 		j.Refusals = slices.Delete(j.Refusals, 1, 2)
 	}
-	switch {
-	case j.Status == Revoked:
-		// it stays so
-	case j.NeverHealthy() && at.Sub(j.Changed) < j.policy.Grace:
-		j.become(Pending)
-		j.Refusals = nil // refusals in the grace confirm nothing
-	default:
+	if j.Status != Revoked {
 		j.suspect()
 	}
-	j.slowDown()
+	j.slowDown(j.RefusalCount)
 }
 
 func (j *judgement) suspect() {
@@ -186,13 +188,13 @@ const clockSlack = time.Minute
 // may be what is refused.
 func (j *judgement) setupChanged() bool { return j.Setup != "" && j.Setup != j.result.Setup }
 
-// slowDown keeps to the cap of refusals an hour: providers lock clients out.
-func (j *judgement) slowDown() {
+// slowDown keeps to the cap of refusals an hour, of which there were n: providers lock clients out.
+func (j *judgement) slowDown(n int) {
 	limit := j.policy.RefusalsPerHour
-	if limit <= 0 || j.RefusalCount < limit {
+	if limit <= 0 || n < limit {
 		return
 	}
-	wait := min(time.Hour<<min(j.RefusalCount-limit, 4), 6*time.Hour)
+	wait := min(time.Hour<<min(n-limit, 4), 6*time.Hour)
 	j.NotBefore = j.result.At.Add(wait)
 }
 
@@ -298,7 +300,11 @@ func (j *judgement) openRevoked() {
 		end.At.Before(j.result.At) {
 		e.ExpiresAt, e.ExpiresBy = end.At, string(end.By)
 	}
+	if e.CouldBe = j.result.RefusesFor; e.NeverHealthy {
+		e.CouldBe = j.result.Choices
+	}
 	if j.corroborated() {
+		e.CouldBe = nil
 		e.Certain, e.RevokedAt, e.RevokedBy, e.RevokedFeed = true, j.told.At, j.told.By, j.told.Feed
 	} else if r, ok := j.unattributed(); ok {
 		e.RevokedOne, e.RevokedAt, e.RevokedBy, e.RevokedFeed = true, r.At, r.By, r.Feed

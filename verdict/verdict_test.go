@@ -468,3 +468,63 @@ func TestAnEndThatCame(t *testing.T) {
 		}
 	}
 }
+
+// Refusals in the grace have a count of their own, of the same size, and nothing of it is left when the grace ends: a
+// credential that is refused from the beginning is confirmed as quickly as one that is refused later.
+func TestRefusalsInTheGraceCountApart(t *testing.T) {
+	t.Parallel()
+	for _, every := range []time.Duration{time.Minute, 5 * time.Minute, 15 * time.Minute, 40 * time.Minute} {
+		s := newStory()
+		s.state = verdict.State{Status: verdict.Pending, Changed: start}
+		var seen []time.Duration // when it was refused
+		for at := time.Duration(0); s.state.Status != verdict.Revoked; {
+			s.see(at, checker.Rejected, checker.Unspecified)
+			seen = append(seen, at)
+			due := start.Add(at + every)
+			if next := s.state.NextCheck; !next.IsZero() {
+				due = next
+			}
+			if least := s.state.NotBefore; least.After(due) {
+				due = least
+			}
+			at = due.Sub(start)
+		}
+		inGrace, worst := 0, 0
+		for i, at := range seen {
+			if at < time.Hour {
+				inGrace++
+			}
+			within := 0
+			for _, other := range seen[i:] {
+				if other-at < time.Hour {
+					within++
+				}
+			}
+			worst = max(worst, within)
+		}
+		end := seen[len(seen)-1]
+		if inGrace > 3 || worst > 6 || end > time.Hour+every+10*time.Minute {
+			t.Errorf("every %s: %d refusals in the grace, %d in an hour, revoked after %s: %v", every, inGrace, worst, end, seen)
+		}
+	}
+}
+
+// What a refusal could be depends on whether the credential ever worked.
+func TestExplain(t *testing.T) {
+	t.Parallel()
+	r := result(1, 0, checker.Rejected, checker.Unspecified)
+	r.Message, r.Choices, r.RefusesFor = "refused", []string{"client_id", "token_url"}, []string{"another region"}
+	worked := verdict.State{LastSuccess: start.Add(-time.Minute), Changed: start.Add(-time.Hour)}
+	const until = "refused; it worked until 24 Nov 2026 07:59 UTC, so it could be revoked or rotated, or another region"
+	if got := verdict.Explain(r, worked); got != until {
+		t.Error(got)
+	}
+	got := verdict.Explain(r, verdict.State{LastSuccess: start.Add(-2 * time.Hour), Changed: start.Add(-time.Hour)})
+	if got != "refused; it never worked with its present secret, so look at: client_id; token_url" {
+		t.Error(got)
+	}
+	r.Choices = nil
+	if got := verdict.Explain(r, worked); got != "refused" {
+		t.Error(got)
+	}
+}

@@ -73,7 +73,8 @@ leaks:
 	const sealed, rotated = "c4n4ry-sealed/s3cret+val", "c4n4ry-rotated/s3cret+val"
 	add := exec.Command("keyrounds", "-c", s.config(), "credentials", "add", "sealed-one", "--provider", "idp", "--client-id", "id-05")
 	add.Stdin = strings.NewReader(sealed)
-	if out, err := add.CombinedOutput(); err != nil || strings.Contains(string(out), "c4n4ry") {
+	if out, err := add.CombinedOutput(); !strings.Contains(string(out), "sealed-one is registered") ||
+		strings.Contains(string(out), "c4n4ry") {
 		t.Fatalf("%v: %s", err, out)
 	}
 	d := s.run()

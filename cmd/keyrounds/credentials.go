@@ -47,7 +47,8 @@ func newCredentialsAdd(o *options) *cobra.Command {
 		Short: "Register a credential; its secret is asked for and sealed in the database",
 		Long: "Register a credential. The secret is asked for without echo, or read from standard input where that\n" +
 			"is no terminal; it is sealed in the database. It is never a flag: flags are seen by others and kept\n" +
-			"in histories.",
+			"in histories. Then it is tried, by the daemon where one runs. Exit 0: it is ok, or could not be tried yet; 1: it is\n" +
+			"registered, and not ok; 2: it was not registered.",
 		Example: "  keyrounds credentials add ats-sync --provider smartrecruiters --client-id 82e4… --scopes candidates_read\n" +
 			"  pass show ats-sync | keyrounds credentials add ats-sync --provider smartrecruiters --client-id 82e4…",
 		Args: cobra.ExactArgs(1),
@@ -72,6 +73,9 @@ func newCredentialsAdd(o *options) *cobra.Command {
 			} else if !errors.Is(err, registry.ErrNotFound) {
 				return err
 			}
+			if err := warnOfDoubts(cmd, a, c); err != nil {
+				return err
+			}
 			v, err := askSecret(cmd, "Secret of "+c.Name)
 			if err != nil {
 				return err
@@ -80,11 +84,12 @@ func newCredentialsAdd(o *options) *cobra.Command {
 			if err := a.Actions.Add(cmd.Context(), actor(), []credential.Credential{c}, []secret.Value{v}); err != nil {
 				return err
 			}
-			fmt.Fprintf(cmd.OutOrStdout(), "%s is registered; check it with: keyrounds check %s\n", c.Name, c.Name)
-			return nil
+			fmt.Fprintf(cmd.OutOrStdout(), "%s is registered\n", c.Name)
+			return tryFirst(cmd, a, []string{c.Name})
 		},
 	}
 	takesPassphrase(cmd)
+	tries(cmd)
 	f := cmd.Flags()
 	f.StringVar(&in.Provider, "provider", "", "name of a provider of the configuration (required)")
 	f.StringVar(&in.ClientID, "client-id", "", "client id (required)")
@@ -191,7 +196,8 @@ func newCredentialsRotate(o *options) *cobra.Command {
 		Short: "Replace the sealed secret of a credential",
 		Long: "Replace the sealed secret of a credential. The new one is asked for without echo, or read from standard\n" +
 			"input where that is no terminal. Until a token is issued for it the credential is pending. The old one is\n" +
-			"kept, sealed, and tried until it is proven dead; --verify-revoked waits for that and prints the proof.\n\n" +
+			"kept, sealed, and tried until it is proven dead; --verify-revoked waits for that and prints the proof. The new one is\n" +
+			"tried at once, by the daemon where one runs; exit 1: it is stored, and not ok.\n\n" +
 			"A secret that is read from the host is changed there; with --verify-revoked the old one is asked for.",
 		Example: "  keyrounds credentials rotate ats-sync --client-id 5f1c… --verify-revoked",
 		Args:    cobra.ExactArgs(1),
@@ -212,18 +218,29 @@ func newCredentialsRotate(o *options) *cobra.Command {
 					return err
 				}
 				defer v.Wipe()
+				next := c
+				if clientID != "" {
+					next.ClientID, next.KeyID = clientID, ""
+				}
+				if next.Expires = end; c.Source == credential.FromFile {
+					next.Expires = c.Expires
+				}
+				if err := warnOfDoubts(cmd, a, next); err != nil {
+					return err
+				}
 				if err := a.Actions.Rotate(cmd.Context(), actor(), c.Name, clientID, end, v); err != nil {
 					return err
 				}
-				fmt.Fprintf(cmd.OutOrStdout(), "%[1]s has a new secret; check it with: keyrounds check %[1]s\n", c.Name)
-				if verify {
-					return verifyDead(cmd, a, c, patience)
+				fmt.Fprintf(cmd.OutOrStdout(), "%s has a new secret\n", c.Name)
+				if err := tryFirst(cmd, a, []string{c.Name}); err != nil || !verify {
+					return err
 				}
-				return nil
+				return verifyDead(cmd, a, c, patience)
 			})
 		},
 	}
 	takesPassphrase(cmd)
+	tries(cmd)
 	cmd.Flags().StringVar(&clientID, "client-id", "", "the new client id, where the provider gives a new pair")
 	cmd.Flags().StringVar(&expires, "expires", "", "date or time when the new secret ends by itself; without it, that is not known")
 	cmd.Flags().BoolVar(&verify, "verify-revoked", false, "wait until the old secret is proven dead, and print the proof")

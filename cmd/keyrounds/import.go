@@ -27,7 +27,8 @@ func newCredentialsImport(o *options) *cobra.Command {
 		Long: "Register many credentials from a CSV file with a head line, or a JSON list of objects; - is standard\n" +
 			"input. The members are those of the configuration file, but client_secret holds the secret itself,\n" +
 			"which is sealed in the database. In CSV, scopes and expected_networks are separated by blanks, and\n" +
-			"labels are written env=prod tier=1. Delete the file afterwards: it holds secrets.",
+			"labels are written env=prod tier=1. Delete the file afterwards: it holds secrets. Up to 100 of them are tried at\n" +
+			"once, within rate, budget and passive of their providers; exit 1: one of those is not ok.",
 		Example: "  keyrounds credentials import credentials.csv\n  jq … | keyrounds credentials import --format json -",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -47,13 +48,21 @@ func newCredentialsImport(o *options) *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if err := warnOfDoubts(cmd, a, creds...); err != nil {
+				return err
+			}
 			if err := a.Actions.Add(cmd.Context(), actor(), creds, secrets); err != nil {
 				return fmt.Errorf("nothing was imported: %w", err)
 			}
 			fmt.Fprintf(cmd.OutOrStdout(), "%d credentials are registered; delete %s, it holds their secrets\n", len(creds), args[0])
-			return nil
+			names := make([]string, len(creds))
+			for i, c := range creds {
+				names[i] = c.Name
+			}
+			return tryFirst(cmd, a, names)
 		},
 	}
+	tries(cmd)
 	cmd.Flags().StringVar(&format, "format", "", "csv or json (default by the file's name)")
 	return cmd
 }

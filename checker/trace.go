@@ -1,0 +1,50 @@
+package checker
+
+import (
+	"fmt"
+	"regexp"
+	"strings"
+	"unicode"
+
+	"github.com/keyrounds/keyrounds/secret"
+)
+
+// Lines of Result.Trace are ours but for what is put into them. Only that is scrubbed: a secret may be a word of ours,
+// such as "secret".
+
+// ours is text that did not come from outside, though it is no constant.
+type ours string
+
+// marks are around what may hold anything, until the line is cleaned.
+const begin, end = "\x01", "\x02"
+
+var marked = regexp.MustCompile(begin + "[^" + end + "]*" + end)
+
+// trace notes what happens. Strings and errors may hold anything; values of other types are ours.
+func (r *Result) trace(format string, args ...any) {
+	for i, arg := range args {
+		switch v := arg.(type) {
+		case string:
+			args[i] = begin + strings.Map(printing, v) + end
+		case error:
+			args[i] = begin + strings.Map(printing, v.Error()) + end
+		}
+	}
+	r.Trace = append(r.Trace, fmt.Sprintf(format, args...))
+}
+
+func printing(r rune) rune {
+	if unicode.IsControl(r) {
+		return -1
+	}
+	return r
+}
+
+// cleanTrace takes s out of what came from outside. It may be called again.
+func (r *Result) cleanTrace(s secret.Scrubber) {
+	for i, line := range r.Trace {
+		r.Trace[i] = marked.ReplaceAllStringFunc(line, func(part string) string {
+			return s.Clean(part[len(begin):len(part)-len(end)], maxDescription)
+		})
+	}
+}

@@ -1,0 +1,126 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/keyrounds/keyrounds/app"
+	"github.com/keyrounds/keyrounds/checker"
+	"github.com/keyrounds/keyrounds/config"
+	"github.com/keyrounds/keyrounds/credential"
+	"github.com/keyrounds/keyrounds/rounds"
+)
+
+const noCheckFlag = "no-check"
+
+// mostFirst is how many credentials an import tries at once.
+const mostFirst = 100
+
+// tries adds the flag of commands that try what they were given.
+func tries(cmd *cobra.Command) {
+	cmd.Flags().Bool(noCheckFlag, false, "do not try the secret at once; it is checked when it is due")
+}
+
+// tryFirst says what came of the first checks of credentials. Their secrets are kept whatever comes, since some providers
+// show them only once. errFound: one of them is not ok.
+func tryFirst(cmd *cobra.Command, a *app.App, names []string) error {
+	if off, _ := cmd.Flags().GetBool(noCheckFlag); off {
+		if len(names) == 1 {
+			fmt.Fprintf(cmd.OutOrStdout(), "check it with: keyrounds check %s\n", names[0])
+		}
+		return nil
+	}
+	rest := names[min(len(names), mostFirst):]
+	names = names[:min(len(names), mostFirst)]
+	progress := newProgress(cmd.ErrOrStderr(), len(names))
+	var judged []rounds.Judged
+	why := a.Actions.First(cmd.Context(), names, func(js []rounds.Judged) {
+		judged = append(judged, js...)
+		progress.at(len(judged))
+	})
+	progress.end()
+	ok := sayFirst(cmd.OutOrStdout(), judged, len(names) == 1)
+	var waiting []string
+	for _, name := range names {
+		if !slices.ContainsFunc(judged, func(j rounds.Judged) bool { return j.Result.Credential == name }) {
+			waiting = append(waiting, name)
+		}
+	}
+	sayWaiting(cmd.OutOrStdout(), waiting, len(rest), why)
+	var notNow *rounds.NotNowError
+	switch {
+	case why != nil && !errors.As(why, &notNow) && !errors.Is(why, rounds.ErrNotExchanged):
+		return why
+	case !ok:
+		return errFound
+	}
+	return nil
+}
+
+// sayFirst reports whether all are ok.
+func sayFirst(w io.Writer, judged []rounds.Judged, alone bool) bool {
+	slices.SortFunc(judged, func(a, b rounds.Judged) int { return strings.Compare(a.Result.Credential, b.Result.Credential) })
+	ok := 0
+	for _, j := range judged {
+		if j.Result.Outcome == checker.OK {
+			ok++
+		}
+		if j.Result.Outcome != checker.OK || alone {
+			text := fmt.Sprintf("%s: %s: %s", j.Result.Credential, j.Result.Outcome, j.Result.Message)
+			fmt.Fprintln(w, printable(text, false))
+		}
+	}
+	if !alone && len(judged) > 0 {
+		fmt.Fprintf(w, "%d of them were tried, and %d are ok\n", len(judged), ok)
+	}
+	return ok == len(judged)
+}
+
+func sayWaiting(w io.Writer, names []string, more int, why error) {
+	switch {
+	case len(names)+more == 0:
+	case len(names)+more == 1 && len(names) == 1:
+		fmt.Fprintf(w, "%s was not tried yet%s; see keyrounds credentials show %s\n", names[0], because(why), names[0])
+	default:
+		fmt.Fprintf(w, "%d were not tried yet%s; they are when a daemon finds them due: keyrounds credentials list\n",
+			len(names)+more, because(why))
+	}
+}
+
+func because(why error) string {
+	if why == nil {
+		return ""
+	}
+	return ": " + printable(strings.ReplaceAll(why.Error(), "\n", "; "), false)
+}
+
+// warnOfDoubts says on standard error what is rarely meant of credentials that are about to be registered.
+func warnOfDoubts(cmd *cobra.Command, a *app.App, creds ...credential.Credential) error {
+	all, err := a.Registry.List(cmd.Context(), false)
+	if err != nil {
+		return err
+	}
+	clients := map[string]string{}
+	for _, c := range all {
+		clients[config.Client(c)] = c.Name
+	}
+	for _, c := range creds {
+		same := clients[config.Client(c)]
+		if same == c.Name {
+			same = ""
+		}
+		for _, p := range config.Doubts(c, same, a.Now()) {
+			if p.Field == "schedule" && c.Schedule == a.Config().Defaults.Schedule {
+				continue // that of everybody
+			}
+			fmt.Fprintf(cmd.ErrOrStderr(), "warning: credential %q: %s: %s (%s)\n", c.Name, p.Field, p.Message, p.Hint)
+		}
+		clients[config.Client(c)] = c.Name
+	}
+	return nil
+}
