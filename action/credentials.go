@@ -38,7 +38,13 @@ func (a *Actions) Sync(ctx context.Context, creds []credential.Credential, feeds
 // Add registers credentials with their secrets, all or none, for actor. secrets has one for each of creds, in their
 // order; they are sealed, and not wiped here. creds must be valid. An error that a name exists, or that nothing can
 // be sealed (Options.SealerErr), registers none.
-func (a *Actions) Add(ctx context.Context, actor string, creds []credential.Credential, secrets []secret.Value) error {
+func (a *Actions) Add(
+	ctx context.Context,
+	actor string,
+	creds []credential.Credential,
+	secrets []secret.Value,
+	first FirstCheck,
+) error {
 	return a.register(ctx, actor, func(tx pgx.Tx) ([]registry.Change, error) {
 		var changes []registry.Change
 		for i, c := range creds {
@@ -53,7 +59,7 @@ func (a *Actions) Add(ctx context.Context, actor string, creds []credential.Cred
 			}
 			changes = append(changes, change)
 		}
-		return changes, nil
+		return changes, a.postpone(ctx, tx, first, changes...)
 	})
 }
 
@@ -65,7 +71,13 @@ func (a *Actions) Add(ctx context.Context, actor string, creds []credential.Cred
 // A secret that is named by a reference into the host is changed there instead: *HostSecretError. A client id of the
 // configuration file is changed there as well. The error wraps registry.ErrNotFound where there is no such
 // credential.
-func (a *Actions) Rotate(ctx context.Context, actor, name, clientID string, expires time.Time, v secret.Value) error {
+func (a *Actions) Rotate(
+	ctx context.Context,
+	actor, name, clientID string,
+	expires time.Time,
+	v secret.Value,
+	first FirstCheck,
+) error {
 	c, err := a.Registry.Get(ctx, name)
 	if err != nil {
 		return err
@@ -91,7 +103,10 @@ func (a *Actions) Rotate(ctx context.Context, actor, name, clientID string, expi
 			return nil, err
 		}
 		change, err := a.Registry.Rotate(ctx, tx, name, clientID, expires, sealed, a.Now())
-		return []registry.Change{change}, err
+		if err != nil {
+			return nil, err
+		}
+		return []registry.Change{change}, a.postpone(ctx, tx, first, change)
 	})
 }
 

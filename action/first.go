@@ -4,9 +4,34 @@ import (
 	"context"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	"github.com/keyrounds/keyrounds/credential"
+	"github.com/keyrounds/keyrounds/registry"
 	"github.com/keyrounds/keyrounds/rounds"
 )
+
+// FirstCheck says when a credential that was registered, or has a new secret, is checked for the first time.
+type FirstCheck int
+
+// The times of a first check. AtOnce is the default.
+const (
+	AtOnce FirstCheck = iota
+	AsScheduled
+)
+
+// postpone has the first checks of what was changed in tx made when first says.
+func (a *Actions) postpone(ctx context.Context, tx pgx.Tx, first FirstCheck, changes ...registry.Change) error {
+	if first == AtOnce {
+		return nil
+	}
+	due := make([]registry.Due, len(changes))
+	for i, c := range changes {
+		at, why := c.Credential.Next(a.Registry.Zone(), a.Now())
+		due[i] = registry.Due{ID: c.Credential.ID, At: at, Why: why}
+	}
+	return a.Registry.Reschedule(ctx, tx, due)
+}
 
 // firstPatience is how long whoever registers a credential waits for its first answer.
 const firstPatience = 30 * time.Second

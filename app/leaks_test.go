@@ -31,6 +31,7 @@ import (
 	"github.com/go-jose/go-jose/v4"
 	"golang.org/x/crypto/scrypt"
 
+	"github.com/keyrounds/keyrounds/action"
 	"github.com/keyrounds/keyrounds/app"
 	"github.com/keyrounds/keyrounds/audit"
 	"github.com/keyrounds/keyrounds/config"
@@ -734,7 +735,7 @@ func TestRotatedAndRetired(t *testing.T) {
 		Schedule: "@every 1s",
 	}
 	value := secret.New([]byte("c4n4ry-delta-old-secret"))
-	if err := v.app.Actions.Add(t.Context(), "test", []credential.Credential{add}, []secret.Value{value}); err != nil {
+	if err := v.app.Actions.Add(t.Context(), "test", []credential.Credential{add}, []secret.Value{value}, action.AtOnce); err != nil {
 		t.Fatal(err)
 	}
 	v.plant("c4n4ry-delta-old-secret")
@@ -744,7 +745,7 @@ func TestRotatedAndRetired(t *testing.T) {
 	})
 	v.idp.Renew("client-delta", "c4n4ry-delta-new-secret")
 	next := secret.New([]byte("c4n4ry-delta-new-secret"))
-	if err := v.app.Actions.Rotate(t.Context(), "test", "delta", "", time.Time{}, next); err != nil {
+	if err := v.app.Actions.Rotate(t.Context(), "test", "delta", "", time.Time{}, next, action.AtOnce); err != nil {
 		t.Fatal(err)
 	}
 	v.await("the old one is told as replaced", func() bool {

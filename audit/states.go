@@ -42,21 +42,26 @@ func (s *Store) Track(ctx context.Context, tx pgx.Tx, ts []Tracked, now time.Tim
 	return tx.SendBatch(ctx, batch).Close()
 }
 
-// Statuses returns the status of some credentials, since when they have it, and when they end, by id; nothing else of a
-// State is filled in. Those that are not known are left out. It locks nothing.
+// Statuses returns the status of some credentials, since when they have it, when they end and when they last got a
+// token, by id; nothing else of a State is filled in. Those that are not known are left out. It locks nothing.
 func (s *Store) Statuses(ctx context.Context, tx pgx.Tx, ids []int64) (map[int64]verdict.State, error) {
 	rows, err := tx.Query(ctx, `
-		SELECT credential_id, status, since, coalesce(memory->'ends', '{}') FROM credential_state WHERE credential_id = ANY($1)`, ids)
+		SELECT credential_id, status, since, coalesce(memory->'ends', '{}'), last_success_at
+		FROM credential_state WHERE credential_id = ANY($1)`, ids)
 	if err != nil {
 		return nil, err
 	}
 	all := map[int64]verdict.State{}
 	for rows.Next() {
-		var v verdict.State
-		if err := rows.Scan(&v.CredentialID, &v.Status, &v.Since, &v.Ends); err != nil {
+		var (
+			v       verdict.State
+			success *time.Time
+		)
+		if err := rows.Scan(&v.CredentialID, &v.Status, &v.Since, &v.Ends, &success); err != nil {
 			rows.Close()
 			return nil, err
 		}
+		v.LastSuccess = fromNull(success)
 		all[v.CredentialID] = v
 	}
 	return all, rows.Err()

@@ -108,6 +108,11 @@ func (c *Checker) CheckAll(ctx context.Context, stop <-chan struct{}, p Provider
 	}
 	wait.Wait()
 	b.control(optional, results)
+	for _, r := range results {
+		if r != nil {
+			r.cleanTrace(secret.Scrubber{}) // what control noted
+		}
+	}
 	var done []Result
 	for _, r := range results {
 		if r != nil {
@@ -264,7 +269,7 @@ func (r *Result) clean(s secret.Scrubber) {
 	r.ErrorCode = s.Clean(r.ErrorCode, maxCode)
 	r.ErrorDescription = s.Clean(r.ErrorDescription, maxDescription)
 	r.Message = s.Clean(r.Message, maxDescription)
-	for _, list := range []*[]string{&r.Granted, &r.Missing, &r.Extra, &r.Unproven, &r.Choices} {
+	for _, list := range []*[]string{&r.Granted, &r.Missing, &r.Extra, &r.Unproven} {
 		if len(*list) > maxScopes {
 			*list = (*list)[:maxScopes]
 		}

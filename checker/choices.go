@@ -1,7 +1,6 @@
 package checker
 
 import (
-	"fmt"
 	"strings"
 	"unicode"
 
@@ -12,10 +11,10 @@ import (
 // choices are what we chose ourselves that a refusal can be about, for a person who asks why a credential never worked:
 // each names the value that is sent now. They hold no secret.
 func (p Provider) choices(cred credential.Credential, value secret.Value) (list []string) {
-	add := func(format string, args ...any) { list = append(list, fmt.Sprintf(format, args...)) }
+	add := func(format string, args ...any) { list = append(list, marking(format, args...)) }
 	add("client_id and secret (one of another client, or cut off when it was copied)")
 	if p.Issuer == "" {
-		add("token_url %s (of another tenant, region or environment)", p.TokenURL)
+		add("token_url %s (of another tenant, region or environment)", withoutQuery(p.TokenURL))
 	} else {
 		add("issuer %s (of another tenant, region or environment)", p.Issuer)
 	}
@@ -30,7 +29,7 @@ func (p Provider) choices(cred credential.Credential, value secret.Value) (list 
 		add("characters of the secret that are not ASCII, which RFC 6749 (appendix A.2) does not know; they are sent as UTF-8")
 	}
 	if p.AuthMethod.Algorithms() != nil {
-		add("assertion.audience %s", first(p.Assertion.Audience, p.TokenURL))
+		add("assertion.audience %s", first(p.Assertion.Audience, withoutQuery(p.TokenURL)))
 		add("assertion.key_id %s", first(p.Assertion.KeyID, "(none)"))
 		add("this machine's clock")
 	}
@@ -38,4 +37,10 @@ func (p Provider) choices(cred credential.Credential, value secret.Value) (list 
 		add("a proof of possession, if the client must show one (DPoP or a certificate)")
 	}
 	return list
+}
+
+// withoutQuery leaves out what may be a gateway's key.
+func withoutQuery(address string) string {
+	before, _, _ := strings.Cut(address, "?")
+	return before
 }

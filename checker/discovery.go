@@ -187,11 +187,11 @@ func (b batch) control(ctx context.Context, rs []*Result) {
 		case bad != nil:
 			r.Outcome, r.Reason = ProviderError, ""
 		case b.byIssuer && m.fill(Provider{AuthMethod: b.provider.AuthMethod}).TokenURL != b.provider.TokenURL:
-			r.Outcome, r.Reason, r.Rule = Misconfigured, Redirected, "metadata (RFC 8414)"
+			r.Outcome, r.Reason, r.Rule, r.Choices, r.RefusesFor = Misconfigured, Redirected, "metadata (RFC 8414)", nil, nil
 			r.Message = "the provider's token endpoint has moved; the next check goes there"
 			continue
 		case r.Reason == Unspecified && !m.takes(b.provider.AuthMethod):
-			r.Outcome, r.Reason, r.Rule = Misconfigured, "", "metadata (RFC 8414)"
+			r.Outcome, r.Reason, r.Rule, r.Choices, r.RefusesFor = Misconfigured, "", "metadata (RFC 8414)", nil, nil
 			r.Message = secret.Scrubber{}.Clean(fmt.Sprintf(
 				"the client is refused, and the provider's metadata does not list %s: it lists %s",
 				b.provider.AuthMethod, strings.Join(m.Methods, ", "),
@@ -201,7 +201,7 @@ func (b batch) control(ctx context.Context, rs []*Result) {
 			r.trace("control: the issuer's metadata is in order")
 			continue
 		}
-		r.Rule = "metadata (RFC 8414)"
+		r.Rule, r.Choices, r.RefusesFor = "metadata (RFC 8414)", nil, nil
 		r.Message = fmt.Sprintf("refused, but so is the question for its metadata: %s", bad.Message)
 		r.trace("control: %s", bad.Message)
 	}

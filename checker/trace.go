@@ -9,8 +9,8 @@ import (
 	"github.com/keyrounds/keyrounds/secret"
 )
 
-// Lines of Result.Trace are ours but for what is put into them. Only that is scrubbed: a secret may be a word of ours,
-// such as "secret".
+// Lines of Result.Trace and Result.Choices are ours but for what is put into them. Only that is scrubbed: a secret may be a
+// word of ours, such as "secret".
 
 // ours is text that did not come from outside, though it is no constant.
 type ours string
@@ -22,6 +22,11 @@ var marked = regexp.MustCompile(begin + "[^" + end + "]*" + end)
 
 // trace notes what happens. Strings and errors may hold anything; values of other types are ours.
 func (r *Result) trace(format string, args ...any) {
+	r.Trace = append(r.Trace, marking(format, args...))
+}
+
+// marking is a line with marks around what may hold anything.
+func marking(format string, args ...any) string {
 	for i, arg := range args {
 		switch v := arg.(type) {
 		case string:
@@ -30,7 +35,7 @@ func (r *Result) trace(format string, args ...any) {
 			args[i] = begin + strings.Map(printing, v.Error()) + end
 		}
 	}
-	r.Trace = append(r.Trace, fmt.Sprintf(format, args...))
+	return fmt.Sprintf(format, args...)
 }
 
 func printing(r rune) rune {
@@ -42,8 +47,14 @@ func printing(r rune) rune {
 
 // cleanTrace takes s out of what came from outside. It may be called again.
 func (r *Result) cleanTrace(s secret.Scrubber) {
-	for i, line := range r.Trace {
-		r.Trace[i] = marked.ReplaceAllStringFunc(line, func(part string) string {
+	for _, list := range [][]string{r.Trace, r.Choices} {
+		cleanMarked(list, s)
+	}
+}
+
+func cleanMarked(list []string, s secret.Scrubber) {
+	for i, line := range list {
+		list[i] = marked.ReplaceAllStringFunc(line, func(part string) string {
 			return s.Clean(part[len(begin):len(part)-len(end)], maxDescription)
 		})
 	}

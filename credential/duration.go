@@ -19,3 +19,15 @@ func ParseDuration(s string) (time.Duration, error) {
 
 // FormatDuration writes d as ParseDuration reads it, cut to the millisecond; "0s" for 0.
 func FormatDuration(d time.Duration) string { return model.Duration(d).String() }
+
+// Days returns d for a person: in whole days where it is some, as 14 days and not 2w, and else as FormatDuration does.
+func Days(d time.Duration) string {
+	const day = 24 * time.Hour
+	switch {
+	case d == day:
+		return "1 day"
+	case d > 0 && d%day == 0:
+		return fmt.Sprintf("%d days", d/day)
+	}
+	return FormatDuration(d)
+}

@@ -40,6 +40,15 @@ func (s EndSource) Words() string {
 // IsZero reports whether no end is known.
 func (e End) IsZero() bool { return e.At.IsZero() }
 
+// Over returns when e is over for certain: a declared end is a date as a rule, and holds until that day (UTC) is over.
+// Whoever is told before counts from At, so that nobody is told too late.
+func (e End) Over() time.Time {
+	if e.By == EndDeclared && e.At.Equal(e.At.UTC().Truncate(24*time.Hour)) {
+		return e.At.Add(24 * time.Hour)
+	}
+	return e.At
+}
+
 // Earlier returns the earlier of two ends, the one that is known where the other is not, and e of two that are the
 // same.
 func (e End) Earlier(other End) End {

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/keyrounds/keyrounds/action"
 	"github.com/keyrounds/keyrounds/app"
 	"github.com/keyrounds/keyrounds/audit"
 	"github.com/keyrounds/keyrounds/credential"
@@ -46,7 +47,7 @@ func (s *screening) register(ctx context.Context, a *app.App, actor string) erro
 			Schedule:    a.Config().Defaults.Schedule,
 			UnusedAfter: a.Config().Defaults.UnusedAfter,
 		},
-	}, []secret.Value{secret.New([]byte(s.old))})
+	}, []secret.Value{secret.New([]byte(s.old))}, action.AtOnce)
 }
 
 // plant commits the secret to a repository, in base64, and takes it out again. Without git it stays in a file.
@@ -115,7 +116,7 @@ func (t *teller) leakScenes() []scene {
 			func(p *sim.Provider) {
 				p.Renew(s.id, s.new)
 				do("rotate", func(ctx context.Context) error {
-					return t.app.Actions.Rotate(ctx, t.Actor, screeningName, "", time.Time{}, secret.New([]byte(s.new)))
+					return t.app.Actions.Rotate(ctx, t.Actor, screeningName, "", time.Time{}, secret.New([]byte(s.new)), action.AtOnce)
 				})
 			},
 		},

@@ -39,11 +39,20 @@ func DescribeAll(fs []finding.Finding) Words {
 		w.Items = append(w.Items, fmt.Sprintf("and %d more: keyrounds findings list", n))
 	}
 	if common(fs, func(f finding.Finding) string { return string(f.Kind) }) {
-		w.Steps = steps(fs[0], "NAME")
+		w.Steps = steps(sharing(fs), "NAME")
 	} else {
 		w.Steps = []string{"See each of them: keyrounds findings list"}
 	}
 	return w
+}
+
+// sharing is the first finding with only that evidence for its steps which holds of all.
+func sharing(fs []finding.Finding) finding.Finding {
+	f := fs[0]
+	for _, other := range fs {
+		f.Evidence.NeverHealthy = f.Evidence.NeverHealthy && other.Evidence.NeverHealthy
+	}
+	return f
 }
 
 // together is what several findings are, and of what.
@@ -65,6 +74,14 @@ func together(fs []finding.Finding) string {
 		return fmt.Sprintf("the secrets of %d credentials%s cannot be read", n, at)
 	case finding.Unverifiable:
 		return fmt.Sprintf("%d credentials%s cannot be verified", n, at)
+	case finding.Expiring:
+		first := fs[0].Evidence.ExpiresAt
+		for _, f := range fs {
+			if f.Evidence.ExpiresAt.Before(first) {
+				first = f.Evidence.ExpiresAt
+			}
+		}
+		return fmt.Sprintf("%d credentials%s end soon, the first on %s", n, at, first.UTC().Format("2 Jan 2006"))
 	case finding.UnexpectedUse:
 		return fmt.Sprintf("%d credentials%s are used from unexpected networks", n, at)
 	case finding.CanaryTripped:
@@ -98,6 +115,9 @@ func item(f finding.Finding, fs []finding.Finding) string {
 	if why := f.Evidence.Reason; why != "" && why != "unspecified" &&
 		!common(fs, func(f finding.Finding) string { return f.Evidence.Reason }) {
 		text += ", " + words(why)
+	}
+	if !f.Evidence.ExpiresAt.IsZero() {
+		text += ", ends on " + f.Evidence.ExpiresAt.UTC().Format("2 Jan 2006")
 	}
 	if state := stateOf(f); state != "" {
 		text += " — " + state

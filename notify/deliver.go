@@ -301,8 +301,8 @@ func (r record) turn(fs []finding.Finding, now time.Time) (text string, loud boo
 		switch {
 		case was == knownOf(f) || was.state == f.State && (f.State == finding.Resolved || news(f) == ""):
 			continue
-		case was.state == f.State:
-			what = news(f)
+		case was.news != news(f) && was.state != "" && f.State != finding.Resolved:
+			what = strings.TrimSuffix(news(f)+"; "+what, "; ")
 		case f.State == finding.Open && was.state == "" && len(fs) > 1:
 			what = "also this"
 		case f.State == finding.Open:
@@ -311,7 +311,9 @@ func (r record) turn(fs []finding.Finding, now time.Time) (text string, loud boo
 		if what == "" {
 			continue
 		}
-		if f.State == finding.Open && f.Severity != finding.Info {
+		// What is acknowledged is looked after; that its time runs out is news all the same.
+		told := f.State == finding.Open || f.State == finding.Acknowledged && was.news != news(f)
+		if told && f.Severity != finding.Info {
 			loud = true
 		}
 		if !slices.Contains(lines, what) {

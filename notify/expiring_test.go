@@ -2,7 +2,7 @@ package notify_test
 
 import (
 	"context"
-	"reflect"
+	"strings"
 	"testing"
 	"time"
 
@@ -49,7 +49,7 @@ func TestExpiringIsToldAtEachTime(t *testing.T) {
 		d.settled()
 		replies := d.only().Replies
 		for _, r := range replies {
-			wantIn(t, r.Text, "are left")
+			wantIn(t, r.Text, " left")
 		}
 		if want := []int{1, 2, 2, 3}[i]; len(replies) != want || len(p.titles()) != want+1 || !replies[want-1].Broadcast {
 			t.Errorf("with %s left: %+v, %q", ahead, replies, p.titles())
@@ -58,12 +58,42 @@ func TestExpiringIsToldAtEachTime(t *testing.T) {
 	d.ack(id)
 	d.settled()
 	d.later(day)
+	open(0) // it is looked after, and should have ended: that is said all the same
+	d.settled()
+	if replies := d.only().Replies; len(p.titles()) != 5 || !strings.Contains(replies[len(replies)-1].Text, "should have ended") {
+		t.Errorf("after it should have ended: %+v, %q", replies, p.titles())
+	}
+	d.later(day)
 	d.apply(finding.OpResolve, finding.Expiring, "ats-sync")
 	d.settled()
-	if got, want := len(p.titles()), 5; got != want {
-		t.Errorf("the receiver that cannot edit got %d messages, not %d: %q", got, want, p.titles())
-	}
-	if got := p.titles(); !reflect.DeepEqual(got[4], "RESOLVED WARNING: credential ats-sync of idp ends on 1 Apr 2026") {
+	if got := p.titles(); len(got) != 6 || got[5] != "RESOLVED WARNING: credential ats-sync of idp should have ended on 1 Apr 2026" {
 		t.Errorf("at the end: %q", got)
+	}
+}
+
+// A burst says when the first ends, and each when it does; what only one of them needs is no step of all.
+func TestBurstOfEnds(t *testing.T) {
+	t.Parallel()
+	at := time.Date(2026, 4, 1, 9, 0, 0, 0, time.UTC)
+	of := func(name string, e finding.Evidence, k finding.Kind) finding.Finding {
+		return finding.Finding{
+			Kind: k, Severity: k.Severity(), State: finding.Open, Evidence: e, OpenedAt: at.AddDate(0, -1, 0),
+			Subject: finding.Subject{Credential: name, Provider: "idp"},
+		}
+	}
+	w := notify.DescribeAll([]finding.Finding{
+		of("late", finding.Evidence{ExpiresAt: at.AddDate(0, 0, 7)}, finding.Expiring),
+		of("soon", finding.Evidence{ExpiresAt: at, Owner: "web"}, finding.Expiring),
+	})
+	if w.Title != "WARNING: 2 credentials of idp end soon, the first on 1 Apr 2026" ||
+		w.Items[1] != "soon (owner web), ends on 1 Apr 2026" {
+		t.Errorf("%+v", w)
+	}
+	w = notify.DescribeAll([]finding.Finding{
+		of("new", finding.Evidence{NeverHealthy: true, Reason: "unspecified"}, finding.Revoked),
+		of("old", finding.Evidence{Reason: "unspecified"}, finding.Revoked),
+	})
+	if strings.Contains(strings.Join(w.Steps, " "), "never worked") {
+		t.Errorf("%+v", w.Steps)
 	}
 }

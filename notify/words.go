@@ -169,7 +169,7 @@ func news(f finding.Finding) string {
 	if f.Evidence.Ahead == 0 {
 		return "it should have ended by now"
 	}
-	return "at most " + credential.FormatDuration(f.Evidence.Ahead) + " are left"
+	return "at most " + credential.Days(f.Evidence.Ahead) + " left"
 }
 
 func revocation(e finding.Evidence) string {
@@ -246,7 +246,7 @@ func certainty(f finding.Finding) string {
 func couldBe(f finding.Finding) string {
 	e := f.Evidence
 	switch {
-	case f.Kind != finding.Revoked || len(e.CouldBe) == 0 && (e.Certain || e.NeverHealthy):
+	case f.Kind != finding.Revoked, e.Certain && !e.NeverHealthy, e.NeverHealthy && len(e.CouldBe) == 0:
 		return ""
 	case e.NeverHealthy:
 		return "of what was chosen here: " + strings.Join(e.CouldBe, "; ")

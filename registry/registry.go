@@ -192,6 +192,11 @@ func (s *Store) ClientIDs(ctx context.Context) (map[string]map[string]bool, erro
 	return all, err
 }
 
+// ReadAll returns those of ids that were ever registered, in no order, in a transaction, which sees its own changes.
+func (s *Store) ReadAll(ctx context.Context, tx pgx.Tx, ids []int64) ([]credential.Credential, error) {
+	return collect(ctx, tx, `SELECT `+columns+` FROM credentials WHERE id = ANY($1)`, ids)
+}
+
 // Active returns those of ids that are registered and not retired, in no order.
 func (s *Store) Active(ctx context.Context, ids []int64) ([]credential.Credential, error) {
 	return collect(ctx, s.pool, `SELECT `+columns+` FROM credentials WHERE id = ANY($1) AND retired_at IS NULL`, ids)

@@ -158,7 +158,7 @@ func (r *Row) recommend(c credential.Credential, a usage.Answer, end credential.
 	}
 	if left := end.At.Sub(at); !end.IsZero() && left < endsSoon && !refused && !idle {
 		verb := "it ends"
-		if left <= 0 {
+		if !end.Over().After(at) {
 			verb = "it should have ended"
 		}
 		add(Rotate, "%s on %s, %s", verb, end.At.In(zone).Format("2 Jan 2006"), end.By.Words())

@@ -76,8 +76,8 @@ func (r *Rounds) checkNow(ctx context.Context, why Purpose, creds []credential.C
 			continue
 		}
 		if pause := asked(judged); pause > checker.LongestPause {
-			refused = append(refused, fmt.Errorf("the provider %q asks us to stay away for %s; not checked: %s",
-				b.provider.Name, pause, names(b.creds)))
+			until := &NotNowError{Provider: b.provider.Name, Until: r.Now().Add(pause), Why: "asks us to stay away"}
+			refused = append(refused, fmt.Errorf("%w; not checked: %s", until, names(b.creds)))
 			todo = todo[1:]
 			continue
 		}

@@ -18,7 +18,8 @@ import (
 // JudgeUsage opens and closes the findings that hold of credentials by themselves (usage.Judged), such as unused,
 // never used, expiring and without an owner. It looks at all of them first, and then, a transaction for each provider,
 // again at those of which something changes, while nobody takes in events of that provider: a use that comes in
-// meanwhile is never overlooked. After an error the providers before it are done.
+// meanwhile is never overlooked. A provider whose events are taken in for long is tried once more at the end. After an
+// error of one provider the others are done.
 func (r *Rounds) JudgeUsage(ctx context.Context) error {
 	creds, err := r.Registry.List(ctx, true)
 	if err != nil {
@@ -38,18 +39,33 @@ func (r *Rounds) JudgeUsage(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	var errs []error
+	var (
+		errs []error
+		busy []string
+	)
 	for _, provider := range slices.Sorted(maps.Keys(changing)) {
+		err := r.judgeProvider(ctx, provider, changing[provider], owners)
+		if errors.Is(err, usage.ErrBusy) {
+			busy = append(busy, provider)
+			continue
+		}
+		errs = append(errs, err)
+	}
+	for _, provider := range busy {
 		errs = append(errs, r.judgeProvider(ctx, provider, changing[provider], owners))
 	}
 	return errors.Join(errs...)
 }
 
-// judgeProvider judges some credentials of a provider.
+// judgeProvider judges some credentials of a provider, as they are by then.
 func (r *Rounds) judgeProvider(ctx context.Context, provider string, creds []credential.Credential, owners bool) error {
 	var changes []finding.Change
 	err := pgx.BeginFunc(ctx, r.Pool, func(tx pgx.Tx) error {
 		if err := r.Usage.Lock(ctx, tx, provider); err != nil {
+			return err
+		}
+		creds, err := r.Registry.ReadAll(ctx, tx, batch{creds: creds}.ids())
+		if err != nil {
 			return err
 		}
 		events, err := r.judgements(ctx, tx, creds, owners)

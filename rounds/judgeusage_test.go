@@ -2,6 +2,8 @@ package rounds
 
 import (
 	"fmt"
+	"maps"
+	"strings"
 	"testing"
 	"time"
 
@@ -96,7 +98,7 @@ func TestExpiring(t *testing.T) {
 			}
 		}
 	}
-	want := []told{{30, 30 * day}, {14, 14 * day}, {7, 7 * day}, {1, day}, {0, 0}}
+	want := []told{{30, 30 * day}, {14, 14 * day}, {7, 7 * day}, {1, day}, {-1, 0}} // a day is over when it ends
 	if fmt.Sprint(got) != fmt.Sprint(want) {
 		t.Errorf("it was told with so many days left: %v, not %v", got, want)
 	}
@@ -115,10 +117,52 @@ func TestExpiring(t *testing.T) {
 	c.exec(`UPDATE credentials SET expires_at = NULL WHERE name = 'c0002'`)
 	c.exec(`UPDATE credential_state SET memory = '{}' WHERE credential = 'c0002'`)
 	c.judge()
+	why := map[string]string{}
 	for _, f := range c.findings(finding.Expiring) {
-		if f.State != finding.Resolved {
-			t.Errorf("%s is %s", f.Subject.Credential, f.State)
-		}
-		t.Log(f.Subject.Credential, f.ResolvedWhy)
+		why[f.Subject.Credential] = f.ResolvedWhy
 	}
+	want2 := map[string]string{
+		"c0000": "it ends on " + c.now.Add(300*day).Format("2 Jan 2006") + " now",
+		"c0001": "it is refused: the finding revoked tells of that",
+		"c0002": "nothing says any more that it ends",
+	}
+	if !maps.Equal(why, want2) {
+		t.Errorf("they ended because %v", why)
+	}
+	// What is refused already, or retired, is not told of.
+	c.exec(`UPDATE credentials SET expires_at = '` + c.now.Add(5*day).Format(time.RFC3339) + `'`)
+	c.exec(`UPDATE credential_state SET status = 'revoked' WHERE credential <> 'c0003'`)
+	c.exec(`UPDATE credentials SET retired_at = now() WHERE name = 'c0003'`)
+	c.judge()
+	if fs := c.findings(finding.Expiring); len(fs) != len(want2) {
+		t.Errorf("%d findings", len(fs))
+	}
+}
+
+// That an end is over without a refusal is said only where a check showed it, and of a day only when the day is over.
+func TestAnEndWithoutARefusal(t *testing.T) {
+	t.Parallel()
+	c := newCalendar(t, 2, time.Now().UTC().Truncate(24*time.Hour), nil)
+	settings := *c.rounds.settings.Load()
+	settings.ExpiringBefore = []time.Duration{24 * time.Hour}
+	c.rounds.settings.Store(&settings)
+	end := c.now.Add(48 * time.Hour)
+	c.exec(`UPDATE credentials SET owner = 'web', expires_at = '` + end.Format(time.RFC3339) + `'`)
+	says := func(at time.Time, want string) {
+		t.Helper()
+		c.now = at
+		c.judge()
+		for _, f := range c.findings(finding.Expiring) {
+			says := f.Evidence.Message
+			if f.Subject.Credential == "c0001" {
+				says = strings.Replace(says, "the provider does not refuse it", "no check has shown yet whether it is refused", 1)
+			}
+			if !strings.Contains(says, want) {
+				t.Errorf("%s, of %s: %q", at, f.Subject.Credential, f.Evidence.Message)
+			}
+		}
+	}
+	says(end.Add(12*time.Hour), "at most 1 day left")
+	c.exec(`UPDATE credential_state SET last_success_at = '` + end.Add(25*time.Hour).Format(time.RFC3339) + `' WHERE credential = 'c0001'`)
+	says(end.Add(26*time.Hour), "no check has shown yet whether it is refused")
 }

@@ -181,7 +181,13 @@ func (r *Rounds) held(ctx context.Context, tx pgx.Tx, ids []int64) (map[int64]us
 	}
 	died, err := r.exposure.Died(ctx, tx, ids)
 	for id, s := range states {
-		held[id] = usage.Held{Revoked: s.Status == verdict.Revoked, Since: s.Since, Ends: s.Ends, Died: died[id]}
+		held[id] = usage.Held{
+			Revoked:     s.Status == verdict.Revoked,
+			Since:       s.Since,
+			Ends:        s.Ends,
+			LastSuccess: s.LastSuccess,
+			Died:        died[id],
+		}
 	}
 	return held, err
 }

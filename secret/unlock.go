@@ -3,12 +3,14 @@ package secret
 import (
 	"bytes"
 	"context"
+	"crypto"
 	"crypto/x509"
 	"encoding/asn1"
 	"encoding/base64"
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/youmark/pkcs8"
@@ -52,14 +54,18 @@ func ParseKey(b []byte, passphrase Value) (Value, error) {
 }
 
 var (
-	errLocked          = errors.New("is an encrypted key: key_passphrase names what opens it (a command has --key-passphrase)")
+	// ErrLocked is wrapped by the errors for an encrypted key for which no passphrase is given.
+	ErrLocked          = errors.New("is an encrypted key: key_passphrase names what opens it (a command has --key-passphrase)")
 	errWrongPassphrase = errors.New("is an encrypted key that its passphrase does not open")
 )
 
 // unlock returns the PEM of an encrypted key, b itself where it is none.
 func unlock(b, passphrase []byte) ([]byte, error) {
-	if der := pfx(b); der != nil {
-		return unlockPFX(der, passphrase)
+	if der, err := pfx(b); err != nil || der != nil {
+		if err == nil {
+			der, err = unlockPFX(der, passphrase)
+		}
+		return der, err
 	}
 	text, known := keyText(b)
 	if !known || !bytes.HasPrefix(text, []byte("-----BEGIN ")) {
@@ -86,7 +92,7 @@ func unlockBlock(block *pem.Block, passphrase []byte) (*pem.Block, error) {
 	case !old && block.Type != "ENCRYPTED PRIVATE KEY":
 		return block, nil
 	case len(passphrase) == 0:
-		return nil, errLocked
+		return nil, ErrLocked
 	case old:
 		//lint:ignore SA1019 likewise
 		der, err := x509.DecryptPEMBlock(block, passphrase)
@@ -95,8 +101,17 @@ func unlockBlock(block *pem.Block, passphrase []byte) (*pem.Block, error) {
 		}
 		return &pem.Block{Type: block.Type, Bytes: der}, nil
 	}
-	key, _, err := pkcs8.ParsePrivateKey(block.Bytes, passphrase)
+	if err := affordable(block.Bytes); err != nil {
+		return nil, err
+	}
+	key, err := opening(func() (any, error) {
+		key, _, err := pkcs8.ParsePrivateKey(block.Bytes, passphrase)
+		return key, err
+	})
 	if err != nil {
+		if errors.Is(err, errBroken) {
+			return nil, err
+		}
 		if strings.Contains(err.Error(), "incorrect password") { // the package exports no errors
 			return nil, errWrongPassphrase
 		}
@@ -114,44 +129,74 @@ func privateBlock(key any) (*pem.Block, error) {
 }
 
 // pfx returns the DER of a PKCS #12 file, in base64 or as it is; nil: b is none.
-func pfx(b []byte) []byte {
+func pfx(b []byte) ([]byte, error) {
 	if !bytes.HasPrefix(b, []byte{0x30}) {
 		var err error
 		if b, err = base64.StdEncoding.DecodeString(strings.Join(strings.Fields(string(b)), "")); err != nil {
-			return nil
+			return nil, nil //nolint:nilerr // it is none
 		}
 	}
 	var file struct { // PFX of RFC 7292 §4
 		Version  int
 		AuthSafe asn1.RawValue
-		MacData  asn1.RawValue `asn1:"optional"`
+		MAC      struct {
+			Digest     asn1.RawValue
+			Salt       []byte
+			Iterations int `asn1:"optional"`
+		} `asn1:"optional"`
 	}
 	// A byte that text ends with may stand after it.
 	if rest, err := asn1.Unmarshal(b, &file); err != nil || file.Version != 3 || len(bytes.TrimSpace(rest)) > 0 {
-		return nil
+		return nil, nil //nolint:nilerr // it is none
 	}
-	return b
+	if file.MAC.Iterations > mostIterations {
+		return nil, errTooDear
+	}
+	return b, nil
 }
 
 func unlockPFX(der, passphrase []byte) ([]byte, error) {
-	key, certificate, signers, err := pkcs12.DecodeChain(der, string(passphrase))
+	type content struct {
+		key          any
+		certificates []*x509.Certificate
+	}
+	c, err := opening(func() (content, error) {
+		key, certificate, signers, err := pkcs12.DecodeChain(der, string(passphrase))
+		return content{key, append([]*x509.Certificate{certificate}, signers...)}, err
+	})
 	var other pkcs12.NotImplementedError
 	switch {
 	case errors.As(err, &other):
 		return nil, fmt.Errorf("is PKCS #12 of a kind that is not read: %w", err)
 	case errors.Is(err, pkcs12.ErrIncorrectPassword) && len(passphrase) == 0:
-		return nil, errLocked
+		return nil, ErrLocked
 	case errors.Is(err, pkcs12.ErrIncorrectPassword):
 		return nil, errWrongPassphrase
+	case errors.Is(err, errBroken):
+		return nil, err
 	case err != nil:
 		return nil, errors.New("is PKCS #12, and holds no private key with its certificate")
 	}
-	var out []byte
-	out = append(out, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: certificate.Raw})...)
-	for _, c := range signers {
-		out = append(out, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: c.Raw})...)
+	// The client's own comes first (RFC 8446 §4.4.2), wherever the file has it.
+	own := func(cert *x509.Certificate) bool {
+		public, ok := cert.PublicKey.(interface{ Equal(crypto.PublicKey) bool })
+		private, ok2 := c.key.(crypto.Signer)
+		return ok && ok2 && public.Equal(private.Public())
 	}
-	block, err := privateBlock(key)
+	slices.SortStableFunc(c.certificates, func(a, b *x509.Certificate) int {
+		switch {
+		case own(a) == own(b):
+			return 0
+		case own(a):
+			return -1
+		}
+		return 1
+	})
+	var out []byte
+	for _, cert := range c.certificates {
+		out = append(out, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert.Raw})...)
+	}
+	block, err := privateBlock(c.key)
 	if err != nil {
 		return nil, err
 	}

@@ -1,12 +1,24 @@
 package secret_test
 
 import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/asn1"
 	"encoding/base64"
+	"encoding/pem"
+	"math/big"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
+
+	"software.sslmate.com/src/go-pkcs12"
 
 	"github.com/keyrounds/keyrounds/secret"
 )
@@ -131,6 +143,127 @@ func TestEncryptionThatIsNotRead(t *testing.T) {
 			t.Errorf("%v: %v", how, err)
 		}
 	}
+}
+
+// The client's certificate comes first, wherever a PKCS #12 file has it: crypto/tls takes the first for the key's.
+func TestTheOwnCertificateComesFirst(t *testing.T) {
+	own, signer := selfSigned(t, "client"), selfSigned(t, "ca")
+	p12, err := pkcs12.Modern.Encode(own.key, signer.cert, []*x509.Certificate{own.cert}, "x")
+	if err != nil {
+		t.Fatal(err)
+	}
+	v, err := secret.ParseKey(p12, secret.New([]byte("x")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := tls.X509KeyPair([]byte(v.Reveal()), []byte(v.Reveal())); err != nil {
+		t.Error(err)
+	}
+}
+
+type signed struct {
+	key  *ecdsa.PrivateKey
+	cert *x509.Certificate
+}
+
+func selfSigned(t *testing.T, name string) signed {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: name}, NotAfter: time.Now().Add(time.Hour)}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cert, err := x509.ParseCertificate(der)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return signed{key, cert}
+}
+
+// locked encrypts a key as PBES2 with parameters that no tool would choose.
+func locked(t testing.TB, derivation, iv any, oid asn1.ObjectIdentifier) string {
+	t.Helper()
+	type algorithm struct {
+		Algorithm  asn1.ObjectIdentifier
+		Parameters any
+	}
+	type scheme struct{ Derivation, Encryption algorithm }
+	der, err := asn1.Marshal(struct {
+		Algorithm struct {
+			Algorithm  asn1.ObjectIdentifier
+			Parameters scheme
+		}
+		Data []byte
+	}{
+		struct {
+			Algorithm  asn1.ObjectIdentifier
+			Parameters scheme
+		}{
+			asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 5, 13},
+			scheme{algorithm{oid, derivation}, algorithm{asn1.ObjectIdentifier{2, 16, 840, 1, 101, 3, 4, 1, 42}, iv}},
+		}, make([]byte, 37),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(pem.EncodeToMemory(&pem.Block{Type: "ENCRYPTED PRIVATE KEY", Bytes: der}))
+}
+
+// hostileKeys are encrypted keys that would take all time or memory, or that libraries panic at.
+func hostileKeys(t testing.TB) map[string]string {
+	t.Helper()
+	type pbkdf2 struct {
+		Salt       []byte
+		Iterations int
+	}
+	type scrypt struct {
+		Salt    []byte
+		N, R, P int
+	}
+	derived, memory := asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 5, 12}, asn1.ObjectIdentifier{1, 3, 6, 1, 4, 1, 11591, 4, 11}
+	iv := make([]byte, 16)
+	return map[string]string{
+		"iterations":     locked(t, pbkdf2{iv, 1 << 31}, iv, derived),
+		"scrypt, N":      locked(t, scrypt{iv, 1 << 40, 8, 1}, iv, memory),
+		"scrypt, r":      locked(t, scrypt{iv, 2, 1 << 40, 1}, iv, memory),
+		"scrypt, p":      locked(t, scrypt{iv, 2, 1, 1 << 29}, iv, memory),
+		"scrypt, below":  locked(t, scrypt{iv, -1, 0, 0}, iv, memory),
+		"a short vector": locked(t, pbkdf2{iv, 1}, iv[:3], derived),
+		"a broken block": locked(t, pbkdf2{iv, 1}, iv, derived),
+	}
+}
+
+func TestHostileKeys(t *testing.T) {
+	for name, text := range hostileKeys(t) {
+		v, err := secret.ParseKey([]byte(text), secret.New([]byte("c4n4ry")))
+		if err == nil || !v.IsZero() || strings.Contains(err.Error(), "c4n4ry") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// Whatever is given as a key is read, or is an error that says nothing of it.
+func FuzzKeys(f *testing.F) {
+	for _, text := range hostileKeys(f) {
+		f.Add([]byte(text))
+	}
+	f.Add([]byte("-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----"))
+	f.Add([]byte(`{"kty":"EC","d":"AAAA"}`))
+	f.Add([]byte{0x30, 0x0c, 2, 1, 3, 0x30, 0, 0x30, 5, 4, 0, 2, 1, 1})
+	f.Fuzz(func(t *testing.T, b []byte) {
+		const phrase = "c4n4ry passphrase"
+		v, err := secret.ParseKey(b, secret.New([]byte(phrase)))
+		if err != nil && (!v.IsZero() || strings.Contains(err.Error(), phrase)) {
+			t.Errorf("%v", err)
+		}
+		if _, ok := secret.KeyNumber(v); ok && v.IsZero() {
+			t.Error("a number of nothing")
+		}
+	})
 }
 
 // A passphrase beside a secret that is not encrypted changes nothing, and text that only begins like a key is read as

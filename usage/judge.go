@@ -37,10 +37,11 @@ const (
 
 // Held is what the verdict holds of a credential.
 type Held struct {
-	Revoked bool
-	Since   time.Time      // since when it has its status
-	Ends    credential.End // as was seen
-	Died    time.Time      // when the last of its former secrets was proven dead; zero: none was
+	Revoked     bool
+	Since       time.Time      // since when it has its status
+	Ends        credential.End // as was seen
+	LastSuccess time.Time
+	Died        time.Time // when the last of its former secrets was proven dead; zero: none was
 }
 
 // Alarms are the findings that a batch of uses opens at once, and the ends of those that a use ends. It is
@@ -371,7 +372,7 @@ func (c Case) ended(f finding.Finding, holds map[finding.Kind]finding.Evidence, 
 		case f.Kind == finding.Unused || f.Kind == finding.NeverUsed:
 			return cmp.Or(c.Answer.Reason, "it is used")
 		case f.Kind == finding.Expiring:
-			return c.notExpiring(now)
+			return c.notExpiring()
 		case f.Kind == finding.Orphaned && c.Credential.Owner != "":
 			return "its owner is " + c.Credential.Owner
 		case f.Kind == finding.Orphaned:

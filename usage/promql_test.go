@@ -272,9 +272,12 @@ func TestRealPrometheus(t *testing.T) {
 			return err == nil && ok && len(down) == 1 && int(down[0].Value) >= n
 		}
 	}
-	until(200*time.Millisecond, "Prometheus marks the gateway's series as stale", failedScrapes(1))
+	// What was good before is covered as late as with the first poll after it.
+	until(200*time.Millisecond, "Prometheus marks the gateway's series as stale", failedScrapes(3))
+	d.now = time.Now()
+	a.must(feed)
 	before := covered()
-	until(200*time.Millisecond, "more scrapes fail", failedScrapes(5))
+	until(200*time.Millisecond, "more scrapes fail", failedScrapes(8))
 	if after := covered(); after != before {
 		t.Errorf("%s are covered while the gateway is away", after-before)
 	}

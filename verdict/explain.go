@@ -13,6 +13,8 @@ func Explain(r checker.Result, s State) string {
 	switch {
 	case r.Outcome != checker.Rejected || r.Choices == nil:
 		return r.Message
+	case r.Reason.Certain() && !s.NeverHealthy():
+		return r.Message // the provider says why
 	case s.NeverHealthy():
 		return r.Message + "; it never worked with its present secret, so look at: " + strings.Join(r.Choices, "; ")
 	}

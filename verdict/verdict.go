@@ -78,9 +78,7 @@ type judgement struct {
 func (j *judgement) judge() {
 	j.LastCheck, j.NextCheck, j.NotBefore = j.result.At, time.Time{}, time.Time{}
 	j.secretReadable()
-	if !j.result.Ends.IsZero() || j.result.Outcome.HasToken() {
-		j.Ends = j.result.Ends
-	}
+	j.ends()
 	switch j.result.Outcome {
 	case checker.OK, checker.ScopeReduced:
 		j.alive()
@@ -93,6 +91,20 @@ func (j *judgement) judge() {
 		j.uncertain()
 	}
 	j.flaps()
+}
+
+// ends keeps when the credential ends: a token's answer says all of it, and without one what the provider said before
+// holds.
+func (j *judgement) ends() {
+	switch r := j.result; {
+	case r.Outcome.HasToken():
+		j.Ends = r.Ends
+	case r.Ends.IsZero():
+	case j.Ends.By == credential.EndProvider:
+		j.Ends = r.Ends.Earlier(j.Ends)
+	default:
+		j.Ends = r.Ends
+	}
 }
 
 // alive: the provider issued a token.
@@ -297,7 +309,7 @@ func (j *judgement) openRevoked() {
 		SetupChanged: j.setupChanged(), NeverHealthy: j.NeverHealthy(), PeersTotal: j.incident.peers - 1, PeersHealthy: j.incident.healthy,
 	}
 	if end := (credential.Credential{Expires: j.result.Expires}).End(j.Ends); j.result.Reason == checker.ExpiredSecret ||
-		end.At.Before(j.result.At) {
+		!end.Over().After(j.result.At) {
 		e.ExpiresAt, e.ExpiresBy = end.At, string(end.By)
 	}
 	if e.CouldBe = j.result.RefusesFor; e.NeverHealthy {

@@ -35,6 +35,7 @@ func TestNoSecretIsAnywhere(t *testing.T) {
 	const pager, alerts = "c4n4ry-pager-path", "c4n4ry-alertmanager"
 	const hook = "c4n4ry-webhook-key"
 	const beat, asked, traced = "c4n4ry-heartbeat", "c4n4ry-promql-token", "c4n4ry-otlp-key"
+	const passphrase, wrongPhrase = "c4n4ry-passphrase", "c4n4ry-wr0ng-phrase"
 	spans := &syncBuffer{}
 	collector := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { _, _ = io.Copy(spans, r.Body) }))
 	defer collector.Close()
@@ -69,7 +70,7 @@ leaks:
 		s.write("pager-url", "generic://127.0.0.1:1/"+pager+"?disabletls=yes&@authorization="+pager),
 		s.write("am-token", alerts),
 		s.write("hook-key", hook),
-	), "", 12)
+	), s.lockedKeys(passphrase, wrongPhrase), 12)
 	const sealed, rotated = "c4n4ry-sealed/s3cret+val", "c4n4ry-rotated/s3cret+val"
 	add := exec.Command("keyrounds", "-c", s.config(), "credentials", "add", "sealed-one", "--provider", "idp", "--client-id", "id-05")
 	add.Stdin = strings.NewReader(sealed)
@@ -207,6 +208,7 @@ leaks:
 		"goroutines":                  "goroutine ",
 		"the daemon's log":            "heartbeat.url could not be reached",
 		"traces":                      "keyrounds.receiver",
+		"/api/v1/credentials":         "its passphrase does not open",
 	} {
 		if !strings.Contains(places[place], part) {
 			t.Errorf("the search does not see %q in %s: %.300s", part, place, places[place])
@@ -215,7 +217,8 @@ leaks:
 	if !strings.Contains(places["what the commands print"], "am: could not be reached") {
 		t.Error("no receiver was tried in vain")
 	}
-	canaries := append(s.idp.Tokens(), goodSecret, sealed, rotated, hook, slackToken, appToken, pushed, pager, alerts, beat, asked, traced)
+	canaries := append(s.idp.Tokens(), goodSecret, sealed, rotated, hook, slackToken, appToken, pushed, pager, alerts, beat, asked, traced,
+		passphrase, wrongPhrase)
 	if len(canaries) < 6 {
 		t.Errorf("only %d canaries", len(canaries))
 	}
@@ -231,6 +234,18 @@ leaks:
 			}
 		}
 	}
+}
+
+// lockedKeys are credentials whose key OpenSSL encrypted, with its passphrase and with another one.
+func (s *site) lockedKeys(right, wrong string) string {
+	s.t.Helper()
+	key, phrase := filepath.Join(s.dir, "locked.pem"), s.write("phrase", right)
+	args := []string{"genpkey", "-algorithm", "ed25519", "-aes-256-cbc", "-pass", "file:" + phrase, "-out", key}
+	if out, err := exec.Command("openssl", args...).CombinedOutput(); err != nil {
+		s.t.Fatalf("openssl: %v: %s", err, out)
+	}
+	const line = "  - {name: %s, provider: keyed, client_id: id-07, secret: \"file:%s\", key_passphrase: \"file:%s\"}\n"
+	return fmt.Sprintf(line, "opened", key, phrase) + fmt.Sprintf(line, "not-opened", key, s.write("wrong-phrase", wrong))
 }
 
 // post sends what is no report of anybody.

@@ -81,7 +81,7 @@ func newCredentialsAdd(o *options) *cobra.Command {
 				return err
 			}
 			defer v.Wipe()
-			if err := a.Actions.Add(cmd.Context(), actor(), []credential.Credential{c}, []secret.Value{v}); err != nil {
+			if err := a.Actions.Add(cmd.Context(), actor(), []credential.Credential{c}, []secret.Value{v}, firstCheck(cmd)); err != nil {
 				return err
 			}
 			fmt.Fprintf(cmd.OutOrStdout(), "%s is registered\n", c.Name)
@@ -203,6 +203,13 @@ func newCredentialsRotate(o *options) *cobra.Command {
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return o.withCredential(cmd, args[0], func(a *app.App, c credential.Credential) error {
+				if c.Source == credential.FromFile {
+					for _, flag := range []string{"client-id", "expires"} {
+						if cmd.Flags().Changed(flag) {
+							return &hintError{fmt.Errorf("--%s: %q is in the configuration file", flag, c.Name), "change it there"}
+						}
+					}
+				}
 				if c.Secret != secret.Sealed {
 					return changedOnHost(cmd, a, c, verify, patience)
 				}
@@ -228,14 +235,17 @@ func newCredentialsRotate(o *options) *cobra.Command {
 				if err := warnOfDoubts(cmd, a, next); err != nil {
 					return err
 				}
-				if err := a.Actions.Rotate(cmd.Context(), actor(), c.Name, clientID, end, v); err != nil {
+				if err := a.Actions.Rotate(cmd.Context(), actor(), c.Name, clientID, end, v, firstCheck(cmd)); err != nil {
 					return err
 				}
 				fmt.Fprintf(cmd.OutOrStdout(), "%s has a new secret\n", c.Name)
-				if err := tryFirst(cmd, a, []string{c.Name}); err != nil || !verify {
-					return err
+				err = tryFirst(cmd, a, []string{c.Name})
+				if verify {
+					if alive := verifyDead(cmd, a, c, patience); alive != nil {
+						err = alive
+					}
 				}
-				return verifyDead(cmd, a, c, patience)
+				return err
 			})
 		},
 	}

@@ -138,6 +138,7 @@ providers:
     allow_private_networks: true
     rate: 1000/s
     probes: [{scope: company_read, get: "%[2]s/configuration/company/my"}]
+  keyed: {token_url: "%[2]s/identity/oauth/token", allow_private_networks: true, auth_method: private_key_jwt}
 verdict: {confirm: [1s, 2s], refusals_per_hour: 0}
 slack: {token: "file:%[1]s/slack-token", app_token: "file:%[1]s/app-token", allow: ["*"], channel: "#alerts", api_url: "%[3]s/"}
 notifications: {group_wait: 0s}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/keyrounds/keyrounds/action"
 	"github.com/keyrounds/keyrounds/app"
 	"github.com/keyrounds/keyrounds/checker"
 	"github.com/keyrounds/keyrounds/config"
@@ -23,13 +24,20 @@ const mostFirst = 100
 
 // tries adds the flag of commands that try what they were given.
 func tries(cmd *cobra.Command) {
-	cmd.Flags().Bool(noCheckFlag, false, "do not try the secret at once; it is checked when it is due")
+	cmd.Flags().Bool(noCheckFlag, false, "do not try the secret at once; it is checked first when its schedule says")
+}
+
+func firstCheck(cmd *cobra.Command) action.FirstCheck {
+	if off, _ := cmd.Flags().GetBool(noCheckFlag); off {
+		return action.AsScheduled
+	}
+	return action.AtOnce
 }
 
 // tryFirst says what came of the first checks of credentials. Their secrets are kept whatever comes, since some providers
 // show them only once. errFound: one of them is not ok.
 func tryFirst(cmd *cobra.Command, a *app.App, names []string) error {
-	if off, _ := cmd.Flags().GetBool(noCheckFlag); off {
+	if firstCheck(cmd) == action.AsScheduled {
 		if len(names) == 1 {
 			fmt.Fprintf(cmd.OutOrStdout(), "check it with: keyrounds check %s\n", names[0])
 		}
@@ -53,10 +61,8 @@ func tryFirst(cmd *cobra.Command, a *app.App, names []string) error {
 	}
 	sayWaiting(cmd.OutOrStdout(), waiting, len(rest), why)
 	var notNow *rounds.NotNowError
-	switch {
-	case why != nil && !errors.As(why, &notNow) && !errors.Is(why, rounds.ErrNotExchanged):
-		return why
-	case !ok:
+	later := why == nil || errors.As(why, &notNow) || errors.Is(why, rounds.ErrNotExchanged)
+	if !ok || !later { // never an error of the call: what was given is stored
 		return errFound
 	}
 	return nil

@@ -27,7 +27,8 @@ func newCredentialsImport(o *options) *cobra.Command {
 		Long: "Register many credentials from a CSV file with a head line, or a JSON list of objects; - is standard\n" +
 			"input. The members are those of the configuration file, but client_secret holds the secret itself,\n" +
 			"which is sealed in the database. In CSV, scopes and expected_networks are separated by blanks, and\n" +
-			"labels are written env=prod tier=1. Delete the file afterwards: it holds secrets. Up to 100 of them are tried at\n" +
+			"labels are written env=prod tier=1. A key must not be\n" +
+			"encrypted. Delete the file afterwards: it holds secrets. Up to 100 of them are tried at\n" +
 			"once, within rate, budget and passive of their providers; exit 1: one of those is not ok.",
 		Example: "  keyrounds credentials import credentials.csv\n  jq … | keyrounds credentials import --format json -",
 		Args:    cobra.ExactArgs(1),
@@ -51,7 +52,7 @@ func newCredentialsImport(o *options) *cobra.Command {
 			if err := warnOfDoubts(cmd, a, creds...); err != nil {
 				return err
 			}
-			if err := a.Actions.Add(cmd.Context(), actor(), creds, secrets); err != nil {
+			if err := a.Actions.Add(cmd.Context(), actor(), creds, secrets, firstCheck(cmd)); err != nil {
 				return fmt.Errorf("nothing was imported: %w", err)
 			}
 			fmt.Fprintf(cmd.OutOrStdout(), "%d credentials are registered; delete %s, it holds their secrets\n", len(creds), args[0])
@@ -240,6 +241,9 @@ func importable(c *config.Config, file string, rows []importRow) ([]credential.C
 		v, err := secret.Parse([]byte(row.ClientSecret))
 		if err != nil {
 			bad("client_secret: %v", err)
+			if errors.Is(err, secret.ErrLocked) {
+				bad("client_secret: an import opens no keys; add this one by credentials add --key-passphrase")
+			}
 		}
 		creds, secrets = append(creds, cred), append(secrets, v)
 	}
