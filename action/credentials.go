@@ -214,6 +214,9 @@ func (a *Actions) register(ctx context.Context, actor string, change func(pgx.Tx
 				return err
 			}
 		}
-		return a.Audit.Track(ctx, tx, tracked, now)
+		if err := a.Audit.Track(ctx, tx, tracked, now); err != nil || len(changes) == 0 {
+			return err
+		}
+		return a.Rounds.JudgeSoon(ctx, tx)
 	})
 }

@@ -114,7 +114,8 @@ func SaysMore(old, now finding.Evidence) bool {
 	return leakSaysMore(old.Leak, now.Leak) || !slices.Equal(old.UnusedScopes, now.UnusedScopes) ||
 		!slices.Equal(old.Affected, now.Affected) ||
 		!slices.Equal(old.MissingScopes, now.MissingScopes) ||
-		old.Certain != now.Certain || old.Ahead != now.Ahead || !old.ExpiresAt.Equal(now.ExpiresAt)
+		old.Certain != now.Certain || old.Ahead != now.Ahead || !old.ExpiresAt.Equal(now.ExpiresAt) ||
+		now.ExpiresBy != "" && now.Outcome == "" && old.Message != now.Message // of an end
 }
 
 func leakSaysMore(old, now *finding.Leak) bool {

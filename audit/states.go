@@ -67,6 +67,22 @@ func (s *Store) Statuses(ctx context.Context, tx pgx.Tx, ids []int64) (map[int64
 	return all, rows.Err()
 }
 
+// LastSuccesses returns when a token was last issued for some credentials, by id; those without one are left out.
+func (s *Store) LastSuccesses(ctx context.Context, ids []int64) (map[int64]time.Time, error) {
+	rows, err := s.pool.Query(ctx, `
+		SELECT credential_id, last_success_at FROM credential_state WHERE credential_id = ANY($1) AND last_success_at IS NOT NULL`, ids)
+	if err != nil {
+		return nil, err
+	}
+	all := map[int64]time.Time{}
+	var (
+		id int64
+		at time.Time
+	)
+	_, err = pgx.ForEachRow(rows, []any{&id, &at}, func() error { all[id] = at; return nil })
+	return all, err
+}
+
 // Standing is a credential as it stands, with its last check. Outcome is "" where it was never checked.
 type Standing struct {
 	verdict.State

@@ -11,6 +11,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
@@ -94,11 +95,16 @@ func privateKey(text []byte) (jose.JSONWebKey, error) {
 	return key, nil
 }
 
-// keyBlock is the first block of PEM that is no certificate: many keep both in one file.
+// keyBlock is the first block of PEM that is a private key, or the first of all: many keep certificates in the same file,
+// and OpenSSL puts a curve's parameters before its key.
 func keyBlock(text []byte) *pem.Block {
+	first, _ := pem.Decode(text)
 	for {
 		block, rest := pem.Decode(text)
-		if block == nil || block.Type != "CERTIFICATE" {
+		if block == nil {
+			return first
+		}
+		if strings.HasSuffix(block.Type, "PRIVATE KEY") {
 			return block
 		}
 		text = rest

@@ -48,8 +48,12 @@ type clientAuth struct {
 // authenticate makes the client authentication of one request. Its error says nothing of the
 // secret.
 func authenticate(p Provider, cred credential.Credential, value secret.Value, now time.Time) (clientAuth, error) {
-	if strings.HasPrefix(value.Reveal(), "-----BEGIN ") && p.AuthMethod.takesSecret() {
-		return clientAuth{}, fmt.Errorf("the secret is a key in PEM, and %s sends a client secret", p.AuthMethod)
+	if p.AuthMethod.takesSecret() {
+		number, isKey := secret.KeyNumber(value)
+		number.Wipe()
+		if isKey || strings.HasPrefix(value.Reveal(), "-----BEGIN ") {
+			return clientAuth{}, fmt.Errorf("the secret is a key, and %s sends a client secret", p.AuthMethod)
+		}
 	}
 	pair := url.QueryEscape(cred.ClientID) + ":" + url.QueryEscape(value.Reveal())
 	a := clientAuth{

@@ -107,7 +107,7 @@ func (c *Checker) CheckAll(ctx context.Context, stop <-chan struct{}, p Provider
 		})
 	}
 	wait.Wait()
-	b.control(optional, results)
+	b.control(optional, results, ts)
 	for _, r := range results {
 		if r != nil {
 			r.cleanTrace(secret.Scrubber{}) // what control noted
@@ -238,7 +238,7 @@ func (b batch) check(ctx context.Context, t Target) *Result {
 	r.trace("POST %s with %s", b.provider.TokenURL, b.provider.AuthMethod)
 	token := b.exchange(ctx, client, b.provider, t.Credential, auth, cert, &r)
 	defer token.Wipe()
-	r.blameUs(b.provider, t.Credential, value, cert)
+	r.blameUs(b.provider, t, value, cert)
 	r.trace("read as %s %s by: %s", r.Outcome, r.Reason, ours(r.Rule))
 	if !token.IsZero() {
 		b.introspect(b.optional, client, b.provider, t.Credential, value, token, &r)
@@ -268,7 +268,9 @@ const (
 func (r *Result) clean(s secret.Scrubber) {
 	r.ErrorCode = s.Clean(r.ErrorCode, maxCode)
 	r.ErrorDescription = s.Clean(r.ErrorDescription, maxDescription)
-	r.Message = s.Clean(r.Message, maxDescription)
+	if r.Outcome != Rejected || r.Message != refusals[r.Reason] {
+		r.Message = s.Clean(r.Message, maxDescription)
+	}
 	for _, list := range []*[]string{&r.Granted, &r.Missing, &r.Extra, &r.Unproven} {
 		if len(*list) > maxScopes {
 			*list = (*list)[:maxScopes]

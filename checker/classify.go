@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -124,6 +125,9 @@ func settle(p Provider, r Response, a answer) Reading {
 		uncoded.code = ""
 		matched = byMatchers(p, uncoded)
 	}
+	if matched.Reason == Disabled && a.code == "" && !p.knows(matched.Rule) && !clientWords.MatchString(ofTheClient(a.description)) {
+		matched = Reading{} // hosts have accounts and applications, too
+	}
 	said := coded.Outcome != "" && !a.challenged && (coded.Reason != Unspecified || isRFC6749(a.code))
 	named := matched.Outcome != "" && matched.Outcome != Misconfigured
 	if matched.Outcome == Rejected { // a gateway has applications and accounts, too, but no clients with secrets
@@ -133,11 +137,20 @@ func settle(p Provider, r Response, a answer) Reading {
 		return other
 	}
 	for _, reading := range []Reading{matched, coded, byOtherTexts(p, a)} {
-		if reading.Outcome != "" {
-			return reading
+		if reading.Outcome == "" {
+			continue
 		}
+		if ours := aboutUs(p, reading, a); ours.Outcome != "" && !p.knows(reading.Rule) {
+			return ours
+		}
+		return reading
 	}
 	return byStatus(a)
+}
+
+// knows reports whether a rule is of p itself or of its preset, which know what this provider means.
+func (p Provider) knows(rule string) bool {
+	return slices.ContainsFunc(p.Matchers, func(m Matcher) bool { return m.rule == rule && !m.generic() })
 }
 
 // isRFC6749: the codes that only a token endpoint has (RFC 6749 §5.2). Firewalls and APIs say "access_denied" as well.
@@ -152,11 +165,15 @@ func isRFC6749(code string) bool {
 // byMatchers asks p's matchers, then the generic ones. An empty outcome: none fits.
 func byMatchers(p Provider, a answer) Reading {
 	generic, _ := FindPreset(Generic)
-	for _, ms := range [][]Matcher{p.Matchers, generic.Matchers} {
-		for _, m := range ms {
-			if m.fits(a) {
-				return Reading{Outcome: m.Outcome, Reason: m.Reason, Rule: m.rule}
-			}
+	others := a
+	others.description = ofTheClient(a.description)
+	for _, m := range slices.Concat(p.Matchers, generic.Matchers) {
+		said := a // a provider's own matchers know what it means
+		if m.generic() {
+			said = others
+		}
+		if m.fits(said) {
+			return Reading{Outcome: m.Outcome, Reason: m.Reason, Rule: m.rule}
 		}
 	}
 	return Reading{}
@@ -173,9 +190,11 @@ func byOtherTexts(p Provider, a answer) (found Reading) {
 		reading := byMatchers(p, answer{status: a.status, kind: object, description: text})
 		reading.ErrorDescription = text
 		switch {
-		case reading.Outcome == "" || reading.Reason == Unspecified || !aboutClient.MatchString(text):
+		case reading.Outcome == "":
 		case reading.Outcome != Rejected:
 			return reading
+		case reading.Reason == Unspecified || !aboutClient.MatchString(text),
+			reading.Reason == Disabled && !p.knows(reading.Rule) && !clientWords.MatchString(ofTheClient(text)):
 		case found.Outcome == "":
 			found = reading
 		}
@@ -233,14 +252,17 @@ func codeTable(a answer) (Outcome, Reason) {
 	case "invalid_client",
 		"incorrect_client_credentials",
 		"invalid_client_credentials",
+		"invalidclient",
+		"invalidclientcredentials",
 		"bad_client_credentials",
 		"invalid_credentials",
 		"client_authentication_failed",
 		"authentication_failed":
 		return Rejected, Unspecified
-	case "deleted_client", "unknown_client", "client_not_found", "invalid_client_id", "bad_client_id", "application_cannot_be_found":
+	case "deleted_client", "unknown_client", "client_not_found", "invalid_client_id", "bad_client_id", "application_cannot_be_found",
+		"invalidclientid", "invalidclientidentifier":
 		return Rejected, UnknownClient
-	case "bad_client_secret", "invalid_client_secret":
+	case "bad_client_secret", "invalid_client_secret", "invalidclientsecret":
 		return Rejected, BadSecret
 	case "expired_client_secret", "client_secret_expired":
 		return Rejected, ExpiredSecret
@@ -278,6 +300,14 @@ func byStatus(a answer) Reading {
 	switch {
 	case a.status == http.StatusUnauthorized && a.kind == otherJSON:
 		return says(Malformed, "", "unreadable body", "the answer cannot be read (HTTP 401)")
+	case aboutOthers(a):
+		return says(
+			Misconfigured,
+			"",
+			"status 401 with other words",
+			"the answer has no OAuth error, and its words are not about the client (HTTP 401): "+
+				"a gateway or an API answered; look at token_url",
+		)
 	case a.status == http.StatusUnauthorized && a.kind != text:
 		return Reading{Outcome: Rejected, Reason: Unspecified, Rule: "status 401"}
 	case a.kind == text || a.kind == emptyBody && a.status == http.StatusForbidden:
@@ -287,6 +317,15 @@ func byStatus(a answer) Reading {
 	default:
 		return says(Malformed, "", "no token and no error", "the answer is no token and no known error (HTTP %d)", a.status)
 	}
+}
+
+// refusals are the messages of Rejected. They are ours, and are not scrubbed: a secret may be a word of them.
+var refusals = map[Reason]string{
+	UnknownClient: "the provider does not know this client",
+	BadSecret:     "the provider says that the secret is wrong",
+	ExpiredSecret: "the provider says that the secret has expired",
+	Disabled:      "the provider says that the client is disabled",
+	Unspecified:   "the provider refuses the client, and does not say why",
 }
 
 func explainReading(r Reading) string {
@@ -308,13 +347,7 @@ func explainReading(r Reading) string {
 	case Intercepted:
 		return "something other than the provider answered"
 	case Rejected:
-		return map[Reason]string{
-			UnknownClient: "the provider does not know this client",
-			BadSecret:     "the provider says that the secret is wrong",
-			ExpiredSecret: "the provider says that the secret has expired",
-			Disabled:      "the provider says that the client is disabled",
-			Unspecified:   "the provider refuses the client, and does not say why",
-		}[r.Reason]
+		return refusals[r.Reason]
 	}
 	return string(r.Outcome)
 }

@@ -163,11 +163,13 @@ func (c *Checker) readMetadataAt(ctx context.Context, client *http.Client, p Pro
 
 // control asks, before credentials are blamed, whether the provider itself is in order: its metadata
 // document is free and needs no client. Where that fails too, the refusals say nothing.
-func (b batch) control(ctx context.Context, rs []*Result) {
+func (b batch) control(ctx context.Context, rs []*Result, ts []Target) {
 	var refused []*Result
-	for _, r := range rs {
+	worked := map[*Result]bool{}
+	for i, r := range rs {
 		if r != nil && (r.Outcome == Rejected || r.Rule == ruleNotAsked) {
 			refused = append(refused, r)
+			worked[r] = ts[i].Worked
 		}
 	}
 	if len(refused) == 0 || b.provider.Issuer == "" {
@@ -190,7 +192,7 @@ func (b batch) control(ctx context.Context, rs []*Result) {
 			r.Outcome, r.Reason, r.Rule, r.Choices, r.RefusesFor = Misconfigured, Redirected, "metadata (RFC 8414)", nil, nil
 			r.Message = "the provider's token endpoint has moved; the next check goes there"
 			continue
-		case r.Reason == Unspecified && !m.takes(b.provider.AuthMethod):
+		case r.Reason == Unspecified && !m.takes(b.provider.AuthMethod) && !worked[r]:
 			r.Outcome, r.Reason, r.Rule, r.Choices, r.RefusesFor = Misconfigured, "", "metadata (RFC 8414)", nil, nil
 			r.Message = secret.Scrubber{}.Clean(fmt.Sprintf(
 				"the client is refused, and the provider's metadata does not list %s: it lists %s",

@@ -110,12 +110,14 @@ const ruleNotAsked = "certificate not asked for (RFC 8705 §2)"
 
 // blameUs says what of our choosing a refusal can be about: a certificate that was never shown is our mistake; how
 // Basic is encoded may be, and is named first.
-func (r *Result) blameUs(p Provider, cred credential.Credential, value secret.Value, cert *certificate) {
+func (r *Result) blameUs(p Provider, t Target, value secret.Value, cert *certificate) {
+	cred := t.Credential
 	if r.Outcome == Rejected && (r.Reason == Unspecified || r.Reason == UnknownClient || r.Reason == BadSecret) {
 		r.Choices, r.RefusesFor = p.choices(cred, value), p.RefusesFor
 	}
 	switch {
 	case r.Outcome != Rejected:
+	case t.Worked && (cert == nil || r.Reason != Unspecified): // as we ask, it worked
 	case cert != nil && !cert.asked.Load():
 		r.Outcome, r.Reason, r.Rule, r.Choices, r.RefusesFor = Misconfigured, "", ruleNotAsked, nil, nil
 		r.Message = "the server did not ask for the client certificate and refused the client without it: " +

@@ -5,6 +5,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"net"
+	"strings"
 	"sync/atomic"
 
 	"github.com/keyrounds/keyrounds/secret"
@@ -28,7 +29,7 @@ func readCertificate(value secret.Value) (*certificate, error) {
 		}
 		if block.Type == "CERTIFICATE" {
 			chain = append(chain, pem.EncodeToMemory(block)...)
-		} else {
+		} else if strings.HasSuffix(block.Type, "PRIVATE KEY") {
 			key = pem.EncodeToMemory(block)
 		}
 	}

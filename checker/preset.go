@@ -107,6 +107,9 @@ type Matcher struct {
 	rule        string
 }
 
+// generic reports whether m is of the preset that is for every provider.
+func (m Matcher) generic() bool { return strings.HasPrefix(m.rule, "preset "+Generic) }
+
 // Pattern is a regular expression (RE2) that ignores case. The zero Pattern is no condition.
 type Pattern struct{ *regexp.Regexp }
 

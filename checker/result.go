@@ -18,6 +18,8 @@ type Target struct {
 	ID         uuid.UUID // of the result to be; zero: one is made
 	Credential credential.Credential
 	Secret     func(context.Context) (secret.Value, error)
+	// Worked: a token was issued for the present secret before. What never worked may be our choice.
+	Worked bool
 }
 
 // Result is what one check saw. All text in it that came from outside is clean: scrubbed of secret and token, without

@@ -23,7 +23,7 @@ func Doubts(c credential.Credential, same string, now time.Time) (ps []credentia
 	if c.Created.After(now) {
 		add("created", "when the provider made it", "%s is in the future", c.Created.Format(time.DateOnly))
 	}
-	if !c.Expires.IsZero() && c.Expires.Before(now) {
+	if end := c.End(credential.End{}); !end.IsZero() && !end.Over().After(now) {
 		add("expires", "when its present secret ends", "%s is over", c.Expires.Format(time.DateOnly))
 	}
 	s, err := credential.ParseSchedule(c.Schedule, time.UTC)

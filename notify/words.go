@@ -251,7 +251,11 @@ func couldBe(f finding.Finding) string {
 	case e.NeverHealthy:
 		return "of what was chosen here: " + strings.Join(e.CouldBe, "; ")
 	}
-	return strings.Join(append([]string{"revoked or rotated"}, e.CouldBe...), "; ")
+	could := []string{"revoked or rotated"}
+	if !e.ExpiresAt.IsZero() {
+		could = []string{"at its end, " + clock(e.ExpiresAt), could[0]}
+	}
+	return strings.Join(append(could, e.CouldBe...), "; ")
 }
 
 func answer(e finding.Evidence) string {
@@ -273,6 +277,13 @@ func steps(f finding.Finding, name string) []string {
 				f,
 				fmt.Sprintf("It never worked with this secret: compare what is registered with what the provider shows, then try: "+
 					"keyrounds check -v %s. Another secret: keyrounds credentials rotate %s.", name, name),
+			)
+		}
+		if f.Evidence.Reason == "expired_secret" {
+			return withConsole(
+				f,
+				fmt.Sprintf("Make a new secret, give it to those who use it, and store it: keyrounds credentials rotate %s. "+
+					"If nobody needs it any more: retire it.", name),
 			)
 		}
 		s := []string{

@@ -265,17 +265,24 @@ func (r *Rounds) intend(ctx context.Context, o Order) ([]checker.Target, error) 
 	if read == nil {
 		read = r.Resolve
 	}
+	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
+	defer cancel()
+	worked, err := r.Audit.LastSuccesses(ctx, batch{creds: o.Credentials}.ids())
+	if err != nil {
+		return nil, err
+	}
 	targets, intents := make([]checker.Target, len(o.Credentials)), make([]audit.Intent, len(o.Credentials))
 	for i, c := range o.Credentials {
 		id := uuid.Must(uuid.NewV7())
-		targets[i] = checker.Target{ID: id, Credential: c, Secret: func(ctx context.Context) (secret.Value, error) { return read(ctx, c) }}
+		targets[i] = checker.Target{
+			ID: id, Credential: c, Worked: worked[c.ID].After(c.Changed),
+			Secret: func(ctx context.Context) (secret.Value, error) { return read(ctx, c) },
+		}
 		intents[i] = audit.Intent{Check: id, CredentialID: c.ID, At: r.Now()}
 	}
 	if !o.Purpose.holds(Ledger) {
 		return targets, nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
-	defer cancel()
 	return targets, r.Audit.Intend(ctx, intents)
 }
 

@@ -2,6 +2,8 @@ package rounds
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"slices"
 	"time"
 
@@ -22,8 +24,13 @@ func (r *Rounds) First(ctx context.Context, creds []credential.Credential, patie
 	if !lives {
 		return r.checkNow(ctx, firstCheck, creds, each)
 	}
+	var passive []error
 	creds = slices.DeleteFunc(slices.Clone(creds), func(c credential.Credential) bool {
-		return r.settings.Load().Providers[c.Provider].Passive
+		p := r.settings.Load().Providers[c.Provider]
+		if why := fmt.Errorf("the provider %q is passive: %w", p.Name, ErrNotExchanged); p.Passive && len(passive) == 0 {
+			passive = append(passive, why)
+		}
+		return p.Passive
 	})
 	for end := time.Now().Add(patience); len(creds) > 0 && time.Now().Before(end); {
 		answered := map[int64]bool{}
@@ -48,7 +55,7 @@ func (r *Rounds) First(ctx context.Context, creds []credential.Credential, patie
 			}
 		}
 	}
-	return nil
+	return errors.Join(passive...)
 }
 
 const firstLook = 300 * time.Millisecond

@@ -22,7 +22,7 @@ func TestFirst(t *testing.T) {
 		"a daemon":          {daemon: true, want: 3},
 		"within its budget": {change: func(p *checker.Provider) { p.Budget = 1 }, why: &NotNowError{}},
 		"passive":           {change: func(p *checker.Provider) { p.Passive = true }, why: ErrNotExchanged},
-		"passive, a daemon": {daemon: true, change: func(p *checker.Provider) { p.Passive = true }},
+		"passive, a daemon": {daemon: true, change: func(p *checker.Provider) { p.Passive = true }, why: ErrNotExchanged},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -244,6 +244,11 @@ func (r *Rounds) storeOnce(
 	if err != nil {
 		return nil, nil, err
 	}
+	if judgedBy(fleet, states) {
+		if err := r.JudgeSoon(ctx, tx); err != nil {
+			return nil, nil, err
+		}
+	}
 	if err := r.reschedule(ctx, tx, s, creds, results, states); err != nil {
 		return nil, nil, err
 	}

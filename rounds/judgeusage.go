@@ -13,6 +13,7 @@ import (
 	"github.com/keyrounds/keyrounds/credential"
 	"github.com/keyrounds/keyrounds/finding"
 	"github.com/keyrounds/keyrounds/usage"
+	"github.com/keyrounds/keyrounds/verdict"
 )
 
 // JudgeUsage opens and closes the findings that hold of credentials by themselves (usage.Judged), such as unused,
@@ -55,6 +56,21 @@ func (r *Rounds) JudgeUsage(ctx context.Context) error {
 		errs = append(errs, r.judgeProvider(ctx, provider, changing[provider], owners))
 	}
 	return errors.Join(errs...)
+}
+
+// JudgeSoon has a daemon judge the credentials again at once, in tx: something changed that they are judged by. Where
+// that waits already it does nothing.
+func (r *Rounds) JudgeSoon(ctx context.Context, tx pgx.Tx) error {
+	_, err := r.client.InsertTx(ctx, tx, judgeArgs{}, nil)
+	return err
+}
+
+// judgedBy reports whether results changed what JudgeUsage goes by: when credentials end, or that they are refused.
+func judgedBy(before verdict.Fleet, after []verdict.State) bool {
+	return slices.ContainsFunc(after, func(s verdict.State) bool {
+		was := before.States[s.CredentialID]
+		return s.Ends != was.Ends || s.Status == verdict.Revoked && was.Status != verdict.Revoked
+	})
 }
 
 // judgeProvider judges some credentials of a provider, as they are by then.

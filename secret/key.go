@@ -101,6 +101,9 @@ func keyNumbers(text []byte) [][]byte {
 		}
 		return numbers
 	}
+	if der, err := base64.StdEncoding.DecodeString(string(text)); err == nil {
+		return numbersOf(der)
+	}
 	for rest := text; ; {
 		var block *pem.Block
 		if block, rest = pem.Decode(rest); block == nil {

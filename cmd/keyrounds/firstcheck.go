@@ -82,7 +82,7 @@ func sayFirst(w io.Writer, judged []rounds.Judged, alone bool) bool {
 		}
 	}
 	if !alone && len(judged) > 0 {
-		fmt.Fprintf(w, "%d of them were tried, and %d are ok\n", len(judged), ok)
+		fmt.Fprintf(w, "tried: %d, ok: %d\n", len(judged), ok)
 	}
 	return ok == len(judged)
 }
