@@ -140,7 +140,7 @@ func settle(p Provider, r Response, a answer) Reading {
 		if reading.Outcome == "" {
 			continue
 		}
-		if ours := aboutUs(p, reading, a); ours.Outcome != "" && !p.knows(reading.Rule) {
+		if ours := aboutUs(p, reading, first(reading.ErrorDescription, a.description), a.status); ours.Outcome != "" && !p.knows(reading.Rule) {
 			return ours
 		}
 		return reading

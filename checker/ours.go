@@ -43,22 +43,22 @@ var certificateMissing = regexp.MustCompile(
 		`absent|required|none|unknown)\b|\b(no|missing|unknown|absent|without)( a| the)?( client| peer)? cert(ificate)?\b`,
 )
 
-// aboutUs reads what was taken for a refusal and has words about our request or about who asks from where; an empty
+// aboutUs reads what was taken for a refusal by a text that has words about our request or about who asks from where; an empty
 // outcome: it has none. A list of causes that is always the same tells none, and what names a secret or an end is sure.
-func aboutUs(p Provider, refused Reading, a answer) Reading {
+func aboutUs(p Provider, refused Reading, text string, status int) Reading {
 	listed := refused.Reason == Unspecified && strings.HasPrefix(refused.Rule, "preset ")
 	if refused.Outcome != Rejected || listed || refused.Reason == ExpiredSecret {
 		return Reading{}
 	}
-	words := ourRequest.MatchString(a.description)
+	words := ourRequest.MatchString(text)
 	if !p.AuthMethod.showsCertificate() {
-		words = words || certificateMissing.MatchString(a.description)
+		words = words || certificateMissing.MatchString(text)
 	}
 	switch {
 	case words && refused.Reason != Disabled:
 		return says(Misconfigured, "", "words about the request", "the provider finds our request wrong")
-	case onTheWay.MatchString(a.description) && refused.Reason != BadSecret:
-		return says(Intercepted, "", "gateway", "a firewall or gateway refused the request on the way (HTTP %d)", a.status)
+	case onTheWay.MatchString(text) && refused.Reason != BadSecret:
+		return says(Intercepted, "", "gateway", "a firewall or gateway refused the request on the way (HTTP %d)", status)
 	}
 	return Reading{}
 }

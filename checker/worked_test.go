@@ -82,3 +82,34 @@ func TestKeysInTheWrongPlace(t *testing.T) {
 		t.Errorf("%s %s", r.Outcome, r.Message)
 	}
 }
+
+// Words about our request, or about who asks from where, are no refusal in whichever member they stand.
+func TestWordsAboutUsInAnyMember(t *testing.T) {
+	t.Parallel()
+	p, err := checker.Provider{TokenURL: "https://a.example/t"}.Complete()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for text, refused := range map[string]bool{
+		"Client is disabled by firewall":                    false,
+		"Unknown client (missing client_id)":                false,
+		"Invalid client secret: the parameter is missing":   false,
+		"Unknown client authentication method":              false,
+		"Unknown client certificate":                        false,
+		"Client is disabled":                                true,
+		"Invalid client secret":                             true,
+		"Unknown client":                                    true,
+		"The client secret provided has expired since June": true,
+	} {
+		for _, body := range []string{`{"error":"invalid_client","error_description":%q}`, `{"result":{"notes":[{"note":%q}]}}`, `{"message":%q}`} {
+			for _, status := range []int{400, 401} {
+				r := checker.Classify(p, checker.Response{
+					Status: status, Header: http.Header{"Content-Type": {"application/json"}}, Body: fmt.Appendf(nil, body, text),
+				})
+				if (r.Outcome == checker.Rejected) != refused {
+					t.Errorf("%d "+body+": %s %s by %s", status, text, r.Outcome, r.Reason, r.Rule)
+				}
+			}
+		}
+	}
+}
