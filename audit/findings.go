@@ -194,12 +194,13 @@ func scanFinding(row pgx.CollectableRow) (f finding.Finding, err error) {
 	return f, err
 }
 
-type querier interface {
+// Querier is a pool or a transaction, for methods that read in either.
+type Querier interface {
 	Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
 }
 
 // find's condition is a constant of this package.
-func find(ctx context.Context, q querier, where string, args ...any) ([]finding.Finding, error) {
+func find(ctx context.Context, q Querier, where string, args ...any) ([]finding.Finding, error) {
 	rows, err := q.Query(ctx, `SELECT `+findingColumns+` FROM findings WHERE `+where, args...)
 	if err != nil {
 		return nil, err
@@ -207,7 +208,7 @@ func find(ctx context.Context, q querier, where string, args ...any) ([]finding.
 	return pgx.CollectRows(rows, scanFinding)
 }
 
-func findOne(ctx context.Context, q querier, where string, args ...any) (finding.Finding, error) {
+func findOne(ctx context.Context, q Querier, where string, args ...any) (finding.Finding, error) {
 	fs, err := find(ctx, q, where, args...)
 	if err == nil && len(fs) == 0 {
 		err = finding.ErrNotFound

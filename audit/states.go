@@ -44,8 +44,8 @@ func (s *Store) Track(ctx context.Context, tx pgx.Tx, ts []Tracked, now time.Tim
 
 // Statuses returns the status of some credentials, since when they have it, when they end and when they last got a
 // token, by id; nothing else of a State is filled in. Those that are not known are left out. It locks nothing.
-func (s *Store) Statuses(ctx context.Context, tx pgx.Tx, ids []int64) (map[int64]verdict.State, error) {
-	rows, err := tx.Query(ctx, `
+func (s *Store) Statuses(ctx context.Context, q Querier, ids []int64) (map[int64]verdict.State, error) {
+	rows, err := q.Query(ctx, `
 		SELECT credential_id, status, since, coalesce(memory->'ends', '{}'), last_success_at
 		FROM credential_state WHERE credential_id = ANY($1)`, ids)
 	if err != nil {
@@ -65,22 +65,6 @@ func (s *Store) Statuses(ctx context.Context, tx pgx.Tx, ids []int64) (map[int64
 		all[v.CredentialID] = v
 	}
 	return all, rows.Err()
-}
-
-// LastSuccesses returns when a token was last issued for some credentials, by id; those without one are left out.
-func (s *Store) LastSuccesses(ctx context.Context, ids []int64) (map[int64]time.Time, error) {
-	rows, err := s.pool.Query(ctx, `
-		SELECT credential_id, last_success_at FROM credential_state WHERE credential_id = ANY($1) AND last_success_at IS NOT NULL`, ids)
-	if err != nil {
-		return nil, err
-	}
-	all := map[int64]time.Time{}
-	var (
-		id int64
-		at time.Time
-	)
-	_, err = pgx.ForEachRow(rows, []any{&id, &at}, func() error { all[id] = at; return nil })
-	return all, err
 }
 
 // Standing is a credential as it stands, with its last check. Outcome is "" where it was never checked.

@@ -267,7 +267,7 @@ func (r *Rounds) intend(ctx context.Context, o Order) ([]checker.Target, error) 
 	}
 	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
 	defer cancel()
-	worked, err := r.Audit.LastSuccesses(ctx, batch{creds: o.Credentials}.ids())
+	held, err := r.Audit.Statuses(ctx, r.Pool, batch{creds: o.Credentials}.ids())
 	if err != nil {
 		return nil, err
 	}
@@ -275,7 +275,7 @@ func (r *Rounds) intend(ctx context.Context, o Order) ([]checker.Target, error) 
 	for i, c := range o.Credentials {
 		id := uuid.Must(uuid.NewV7())
 		targets[i] = checker.Target{
-			ID: id, Credential: c, Worked: worked[c.ID].After(c.Changed),
+			ID: id, Credential: c, Worked: held[c.ID].LastSuccess.After(c.Changed),
 			Secret: func(ctx context.Context) (secret.Value, error) { return read(ctx, c) },
 		}
 		intents[i] = audit.Intent{Check: id, CredentialID: c.ID, At: r.Now()}
