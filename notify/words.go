@@ -39,7 +39,9 @@ func Describe(f finding.Finding) Words {
 	add("Last good exchange", clock(e.LastSuccess))
 	add("How sure", certainty(f))
 	add("It could be", couldBe(f))
-	if e.HTTPStatus == 0 {
+	if f.Kind == finding.Expiring {
+		add("Time", e.Message)
+	} else if e.HTTPStatus == 0 {
 		add("What happened", e.Message)
 	} else {
 		add("The provider said", answer(e))

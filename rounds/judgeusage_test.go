@@ -148,21 +148,21 @@ func TestAnEndWithoutARefusal(t *testing.T) {
 	c.rounds.settings.Store(&settings)
 	end := c.now.Add(48 * time.Hour)
 	c.exec(`UPDATE credentials SET owner = 'web', expires_at = '` + end.Format(time.RFC3339) + `'`)
-	says := func(at time.Time, want string) {
+	says := func(at time.Time, want ...string) { // of each credential
 		t.Helper()
 		c.now = at
 		c.judge()
-		for _, f := range c.findings(finding.Expiring) {
-			says := f.Evidence.Message
-			if f.Subject.Credential == "c0001" {
-				says = strings.Replace(says, "the provider does not refuse it", "no check has shown yet whether it is refused", 1)
-			}
-			if !strings.Contains(says, want) {
+		found := c.findings(finding.Expiring)
+		if len(found) != len(want) {
+			t.Fatalf("%d findings", len(found))
+		}
+		for _, f := range found {
+			if i := map[string]int{"c0000": 0, "c0001": 1}[f.Subject.Credential]; !strings.Contains(f.Evidence.Message, want[i]) {
 				t.Errorf("%s, of %s: %q", at, f.Subject.Credential, f.Evidence.Message)
 			}
 		}
 	}
-	says(end.Add(12*time.Hour), "at most 1 day left")
+	says(end.Add(12*time.Hour), "at most 1 day left", "at most 1 day left")
 	c.exec(`UPDATE credential_state SET last_success_at = '` + end.Add(25*time.Hour).Format(time.RFC3339) + `' WHERE credential = 'c0001'`)
-	says(end.Add(26*time.Hour), "no check has shown yet whether it is refused")
+	says(end.Add(26*time.Hour), "no check has shown yet whether it is refused", "the provider does not refuse it")
 }

@@ -16,9 +16,9 @@ func (c Case) expiring(now time.Time) (e finding.Evidence, holds bool) {
 	}
 	e.ExpiresAt, e.ExpiresBy = end.At, string(end.By)
 	if over := end.Over(); !over.After(now) {
-		e.Message = end.By.Words() + "; that is over, and no check has shown yet whether it is refused"
+		e.Message = "it should have ended, and no check has shown yet whether it is refused"
 		if c.Held.LastSuccess.After(over) {
-			e.Message = end.By.Words() + "; that is over, and the provider does not refuse it"
+			e.Message = "it should have ended, and the provider does not refuse it"
 		}
 		return e, true
 	}
@@ -26,7 +26,7 @@ func (c Case) expiring(now time.Time) (e finding.Evidence, holds bool) {
 	for _, before := range c.ExpiringBefore {
 		if left <= before && (e.Ahead == 0 || before < e.Ahead) {
 			e.Ahead, holds = before, true
-			e.Message = end.By.Words() + "; at most " + credential.Days(before) + " left"
+			e.Message = "at most " + credential.Days(before) + " left"
 		}
 	}
 	return e, holds
