@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	"github.com/keyrounds/keyrounds/checker"
+	"github.com/keyrounds/keyrounds/credential"
 )
 
 // Explain returns the message of r for a person who knows what was held of the credential after it: what a refusal could
@@ -19,6 +20,9 @@ func Explain(r checker.Result, s State) string {
 		return r.Message + "; it never worked with its present secret, so look at: " + strings.Join(r.Choices, "; ")
 	}
 	could := "revoked or rotated"
+	if end := (credential.Credential{Expires: r.Expires}).End(s.Ends); !end.IsZero() && !end.Over().After(r.At) {
+		could = "at its end, " + end.At.UTC().Format("2 Jan 2006") + ", or " + could
+	}
 	if len(r.RefusesFor) > 0 {
 		could += ", or " + strings.Join(r.RefusesFor, ", or ")
 	}

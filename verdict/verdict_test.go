@@ -3,6 +3,7 @@ package verdict_test
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -517,6 +518,11 @@ func TestExplain(t *testing.T) {
 	worked := verdict.State{LastSuccess: start.Add(-time.Minute), Changed: start.Add(-time.Hour)}
 	const until = "refused; it worked until 24 Nov 2026 07:59 UTC, so it could be revoked or rotated, or another region"
 	if got := verdict.Explain(r, worked); got != until {
+		t.Error(got)
+	}
+	ended := worked
+	ended.Ends = credential.End{At: start.Add(-time.Second), By: credential.EndCertificate}
+	if got := verdict.Explain(r, ended); !strings.Contains(got, "so it could be at its end, 24 Nov 2026, or revoked or rotated") {
 		t.Error(got)
 	}
 	got := verdict.Explain(r, verdict.State{LastSuccess: start.Add(-2 * time.Hour), Changed: start.Add(-time.Hour)})

@@ -71,18 +71,19 @@ func readSecrets(ctx context.Context, c *config.Config, path string) error {
 		return err
 	}
 	var bad []config.Unreadable
-	try := func(at string, ref secret.Reference, passphrase ...secret.Reference) {
+	tryKey := func(at string, ref, passphrase secret.Reference) {
 		if !ref.ReachesHost() {
 			return
 		}
-		v, err := secret.ResolveKey(ctx, ref, append(passphrase, secret.Reference{})[0])
+		v, err := secret.ResolveKey(ctx, ref, passphrase)
 		v.Wipe()
 		if err != nil {
 			bad = append(bad, config.Unreadable{Path: at, Err: err})
 		}
 	}
+	try := func(at string, ref secret.Reference) { tryKey(at, ref, secret.Reference{}) }
 	for i, cred := range c.Credentials {
-		try(fmt.Sprintf("credentials.%d.secret", i), cred.Secret, cred.KeyPassphrase)
+		tryKey(fmt.Sprintf("credentials.%d.secret", i), cred.Secret, cred.KeyPassphrase)
 	}
 	try("database.url", c.Database.Ref)
 	try("slack.token", c.Slack.Token)

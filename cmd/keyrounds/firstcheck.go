@@ -92,9 +92,10 @@ func sayWaiting(w io.Writer, names []string, more int, why error) {
 	case len(names)+more == 0:
 	case len(names)+more == 1 && len(names) == 1:
 		fmt.Fprintf(w, "%s was not tried yet%s; see keyrounds credentials show %s\n", names[0], because(why), names[0])
+	case why == nil:
+		fmt.Fprintf(w, "%d were not tried yet; a daemon tries each when it is due: keyrounds credentials list\n", len(names)+more)
 	default:
-		fmt.Fprintf(w, "%d were not tried yet%s; they are when a daemon finds them due: keyrounds credentials list\n",
-			len(names)+more, because(why))
+		fmt.Fprintf(w, "%d were not tried yet%s; see keyrounds credentials list\n", len(names)+more, because(why))
 	}
 }
 
