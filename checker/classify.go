@@ -140,7 +140,8 @@ func settle(p Provider, r Response, a answer) Reading {
 		if reading.Outcome == "" {
 			continue
 		}
-		if ours := aboutUs(p, reading, first(reading.ErrorDescription, a.description), a.status); ours.Outcome != "" && !p.knows(reading.Rule) {
+		text := first(reading.ErrorDescription, a.description)
+		if ours := aboutUs(p, reading, text, a.status); ours.Outcome != "" && !p.knows(reading.Rule) {
 			return ours
 		}
 		return reading

@@ -101,7 +101,11 @@ func TestWordsAboutUsInAnyMember(t *testing.T) {
 		"Unknown client":                                    true,
 		"The client secret provided has expired since June": true,
 	} {
-		for _, body := range []string{`{"error":"invalid_client","error_description":%q}`, `{"result":{"notes":[{"note":%q}]}}`, `{"message":%q}`} {
+		for _, body := range []string{
+			`{"error":"invalid_client","error_description":%q}`,
+			`{"result":{"notes":[{"note":%q}]}}`,
+			`{"message":%q}`,
+		} {
 			for _, status := range []int{400, 401} {
 				r := checker.Classify(p, checker.Response{
 					Status: status, Header: http.Header{"Content-Type": {"application/json"}}, Body: fmt.Appendf(nil, body, text),
