@@ -5,37 +5,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
-
-	"github.com/keyrounds/keyrounds/credential"
 )
-
-// ClaimDue claims up to limit credentials whose next check is at or before now, moves each on to the next time that
-// its schedule names, and returns them, those that waited longest first. It skips credentials that another
-// transaction has locked.
-//
-// A claimed credential is not due again before that time, whichever replica asks. Rolling tx back gives all of them
-// back. However many slots were missed, a credential is due once. Those of a provider that is booked for more than a
-// minute wait, so that no queue grows without end.
-func (s *Store) ClaimDue(ctx context.Context, tx pgx.Tx, now time.Time, limit int) ([]credential.Credential, error) {
-	cs, err := collect(ctx, tx, dueSQL, now, limit)
-	if err != nil || len(cs) == 0 {
-		return nil, err
-	}
-	due := make([]Due, len(cs))
-	for i, c := range cs {
-		at, why := c.Next(s.zone, now)
-		due[i] = Due{c.ID, at, why}
-	}
-	return cs, s.Reschedule(ctx, tx, due)
-}
-
-const dueSQL = `
-	SELECT ` + columns + ` FROM credentials
-	WHERE next_check_at <= $1 AND retired_at IS NULL
-		AND provider NOT IN (SELECT provider FROM provider_pace WHERE paced_until > $1::timestamptz + interval '1 minute')
-	ORDER BY next_check_at
-	LIMIT $2
-	FOR UPDATE SKIP LOCKED`
 
 const moveSQL = `
 	UPDATE credentials c SET next_check_at = n.at, next_check_why = n.why
@@ -73,13 +43,30 @@ func (s *Store) Reschedule(ctx context.Context, tx pgx.Tx, ds []Due) error {
 // Zone is the time zone that schedules are read in.
 func (s *Store) Zone() *time.Location { return s.zone }
 
-// Lag returns how long the credential that waits longest is overdue at now, 0 where none is. Credentials of a
-// provider that was asked to wait count as well.
-func (s *Store) Lag(ctx context.Context, now time.Time) (time.Duration, error) {
-	var oldest *time.Time
-	err := s.pool.QueryRow(ctx, `SELECT min(next_check_at) FROM credentials WHERE retired_at IS NULL`).Scan(&oldest)
-	if err != nil || oldest == nil {
-		return 0, err
+// Lag returns how long the credential that waits longest for its result is overdue at now, 0 where none is: also while
+// it is being checked, and where its provider asked to wait.
+func (s *Store) Lag(ctx context.Context, now time.Time) (longest time.Duration, err error) {
+	lags, err := s.Lags(ctx, now)
+	for _, lag := range lags {
+		longest = max(longest, lag)
 	}
-	return max(0, now.Sub(*oldest)), nil
+	return longest, err
+}
+
+// Lags is Lag by provider, of every provider that has credentials.
+func (s *Store) Lags(ctx context.Context, now time.Time) (map[string]time.Duration, error) {
+	rows, err := s.pool.Query(ctx, `SELECT provider, min(next_check_at) FROM credentials WHERE retired_at IS NULL GROUP BY 1`)
+	if err != nil {
+		return nil, err
+	}
+	lags := map[string]time.Duration{}
+	var (
+		provider string
+		oldest   time.Time
+	)
+	_, err = pgx.ForEachRow(rows, []any{&provider, &oldest}, func() error {
+		lags[provider] = max(0, now.Sub(oldest))
+		return nil
+	})
+	return lags, err
 }

@@ -8,8 +8,8 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// Pace returns when a provider's next batch may begin, at or after now, and books the provider from then for as long
-// as the batch takes, in tx. The provider's rate so holds over all replicas.
+// Pace returns when a provider's next requests may begin, at or after now, and books the provider from then for as
+// long as they take, in tx. The provider's rate so holds over all replicas.
 func (s *Store) Pace(ctx context.Context, tx pgx.Tx, provider string, now time.Time, takes time.Duration) (time.Time, error) {
 	var until time.Time
 	err := tx.QueryRow(ctx, paceSQL, provider, now, takes).Scan(&until)
@@ -21,8 +21,18 @@ const paceSQL = `
 	ON CONFLICT (provider) DO UPDATE SET paced_until = greatest(p.paced_until, $2) + $3::interval
 	RETURNING paced_until`
 
-// Pause says that a provider asked to be left alone until then: no batch of it is handed out to begin before, and
-// Paused tells whoever is about to ask it. A pause is never shortened.
+// Booked returns until when a provider's rate is booked; a time that is over, or the zero Time: it is free.
+func (s *Store) Booked(ctx context.Context, tx pgx.Tx, provider string) (until time.Time, err error) {
+	err = tx.QueryRow(ctx, `
+		SELECT paced_until FROM provider_pace WHERE provider = $1 AND paced_until > '-infinity'`, provider).Scan(&until)
+	if errors.Is(err, pgx.ErrNoRows) {
+		err = nil
+	}
+	return until, err
+}
+
+// Pause says that a provider asked to be left alone until then: nothing of it is handed out before, and Paused tells
+// whoever is about to ask it. A pause is never shortened.
 func (s *Store) Pause(ctx context.Context, tx pgx.Tx, provider string, until time.Time) error {
 	_, err := tx.Exec(ctx, `
 		INSERT INTO provider_pace AS p (provider, paced_until, paused_until) VALUES ($1, $2, $2)
@@ -68,31 +78,57 @@ func monthOf(t time.Time) time.Time {
 	return time.Date(y, m, 1, 0, 0, 0, 0, time.UTC)
 }
 
-// Occupy makes job the only one that works at provider, until Leave or, at the latest, until. false: another one
-// does. The job that has it may ask again, to have it longer. It takes effect at once, over all replicas, without a
-// transaction of the caller's.
-func (s *Store) Occupy(ctx context.Context, provider string, job int64, now, until time.Time) (bool, error) {
+// Occupation is what somebody wants of a provider: to be the only one who works there.
+type Occupation struct {
+	Provider string
+	Holder   int64 // who; no two runs share it
+	Yields   bool  // it lets those go first who wait (Want)
+}
+
+// Occupy makes o.Holder the only one that works at its provider, until Leave or, at the latest, until. false: another
+// one does, or somebody waits to whom o yields. Whoever has it asks again, to have it longer. It takes effect at once,
+// over all replicas, without a transaction of the caller's.
+func (s *Store) Occupy(ctx context.Context, o Occupation, now, until time.Time) (bool, error) {
 	tag, err := s.pool.Exec(ctx, `
 		INSERT INTO provider_pace AS p (provider, busy_by, busy_until) VALUES ($1, $2, $4)
 		ON CONFLICT (provider) DO UPDATE SET busy_by = excluded.busy_by, busy_until = excluded.busy_until
-		WHERE p.busy_until <= $3 OR p.busy_by = excluded.busy_by`, provider, job, now, until)
+		WHERE (p.busy_until <= $3 OR p.busy_by = excluded.busy_by) AND NOT ($5 AND p.wanted_until > $3)`,
+		o.Provider, o.Holder, now, until, o.Yields)
 	return tag.RowsAffected() == 1, err
 }
 
-// Leave ends what Occupy began. Where another job has the provider by now, it does nothing.
-func (s *Store) Leave(ctx context.Context, provider string, job int64) error {
+// Stay has who occupies a provider have it until then. false: another one has it by now.
+func (s *Store) Stay(ctx context.Context, provider string, holder int64, until time.Time) (bool, error) {
+	tag, err := s.pool.Exec(
+		ctx,
+		`UPDATE provider_pace SET busy_until = $3 WHERE provider = $1 AND busy_by = $2`,
+		provider,
+		holder,
+		until,
+	)
+	return tag.RowsAffected() == 1, err
+}
+
+// Want says that somebody waits for a provider, until then at least: who yields leaves it to them.
+func (s *Store) Want(ctx context.Context, provider string, until time.Time) error {
+	_, err := s.pool.Exec(ctx, `UPDATE provider_pace SET wanted_until = $2 WHERE provider = $1 AND wanted_until < $2`, provider, until)
+	return err
+}
+
+// Leave ends what Occupy began. Where another one has the provider by now, it does nothing.
+func (s *Store) Leave(ctx context.Context, provider string, holder int64) error {
 	_, err := s.pool.Exec(
 		ctx,
 		`UPDATE provider_pace SET busy_until = '-infinity', busy_by = 0 WHERE provider = $1 AND busy_by = $2`,
 		provider,
-		job,
+		holder,
 	)
 	return err
 }
 
 // Load is what a provider was asked already, and for how long it is booked.
 type Load struct {
-	Booked   time.Duration // until what is handed out ends, or it may be asked again
+	Booked   time.Duration // until its rate is free, or it may be asked again
 	Requests int           // in the month (UTC), as Spend counts
 }
 

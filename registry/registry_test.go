@@ -131,107 +131,7 @@ func TestTheFileAndCommands(t *testing.T) {
 	}
 }
 
-func claim(t *testing.T, pool *pgxpool.Pool, now time.Time, limit int, end func(pgx.Tx) error) []credential.Credential {
-	t.Helper()
-	tx, err := pool.Begin(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	cs, err := registry.New(pool, time.UTC).ClaimDue(t.Context(), tx, now, limit)
-	if err := errors.Join(err, end(tx)); err != nil {
-		t.Fatal(err)
-	}
-	return cs
-}
-
-// However many slots were missed, a credential is due once, and the next slot is later
-// (docs/promises.md#however-many-slots-were-missed-a-credential-is-due-once).
-func TestClaimDue(t *testing.T) {
-	t.Parallel()
-	pool := pgtest.New(t)
-	sync1(t, pool, noon, file(t, "a", "b", "c"))
-	commit := func(tx pgx.Tx) error { return tx.Commit(t.Context()) }
-	undo := func(tx pgx.Tx) error { return tx.Rollback(t.Context()) }
-	later := noon.Add(5 * 24 * time.Hour)
-	if n := len(claim(t, pool, later, 10, undo)); n != 3 {
-		t.Errorf("%d due, want 3", n)
-	}
-	if n := len(claim(t, pool, later, 2, commit)); n != 2 {
-		t.Errorf("a rolled back claim gives all back, the limit holds: %d", n)
-	}
-	if n := len(claim(t, pool, later, 10, commit)); n != 1 {
-		t.Errorf("the one that is left: %d", n)
-	}
-	if n := len(claim(t, pool, later, 10, commit)); n != 0 {
-		t.Errorf("%d are due again in the same slot", n)
-	}
-	if n := len(claim(t, pool, later.Add(16*time.Minute), 10, commit)); n < 1 {
-		t.Error("none is due in the next slot")
-	}
-}
-
-// Two who claim at once share what is due (docs/promises.md#replicas-check-what-is-due-once).
-func TestTwoClaimAtOnce(t *testing.T) {
-	t.Parallel()
-	pool := pgtest.New(t)
-	var names []string
-	for i := range 100 {
-		names = append(names, "c"+string(rune('a'+i/26))+string(rune('a'+i%26)))
-	}
-	sync1(t, pool, noon, file(t, names...))
-	var (
-		mu   sync.Mutex
-		seen = map[string]int{}
-		wait sync.WaitGroup
-	)
-	for range 4 {
-		wait.Go(func() {
-			for range 10 {
-				for _, c := range claim(t, pool, noon.Add(time.Minute), 7, func(tx pgx.Tx) error { return tx.Commit(t.Context()) }) {
-					mu.Lock()
-					seen[c.Name]++
-					mu.Unlock()
-				}
-			}
-		})
-	}
-	wait.Wait()
-	for _, n := range names {
-		if seen[n] != 1 {
-			t.Errorf("%s was claimed %d times", n, seen[n])
-		}
-	}
-}
-
-// A provider's batches come one after the other, and a provider that is booked for more than a
-// minute is not claimed from.
-func TestPace(t *testing.T) {
-	t.Parallel()
-	pool := pgtest.New(t)
-	store := registry.New(pool, time.UTC)
-	sync1(t, pool, noon, file(t, "a"))
-	err := pgx.BeginFunc(t.Context(), pool, func(tx pgx.Tx) error {
-		for i, want := range []time.Time{noon, noon.Add(20 * time.Second), noon.Add(40 * time.Second)} {
-			at, err := store.Pace(t.Context(), tx, "idp", noon, 20*time.Second)
-			if err != nil || !at.Equal(want) {
-				t.Errorf("batch %d begins at %v, want %v (%v)", i, at, want, err)
-			}
-		}
-		return store.Pause(t.Context(), tx, "idp", noon.Add(10*time.Minute))
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	commit := func(tx pgx.Tx) error { return tx.Commit(t.Context()) }
-	if n := len(claim(t, pool, noon.Add(time.Minute), 10, commit)); n != 0 {
-		t.Error("claimed from a provider that asked for a pause")
-	}
-	if n := len(claim(t, pool, noon.Add(10*time.Minute), 10, commit)); n != 1 {
-		t.Error("not claimed after the pause")
-	}
-}
-
-// Reloads while rounds claim and move the same rows: nobody waits for the other for ever.
+// Reloads while rounds lease, renew and move the same rows: nobody waits for the other for ever.
 func TestSyncWhileRoundsRun(t *testing.T) {
 	t.Parallel()
 	pool := pgtest.New(t)
@@ -261,12 +161,15 @@ func TestSyncWhileRoundsRun(t *testing.T) {
 	})
 	wg.Go(func() {
 		for i := range 200 {
+			now := noon.Add(time.Duration(i) * time.Hour)
+			var all []registry.Lease
 			err := pgx.BeginFunc(t.Context(), pool, func(tx pgx.Tx) error {
-				_, err := store.ClaimDue(t.Context(), tx, noon.Add(time.Duration(i)*time.Hour), 10)
+				ls, err := store.Lease(t.Context(), tx, "idp", now, now.Add(time.Minute), 10)
+				all = leases(ls)
 				return err
 			})
-			if err != nil {
-				t.Error("claim:", err)
+			if err := errors.Join(err, store.Renew(t.Context(), all, now.Add(2*time.Minute))); err != nil {
+				t.Error("lease:", err)
 				return
 			}
 		}

@@ -1,13 +1,10 @@
 package rounds
 
 import (
-	"context"
 	"net/http/httptest"
 	"slices"
 	"testing"
 	"time"
-
-	"github.com/jackc/pgx/v5"
 
 	"github.com/keyrounds/keyrounds/credential"
 	"github.com/keyrounds/keyrounds/finding"
@@ -38,7 +35,7 @@ func TestNoProviderCanBeReached(t *testing.T) {
 		}
 		creds = slices.DeleteFunc(creds, func(c credential.Credential) bool { return c.Provider != provider })
 		order := Order{Purpose: scheduled, Provider: provider, Credentials: creds}
-		if _, err := r.work(t.Context(), order, func(context.Context, pgx.Tx) error { return nil }); err != nil {
+		if _, err := r.work(t.Context(), order); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -9,7 +9,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/jackc/pgx/v5"
 	"github.com/riverqueue/river"
 	"github.com/riverqueue/river/rivertype"
 
@@ -108,11 +107,7 @@ func names(creds []credential.Credential) string {
 
 // checkHere checks a batch in this process.
 func (r *Rounds) checkHere(ctx context.Context, why Purpose, b batch) ([]Judged, error) {
-	return r.work(
-		ctx,
-		Order{Purpose: why, Provider: b.provider.Name, Credentials: b.creds},
-		func(context.Context, pgx.Tx) error { return nil },
-	)
+	return r.work(ctx, Order{Purpose: why, Provider: b.provider.Name, Credentials: b.creds})
 }
 
 // asked is the longest pause that the provider asked for.
@@ -199,9 +194,9 @@ func (w *byHandWorker) Work(ctx context.Context, job *river.Job[byHandArgs]) err
 	if err != nil {
 		return err
 	}
-	order := Order{Purpose: byHand, Provider: job.Args.Provider, Credentials: creds, Holder: job.ID}
+	order := Order{Purpose: byHand, Provider: job.Args.Provider, Credentials: creds}
 	order.Purpose.Patience = patience // whoever waits asks again
-	judged, err := w.rounds.work(ctx, order, func(context.Context, pgx.Tx) error { return nil })
+	judged, err := w.rounds.work(ctx, order)
 	var answer handed
 	answer.add(judged)
 	if err != nil && !errors.As(err, &answer.NotNow) {

@@ -30,7 +30,6 @@ const (
 	whyNarrowed = "to confirm that it may do less than it is registered for"
 	whyCap      = "no sooner, since the provider refused it often and may lock it out"
 	whySlow     = "as scheduled, but no sooner than min_interval of its provider allows"
-	whyHandBack = "at once, since its turn in the last round did not come"
 	whyLog      = "at once, since the provider's own log says that it was revoked or changed"
 )
 

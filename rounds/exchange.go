@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"slices"
 	"time"
 
@@ -14,13 +13,15 @@ import (
 	"github.com/keyrounds/keyrounds/audit"
 	"github.com/keyrounds/keyrounds/checker"
 	"github.com/keyrounds/keyrounds/credential"
+	"github.com/keyrounds/keyrounds/registry"
 	"github.com/keyrounds/keyrounds/secret"
 )
 
 // Rules of the door through which every token request goes:
 //
 //  1. Passive: a provider that is never exchanged is not.
-//  2. Occupation: one works at a provider at a time, on whichever replica. So its concurrency holds.
+//  2. Occupation: one works at a provider at a time, on whichever replica. So its concurrency holds. The rounds let
+//     those who wait go first.
 //  3. Pause: a provider that asked to be left alone is, by everybody, until then.
 //  4. Budget: no more than the month's share so far. Every request counts.
 //  5. Rate: requests are booked one after the other. A batch holds the rate among its own.
@@ -47,17 +48,19 @@ type Purpose struct {
 	Patience time.Duration
 	// Without are the protections that do not hold, each with the reason.
 	Without map[Protection]string
-	// paid: the sweep counted and booked the requests already.
+	// paid: the lease counted and booked the requests already.
 	paid bool
+	// yields: whoever else waits for the provider goes first.
+	yields bool
 }
 
 // Purposes are all that tokens are requested for, by the names that the metrics and docs show.
 func Purposes() []Purpose { return []Purpose{scheduled, byHand, firstCheck, leaked, feedAccess} }
 
 var (
-	scheduled = Purpose{Name: "check", Patience: patience, paid: true, Without: map[Protection]string{
-		Budget: "the sweep held it when it claimed the credentials",
-		Rate:   "the sweep booked it when it handed the batch out",
+	scheduled = Purpose{Name: "check", Patience: patience, paid: true, yields: true, Without: map[Protection]string{
+		Budget: "the lease of the credentials held it",
+		Rate:   "the lease of the credentials booked it, when it was free",
 	}}
 	byHand = Purpose{Name: "check_by_hand", Patience: defaultJobTimeout, Without: map[Protection]string{
 		Budget: "a person decides to spend it; it is counted",
@@ -81,8 +84,14 @@ type Order struct {
 	Credentials []credential.Credential
 	// Secret reads the secret of a credential just before it is used. nil: the one that it has now.
 	Secret func(context.Context, credential.Credential) (secret.Value, error)
-	// Holder is who occupies the provider, the number of a job. 0: none of one.
-	Holder int64
+	// Leases are those of the credentials: what is stored must have one that is still its own. nil: they are checked
+	// without.
+	Leases []registry.Lease
+	// Occupied says that the caller occupies the provider, and leaves it.
+	Occupied bool
+	// Stop ends the order: after it closes no further request begins. nil: it ends when the daemon stops or the order
+	// has had its time.
+	Stop <-chan struct{}
 	// Single asks for the token of the only credential, for the caller. Otherwise tokens are used for probes
 	// and dropped.
 	Single bool
@@ -123,8 +132,21 @@ func (r *Rounds) Exchange(ctx context.Context, o Order) (results []checker.Resul
 	if p.Passive && o.Purpose.holds(Passive) {
 		return nil, token, func() {}, fmt.Errorf("the provider %q is passive: %w", p.Name, ErrNotExchanged)
 	}
-	if leave, err = r.occupy(ctx, o); err != nil {
-		return nil, token, leave, err
+	leave = func() {}
+	if !o.Occupied {
+		at, err := r.occupy(ctx, o)
+		if err != nil {
+			return nil, token, leave, err
+		}
+		leave = at.leave
+		if o.Stop == nil {
+			stop, end := r.stopSignal()
+			defer end()
+			o.Stop = stop
+		}
+		stop, end := either(o.Stop, at.lost)
+		defer end()
+		o.Stop = stop
 	}
 	defer func() {
 		if err != nil {
@@ -151,37 +173,6 @@ func (r *Rounds) Exchange(ctx context.Context, o Order) (results []checker.Resul
 	return results, token, leave, r.settle(ctx, p, o, results)
 }
 
-// occupy waits until nobody else works at the provider. One that died gives way when a job's time is over.
-func (r *Rounds) occupy(ctx context.Context, o Order) (leave func(), err error) {
-	holder := o.Holder
-	if holder == 0 {
-		holder = -rand.Int64N(1<<62) - 1 // no job has a negative number
-	}
-	leave = func() {}
-	for end := time.Now().Add(o.Purpose.Patience); ; {
-		now := r.Now()
-		free, err := r.Registry.Occupy(ctx, o.Provider, holder, now, now.Add(r.JobTimeout))
-		if err != nil {
-			return leave, err
-		}
-		if free {
-			return func() {
-				ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
-				defer cancel()
-				if err := r.Registry.Leave(ctx, o.Provider, holder); err != nil {
-					r.Log.Warn("the next batch of this provider has to wait", "provider", o.Provider, "error", err)
-				}
-			}, nil
-		}
-		if time.Now().After(end) {
-			return leave, &NotNowError{Provider: o.Provider, Why: "is busy with other checks"}
-		}
-		if err := r.pass(ctx, 100*time.Millisecond); err != nil {
-			return leave, err
-		}
-	}
-}
-
 // pass waits, unless ctx ends or the daemon stops.
 func (r *Rounds) pass(ctx context.Context, d time.Duration) error {
 	select {
@@ -198,7 +189,7 @@ func (r *Rounds) pass(ctx context.Context, d time.Duration) error {
 func (r *Rounds) admit(ctx context.Context, p checker.Provider, o Order) error {
 	now, n := r.Now(), len(o.Credentials)
 	wait := time.Duration(0)
-	// Whoever waits here occupies the provider, which holds for a job's time: no longer than patience.
+	// Whoever waits here occupies the provider: no longer than patience.
 	bears := min(o.Purpose.Patience, patience)
 	if o.Purpose.paid {
 		bears = 0
@@ -240,7 +231,7 @@ func (r *Rounds) admit(ctx context.Context, p checker.Provider, o Order) error {
 		return r.Registry.Spend(ctx, tx, p.Name, now, n)
 	})
 	var notNow *NotNowError
-	if o.Purpose.paid && errors.As(err, &notNow) { // the sweep counted what is handed back
+	if o.Purpose.paid && errors.As(err, &notNow) { // the lease counted what is handed back
 		return errors.Join(err, r.settle(ctx, p, o, nil))
 	}
 	if err != nil || wait <= 0 {
@@ -294,9 +285,7 @@ func (r *Rounds) ask(ctx context.Context, p checker.Provider, o Order, targets [
 		token, res := r.Checker.Token(ctx, p, targets[0])
 		return []checker.Result{res}, token
 	}
-	stop, cancel := r.stopSignal()
-	defer cancel()
-	return r.Checker.CheckAll(ctx, stop, p, targets), secret.Value{}
+	return r.Checker.CheckAll(ctx, o.Stop, p, targets), secret.Value{}
 }
 
 // settle keeps away from a provider that asked for it, and gives back what was counted and not asked.

@@ -10,7 +10,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/jackc/pgx/v5"
 	dto "github.com/prometheus/client_model/go"
 
 	"github.com/keyrounds/keyrounds/checker"
@@ -57,11 +56,7 @@ func (a *asking) callers() map[string]func(context.Context) error {
 	}
 	return map[string]func(context.Context) error{
 		"check": func(ctx context.Context) error {
-			_, err := a.r.work(
-				ctx,
-				Order{Purpose: scheduled, Provider: "idp", Credentials: cred(), Holder: 7},
-				func(context.Context, pgx.Tx) error { return nil },
-			)
+			_, err := a.r.work(ctx, Order{Purpose: scheduled, Provider: "idp", Credentials: cred()})
 			return err
 		},
 		"check_by_hand": func(ctx context.Context) error { return a.r.CheckNow(ctx, cred(), func([]Judged) {}) },
@@ -174,7 +169,7 @@ func TestWhatTheDoorWritesDown(t *testing.T) {
 				ledger = 0
 			}
 			if purpose.paid {
-				spent = 0 // the sweep counts it
+				spent = 0 // the lease counts it
 			}
 			if n := a.count(`SELECT count(*) FROM check_intents`) + a.results(); n < ledger || ledger == 0 && n != 0 {
 				t.Errorf("%d lines in the ledger, want %d", n, ledger)

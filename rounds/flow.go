@@ -10,60 +10,36 @@ import (
 	"github.com/riverqueue/river"
 	"github.com/riverqueue/river/rivertype"
 	"go.opentelemetry.io/otel/attribute"
-	"go.opentelemetry.io/otel/trace"
 
 	"github.com/keyrounds/keyrounds/checker"
 	"github.com/keyrounds/keyrounds/credential"
 	"github.com/keyrounds/keyrounds/finding"
 	"github.com/keyrounds/keyrounds/registry"
 	"github.com/keyrounds/keyrounds/secret"
-	"github.com/keyrounds/keyrounds/traces"
 	"github.com/keyrounds/keyrounds/verdict"
 )
 
 // The flow, one direction, no way back:
 //
-//	sweep: what is due ─▶ batches
-//	batch: secrets ─▶ checks ─▶ verdict ─▶ record, findings, outbox, completion: one transaction
+//	sweep: providers with something due ─▶ streams
+//	stream (stream.go): leases ─▶ work ─▶ leases …
+//	work: secrets ─▶ checks ─▶ verdict ─▶ record, findings, outbox, the next time: one transaction, of the leases that
+//	are still its own
 
-// sweep claims what is due and hands it out in batches, in one transaction.
+// sweep begins a stream for each provider that has something due and nobody who works on it, in one transaction.
 func (r *Rounds) sweep(ctx context.Context, complete func(context.Context, pgx.Tx) error) (err error) {
-	settings, now := r.settings.Load(), r.Now()
+	now := r.Now()
 	tx, err := r.Pool.Begin(ctx)
 	if err != nil {
 		return err
 	}
 	defer rollback(ctx, tx)
-	due, err := r.Registry.ClaimDue(ctx, tx, now, claimLimit)
+	providers, err := r.Registry.DueProviders(ctx, tx, now, patience)
 	if err != nil {
 		return err
 	}
-	if due, err = r.ration(ctx, tx, due, settings.Providers, now); err != nil {
+	if err := r.begin(ctx, tx, providers...); err != nil {
 		return err
-	}
-	if len(due) > 0 {
-		var span trace.Span
-		ctx, span = r.span(ctx, "round", now, attribute.Int("keyrounds.due", len(due)))
-		defer func() { end(span, err) }()
-	}
-	var jobs []river.InsertManyParams
-	for _, b := range batches(due, settings.Providers) {
-		at, err := r.Registry.Pace(ctx, tx, b.provider.Name, now, b.takes())
-		if err != nil {
-			return err
-		}
-		if err := r.Registry.Spend(ctx, tx, b.provider.Name, now, len(b.creds)); err != nil {
-			return err
-		}
-		jobs = append(
-			jobs,
-			river.InsertManyParams{Args: batchArgs{b.provider.Name, b.ids(), traces.Of(ctx)}, InsertOpts: b.insertOpts(now, at)},
-		)
-	}
-	if len(jobs) > 0 {
-		if _, err := r.client.InsertManyFastTx(ctx, tx, jobs); err != nil {
-			return err
-		}
 	}
 	if _, err := r.Audit.Awaken(ctx, tx, now); err != nil {
 		return err
@@ -74,9 +50,8 @@ func (r *Rounds) sweep(ctx context.Context, complete func(context.Context, pgx.T
 	return tx.Commit(ctx)
 }
 
-// work checks one batch and stores what came of it. A provider that may not be asked now gets its batch
-// back at the next sweep.
-func (r *Rounds) work(ctx context.Context, o Order, complete func(context.Context, pgx.Tx) error) (_ []Judged, err error) {
+// work checks one batch and stores what came of it. Leases of what could not be asked now are handed back.
+func (r *Rounds) work(ctx context.Context, o Order) (_ []Judged, err error) {
 	settings, began := r.settings.Load(), r.Now()
 	ctx, span := r.span(ctx, "batch", began, providerName(o.Provider), attribute.Int("keyrounds.credentials", len(o.Credentials)))
 	defer func() { end(span, err) }()
@@ -94,7 +69,7 @@ func (r *Rounds) work(ctx context.Context, o Order, complete func(context.Contex
 	r.traceChecks(ctx, results)
 	results, unread := r.recorded(results)
 	creds := unchecked(o.Credentials, unread)
-	judged, changes, err := r.store(ctx, settings, creds, results, complete)
+	judged, changes, err := r.store(ctx, settings, o, creds, results)
 	if err != nil {
 		return nil, err
 	}
@@ -155,14 +130,14 @@ type Judged struct {
 	State  verdict.State
 }
 
-// store judges and records the results in one transaction with the completion. Where the database
-// is away it tries again as long as the job lasts, so that what was seen is not lost.
+// store judges and records the results of o's credentials in one transaction. Where the database is away it tries
+// again as long as the job lasts, so that what was seen is not lost.
 func (r *Rounds) store(
 	ctx context.Context,
 	s *Settings,
+	o Order,
 	creds []credential.Credential,
 	results []checker.Result,
-	complete func(context.Context, pgx.Tx) error,
 ) ([]Judged, []finding.Change, error) {
 	var (
 		judged  []Judged
@@ -170,14 +145,14 @@ func (r *Rounds) store(
 		again   bool // the commit was tried, and no answer came
 	)
 	for wait := 100 * time.Millisecond; ; wait = min(2*wait, 3*time.Second) {
-		js, cs, err := r.storeOnce(ctx, s, creds, results, complete, again)
+		js, cs, err := r.storeOnce(ctx, s, o, creds, results, again)
 		if js != nil {
 			judged, changes, again = js, cs, true
 		}
 		if err == nil || errors.Is(err, errStored) {
 			return judged, changes, nil
 		}
-		if errors.Is(err, errStale) || ctx.Err() != nil {
+		if ctx.Err() != nil {
 			return nil, nil, err
 		}
 		r.Log.Warn("results could not be stored yet", "results", len(results), "error", err)
@@ -198,9 +173,9 @@ var errStored = errors.New("the results are stored already")
 func (r *Rounds) storeOnce(
 	ctx context.Context,
 	s *Settings,
+	o Order,
 	creds []credential.Credential,
 	results []checker.Result,
-	complete func(context.Context, pgx.Tx) error,
 	again bool,
 ) ([]Judged, []finding.Change, error) {
 	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
@@ -213,18 +188,18 @@ func (r *Rounds) storeOnce(
 	if err := r.Registry.Lock(ctx, tx, batch{creds: creds}.ids()); err != nil {
 		return nil, nil, err
 	}
-	fleet, err := r.Audit.LockFleet(ctx, tx, results)
+	if again { // under the locks, which a commit still under way holds
+		if err := r.stored(ctx, tx, results); err != nil {
+			return nil, nil, err
+		}
+	}
+	results, err = r.fenced(ctx, tx, o, results)
 	if err != nil {
 		return nil, nil, err
 	}
-	if again && len(results) > 0 { // under the locks, which a commit still under way holds
-		stored, err := r.Audit.Stored(ctx, tx, results[0])
-		if err != nil {
-			return nil, nil, err
-		}
-		if stored {
-			return nil, nil, errStored
-		}
+	fleet, err := r.Audit.LockFleet(ctx, tx, results)
+	if err != nil {
+		return nil, nil, err
 	}
 	if err := r.corroborate(ctx, tx, &fleet, results); err != nil {
 		return nil, nil, err
@@ -249,10 +224,7 @@ func (r *Rounds) storeOnce(
 			return nil, nil, err
 		}
 	}
-	if err := r.reschedule(ctx, tx, s, creds, results, states); err != nil {
-		return nil, nil, err
-	}
-	if err := complete(ctx, tx); err != nil {
+	if err := r.reschedule(ctx, tx, s, o, creds, results, states); err != nil {
 		return nil, nil, err
 	}
 	judged := make([]Judged, len(results))
@@ -260,6 +232,41 @@ func (r *Rounds) storeOnce(
 		judged[i] = Judged{results[i], states[i]}
 	}
 	return judged, changes, tx.Commit(ctx)
+}
+
+// stored is errStored where the transaction before did commit. Some of its results may have been fenced off.
+func (r *Rounds) stored(ctx context.Context, tx pgx.Tx, results []checker.Result) error {
+	for _, res := range results {
+		if is, err := r.Audit.Stored(ctx, tx, res); err != nil {
+			return err
+		} else if is {
+			return errStored
+		}
+	}
+	return nil
+}
+
+// fenced leaves out results whose lease is not the newest of its credential any more: this process slept, and the
+// credential was handed to another. Results without a lease stay. The credentials must be locked.
+func (r *Rounds) fenced(ctx context.Context, tx pgx.Tx, o Order, results []checker.Result) ([]checker.Result, error) {
+	if len(o.Leases) == 0 {
+		return results, nil
+	}
+	own, err := r.Registry.Own(ctx, tx, o.Leases)
+	if err != nil {
+		return nil, err
+	}
+	leased := map[int64]bool{}
+	for _, l := range o.Leases {
+		leased[l.Credential] = true
+	}
+	kept := slices.DeleteFunc(slices.Clone(results), func(res checker.Result) bool {
+		return leased[res.CredentialID] && !own[res.CredentialID]
+	})
+	if n := len(results) - len(kept); n > 0 {
+		r.Log.Warn("results came too late and are dropped; the credentials were leased again meanwhile", "provider", o.Provider, "results", n)
+	}
+	return kept, nil
 }
 
 // corroborate adds what feeds of the provider's own log say, where something was refused.
@@ -292,33 +299,45 @@ func (r *Rounds) corroborate(ctx context.Context, tx pgx.Tx, f *verdict.Fleet, r
 	return nil
 }
 
-// reschedule follows the verdict where it wants another time than the schedule names, and hands back
-// what was not checked.
+// reschedule moves on what was checked, to when the verdict or the schedule wants it, and hands back leases of what was
+// not. A check without a lease moves a credential only where it was due, or for a reason that the check settled, or
+// where the verdict wants it.
 func (r *Rounds) reschedule(
 	ctx context.Context,
 	tx pgx.Tx,
 	s *Settings,
+	o Order,
 	creds []credential.Credential,
 	results []checker.Result,
 	states []verdict.State,
 ) error {
-	var due []registry.Due
-	now := r.Now()
+	var (
+		due  []registry.Settled
+		back []registry.Lease
+		now  = r.Now()
+		zone = r.Registry.Zone()
+	)
 	for _, c := range creds {
+		lease := leaseOf(o.Leases, c)
 		i := slices.IndexFunc(results, func(res checker.Result) bool { return res.CredentialID == c.ID })
 		if i < 0 {
-			due = append(due, registry.Due{ID: c.ID, At: now, Why: whyHandBack})
+			if lease.Number > 0 {
+				back = append(back, lease)
+			}
 			continue
 		}
-		p, zone := s.Providers[c.Provider], r.Registry.Zone()
+		p := s.Providers[c.Provider]
 		at, why := Decide(c, p, states[i], Load{}, zone, now)
-		// What the claim decided stays; what was wanted for a reason that this check settled does not.
 		scheduled, usual := Decide(c, p, verdict.State{}, Load{}, zone, now)
-		if settled := c.NextWhy != "" && c.NextWhy != usual; !at.Equal(scheduled) || settled {
-			due = append(due, registry.Due{ID: c.ID, At: at, Why: why})
+		done := !c.NextCheck.After(results[i].At) || c.NextWhy != "" && c.NextWhy != usual
+		if lease.Number > 0 || done || !at.Equal(scheduled) {
+			due = append(due, settled(c, lease, at, why))
 		}
 	}
-	return r.Registry.Reschedule(ctx, tx, due)
+	if err := r.Registry.Settle(ctx, tx, due); err != nil {
+		return err
+	}
+	return r.Registry.HandBack(ctx, tx, back)
 }
 
 // tell logs and counts, after the commit only.
@@ -380,10 +399,10 @@ func (r *Rounds) warnOfCertificate(res checker.Result) {
 	}
 }
 
-var errStale = errors.New("this run was given up and its job handed to another; its results are dropped")
+var errStale = errors.New("this run was given up and its job handed to another")
 
-// fence completes a job in tx, and fails where the job is not this run's any more: a worker that
-// slept through its rescue would otherwise store its results a second time.
+// fence completes a job in tx, and fails where the job is not this run's any more: River would complete one that was
+// rescued and runs elsewhere.
 func fence[T river.JobArgs](job *river.Job[T]) func(context.Context, pgx.Tx) error {
 	return func(ctx context.Context, tx pgx.Tx) error {
 		var (

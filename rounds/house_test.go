@@ -129,7 +129,7 @@ func (h *house) register(creds []credential.Credential) {
 }
 
 // replica makes one more Rounds on the house's database, or on the same one through another pool.
-func (h *house) replica(pool *pgxpool.Pool) *Rounds {
+func (h *house) replica(pool *pgxpool.Pool, change ...func(*Options)) *Rounds {
 	h.t.Helper()
 	waker, err := notify.NewWaker(pool)
 	if err != nil {
@@ -148,7 +148,7 @@ func (h *house) replica(pool *pgxpool.Pool) *Rounds {
 		h.t.Fatal(err)
 	}
 	reg := registry.New(pool, time.UTC)
-	r, err := New(Options{
+	o := Options{
 		Pool:     pool,
 		Registry: reg,
 		Audit:    store,
@@ -159,7 +159,11 @@ func (h *house) replica(pool *pgxpool.Pool) *Rounds {
 		Log:      slog.New(slog.DiscardHandler),
 		Tick:     200 * time.Millisecond,
 		Daemon:   true,
-	}, h.settings)
+	}
+	for _, f := range change {
+		f(&o)
+	}
+	r, err := New(o, h.settings)
 	if err != nil {
 		h.t.Fatal(err)
 	}
@@ -213,11 +217,13 @@ func (h *house) awaitResults(n int) {
 	h.await(fmt.Sprintf("%d results", n), func() bool { return h.results() >= n })
 }
 
-// settle waits until no batch is left to do.
+// settle waits until no stream is left to do, and nothing is leased.
 func (h *house) settle() {
 	h.t.Helper()
-	h.await("no batch left", func() bool {
-		return h.count(`SELECT count(*) FROM river_job WHERE kind = 'batch' AND state <> 'completed'`) == 0
+	h.await("no stream left", func() bool {
+		return h.count(`
+			SELECT (SELECT count(*) FROM river_job WHERE kind = 'stream' AND state <> 'completed')
+				+ (SELECT count(*) FROM credentials WHERE leased_until > now())`) == 0
 	})
 }
 

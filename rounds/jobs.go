@@ -11,7 +11,6 @@ import (
 
 	"github.com/keyrounds/keyrounds/checker"
 	"github.com/keyrounds/keyrounds/credential"
-	"github.com/keyrounds/keyrounds/traces"
 )
 
 type riverDriver = riverpgxv5.Driver
@@ -35,66 +34,9 @@ func (w *sweeper) Work(ctx context.Context, job *river.Job[sweepArgs]) error {
 	return w.rounds.sweep(ctx, fence(job))
 }
 
-// batchArgs is a batch of credentials of one provider to check.
-type batchArgs struct {
-	Provider      string  `json:"provider"`
-	CredentialIDs []int64 `json:"credential_ids"`
-	Trace         string  `json:"trace,omitempty"` // traceparent of its sweep
-}
-
-func (batchArgs) Kind() string { return "batch" }
-
-func (batchArgs) InsertOpts() river.InsertOpts {
-	return river.InsertOpts{Queue: batchQueue, MaxAttempts: maxAttempts}
-}
-
-type batchWorker struct {
-	river.WorkerDefaults[batchArgs]
-	rounds *Rounds
-}
-
-func (w *batchWorker) Work(ctx context.Context, job *river.Job[batchArgs]) error {
-	ctx = traces.With(ctx, job.Args.Trace)
-	creds, err := w.rounds.Registry.Active(ctx, job.Args.CredentialIDs)
-	if err != nil {
-		return err
-	}
-	_, err = w.rounds.work(ctx, Order{Purpose: scheduled, Provider: job.Args.Provider, Credentials: creds, Holder: job.ID}, fence(job))
-	var busy *NotNowError
-	if errors.As(err, &busy) {
-		return river.JobSnooze(time.Second)
-	}
-	if errors.Is(err, errStale) {
-		w.rounds.Log.Warn("a batch was done by another worker meanwhile", "job", job.ID, "provider", job.Args.Provider)
-		w.rounds.outlast(job.ID)
-	}
-	return err
-}
-
-// patience is how long a batch waits for the one before it, then lets other providers' batches
-// come first.
+// patience is how long the rounds wait for whoever works at a provider, or for its rate; then other providers come
+// first.
 const patience = 3 * time.Second
-
-// outlast waits until the job's other run has ended, at most as long as that may last: River would
-// otherwise write this run's failure over that run.
-func (r *Rounds) outlast(id int64) {
-	ctx, cancel := context.WithTimeout(context.Background(), r.JobTimeout+10*time.Second)
-	defer cancel()
-	for {
-		var running bool
-		err := r.Pool.QueryRow(ctx, `SELECT EXISTS (SELECT FROM river_job WHERE id = $1 AND state = 'running')`, id).Scan(&running)
-		if err == nil && !running {
-			return
-		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-r.stopping:
-			return
-		case <-time.After(500 * time.Millisecond):
-		}
-	}
-}
 
 // keepArgs is housekeeping: partitions ahead, old ones gone.
 type keepArgs struct{}
@@ -155,7 +97,7 @@ type ticker[A river.JobArgs] struct {
 
 func (w *ticker[A]) Work(ctx context.Context, _ *river.Job[A]) error { return w.do(ctx) }
 
-// batch is what one job checks.
+// batch is what is checked at once.
 type batch struct {
 	provider checker.Provider
 	creds    []credential.Credential
@@ -185,24 +127,12 @@ func batchSize(p checker.Provider) int {
 	return min(maxBatch, max(1, int(float64(p.Rate)*batchPace.Seconds())))
 }
 
-func (b batch) takes() time.Duration {
-	return takes(b.provider, len(b.creds))
-}
-
 func (b batch) ids() []int64 {
 	ids := make([]int64, len(b.creds))
 	for i, c := range b.creds {
 		ids[i] = c.ID
 	}
 	return ids
-}
-
-func (b batch) insertOpts(now, at time.Time) *river.InsertOpts {
-	opts := batchArgs{}.InsertOpts()
-	if at.Sub(now) > time.Second {
-		opts.ScheduledAt = at
-	}
-	return &opts
 }
 
 // stopSignal closes when the daemon stops or the batch has had its time.

@@ -12,48 +12,42 @@ import (
 	"github.com/keyrounds/keyrounds/verdict"
 )
 
-// ration takes out of what is due what its provider may not be asked for now, and moves it to when it
-// may: nothing where it is passive, nobody sooner than min_interval, no more than the month's budget
-// so far.
+// ration takes out of what was leased what its provider may not be asked for now, and moves it to when it may, which
+// ends the lease: everything where the provider is passive, and what is more than the month's budget so far.
 func (r *Rounds) ration(
 	ctx context.Context,
 	tx pgx.Tx,
-	due []credential.Credential,
-	providers map[string]checker.Provider,
+	due []registry.Leased,
+	p checker.Provider,
 	now time.Time,
-) ([]credential.Credential, error) {
+) ([]registry.Leased, error) {
 	var (
-		allowed []credential.Credential
-		later   []registry.Due
-		spent   = map[string]int{}
+		allowed []registry.Leased
+		later   []registry.Settled
+		spent   int
+		err     error
 	)
-	for _, c := range due {
-		p := providers[c.Provider]
-		if p.Passive {
-			at, why := Decide(c, p, verdict.State{}, Load{}, r.Registry.Zone(), now)
-			later = append(later, registry.Due{ID: c.ID, At: at, Why: why})
-			continue
-		}
-		if p.Budget > 0 {
-			if _, known := spent[p.Name]; !known {
-				n, err := r.Registry.Spent(ctx, tx, p.Name, now)
-				if err != nil {
-					return nil, err
-				}
-				spent[p.Name] = n
-			}
-			spent[p.Name]++
-		}
-		load := Load{Requests: spent[p.Name]}
-		at, why := Decide(c, p, verdict.State{}, load, r.Registry.Zone(), now)
-		if scheduled, _ := c.Next(r.Registry.Zone(), now); !at.Equal(scheduled) {
-			later = append(later, registry.Due{ID: c.ID, At: at, Why: why})
-		}
-		if !load.allows(p, now).After(now) {
-			allowed = append(allowed, c)
+	if p.Budget > 0 {
+		if spent, err = r.Registry.Spent(ctx, tx, p.Name, now); err != nil {
+			return nil, err
 		}
 	}
-	return allowed, r.Registry.Reschedule(ctx, tx, later)
+	for _, l := range due {
+		spent++
+		load := Load{Requests: spent}
+		if !p.Passive && !load.allows(p, now).After(now) {
+			allowed = append(allowed, l)
+			continue
+		}
+		at, why := Decide(l.Credential, p, verdict.State{}, load, r.Registry.Zone(), now)
+		later = append(later, settled(l.Credential, l.Lease, at, why))
+	}
+	return allowed, r.Registry.Settle(ctx, tx, later)
+}
+
+// settled says when c is due after a check, or after none was allowed.
+func settled(c credential.Credential, l registry.Lease, at time.Time, why string) registry.Settled {
+	return registry.Settled{Due: registry.Due{ID: c.ID, At: at, Why: why}, Was: c.NextCheck, Lease: l.Number}
 }
 
 // budgetAhead is the share of a budget that may be spent before its time, for confirmations and for

@@ -1,15 +1,12 @@
 package rounds
 
 import (
-	"context"
 	"errors"
 	"net/http"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
-
-	"github.com/jackc/pgx/v5"
 
 	"github.com/keyrounds/keyrounds/checker"
 	"github.com/keyrounds/keyrounds/credential"
@@ -39,13 +36,13 @@ func TestAffordable(t *testing.T) {
 	}
 }
 
-// A sweep hands out what a provider may be asked for now and moves the rest.
+// A stream checks what a provider may be asked for now and moves the rest.
 func TestRation(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		name    string
 		change  func(*checker.Provider)
-		claimed int
+		checked int
 		later   string // what holds of next_check_at
 		moved   int
 	}{
@@ -53,14 +50,14 @@ func TestRation(t *testing.T) {
 		{
 			name:    "a budget",
 			change:  func(p *checker.Provider) { p.Budget = 1 },
-			claimed: 1,
+			checked: 1,
 			later:   "= date_trunc('month', now() AT TIME ZONE 'UTC') AT TIME ZONE 'UTC' + interval '1 month'",
 			moved:   19,
 		},
 		{
 			name:    "a least time of years",
 			change:  func(p *checker.Provider) { p.MinInterval = 3 * 365 * 24 * time.Hour },
-			claimed: 20,
+			checked: 20,
 			later:   "> now() + interval '2 years 11 months'",
 			moved:   20,
 		},
@@ -72,20 +69,21 @@ func TestRation(t *testing.T) {
 			r := h.replica(h.pool)
 			h.exec(`UPDATE credentials SET next_check_at = now() - interval '1 second', schedule = '0 0 29 2 *'`)
 			for range 2 { // the second finds nothing more
-				if err := r.sweep(t.Context(), func(context.Context, pgx.Tx) error { return nil }); err != nil {
-					t.Fatal(err)
+				if more, err := r.stream(t.Context(), "idp"); more || err != nil {
+					t.Fatal(more, err)
 				}
 			}
-			n := h.count(`
-				SELECT coalesce(sum(jsonb_array_length(args->'credential_ids')), 0) FROM river_job WHERE kind = 'batch'`)
-			if n != c.claimed {
-				t.Errorf("%d handed out, want %d", n, c.claimed)
+			if n := len(h.idp.Journal()); n != c.checked || h.results() != n {
+				t.Errorf("%d asked, %d recorded, want %d", n, h.results(), c.checked)
+			}
+			if n := h.count(`SELECT count(*) FROM credentials WHERE leased_until > '-infinity'`); n != 0 {
+				t.Errorf("%d are still leased", n)
 			}
 			if n := h.count(`SELECT count(*) FROM credentials WHERE next_check_at ` + c.later); n != c.moved {
 				t.Errorf("%d moved as they should be, want %d", n, c.moved)
 			}
-			if n := h.count(`SELECT coalesce(max(requests), 0) FROM provider_pace`); n != c.claimed {
-				t.Errorf("%d requests counted, want %d", n, c.claimed)
+			if n := h.count(`SELECT coalesce(max(requests), 0) FROM provider_pace`); n != c.checked {
+				t.Errorf("%d requests counted, want %d", n, c.checked)
 			}
 		})
 	}
@@ -111,29 +109,32 @@ func TestOneBatchAtATime(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t, 1, nil)
 	a, b := h.replica(h.pool), h.replica(h.open(h.url))
-	occupy := func(r *Rounds, provider string, job int64) (func(), error) {
-		return r.occupy(t.Context(), Order{Provider: provider, Holder: job})
+	occupy := func(r *Rounds, provider string) (place, error) {
+		at, err := r.occupy(t.Context(), Order{Provider: provider})
+		if err == nil {
+			t.Cleanup(at.leave)
+		}
+		return at, err
 	}
-	leave, err := occupy(a, "idp", 1)
+	first, err := occupy(a, "idp")
 	if err != nil {
 		t.Fatal(err)
 	}
 	var busy *NotNowError
-	if _, err := occupy(b, "idp", 2); !errors.As(err, &busy) {
-		t.Errorf("two at once (%v)", err)
+	for _, r := range []*Rounds{a, b} { // two runs of one job are two as well
+		if _, err := occupy(r, "idp"); !errors.As(err, &busy) {
+			t.Errorf("two at once (%v)", err)
+		}
 	}
-	if _, err := occupy(b, "idp", 1); err != nil {
-		t.Errorf("the job that was rescued has to wait for itself (%v)", err)
-	}
-	if _, err := occupy(b, "other", 2); err != nil {
+	if _, err := occupy(b, "other"); err != nil {
 		t.Errorf("another provider has to wait (%v)", err)
 	}
-	leave()
-	if _, err := occupy(b, "idp", 2); err != nil {
+	first.leave()
+	if _, err := occupy(b, "idp"); err != nil {
 		t.Errorf("it did not leave (%v)", err)
 	}
 	h.exec(`UPDATE provider_pace SET busy_until = now()`)
-	if _, err := occupy(a, "idp", 3); err != nil {
+	if _, err := occupy(a, "idp"); err != nil {
 		t.Errorf("one that died does not give way (%v)", err)
 	}
 }

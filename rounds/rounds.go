@@ -31,12 +31,12 @@ import (
 	"github.com/keyrounds/keyrounds/verdict"
 )
 
-// The times that bound a killed process to three minutes.
+// The times of jobs. What a killed process had leased is due again sooner (leaseTime).
 const (
 	defaultJobTimeout  = time.Minute
 	defaultRescueAfter = 2 * time.Minute
 	maxAttempts        = 5 // the next due time is the real retry
-	// After this share of its job's time a batch begins no further check and hands the rest back.
+	// After this share of its job's time no further check begins, and the rest is handed back.
 	batchShare = 35.0 / 60
 	// What is in flight when the daemon is asked to stop has this long.
 	stopTime = 13 * time.Second
@@ -45,12 +45,11 @@ const (
 const (
 	maxBatch     = 200
 	batchPace    = 20 * time.Second // what a batch takes at the provider's rate, at most
-	claimLimit   = 5000
 	batchQueue   = "checks"
 	byHandQueue  = "by_hand"
 	sweepQueue   = "sweep"
 	usageQueue   = "usage"
-	maxBatches   = 8 // at once on one replica
+	maxStreams   = 8 // providers at once on one replica
 	maxByHand    = 4
 	maxDelivered = 4
 )
@@ -141,7 +140,7 @@ func New(o Options, s Settings) (*Rounds, error) {
 	r.Reload(s)
 	workers := river.NewWorkers()
 	river.AddWorker(workers, &sweeper{rounds: r})
-	river.AddWorker(workers, &batchWorker{rounds: r})
+	river.AddWorker(workers, &streamWorker{rounds: r})
 	river.AddWorker(workers, &byHandWorker{rounds: r})
 	river.AddWorker(workers, &keeper{rounds: r})
 	river.AddWorker(workers, &ticker[pollArgs]{do: r.poll})
@@ -161,7 +160,7 @@ func New(o Options, s Settings) (*Rounds, error) {
 		Queues: map[string]river.QueueConfig{
 			sweepQueue:   {MaxWorkers: 1},
 			usageQueue:   {MaxWorkers: 2},
-			batchQueue:   {MaxWorkers: maxBatches},
+			batchQueue:   {MaxWorkers: maxStreams},
 			byHandQueue:  {MaxWorkers: maxByHand},
 			notify.Queue: {MaxWorkers: maxDelivered},
 		},

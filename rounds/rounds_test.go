@@ -9,8 +9,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/jackc/pgx/v5"
-
 	"github.com/keyrounds/keyrounds/checker"
 	"github.com/keyrounds/keyrounds/credential"
 	"github.com/keyrounds/keyrounds/finding"
@@ -28,7 +26,12 @@ func TestReplicasCheckEverythingOnce(t *testing.T) {
 	for range 3 {
 		replicas = append(replicas, h.start(h.open(h.url)))
 	}
-	h.awaitResults(700)
+	h.await("700 results", func() bool {
+		if n := h.count(`SELECT count(*) FROM credentials WHERE leased_until > now()`); n > maxBatch {
+			t.Errorf("%d are leased at once, at most %d can be worked on", n, maxBatch)
+		}
+		return h.results() == 700
+	})
 	leaders := 0
 	for _, r := range replicas {
 		e, err := r.Engine(t.Context())
@@ -49,18 +52,19 @@ func TestReplicasCheckEverythingOnce(t *testing.T) {
 			t.Errorf("%s was exchanged %d times", id, n)
 		}
 	}
-	if n := h.count(`SELECT count(*) FROM river_job WHERE kind = 'batch'`); n < 4 {
-		t.Errorf("%d batches for 700 credentials, at most 200 each", n)
+	if n := h.count(`SELECT max(lease) FROM credentials`); n != 1 {
+		t.Errorf("a credential was leased %d times", n)
 	}
 }
 
-// rescue does what River's rescuer does to a job whose worker was silent for too long.
-func (h *house) rescue() {
+// lapse ends the leases of a worker that was silent for too long, and its place at the provider.
+func (h *house) lapse() {
 	h.t.Helper()
-	h.exec(`UPDATE river_job SET state = 'available', scheduled_at = now() WHERE kind = 'batch' AND state = 'running'`)
+	h.exec(`UPDATE credentials SET leased_until = now() WHERE leased_until > now()`)
+	h.exec(`UPDATE provider_pace SET busy_until = now() WHERE busy_until > now()`)
 }
 
-// A worker sleeps through its rescue, another does the job, the first wakes: its results are dropped
+// A worker sleeps until its leases are over, another has them, the first wakes: its results are dropped
 // (docs/promises.md#a-worker-that-outlives-its-rescue-stores-nothing).
 func TestAWorkerThatWakesAfterItsRescue(t *testing.T) {
 	lasting.Test(t, "it waits for a rescue")
@@ -70,7 +74,7 @@ func TestAWorkerThatWakesAfterItsRescue(t *testing.T) {
 	h.useEndpoint(h.serve(g))
 	r := h.start(h.pool)
 	sleeping := []chan struct{}{<-g.arrived, <-g.arrived, <-g.arrived}
-	h.rescue()
+	h.lapse()
 	h.awaitResults(3)
 	h.settle()
 	for _, wake := range sleeping {
@@ -79,8 +83,8 @@ func TestAWorkerThatWakesAfterItsRescue(t *testing.T) {
 	h.await("the first worker's exchanges", func() bool { return h.idp.Exchanges(h.clients[0]) == 2 })
 	r.Stop() // waits for it
 	h.once(1)
-	if n := h.count(`SELECT count(*) FROM river_job WHERE kind = 'batch' AND state = 'completed' AND attempt = 2`); n != 1 {
-		t.Errorf("%d jobs completed by their second attempt, want 1", n)
+	if n := h.count(`SELECT count(*) FROM credentials WHERE lease = 2 AND leased_until = '-infinity'`); n != 3 {
+		t.Errorf("%d credentials were checked by their second lease, want 3", n)
 	}
 }
 
@@ -93,7 +97,7 @@ func TestAWorkerThatWakesBesideItsRescuer(t *testing.T) {
 	h.useEndpoint(h.serve(g))
 	r := h.start(h.pool)
 	sleeper := <-g.arrived
-	h.rescue()
+	h.lapse()
 	rescuer := <-g.arrived
 	close(sleeper)
 	h.await("the sleeper has its answer", func() bool { return h.idp.Exchanges(h.clients[0]) == 1 })
@@ -104,10 +108,10 @@ func TestAWorkerThatWakesBesideItsRescuer(t *testing.T) {
 	r.Stop() // waits for both
 	h.once(1)
 	if n := h.idp.Exchanges(h.clients[0]); n != 2 {
-		t.Errorf("%d exchanges, want 2: the sleeper's end must not take the job from its rescuer", n)
+		t.Errorf("%d exchanges, want 2: the sleeper's end must not take the lease from its rescuer", n)
 	}
-	if n := h.count(`SELECT count(*) FROM river_job WHERE kind = 'batch' AND state = 'completed'`); n != 1 {
-		t.Errorf("%d completed jobs, want 1", n)
+	if n := h.count(`SELECT count(*) FROM credentials WHERE lease = 2 AND leased_until = '-infinity'`); n != 1 {
+		t.Errorf("%d credentials whose second lease has ended, want 1", n)
 	}
 }
 
@@ -163,7 +167,7 @@ func TestStopHandsBack(t *testing.T) {
 	if done < 2 || done > 3 {
 		t.Errorf("%d results, want those of the 2 in flight", done)
 	}
-	if n := h.count(`SELECT count(*) FROM credentials WHERE next_check_at <= now()`); n != 40-done {
+	if n := h.count(`SELECT count(*) FROM credentials WHERE next_check_at <= now() AND leased_until = '-infinity'`); n != 40-done {
 		t.Errorf("%d credentials were handed back, want %d", n, 40-done)
 	}
 	h.start(h.pool)
@@ -233,12 +237,17 @@ func TestNothingIsTakenFromARolledBackTransaction(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	order := Order{Purpose: scheduled, Provider: "idp", Credentials: creds}
-	if _, err := r.work(t.Context(), order, func(context.Context, pgx.Tx) error { return errStale }); !errors.Is(err, errStale) {
-		t.Fatal(err)
+	h.exec(`ALTER TABLE finding_outbox ADD CONSTRAINT refused CHECK (false) NOT VALID`) // the last that is written
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
+	defer cancel()
+	if _, err := r.work(ctx, Order{Purpose: scheduled, Provider: "idp", Credentials: creds}); err == nil {
+		t.Fatal("no error")
 	}
 	if n := h.results() + len(h.findings()) + h.count(`SELECT count(*) FROM river_job`); n != 0 {
 		t.Errorf("%d rows are left of it", n)
+	}
+	if n := h.count(`SELECT count(*) FROM credentials WHERE next_check_at <= now()`); n != 2 {
+		t.Errorf("%d of 2 credentials are due as before", n)
 	}
 }
 
@@ -290,7 +299,7 @@ func (h *house) everyone(a, b *Rounds) {
 			exchanged.Done()
 			exchanged.Wait()
 			if err == nil {
-				_, _, err = r.store(h.t.Context(), r.settings.Load(), batch, results, func(context.Context, pgx.Tx) error { return nil })
+				_, _, err = r.store(h.t.Context(), r.settings.Load(), Order{Provider: "idp"}, batch, results)
 			}
 			failed <- err
 		}()
@@ -361,7 +370,7 @@ func TestRetryAfterPausesTheProvider(t *testing.T) {
 		t.Fatal(err)
 	}
 	order := Order{Purpose: scheduled, Provider: "idp", Credentials: creds}
-	if _, err := r.work(t.Context(), order, func(context.Context, pgx.Tx) error { return nil }); err != nil {
+	if _, err := r.work(t.Context(), order); err != nil {
 		t.Fatal(err)
 	}
 	if n := h.count(`SELECT count(*) FROM provider_pace WHERE provider = 'idp' AND paced_until > now() + interval '1 second'`); n != 1 {

@@ -15,8 +15,9 @@ import (
 
 // Rules of a trace, of which there is one for each round:
 //
-//  1. It begins with the sweep that claims something; one that finds nothing due leaves no trace.
-//  2. Its batches are children of it, their checks children of these, and so is what is told of them
+//  1. It begins where streams are begun, by a sweep or by the stream before; a sweep that finds nothing due leaves no
+//     trace.
+//  2. The batches of the streams are children of it, their checks children of these, and so is what is told of them
 //     (traces, notify).
 //  3. It names credentials and providers, outcomes and times: no client id, no secret, no token, and
 //     nothing that a provider says.
