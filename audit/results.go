@@ -185,3 +185,13 @@ func putStates(ctx context.Context, tx pgx.Tx, rs []checker.Result, next []verdi
 	}
 	return nil
 }
+
+// Latency returns what a check of a provider takes: the median of the last ones of its credentials, 0 where none had
+// an answer.
+func (s *Store) Latency(ctx context.Context, tx pgx.Tx, provider string) (time.Duration, error) {
+	var us int64
+	err := tx.QueryRow(ctx, `
+		SELECT coalesce(percentile_disc(0.5) WITHIN GROUP (ORDER BY latency_us), 0) FROM credential_state
+		WHERE provider = $1 AND latency_us > 0 AND status <> 'retired'`, provider).Scan(&us)
+	return time.Duration(us) * time.Microsecond, err
+}

@@ -1,9 +1,17 @@
 package collector
 
-import "context"
+import (
+	"context"
+	"time"
+)
 
 var (
-	roundLag    = gauge("keyrounds_round_lag_seconds", "How long the credential that waits longest is overdue.")
+	roundLag    = gauge("keyrounds_round_lag_seconds", "How long the credential that waits longest for its result is overdue.")
+	providerLag = gauge(
+		"keyrounds_provider_lag_seconds",
+		"How long the credential of a provider that waits longest for its result is overdue.",
+		"provider",
+	)
 	lastSweep   = gauge("keyrounds_last_sweep_timestamp_seconds", "When it was last looked for what is due, by whichever replica.")
 	leader      = gauge("keyrounds_leader", "1 if this process is the leader, which starts the sweeps.")
 	jobs        = gauge("keyrounds_jobs", "Jobs that are not done, by state.", "state")
@@ -11,20 +19,25 @@ var (
 	queueOldest = gauge("keyrounds_queue_oldest_seconds", "For how long the job that could begin now and waits longest does.", "queue")
 	booked      = gauge(
 		"keyrounds_provider_booked_seconds",
-		"For how long the batches that are handed out take a provider's rate, or it asked to be left alone.",
+		"For how long the requests that are booked take a provider's rate, or it asked to be left alone.",
 		"provider",
 	)
 	spent = gauge("keyrounds_provider_month_requests", "Token requests that a provider got in this month (UTC).", "provider")
 
-	engineFamilies = []family{roundLag, lastSweep, leader, jobs, queueDepth, queueOldest, booked, spent}
+	engineFamilies = []family{roundLag, providerLag, lastSweep, leader, jobs, queueDepth, queueOldest, booked, spent}
 )
 
 func (c *collector) engine(ctx context.Context, s scrape) error {
-	lag, err := c.Registry.Lag(ctx, s.now)
+	lags, err := c.Registry.Lags(ctx, s.now)
 	if err != nil {
 		return err
 	}
-	s.put(roundLag, lag.Seconds())
+	longest := time.Duration(0)
+	for provider, lag := range lags {
+		s.put(providerLag, lag.Seconds(), provider)
+		longest = max(longest, lag)
+	}
+	s.put(roundLag, longest.Seconds())
 	e, err := c.Engine(ctx)
 	if err != nil {
 		return err

@@ -178,6 +178,45 @@ credentials:
 	}
 }
 
+// Schedules that cannot be kept are warned of, with what limits them and what would do.
+func TestWarningsOfCapacity(t *testing.T) {
+	t.Parallel()
+	for _, k := range []struct{ name, provider, message, hint string }{
+		{"enough", "concurrency: 4, rate: 1000/s", "", ""},
+		{
+			"concurrency", "concurrency: 1, rate: 1000/s",
+			"the schedules add up to 10.0 checks a second, and 5.0 are possible if a check takes as long as is assumed: " +
+				"concurrency 1 at 200 ms a check allows 5.0 a second, rate allows 1000.0 a second",
+			"concurrency 3, if the provider bears that; or schedules 2.0 times as long",
+		},
+		{
+			"rate", "concurrency: 4, rate: 2/s",
+			"the schedules add up to 10.0 checks a second, and 2.0 are possible if a check takes as long as is assumed: " +
+				"concurrency 4 at 200 ms a check allows 20.0 a second, rate allows 2.0 a second",
+			"rate 11/s, if the provider bears that; or schedules 5.0 times as long",
+		},
+		{"slowed down", "concurrency: 1, rate: 2/s, min_interval: 5s", "", ""},
+	} {
+		text := fmt.Sprintf("providers: {p: {token_url: \"https://a.example/t\", %s}}\ncredentials:\n", k.provider)
+		for i := range 10 {
+			text += fmt.Sprintf("  - {name: c%[1]d, provider: p, client_id: x%[1]d, secret: \"env:A\", schedule: \"@every 1s\"}\n", i)
+		}
+		c, err := config.Parse("c", []byte(text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var message, hint string
+		for _, w := range c.Warnings {
+			if strings.Contains(w.Message, "add up to") {
+				message, hint = strings.TrimPrefix(w.Message, `provider "p": `), w.Hint
+			}
+		}
+		if message != k.message || hint != k.hint {
+			t.Errorf("%s: %q (%q), want %q (%q)", k.name, message, hint, k.message, k.hint)
+		}
+	}
+}
+
 // What a check costs at known kinds of provider is said before it is spent.
 func TestWarningsOfKnownEffects(t *testing.T) {
 	t.Parallel()

@@ -7,7 +7,10 @@ import (
 	"github.com/keyrounds/keyrounds/credential"
 )
 
-// load warns where schedules ask more of a provider than its rate or budget allows.
+// assumedLatency is what a check is taken to last where nothing is measured: a token endpoint across a continent.
+const assumedLatency = 200 * time.Millisecond
+
+// load warns where schedules ask more of a provider than its rate, its concurrency or its budget allows.
 func (b *builder) load(name string, p checker.Provider, c *Config) {
 	perMonth := MonthlyRequests(p, c.Credentials)
 	if p.Budget > 0 && perMonth > float64(p.Budget) {
@@ -20,12 +23,20 @@ func (b *builder) load(name string, p checker.Provider, c *Config) {
 		)
 	}
 	b.effects(name, p, perMonth)
-	if perSecond := perMonth / month.Seconds(); p.Rate > 0 && perSecond > float64(p.Rate) {
+	b.capacity(name, p, perMonth/month.Seconds())
+}
+
+// capacity warns where the checks will fall behind, or would where the provider takes assumedLatency.
+func (b *builder) capacity(name string, p checker.Provider, perSecond float64) {
+	c := checker.Capacity{Provider: p, Latency: assumedLatency}
+	if remedy := c.Remedy(perSecond); remedy != "" {
 		b.warn(
 			"providers."+name,
-			"longer schedules, or a higher rate",
-			"the schedules add up to %.1f checks a second, more than its rate",
-			perSecond,
+			remedy,
+			"the schedules add up to %s checks a second, and %s are possible if a check takes as long as is assumed: %s",
+			checker.Rounded(perSecond),
+			checker.Rounded(c.PerSecond()),
+			c.Limits(),
 		)
 	}
 }

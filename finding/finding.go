@@ -31,6 +31,7 @@ const (
 	Unverifiable        Kind = "unverifiable"
 	Flapping            Kind = "flapping"
 	ProviderIncident    Kind = "provider_incident"
+	FallingBehind       Kind = "falling_behind"
 	LifetimeShrunk      Kind = "lifetime_shrunk"
 	UnusedScopes        Kind = "unused_scopes"
 	Unpresented         Kind = "unpresented_tokens"
@@ -56,6 +57,7 @@ func Kinds() []Kind {
 		Unverifiable,
 		Flapping,
 		ProviderIncident,
+		FallingBehind,
 		LifetimeShrunk,
 		UnusedScopes,
 		Unpresented,

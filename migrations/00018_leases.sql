@@ -28,3 +28,13 @@ BEGIN
     DELETE FROM river_job WHERE kind = 'batch' AND state IN ('available', 'scheduled', 'retryable', 'running');
 END $$;
 -- +goose StatementEnd
+
+CREATE TABLE sweeps (
+    one     boolean PRIMARY KEY DEFAULT true CHECK (one),
+    since   timestamptz NOT NULL,
+    last_at timestamptz NOT NULL
+);
+COMMENT ON TABLE sweeps IS 'One row: whether it is looked for what is due, by whichever replica. Owned by registry.';
+COMMENT ON COLUMN sweeps.one IS 'So that there is one row.';
+COMMENT ON COLUMN sweeps.since IS 'Since when sweeps follow each other without a gap of more than a minute: before, nothing could be checked.';
+COMMENT ON COLUMN sweeps.last_at IS 'The last sweep.';

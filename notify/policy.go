@@ -173,6 +173,7 @@ var ofMaintenance = []finding.Kind{
 	finding.Unverifiable,
 	finding.Flapping,
 	finding.ProviderIncident,
+	finding.FallingBehind,
 	finding.LifetimeShrunk,
 }
 

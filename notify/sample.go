@@ -69,6 +69,11 @@ func Sample(k finding.Kind, now time.Time) finding.Finding {
 		}
 	case finding.ProviderIncident:
 		f.Subject.Credential, e.Affected = "", []string{"sample-one", "sample-two", "sample-three"}
+	case finding.FallingBehind:
+		f.Subject.Credential = ""
+		e.Message = "Its schedules ask for 166.7 checks a second, and 50.0 are possible (concurrency 4 at 80 ms a check allows " +
+			"50.0 a second, rate allows 1000.0 a second). What would do: concurrency 15, if the provider bears " +
+			"that; or schedules 3.4 times as long. This is a test of keyrounds, nothing happened."
 	case finding.ReceiverFailing:
 		f.Subject, e.Affected = finding.Subject{}, []string{"sample-receiver"}
 	}

@@ -143,6 +143,8 @@ func headline(f finding.Finding) string {
 		return leakHeadline(f)
 	case finding.ProviderIncident:
 		return fmt.Sprintf("provider %s refuses %d credentials at once", name, len(f.Evidence.Affected))
+	case finding.FallingBehind:
+		return fmt.Sprintf("checks of provider %s fall behind their schedules", name)
 	case finding.ReceiverFailing:
 		return "people are not told: " + list(f.Evidence.Affected, 5) + " takes no messages"
 	}
@@ -354,6 +356,12 @@ func steps(f finding.Finding, name string) []string {
 		)
 	case finding.ProviderIncident:
 		return []string{"Look at the provider first. Its credentials are judged one by one when this ends."}
+	case finding.FallingBehind:
+		return []string{
+			"Raise concurrency or rate of the provider in the configuration, if it bears that, or lengthen the schedules of its " +
+				"credentials: keyrounds config check adds them up.",
+			"If neither limits: look at the provider's latency, at the database, and whether enough replicas run.",
+		}
 	case finding.ReceiverFailing:
 		return []string{"See what waits, and why: keyrounds notifications. Then try: keyrounds notify test"}
 	}

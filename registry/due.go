@@ -43,17 +43,8 @@ func (s *Store) Reschedule(ctx context.Context, tx pgx.Tx, ds []Due) error {
 // Zone is the time zone that schedules are read in.
 func (s *Store) Zone() *time.Location { return s.zone }
 
-// Lag returns how long the credential that waits longest for its result is overdue at now, 0 where none is: also while
-// it is being checked, and where its provider asked to wait.
-func (s *Store) Lag(ctx context.Context, now time.Time) (longest time.Duration, err error) {
-	lags, err := s.Lags(ctx, now)
-	for _, lag := range lags {
-		longest = max(longest, lag)
-	}
-	return longest, err
-}
-
-// Lags is Lag by provider, of every provider that has credentials.
+// Lags returns, of every provider that has credentials, how long the credential that waits longest for its result is
+// overdue at now, 0 where none is: also while it is being checked, and where the provider asked to wait.
 func (s *Store) Lags(ctx context.Context, now time.Time) (map[string]time.Duration, error) {
 	rows, err := s.pool.Query(ctx, `SELECT provider, min(next_check_at) FROM credentials WHERE retired_at IS NULL GROUP BY 1`)
 	if err != nil {

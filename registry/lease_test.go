@@ -74,8 +74,8 @@ func TestLease(t *testing.T) {
 	if len(one) != 1 {
 		t.Errorf("the one that is left: %d", len(one))
 	}
-	if lag, err := registry.New(pool, time.UTC).Lag(t.Context(), later); err != nil || lag != 5*24*time.Hour {
-		t.Errorf("what is leased is not recorded yet, and yet the lag is %s (%v)", lag, err)
+	if lags, err := registry.New(pool, time.UTC).Lags(t.Context(), later); err != nil || lags["idp"] != 5*24*time.Hour {
+		t.Errorf("what is leased is not recorded yet, and yet the lag is %s (%v)", lags, err)
 	}
 	settle(t, pool, later, append(two, one...)...)
 	if n := len(lease(t, pool, later.Add(time.Second), 10, commit)); n != 0 {

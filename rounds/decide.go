@@ -13,7 +13,9 @@ import (
 //
 //  1. Where its provider's budget is used up so far, not before the budget allows it.
 //  2. Else when the verdict wants it: to confirm what it saw.
-//  3. Else when its schedule says, no sooner than its provider's min_interval allows.
+//  3. Else when its schedule says, no sooner than its provider's min_interval allows. What was checked so late that a
+//     slot was left out comes again no sooner than an interval later, and off its slots: whoever had the luck of a slot
+//     that comes soon would be checked more often than the others that are late.
 //  4. In no case sooner than the verdict bears: a provider may lock a client out that is refused often.
 //
 // At a passive provider nothing is checked; the schedule goes on, for the day when that changes.
@@ -30,6 +32,7 @@ const (
 	whyNarrowed = "to confirm that it may do less than it is registered for"
 	whyCap      = "no sooner, since the provider refused it often and may lock it out"
 	whySlow     = "as scheduled, but no sooner than min_interval of its provider allows"
+	whyLate     = "in turn with the others of its provider, whose checks are late"
 	whyLog      = "at once, since the provider's own log says that it was revoked or changed"
 )
 
@@ -67,13 +70,22 @@ func (l Load) allows(p checker.Provider, now time.Time) time.Time {
 	return affordable(p.Budget, l.Requests, now)
 }
 
+// maxLateTurn bounds how far what was late moves off its slots.
+const maxLateTurn = 15 * time.Minute
+
 // slot is the first slot of c's schedule that is not sooner than its provider's min_interval allows.
 func slot(c credential.Credential, p checker.Provider, zone *time.Location, now time.Time) (at time.Time, why string) {
 	scheduled, why := c.Next(zone, now)
 	switch {
 	case p.Passive:
 		return scheduled, whyPassive
-	case p.MinInterval <= time.Second:
+	case now.Sub(c.NextCheck) > leastBehind && !c.NextCheck.IsZero():
+		every := intervalAt(c.Schedule, p)
+		if at := now.Add(min(every, maxLateTurn)); now.Sub(c.NextCheck) > every && at.After(scheduled) {
+			return at, whyLate
+		}
+	}
+	if p.MinInterval <= time.Second {
 		return scheduled, why
 	}
 	if at, _ = c.Next(zone, now.Add(p.MinInterval-time.Second)); at.After(scheduled) { // a slot that comes just in time counts

@@ -41,6 +41,9 @@ func (r *Rounds) sweep(ctx context.Context, complete func(context.Context, pgx.T
 	if err := r.begin(ctx, tx, providers...); err != nil {
 		return err
 	}
+	if err := r.Registry.Swept(ctx, tx, now); err != nil {
+		return err
+	}
 	if _, err := r.Audit.Awaken(ctx, tx, now); err != nil {
 		return err
 	}
@@ -73,7 +76,7 @@ func (r *Rounds) work(ctx context.Context, o Order) (_ []Judged, err error) {
 	if err != nil {
 		return nil, err
 	}
-	r.tell(ctx, o.Provider, creds, judged, changes, r.Now().Sub(began))
+	r.tell(ctx, o, judged, changes, r.Now().Sub(began))
 	return append(judged, unread...), nil
 }
 
@@ -264,7 +267,7 @@ func (r *Rounds) fenced(ctx context.Context, tx pgx.Tx, o Order, results []check
 		return leased[res.CredentialID] && !own[res.CredentialID]
 	})
 	if n := len(results) - len(kept); n > 0 {
-		r.Log.Warn("results came too late and are dropped; the credentials were leased again meanwhile", "provider", o.Provider, "results", n)
+		r.Log.Warn("results came too late and are dropped: others were to check meanwhile", "provider", o.Provider, "results", n)
 	}
 	return kept, nil
 }
@@ -340,39 +343,69 @@ func (r *Rounds) reschedule(
 	return r.Registry.HandBack(ctx, tx, back)
 }
 
-// tell logs and counts, after the commit only.
-func (r *Rounds) tell(
-	ctx context.Context,
-	provider string,
-	creds []credential.Credential,
-	judged []Judged,
-	changes []finding.Change,
-	took time.Duration,
-) {
-	counts, owners := map[checker.Outcome]int{}, map[int64]string{}
-	for _, c := range creds {
+// tell counts and logs, after the commit only. A stream sums its batches up and tells of them at its end.
+func (r *Rounds) tell(ctx context.Context, o Order, judged []Judged, changes []finding.Change, took time.Duration) {
+	owners := map[int64]string{}
+	for _, c := range o.Credentials {
 		owners[c.ID] = c.Owner
 	}
 	for _, j := range judged {
-		counts[j.Result.Outcome]++
 		r.metrics.check(ctx, j.Result, owners[j.Result.CredentialID])
-		r.Log.Debug("checked", "credential", j.Result.Credential, "provider", provider, "outcome", j.Result.Outcome,
+		r.Log.Debug("checked", "credential", j.Result.Credential, "provider", o.Provider, "outcome", j.Result.Outcome,
 			"reason", j.Result.Reason, "status", j.State.Status, "took", j.Result.Phases.Total)
 	}
 	if len(judged) > 0 {
-		r.warnOfCertificate(judged[0].Result)
 		r.metrics.observe(ctx, r.metrics.batch, took)
-		r.log(ctx).Info(
-			"round finished",
-			"provider", provider,
-			"checked", len(judged),
-			"ok", counts[checker.OK],
-			"rejected", counts[checker.Rejected],
-			"uncertain", len(judged)-counts[checker.OK]-counts[checker.Rejected],
-			"took", took.Round(time.Millisecond),
-		)
+	}
+	if len(o.Leases) == 0 {
+		r.tellRound(ctx, o.Provider, count(judged), took)
 	}
 	r.tellChanges(ctx, changes)
+}
+
+// tally is what came of a round at a provider, in numbers.
+type tally struct {
+	checked, ok, rejected int
+	last                  checker.Result
+}
+
+func count(judged []Judged) (t tally) {
+	for _, j := range judged {
+		t.checked++
+		t.last = j.Result
+		switch j.Result.Outcome {
+		case checker.OK:
+			t.ok++
+		case checker.Rejected:
+			t.rejected++
+		}
+	}
+	return t
+}
+
+func (t tally) plus(more tally) tally {
+	if more.checked > 0 {
+		t.last = more.last
+	}
+	t.checked, t.ok, t.rejected = t.checked+more.checked, t.ok+more.ok, t.rejected+more.rejected
+	return t
+}
+
+// tellRound logs what came of a round at a provider.
+func (r *Rounds) tellRound(ctx context.Context, provider string, t tally, took time.Duration) {
+	if t.checked == 0 {
+		return
+	}
+	r.warnOfCertificate(t.last)
+	r.log(ctx).Info(
+		"round finished",
+		"provider", provider,
+		"checked", t.checked,
+		"ok", t.ok,
+		"rejected", t.rejected,
+		"uncertain", t.checked-t.ok-t.rejected,
+		"took", took.Round(time.Millisecond),
+	)
 }
 
 func (r *Rounds) tellChanges(ctx context.Context, changes []finding.Change) {
@@ -390,7 +423,7 @@ func (r *Rounds) tellChanges(ctx context.Context, changes []finding.Change) {
 	}
 }
 
-// A server's certificate that ends within this time is warned of, once a batch.
+// A server's certificate that ends within this time is warned of, once a round.
 const certificateSoon = 14 * 24 * time.Hour
 
 func (r *Rounds) warnOfCertificate(res checker.Result) {

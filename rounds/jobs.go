@@ -69,12 +69,14 @@ type (
 	judgeArgs   struct{ now } // judges the use of every credential
 	monthlyArgs struct{ now } // makes the reports that are due
 	tryArgs     struct{ now } // tries secrets that got out
+	behindArgs  struct{ now } // looks whose checks fall behind
 )
 
 func (pollArgs) Kind() string    { return "poll" }
 func (judgeArgs) Kind() string   { return "judge" }
 func (monthlyArgs) Kind() string { return "monthly" }
 func (tryArgs) Kind() string     { return "try_leaked" }
+func (behindArgs) Kind() string  { return "behind" }
 
 // now is a tick: the next one is the retry, and while one waits or works no second one is inserted.
 type now struct{}

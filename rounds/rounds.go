@@ -145,6 +145,7 @@ func New(o Options, s Settings) (*Rounds, error) {
 	river.AddWorker(workers, &keeper{rounds: r})
 	river.AddWorker(workers, &ticker[pollArgs]{do: r.poll})
 	river.AddWorker(workers, &ticker[judgeArgs]{do: r.JudgeUsage})
+	river.AddWorker(workers, &ticker[behindArgs]{do: r.judgeBehind})
 	river.AddWorker(workers, &ticker[monthlyArgs]{do: o.Monthly})
 	river.AddWorker(workers, &ticker[tryArgs]{do: func(ctx context.Context) error { return r.exposure.Try(ctx) }})
 	river.AddWorker(workers, &notify.AttendWorker{Notifier: o.Notifier})
@@ -170,6 +171,7 @@ func New(o Options, s Settings) (*Rounds, error) {
 			periodic(o.Tick, notify.AttendArgs{}),
 			periodic(o.Tick, pollArgs{}),
 			periodic(o.Tick, tryArgs{}),
+			periodic(6*o.Tick, behindArgs{}),
 			periodic(o.Judge, judgeArgs{}),
 			periodic(min(o.Judge, 10*time.Minute), monthlyArgs{}),
 		},

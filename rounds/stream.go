@@ -74,10 +74,13 @@ func (r *Rounds) begin(ctx context.Context, tx pgx.Tx, providers ...string) (err
 func (r *Rounds) stream(ctx context.Context, provider string) (more bool, err error) {
 	stop, end := r.stopSignal()
 	defer end()
-	size := firstSize(r.provider(provider))
+	size, first := firstSize(r.provider(provider)), r.Now()
+	var sum tally
+	defer func() { r.tellRound(ctx, provider, sum, r.Now().Sub(first)) }()
 	for {
 		began := r.Now()
 		t, err := r.turn(ctx, stop, provider, size)
+		sum = sum.plus(t.tally)
 		var notNow *NotNowError
 		switch {
 		case errors.As(err, &notNow), r.stops(): // the next sweep, or another daemon, goes on
@@ -101,7 +104,7 @@ func (r *Rounds) stream(ctx context.Context, provider string) (more bool, err er
 
 // turn is what came of one batch.
 type turn struct {
-	checked  int           // results that were stored
+	tally                  // of the results that were stored
 	progress int           // credentials that are not due any more
 	wait     time.Duration // until the provider's rate is free; what is due was not leased
 }
@@ -117,17 +120,18 @@ func (r *Rounds) turn(ctx context.Context, stop <-chan struct{}, provider string
 	if err != nil || len(o.Credentials) == 0 {
 		return t, err
 	}
-	defer r.renewing(ctx, "credentials of "+provider, func(ctx context.Context, until time.Time) error {
+	endRenewal := r.renewing(ctx, "credentials of "+provider, func(ctx context.Context, until time.Time) error {
 		return r.Registry.Renew(ctx, o.Leases, until)
-	})()
-	var end func()
-	o.Stop, end = either(stop, at.lost)
-	defer end()
+	})
+	defer endRenewal()
+	var endStop func()
+	o.Stop, endStop = either(stop, at.lost)
+	defer endStop()
 	judged, err := r.work(ctx, o)
 	if err != nil {
 		r.handBack(ctx, o.Leases)
 	}
-	t.checked, t.progress = len(judged), t.progress+len(judged)
+	t.tally, t.progress = count(judged), t.progress+len(judged)
 	return t, err
 }
 

@@ -170,12 +170,15 @@ func provider() Dashboard {
 					},
 					{
 						kind:  lines,
-						title: "Booked",
-						about: "For how long the batches that are handed out take its rate, or it asked to be left alone. " +
-							"More than a minute or two: the schedules ask for more than the rate allows.",
-						unit:    "s",
-						width:   8,
-						queries: []query{{`max(keyrounds_provider_booked_seconds{provider="$provider"})`, "booked"}},
+						title: "Lag",
+						about: "How long the credential that waits longest for its result is overdue, and for how long the rate is booked or it asked " +
+							"to be left alone. Lag that grows without a pause: the schedules ask for more than is possible. Runbook: KeyroundsFallingBehind.",
+						unit:  "s",
+						width: 8,
+						queries: []query{
+							{`max(keyrounds_provider_lag_seconds{provider="$provider"})`, "lag"},
+							{`max(keyrounds_provider_booked_seconds{provider="$provider"})`, "booked"},
+						},
 					},
 					{
 						kind:    lines,
