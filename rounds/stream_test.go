@@ -43,11 +43,13 @@ func TestAKilledProcessIdlesAProviderFor35Seconds(t *testing.T) {
 	h := newHouse(t, 3, nil)
 	c := &clock{t: time.Now().Add(time.Minute)}
 	killed, other := h.replica(h.pool, c.at), h.replica(h.open(h.url), c.at)
-	at, err := killed.occupy(t.Context(), Order{Purpose: scheduled, Provider: "idp"})
+	alive, kill := context.WithCancel(t.Context())
+	at, err := killed.occupy(alive, Order{Purpose: scheduled, Provider: "idp"})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(at.leave)
+	kill() // nobody renews
 	o, _, err := killed.lease(t.Context(), "idp", 10)
 	if err != nil || len(o.Leases) != 3 {
 		t.Fatalf("%d leases, error %v", len(o.Leases), err)
@@ -83,6 +85,53 @@ func TestAKilledProcessIdlesAProviderFor35Seconds(t *testing.T) {
 	n := h.count(`SELECT count(*) FROM credentials WHERE next_check_at > now() + interval '1 hour' AND leased_until = '-infinity'`)
 	if n != 3 {
 		t.Errorf("%d of 3 credentials are due at their next slot", n)
+	}
+}
+
+// Whoever works at a provider renews its place and its leases. When another one has the place, no further request begins.
+func TestAPlaceIsRenewedAndItsLossIsNoticed(t *testing.T) {
+	lasting.Test(t, "it waits for renewals")
+	t.Parallel()
+	h := newHouse(t, 20, func(p *checker.Provider) { p.Concurrency = 1 })
+	g := newGate(h.idp, 1)
+	h.useEndpoint(h.serve(g))
+	r := h.replica(h.pool, func(o *Options) { o.JobTimeout = 3 * time.Second }) // leases of 1.75 s, renewed each half second
+	done := make(chan turn)
+	go func() {
+		got, err := r.turn(t.Context(), nil, "idp", 20)
+		if err != nil {
+			t.Error(err)
+		}
+		done <- got
+	}()
+	answer := <-g.arrived
+	until := func() (least time.Time) {
+		err := h.pool.QueryRow(t.Context(), `
+			SELECT least((SELECT min(leased_until) FROM credentials), (SELECT busy_until FROM provider_pace))`).Scan(&least)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return least
+	}
+	first := until()
+	h.await("both are renewed", func() bool { return until().After(first) })
+	var stolen time.Time
+	h.exec(`UPDATE provider_pace SET busy_by = 999, busy_until = now() + interval '1 hour'`)
+	if err := h.pool.QueryRow(t.Context(), `SELECT max(leased_until) FROM credentials`).Scan(&stolen); err != nil {
+		t.Fatal(err)
+	}
+	h.await("renewals go on, so the loss is noticed", func() bool {
+		return h.count(`SELECT count(*) FROM credentials WHERE leased_until > '`+stolen.Add(time.Second).Format(time.RFC3339Nano)+`'`) == 20
+	})
+	close(answer)
+	if got := <-done; got.checked < 1 || got.checked > 2 || len(h.idp.Journal()) > 2 {
+		t.Errorf("%d of 20 were checked by who lost its place, want the one in flight", got.checked)
+	}
+	if n := h.count(`SELECT count(*) FROM credentials WHERE leased_until > '-infinity'`); n != 0 {
+		t.Errorf("%d are not handed back", n)
+	}
+	if n := h.count(`SELECT count(*) FROM provider_pace WHERE busy_by = 999`); n != 1 {
+		t.Error("the one that has it by now lost it")
 	}
 }
 
