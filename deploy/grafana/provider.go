@@ -171,8 +171,9 @@ func provider() Dashboard {
 					{
 						kind:  lines,
 						title: "Lag",
-						about: "How long the credential that waits longest for its result is overdue, and for how long the rate is booked or it asked " +
-							"to be left alone. Lag that grows without a pause: the schedules ask for more than is possible. Runbook: KeyroundsFallingBehind.",
+						about: "How long the credential that waits longest for its result is overdue, and for how long the rate is " +
+							"booked or it asked to be left alone. Lag that grows without a pause: the schedules ask for more than is " +
+							"possible. Runbook: KeyroundsFallingBehind.",
 						unit:  "s",
 						width: 8,
 						queries: []query{
