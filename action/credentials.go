@@ -37,27 +37,28 @@ func (a *Actions) Sync(ctx context.Context, creds []credential.Credential, feeds
 
 // Add registers credentials with their secrets, all or none, for actor. secrets has one for each of creds, in their
 // order; they are sealed, and not wiped here. creds must be valid. An error that a name exists, or that nothing can
-// be sealed (Options.SealerErr), registers none.
+// be sealed (Options.SealerErr), registers none. copied is told how many are on their way to the database; nil: nobody
+// is.
 func (a *Actions) Add(
 	ctx context.Context,
 	actor string,
 	creds []credential.Credential,
 	secrets []secret.Value,
 	first FirstCheck,
+	copied func(n int),
 ) error {
+	sealed := slices.Clone(creds)
+	for i := range sealed {
+		var err error
+		sealed[i].Secret = secret.Sealed
+		if sealed[i].Sealed, err = a.seal(secrets[i], sealed[i].Name); err != nil {
+			return err
+		}
+	}
 	return a.register(ctx, actor, func(tx pgx.Tx) ([]registry.Change, error) {
-		var changes []registry.Change
-		for i, c := range creds {
-			var err error
-			c.Secret = secret.Sealed
-			if c.Sealed, err = a.seal(secrets[i], c.Name); err != nil {
-				return nil, err
-			}
-			change, err := a.Registry.Add(ctx, tx, c, a.Now())
-			if err != nil {
-				return nil, err
-			}
-			changes = append(changes, change)
+		changes, err := a.Registry.Add(ctx, tx, sealed, a.Now(), copied)
+		if err != nil {
+			return nil, err
 		}
 		return changes, a.postpone(ctx, tx, first, changes...)
 	})
@@ -180,21 +181,21 @@ func (a *Actions) register(ctx context.Context, actor string, change func(pgx.Tx
 		if err != nil {
 			return err
 		}
-		var tracked []audit.Tracked
-		for _, c := range changes {
+		if len(changes) == 0 {
+			return nil
+		}
+		var (
+			tracked = make([]audit.Tracked, len(changes))
+			entries = make([]audit.Entry, len(changes))
+			retired []finding.Subject
+		)
+		for i, c := range changes {
 			cred := c.Credential
 			subject := finding.Subject{Credential: cred.Name, CredentialID: cred.ID, Provider: cred.Provider}
-			tracked = append(
-				tracked,
-				audit.Tracked{
-					CredentialID: cred.ID,
-					Credential:   cred.Name,
-					Provider:     cred.Provider,
-					Anew:         c.Anew,
-					Retired:      c.What == registry.Retired,
-				},
-			)
-			entry, err := audit.NewEntry(
+			tracked[i] = audit.Tracked{
+				CredentialID: cred.ID, Credential: cred.Name, Provider: cred.Provider, Anew: c.Anew, Retired: c.What == registry.Retired,
+			}
+			entries[i], err = audit.NewEntry(
 				now,
 				actor,
 				"credential."+c.What,
@@ -204,17 +205,17 @@ func (a *Actions) register(ctx context.Context, actor string, change func(pgx.Tx
 			if err != nil {
 				return err
 			}
-			if err := a.Audit.Append(ctx, tx, entry); err != nil {
-				return err
-			}
-			if c.What != registry.Retired {
-				continue
-			}
-			if _, err := a.Audit.CloseAll(ctx, tx, actor, subject, now, "the credential was retired"); err != nil {
-				return err
+			if c.What == registry.Retired {
+				retired = append(retired, subject)
 			}
 		}
-		if err := a.Audit.Track(ctx, tx, tracked, now); err != nil || len(changes) == 0 {
+		if err := a.Audit.Append(ctx, tx, entries...); err != nil {
+			return err
+		}
+		if _, err := a.Audit.CloseAll(ctx, tx, actor, retired, now, "the credential was retired"); err != nil {
+			return err
+		}
+		if err := a.Audit.Track(ctx, tx, tracked, now); err != nil {
 			return err
 		}
 		return a.Rounds.JudgeSoon(ctx, tx)

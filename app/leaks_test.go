@@ -735,7 +735,7 @@ func TestRotatedAndRetired(t *testing.T) {
 		Schedule: "@every 1s",
 	}
 	value := secret.New([]byte("c4n4ry-delta-old-secret"))
-	if err := v.app.Actions.Add(t.Context(), "test", []credential.Credential{add}, []secret.Value{value}, action.AtOnce); err != nil {
+	if err := v.app.Actions.Add(t.Context(), "test", []credential.Credential{add}, []secret.Value{value}, action.AtOnce, nil); err != nil {
 		t.Fatal(err)
 	}
 	v.plant("c4n4ry-delta-old-secret")

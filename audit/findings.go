@@ -21,18 +21,25 @@ func (s *Store) OpenOf(ctx context.Context, tx pgx.Tx, kinds ...finding.Kind) ([
 	return find(ctx, tx, `state <> 'resolved' AND kind = ANY($1) ORDER BY id`, kinds)
 }
 
-// CloseAll resolves every finding of a credential but that it leaked: the registry says nothing of the secret. at is
+// CloseAll resolves every finding of credentials but that they leaked: the registry says nothing of secrets. at is
 // when they are resolved, and why says so in words. It locks the findings; those that are resolved already stay as
 // they are. The changes are recorded as actor's, and queued to be told, in tx.
 func (s *Store) CloseAll(
 	ctx context.Context,
 	tx pgx.Tx,
 	actor string,
-	subject finding.Subject,
+	subjects []finding.Subject,
 	at time.Time,
 	why string,
 ) ([]finding.Change, error) {
-	open, err := find(ctx, tx, `subject = $1 AND state <> 'resolved' AND kind <> $2 FOR UPDATE`, subject.Key(), finding.Leaked)
+	if len(subjects) == 0 {
+		return nil, nil
+	}
+	keys := make([]string, len(subjects))
+	for i, s := range subjects {
+		keys[i] = s.Key()
+	}
+	open, err := find(ctx, tx, `subject = ANY($1) AND state <> 'resolved' AND kind <> $2 ORDER BY id FOR UPDATE`, keys, finding.Leaked)
 	if err != nil {
 		return nil, err
 	}

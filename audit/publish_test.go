@@ -51,7 +51,7 @@ func TestPublishIsAllOrNothing(t *testing.T) {
 			return err
 		}},
 		{"the end of all of a credential", func(tx pgx.Tx) error {
-			_, err := store.CloseAll(t.Context(), tx, "user ann", event("", noon).Subject, noon, "retired")
+			_, err := store.CloseAll(t.Context(), tx, "user ann", []finding.Subject{event("", noon).Subject}, noon, "retired")
 			return err
 		}},
 	}

@@ -31,19 +31,24 @@ func NewEntry(at time.Time, actor, action, subject string, detail any) (Entry, e
 // Append adds entries to the record, in their order, in tx. They can never be changed or removed through keyrounds.
 // No entries: nothing is done.
 func (s *Store) Append(ctx context.Context, tx pgx.Tx, es ...Entry) error {
-	batch := &pgx.Batch{}
-	for _, e := range es {
-		batch.Queue(
-			`INSERT INTO record (at, actor, action, subject, detail) VALUES ($1, $2, $3, $4, $5)`,
-			e.At,
-			e.Actor,
-			e.Action,
-			e.Subject,
-			e.Detail,
-		)
+	if len(es) == 0 {
+		return nil
 	}
-	return tx.SendBatch(ctx, batch).Close()
+	at, actors, actions := make([]time.Time, len(es)), make([]string, len(es)), make([]string, len(es))
+	subjects, details := make([]string, len(es)), make([]string, len(es))
+	for i, e := range es {
+		at[i], actors[i], actions[i], subjects[i], details[i] = e.At, e.Actor, e.Action, e.Subject, string(e.Detail)
+	}
+	_, err := tx.Exec(ctx, appendSQL, at, actors, actions, subjects, details)
+	return err
 }
+
+const appendSQL = `
+	INSERT INTO record (at, actor, action, subject, detail)
+	SELECT at, actor, action, subject, detail::jsonb
+	FROM unnest($1::timestamptz[], $2::text[], $3::text[], $4::text[], $5::text[])
+		WITH ORDINALITY AS e (at, actor, action, subject, detail, place)
+	ORDER BY place`
 
 // Note adds one entry to the record, with the time of Options.Now, in a transaction of its own. NewEntry says what
 // detail may be.

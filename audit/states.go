@@ -25,22 +25,35 @@ type Tracked struct {
 // Track follows what happened in the registry, in the transaction of that: a retired credential is retired since now,
 // and one that is new or changed is Pending since now, with nothing remembered. It may be called with none.
 func (s *Store) Track(ctx context.Context, tx pgx.Tx, ts []Tracked, now time.Time) error {
-	batch := &pgx.Batch{}
+	var retired, anew []int64
+	var names, providers []string
 	for _, t := range ts {
 		switch {
 		case t.Retired:
-			batch.Queue(`UPDATE credential_state SET status = 'retired', since = $2 WHERE credential_id = $1`, t.CredentialID, now)
+			retired = append(retired, t.CredentialID)
 		case t.Anew:
-			batch.Queue(`
-				INSERT INTO credential_state (credential_id, credential, provider, status, since, changed_at)
-				VALUES ($1, $2, $3, 'pending', $4, $4)
-				ON CONFLICT (credential_id) DO UPDATE SET provider = $3, status = 'pending', since = $4, changed_at = $4,
-					suspect_since = NULL, memory = '{}'`,
-				t.CredentialID, t.Credential, t.Provider, now)
+			anew, names, providers = append(anew, t.CredentialID), append(names, t.Credential), append(providers, t.Provider)
 		}
 	}
-	return tx.SendBatch(ctx, batch).Close()
+	if len(retired) > 0 {
+		_, err := tx.Exec(ctx, `UPDATE credential_state SET status = 'retired', since = $2 WHERE credential_id = ANY($1)`, retired, now)
+		if err != nil {
+			return err
+		}
+	}
+	if len(anew) == 0 {
+		return nil
+	}
+	_, err := tx.Exec(ctx, beginSQL, anew, names, providers, now)
+	return err
 }
+
+const beginSQL = `
+	INSERT INTO credential_state (credential_id, credential, provider, status, since, changed_at)
+	SELECT id, credential, provider, 'pending', $4, $4
+	FROM unnest($1::bigint[], $2::text[], $3::text[]) AS t (id, credential, provider)
+	ON CONFLICT (credential_id) DO UPDATE SET provider = excluded.provider, status = 'pending', since = $4, changed_at = $4,
+		suspect_since = NULL, memory = '{}'`
 
 // Statuses returns the status of some credentials, since when they have it, when they end and when they last got a
 // token, by id; nothing else of a State is filled in. Those that are not known are left out. It locks nothing.

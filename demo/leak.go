@@ -47,7 +47,7 @@ func (s *screening) register(ctx context.Context, a *app.App, actor string) erro
 			Schedule:    a.Config().Defaults.Schedule,
 			UnusedAfter: a.Config().Defaults.UnusedAfter,
 		},
-	}, []secret.Value{secret.New([]byte(s.old))}, action.AtOnce)
+	}, []secret.Value{secret.New([]byte(s.old))}, action.AtOnce, nil)
 }
 
 // plant commits the secret to a repository, in base64, and takes it out again. Without git it stays in a file.

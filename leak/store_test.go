@@ -43,10 +43,12 @@ func newBook(t *testing.T, names ...string) *book {
 	reg := registry.New(b.Pool, time.UTC)
 	for _, name := range names {
 		b.tx(func(tx pgx.Tx) error {
-			change, err := reg.Add(t.Context(), tx,
-				credential.Credential{Name: name, Provider: "idp", ClientID: "client-" + name, Secret: secret.Sealed, Schedule: "@hourly"},
-				b.now)
-			b.creds[name] = change.Credential
+			changes, err := reg.Add(t.Context(), tx, []credential.Credential{
+				{Name: name, Provider: "idp", ClientID: "client-" + name, Secret: secret.Sealed, Schedule: "@hourly"},
+			}, b.now, nil)
+			if err == nil {
+				b.creds[name] = changes[0].Credential
+			}
 			return err
 		})
 		b.learn(name, secretOf(name))

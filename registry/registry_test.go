@@ -102,7 +102,7 @@ func TestTheFileAndCommands(t *testing.T) {
 	mine := file(t, "mine")[0]
 	mine.Secret, mine.Sealed = secret.Sealed, []byte("sealed")
 	err := pgx.BeginFunc(t.Context(), pool, func(tx pgx.Tx) error {
-		_, err := store.Add(t.Context(), tx, mine, noon)
+		_, err := store.Add(t.Context(), tx, []credential.Credential{mine}, noon, nil)
 		return err
 	})
 	if err != nil {

@@ -2,10 +2,10 @@ package registry
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -32,49 +32,32 @@ type Change struct {
 }
 
 // Sync makes the credentials of the file those that are given, in tx: adds, changes, and retires the ones that left.
-// It returns what changed, in the order of the file, then the retired ones by name. Nothing differs: none.
+// It returns what changed, in the order of the file, then the retired ones by name. Nothing differs: none, and nothing is
+// written.
 //
 // Credentials that a command added are not touched, and one of theirs that is not retired, with the name of one in
-// the file, is a *ConflictError. One sync at a time runs, over all replicas, and it locks every credential until tx
-// ends. An error leaves tx to be rolled back.
+// the file, is a *ConflictError. One sync at a time runs, over all replicas. It locks the credentials that differ, by
+// id, and no others. file must have each name once. An error leaves tx to be rolled back.
 func (s *Store) Sync(ctx context.Context, tx pgx.Tx, file []credential.Credential, now time.Time) ([]Change, error) {
-	// One sync at a time, or two replicas would add the same rows.
-	if _, err := tx.Exec(ctx, `SELECT pg_advisory_xact_lock(hashtext('keyrounds: registry.Sync'))`); err != nil {
-		return nil, err
-	}
-	all, err := collect(ctx, tx, `SELECT `+columns+` FROM credentials ORDER BY id FOR UPDATE`)
+	p, err := s.compare(ctx, tx, incoming{file, credential.FromFile, now, nil})
 	if err != nil {
 		return nil, err
 	}
-	have := map[string]credential.Credential{}
-	for _, c := range all {
-		have[c.Name] = c
-	}
-	var changes []Change
 	for _, c := range file {
-		c.Source = credential.FromFile
-		old, exists := have[c.Name]
-		if exists && old.Source != credential.FromFile && old.Retired.IsZero() {
+		if old := p.old[c.Name]; old.ID != 0 && old.Source != credential.FromFile && old.Retired.IsZero() {
 			return nil, &ConflictError{c.Name}
 		}
-		change, err := s.put(ctx, tx, old, c, now)
-		if err != nil {
-			return nil, err
-		}
-		if change.What != "" {
-			changes = append(changes, change)
-		}
-		delete(have, c.Name)
 	}
-	for _, name := range slices.Sorted(maps.Keys(have)) {
-		if c := have[name]; c.Source == credential.FromFile && c.Retired.IsZero() {
-			if err := s.retire(ctx, tx, &c, now); err != nil {
-				return nil, err
-			}
-			changes = append(changes, Change{What: Retired, Credential: c})
-		}
+	changes, err := s.write(ctx, tx, p)
+	if err != nil || len(p.left) == 0 {
+		return changes, err
 	}
-	return changes, nil
+	slices.SortFunc(p.left, func(a, b credential.Credential) int { return strings.Compare(a.Name, b.Name) })
+	for i := range p.left {
+		p.left[i].Retired, p.left[i].Sealed = now, nil
+		changes = append(changes, Change{What: Retired, Credential: p.left[i]})
+	}
+	return changes, retire(ctx, tx, p.left, now)
 }
 
 // ConflictError says that the file and a command name the same credential.
@@ -89,19 +72,23 @@ func (e *ConflictError) Hint() string {
 	return fmt.Sprintf("rename it in the file, or retire the other one: keyrounds credentials retire %s", e.Name)
 }
 
-// Add registers a credential that a command or the API brought, in tx; its first check is due at now. A name that
-// exists is an error; one that is retired is taken over, with its id and history. c must be valid and have its sealed
-// secret.
-func (s *Store) Add(ctx context.Context, tx pgx.Tx, c credential.Credential, now time.Time) (Change, error) {
-	c.Source = credential.FromCommand
-	old, err := s.forUpdate(ctx, tx, c.Name)
-	if err != nil && !errors.Is(err, ErrNotFound) {
-		return Change{}, err
+// Add registers credentials that a command or the API brought, in tx, all or none, and returns what changed in their
+// order; their first checks are due at now. A name that exists is an error; one that is retired is taken over, with its id
+// and history. cs must be valid, have their sealed secrets, and each name once. copied is told how many are on their way
+// to the database; nil: nobody is.
+func (s *Store) Add(
+	ctx context.Context, tx pgx.Tx, cs []credential.Credential, now time.Time, copied func(n int),
+) ([]Change, error) {
+	p, err := s.compare(ctx, tx, incoming{cs, credential.FromCommand, now, copied})
+	if err != nil {
+		return nil, err
 	}
-	if old.ID != 0 && old.Retired.IsZero() {
-		return Change{}, fmt.Errorf("the credential %q exists already", c.Name)
+	for _, c := range cs {
+		if old := p.old[c.Name]; old.ID != 0 && old.Retired.IsZero() {
+			return nil, fmt.Errorf("the credential %q exists already", c.Name)
+		}
 	}
-	return s.put(ctx, tx, old, c, now)
+	return s.write(ctx, tx, p)
 }
 
 // Rotate replaces the sealed secret of a credential, and its client id where clientID is not "", in tx. expires is when
@@ -141,8 +128,8 @@ func (s *Store) Rotate(
 		c.NextWhy,
 		nullTime(c.Expires),
 	)
-	if err == nil {
-		err = keepClient(ctx, tx, old, c, now)
+	if err == nil && c.ClientID != old.ClientID {
+		err = keepClients(ctx, tx, []former{{old.ID, old.Provider, old.ClientID}}, now)
 	}
 	return Change{What: Rotated, Credential: c, Fields: fields, Anew: true}, err
 }
@@ -154,12 +141,16 @@ func (s *Store) Retire(ctx context.Context, tx pgx.Tx, name string, now time.Tim
 	if err != nil {
 		return Change{}, err
 	}
-	return Change{What: Retired, Credential: c}, s.retire(ctx, tx, &c, now)
+	c.Retired, c.Sealed = now, nil
+	return Change{What: Retired, Credential: c}, retire(ctx, tx, []credential.Credential{c}, now)
 }
 
-func (s *Store) retire(ctx context.Context, tx pgx.Tx, c *credential.Credential, now time.Time) error {
-	c.Retired, c.Sealed = now, nil
-	_, err := tx.Exec(ctx, `UPDATE credentials SET retired_at = $2, sealed_secret = NULL WHERE id = $1`, c.ID, now)
+func retire(ctx context.Context, tx pgx.Tx, cs []credential.Credential, now time.Time) error {
+	ids := make([]int64, len(cs))
+	for i, c := range cs {
+		ids[i] = c.ID
+	}
+	_, err := tx.Exec(ctx, `UPDATE credentials SET retired_at = $2, sealed_secret = NULL WHERE id = ANY($1)`, ids, now)
 	return err
 }
 
@@ -171,9 +162,9 @@ func (s *Store) forUpdate(ctx context.Context, tx pgx.Tx, name string) (credenti
 	return get(ctx, tx, name)
 }
 
-// put writes c over old, which is the zero Credential where there is none. An empty What: nothing
-// differs.
-func (s *Store) put(ctx context.Context, tx pgx.Tx, old, c credential.Credential, now time.Time) (Change, error) {
+// change says what registering c over old, the zero Credential where there is none, comes to, with what is known of old
+// kept. An empty What: nothing differs.
+func (s *Store) change(old, c credential.Credential, now time.Time) Change {
 	change := Change{Fields: differences(old, c)}
 	switch {
 	case old.ID == 0:
@@ -183,7 +174,7 @@ func (s *Store) put(ctx context.Context, tx pgx.Tx, old, c credential.Credential
 		change.What, change.Anew = Revived, true
 		c.Registered = old.Registered
 	case len(change.Fields) == 0:
-		return Change{}, nil
+		return Change{}
 	default:
 		change.What = Changed
 		c.Registered = old.Registered
@@ -205,45 +196,34 @@ func (s *Store) put(ctx context.Context, tx pgx.Tx, old, c credential.Credential
 	if c.Secret == secret.Sealed && c.Sealed == nil && old.Secret == secret.Sealed {
 		c.Sealed = old.Sealed // another field changed
 	}
-	err := tx.QueryRow(ctx, putSQL, c.Name, c.Provider, c.ClientID, c.Secret.String(), c.Sealed, c.Description, orEmpty(c.Scopes), c.Owner,
-		labels(c), c.Schedule, c.UnusedAfter, c.MaxAge, nullTime(c.Created), c.Canary, orEmpty(c.ExpectedNetworks), c.Source,
-		c.Registered, c.Changed, c.NextCheck, c.NextWhy, c.KeyID, nullTime(c.Expires), c.KeyPassphrase.String()).Scan(&c.ID)
 	change.Credential = c
-	if err == nil {
-		err = keepClient(ctx, tx, old, c, now)
-	}
-	return change, err
+	return change
 }
 
-// keepClient remembers the client id that a credential had before.
-func keepClient(ctx context.Context, tx pgx.Tx, old, c credential.Credential, now time.Time) error {
-	if old.ID == 0 || old.ClientID == c.ClientID && old.Provider == c.Provider {
+// former is what a credential was before it changed.
+type former struct {
+	id                 int64
+	provider, clientID string
+}
+
+// keepClients remembers the client ids that credentials had before.
+func keepClients(ctx context.Context, tx pgx.Tx, fs []former, now time.Time) error {
+	if len(fs) == 0 {
 		return nil
 	}
+	ids, providers, clients := make([]int64, len(fs)), make([]string, len(fs)), make([]string, len(fs))
+	for i, f := range fs {
+		ids[i], providers[i], clients[i] = f.id, f.provider, f.clientID
+	}
 	_, err := tx.Exec(ctx, `
-		INSERT INTO credential_clients (credential_id, provider, client_id, until) VALUES ($1, $2, $3, $4)
-		ON CONFLICT (provider, client_id, credential_id) DO UPDATE SET until = excluded.until`, c.ID, old.Provider, old.ClientID, now)
+		INSERT INTO credential_clients (credential_id, provider, client_id, until)
+		SELECT id, provider, client_id, $4 FROM unnest($1::bigint[], $2::text[], $3::text[]) AS f (id, provider, client_id)
+		ON CONFLICT (provider, client_id, credential_id) DO UPDATE SET until = excluded.until`, ids, providers, clients, now)
 	return err
 }
 
 // whyNew: its first answer is wanted at once.
 const whyNew = "at once, since it is new here, or its client id, secret or provider changed"
-
-const putSQL = `
-	INSERT INTO credentials (name, provider, client_id, secret_ref, sealed_secret, description, scopes, owner, labels, schedule,
-		unused_after, max_age, created_on, canary, expected_networks, source, registered_at, changed_at, next_check_at, next_check_why,
-		key_id, expires_at, key_passphrase_ref)
-	VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23)
-	ON CONFLICT (name) DO UPDATE SET
-		provider = excluded.provider, client_id = excluded.client_id,
-		secret_ref = excluded.secret_ref, sealed_secret = excluded.sealed_secret,
-		description = excluded.description, scopes = excluded.scopes, owner = excluded.owner, labels = excluded.labels,
-		schedule = excluded.schedule, unused_after = excluded.unused_after, max_age = excluded.max_age, created_on = excluded.created_on,
-		canary = excluded.canary, expected_networks = excluded.expected_networks, source = excluded.source,
-		changed_at = excluded.changed_at, next_check_at = excluded.next_check_at,
-		next_check_why = excluded.next_check_why, key_id = excluded.key_id, expires_at = excluded.expires_at,
-		key_passphrase_ref = excluded.key_passphrase_ref, retired_at = NULL
-	RETURNING id`
 
 func differences(a, b credential.Credential) []string {
 	var fields []string

@@ -43,7 +43,7 @@ func newCheck(o *options) *cobra.Command {
 				return err
 			}
 			var judged []rounds.Judged
-			progress := newProgress(cmd.ErrOrStderr(), len(creds))
+			progress := newProgress(cmd.ErrOrStderr(), len(creds), "checked")
 			err = a.Actions.Check(cmd.Context(), creds, func(js []rounds.Judged) {
 				judged = append(judged, js...)
 				progress.at(len(judged))

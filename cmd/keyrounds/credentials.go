@@ -81,7 +81,8 @@ func newCredentialsAdd(o *options) *cobra.Command {
 				return err
 			}
 			defer v.Wipe()
-			if err := a.Actions.Add(cmd.Context(), actor(), []credential.Credential{c}, []secret.Value{v}, firstCheck(cmd)); err != nil {
+			err = a.Actions.Add(cmd.Context(), actor(), []credential.Credential{c}, []secret.Value{v}, firstCheck(cmd), nil)
+			if err != nil {
 				return err
 			}
 			fmt.Fprintf(cmd.OutOrStdout(), "%s is registered\n", c.Name)

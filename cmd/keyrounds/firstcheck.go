@@ -45,7 +45,7 @@ func tryFirst(cmd *cobra.Command, a *app.App, names []string) error {
 	}
 	rest := names[min(len(names), mostFirst):]
 	names = names[:min(len(names), mostFirst)]
-	progress := newProgress(cmd.ErrOrStderr(), len(names))
+	progress := newProgress(cmd.ErrOrStderr(), len(names), "checked")
 	var judged []rounds.Judged
 	why := a.Actions.First(cmd.Context(), names, func(js []rounds.Judged) {
 		judged = append(judged, js...)

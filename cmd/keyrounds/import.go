@@ -52,7 +52,10 @@ func newCredentialsImport(o *options) *cobra.Command {
 			if err := warnOfDoubts(cmd, a, creds...); err != nil {
 				return err
 			}
-			if err := a.Actions.Add(cmd.Context(), actor(), creds, secrets, firstCheck(cmd)); err != nil {
+			bar := newProgress(cmd.ErrOrStderr(), len(creds), "registered")
+			err = a.Actions.Add(cmd.Context(), actor(), creds, secrets, firstCheck(cmd), bar.at)
+			bar.end()
+			if err != nil {
 				return fmt.Errorf("nothing was imported: %w", err)
 			}
 			fmt.Fprintf(cmd.OutOrStdout(), "%d credentials are registered; delete %s, it holds their secrets\n", len(creds), args[0])

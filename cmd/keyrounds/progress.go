@@ -12,19 +12,24 @@ import (
 type progress struct {
 	w     io.Writer
 	total int
+	done  string    // what was done with those that are counted
+	shown time.Time // last
 }
 
-func newProgress(w io.Writer, total int) *progress {
+func newProgress(w io.Writer, total int, done string) *progress {
 	if !isTerminal(w) || total < 20 {
 		return nil
 	}
-	return &progress{w, total}
+	return &progress{w: w, total: total, done: done}
 }
 
+// at shows n, ten times a second at most; the last one always.
 func (p *progress) at(n int) {
-	if p != nil {
-		fmt.Fprintf(p.w, "\r%d of %d checked", n, p.total)
+	if p == nil || n < p.total && time.Since(p.shown) < 100*time.Millisecond {
+		return
 	}
+	p.shown = time.Now()
+	fmt.Fprintf(p.w, "\r%d of %d %s", n, p.total, p.done)
 }
 
 func (p *progress) end() {
