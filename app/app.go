@@ -276,6 +276,13 @@ func (a *App) Prepare(ctx context.Context) error {
 	return a.sync(ctx, c)
 }
 
+// Ping asks the database for an answer.
+func (a *App) Ping(ctx context.Context) error { return postgres.Ping(ctx, a.Pool) }
+
+// RequireSchema is instead of Prepare for what takes the database as it is: it changes nothing and locks nothing. A schema
+// that is older than this binary is a *postgres.OlderError.
+func (a *App) RequireSchema(ctx context.Context) error { return postgres.RequireCurrent(ctx, a.Pool) }
+
 func (a *App) sync(ctx context.Context, c *config.Config) error {
 	var passive []string
 	for name, p := range c.Providers {

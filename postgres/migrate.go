@@ -8,6 +8,7 @@ import (
 	"log/slog"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/pressly/goose/v3"
@@ -45,7 +46,7 @@ func Migrate(ctx context.Context, pool *pgxpool.Pool) (Version, error) {
 	defer func() { _, _ = conn.Exec(context.WithoutCancel(ctx), `RESET statement_timeout`) }()
 
 	v, err := withGoose(pool, func(g *goose.Provider) (Version, error) {
-		v, err := versionOf(ctx, g)
+		v, err := versionOf(ctx, pool, g)
 		if err != nil {
 			return v, err
 		}
@@ -66,15 +67,49 @@ func Migrate(ctx context.Context, pool *pgxpool.Pool) (Version, error) {
 	return v, nil
 }
 
-// CurrentVersion returns where the schema is. Its error is ErrNewer where that is beyond this binary, or a plain one
-// (Plain).
+// OlderError says that the schema is older than what this binary reads.
+type OlderError struct{ Version }
+
+func (e *OlderError) Error() string {
+	if e.Current == 0 {
+		return "the database has no schema yet"
+	}
+	return fmt.Sprintf("the schema of the database is of an older keyrounds: it is at version %d, and %d is read", e.Current, e.Target)
+}
+
+// Hint says what a person does about it.
+func (*OlderError) Hint() string {
+	return "keyrounds migrate brings it up to date, and so does the daemon when it starts"
+}
+
+// CurrentVersion returns where the schema is, and changes nothing. Its error is ErrNewer where that is beyond this binary,
+// or a plain one (Plain).
 func CurrentVersion(ctx context.Context, pool *pgxpool.Pool) (Version, error) {
-	v, err := withGoose(pool, func(g *goose.Provider) (Version, error) { return versionOf(ctx, g) })
+	v, err := withGoose(pool, func(g *goose.Provider) (Version, error) { return versionOf(ctx, pool, g) })
 	return v, Plain(err)
 }
 
-func versionOf(ctx context.Context, g *goose.Provider) (v Version, err error) {
-	v.Current, v.Target, err = g.GetVersions(ctx)
+// RequireCurrent returns nil where the schema is the one that this binary reads, an *OlderError where it is older, and
+// otherwise the errors of CurrentVersion. It changes nothing.
+func RequireCurrent(ctx context.Context, pool *pgxpool.Pool) error {
+	v, err := CurrentVersion(ctx, pool)
+	if err == nil && v.Current < v.Target {
+		return &OlderError{v}
+	}
+	return err
+}
+
+const undefinedTable = "42P01" // SQLSTATE
+
+// versionOf does not ask goose, which would make its table to answer.
+func versionOf(ctx context.Context, pool *pgxpool.Pool, g *goose.Provider) (v Version, err error) {
+	sources := g.ListSources()
+	v.Target = sources[len(sources)-1].Version
+	err = pool.QueryRow(ctx, `SELECT coalesce(max(version_id), 0) FROM schema_migrations WHERE is_applied`).Scan(&v.Current)
+	var failed *pgconn.PgError
+	if errors.As(err, &failed) && failed.Code == undefinedTable {
+		err = nil
+	}
 	if err == nil && v.Current > v.Target {
 		err = ErrNewer
 	}

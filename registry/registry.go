@@ -101,6 +101,32 @@ func get(ctx context.Context, q Querier, name string) (credential.Credential, er
 	return cs[0], nil
 }
 
+// Named returns those of the credentials with these names that are not retired, sorted by name. A name that there is none
+// of is passed over.
+func (s *Store) Named(ctx context.Context, names []string) ([]credential.Credential, error) {
+	return collect(
+		ctx, s.pool, `SELECT `+columns+` FROM credentials WHERE name = ANY($1) AND retired_at IS NULL ORDER BY name`, names,
+	)
+}
+
+// Names returns the names of all credentials by id, also of retired ones.
+func (s *Store) Names(ctx context.Context) (map[int64]string, error) {
+	rows, err := s.pool.Query(ctx, `SELECT id, name FROM credentials`)
+	if err != nil {
+		return nil, err
+	}
+	names := map[int64]string{}
+	var (
+		id   int64
+		name string
+	)
+	_, err = pgx.ForEachRow(rows, []any{&id, &name}, func() error {
+		names[id] = name
+		return nil
+	})
+	return names, err
+}
+
 // ByID returns the credential with that id, retired or not. The error wraps ErrNotFound where there never was one.
 func (s *Store) ByID(ctx context.Context, id int64) (credential.Credential, error) {
 	return byID(ctx, s.pool, "", id)

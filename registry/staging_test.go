@@ -71,22 +71,24 @@ func TestSyncComparesEveryField(t *testing.T) {
 		t.Fatal(err)
 	}
 	for field, change := range map[string]func(*credential.Credential){
-		"provider":          func(c *credential.Credential) { c.Provider = "other" },
-		"client_id":         func(c *credential.Credential) { c.ClientID = "other" },
-		"key_id":            func(c *credential.Credential) { c.KeyID = "k1" },
-		"secret":            func(c *credential.Credential) { c.Secret = other },
-		"key_passphrase":    func(c *credential.Credential) { c.KeyPassphrase = other },
-		"description":       func(c *credential.Credential) { c.Description = "text" },
-		"scopes":            func(c *credential.Credential) { c.Scopes = []string{"read", "write"} },
-		"owner":             func(c *credential.Credential) { c.Owner = "team" },
-		"labels":            func(c *credential.Credential) { c.Labels = map[string]string{"env": "test"} },
-		"schedule":          func(c *credential.Credential) { c.Schedule = "0 * * * *" },
-		"unused_after":      func(c *credential.Credential) { c.UnusedAfter = time.Hour },
-		"max_age":           func(c *credential.Credential) { c.MaxAge = time.Hour },
-		"created":           func(c *credential.Credential) { c.Created = noon.Truncate(24 * time.Hour) },
-		"expires":           func(c *credential.Credential) { c.Expires = noon },
-		"canary":            func(c *credential.Credential) { c.Canary = true },
-		"expected_networks": func(c *credential.Credential) { c.ExpectedNetworks = []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")} },
+		"provider":       func(c *credential.Credential) { c.Provider = "other" },
+		"client_id":      func(c *credential.Credential) { c.ClientID = "other" },
+		"key_id":         func(c *credential.Credential) { c.KeyID = "k1" },
+		"secret":         func(c *credential.Credential) { c.Secret = other },
+		"key_passphrase": func(c *credential.Credential) { c.KeyPassphrase = other },
+		"description":    func(c *credential.Credential) { c.Description = "text" },
+		"scopes":         func(c *credential.Credential) { c.Scopes = []string{"read", "write"} },
+		"owner":          func(c *credential.Credential) { c.Owner = "team" },
+		"labels":         func(c *credential.Credential) { c.Labels = map[string]string{"env": "test"} },
+		"schedule":       func(c *credential.Credential) { c.Schedule = "0 * * * *" },
+		"unused_after":   func(c *credential.Credential) { c.UnusedAfter = time.Hour },
+		"max_age":        func(c *credential.Credential) { c.MaxAge = time.Hour },
+		"created":        func(c *credential.Credential) { c.Created = noon.Truncate(24 * time.Hour) },
+		"expires":        func(c *credential.Credential) { c.Expires = noon },
+		"canary":         func(c *credential.Credential) { c.Canary = true },
+		"expected_networks": func(c *credential.Credential) {
+			c.ExpectedNetworks = []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}
+		},
 	} {
 		t.Run(field, func(t *testing.T) {
 			t.Parallel()

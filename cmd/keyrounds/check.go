@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/keyrounds/keyrounds/checker"
 	"github.com/keyrounds/keyrounds/credential"
+	"github.com/keyrounds/keyrounds/registry"
 	"github.com/keyrounds/keyrounds/rounds"
 )
 
@@ -34,11 +36,7 @@ func newCheck(o *options) *cobra.Command {
 				return err
 			}
 			defer a.Close()
-			all, err := a.Registry.List(cmd.Context(), false)
-			if err != nil {
-				return err
-			}
-			creds, err := named(all, args)
+			creds, err := named(cmd.Context(), a.Registry, args)
 			if err != nil {
 				return err
 			}
@@ -71,17 +69,20 @@ func newCheck(o *options) *cobra.Command {
 }
 
 // named chooses credentials by name; none given: all.
-func named(all []credential.Credential, names []string) ([]credential.Credential, error) {
+// named are the credentials with these names, all where there are none. Each must be registered.
+func named(ctx context.Context, store *registry.Store, names []string) ([]credential.Credential, error) {
 	if len(names) == 0 {
-		return all, nil
+		return store.List(ctx, false)
 	}
-	var chosen []credential.Credential
-	for _, n := range slices.Compact(slices.Sorted(slices.Values(names))) {
-		i := slices.IndexFunc(all, func(c credential.Credential) bool { return c.Name == n })
-		if i < 0 {
+	names = slices.Compact(slices.Sorted(slices.Values(names)))
+	chosen, err := store.Named(ctx, names)
+	if err != nil {
+		return nil, err
+	}
+	for _, n := range names {
+		if !slices.ContainsFunc(chosen, func(c credential.Credential) bool { return c.Name == n }) {
 			return nil, &hintError{fmt.Errorf("no such credential: %q", n), "see keyrounds credentials list"}
 		}
-		chosen = append(chosen, all[i])
 	}
 	return chosen, nil
 }

@@ -321,7 +321,7 @@ func newCredentialsList(o *options) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "list", Short: "List credentials with what we hold of them", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			a, err := o.open(cmd.Context())
+			a, err := o.openAsIs(cmd.Context())
 			if err != nil {
 				return err
 			}
@@ -379,23 +379,20 @@ func newCredentialsShow(o *options) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "show NAME", Short: "Show a credential and its last checks", Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			a, err := o.open(cmd.Context())
+			a, err := o.openAsIs(cmd.Context())
 			if err != nil {
 				return err
 			}
 			defer a.Close()
-			values, err := credentialList(cmd, a, true)
-			if err != nil {
-				return err
-			}
-			i := slices.IndexFunc(values, func(v web.CredentialJSON) bool { return v.Name == args[0] })
-			if i < 0 {
-				return notRegistered(fmt.Errorf("%w: %q", registry.ErrNotFound, args[0]))
-			}
 			c, err := a.Registry.Get(cmd.Context(), args[0])
 			if err != nil {
+				return notRegistered(err)
+			}
+			standing, _, err := a.Audit.StandingOf(cmd.Context(), c.ID)
+			if err != nil {
 				return err
 			}
+			value := web.NewCredentialJSON(c, standing)
 			history, err := a.Audit.History(cmd.Context(), c.ID, 10)
 			if err != nil {
 				return err
@@ -423,8 +420,8 @@ func newCredentialsShow(o *options) *cobra.Command {
 				web.CredentialJSON
 				Truth  scopesJSON    `json:"scope_truth"`
 				Checks []audit.Check `json:"checks"`
-			}{values[i], table, orEmpty(history)}
-			return out.one(cmd.OutOrStdout(), full, describe(values[i], table, history))
+			}{value, table, orEmpty(history)}
+			return out.one(cmd.OutOrStdout(), full, describe(value, table, history))
 		},
 	}
 	out.flags(cmd, "table", "json")

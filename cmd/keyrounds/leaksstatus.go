@@ -17,7 +17,6 @@ import (
 	"github.com/keyrounds/keyrounds/exposure"
 	"github.com/keyrounds/keyrounds/finding"
 	"github.com/keyrounds/keyrounds/leak"
-	"github.com/keyrounds/keyrounds/registry"
 	"github.com/keyrounds/keyrounds/secret"
 )
 
@@ -75,26 +74,23 @@ func place(g finding.Sighting) string {
 
 // withCredentials opens the database, with the id of the credential that args names (0: all) and everybody's name.
 func (o *options) withCredentials(cmd *cobra.Command, args []string, do func(a *app.App, id int64, names map[int64]string) error) error {
-	a, err := o.open(cmd.Context())
+	a, err := o.openAsIs(cmd.Context())
 	if err != nil {
 		return err
 	}
 	defer a.Close()
-	creds, err := a.Registry.List(cmd.Context(), true)
+	if len(args) > 0 {
+		c, err := a.Registry.Get(cmd.Context(), args[0])
+		if err != nil {
+			return notRegistered(err)
+		}
+		return do(a, c.ID, map[int64]string{c.ID: c.Name})
+	}
+	names, err := a.Registry.Names(cmd.Context())
 	if err != nil {
 		return err
 	}
-	names, id := map[int64]string{}, int64(0)
-	for _, c := range creds {
-		names[c.ID] = c.Name
-		if len(args) > 0 && c.Name == args[0] {
-			id = c.ID
-		}
-	}
-	if len(args) > 0 && id == 0 {
-		return notRegistered(fmt.Errorf("%w: %q", registry.ErrNotFound, args[0]))
-	}
-	return do(a, id, names)
+	return do(a, 0, names)
 }
 
 func newLeaksStatus(o *options) *cobra.Command {

@@ -1,12 +1,14 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
 
 	"github.com/spf13/cobra"
 
+	"github.com/keyrounds/keyrounds/app"
 	"github.com/keyrounds/keyrounds/finding"
 	"github.com/keyrounds/keyrounds/notify"
 )
@@ -32,7 +34,7 @@ func newNotifyTest(o *options) *cobra.Command {
 			return nil
 		},
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			a, err := o.open(cmd.Context())
+			a, err := o.openWith(cmd.Context(), func(*app.App, context.Context) error { return nil })
 			if err != nil {
 				return err
 			}

@@ -9,7 +9,6 @@ import (
 	"os"
 	"os/user"
 	"slices"
-	"time"
 
 	"golang.org/x/term"
 
@@ -86,8 +85,19 @@ func isTerminal(w io.Writer) bool {
 	return ok && term.IsTerminal(int(f.Fd()))
 }
 
-// open opens the database for a command. A database that is away fails it after a few tries.
+// open opens the database for a command that changes something: it brings the schema and the registry up to date first, as
+// the daemon does. A database that is away fails it.
 func (o *options) open(ctx context.Context) (*app.App, error) {
+	return o.openWith(ctx, (*app.App).Prepare)
+}
+
+// openAsIs opens the database for a command that reads, or that changes what is there already: neither the schema nor the
+// registry is touched.
+func (o *options) openAsIs(ctx context.Context) (*app.App, error) {
+	return o.openWith(ctx, (*app.App).RequireSchema)
+}
+
+func (o *options) openWith(ctx context.Context, prepare func(*app.App, context.Context) error) (*app.App, error) {
 	c, _, err := o.load()
 	if err != nil {
 		return nil, err
@@ -101,15 +111,13 @@ func (o *options) open(ctx context.Context) (*app.App, error) {
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
-	defer cancel()
-	if err := a.Prepare(ctx); err != nil {
+	if err := a.Ping(ctx); err != nil {
 		a.Close()
-		var hinted interface{ Hint() string }
-		if errors.As(err, &hinted) {
-			return nil, err
-		}
 		return nil, &hintError{err, "is the database running, and does database.url name it?"}
+	}
+	if err := prepare(a, ctx); err != nil {
+		a.Close()
+		return nil, err
 	}
 	return a, nil
 }

@@ -29,7 +29,7 @@ type stepJSON struct {
 
 // explainFinding judges again what a finding rests on, and says whether it comes out the same.
 func explainFinding(cmd *cobra.Command, o *options, out output, id int64) error {
-	a, err := o.open(cmd.Context())
+	a, err := o.openAsIs(cmd.Context())
 	if err != nil {
 		return err
 	}

@@ -80,7 +80,7 @@ func newReportUnused(o *options) *cobra.Command {
 			return nil
 		},
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			a, err := o.open(cmd.Context())
+			a, err := o.openAsIs(cmd.Context())
 			if err != nil {
 				return err
 			}
@@ -204,7 +204,7 @@ func newReportList(o *options) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "list", Short: "List the months whose report was frozen, with their editions", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			a, err := o.open(cmd.Context())
+			a, err := o.openAsIs(cmd.Context())
 			if err != nil {
 				return err
 			}

@@ -31,7 +31,7 @@ func newUsageList(o *options) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "list", Short: "Tell of each credential whether it is used, and how that is known", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			a, err := o.open(cmd.Context())
+			a, err := o.openAsIs(cmd.Context())
 			if err != nil {
 				return err
 			}
@@ -93,7 +93,7 @@ func newUsageShow(o *options) *cobra.Command {
 		Use: "show NAME", Short: "Show who used a credential, from where, and in which rhythm", Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx := cmd.Context()
-			a, err := o.open(ctx)
+			a, err := o.openAsIs(ctx)
 			if err != nil {
 				return err
 			}
@@ -214,7 +214,7 @@ func newUsageStatus(o *options) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "status", Short: "Show how the feeds stand: last sign of life, what became of their records", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			a, err := o.open(cmd.Context())
+			a, err := o.openAsIs(cmd.Context())
 			if err != nil {
 				return err
 			}
@@ -319,7 +319,7 @@ func newUsageUnregistered(o *options) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "unregistered", Short: "List client ids that feeds show and nobody registered", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			a, err := o.open(cmd.Context())
+			a, err := o.openAsIs(cmd.Context())
 			if err != nil {
 				return err
 			}

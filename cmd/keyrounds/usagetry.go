@@ -33,7 +33,7 @@ func newUsageTry(o *options) *cobra.Command {
 			"  zcat old.gz | keyrounds usage try --format my.jq -",
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			a, err := o.open(cmd.Context())
+			a, err := o.openAsIs(cmd.Context())
 			if err != nil {
 				return err
 			}
