@@ -24,6 +24,7 @@ import (
 	"github.com/keyrounds/keyrounds/audit"
 	"github.com/keyrounds/keyrounds/checker"
 	"github.com/keyrounds/keyrounds/config"
+	"github.com/keyrounds/keyrounds/credential"
 	"github.com/keyrounds/keyrounds/exposure"
 	"github.com/keyrounds/keyrounds/finding"
 	"github.com/keyrounds/keyrounds/leak"
@@ -75,7 +76,8 @@ type App struct {
 	Actions  *action.Actions    // does what people ask for
 
 	announcer *report.Announcer
-	config    atomic.Pointer[config.Config]
+	config    atomic.Pointer[config.Config]          // without credentials
+	file      atomic.Pointer[[]credential.Credential] // of the configuration, not registered yet; nil: they are
 	sealer    *secret.Sealer
 	sealerErr error
 	reloaded  reloadMetrics
@@ -101,12 +103,21 @@ func Open(ctx context.Context, o Options) (*App, error) {
 		o.Metrics = prometheus.NewRegistry()
 	}
 	a := &App{Options: o}
-	a.config.Store(o.Config)
+	a.file.Store(&o.Config.Credentials)
+	a.Options.Config = withoutCredentials(o.Config)
+	a.config.Store(a.Options.Config)
 	if err := a.open(ctx); err != nil {
 		a.Close()
 		return nil, err
 	}
 	return a, nil
+}
+
+// withoutCredentials is a configuration to keep: its credentials are held as long as they are not registered, no longer.
+func withoutCredentials(c *config.Config) *config.Config {
+	kept := *c
+	kept.Credentials = nil
+	return &kept
 }
 
 func (a *App) open(ctx context.Context) error {
@@ -273,7 +284,14 @@ func (a *App) Prepare(ctx context.Context) error {
 	if err := a.Audit.EnsurePartitions(ctx, a.Now(), c.Keep); err != nil {
 		return postgres.Plain(err)
 	}
-	return a.sync(ctx, c)
+	for file := a.file.Load(); file != nil; file = a.file.Load() { // again, if it was reloaded meanwhile
+		if err := a.sync(ctx, a.config.Load(), *file); err != nil {
+			return err
+		}
+		a.Log.Info("the credentials of the configuration are registered", "credentials", len(*file))
+		a.file.CompareAndSwap(file, nil)
+	}
+	return nil
 }
 
 // Ping asks the database for an answer.
@@ -283,14 +301,14 @@ func (a *App) Ping(ctx context.Context) error { return postgres.Ping(ctx, a.Pool
 // that is older than this binary is a *postgres.OlderError.
 func (a *App) RequireSchema(ctx context.Context) error { return postgres.RequireCurrent(ctx, a.Pool) }
 
-func (a *App) sync(ctx context.Context, c *config.Config) error {
+func (a *App) sync(ctx context.Context, c *config.Config, file []credential.Credential) error {
 	var passive []string
 	for name, p := range c.Providers {
 		if p.Passive {
 			passive = append(passive, name)
 		}
 	}
-	return a.Actions.Sync(ctx, c.Credentials, settings(c).Feeds, passive)
+	return a.Actions.Sync(ctx, file, settings(c).Feeds, passive)
 }
 
 // tellable is the store of findings, which come with what a message says about their credential.
@@ -321,7 +339,8 @@ func (a *App) Finding(ctx context.Context, id int64) (finding.Finding, error) {
 	return tellable{a.Audit, a}.Finding(ctx, id)
 }
 
-// Config returns the configuration that is in force. It is shared: do not change it.
+// Config returns the configuration that is in force, without its credentials, which are in Registry. It is shared: do not
+// change it.
 func (a *App) Config() *config.Config { return a.config.Load() }
 
 // Close lets go of the database, and stops the private one if this process started it. It may be

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"reflect"
+	"runtime/debug"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -100,12 +101,12 @@ func (a *App) begin(ctx context.Context) {
 		if err == nil {
 			a.started.Store(true)
 			a.ready.Store(nil)
+			debug.FreeOSMemory() // that the credentials of the file took
 			a.listenToSlack(a.config.Load())
 			a.beginning.Go(func() { a.Exposure.ScanSources(ctx, nil) })
 			a.Log.Info(
 				"the rounds begin",
 				"providers", len(a.config.Load().Providers),
-				"credentials", len(a.config.Load().Credentials),
 				"version", a.Version,
 			)
 			return
@@ -156,6 +157,7 @@ func (a *App) Stop() {
 func (a *App) Reload(ctx context.Context, c *config.Config) error {
 	err := a.reload(ctx, c)
 	a.reloaded.done(err == nil, a.Now())
+	debug.FreeOSMemory() // that the credentials of the file took
 	return err
 }
 
@@ -163,17 +165,21 @@ func (a *App) Reload(ctx context.Context, c *config.Config) error {
 func (a *App) ReloadFailed() { a.reloaded.done(false, a.Now()) }
 
 func (a *App) reload(ctx context.Context, c *config.Config) error {
-	old := a.config.Load()
+	old, file := a.config.Load(), c.Credentials
+	c = withoutCredentials(c)
 	setup, err := a.notifySetup(c)
 	if err != nil {
 		return err
 	}
-	if a.ready.Load() == nil { // otherwise begin will register its credentials
-		if err := a.sync(ctx, c); err != nil {
+	if a.ready.Load() == nil {
+		if err := a.sync(ctx, c, file); err != nil {
 			return err
 		}
+		a.config.Store(c)
+	} else { // begin will register them
+		a.config.Store(c)
+		a.file.Store(&file)
 	}
-	a.config.Store(c)
 	a.setLevel(c.LogLevel)
 	a.Exposure.Reload(exposureSettings(c))
 	a.announcer.Reload(announcerSettings(c))

@@ -25,29 +25,31 @@ import (
 type builder struct {
 	tree     *tree
 	problems []problem
-	warnings []problem
+	wrong    map[string]bool // paths that there is a problem of
+	warnings []warning
+	causes   map[cause]int // places in warnings
+}
+
+func newBuilder(t *tree, problems []problem) *builder {
+	b := &builder{tree: t, problems: problems, wrong: map[string]bool{}, causes: map[cause]int{}}
+	for _, p := range problems {
+		b.wrong[p.path] = true
+	}
+	return b
 }
 
 func (b *builder) fail(path, hint, format string, args ...any) {
-	for _, p := range b.problems {
-		if p.path == path {
-			return // one error a place
-		}
+	if b.wrong[path] {
+		return // one error a place
 	}
+	b.wrong[path] = true
 	b.problems = append(
 		b.problems,
 		problem{path: path, at: b.tree.place(path), message: b.tree.context(path) + fmt.Sprintf(format, args...), hint: hint},
 	)
 }
 
-func (b *builder) warn(path, hint, format string, args ...any) {
-	b.warnings = append(
-		b.warnings,
-		problem{path: path, at: b.tree.place(path), message: b.tree.context(path) + fmt.Sprintf(format, args...), hint: hint},
-	)
-}
-
-func (b *builder) build() *Config {
+func (b *builder) build(many []CredentialIn) *Config {
 	var f File
 	text, err := json.Marshal(b.tree.root)
 	if err == nil {
@@ -76,7 +78,7 @@ func (b *builder) build() *Config {
 	b.schedules(c, f)
 	b.observability(c, f)
 	b.providers(c, f.Providers)
-	b.credentials(c, f.Credentials)
+	b.credentials(c, append(f.Credentials, many...))
 	b.feeds(c, f)
 	b.leaks(c, f.Leaks)
 	b.notifications(c, f)
@@ -298,7 +300,9 @@ func (b *builder) orOff(path, given, usual string) string {
 }
 
 func (b *builder) credentials(c *Config, in []CredentialIn) {
-	names, clients := map[string]bool{}, map[string]string{}
+	names, clients := make(map[string]bool, len(in)), make(map[string]string, len(in))
+	c.Credentials = make([]credential.Credential, 0, len(in))
+	now := time.Now()
 	for i, ci := range in {
 		path := fmt.Sprintf("credentials.%d", i)
 		cred, problems := ci.Credential(c.Defaults)
@@ -309,7 +313,7 @@ func (b *builder) credentials(c *Config, in []CredentialIn) {
 			b.fail(path+".name", "each credential has a name of its own", "the name %q is given twice", cred.Name)
 		}
 		names[cred.Name] = true
-		for _, p := range Doubts(cred, clients[Client(cred)], time.Now()) {
+		for _, p := range Doubts(cred, clients[Client(cred)], now) {
 			b.warn(path+"."+p.Field, p.Hint, "%s", p.Message)
 		}
 		clients[Client(cred)] = cred.Name

@@ -5,6 +5,7 @@
 package config
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -133,25 +134,31 @@ func Load(path string) (*Config, error) {
 		return nil, fmt.Errorf("configuration: %w", err)
 	}
 	defer f.Close()
-	b, err := io.ReadAll(io.LimitReader(f, maxFile+1))
-	if err != nil {
+	var b bytes.Buffer
+	if info, err := f.Stat(); err == nil {
+		b.Grow(int(min(info.Size(), maxFile)) + bytes.MinRead)
+	}
+	if _, err := b.ReadFrom(io.LimitReader(f, maxFile+1)); err != nil {
 		return nil, fmt.Errorf("configuration: %w", err)
 	}
-	if len(b) > maxFile {
+	if b.Len() > maxFile {
 		return nil, fmt.Errorf("configuration: %s is larger than %d MiB", path, maxFile>>20)
 	}
-	return Parse(path, b)
+	return Parse(path, b.Bytes())
 }
 
 // Parse checks the text of a configuration file, as Load does; name is for messages. Its errors are all *Errors.
-func Parse(name string, text []byte) (*Config, error) {
-	t, problems := readTree(text)
+func Parse(name string, text []byte) (*Config, error) { return parse(name, text, readTree) }
+
+func parse(name string, text []byte, read func([]byte, takeItem) (*tree, []problem)) (*Config, error) {
+	var in entries
+	t, problems := read(text, in.take)
 	if len(problems) == 0 {
-		problems = append(t.doubles, validate(t)...)
-		b := &builder{tree: t, problems: problems}
-		c := b.build()
+		problems = append(append(t.doubles, validate(t)...), in.problems...)
+		b := newBuilder(t, problems)
+		c := b.build(in.all)
 		if len(b.problems) == 0 {
-			c.Warnings = locate(name, text, b.warnings)
+			c.Warnings = locate(name, text, b.warned())
 			return c, nil
 		}
 		problems = b.problems

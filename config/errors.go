@@ -53,6 +53,7 @@ type problem struct {
 	at      place
 	message string
 	hint    string
+	syntax  bool // it is not YAML
 }
 
 func (p problem) Error() string { return p.message }
@@ -60,6 +61,9 @@ func (p problem) Error() string { return p.message }
 // locate puts problems in order and adds what a person needs to find them. The text of a line that
 // may hold a secret is masked.
 func locate(name string, text []byte, ps []problem) []Problem {
+	if len(ps) == 0 {
+		return nil
+	}
 	lines := bytes.Split(text, []byte("\n"))
 	var all []Problem
 	for _, p := range ps {
@@ -138,7 +142,7 @@ func Locate(name string, text []byte, us []Unreadable) error {
 	if len(us) == 0 {
 		return nil
 	}
-	t, ps := readTree(text)
+	t, ps := readTree(text, func(*tree, int, any) {})
 	for _, u := range us {
 		if t == nil {
 			break

@@ -79,9 +79,23 @@ func (b *builder) effects(name string, p checker.Provider, perMonth float64) {
 // not count.
 func MonthlyRequests(p checker.Provider, cs []credential.Credential) float64 {
 	sum := 0.0
+	if p.Passive {
+		return 0
+	}
+	every := map[string]time.Duration{} // few schedules, many credentials
 	for _, c := range cs {
-		if s, err := credential.ParseSchedule(c.Schedule, time.UTC); err == nil && c.Provider == p.Name && !p.Passive {
-			sum += month.Seconds() / max(s.Interval(), p.MinInterval).Seconds()
+		if c.Provider != p.Name {
+			continue
+		}
+		d, known := every[c.Schedule]
+		if !known {
+			if s, err := credential.ParseSchedule(c.Schedule, time.UTC); err == nil {
+				d = s.Interval()
+			}
+			every[c.Schedule] = d
+		}
+		if d > 0 {
+			sum += month.Seconds() / max(d, p.MinInterval).Seconds()
 		}
 	}
 	return sum

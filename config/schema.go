@@ -42,39 +42,53 @@ func reflected() *jsonschema.Schema {
 	return s
 }
 
-var compiled = sync.OnceValues(func() (*validator.Schema, error) {
+// schemas are those that a file is held against: the whole, and one of its credentials.
+type schemas struct{ file, credential *validator.Schema }
+
+var compiled = sync.OnceValues(func() (s schemas, err error) {
 	text, err := Schema()
 	if err != nil {
-		return nil, err
+		return s, err
 	}
 	doc, err := validator.UnmarshalJSON(bytes.NewReader(text))
 	if err != nil {
-		return nil, err
+		return s, err
 	}
 	c := validator.NewCompiler()
 	if err := c.AddResource("config.json", doc); err != nil {
-		return nil, err
+		return s, err
 	}
-	return c.Compile("config.json")
+	if s.file, err = c.Compile("config.json"); err == nil {
+		s.credential, err = c.Compile("config.json#/properties/" + listKey + "/items")
+	}
+	return s, err
 })
 
 // validate holds the tree against the schema, and takes out of it what does not fit, so that the
 // rest can still be looked at.
 func validate(t *tree) []problem {
-	schema, err := compiled()
+	s, err := compiled()
 	if err != nil {
 		return []problem{{message: "the schema of this binary is broken: " + err.Error()}}
 	}
+	return t.hold(s.file, t.root, nil)
+}
+
+// hold is validate for a part of the tree, which is at a path.
+func (t *tree) hold(schema *validator.Schema, part any, at []string) []problem {
 	var failed *validator.ValidationError
-	if err := schema.Validate(plainJSON(t.root)); !errors.As(err, &failed) {
+	if err := schema.Validate(plainJSON(part)); !errors.As(err, &failed) {
 		return nil
 	}
 	var ps []problem
 	leaves(failed, func(e *validator.ValidationError) {
+		e.InstanceLocation = slices.Concat(at, e.InstanceLocation)
 		ps = append(ps, t.explain(e)...)
 	})
 	for _, p := range ps {
-		prune(t.root, strings.Split(p.path, "."))
+		if path := strings.Split(p.path, ".")[len(at):]; len(path) > 0 {
+			prune(part, path)
+		}
 	}
 	return ps
 }
@@ -192,6 +206,13 @@ func (t *tree) credentialName(index string) string { return t.nameIn("credential
 func (t *tree) feedName(index string) string       { return t.nameIn("feeds", index) }
 
 func (t *tree) nameIn(key, index string) string {
+	if item, ok := t.itemOf(join(key, index)); ok {
+		m, _ := item.value.(map[string]any)
+		if name, ok := m["name"].(string); ok {
+			return fmt.Sprintf("%q", name)
+		}
+		return "number " + index
+	}
 	list, _ := t.root[key].([]any)
 	for i, e := range list {
 		if m, ok := e.(map[string]any); ok && fmt.Sprint(i) == index {

@@ -13,30 +13,74 @@ import (
 	"github.com/goccy/go-yaml/token"
 )
 
-// tree is a YAML document as plain values, with the place of each. Paths are "credentials.0.name".
+// tree is a YAML document as plain values, with the place of each. Paths are "credentials.0.name". Items of a long list
+// of credentials are not in it: each was given to each, and only the last that was asked for is held.
 type tree struct {
 	root    map[string]any
 	places  map[string]place
 	doubles []problem
 
-	anchors map[string]ast.Node
-	aliased int
+	list list
+	held held
+	each func(i int, v any)
+	line func(int) int // in the whole text, of one in the part that is read
+
+	anchors    map[string]anchor
+	aliased    int // values that aliases stand for
+	inAlias    int // how deep
+	maxAliased int
+}
+
+// takeItem is given the item i of a list, whose places t has.
+type takeItem func(t *tree, i int, v any)
+
+// anchor is a value with a name, and line of the part that it is in.
+type anchor struct {
+	value ast.Node
+	line  func(int) int
 }
 
 type place struct{ line, column int }
 
-// An alias is a copy; more than this many copied values in a file are an attack or a mistake.
+// An alias is a copy; more copied values than this, or than the bytes of a large file, are an attack or a mistake.
 const maxAliased = 10000
 
-func readTree(text []byte) (*tree, []problem) {
-	if bytes.HasPrefix(text, []byte("\xff\xfe")) || bytes.HasPrefix(text, []byte("\xfe\xff")) {
-		return nil, []problem{{message: "the file is UTF-16; UTF-8 is expected"}}
+// readTree reads a text. Items of a long list of credentials are given to each, in their order, as soon as they are read.
+func readTree(text []byte, each takeItem) (*tree, []problem) {
+	rest, l := cut(text)
+	t, err := readPart(text, rest, l, each)
+	if p := (problem{}); errors.As(err, &p) && p.syntax && len(l.items) > 0 && len(text) <= smallText {
+		t, err = readPart(text, text, list{}, each)
 	}
-	file, err := parser.ParseBytes(text, 0, parser.AllowDuplicateMapKey())
 	if err != nil {
-		return nil, []problem{syntaxProblem(err)}
+		var p problem
+		errors.As(err, &p)
+		return nil, []problem{p}
 	}
-	t := &tree{root: map[string]any{}, places: map[string]place{}, anchors: map[string]ast.Node{}}
+	return t, nil
+}
+
+func readPart(text, rest []byte, l list, each takeItem) (*tree, error) {
+	if bytes.HasPrefix(text, []byte("\xff\xfe")) || bytes.HasPrefix(text, []byte("\xfe\xff")) {
+		return nil, problem{message: "the file is UTF-16; UTF-8 is expected"}
+	}
+	t := &tree{
+		root: map[string]any{}, places: map[string]place{}, anchors: map[string]anchor{}, list: l,
+		line: func(n int) int { return n }, maxAliased: max(maxAliased, len(text)),
+	}
+	t.each = func(i int, v any) { each(t, i, v) }
+	if len(l.items) > 0 {
+		t.line = func(n int) int {
+			if n >= l.line {
+				n += l.lines
+			}
+			return n
+		}
+	}
+	file, err := parser.ParseBytes(rest, 0, parser.AllowDuplicateMapKey())
+	if err != nil {
+		return nil, t.syntaxProblem(err)
+	}
 	var docs []ast.Node
 	for _, d := range file.Docs {
 		if d.Body != nil && d.Body.Type() != ast.NullType && d.Body.Type() != ast.CommentType {
@@ -45,48 +89,46 @@ func readTree(text []byte) (*tree, []problem) {
 	}
 	switch {
 	case len(docs) > 1:
-		return nil, []problem{{at: placeOf(docs[1]), message: "the file holds more than one YAML document"}}
+		return nil, problem{at: t.placeOf(docs[1]), message: "the file holds more than one YAML document"}
 	case len(docs) == 0: // one that is being written is so for a moment, and must not retire every credential
-		return nil, []problem{{message: "the file says nothing", hint: "{} is a configuration without anything"}}
+		return nil, problem{message: "the file says nothing", hint: "{} is a configuration without anything"}
 	}
 	v, err := t.value(docs[0], "", 0)
 	if err != nil {
-		var p problem
-		errors.As(err, &p)
-		return nil, []problem{p}
+		return nil, err
 	}
 	root, ok := v.(map[string]any)
 	if !ok {
-		return nil, []problem{{at: placeOf(docs[0]), message: "the file is not a mapping of keys to values"}}
+		return nil, problem{at: t.placeOf(docs[0]), message: "the file is not a mapping of keys to values"}
 	}
 	t.root = root
 	return t, nil
 }
 
-func syntaxProblem(err error) problem {
+func (t *tree) syntaxProblem(err error) problem {
 	var syntax *yaml.SyntaxError
-	p := problem{message: "this is not YAML"}
+	p := problem{message: "this is not YAML", syntax: true}
 	if errors.As(err, &syntax) {
 		p.message = "this is not YAML: " + strings.ReplaceAll(syntax.Message, "\n", " ")
-		p.at = placeOfToken(syntax.Token)
+		p.at = t.placeOfToken(syntax.Token)
 	}
 	return p
 }
 
-func placeOf(n ast.Node) place { return placeOfToken(n.GetToken()) }
+func (t *tree) placeOf(n ast.Node) place { return t.placeOfToken(n.GetToken()) }
 
-func placeOfToken(t *token.Token) place {
-	if t == nil || t.Position == nil {
+func (t *tree) placeOfToken(k *token.Token) place {
+	if k == nil || k.Position == nil {
 		return place{}
 	}
-	return place{t.Position.Line, t.Position.Column}
+	return place{t.line(k.Position.Line), k.Position.Column}
 }
 
 const maxDepth = 50
 
 func (t *tree) value(n ast.Node, path string, depth int) (any, error) {
 	if depth > maxDepth {
-		return nil, problem{at: placeOf(n), message: "nested too deeply"}
+		return nil, problem{at: t.placeOf(n), message: "nested too deeply"}
 	}
 	switch n := n.(type) {
 	case *ast.MappingNode:
@@ -97,7 +139,7 @@ func (t *tree) value(n ast.Node, path string, depth int) (any, error) {
 		list := make([]any, 0, len(n.Values))
 		for i, e := range n.Values {
 			child := join(path, strconv.Itoa(i))
-			t.places[child] = placeOf(e)
+			t.places[child] = t.placeOf(e)
 			v, err := t.value(e, child, depth+1)
 			if err != nil {
 				return nil, err
@@ -106,28 +148,34 @@ func (t *tree) value(n ast.Node, path string, depth int) (any, error) {
 		}
 		return list, nil
 	case *ast.AnchorNode:
-		t.anchors[n.Name.GetToken().Value] = n.Value
+		t.anchors[n.Name.GetToken().Value] = anchor{n.Value, t.line}
 		return t.value(n.Value, path, depth+1)
 	case *ast.AliasNode:
 		target, ok := t.anchors[n.Value.GetToken().Value]
 		if !ok {
-			return nil, problem{at: placeOf(n), message: "there is no anchor of this name before it"}
+			return nil, problem{at: t.placeOf(n), message: "there is no anchor of this name before it"}
 		}
 		t.aliased++
-		return t.value(target, path, depth+1)
+		line := t.line
+		t.line = target.line
+		t.inAlias++
+		v, err := t.value(target.value, path, depth+1)
+		t.inAlias--
+		t.line = line
+		return v, err
 	case *ast.TagNode:
-		return nil, problem{at: placeOf(n), message: "YAML tags are not supported"}
+		return nil, problem{at: t.placeOf(n), message: "YAML tags are not supported"}
 	case *ast.NullNode:
 		return nil, nil
 	case ast.ScalarNode:
-		if t.aliased > 0 {
-			if t.aliased++; t.aliased > maxAliased {
-				return nil, problem{at: placeOf(n), message: "the aliases of this file stand for too much"}
+		if t.inAlias > 0 {
+			if t.aliased++; t.aliased > t.maxAliased {
+				return nil, problem{at: t.placeOf(n), message: "the aliases of this file stand for too much"}
 			}
 		}
 		return n.GetValue(), nil
 	}
-	return nil, problem{at: placeOf(n), message: fmt.Sprintf("a %s is not expected here", strings.ToLower(n.Type().String()))}
+	return nil, problem{at: t.placeOf(n), message: fmt.Sprintf("a %s is not expected here", strings.ToLower(n.Type().String()))}
 }
 
 func (t *tree) mapping(values []*ast.MappingValueNode, path string, depth int) (any, error) {
@@ -151,22 +199,28 @@ func (t *tree) mapping(values []*ast.MappingValueNode, path string, depth int) (
 		if _, double := m[key]; double && t.places[child] != (place{}) && kv.Key.GetToken() != nil {
 			t.doubles = append(
 				t.doubles,
-				problem{path: child, at: placeOf(kv.Key), message: fmt.Sprintf("the key %q is given twice", key), hint: "keep one of them"},
+				problem{path: child, at: t.placeOf(kv.Key), message: fmt.Sprintf("the key %q is given twice", key), hint: "keep one of them"},
 			)
 			continue
 		}
-		t.places[child+keyMark] = placeOf(kv.Key)
-		t.places[child] = placeOf(kv.Value)
+		t.places[child+keyMark] = t.placeOf(kv.Key)
+		t.places[child] = t.placeOf(kv.Value)
+		if child == listKey && len(t.list.items) > 0 {
+			if err := t.readItems(); err != nil {
+				return nil, err
+			}
+			continue
+		}
 		v, err := t.value(kv.Value, child, depth+1)
 		if err != nil {
 			return nil, err
 		}
 		if v == nil { // "key:" with nothing is as if it were not there
-			t.places[child] = placeOf(kv.Key)
+			t.places[child] = t.placeOf(kv.Key)
 			continue
 		}
 		if _, isMapping := v.(map[string]any); isMapping {
-			t.places[child] = placeOf(kv.Key)
+			t.places[child] = t.placeOf(kv.Key)
 		}
 		m[key] = v
 	}
@@ -185,6 +239,14 @@ func join(path, key string) string {
 
 // place returns where path is, or the nearest thing around it.
 func (t *tree) place(path string) place {
+	if item, ok := t.itemOf(path); ok {
+		for p := path; p != listKey; p = p[:strings.LastIndexByte(p, '.')] {
+			if at, ok := item.places[p]; ok {
+				return at
+			}
+		}
+		path = listKey
+	}
 	for {
 		if p, ok := t.places[path]; ok {
 			return p

@@ -24,7 +24,12 @@ import (
 // version is set by the Makefile.
 var version = ""
 
-func main() { os.Exit(run(os.Args[1:])) }
+func main() {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(50) // half the memory where many credentials are read, for a few percent of the time
+	}
+	os.Exit(run(os.Args[1:]))
+}
 
 // Exit codes: 0 fine, 1 something was found, 2 the call or the configuration is wrong or it could
 // not be done.
