@@ -194,15 +194,16 @@ func (s *Store) StatusCounts(ctx context.Context) (map[string]map[verdict.Status
 }
 
 // Briefs returns the credentials that are not retired, the revoked ones first, then those that are suspect, then others
-// that are not healthy, then the healthy ones; by name within each. At most limit; 0 means all.
-func (s *Store) Briefs(ctx context.Context, limit int) ([]Brief, error) {
+// that are not healthy, then the healthy ones; by name within each. Only those of ids, nil: all. At most limit; 0 means
+// all.
+func (s *Store) Briefs(ctx context.Context, ids []int64, limit int) ([]Brief, error) {
 	rows, err := s.pool.Query(ctx, `
 		SELECT credential_id, credential, provider, status, since, last_check_at, last_success_at, latency_us, expires_in_s,
 			jsonb_array_length(coalesce(memory->'missing_scopes', '[]')), jsonb_array_length(coalesce(memory->'extra_scopes', '[]')),
 			jsonb_array_length(coalesce(memory->'unproven_scopes', '[]')), coalesce(memory->'ends', '{}')
-		FROM credential_state WHERE status <> 'retired'
+		FROM credential_state WHERE status <> 'retired' AND ($2::bigint[] IS NULL OR credential_id = ANY($2))
 		ORDER BY CASE status WHEN 'revoked' THEN 0 WHEN 'suspect' THEN 1 WHEN 'healthy' THEN 3 ELSE 2 END, credential
-		LIMIT nullif($1, 0)`, limit)
+		LIMIT nullif($1, 0)`, limit, ids)
 	if err != nil {
 		return nil, err
 	}

@@ -130,17 +130,10 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 }
 
 func (c *collector) read(ctx context.Context, s scrape) error {
-	var tags map[int64]registry.Tag // by credential
-	if c.Series.PerCredential {
-		var err error
-		if tags, err = c.Registry.Tags(ctx); err != nil {
-			return err
-		}
-	}
 	return errors.Join(
 		c.engine(ctx, s),
-		c.credentials(ctx, s, tags),
-		c.findings(ctx, s, tags),
+		c.credentials(ctx, s),
+		c.findings(ctx, s),
 		c.feeds(ctx, s),
 		c.leaks(ctx, s),
 		c.lanes(ctx, s),

@@ -195,7 +195,7 @@ func BenchmarkScrape(b *testing.B) {
 	if _, err := pool.Exec(b.Context(), `ANALYZE`); err != nil {
 		b.Fatal(err)
 	}
-	for _, limit := range []int{0, 10_000, 100_000} {
+	for _, limit := range []int{0, 1000, 10_000, 100_000} {
 		b.Run(fmt.Sprintf("limit=%d", limit), func(b *testing.B) {
 			reg := registered(pool, collector.Series{PerCredential: limit > 0, Limit: limit, Labels: []string{"env"}})
 			var text string

@@ -101,7 +101,7 @@ var (
 	}
 )
 
-func (c *collector) credentials(ctx context.Context, s scrape, tags map[int64]registry.Tag) error {
+func (c *collector) credentials(ctx context.Context, s scrape) error {
 	counts, err := c.Audit.StatusCounts(ctx)
 	if err != nil {
 		return err
@@ -112,11 +112,19 @@ func (c *collector) credentials(ctx context.Context, s scrape, tags map[int64]re
 	if !c.Series.PerCredential {
 		return nil
 	}
-	used, err := c.Usage.LastUses(ctx)
+	shown, left, err := c.choose(ctx, counts)
 	if err != nil {
 		return err
 	}
-	shown, left, err := c.choose(ctx, tags, counts)
+	ids := make([]int64, len(shown))
+	for i, b := range shown {
+		ids[i] = b.CredentialID
+	}
+	tags, err := c.Registry.Tags(ctx, ids)
+	if err != nil {
+		return err
+	}
+	used, err := c.Usage.LastUses(ctx, ids)
 	if err != nil {
 		return err
 	}
@@ -133,30 +141,29 @@ func (c *collector) credentials(ctx context.Context, s scrape, tags map[int64]re
 // comes first, so that the limit hides no trouble.
 func (c *collector) choose(
 	ctx context.Context,
-	tags map[int64]registry.Tag,
 	counts map[string]map[verdict.Status]int,
 ) (shown []audit.Brief, left map[string]map[verdict.Status]int, err error) {
-	most := c.Series.Limit
-	if len(c.Series.Match) > 0 { // whom it fits is not known before all are read
+	var fit []int64
+	most, left := c.Series.Limit, counts
+	matching := len(c.Series.Match) > 0
+	if matching { // how many there are of each status is not known before all are read
 		most, left = 0, map[string]map[verdict.Status]int{}
-	} else {
-		left = counts
+		if fit, err = c.Registry.WithLabels(ctx, c.Series.Match); err != nil || len(fit) == 0 {
+			return nil, nil, err
+		}
 	}
-	all, err := c.Audit.Briefs(ctx, most)
+	all, err := c.Audit.Briefs(ctx, fit, most)
 	if err != nil {
 		return nil, nil, err
 	}
-	for _, b := range all {
-		if !c.Series.fits(tags[b.CredentialID].Labels) {
-			continue
-		}
-		if len(c.Series.Match) > 0 {
+	shown = all[:min(len(all), c.Series.Limit)]
+	if matching {
+		for _, b := range all {
 			count(left, b, 1)
 		}
-		if len(shown) < c.Series.Limit {
-			shown = append(shown, b)
-			count(left, b, -1)
-		}
+	}
+	for _, b := range shown {
+		count(left, b, -1)
 	}
 	for provider, n := range left {
 		if !slices.ContainsFunc(statuses, func(s verdict.Status) bool { return n[s] > 0 }) {

@@ -35,7 +35,7 @@ var (
 	findingFamilies = []family{findings, findingOpened, findingsFound, findingsFalse, partitionAhead}
 )
 
-func (c *collector) findings(ctx context.Context, s scrape, tags map[int64]registry.Tag) error {
+func (c *collector) findings(ctx context.Context, s scrape) error {
 	counts, err := c.Audit.Counts(ctx)
 	if err != nil {
 		return err
@@ -46,6 +46,16 @@ func (c *collector) findings(ctx context.Context, s scrape, tags map[int64]regis
 	open, err := c.Audit.Open(ctx, c.Series.Limit)
 	if err != nil {
 		return err
+	}
+	var tags map[int64]registry.Tag
+	if c.Series.PerCredential {
+		ids := make([]int64, 0, len(open))
+		for _, f := range open {
+			ids = append(ids, f.CredentialID)
+		}
+		if tags, err = c.Registry.Tags(ctx, ids); err != nil {
+			return err
+		}
 	}
 	for _, f := range open {
 		if f.Credential == "" || c.Series.PerCredential && c.Series.fits(tags[f.CredentialID].Labels) {

@@ -62,7 +62,7 @@ func (b *builder) build(many []CredentialIn) *Config {
 	c := &Config{
 		DataDir: f.DataDir, Listen: f.Listen, WebConfig: f.WebConfig, Policy: verdict.DefaultPolicy(),
 		Defaults: Defaults{"*/15 * * * *", 90 * day, []time.Duration{30 * day, 14 * day, 7 * day, day}},
-		Metrics:  Metrics{PerCredential: true, Limit: 10_000}, Keep: 13,
+		Metrics:  Metrics{PerCredential: true, Limit: 1000}, Keep: 13,
 	}
 	if c.DataDir == "" {
 		c.DataDir = DefaultDataDir()

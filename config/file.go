@@ -383,7 +383,7 @@ type MetricsIn struct {
 	Match map[string]string `json:"match,omitempty"`
 	// Labels of credentials that keyrounds_credential_info shows.
 	Labels []string `json:"labels,omitempty"`
-	// Credentials with series of their own; those that are not healthy come first. Default 10000.
+	// Credentials with series of their own; those that are not healthy come first. Default 1000.
 	Limit *int `json:"limit,omitempty"`
 	// Link latencies with traces that are recorded, for scrapers that read OpenMetrics.
 	Exemplars bool `json:"exemplars,omitempty"`

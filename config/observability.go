@@ -11,7 +11,7 @@ import (
 	"github.com/keyrounds/keyrounds/secret"
 )
 
-// Metrics says what /metrics shows. Config has PerCredential and a limit of 10,000 where the file says nothing.
+// Metrics says what /metrics shows. Config has PerCredential and a limit of 1,000 where the file says nothing.
 type Metrics struct {
 	PerCredential bool
 	Match         map[string]string // only of credentials with these labels

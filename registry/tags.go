@@ -19,12 +19,23 @@ type Tag struct {
 	Expires  time.Time     // Credential.Expires
 }
 
-// Tags returns the tags of all credentials that are not retired, by id. Interval is a day where the schedule cannot
-// be read.
-func (s *Store) Tags(ctx context.Context) (map[int64]Tag, error) {
+// WithLabels returns the ids of all credentials that are not retired and have all of these labels, in no order.
+func (s *Store) WithLabels(ctx context.Context, labels map[string]string) ([]int64, error) {
+	rows, err := s.pool.Query(ctx, `SELECT id FROM credentials WHERE retired_at IS NULL AND labels @> $1`, labels)
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, pgx.RowTo[int64])
+}
+
+// Tags returns the tags of those of ids that are not retired, by id. Interval is a day where the schedule cannot be
+// read.
+func (s *Store) Tags(ctx context.Context, ids []int64) (map[int64]Tag, error) {
 	rows, err := s.pool.Query(
 		ctx,
-		`SELECT id, owner, labels, canary, cardinality(scopes), schedule, expires_at FROM credentials WHERE retired_at IS NULL`,
+		`SELECT id, owner, labels, canary, cardinality(scopes), schedule, expires_at FROM credentials
+		WHERE id = ANY($1) AND retired_at IS NULL`,
+		ids,
 	)
 	if err != nil {
 		return nil, err

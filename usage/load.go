@@ -262,9 +262,10 @@ func (s *Store) Sources(ctx context.Context, credentialID int64, since time.Time
 	return pgx.CollectRows(rows, pgx.RowToStructByPos[Source])
 }
 
-// LastUses returns when each credential was last used, for metrics.
-func (s *Store) LastUses(ctx context.Context) (map[int64]time.Time, error) {
-	rows, err := s.Pool.Query(ctx, `SELECT credential_id, max(last_at) FROM usage_months WHERE last_at IS NOT NULL GROUP BY 1`)
+// LastUses returns when each of some credentials was last used, for metrics; those that never were are left out.
+func (s *Store) LastUses(ctx context.Context, ids []int64) (map[int64]time.Time, error) {
+	rows, err := s.Pool.Query(ctx, `
+		SELECT credential_id, max(last_at) FROM usage_months WHERE credential_id = ANY($1) AND last_at IS NOT NULL GROUP BY 1`, ids)
 	if err != nil {
 		return nil, err
 	}

@@ -117,11 +117,12 @@ func (o *options) reload(ctx context.Context, a *app.App, path string, log *slog
 		return
 	}
 	o.overrule(c)
-	if err := a.Reload(ctx, c); err != nil {
+	credentials, providers := len(c.Credentials), len(c.Providers)
+	if err := a.Reload(ctx, c); err != nil { // which lets go of c
 		log.Error("the configuration was not reloaded, the old one stays", "error", err)
 		return
 	}
-	log.Info("the configuration was reloaded", "credentials", len(c.Credentials), "providers", len(c.Providers))
+	log.Info("the configuration was reloaded", "credentials", credentials, "providers", providers)
 }
 
 // reloads calls f at SIGHUP and when the file's content has changed, until ctx ends. The content is
