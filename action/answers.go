@@ -15,7 +15,7 @@ import (
 const mostLines = 20
 
 func (a *Actions) statusText(ctx context.Context) (string, error) {
-	standings, err := a.Audit.Standings(ctx, false)
+	byProvider, err := a.Audit.StatusCounts(ctx)
 	if err != nil {
 		return "", err
 	}
@@ -23,11 +23,14 @@ func (a *Actions) statusText(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	counts := map[verdict.Status]int{}
-	for _, s := range standings {
-		counts[s.Status]++
+	counts, all := map[verdict.Status]int{}, 0
+	for _, statuses := range byProvider {
+		for status, n := range statuses {
+			counts[status] += n
+			all += n
+		}
 	}
-	lines := []string{fmt.Sprintf("%d of %d credentials work.", counts[verdict.Healthy], len(standings))}
+	lines := []string{fmt.Sprintf("%d of %d credentials work.", counts[verdict.Healthy], all)}
 	for _, s := range []verdict.Status{verdict.Revoked, verdict.Suspect, verdict.Degraded, verdict.Pending, verdict.Unknown} {
 		if n := counts[s]; n > 0 {
 			lines = append(lines, fmt.Sprintf("%s: %d", s, n))

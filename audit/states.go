@@ -94,12 +94,17 @@ func (s *Store) Standings(ctx context.Context, retired bool) ([]Standing, error)
 	return s.standings(ctx, `$1 OR status <> 'retired' ORDER BY credential`, retired)
 }
 
+// StandingsOf returns those of some credentials as they stand, retired or not, in no order.
+func (s *Store) StandingsOf(ctx context.Context, ids []int64) ([]Standing, error) {
+	return s.standings(ctx, `credential_id = ANY($1)`, ids)
+}
+
 // standings' condition is a constant of this package.
-func (s *Store) standings(ctx context.Context, where string, arg any) ([]Standing, error) {
+func (s *Store) standings(ctx context.Context, where string, args ...any) ([]Standing, error) {
 	rows, err := s.pool.Query(ctx, `
 		SELECT credential_id, credential, provider, status, since, changed_at, last_check_at, last_success_at,
 			last_certain_at, suspect_since, memory, outcome, reason, message, latency_us
-		FROM credential_state WHERE `+where, arg)
+		FROM credential_state WHERE `+where, args...)
 	if err != nil {
 		return nil, err
 	}
@@ -202,7 +207,7 @@ func (s *Store) Briefs(ctx context.Context, ids []int64, limit int) ([]Brief, er
 			jsonb_array_length(coalesce(memory->'missing_scopes', '[]')), jsonb_array_length(coalesce(memory->'extra_scopes', '[]')),
 			jsonb_array_length(coalesce(memory->'unproven_scopes', '[]')), coalesce(memory->'ends', '{}')
 		FROM credential_state WHERE status <> 'retired' AND ($2::bigint[] IS NULL OR credential_id = ANY($2))
-		ORDER BY CASE status WHEN 'revoked' THEN 0 WHEN 'suspect' THEN 1 WHEN 'healthy' THEN 3 ELSE 2 END, credential
+		ORDER BY `+worstFirst+`, credential
 		LIMIT nullif($1, 0)`, limit, ids)
 	if err != nil {
 		return nil, err

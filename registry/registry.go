@@ -85,6 +85,13 @@ func (s *Store) List(ctx context.Context, retired bool) ([]credential.Credential
 	return collect(ctx, s.pool, `SELECT `+columns+` FROM credentials WHERE $1 OR retired_at IS NULL ORDER BY name`, retired)
 }
 
+// Page returns up to limit credentials, sorted by name, of those whose name is after that one; retired ones only if asked for.
+// "" is before all.
+func (s *Store) Page(ctx context.Context, retired bool, after string, limit int) ([]credential.Credential, error) {
+	return collect(ctx, s.pool, `
+		SELECT `+columns+` FROM credentials WHERE name > $2 AND ($1 OR retired_at IS NULL) ORDER BY name LIMIT $3`, retired, after, limit)
+}
+
 // Get returns the credential of that name, retired or not. The error wraps ErrNotFound where there never was one.
 func (s *Store) Get(ctx context.Context, name string) (credential.Credential, error) {
 	return get(ctx, s.pool, name)

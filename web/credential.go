@@ -2,11 +2,12 @@ package web
 
 import (
 	"cmp"
-	"net/http"
+	"context"
 	"time"
 
 	"github.com/keyrounds/keyrounds/audit"
 	"github.com/keyrounds/keyrounds/credential"
+	"github.com/keyrounds/keyrounds/registry"
 )
 
 // CredentialJSON is a registered credential with what is held of it, in JSON, here and in the commands. The client id and
@@ -71,20 +72,30 @@ func NewCredentialJSON(c credential.Credential, st audit.Standing) CredentialJSO
 	return j
 }
 
-func (s *site) credentials(w http.ResponseWriter, r *http.Request) {
-	list, err := s.Registry.List(r.Context(), false)
-	if err != nil {
-		s.json(w, nil, err)
-		return
+// EachCredential calls each for every credential, by name, retired ones only if asked for. It reads them in pages.
+func EachCredential(
+	ctx context.Context, registered *registry.Store, held *audit.Store, retired bool, each func(CredentialJSON),
+) error {
+	for after := ""; ; {
+		creds, err := registered.Page(ctx, retired, after, mostJSON)
+		if err != nil || len(creds) == 0 {
+			return err
+		}
+		ids := make([]int64, len(creds))
+		for i, c := range creds {
+			ids[i] = c.ID
+		}
+		standings, err := held.StandingsOf(ctx, ids)
+		if err != nil {
+			return err
+		}
+		byID := make(map[int64]audit.Standing, len(standings))
+		for _, st := range standings {
+			byID[st.CredentialID] = st
+		}
+		for _, c := range creds {
+			each(NewCredentialJSON(c, byID[c.ID]))
+		}
+		after = creds[len(creds)-1].Name
 	}
-	standings, err := s.Audit.Standings(r.Context(), true)
-	held := map[int64]audit.Standing{}
-	for _, st := range standings {
-		held[st.CredentialID] = st
-	}
-	all := []CredentialJSON{}
-	for _, c := range list {
-		all = append(all, NewCredentialJSON(c, held[c.ID]))
-	}
-	s.json(w, all, err)
 }

@@ -1,9 +1,8 @@
 package web
 
 import (
-	"cmp"
 	"fmt"
-	"slices"
+	"net/url"
 	"time"
 
 	"github.com/keyrounds/keyrounds/audit"
@@ -13,18 +12,58 @@ import (
 	"github.com/keyrounds/keyrounds/verdict"
 )
 
-// view is what the page shows: the answer first, the worst on top.
+// view is what the page shows: the answer first, the worst on top. Lists are of one page each; numbers count all.
 type view struct {
 	Answer      string
 	Bad         bool
 	Counts      []statusCount
 	Findings    []row
+	MoreUrgent  int   // that are not listed
 	Low         []row // of low severity, in a line each
 	MoreLow     int   // that are not listed
 	Credentials []credentialRow
+	Asked       asked
+	Chosen      int    // credentials that were asked for
+	First, Next string // links to pages; "": this is it
 	Now         time.Time
 	Version     string
 	Report      string // the newest month whose report was made; "": none
+}
+
+// asked is which credentials the page is to show.
+type asked struct {
+	Provider, Status, Search string
+	After                    audit.Cursor
+}
+
+// Some reports whether only some credentials are asked for.
+func (a asked) Some() bool { return a.Provider != "" || a.Status != "" || a.Search != "" }
+
+// link is the address of the page after a place.
+func (a asked) link(after audit.Cursor) string {
+	q := url.Values{}
+	for key, value := range map[string]string{"provider": a.Provider, "status": a.Status, "q": a.Search, "after": after.String()} {
+		if value != "" {
+			q.Set(key, value)
+		}
+	}
+	if len(q) == 0 {
+		return "/"
+	}
+	return "/?" + q.Encode()
+}
+
+// held is what the database holds for a view.
+type held struct {
+	counts     map[string]map[verdict.Status]int // by provider, of all credentials
+	severities []audit.Count                     // of all findings that are not resolved
+	urgent     []finding.Finding
+	low        []finding.Finding
+	page       []audit.Standing
+	next       audit.Cursor
+	chosen     int
+	creds      []credential.Credential // of page
+	uses       []UsageJSON             // likewise
 }
 
 // credentialRow is a credential with its status and last check, and its use as the feeds show it.
@@ -44,63 +83,62 @@ type row struct {
 	Words notify.Words
 }
 
-var badness = map[verdict.Status]int{
-	verdict.Revoked: 0, verdict.Suspect: 1, verdict.Degraded: 2, verdict.Pending: 3, verdict.Unknown: 4, verdict.Healthy: 5,
-}
-
-func newView(
-	standings []audit.Standing,
-	creds []credential.Credential,
-	open []finding.Finding,
-	uses []UsageJSON,
-	now time.Time,
-	version string,
-) view {
-	v := view{Now: now, Version: version}
-	counts, use, registered := map[verdict.Status]int{}, map[string]UsageJSON{}, map[int64]credential.Credential{}
-	for _, c := range creds {
-		registered[c.ID] = c
-	}
-	for _, u := range uses {
-		use[u.Credential] = u
-	}
-	for _, st := range standings {
-		v.Credentials = append(v.Credentials, credentialRow{st, use[st.Credential], registered[st.CredentialID].End(st.Ends)})
-		counts[st.Status]++
+func newView(h held, a asked, now time.Time, version string) view {
+	v := view{Now: now, Version: version, Asked: a, Chosen: h.chosen}
+	counts, all := map[verdict.Status]int{}, 0
+	for _, byStatus := range h.counts {
+		for status, n := range byStatus {
+			counts[status] += n
+			all += n
+		}
 	}
 	for _, s := range []verdict.Status{verdict.Revoked, verdict.Suspect, verdict.Degraded, verdict.Pending, verdict.Healthy} {
 		v.Counts = append(v.Counts, statusCount{s, counts[s]})
 	}
-	slices.SortStableFunc(v.Credentials, func(a, b credentialRow) int { return cmp.Compare(badness[a.Status], badness[b.Status]) })
-	low := 0
-	for _, f := range open {
-		switch {
-		case f.Severity != finding.Info:
-			v.Findings = append(v.Findings, row{f, notify.Describe(f)})
-			continue
-		case low < mostLow:
-			v.Low = append(v.Low, row{f, notify.Words{Title: notify.Brief(f)}})
-		default:
-			v.MoreLow++
-		}
-		low++
+	use, registered := map[string]UsageJSON{}, map[int64]credential.Credential{}
+	for _, c := range h.creds {
+		registered[c.ID] = c
 	}
-	urgent := len(open) - low
-	switch n := len(standings); {
-	case n == 0:
+	for _, u := range h.uses {
+		use[u.Credential] = u
+	}
+	for _, st := range h.page {
+		v.Credentials = append(v.Credentials, credentialRow{st, use[st.Credential], registered[st.CredentialID].End(st.Ends)})
+	}
+	if a.After != (audit.Cursor{}) {
+		v.First = a.link(audit.Cursor{})
+	}
+	if h.next != (audit.Cursor{}) {
+		v.Next = a.link(h.next)
+	}
+	urgent, low := 0, 0
+	for _, c := range h.severities {
+		if c.Severity == finding.Info {
+			low += c.N
+		} else {
+			urgent += c.N
+		}
+	}
+	for _, f := range h.urgent {
+		v.Findings = append(v.Findings, row{f, notify.Describe(f)})
+	}
+	for _, f := range h.low {
+		v.Low = append(v.Low, row{f, notify.Words{Title: notify.Brief(f)}})
+	}
+	v.MoreUrgent, v.MoreLow = max(0, urgent-len(v.Findings)), max(0, low-len(v.Low))
+	switch {
+	case all == 0:
 		v.Answer = "No credential is registered yet."
-	case len(open) == 0 && counts[verdict.Healthy] == n:
-		v.Answer = fmt.Sprintf("All %d credentials work.", n)
+	case urgent+low == 0 && counts[verdict.Healthy] == all:
+		v.Answer = fmt.Sprintf("All %d credentials work.", all)
 	case urgent == 0:
-		v.Answer = fmt.Sprintf("%d of %d credentials work; nothing needs you now.", counts[verdict.Healthy], n)
+		v.Answer = fmt.Sprintf("%d of %d credentials work; nothing needs you now.", counts[verdict.Healthy], all)
 	default:
-		v.Answer = fmt.Sprintf("%d of %d credentials work; open findings: %d.", counts[verdict.Healthy], n, urgent)
+		v.Answer = fmt.Sprintf("%d of %d credentials work; open findings: %d.", counts[verdict.Healthy], all, urgent)
 		v.Bad = true
 	}
 	return v
 }
-
-const mostLow = 50
 
 func at(t time.Time) string {
 	if t.IsZero() {

@@ -11,6 +11,7 @@ import (
 	"html/template"
 	"log/slog"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -18,12 +19,12 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/keyrounds/keyrounds/audit"
-	"github.com/keyrounds/keyrounds/credential"
 	"github.com/keyrounds/keyrounds/finding"
 	"github.com/keyrounds/keyrounds/notify"
 	"github.com/keyrounds/keyrounds/registry"
 	"github.com/keyrounds/keyrounds/report"
 	"github.com/keyrounds/keyrounds/usage"
+	"github.com/keyrounds/keyrounds/verdict"
 )
 
 // Options are options of New. All are required but PushFeeds (nil: no feed takes pushes) and Version.
@@ -86,7 +87,7 @@ func guard(next http.Handler) http.Handler {
 		h := w.Header()
 		h.Set(
 			"Content-Security-Policy",
-			"default-src 'none'; style-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
+			"default-src 'none'; style-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'",
 		)
 		h.Set("X-Content-Type-Options", "nosniff")
 		h.Set("Referrer-Policy", "no-referrer")
@@ -165,39 +166,11 @@ var page = template.Must(template.New("page.html").Funcs(template.FuncMap{
 	"day":  func(t time.Time) string { return t.UTC().Format(time.DateOnly) },
 	"use":  func(s string) string { return strings.ReplaceAll(s, "_", " ") },
 	"agop": func(now time.Time, t *time.Time) string { return ago(now, *t) },
-	"ms":   func(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 },
+	"statuses": func() []verdict.Status {
+		return slices.DeleteFunc(verdict.Statuses(), func(s verdict.Status) bool { return s == verdict.Retired })
+	},
+	"ms": func(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 },
 }).ParseFS(files, "page.html"))
-
-func (s *site) page(w http.ResponseWriter, r *http.Request) {
-	standings, err := s.Audit.Standings(r.Context(), false)
-	var (
-		open  []finding.Finding
-		creds []credential.Credential
-		uses  []UsageJSON
-	)
-	if err == nil {
-		creds, err = s.Registry.List(r.Context(), false)
-	}
-	if err == nil {
-		uses, err = Usages(r.Context(), s.Usage, creds, s.Now())
-	}
-	if err == nil {
-		open, err = s.Audit.Findings(r.Context(), audit.Filter{})
-	}
-	if err != nil {
-		s.json(w, nil, err)
-		return
-	}
-	w.Header().Set("Content-Type", "text/html; charset=utf-8")
-	v := newView(standings, creds, open, uses, s.Now(), s.Version)
-	if made, err := s.Reports.Made(r.Context()); err == nil && len(made) > 0 {
-		v.Report = made[0].String()
-	}
-	err = page.Execute(w, v)
-	if err != nil {
-		s.Log.Debug("the page was not sent whole", "error", err)
-	}
-}
 
 func (s *site) style(w http.ResponseWriter, _ *http.Request) {
 	b, _ := files.ReadFile("style.css")

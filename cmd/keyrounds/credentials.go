@@ -326,7 +326,8 @@ func newCredentialsList(o *options) *cobra.Command {
 				return err
 			}
 			defer a.Close()
-			values, err := credentialList(cmd, a, all)
+			values := []web.CredentialJSON{}
+			err = web.EachCredential(cmd.Context(), a.Registry, a.Audit, all, func(c web.CredentialJSON) { values = append(values, c) })
 			if err != nil {
 				return err
 			}
@@ -352,26 +353,6 @@ func newCredentialsList(o *options) *cobra.Command {
 	out.flags(cmd, "table", "json", "csv")
 	cmd.Flags().BoolVarP(&all, "all", "a", false, "also retired ones")
 	return cmd
-}
-
-func credentialList(cmd *cobra.Command, a *app.App, all bool) ([]web.CredentialJSON, error) {
-	creds, err := a.Registry.List(cmd.Context(), all)
-	if err != nil {
-		return nil, err
-	}
-	standings, err := a.Audit.Standings(cmd.Context(), true)
-	if err != nil {
-		return nil, err
-	}
-	byID := map[int64]audit.Standing{}
-	for _, st := range standings {
-		byID[st.CredentialID] = st
-	}
-	values := []web.CredentialJSON{}
-	for _, c := range creds {
-		values = append(values, web.NewCredentialJSON(c, byID[c.ID]))
-	}
-	return values, nil
 }
 
 func newCredentialsShow(o *options) *cobra.Command {

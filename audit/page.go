@@ -1,0 +1,92 @@
+package audit
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/keyrounds/keyrounds/verdict"
+)
+
+// Query chooses credentials that are not retired, and a page of them. The zero value chooses all, and the first page.
+type Query struct {
+	Provider string
+	Status   verdict.Status
+	Search   string // a part of the name, in any case
+	After    Cursor
+	Limit    int // 0: 50
+}
+
+// Cursor is a place in the order of pages: after the credential with that name and rank. The zero Cursor is before all.
+type Cursor struct {
+	rank int
+	name string
+}
+
+// ErrCursor is returned for a text that is no Cursor.
+var ErrCursor = errors.New("not a place in a list")
+
+// ParseCursor reads what String writes.
+func ParseCursor(s string) (Cursor, error) {
+	if s == "" {
+		return Cursor{}, nil
+	}
+	rank, name, ok := strings.Cut(s, ".")
+	n, err := strconv.Atoi(rank)
+	if !ok || err != nil || n < 0 || n > 9 || name == "" {
+		return Cursor{}, fmt.Errorf("%q is %w", s, ErrCursor)
+	}
+	return Cursor{n, name}, nil
+}
+
+// String is what a link holds; "" for the zero Cursor.
+func (c Cursor) String() string {
+	if c.name == "" {
+		return ""
+	}
+	return strconv.Itoa(c.rank) + "." + c.name
+}
+
+const defaultPage = 50
+
+// worstFirst is the rank of a status in lists, the lowest first. An index has it: migration 19.
+const worstFirst = `(CASE status WHEN 'revoked' THEN 0 WHEN 'suspect' THEN 1 WHEN 'degraded' THEN 2 WHEN 'pending' THEN 3
+	WHEN 'healthy' THEN 5 ELSE 4 END)`
+
+var ranks = map[verdict.Status]int{verdict.Revoked: 0, verdict.Suspect: 1, verdict.Degraded: 2, verdict.Pending: 3, verdict.Healthy: 5}
+
+// after is the place of st.
+func after(st Standing) Cursor {
+	rank, ok := ranks[st.Status]
+	if !ok {
+		rank = 4
+	}
+	return Cursor{rank, st.Credential}
+}
+
+// Page returns the credentials that q chooses as they stand, the worst first, then by name, and where the next page
+// begins; the zero Cursor: this is the last one.
+func (s *Store) Page(ctx context.Context, q Query) (page []Standing, next Cursor, err error) {
+	if q.Limit <= 0 {
+		q.Limit = defaultPage
+	}
+	page, err = s.standings(ctx, pageSQL, q.Provider, q.Status, q.Search, q.After.rank, q.After.name, q.Limit+1)
+	if err != nil || len(page) <= q.Limit {
+		return page, next, err
+	}
+	page = page[:q.Limit]
+	return page, after(page[q.Limit-1]), nil
+}
+
+const chosenSQL = `status <> 'retired' AND ($1 = '' OR provider = $1) AND ($2 = '' OR status = $2)
+	AND ($3 = '' OR position(lower($3) IN credential) > 0)`
+
+const pageSQL = chosenSQL + ` AND (` + worstFirst + `, credential) > ($4, $5) ORDER BY ` + worstFirst + `, credential LIMIT $6`
+
+// Chosen counts the credentials that q chooses, on all pages.
+func (s *Store) Chosen(ctx context.Context, q Query) (n int, err error) {
+	err = s.pool.QueryRow(ctx, `SELECT count(*) FROM credential_state WHERE `+chosenSQL, q.Provider, q.Status, q.Search).Scan(&n)
+	return n, err
+}

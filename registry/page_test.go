@@ -1,0 +1,54 @@
+package registry_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/keyrounds/keyrounds/postgres/pgtest"
+	"github.com/keyrounds/keyrounds/registry"
+)
+
+// What shows one credential, or a page of many, reads those, by an index.
+func TestPlansOfOneAndOfPages(t *testing.T) {
+	t.Parallel()
+	pool := pgtest.New(t)
+	_, err := pool.Exec(t.Context(), `
+		INSERT INTO credentials (name, provider, client_id, secret_ref, description, scopes, owner, labels, schedule, unused_after, max_age,
+			canary, expected_networks, source, registered_at, changed_at, next_check_at)
+		SELECT 'c-' || lpad(i::text, 6, '0'), 'p' || i % 10, 'id' || i, 'env:A', '', '{}', '', '{}', '@daily', '90 days', '0',
+			false, '{}', 'file', $1, $1, $1 FROM generate_series(1, 20000) i`, noon)
+	if err == nil {
+		_, err = pool.Exec(t.Context(), `ANALYZE credentials`)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	page, err := registry.New(pool, time.UTC).Page(t.Context(), false, "c-000100", 50)
+	if err != nil || len(page) != 50 || page[0].Name != "c-000101" || page[49].Name != "c-000150" {
+		t.Fatal(len(page), err)
+	}
+	for name, do := range map[string]func(*registry.Store) error{
+		"a page":    func(s *registry.Store) error { _, err := s.Page(t.Context(), false, "c-000100", 50); return err },
+		"one":       func(s *registry.Store) error { _, err := s.Get(t.Context(), "c-000007"); return err },
+		"one by id": func(s *registry.Store) error { _, err := s.ByID(t.Context(), page[7].ID); return err },
+		"some": func(s *registry.Store) error {
+			_, err := s.Named(t.Context(), []string{"c-000007", "c-000008"})
+			return err
+		},
+		"some by id": func(s *registry.Store) error { _, err := s.Active(t.Context(), []int64{page[7].ID}); return err },
+		"for metrics": func(s *registry.Store) error {
+			_, err := s.Tags(t.Context(), []int64{page[7].ID, page[8].ID})
+			return err
+		},
+	} {
+		plans := pgtest.Plans(t, pool, func(watched *pgxpool.Pool) error { return do(registry.New(watched, time.UTC)) })
+		for _, plan := range plans {
+			if strings.Contains(plan, "Seq Scan") {
+				t.Errorf("%s:\n%s", name, plan)
+			}
+		}
+	}
+}

@@ -1,0 +1,153 @@
+package web
+
+import (
+	"context"
+	"encoding/json"
+	"io"
+	"net/http"
+	"slices"
+	"strconv"
+
+	"github.com/keyrounds/keyrounds/audit"
+	"github.com/keyrounds/keyrounds/credential"
+	"github.com/keyrounds/keyrounds/finding"
+	"github.com/keyrounds/keyrounds/verdict"
+)
+
+const (
+	onePage  = 50   // rows of a list on the page
+	mostJSON = 1000 // credentials in one answer where a limit is given
+)
+
+// ask reads which credentials a request is about. The error is for whoever asked.
+func ask(r *http.Request) (a asked, err error) {
+	q := r.URL.Query()
+	a = asked{Provider: q.Get("provider"), Status: q.Get("status"), Search: q.Get("q")}
+	a.After, err = audit.ParseCursor(q.Get("after"))
+	return a, err
+}
+
+func (a asked) query(limit int) audit.Query {
+	return audit.Query{Provider: a.Provider, Status: verdict.Status(a.Status), Search: a.Search, After: a.After, Limit: limit}
+}
+
+// page is the status page: the state of all in numbers, and a page of each list.
+func (s *site) page(w http.ResponseWriter, r *http.Request) {
+	a, err := ask(r)
+	if err != nil {
+		text(w, http.StatusBadRequest, err.Error()+"\n")
+		return
+	}
+	h, err := s.hold(r.Context(), a)
+	if err != nil {
+		s.json(w, nil, err)
+		return
+	}
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	v := newView(h, a, s.Now(), s.Version)
+	if made, err := s.Reports.Made(r.Context()); err == nil && len(made) > 0 {
+		v.Report = made[0].String()
+	}
+	if err = page.Execute(w, v); err != nil {
+		s.Log.Debug("the page was not sent whole", "error", err)
+	}
+}
+
+func (s *site) hold(ctx context.Context, a asked) (h held, err error) {
+	if h.counts, err = s.Audit.StatusCounts(ctx); err != nil {
+		return h, err
+	}
+	if h.severities, err = s.Audit.Counts(ctx); err != nil {
+		return h, err
+	}
+	if h.urgent, err = s.Audit.Findings(ctx, audit.Filter{Limit: onePage}); err != nil { // the most severe first
+		return h, err
+	}
+	h.urgent = slices.DeleteFunc(h.urgent, func(f finding.Finding) bool { return f.Severity == finding.Info })
+	if h.low, err = s.Audit.Findings(ctx, audit.Filter{Severity: finding.Info, Limit: onePage}); err != nil {
+		return h, err
+	}
+	if h.page, h.next, err = s.Audit.Page(ctx, a.query(onePage)); err != nil {
+		return h, err
+	}
+	if h.chosen, err = s.Audit.Chosen(ctx, a.query(0)); err != nil {
+		return h, err
+	}
+	if h.creds, err = s.Registry.Active(ctx, idsOf(h.page)); err != nil {
+		return h, err
+	}
+	h.uses, err = Usages(ctx, s.Usage, h.creds, s.Now())
+	return h, err
+}
+
+func idsOf(page []audit.Standing) []int64 {
+	ids := make([]int64, len(page))
+	for i, st := range page {
+		ids[i] = st.CredentialID
+	}
+	return ids
+}
+
+// credentials answers with all of them, by name; or, where it is asked for some or for a limit, with a page, the worst
+// first, and a link to the next (RFC 8288).
+func (s *site) credentials(w http.ResponseWriter, r *http.Request) {
+	a, err := ask(r)
+	limit := mostJSON
+	if given := r.URL.Query().Get("limit"); err == nil && given != "" {
+		if limit, err = strconv.Atoi(given); err == nil && (limit < 1 || limit > mostJSON) {
+			err = strconv.ErrRange
+		}
+	}
+	if err != nil {
+		text(w, http.StatusBadRequest, err.Error()+"\n")
+		return
+	}
+	if r.URL.RawQuery == "" {
+		s.allCredentials(w, r)
+		return
+	}
+	all := []CredentialJSON{}
+	page, next, err := s.Audit.Page(r.Context(), a.query(limit))
+	var creds []credential.Credential
+	if err == nil {
+		creds, err = s.Registry.Active(r.Context(), idsOf(page))
+	}
+	for _, st := range page {
+		if i := slices.IndexFunc(creds, func(c credential.Credential) bool { return c.ID == st.CredentialID }); i >= 0 {
+			all = append(all, NewCredentialJSON(creds[i], st))
+		}
+	}
+	if next != (audit.Cursor{}) && err == nil {
+		q := r.URL.Query()
+		q.Set("after", next.String())
+		w.Header().Set("Link", "<"+r.URL.Path+"?"+q.Encode()+`>; rel="next"`)
+	}
+	s.json(w, all, err)
+}
+
+// allCredentials sends each page of them as soon as it is read. An answer that breaks off is one that the client does
+// not take for whole.
+func (s *site) allCredentials(w http.ResponseWriter, r *http.Request) {
+	between := "["
+	err := EachCredential(r.Context(), s.Registry, s.Audit, false, func(c CredentialJSON) {
+		b, err := json.Marshal(c)
+		if err != nil {
+			panic(err) // no value of it can fail
+		}
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = io.WriteString(w, between)
+		_, _ = w.Write(b)
+		between = ","
+	})
+	switch {
+	case err != nil && between == "[":
+		s.json(w, nil, err)
+	case err != nil:
+		s.Log.Error("a request failed", "error", err)
+		panic(http.ErrAbortHandler)
+	case between == "[":
+		s.json(w, []CredentialJSON{}, nil)
+	default:
+		_, _ = io.WriteString(w, "]\n")
+	}
+}
