@@ -19,7 +19,11 @@ func (a *Actions) statusText(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	open, err := a.Audit.Findings(ctx, audit.Filter{})
+	open, err := a.Audit.Findings(ctx, audit.Filter{Limit: mostLines})
+	if err != nil {
+		return "", err
+	}
+	findings, err := a.Audit.Counts(ctx)
 	if err != nil {
 		return "", err
 	}
@@ -36,12 +40,15 @@ func (a *Actions) statusText(ctx context.Context) (string, error) {
 			lines = append(lines, fmt.Sprintf("%s: %d", s, n))
 		}
 	}
-	for i, f := range open {
-		if i == mostLines {
-			lines = append(lines, fmt.Sprintf("and %d more findings: keyrounds findings list", len(open)-i))
-			break
-		}
+	more := -len(open)
+	for _, c := range findings {
+		more += c.N
+	}
+	for _, f := range open {
 		lines = append(lines, fmt.Sprintf("• %s (finding %d, %s)", notify.Describe(f).Title, f.ID, f.State))
+	}
+	if more > 0 {
+		lines = append(lines, fmt.Sprintf("and %d more findings: keyrounds findings list", more))
 	}
 	return strings.Join(lines, "\n"), nil
 }

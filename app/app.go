@@ -76,7 +76,7 @@ type App struct {
 	Actions  *action.Actions    // does what people ask for
 
 	announcer *report.Announcer
-	config    atomic.Pointer[config.Config]          // without credentials
+	config    atomic.Pointer[config.Config]           // without credentials
 	file      atomic.Pointer[[]credential.Credential] // of the configuration, not registered yet; nil: they are
 	sealer    *secret.Sealer
 	sealerErr error

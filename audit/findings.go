@@ -254,8 +254,9 @@ type Filter struct {
 	Kind       finding.Kind
 	Credential string
 	Severity   finding.Severity
-	Resolved   bool // also those
-	Limit      int  // 0: 1,000
+	Resolved   bool  // also those
+	Limit      int   // 0: 1,000
+	After      int64 // only those after the finding with this id, in the order of Findings; 0: from the first
 }
 
 // Findings returns the findings that f chooses: those that are not resolved before those that are, then the most
@@ -264,18 +265,16 @@ func (s *Store) Findings(ctx context.Context, f Filter) ([]finding.Finding, erro
 	if f.Limit <= 0 {
 		f.Limit = 1000
 	}
-	return find(
-		ctx,
-		s.pool,
-		`($1 OR state <> 'resolved') AND ($2 = '' OR kind = $2) AND ($3 = '' OR credential = $3) AND ($5 = '' OR severity = $5)
-		ORDER BY (state = 'resolved'), array_position(ARRAY['critical', 'warning', 'info'], severity), opened_at DESC, id DESC LIMIT $4`,
-		f.Resolved,
-		f.Kind,
-		f.Credential,
-		f.Limit,
-		f.Severity,
-	)
+	return find(ctx, s.pool, chosenFindings, f.Resolved, f.Kind, f.Credential, f.Limit, f.Severity, f.After)
 }
+
+const chosenFindings = `
+	($1 OR state <> 'resolved') AND ($2 = '' OR kind = $2) AND ($3 = '' OR credential = $3) AND ($5 = '' OR severity = $5)
+		AND ($6 = 0 OR (` + mostSevere + `) > (SELECT ` + mostSevere + ` FROM findings WHERE id = $6))
+	ORDER BY ` + mostSevere + ` LIMIT $4`
+
+// mostSevere is a finding's place in lists.
+const mostSevere = `state = 'resolved', array_position(ARRAY['critical', 'warning', 'info'], severity), -extract(epoch FROM opened_at), -id`
 
 // Finding returns the finding with this id, resolved or not. The error wraps finding.ErrNotFound where there is none.
 func (s *Store) Finding(ctx context.Context, id int64) (finding.Finding, error) {

@@ -102,6 +102,43 @@ func TestWhatPagesChoose(t *testing.T) {
 	}
 }
 
+// Findings in pages are each there once, in the order of one list.
+func TestPagesOfFindings(t *testing.T) {
+	t.Parallel()
+	pool := pgtest.New(t)
+	_, err := pool.Exec(t.Context(), `
+		INSERT INTO findings (kind, severity, subject, credential, provider, state, evidence, opened_at, updated_at)
+		SELECT 'revoked', (ARRAY['critical', 'warning', 'info'])[1 + i % 3], 's' || i, 'c' || i, 'p',
+			CASE i % 4 WHEN 0 THEN 'resolved' ELSE 'open' END, '{}', $1::timestamptz + (i % 5) * interval '1 hour', $1
+		FROM generate_series(1, 100) i`, noon)
+	if err != nil {
+		t.Fatal(err)
+	}
+	store := audit.New(audit.Options{Pool: pool, Now: time.Now})
+	ids := func(f audit.Filter) (ids []int64) {
+		list, err := store.Findings(t.Context(), f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range list {
+			ids = append(ids, f.ID)
+		}
+		return ids
+	}
+	all, paged := ids(audit.Filter{Resolved: true}), []int64(nil)
+	for f := (audit.Filter{Resolved: true, Limit: 7}); ; {
+		page := ids(f)
+		if len(page) == 0 {
+			break
+		}
+		paged = append(paged, page...)
+		f.After = page[len(page)-1]
+	}
+	if len(all) != 100 || !slices.Equal(all, paged) {
+		t.Errorf("at once %v\nin pages %v", all, paged)
+	}
+}
+
 func TestCursors(t *testing.T) {
 	t.Parallel()
 	for _, bad := range []string{"x", "5", "5.", "-1.a", "10.a", "a.b"} {

@@ -5,3 +5,6 @@ CREATE INDEX credential_state_worst ON credential_state (
     credential
 ) WHERE status <> 'retired';
 COMMENT ON INDEX credential_state_worst IS 'Pages of credentials by cursor, the worst first.';
+
+CREATE INDEX credentials_of_client ON credentials (client_id, provider);
+COMMENT ON INDEX credentials_of_client IS 'Whose a client id is: each batch of usage asks, and whoever registers something.';

@@ -39,6 +39,13 @@ func TestPlansOfOneAndOfPages(t *testing.T) {
 			return err
 		},
 		"some by id": func(s *registry.Store) error { _, err := s.Active(t.Context(), []int64{page[7].ID}); return err },
+		"of a client": func(s *registry.Store) error {
+			_, err := s.OfClients(t.Context(), pool, "p7", []string{"id7", "id17"})
+			if err == nil {
+				_, err = s.WithClientID(t.Context(), []string{"id7", "id17"})
+			}
+			return err
+		},
 		"for metrics": func(s *registry.Store) error {
 			_, err := s.Tags(t.Context(), []int64{page[7].ID, page[8].ID})
 			return err

@@ -85,8 +85,7 @@ func (s *Store) compare(ctx context.Context, tx pgx.Tx, in incoming) (plan, erro
 
 // write registers what is new and what differs, and returns that in the order in which it was given.
 func (s *Store) write(ctx context.Context, tx pgx.Tx, p plan) ([]Change, error) {
-	var changes []Change
-	add := p.add
+	changes, add := make([]Change, 0, len(p.add)+len(p.old)), p.add
 	for i, c := range p.given {
 		old, differs := p.old[c.Name]
 		if fresh := len(add) > 0 && add[0] == i; fresh {

@@ -1,10 +1,13 @@
 package web
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"slices"
 	"strconv"
 
@@ -92,13 +95,8 @@ func idsOf(page []audit.Standing) []int64 {
 // first, and a link to the next (RFC 8288).
 func (s *site) credentials(w http.ResponseWriter, r *http.Request) {
 	a, err := ask(r)
-	limit := mostJSON
-	if given := r.URL.Query().Get("limit"); err == nil && given != "" {
-		if limit, err = strconv.Atoi(given); err == nil && (limit < 1 || limit > mostJSON) {
-			err = strconv.ErrRange
-		}
-	}
-	if err != nil {
+	limit, bad := limitOf(r.URL.Query())
+	if err = cmp.Or(err, bad); err != nil {
 		text(w, http.StatusBadRequest, err.Error()+"\n")
 		return
 	}
@@ -118,11 +116,29 @@ func (s *site) credentials(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	if next != (audit.Cursor{}) && err == nil {
-		q := r.URL.Query()
-		q.Set("after", next.String())
-		w.Header().Set("Link", "<"+r.URL.Path+"?"+q.Encode()+`>; rel="next"`)
+		linkNext(w, r, next.String())
 	}
 	s.json(w, all, err)
+}
+
+// limitOf reads limit. The error is for whoever asked.
+func limitOf(q url.Values) (int, error) {
+	given := q.Get("limit")
+	if given == "" {
+		return mostJSON, nil
+	}
+	n, err := strconv.Atoi(given)
+	if err != nil || n < 1 || n > mostJSON {
+		return 0, fmt.Errorf("limit %q is not a number from 1 to %d", given, mostJSON)
+	}
+	return n, nil
+}
+
+// linkNext says where the answer goes on (RFC 8288).
+func linkNext(w http.ResponseWriter, r *http.Request, after string) {
+	q := r.URL.Query()
+	q.Set("after", after)
+	w.Header().Set("Link", "<"+r.URL.Path+"?"+q.Encode()+`>; rel="next"`)
 }
 
 // allCredentials sends each page of them as soon as it is read. An answer that breaks off is one that the client does

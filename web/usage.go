@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/keyrounds/keyrounds/credential"
+	"github.com/keyrounds/keyrounds/registry"
 	"github.com/keyrounds/keyrounds/report"
 	"github.com/keyrounds/keyrounds/usage"
 )
@@ -96,16 +97,27 @@ func Usages(ctx context.Context, s *usage.Store, cs []credential.Credential, at 
 	return all, err
 }
 
-func (s *site) usages(ctx context.Context) ([]UsageJSON, error) {
-	cs, err := s.Registry.List(ctx, false)
-	if err != nil {
-		return nil, err
+// EachUsage calls each for every credential that is not retired, by name, as of a time. It reads them in pages.
+func EachUsage(ctx context.Context, registered *registry.Store, used *usage.Store, at time.Time, each func(UsageJSON)) error {
+	for after := ""; ; {
+		cs, err := registered.Page(ctx, false, after, mostJSON)
+		if err != nil || len(cs) == 0 {
+			return err
+		}
+		all, err := Usages(ctx, used, cs, at)
+		if err != nil {
+			return err
+		}
+		for _, u := range all {
+			each(u)
+		}
+		after = cs[len(cs)-1].Name
 	}
-	return Usages(ctx, s.Usage, cs, s.Now())
 }
 
 func (s *site) usage(w http.ResponseWriter, r *http.Request) {
-	all, err := s.usages(r.Context())
+	all := []UsageJSON{}
+	err := EachUsage(r.Context(), s.Registry, s.Usage, s.Now(), func(u UsageJSON) { all = append(all, u) })
 	s.json(w, all, err)
 }
 

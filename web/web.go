@@ -12,6 +12,7 @@ import (
 	"log/slog"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -122,8 +123,26 @@ func (s *site) json(w http.ResponseWriter, v any, err error) {
 	_ = json.NewEncoder(w).Encode(v)
 }
 
+// findings answers with up to 1,000, or as many as limit says, and a link to the next (RFC 8288).
 func (s *site) findings(w http.ResponseWriter, r *http.Request) {
-	list, err := s.Audit.Findings(r.Context(), audit.Filter{Resolved: r.URL.Query().Get("resolved") == "true"})
+	q := r.URL.Query()
+	limit, err := limitOf(q)
+	f := audit.Filter{
+		Resolved: q.Get("resolved") == "true", Kind: finding.Kind(q.Get("kind")), Severity: finding.Severity(q.Get("severity")),
+		Credential: q.Get("credential"), Limit: limit + 1,
+	}
+	if after := q.Get("after"); err == nil && after != "" {
+		f.After, err = strconv.ParseInt(after, 10, 64)
+	}
+	if err != nil {
+		text(w, http.StatusBadRequest, err.Error()+"\n")
+		return
+	}
+	list, err := s.Audit.Findings(r.Context(), f)
+	if len(list) > limit {
+		list = list[:limit]
+		linkNext(w, r, strconv.FormatInt(list[limit-1].ID, 10))
+	}
 	all := []FindingJSON{}
 	for _, f := range list {
 		all = append(all, NewFindingJSON(f))

@@ -81,6 +81,8 @@ func newFindingsList(o *options) *cobra.Command {
 	cmd.Flags().BoolVarP(&filter.Resolved, "all", "a", false, "also resolved ones")
 	cmd.Flags().StringVar(&kind, "kind", "", "only this kind, such as revoked")
 	cmd.Flags().StringVar(&filter.Credential, "credential", "", "only of this credential")
+	cmd.Flags().IntVar(&filter.Limit, "limit", 1000, "at most so many")
+	cmd.Flags().Int64Var(&filter.After, "after", 0, "only those after the finding with this `ID`: the last one of a list before")
 	return cmd
 }
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -106,16 +107,16 @@ func because(why error) string {
 	return ": " + printable(strings.ReplaceAll(why.Error(), "\n", "; "), false)
 }
 
-// warnOfDoubts says on standard error what is rarely meant of credentials that are about to be registered.
+// warnOfDoubts says on standard error what is rarely meant of credentials that are about to be registered: once for its
+// cause, with the first that it is so of.
 func warnOfDoubts(cmd *cobra.Command, a *app.App, creds ...credential.Credential) error {
-	all, err := a.Registry.List(cmd.Context(), false)
+	clients, err := sameClients(cmd.Context(), a, creds)
 	if err != nil {
 		return err
 	}
-	clients := map[string]string{}
-	for _, c := range all {
-		clients[config.Client(c)] = c.Name
-	}
+	type cause struct{ field, message, hint string }
+	var causes []cause
+	names := map[cause][]string{}
 	for _, c := range creds {
 		same := clients[config.Client(c)]
 		if same == c.Name {
@@ -125,9 +126,41 @@ func warnOfDoubts(cmd *cobra.Command, a *app.App, creds ...credential.Credential
 			if p.Field == "schedule" && c.Schedule == a.Config().Defaults.Schedule {
 				continue // that of everybody
 			}
-			fmt.Fprintf(cmd.ErrOrStderr(), "warning: credential %q: %s: %s (%s)\n", c.Name, p.Field, p.Message, p.Hint)
+			why := cause{p.Field, p.Message, p.Hint}
+			if names[why] == nil {
+				causes = append(causes, why)
+			}
+			names[why] = append(names[why], c.Name)
 		}
 		clients[config.Client(c)] = c.Name
 	}
+	for _, why := range causes {
+		more := ""
+		if n := len(names[why]) - 1; n > 0 {
+			more = fmt.Sprintf(" and %d more", n)
+		}
+		fmt.Fprintf(cmd.ErrOrStderr(), "warning: credential %q%s: %s: %s (%s)\n", names[why][0], more, why.field, why.message, why.hint)
+	}
 	return nil
+}
+
+// sameClients are the names of the registered credentials that have a client of creds, by config.Client.
+func sameClients(ctx context.Context, a *app.App, creds []credential.Credential) (map[string]string, error) {
+	ids := map[string][]string{} // by provider
+	for _, c := range creds {
+		ids[c.Provider] = append(ids[c.Provider], c.ClientID)
+	}
+	clients := map[string]string{}
+	for provider, clientIDs := range ids {
+		have, err := a.Registry.OfClients(ctx, a.Pool, provider, clientIDs)
+		if err != nil {
+			return nil, err
+		}
+		for _, c := range have {
+			if c.Retired.IsZero() {
+				clients[config.Client(c)] = c.Name
+			}
+		}
+	}
+	return clients, nil
 }

@@ -216,10 +216,10 @@ func (row *importRow) set(column, cell string) (err error) {
 // importable checks every row and returns all that is wrong in one error.
 func importable(c *config.Config, file string, rows []importRow) ([]credential.Credential, []secret.Value, error) {
 	var (
-		creds   []credential.Credential
-		secrets []secret.Value
+		creds   = make([]credential.Credential, 0, len(rows))
+		secrets = make([]secret.Value, 0, len(rows))
 		wrong   []string
-		names   = map[string]bool{}
+		names   = make(map[string]bool, len(rows))
 	)
 	for _, row := range rows {
 		bad := func(format string, args ...any) {

@@ -36,11 +36,8 @@ func newUsageList(o *options) *cobra.Command {
 				return err
 			}
 			defer a.Close()
-			cs, err := a.Registry.List(cmd.Context(), false)
-			if err != nil {
-				return err
-			}
-			all, err := web.Usages(cmd.Context(), a.Usage, cs, a.Now())
+			all := []web.UsageJSON{}
+			err = web.EachUsage(cmd.Context(), a.Registry, a.Usage, a.Now(), func(u web.UsageJSON) { all = append(all, u) })
 			if err != nil {
 				return err
 			}
