@@ -134,7 +134,9 @@ func (t *tree) readItem(i int) (any, error) {
 		}
 	}
 	if len(elements) != 1 {
-		return nil, problem{at: place{it.line, t.list.column}, message: "this is not YAML: one item of a list is expected here", syntax: true}
+		return nil, problem{
+			at: place{it.line, t.list.column}, message: "this is not YAML: one item of a list is expected here", syntax: true,
+		}
 	}
 	path := join(listKey, strconv.Itoa(i))
 	if t.places[path] = t.placeOf(elements[0]); elements[0].Type() == ast.NullType {

@@ -45,11 +45,12 @@ var texts = map[string]string{
 		"  - {name: b, provider: p, client_id: y, secret: 'env:B', nonsense: 1}\nlisten: nowhere\n",
 	"at the margin, with comments": listHead + "credentials: # ours\n# the first\n- name: a\n\n  provider: p # p\n  client_id: x\n" +
 		"# between\n  secret: env:A\n-\n  name: B\n  provider: p\n  client_id: y\n  secret: env:B\n# the end\nlisten: nowhere\n",
-	"texts of many lines": listHead + "credentials:\n- name: a\n  provider: p\n  client_id: x\n  secret: env:A\n  description: |\n    - name: no\n\n" +
+	"texts of many lines": listHead + "credentials:\n- name: a\n  provider: p\n  client_id: x\n  secret: env:A\n" +
+		"  description: |\n    - name: no\n\n" +
 		"    credentials:\n  scopes: [one,\n    two]\n- name: b\n  provider: q\n  client_id: \"y\n    z\"\n  secret: env:B\n",
 	"a document's mark":    "---\n" + listHead + "credentials:\n- {name: a, provider: q, client_id: x, secret: 'env:A'}\n",
 	"two documents":        "credentials:\n- {name: a, provider: q, client_id: x, secret: 'env:A'}\n---\nlisten: x\n",
-	"carriage returns":     strings.ReplaceAll(listHead+"credentials:\n- name: a\n  provider: q\n  client_id: x\nlisten: nowhere\n", "\n", "\r\n"),
+	"carriage returns":     strings.ReplaceAll(listHead+"credentials:\n- name: a\n  provider: q\nlisten: nowhere\n", "\n", "\r\n"),
 	"an item of nothing":   listHead + "credentials:\n-\n- {name: b, provider: p}\n- text\n- [list]\n",
 	"a key given twice":    listHead + "credentials:\n- {name: a, name: b}\n- name: c\n  provider: p\n  name: d\n",
 	"the list given twice": "credentials:\n- {name: a}\ncredentials:\n- {name: b}\n",

@@ -199,7 +199,9 @@ func (t *tree) mapping(values []*ast.MappingValueNode, path string, depth int) (
 		if _, double := m[key]; double && t.places[child] != (place{}) && kv.Key.GetToken() != nil {
 			t.doubles = append(
 				t.doubles,
-				problem{path: child, at: t.placeOf(kv.Key), message: fmt.Sprintf("the key %q is given twice", key), hint: "keep one of them"},
+				problem{
+					path: child, at: t.placeOf(kv.Key), message: fmt.Sprintf("the key %q is given twice", key), hint: "keep one of them",
+				},
 			)
 			continue
 		}

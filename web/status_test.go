@@ -37,7 +37,8 @@ func site(t *testing.T, n int) http.Handler {
 	var cs []credential.Credential
 	for i := range n {
 		cs = append(cs, credential.Credential{
-			Name: fmt.Sprintf("c-%04d", i), Provider: fmt.Sprintf("p%d", i%2), ClientID: fmt.Sprint(i), Secret: secret.Sealed, Schedule: "@daily",
+			Name: fmt.Sprintf("c-%04d", i), Provider: fmt.Sprintf("p%d", i%2), ClientID: fmt.Sprint(i),
+			Secret: secret.Sealed, Schedule: "@daily",
 		})
 	}
 	err := pgx.BeginFunc(t.Context(), pool, func(tx pgx.Tx) error {
