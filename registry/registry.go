@@ -206,6 +206,12 @@ func (s *Store) AnyBefore(ctx context.Context, t time.Time) (any bool, err error
 	return any, err
 }
 
+// AnyOwner reports whether any credential that is not retired names its owner.
+func (s *Store) AnyOwner(ctx context.Context) (any bool, err error) {
+	err = s.pool.QueryRow(ctx, `SELECT EXISTS (SELECT FROM credentials WHERE owner <> '' AND retired_at IS NULL)`).Scan(&any)
+	return any, err
+}
+
 // ClientIDs returns every client id of a credential, retired ones included, by provider. One that a credential had
 // before its client id changed is not in it.
 func (s *Store) ClientIDs(ctx context.Context) (map[string]map[string]bool, error) {

@@ -22,23 +22,32 @@ import (
 // meanwhile is never overlooked. A provider whose events are taken in for long is tried once more at the end. After an
 // error of one provider the others are done.
 func (r *Rounds) JudgeUsage(ctx context.Context) error {
-	creds, err := r.Registry.List(ctx, true)
+	owners, err := r.Registry.AnyOwner(ctx)
 	if err != nil {
 		return err
 	}
-	owners := slices.ContainsFunc(creds, func(c credential.Credential) bool { return c.Owner != "" && c.Retired.IsZero() })
 	changing := map[string][]credential.Credential{}
-	err = pgx.BeginTxFunc(ctx, r.Pool, pgx.TxOptions{AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) error {
-		events, err := r.judgements(ctx, tx, creds, owners)
-		for _, c := range creds {
-			if len(events[c.ID]) > 0 {
-				changing[c.Provider] = append(changing[c.Provider], c)
-			}
+	for after := ""; ; {
+		creds, err := r.Registry.Page(ctx, true, after, judgedAtOnce)
+		if err != nil {
+			return err
 		}
-		return err
-	})
-	if err != nil {
-		return err
+		if len(creds) == 0 {
+			break
+		}
+		after = creds[len(creds)-1].Name
+		err = pgx.BeginTxFunc(ctx, r.Pool, pgx.TxOptions{AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) error {
+			events, err := r.judgements(ctx, tx, creds, owners)
+			for _, c := range creds {
+				if len(events[c.ID]) > 0 {
+					changing[c.Provider] = append(changing[c.Provider], c)
+				}
+			}
+			return err
+		})
+		if err != nil {
+			return err
+		}
 	}
 	var (
 		errs []error
@@ -57,6 +66,9 @@ func (r *Rounds) JudgeUsage(ctx context.Context) error {
 	}
 	return errors.Join(errs...)
 }
+
+// judgedAtOnce is how many credentials are held with all that is known of their use.
+const judgedAtOnce = 5000
 
 // JudgeSoon has a daemon judge the credentials again at once, in tx: something changed that they are judged by. Where
 // that waits already it does nothing.
