@@ -129,6 +129,24 @@ const maxFile = 64 << 20
 // is in Config.Warnings. Any other error says that the file cannot be read. It also reads the templates and TLS files
 // that the configuration names.
 func Load(path string) (*Config, error) {
+	text, err := readFile(path)
+	if err != nil {
+		return nil, err
+	}
+	return Parse(path, text)
+}
+
+// LoadSettings is Load for those who need no credentials of the file: a long list of them is passed over, with what may be
+// wrong in it, and Credentials need not have any.
+func LoadSettings(path string) (*Config, error) {
+	text, err := readFile(path)
+	if err != nil {
+		return nil, err
+	}
+	return parse(path, text, func(text []byte, _ takeItem) (*tree, []problem) { return readTree(text, nil) })
+}
+
+func readFile(path string) ([]byte, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, fmt.Errorf("configuration: %w", err)
@@ -144,7 +162,7 @@ func Load(path string) (*Config, error) {
 	if b.Len() > maxFile {
 		return nil, fmt.Errorf("configuration: %s is larger than %d MiB", path, maxFile>>20)
 	}
-	return Parse(path, b.Bytes())
+	return b.Bytes(), nil
 }
 
 // Parse checks the text of a configuration file, as Load does; name is for messages. Its errors are all *Errors.

@@ -142,7 +142,7 @@ func Locate(name string, text []byte, us []Unreadable) error {
 	if len(us) == 0 {
 		return nil
 	}
-	t, ps := readTree(text, func(*tree, int, any) {})
+	t, ps := readTree(text, nil)
 	for _, u := range us {
 		if t == nil {
 			break

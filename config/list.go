@@ -107,6 +107,9 @@ func listStart(text []byte) (at, line int) {
 func (t *tree) readItems() error {
 	t.places[listKey] = place{t.list.items[0].line, t.list.column}
 	for i := range t.list.items {
+		if t.each == nil {
+			break
+		}
 		v, err := t.readItem(i)
 		if err != nil {
 			return err

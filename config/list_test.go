@@ -136,3 +136,20 @@ func TestAWarningIsSaidOnceForItsCause(t *testing.T) {
 		t.Errorf("%+v, want %s", w, want)
 	}
 }
+
+// Settings are read without the credentials of a long list, and without what is wrong in them.
+func TestSettingsPassOverTheList(t *testing.T) {
+	t.Parallel()
+	name := filepath.Join(t.TempDir(), "config.yaml")
+	text := listHead + "credentials:\n- {name: a, provider: nobody}\n- what\nlisten: 127.0.0.1:1\n"
+	if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c, err := LoadSettings(name)
+	if err != nil || len(c.Credentials) != 0 || c.Listen != "127.0.0.1:1" || len(c.Providers) != 1 {
+		t.Errorf("%+v, %v", c, err)
+	}
+	if _, err := Load(name); err == nil {
+		t.Error("Load takes what is wrong")
+	}
+}

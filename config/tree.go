@@ -22,8 +22,8 @@ type tree struct {
 
 	list list
 	held held
-	each func(i int, v any)
-	line func(int) int // in the whole text, of one in the part that is read
+	each func(i int, v any) // nil: they are passed over
+	line func(int) int      // in the whole text, of one in the part that is read
 
 	anchors    map[string]anchor
 	aliased    int // values that aliases stand for
@@ -68,7 +68,9 @@ func readPart(text, rest []byte, l list, each takeItem) (*tree, error) {
 		root: map[string]any{}, places: map[string]place{}, anchors: map[string]anchor{}, list: l,
 		line: func(n int) int { return n }, maxAliased: max(maxAliased, len(text)),
 	}
-	t.each = func(i int, v any) { each(t, i, v) }
+	if each != nil {
+		t.each = func(i int, v any) { each(t, i, v) }
+	}
 	if len(l.items) > 0 {
 		t.line = func(n int) int {
 			if n >= l.line {

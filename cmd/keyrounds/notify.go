@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/keyrounds/keyrounds/app"
+	"github.com/keyrounds/keyrounds/config"
 	"github.com/keyrounds/keyrounds/finding"
 	"github.com/keyrounds/keyrounds/notify"
 )
@@ -34,7 +35,7 @@ func newNotifyTest(o *options) *cobra.Command {
 			return nil
 		},
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			a, err := o.openWith(cmd.Context(), func(*app.App, context.Context) error { return nil })
+			a, err := o.openWith(cmd.Context(), config.LoadSettings, func(*app.App, context.Context) error { return nil })
 			if err != nil {
 				return err
 			}

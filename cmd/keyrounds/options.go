@@ -42,12 +42,14 @@ func (o *options) path() (string, error) {
 	}
 }
 
-func (o *options) load() (*config.Config, string, error) {
+func (o *options) load() (*config.Config, string, error) { return o.loadBy(config.Load) }
+
+func (o *options) loadBy(load func(path string) (*config.Config, error)) (*config.Config, string, error) {
 	path, err := o.path()
 	if err != nil {
 		return nil, "", err
 	}
-	c, err := config.Load(path)
+	c, err := load(path)
 	if errors.Is(err, os.ErrNotExist) {
 		err = &hintError{err, "name the file with --config; config.example.yaml shows every key"}
 	}
@@ -88,17 +90,21 @@ func isTerminal(w io.Writer) bool {
 // open opens the database for a command that changes something: it brings the schema and the registry up to date first, as
 // the daemon does. A database that is away fails it.
 func (o *options) open(ctx context.Context) (*app.App, error) {
-	return o.openWith(ctx, (*app.App).Prepare)
+	return o.openWith(ctx, config.Load, (*app.App).Prepare)
 }
 
 // openAsIs opens the database for a command that reads, or that changes what is there already: neither the schema nor the
 // registry is touched.
 func (o *options) openAsIs(ctx context.Context) (*app.App, error) {
-	return o.openWith(ctx, (*app.App).RequireSchema)
+	return o.openWith(ctx, config.LoadSettings, (*app.App).RequireSchema)
 }
 
-func (o *options) openWith(ctx context.Context, prepare func(*app.App, context.Context) error) (*app.App, error) {
-	c, _, err := o.load()
+func (o *options) openWith(
+	ctx context.Context,
+	load func(path string) (*config.Config, error),
+	prepare func(*app.App, context.Context) error,
+) (*app.App, error) {
+	c, _, err := o.loadBy(load)
 	if err != nil {
 		return nil, err
 	}
