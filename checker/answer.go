@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"maps"
-	"mime"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -50,7 +49,8 @@ type answer struct {
 func readAnswer(r Response, where map[string]JQ) answer {
 	a := answer{status: r.Status}
 	body := bytes.TrimSpace(bytes.TrimPrefix(r.Body, []byte("\ufeff")))
-	mediaType, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	mediaType, _, _ := strings.Cut(strings.ToLower(r.Header.Get("Content-Type")), ";")
+	mediaType = strings.TrimSpace(mediaType)
 	switch {
 	case len(body) == 0:
 		a.kind = emptyBody
@@ -114,10 +114,7 @@ func formMembers(body string) map[string]any {
 // findCode looks where providers put an error code, in this order; the first hit wins. Numbers
 // and the words of HTTP statuses are no codes.
 func (a *answer) findCode() {
-	m := make(map[string]any, len(a.members)) // whatever the case: Apigee writes ErrorCode
-	for _, name := range slices.Sorted(maps.Keys(a.members)) {
-		m[strings.ToLower(name)] = a.members[name]
-	}
+	m := lowerNames(a.members)
 	nested, _ := m["error"].(map[string]any)
 	response, _ := m["response"].(map[string]any)
 	fault, _ := m["fault"].(map[string]any)
@@ -161,6 +158,22 @@ const (
 	mostTexts   = 50
 	deepestText = 6
 )
+
+// lowerNames is m with the names of its members in lower case: Apigee writes ErrorCode.
+func lowerNames(m map[string]any) map[string]any {
+	lower := true
+	for name := range m {
+		lower = lower && name == strings.ToLower(name)
+	}
+	if lower {
+		return m
+	}
+	all := make(map[string]any, len(m))
+	for _, name := range slices.Sorted(maps.Keys(m)) {
+		all[strings.ToLower(name)] = m[name]
+	}
+	return all
+}
 
 // textsIn appends the strings in v that are sentences: those with a space.
 func textsIn(v any, found []string, depth int) []string {

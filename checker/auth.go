@@ -42,7 +42,9 @@ type clientAuth struct {
 	form         url.Values        // members of the body
 	header       string            // Authorization; "": none
 	placeholders *strings.Replacer // of Request
-	sent         []secret.Value    // what an answer must not show
+	value        secret.Value
+	clientID     string
+	assertion    secret.Value
 }
 
 // authenticate makes the client authentication of one request. Its error says nothing of the
@@ -55,16 +57,14 @@ func authenticate(p Provider, cred credential.Credential, value secret.Value, no
 			return clientAuth{}, fmt.Errorf("the secret is a key, and %s sends a client secret", p.AuthMethod)
 		}
 	}
-	pair := url.QueryEscape(cred.ClientID) + ":" + url.QueryEscape(value.Reveal())
-	a := clientAuth{
-		form: url.Values{},
-		sent: []secret.Value{value, secret.New([]byte(pair)), secret.New([]byte(cred.ClientID + ":" + value.Reveal()))},
-		placeholders: strings.NewReplacer("{client_id}", cred.ClientID, "{client_secret}", value.Reveal(),
-			"{scope}", strings.Join(cred.Scopes, " ")),
+	a := clientAuth{form: url.Values{}, value: value, clientID: cred.ClientID}
+	if p.AuthMethod == Custom || len(p.Request.Headers) > 0 {
+		a.placeholders = strings.NewReplacer("{client_id}", cred.ClientID, "{client_secret}", value.Reveal(),
+			"{scope}", strings.Join(cred.Scopes, " "))
 	}
 	switch p.AuthMethod {
 	case ClientSecretBasic: // both parts are form-encoded first (RFC 6749 §2.3.1)
-		a.header = "Basic " + base64.StdEncoding.EncodeToString([]byte(pair))
+		a.header = "Basic " + base64.StdEncoding.EncodeToString([]byte(a.encodedPair()))
 	case ClientSecretBasicRaw:
 		if strings.Contains(cred.ClientID, ":") { // which would end it (RFC 7617 §2)
 			return a, fmt.Errorf("a client id with a colon cannot be sent by %s", ClientSecretBasicRaw)
@@ -78,7 +78,7 @@ func authenticate(p Provider, cred credential.Credential, value secret.Value, no
 		a.form.Set("client_id", cred.ClientID)
 		a.form.Set("client_assertion_type", "urn:ietf:params:oauth:client-assertion-type:jwt-bearer")
 		a.form.Set("client_assertion", signed.Reveal())
-		a.sent = append(a.sent, signed)
+		a.assertion = signed
 	case TLSClientAuth, SelfSignedTLSClientAuth: // the certificate is the connection's (RFC 8705 §2)
 		a.form.Set("client_id", cred.ClientID)
 	case Custom:
@@ -87,6 +87,20 @@ func authenticate(p Provider, cred credential.Credential, value secret.Value, no
 		a.form.Set("client_secret", value.Reveal())
 	}
 	return a, nil
+}
+
+// encodedPair is id and secret as RFC 6749 §2.3.1 writes them for Basic.
+func (a clientAuth) encodedPair() string {
+	return url.QueryEscape(a.clientID) + ":" + url.QueryEscape(a.value.Reveal())
+}
+
+// sent is what an answer must not show. The value must not be wiped yet.
+func (a clientAuth) sent() []secret.Value {
+	all := []secret.Value{a.value, secret.New([]byte(a.encodedPair())), secret.New([]byte(a.clientID + ":" + a.value.Reveal()))}
+	if !a.assertion.IsZero() {
+		all = append(all, a.assertion)
+	}
+	return all
 }
 
 // addHeaders makes req a form request of the client.

@@ -27,7 +27,10 @@ import (
 // The text in it is as the provider wrote it; Check cleans it. The matchers of p are those that Complete put
 // together; the generic ones are tried after them in any case.
 func Classify(p Provider, r Response) Reading {
-	a := readAnswer(r, p.Response)
+	return classify(p, r, readAnswer(r, p.Response))
+}
+
+func classify(p Provider, r Response, a answer) Reading {
 	reading := trouble(p, r, a)
 	if reading.Outcome == "" {
 		reading = settle(p, r, a)
@@ -329,10 +332,13 @@ var refusals = map[Reason]string{
 	Unspecified:   "the provider refuses the client, and does not say why",
 }
 
+// issued is the message of OK.
+const issued = "token issued"
+
 func explainReading(r Reading) string {
 	switch r.Outcome {
 	case OK:
-		return "token issued"
+		return issued
 	case ScopeReduced:
 		return "token issued without " + strings.Join(r.Missing, " ")
 	case ScopeDenied:

@@ -163,7 +163,7 @@ func (c *Checker) readMetadataAt(ctx context.Context, client *http.Client, p Pro
 
 // control asks, before credentials are blamed, whether the provider itself is in order: its metadata
 // document is free and needs no client. Where that fails too, the refusals say nothing.
-func (b batch) control(ctx context.Context, rs []*Result, ts []Target) {
+func (b batch) control(rs []*Result, ts []Target, read func() (metadata, *Reading, bool)) {
 	var refused []*Result
 	worked := map[*Result]bool{}
 	for i, r := range rs {
@@ -175,7 +175,15 @@ func (b batch) control(ctx context.Context, rs []*Result, ts []Target) {
 	if len(refused) == 0 || b.provider.Issuer == "" {
 		return
 	}
-	m, bad := b.readMetadata(ctx, b.client, b.provider)
+	m, bad, ok := read()
+	if !ok {
+		return
+	}
+	defer func() {
+		for _, r := range refused {
+			r.cleanTrace(noSecret) // of what is noted here
+		}
+	}()
 	for _, r := range refused {
 		switch {
 		case r.Rule == ruleNotAsked:

@@ -57,7 +57,9 @@ func (c *Checker) exchange(
 	r.Phases = watch.phases()
 	r.ClockSkew = clockSkew(resp.Header, c.now())
 	r.CertificateExpires = certificateExpires(resp.TLS)
-	r.trace("answer: HTTP %d, %d bytes, %s", resp.StatusCode, len(body), mediaType(resp.Header))
+	if r.Trace != nil {
+		r.trace("answer: HTTP %d, %d bytes, %s", resp.StatusCode, len(body), mediaType(resp.Header))
+	}
 	switch {
 	case errors.Is(err, errTooLarge):
 		r.Reading = says(Malformed, TooLarge, "body limit", "the answer is larger than %d KiB", MaxBody>>10)
@@ -74,13 +76,16 @@ func (c *Checker) exchange(
 		return secret.Value{}
 	}
 	answer := Response{Status: resp.StatusCode, Header: resp.Header, Body: body, Requested: cred.Scopes}
-	r.Reading = Classify(p, answer.redacted(auth))
+	read := readAnswer(answer, p.Response)
+	r.Reading = classify(p, answer, read)
+	if r.Outcome != OK || len(without(r.Granted, cred.Scopes)) > 0 { // texts of it are kept: they are read without what was sent
+		r.Reading = Classify(p, answer.redacted(auth))
+	}
 	r.RetryAfter = pauseAsked(answer, c.now())
 	r.blameClock(p)
 	if !r.Outcome.HasToken() {
 		return secret.Value{}
 	}
-	read := readAnswer(answer, p.Response)
 	token := read.token()
 	r.Ends = r.Ends.Earlier(read.end())
 	sum := sha256.Sum256([]byte(token))
@@ -154,7 +159,7 @@ const leastRedacted = 12
 // and changes its case.
 func (r Response) redacted(a clientAuth) Response {
 	s := secret.NewScrubber(
-		slices.DeleteFunc(slices.Clone(a.sent), func(v secret.Value) bool { return len(v.Reveal()) < leastRedacted })...)
+		slices.DeleteFunc(a.sent(), func(v secret.Value) bool { return len(v.Reveal()) < leastRedacted })...)
 	h := http.Header{}
 	for name, values := range r.Header {
 		for _, v := range values {

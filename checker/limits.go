@@ -78,11 +78,16 @@ func (h *pause) ask(r *Result) {
 	}
 }
 
+// left is how long it still is.
+func (h *pause) left() time.Duration {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return max(0, time.Until(h.until))
+}
+
 // over waits until the pause is. false: it is too long, or ctx ended.
 func (h *pause) over(ctx context.Context) bool {
-	h.mu.Lock()
-	left := time.Until(h.until)
-	h.mu.Unlock()
+	left := h.left()
 	if left <= 0 {
 		return true
 	}
@@ -101,7 +106,7 @@ func (h *pause) over(ctx context.Context) bool {
 type turn struct {
 	slots chan struct{}
 	limit *rate.Limiter
-	hold  pause
+	hold  *pause
 }
 
 // take waits for a turn, and says for what how long. false: ctx ended, or the pause is too long; whoever

@@ -130,12 +130,11 @@ func (c *Checker) Present(ctx context.Context, p Provider, t Target, token secre
 	if len(p.Probes) == 0 {
 		return TokenUnknown
 	}
-	client, err := c.newClient(p, nil)
+	client, err := c.kept(p)
 	if err != nil {
 		return TokenUnknown
 	}
-	defer client.CloseIdleConnections()
-	r := c.start(p, t)
+	r := c.start(p, p.setup(), t)
 	pr := p.Probes[max(0, slices.IndexFunc(p.Probes, func(pr Probe) bool { return slices.Contains(t.Credential.Scopes, pr.Scope) }))]
 	got := c.probeOne(ctx, client, pr, token, &r)
 	switch {

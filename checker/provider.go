@@ -29,8 +29,8 @@ type Provider struct {
 	AllowPrivateNetworks bool       // loopback, private and link-local addresses; never metadata services
 	Proxy                string     // URL, or outbound.Environment; "": none, whatever the environment says
 	TLS                  outbound.TLS
-	Concurrency          int               // checks at once, over all replicas; default 4
-	Rate                 rate.Limit        // checks a second, over all replicas; default 10
+	Concurrency          int               // checks at once, over all replicas; default 4, at most MaxConcurrency
+	Rate                 rate.Limit        // checks a second, over all replicas; default 10, at most MaxRate
 	Budget               int               // token requests a month, spread over it; 0: no limit
 	MinInterval          time.Duration     // between two scheduled checks of one credential; 0: as scheduled
 	Passive              bool              // never checked: its feeds alone tell
@@ -43,6 +43,12 @@ type Provider struct {
 	Matchers             []Matcher
 	RefusesFor           []string // Preset.RefusesFor
 }
+
+// The most that Concurrency and Rate can be.
+const (
+	MaxConcurrency = 1024
+	MaxRate        = 100_000
+)
 
 const (
 	defaultConcurrency = 4

@@ -92,7 +92,11 @@ func encode(encoding string, members map[string]any) (body, mediaType string, er
 	}
 	form := url.Values{}
 	for name, v := range members {
-		form.Set(name, fmt.Sprint(v))
+		text, ok := v.(string)
+		if !ok {
+			text = fmt.Sprint(v)
+		}
+		form.Set(name, text)
 	}
 	return form.Encode(), "application/x-www-form-urlencoded", nil
 }

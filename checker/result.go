@@ -18,6 +18,10 @@ type Target struct {
 	ID         uuid.UUID // of the result to be; zero: one is made
 	Credential credential.Credential
 	Secret     func(context.Context) (secret.Value, error)
+	// Begin, unless nil, is asked just before the check; false: it is not made, and has no result.
+	Begin func() bool
+	// Quiet: the result needs no Trace.
+	Quiet bool
 	// Worked: a token was issued for the present secret before. What never worked may be our choice.
 	Worked bool
 }
@@ -51,7 +55,7 @@ type Result struct {
 	// CertificateExpires is when the token endpoint's own certificate does; zero: not known.
 	CertificateExpires time.Time
 	Setup              string   // changes when the provider's settings here do: where and how it was asked
-	Trace              []string // what happened, line by line, for `check -v`
+	Trace              []string // what happened, line by line, for `check -v`; of a Quiet target nil
 }
 
 // Trail is what a check leaves in the logs of those whom it asked, so that our own use can be told

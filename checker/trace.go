@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+	"sync"
 	"unicode"
 
 	"github.com/keyrounds/keyrounds/secret"
@@ -22,6 +23,9 @@ var marked = regexp.MustCompile(begin + "[^" + end + "]*" + end)
 
 // trace notes what happens. Strings and errors may hold anything; values of other types are ours.
 func (r *Result) trace(format string, args ...any) {
+	if r.Trace == nil { // of a Quiet target
+		return
+	}
 	r.Trace = append(r.Trace, marking(format, args...))
 }
 
@@ -46,10 +50,31 @@ func printing(r rune) rune {
 }
 
 // cleanTrace takes s out of what came from outside. It may be called again.
-func (r *Result) cleanTrace(s secret.Scrubber) {
+func (r *Result) cleanTrace(s scrubbing) {
 	for _, list := range [][]string{r.Trace, r.Choices} {
-		cleanMarked(list, s)
+		if len(list) > 0 {
+			cleanMarked(list, s())
+		}
 	}
+}
+
+// scrubbing makes the scrubber of a result's secrets when the first text needs it: of most checks nothing that came from
+// outside is kept but their token's life, and to spell secrets in every way is dear.
+type scrubbing func() secret.Scrubber
+
+func scrubbingOf(secrets func() []secret.Value) scrubbing {
+	return sync.OnceValue(func() secret.Scrubber { return secret.NewScrubber(secrets()...) })
+}
+
+// noSecret is for texts beside which no secret is known.
+func noSecret() secret.Scrubber { return secret.Scrubber{} }
+
+// cleaned is text scrubbed and cut. An empty one needs no scrubber.
+func (s scrubbing) cleaned(text string, limit int) string {
+	if text == "" {
+		return ""
+	}
+	return s().Clean(text, limit)
 }
 
 func cleanMarked(list []string, s secret.Scrubber) {

@@ -52,11 +52,11 @@ func (p Provider) Validate() []credential.Problem {
 	} else if p.Assertion.Algorithm != "" && !slices.Contains(allowed, p.Assertion.Algorithm) {
 		add("assertion.algorithm", OneOf(allowed), "%q cannot be used with %s", p.Assertion.Algorithm, p.AuthMethod)
 	}
-	if p.Concurrency < 1 || p.Concurrency > 64 {
-		add("concurrency", "from 1 to 64", "%d is out of range", p.Concurrency)
+	if p.Concurrency < 1 || p.Concurrency > MaxConcurrency {
+		add("concurrency", fmt.Sprintf("from 1 to %d", MaxConcurrency), "%d is out of range", p.Concurrency)
 	}
-	if p.Rate <= 0 || p.Rate > 10000 {
-		add("rate", "for example 10/s or 30/m", "is out of range")
+	if p.Rate <= 0 || p.Rate > MaxRate {
+		add("rate", fmt.Sprintf("for example 10/s or 30/m; at most %d/s", MaxRate), "is out of range")
 	}
 	if p.MinInterval < 0 {
 		add("min_interval", "for example 1h", "is negative")

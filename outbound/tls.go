@@ -18,8 +18,11 @@ func (t TLS) Load() error {
 	return err
 }
 
+// sessions is how many TLS sessions a client keeps, to take up where a connection was closed.
+const sessions = 64
+
 func (t TLS) config() (*tls.Config, error) {
-	c := &tls.Config{MinVersion: tls.VersionTLS12}
+	c := &tls.Config{MinVersion: tls.VersionTLS12, ClientSessionCache: tls.NewLRUClientSessionCache(sessions)}
 	if t.CAFile != "" {
 		pem, err := os.ReadFile(t.CAFile)
 		if err != nil {
