@@ -33,6 +33,8 @@ type Schedule struct {
 	zone  *time.Location
 	every time.Duration // for "@every", else 0
 	hours bool          // names every hour
+
+	interval time.Duration // Interval, where Schedules measured it
 }
 
 // reference is where intervals are measured, so that a jitter never changes by itself.
@@ -139,6 +141,9 @@ func offsetOf(t time.Time) time.Duration {
 // Interval returns the time between two slots, measured at a fixed date, so that it is always the same; five years
 // where there is one slot only.
 func (s Schedule) Interval() time.Duration {
+	if s.interval > 0 {
+		return s.interval
+	}
 	first := s.Next(reference)
 	if second := s.Next(first); !second.IsZero() {
 		return second.Sub(first)
@@ -171,20 +176,7 @@ func (s Schedule) NextCheck(name string, t time.Time) time.Time {
 	return slot.Add(jitter)
 }
 
-// Reasons of Credential.Next.
-const (
-	whyScheduled  = "as scheduled"
-	whyUnreadable = "tomorrow, since its schedule cannot be read or names no time any more"
-)
-
-// Next returns the time after now that c's schedule names in zone, with its jitter, and why. A schedule that this version
-// cannot read, or that never comes again, is tried daily rather than forgotten.
+// Next is Schedules.Next in zone, for once.
 func (c Credential) Next(zone *time.Location, now time.Time) (at time.Time, why string) {
-	schedule, err := ParseSchedule(c.Schedule, zone)
-	if err == nil {
-		if at := schedule.NextCheck(c.Name, now); !at.IsZero() {
-			return at, whyScheduled
-		}
-	}
-	return now.Add(24 * time.Hour), whyUnreadable
+	return NewSchedules(zone).Next(c, now)
 }
