@@ -29,7 +29,7 @@ type Version struct{ Current, Target int64 }
 
 // Migrate brings the schema up to date, our tables and River's, and returns where it is then. Processes that come at
 // the same time wait for each other. It refuses a schema that is newer than the binary (ErrNewer). Its other errors
-// are plain (Plain); after one it can be called again. It needs two connections of pool at once.
+// are plain (Plain); after one it can be called again. It needs a connection of pool, and one more.
 func Migrate(ctx context.Context, pool *pgxpool.Pool) (Version, error) {
 	conn, err := pool.Acquire(ctx)
 	if err != nil {
@@ -116,8 +116,12 @@ func versionOf(ctx context.Context, pool *pgxpool.Pool, g *goose.Provider) (v Ve
 	return v, err
 }
 
+// withGoose has goose work on connections of its own, where a migration may take as long as it must: the pool's have
+// a statement timeout.
 func withGoose(pool *pgxpool.Pool, f func(*goose.Provider) (Version, error)) (Version, error) {
-	db := stdlib.OpenDBFromPool(pool)
+	c := pool.Config().ConnConfig.Copy()
+	c.RuntimeParams["statement_timeout"] = "0"
+	db := stdlib.OpenDB(*c)
 	defer db.Close()
 	g, err := newGoose(db)
 	if err != nil {

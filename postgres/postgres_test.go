@@ -58,6 +58,38 @@ func TestMigrateTogetherAndAgain(t *testing.T) {
 	}
 }
 
+// A migration may take longer than the statements of the pool may: here it waits for a lock.
+func TestAMigrationTakesItsTime(t *testing.T) {
+	t.Parallel()
+	before := pgtest.Before(t, 19)
+	c := before.Config().Copy()
+	c.ConnConfig.RuntimeParams["statement_timeout"] = "500ms"
+	pool, err := pgxpool.NewWithConfig(t.Context(), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(pool.Close)
+	tx, err := before.Begin(t.Context())
+	if err == nil {
+		_, err = tx.Exec(t.Context(), `LOCK TABLE checks`)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan error, 1)
+	go func() {
+		_, err := postgres.Migrate(t.Context(), pool)
+		done <- err
+	}()
+	time.Sleep(1200 * time.Millisecond) // the subject
+	if len(done) > 0 {
+		t.Error("it did not wait")
+	}
+	if err := errors.Join(tx.Rollback(t.Context()), <-done); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestEveryTableAndColumnHasAComment(t *testing.T) {
 	t.Parallel()
 	pool := pgtest.New(t)
