@@ -270,11 +270,15 @@ func (s *Store) Findings(ctx context.Context, f Filter) ([]finding.Finding, erro
 
 const chosenFindings = `
 	($1 OR state <> 'resolved') AND ($2 = '' OR kind = $2) AND ($3 = '' OR credential = $3) AND ($5 = '' OR severity = $5)
-		AND ($6 = 0 OR (` + mostSevere + `) > (SELECT ` + mostSevere + ` FROM findings WHERE id = $6))
+		AND ($6 = 0 OR (` + mostSevere + `) > (SELECT $1 AND state = 'resolved', ` + severest + ` FROM findings WHERE id = $6))
 	ORDER BY ` + mostSevere + ` LIMIT $4`
 
-// mostSevere is a finding's place in lists.
-const mostSevere = `state = 'resolved', array_position(ARRAY['critical', 'warning', 'info'], severity), -extract(epoch FROM opened_at), -id`
+// mostSevere is a finding's place in lists, and severest its place among those that are open, or among those that are not.
+// Where only open ones are listed, one that was resolved since still says where its page ended.
+const (
+	mostSevere = `state = 'resolved', ` + severest
+	severest   = `array_position(ARRAY['critical', 'warning', 'info'], severity), -extract(epoch FROM opened_at), -id`
+)
 
 // Finding returns the finding with this id, resolved or not. The error wraps finding.ErrNotFound where there is none.
 func (s *Store) Finding(ctx context.Context, id int64) (finding.Finding, error) {

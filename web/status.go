@@ -100,7 +100,7 @@ func (s *site) credentials(w http.ResponseWriter, r *http.Request) {
 		text(w, http.StatusBadRequest, err.Error()+"\n")
 		return
 	}
-	if r.URL.RawQuery == "" {
+	if q := r.URL.Query(); !slices.ContainsFunc(pageKeys, q.Has) {
 		s.allCredentials(w, r)
 		return
 	}
@@ -120,6 +120,9 @@ func (s *site) credentials(w http.ResponseWriter, r *http.Request) {
 	}
 	s.json(w, all, err)
 }
+
+// pageKeys are the parameters that ask for a page; without any of them all are shown.
+var pageKeys = []string{"limit", "after", "q", "provider", "status"}
 
 // limitOf reads limit. The error is for whoever asked.
 func limitOf(q url.Values) (int, error) {
