@@ -18,21 +18,26 @@ type Intent struct {
 	At           time.Time
 }
 
-// Intend writes down checks before they are made, in a transaction of its own. Record takes them out again; those of
-// a killed process stay until Forget. An id that is written down already is an error, and nothing is written.
-func (s *Store) Intend(ctx context.Context, is []Intent) error {
-	_, err := s.pool.CopyFrom(ctx, pgx.Identifier{"check_intents"}, []string{"check_id", "credential_id", "intended_at"},
-		pgx.CopyFromSlice(len(is), func(i int) ([]any, error) { return []any{is[i].Check, is[i].CredentialID, is[i].At}, nil }))
+// copier is a transaction, or a pool, which makes one.
+type copier interface {
+	CopyFrom(ctx context.Context, table pgx.Identifier, columns []string, rows pgx.CopyFromSource) (int64, error)
+}
+
+// Intend writes down checks before they are made, in q. Record takes them out again, and Withdraw those that are not
+// made; those of a killed process stay until Forget.
+func (s *Store) Intend(ctx context.Context, q copier, is []Intent) error {
+	_, err := q.CopyFrom(ctx, pgx.Identifier{"check_intents"}, []string{"check_id", "credential_id", "intended_at"},
+		pgx.CopyFromSlice(len(is), func(i int) ([]any, error) { return []any{[16]byte(is[i].Check), is[i].CredentialID, is[i].At}, nil }))
 	return err
 }
 
-// settle takes out the intents whose results are stored.
-func settle(ctx context.Context, tx pgx.Tx, rs []checker.Result) error {
-	ids := make([]uuid.UUID, len(rs))
-	for i, r := range rs {
-		ids[i] = r.ID
+// Withdraw takes out checks that are not made after all, or whose results are stored, in tx.
+func (s *Store) Withdraw(ctx context.Context, tx pgx.Tx, is []Intent) error {
+	checks, credentials := make([][16]byte, len(is)), make([]int64, len(is))
+	for i, in := range is {
+		checks[i], credentials[i] = [16]byte(in.Check), in.CredentialID
 	}
-	_, err := tx.Exec(ctx, `DELETE FROM check_intents WHERE check_id = ANY($1)`, ids)
+	_, err := tx.Exec(ctx, `DELETE FROM check_intents WHERE credential_id = ANY($1) AND check_id = ANY($2)`, credentials, checks)
 	return err
 }
 

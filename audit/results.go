@@ -33,7 +33,11 @@ func (s *Store) Record(ctx context.Context, tx pgx.Tx, rs []checker.Result, next
 	if _, err := tx.CopyFrom(ctx, pgx.Identifier{"checks"}, checkColumns, pgx.CopyFromRows(rows)); err != nil {
 		return fmt.Errorf("record results: %w", err)
 	}
-	if err := settle(ctx, tx, rs); err != nil {
+	made := make([]Intent, len(rs))
+	for i, r := range rs {
+		made[i] = Intent{Check: r.ID, CredentialID: r.CredentialID}
+	}
+	if err := s.Withdraw(ctx, tx, made); err != nil {
 		return err
 	}
 	return putStates(ctx, tx, rs, next)
@@ -41,7 +45,9 @@ func (s *Store) Record(ctx context.Context, tx pgx.Tx, rs []checker.Result, next
 
 // Stored reports whether r was recorded. Ask after a commit whose answer was lost.
 func (s *Store) Stored(ctx context.Context, tx pgx.Tx, r checker.Result) (stored bool, err error) {
-	err = tx.QueryRow(ctx, `SELECT EXISTS (SELECT FROM checks WHERE checked_at = $1 AND id = $2)`, r.At, r.ID).Scan(&stored)
+	err = tx.QueryRow(ctx, `
+		SELECT EXISTS (SELECT FROM checks WHERE credential_id = $1 AND checked_at = $2 AND id = $3)`,
+		r.CredentialID, r.At, r.ID).Scan(&stored)
 	return stored, err
 }
 
@@ -82,7 +88,7 @@ func checkRow(r checker.Result, st verdict.State) ([]any, error) {
 		return nil, err
 	}
 	return []any{
-		r.ID,
+		[16]byte(r.ID), // which pgx writes without asking its driver.Valuer
 		r.At,
 		r.CredentialID,
 		r.Provider,
@@ -154,6 +160,19 @@ func newStateRow(r checker.Result, st verdict.State) stateRow {
 }
 
 // One statement for a batch. A state that was retired meanwhile stays so.
+const updateStatesSQL = `
+	UPDATE credential_state s SET
+		status = r.status, since = r.since, last_check_at = r.last_check_at, last_success_at = r.last_success_at,
+		last_certain_at = r.last_certain_at, suspect_since = r.suspect_since, last_check = r.last_check, outcome = r.outcome,
+		reason = r.reason, message = r.message, latency_us = r.latency_us, memory = r.memory::jsonb,
+		expires_in_s = CASE WHEN r.expires_in_s > 0 THEN r.expires_in_s ELSE s.expires_in_s END
+	FROM unnest($1::bigint[], $2::text[], $3::timestamptz[], $4::timestamptz[], $5::timestamptz[], $6::timestamptz[], $7::timestamptz[],
+		$8::uuid[], $9::text[], $10::text[], $11::text[], $12::bigint[], $13::text[], $14::integer[]) AS r (credential_id, status, since,
+		last_check_at, last_success_at, last_certain_at, suspect_since, last_check, outcome, reason, message, latency_us, memory,
+		expires_in_s)
+	WHERE s.credential_id = r.credential_id AND s.status <> 'retired'`
+
+// For those of a batch that have no state yet; the others are as the statement before left them.
 const putStatesSQL = `
 	INSERT INTO credential_state AS s (credential_id, credential, provider, status, since, changed_at, last_check_at, last_success_at,
 		last_certain_at, suspect_since, last_check, outcome, reason, message, latency_us, memory, expires_in_s)
@@ -176,6 +195,13 @@ func putStates(ctx context.Context, tx pgx.Tx, rs []checker.Result, next []verdi
 	for i, st := range next {
 		rows[i] = newStateRow(rs[i], st)
 	}
+	updated, err := updateStates(ctx, tx, rows)
+	if err != nil {
+		return fmt.Errorf("record states: %w", err)
+	}
+	if updated == len(rows) {
+		return nil
+	}
 	text, err := json.Marshal(rows)
 	if err != nil {
 		return err
@@ -184,6 +210,31 @@ func putStates(ctx context.Context, tx pgx.Tx, rs []checker.Result, next []verdi
 		return fmt.Errorf("record states: %w", err)
 	}
 	return nil
+}
+
+func updateStates(ctx context.Context, tx pgx.Tx, rows []stateRow) (int, error) {
+	n := len(rows)
+	var (
+		ids, latency              = make([]int64, n), make([]int64, n)
+		status, outcome, reason   = make([]string, n), make([]string, n), make([]string, n)
+		message, memory           = make([]string, n), make([]string, n)
+		since, check              = make([]time.Time, n), make([]time.Time, n)
+		success, certain, suspect = make([]*time.Time, n), make([]*time.Time, n), make([]*time.Time, n)
+		lastCheck                 = make([][16]byte, n)
+		expires                   = make([]int32, n)
+	)
+	for i, r := range rows {
+		text, err := json.Marshal(r.Memory)
+		if err != nil {
+			return 0, err
+		}
+		ids[i], status[i], since[i], check[i], success[i] = r.CredentialID, string(r.Status), r.Since, r.LastCheckAt, r.LastSuccessAt
+		certain[i], suspect[i], lastCheck[i], outcome[i] = r.LastCertainAt, r.SuspectSince, r.LastCheck, string(r.Outcome)
+		reason[i], message[i], latency[i], memory[i], expires[i] = string(r.Reason), r.Message, r.LatencyUS, string(text), r.ExpiresInS
+	}
+	tag, err := tx.Exec(ctx, updateStatesSQL, ids, status, since, check, success, certain, suspect, lastCheck, outcome, reason, message,
+		latency, memory, expires)
+	return int(tag.RowsAffected()), err
 }
 
 // Latency returns what a check of a provider takes: the median of the last ones of its credentials, 0 where none had

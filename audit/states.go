@@ -80,6 +80,26 @@ func (s *Store) Statuses(ctx context.Context, q Querier, ids []int64) (map[int64
 	return all, rows.Err()
 }
 
+// LastSuccesses returns when some credentials last got a token, by id. Those that never did, or are not known, are left
+// out. It is Statuses for those who ask before each check, and need no more.
+func (s *Store) LastSuccesses(ctx context.Context, q Querier, ids []int64) (map[int64]time.Time, error) {
+	rows, err := q.Query(ctx, `
+		SELECT credential_id, last_success_at FROM credential_state WHERE credential_id = ANY($1) AND last_success_at IS NOT NULL`, ids)
+	if err != nil {
+		return nil, err
+	}
+	all := make(map[int64]time.Time, len(ids))
+	var (
+		id int64
+		at time.Time
+	)
+	_, err = pgx.ForEachRow(rows, []any{&id, &at}, func() error {
+		all[id] = at
+		return nil
+	})
+	return all, err
+}
+
 // Standing is a credential as it stands, with its last check. Outcome is "" where it was never checked.
 type Standing struct {
 	verdict.State

@@ -98,9 +98,9 @@ type ProviderIn struct {
 	Proxy string `json:"proxy,omitempty"`
 	// Files in PEM.
 	TLS *TLSIn `json:"tls,omitempty"`
-	// Checks at once, over all replicas. Default 4.
+	// Checks at once, over all replicas, up to 1024. Default 4.
 	Concurrency int `json:"concurrency,omitempty"`
-	// Checks over all replicas, such as 10/s or 30/m. Default 10/s.
+	// Checks over all replicas, such as 10/s or 30/m, up to 100000/s. Default 10/s.
 	Rate string `json:"rate,omitempty"`
 	// Token requests a month, spread over it. 0: no limit.
 	Budget int `json:"budget,omitempty"`

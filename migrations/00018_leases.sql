@@ -7,11 +7,27 @@ COMMENT ON COLUMN credentials.lease IS 'The number of its newest lease; it grows
 COMMENT ON COLUMN credentials.leased_until IS 'Whoever has that lease may check it until then, and renews it while at work; nobody else gets it before.';
 CREATE INDEX credentials_due_of_provider ON credentials (provider, next_check_at) WHERE retired_at IS NULL;
 
-ALTER TABLE provider_pace ADD COLUMN wanted_until timestamptz NOT NULL DEFAULT '-infinity';
-COMMENT ON COLUMN provider_pace.wanted_until IS 'Somebody waits for the provider until then at least: the rounds let them go first.';
-COMMENT ON COLUMN provider_pace.busy_until IS 'Somebody works on it until then, and renews it while at work: one at a time holds its concurrency.';
-COMMENT ON COLUMN provider_pace.busy_by IS 'Who does, a number that no two runs share.';
+ALTER TABLE provider_pace DROP COLUMN busy_until, DROP COLUMN busy_by;
 COMMENT ON COLUMN provider_pace.paced_until IS 'The requests that are booked take its rate until about then.';
+
+CREATE TABLE provider_slots (
+    provider   text NOT NULL,
+    holder     bigint NOT NULL,
+    slots      integer NOT NULL,
+    wants      integer NOT NULL,
+    yields     boolean NOT NULL,
+    since      timestamptz NOT NULL,
+    held_until timestamptz NOT NULL,
+    PRIMARY KEY (provider, holder)
+);
+COMMENT ON TABLE provider_slots IS 'Who may have how many checks under way at a provider, so that its concurrency holds over all replicas. Owned by registry.';
+COMMENT ON COLUMN provider_slots.provider IS 'Name in the configuration.';
+COMMENT ON COLUMN provider_slots.holder IS 'Who, a number that no two runs share.';
+COMMENT ON COLUMN provider_slots.slots IS 'How many it has. Those of all holders together are no more than the concurrency.';
+COMMENT ON COLUMN provider_slots.wants IS 'How many it has use for.';
+COMMENT ON COLUMN provider_slots.yields IS 'A stream of the rounds: whoever else waits goes first.';
+COMMENT ON COLUMN provider_slots.since IS 'Since when it has some, or waits for the first.';
+COMMENT ON COLUMN provider_slots.held_until IS 'Until then, and it renews that while at work; nobody counts it after.';
 
 -- Batches that the version before queued have moved their credentials'' times already. They are dropped, and what
 -- they held is due at once: it is checked once, by a lease.

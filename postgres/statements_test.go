@@ -65,6 +65,9 @@ func statements(t *testing.T) map[string]string {
 	}
 	found := map[string]string{}
 	for _, p := range all {
+		if strings.Contains(p.PkgPath, "/bench") { // it has tables of its own
+			continue
+		}
 		for _, e := range p.Errors {
 			t.Fatal(e)
 		}

@@ -22,8 +22,23 @@ type Due struct {
 // Lock locks the rows of ids until tx ends, in the order in which everyone locks them: credentials
 // by id, and before what others keep of them. Two transactions so never wait for each other.
 func (s *Store) Lock(ctx context.Context, tx pgx.Tx, ids []int64) error {
-	_, err := tx.Exec(ctx, `SELECT FROM credentials WHERE id = ANY($1) ORDER BY id FOR UPDATE`, ids)
+	_, err := s.LockLeases(ctx, tx, ids)
 	return err
+}
+
+// LockLeases is Lock, and returns the number of the newest lease of each, by id.
+func (s *Store) LockLeases(ctx context.Context, tx pgx.Tx, ids []int64) (map[int64]int64, error) {
+	rows, err := tx.Query(ctx, `SELECT id, lease FROM credentials WHERE id = ANY($1) ORDER BY id FOR UPDATE`, ids)
+	if err != nil {
+		return nil, err
+	}
+	newest := make(map[int64]int64, len(ids))
+	var id, lease int64
+	_, err = pgx.ForEachRow(rows, []any{&id, &lease}, func() error {
+		newest[id] = lease
+		return nil
+	})
+	return newest, err
 }
 
 // Reschedule sets when credentials are next due, and why, in tx: each at its Due.At, whatever its schedule says. Ids

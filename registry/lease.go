@@ -60,7 +60,7 @@ const leaseSQL = `
 	WITH due AS (
 		SELECT id AS due FROM credentials
 		WHERE provider = $1 AND next_check_at <= $2 AND leased_until <= $2 AND retired_at IS NULL
-		ORDER BY next_check_at, id
+		ORDER BY next_check_at
 		LIMIT $4
 		FOR UPDATE SKIP LOCKED),
 	leased AS (
@@ -68,36 +68,21 @@ const leaseSQL = `
 		RETURNING ` + columns + `, lease)
 	SELECT ` + columns + `, lease FROM leased ORDER BY next_check_at, id`
 
-// Own returns the ids of those leases that are still the newest of their credentials. Call Lock first: then that
-// holds until tx ends.
-func (s *Store) Own(ctx context.Context, tx pgx.Tx, ls []Lease) (map[int64]bool, error) {
-	ids, numbers := columnsOf(ls)
-	rows, err := tx.Query(ctx, `
-		SELECT c.id FROM credentials c JOIN unnest($1::bigint[], $2::bigint[]) AS l (id, number) ON c.id = l.id AND c.lease = l.number`,
-		ids, numbers)
-	if err != nil {
-		return nil, err
-	}
-	own := map[int64]bool{}
-	var id int64
-	_, err = pgx.ForEachRow(rows, []any{&id}, func() error {
-		own[id] = true
-		return nil
-	})
-	return own, err
-}
-
 // Renew has those leases last until then that are still the newest of their credentials, and have not been ended.
-func (s *Store) Renew(ctx context.Context, ls []Lease, until time.Time) error {
+// It returns the ids of their credentials.
+func (s *Store) Renew(ctx context.Context, ls []Lease, until time.Time) ([]int64, error) {
 	ids, numbers := columnsOf(ls)
 	// What is locked is being stored, or its next renewal comes in time.
-	_, err := s.pool.Exec(ctx, `
+	rows, err := s.pool.Query(ctx, `
 		WITH own AS (
 			SELECT c.id FROM credentials c JOIN unnest($1::bigint[], $2::bigint[]) AS l (id, number) ON c.id = l.id AND c.lease = l.number
 			WHERE c.leased_until > '-infinity' AND c.leased_until < $3
 			FOR UPDATE OF c SKIP LOCKED)
-		UPDATE credentials c SET leased_until = $3 FROM own WHERE c.id = own.id`, ids, numbers, until)
-	return err
+		UPDATE credentials c SET leased_until = $3 FROM own WHERE c.id = own.id RETURNING c.id`, ids, numbers, until)
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, pgx.RowTo[int64])
 }
 
 // HandBack ends those leases, in tx, that are still the newest of their credentials, which are as due as before. Call
@@ -153,17 +138,38 @@ func columnsOf(ls []Lease) (ids, numbers []int64) {
 	return ids, numbers
 }
 
-// DueProviders returns the providers that have something due at now that nobody has leased, by name: those at which
-// nobody works, that did not ask to be left alone, and whose rate is not booked for longer than ahead.
+// DueProviders returns the providers at which a stream is to begin: those that have something due at now that nobody
+// has leased, that did not ask to be left alone, and whose rate is not booked for longer than ahead; by name. Where
+// streams work already it names those that are late all the same, so that more replicas may help.
 func (s *Store) DueProviders(ctx context.Context, tx pgx.Tx, now time.Time, ahead time.Duration) ([]string, error) {
-	rows, err := tx.Query(ctx, `
-		SELECT DISTINCT provider FROM credentials c
-		WHERE next_check_at <= $1 AND leased_until <= $1 AND retired_at IS NULL AND NOT EXISTS (
-			SELECT FROM provider_pace p WHERE p.provider = c.provider
-				AND (p.busy_until > $1 OR p.paused_until > $1 OR p.paced_until > $1::timestamptz + $2::interval))
-		ORDER BY provider`, now, ahead)
+	rows, err := tx.Query(ctx, dueProvidersSQL, now, ahead, lateFor, maxStreams)
 	if err != nil {
 		return nil, err
 	}
 	return pgx.CollectRows(rows, pgx.RowTo[string])
 }
+
+const (
+	lateFor    = 10 * time.Second // what is due for longer, although a stream works, is late
+	maxStreams = 8                // at one provider
+)
+
+// One look-up in the index a provider, however much is due.
+const dueProvidersSQL = `
+	WITH RECURSIVE names AS (
+		(SELECT provider FROM credentials WHERE retired_at IS NULL ORDER BY provider LIMIT 1)
+		UNION ALL
+		SELECT (SELECT c.provider FROM credentials c WHERE c.retired_at IS NULL AND c.provider > names.provider ORDER BY c.provider LIMIT 1)
+		FROM names WHERE names.provider IS NOT NULL)
+	SELECT n.provider FROM names n
+	CROSS JOIN LATERAL (
+		SELECT next_check_at FROM credentials c
+		WHERE c.provider = n.provider AND c.next_check_at <= $1 AND c.leased_until <= $1 AND c.retired_at IS NULL
+		ORDER BY c.next_check_at LIMIT 1) AS longest
+	CROSS JOIN LATERAL (
+		SELECT count(*) AS n FROM provider_slots s WHERE s.provider = n.provider AND s.yields AND s.held_until > $1) AS streams
+	WHERE NOT EXISTS (
+			SELECT FROM provider_pace p WHERE p.provider = n.provider
+				AND (p.paused_until > $1 OR p.paced_until > $1::timestamptz + $2::interval))
+		AND (streams.n = 0 OR longest.next_check_at < $1::timestamptz - $3::interval AND streams.n < $4)
+	ORDER BY n.provider`

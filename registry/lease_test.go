@@ -150,8 +150,9 @@ func TestALeaseEndsByItself(t *testing.T) {
 	sync1(t, pool, noon, file(t, "a"))
 	commit := func(tx pgx.Tx) error { return tx.Commit(t.Context()) }
 	first := lease(t, pool, noon, 10, commit)
-	if err := store.Renew(t.Context(), leases(first), noon.Add(10*time.Second).Add(leaseTime)); err != nil {
-		t.Fatal(err)
+	ids, err := store.Renew(t.Context(), leases(first), noon.Add(10*time.Second).Add(leaseTime))
+	if err != nil || !slices.Equal(ids, []int64{first[0].ID}) {
+		t.Fatal(ids, err)
 	}
 	due := func(now time.Time) (ps []string) {
 		in(t, pool, func(tx pgx.Tx) (err error) {
@@ -172,19 +173,15 @@ func TestALeaseEndsByItself(t *testing.T) {
 		t.Fatalf("leased again: %+v", second)
 	}
 	// The first wakes. Its lease is not its own any more: it can do nothing with it.
-	if err := store.Renew(t.Context(), leases(first), now.Add(time.Hour)); err != nil {
-		t.Fatal(err)
+	if ids, err := store.Renew(t.Context(), leases(first), now.Add(time.Hour)); err != nil || len(ids) != 0 {
+		t.Fatal(ids, err)
 	}
 	in(t, pool, func(tx pgx.Tx) error {
-		own, err := store.Own(t.Context(), tx, leases(second))
-		if len(own) != 1 || !own[first[0].ID] {
-			t.Errorf("own: %v", own)
+		newest, err := store.LockLeases(t.Context(), tx, []int64{first[0].ID})
+		if len(newest) != 1 || newest[first[0].ID] != 2 {
+			t.Errorf("newest leases: %v", newest)
 		}
-		only, err2 := store.Own(t.Context(), tx, leases(first))
-		if len(only) != 0 {
-			t.Errorf("a lease that another has: %v", only)
-		}
-		return errors.Join(err, err2, store.HandBack(t.Context(), tx, leases(first)))
+		return errors.Join(err, store.HandBack(t.Context(), tx, leases(first)))
 	})
 	settle(t, pool, now, first...)
 	if c, err := store.Get(t.Context(), "a"); err != nil || !c.NextCheck.Equal(noon) {
@@ -195,8 +192,8 @@ func TestALeaseEndsByItself(t *testing.T) {
 	}
 	// The second ends in order: it is due again at its next slot, and cannot be renewed.
 	settle(t, pool, now, second...)
-	if err := store.Renew(t.Context(), leases(second), noon.Add(24*time.Hour)); err != nil {
-		t.Fatal(err)
+	if ids, err := store.Renew(t.Context(), leases(second), noon.Add(24*time.Hour)); err != nil || len(ids) != 0 {
+		t.Fatal(ids, err)
 	}
 	if n := len(lease(t, pool, now.Add(31*time.Minute), 10, commit)); n != 1 {
 		t.Error("it is not due in its next slot")
@@ -299,49 +296,31 @@ func TestPace(t *testing.T) {
 		t.Error("not begun with after the pause")
 	}
 	at := noon.Add(time.Hour)
-	if ok, err := store.Occupy(t.Context(), registry.Occupation{Provider: "idp", Holder: 7}, at, at.Add(leaseTime)); err != nil || !ok {
-		t.Fatal(ok, err)
-	}
-	if due(at.Add(34*time.Second)) != 0 || due(at.Add(35*time.Second)) != 1 {
-		t.Error("whoever occupies it has it for 35 s, and no longer")
-	}
-}
-
-// One occupies a provider; the rounds let those go first who wait, and what was lost is not renewed.
-func TestOccupy(t *testing.T) {
-	t.Parallel()
-	pool := pgtest.New(t)
-	store := registry.New(pool, time.UTC)
-	occupy := func(holder int64, yields bool, now time.Time) bool {
-		t.Helper()
-		ok, err := store.Occupy(t.Context(), registry.Occupation{Provider: "idp", Holder: holder, Yields: yields}, now, now.Add(leaseTime))
-		if err != nil {
+	in(t, pool, func(tx pgx.Tx) error {
+		_, _, err := store.Slots(
+			t.Context(),
+			tx,
+			registry.Share{Provider: "idp", Holder: 7, Wants: 1, Yields: true},
+			4,
+			at,
+			at.Add(leaseTime),
+		)
+		return err
+	})
+	set := func(at time.Time) {
+		if _, err := pool.Exec(t.Context(), `UPDATE credentials SET next_check_at = $1`, at); err != nil {
 			t.Fatal(err)
 		}
-		return ok
 	}
-	if !occupy(1, true, noon) || occupy(2, false, noon) || !occupy(1, true, noon.Add(time.Second)) {
-		t.Error("the first has it, and nobody else")
+	set(noon.Add(time.Hour))
+	if due(at.Add(9*time.Second)) != 0 {
+		t.Error("a second stream begins although what is due is not late")
 	}
-	if err := store.Want(t.Context(), "idp", noon.Add(10*time.Second)); err != nil {
-		t.Fatal(err)
+	if due(at.Add(11*time.Second)) != 1 {
+		t.Error("no second stream helps where what is due is late")
 	}
-	if err := store.Leave(t.Context(), "idp", 1); err != nil {
-		t.Fatal(err)
-	}
-	if occupy(1, true, noon.Add(9*time.Second)) {
-		t.Error("it does not yield to who waits")
-	}
-	if !occupy(2, false, noon.Add(9*time.Second)) {
-		t.Error("who waits does not get it")
-	}
-	if ok, err := store.Stay(t.Context(), "idp", 1, noon.Add(time.Hour)); ok || err != nil {
-		t.Errorf("who left stays: %v", err)
-	}
-	if ok, err := store.Stay(t.Context(), "idp", 2, noon.Add(time.Minute)); !ok || err != nil {
-		t.Errorf("who has it cannot stay: %v", err)
-	}
-	if occupy(3, true, noon.Add(59*time.Second)) || !occupy(3, true, noon.Add(time.Minute)) {
-		t.Error("one that died does not give way in time")
+	set(at.Add(30 * time.Second))
+	if due(at.Add(34*time.Second)) != 0 || due(at.Add(35*time.Second)) != 1 {
+		t.Error("a stream that died counts for 35 s, and no longer")
 	}
 }

@@ -78,54 +78,6 @@ func monthOf(t time.Time) time.Time {
 	return time.Date(y, m, 1, 0, 0, 0, 0, time.UTC)
 }
 
-// Occupation is what somebody wants of a provider: to be the only one who works there.
-type Occupation struct {
-	Provider string
-	Holder   int64 // who; no two runs share it
-	Yields   bool  // it lets those go first who wait (Want)
-}
-
-// Occupy makes o.Holder the only one that works at its provider, until Leave or, at the latest, until. false: another
-// one does, or somebody waits to whom o yields. Whoever has it asks again, to have it longer. It takes effect at once,
-// over all replicas, without a transaction of the caller's.
-func (s *Store) Occupy(ctx context.Context, o Occupation, now, until time.Time) (bool, error) {
-	tag, err := s.pool.Exec(ctx, `
-		INSERT INTO provider_pace AS p (provider, busy_by, busy_until) VALUES ($1, $2, $4)
-		ON CONFLICT (provider) DO UPDATE SET busy_by = excluded.busy_by, busy_until = excluded.busy_until
-		WHERE (p.busy_until <= $3 OR p.busy_by = excluded.busy_by) AND NOT ($5 AND p.wanted_until > $3)`,
-		o.Provider, o.Holder, now, until, o.Yields)
-	return tag.RowsAffected() == 1, err
-}
-
-// Stay has who occupies a provider have it until then. false: another one has it by now.
-func (s *Store) Stay(ctx context.Context, provider string, holder int64, until time.Time) (bool, error) {
-	tag, err := s.pool.Exec(
-		ctx,
-		`UPDATE provider_pace SET busy_until = $3 WHERE provider = $1 AND busy_by = $2`,
-		provider,
-		holder,
-		until,
-	)
-	return tag.RowsAffected() == 1, err
-}
-
-// Want says that somebody waits for a provider, until then at least: who yields leaves it to them.
-func (s *Store) Want(ctx context.Context, provider string, until time.Time) error {
-	_, err := s.pool.Exec(ctx, `UPDATE provider_pace SET wanted_until = $2 WHERE provider = $1 AND wanted_until < $2`, provider, until)
-	return err
-}
-
-// Leave ends what Occupy began. Where another one has the provider by now, it does nothing.
-func (s *Store) Leave(ctx context.Context, provider string, holder int64) error {
-	_, err := s.pool.Exec(
-		ctx,
-		`UPDATE provider_pace SET busy_until = '-infinity', busy_by = 0 WHERE provider = $1 AND busy_by = $2`,
-		provider,
-		holder,
-	)
-	return err
-}
-
 // Load is what a provider was asked already, and for how long it is booked.
 type Load struct {
 	Booked   time.Duration // until its rate is free, or it may be asked again

@@ -2,6 +2,7 @@ package rounds
 
 import (
 	"testing"
+	"time"
 
 	"github.com/keyrounds/keyrounds/postgres/pgtest"
 	"github.com/keyrounds/keyrounds/test/lasting"
@@ -32,6 +33,33 @@ func TestResultsOutliveTheDatabase(t *testing.T) {
 				t.Errorf("%d exchanges, want 10", n)
 			}
 		})
+	}
+}
+
+// The database is away for longer than the job may last, and than the leases do: what was seen is kept all the same
+// (docs/decisions/0017-results-are-kept-for-five-minutes.md).
+func TestResultsOutliveTheirJob(t *testing.T) {
+	lasting.Test(t, "it waits until the time of a job is over")
+	t.Parallel()
+	h := newHouse(t, 10, nil)
+	bridge, url := pgtest.Through(t, h.url)
+	g := newGate(h.idp, 1)
+	h.useEndpoint(h.serve(g))
+	r := h.replica(h.open(url), func(o *Options) { o.JobTimeout = 3 * time.Second })
+	ended := make(chan error)
+	go func() { ended <- r.stream(t.Context(), "idp") }()
+	held := <-g.arrived
+	bridge.Cut()
+	close(held)
+	h.await("every exchange", func() bool { return len(h.idp.Journal()) == 10 })
+	time.Sleep(5 * time.Second) // the subject of this test
+	bridge.Heal()
+	if err := <-ended; err == nil {
+		t.Error("a stream that could not lease ends without an error")
+	}
+	h.once(1)
+	if n := len(h.idp.Journal()); n != 10 {
+		t.Errorf("%d exchanges, want 10", n)
 	}
 }
 

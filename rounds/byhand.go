@@ -194,6 +194,8 @@ func (w *byHandWorker) Work(ctx context.Context, job *river.Job[byHandArgs]) err
 	if err != nil {
 		return err
 	}
+	ctx, done := w.rounds.outlive(ctx)
+	defer done()
 	order := Order{Purpose: byHand, Provider: job.Args.Provider, Credentials: creds}
 	order.Purpose.Patience = patience // whoever waits asks again
 	judged, err := w.rounds.work(ctx, order)

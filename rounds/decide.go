@@ -37,19 +37,19 @@ const (
 )
 
 // Decide returns when c is checked next, given what the verdict made of its last check (the zero State: nothing), and
-// why then, in words for a person. Schedules are in zone. It is pure.
+// why then, in words for a person. It is pure.
 func Decide(
 	c credential.Credential,
 	p checker.Provider,
 	st verdict.State,
 	load Load,
-	zone *time.Location,
+	schedules *credential.Schedules,
 	now time.Time,
 ) (at time.Time, why string) {
 	if at := load.allows(p, now); at.After(now) {
 		return at, fmt.Sprintf("when the budget of its provider allows it, %d token requests a month", p.Budget)
 	}
-	at, why = slot(c, p, zone, now)
+	at, why = slot(c, p, schedules, now)
 	if !st.NextCheck.IsZero() {
 		at, why = st.NextCheck, whyNarrowed
 		if st.Status == verdict.Suspect {
@@ -74,8 +74,8 @@ func (l Load) allows(p checker.Provider, now time.Time) time.Time {
 const maxLateTurn = 15 * time.Minute
 
 // slot is the first slot of c's schedule that is not sooner than its provider's min_interval allows.
-func slot(c credential.Credential, p checker.Provider, zone *time.Location, now time.Time) (at time.Time, why string) {
-	scheduled, why := c.Next(zone, now)
+func slot(c credential.Credential, p checker.Provider, schedules *credential.Schedules, now time.Time) (at time.Time, why string) {
+	scheduled, why := schedules.Next(c, now)
 	switch {
 	case p.Passive:
 		return scheduled, whyPassive
@@ -88,7 +88,7 @@ func slot(c credential.Credential, p checker.Provider, zone *time.Location, now 
 	if p.MinInterval <= time.Second {
 		return scheduled, why
 	}
-	if at, _ = c.Next(zone, now.Add(p.MinInterval-time.Second)); at.After(scheduled) { // a slot that comes just in time counts
+	if at, _ = schedules.Next(c, now.Add(p.MinInterval-time.Second)); at.After(scheduled) { // a slot that comes just in time counts
 		return at, whySlow
 	}
 	return scheduled, why

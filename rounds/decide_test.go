@@ -89,7 +89,7 @@ func TestDecide(t *testing.T) {
 			why:  whyPassive,
 		},
 	} {
-		if at, why := Decide(c.cred, c.p, c.state, c.load, time.UTC, now); !at.Equal(c.at) || why != c.why {
+		if at, why := Decide(c.cred, c.p, c.state, c.load, credential.NewSchedules(time.UTC), now); !at.Equal(c.at) || why != c.why {
 			t.Errorf("%s: %s %q, want %s %q", c.name, at, why, c.at, c.why)
 		}
 	}

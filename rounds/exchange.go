@@ -7,7 +7,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
 	"github.com/keyrounds/keyrounds/audit"
@@ -20,8 +19,8 @@ import (
 // Rules of the door through which every token request goes:
 //
 //  1. Passive: a provider that is never exchanged is not.
-//  2. Occupation: one works at a provider at a time, on whichever replica. So its concurrency holds. The rounds let
-//     those who wait go first.
+//  2. Slots: whoever asks holds slots of the provider's concurrency, over all replicas. The rounds let those who wait go
+//     first.
 //  3. Pause: a provider that asked to be left alone is, by everybody, until then.
 //  4. Budget: no more than the month's share so far. Every request counts.
 //  5. Rate: requests are booked one after the other. A batch holds the rate among its own.
@@ -48,21 +47,14 @@ type Purpose struct {
 	Patience time.Duration
 	// Without are the protections that do not hold, each with the reason.
 	Without map[Protection]string
-	// paid: the lease counted and booked the requests already.
-	paid bool
-	// yields: whoever else waits for the provider goes first.
-	yields bool
 }
 
 // Purposes are all that tokens are requested for, by the names that the metrics and docs show.
 func Purposes() []Purpose { return []Purpose{scheduled, byHand, firstCheck, leaked, feedAccess} }
 
 var (
-	scheduled = Purpose{Name: "check", Patience: patience, paid: true, yields: true, Without: map[Protection]string{
-		Budget: "the lease of the credentials held it",
-		Rate:   "the lease of the credentials booked it, when it was free",
-	}}
-	byHand = Purpose{Name: "check_by_hand", Patience: defaultJobTimeout, Without: map[Protection]string{
+	scheduled = Purpose{Name: "check"} // a stream holds the rules itself, in the transaction that leases
+	byHand    = Purpose{Name: "check_by_hand", Patience: defaultJobTimeout, Without: map[Protection]string{
 		Budget: "a person decides to spend it; it is counted",
 		Rate:   "a person waits; it is booked, so that others come later",
 	}}
@@ -87,8 +79,6 @@ type Order struct {
 	// Leases are those of the credentials: what is stored must have one that is still its own. nil: they are checked
 	// without.
 	Leases []registry.Lease
-	// Occupied says that the caller occupies the provider, and leaves it.
-	Occupied bool
 	// Stop ends the order: after it closes no further request begins. nil: it ends when the daemon stops or the order
 	// has had its time.
 	Stop <-chan struct{}
@@ -132,22 +122,19 @@ func (r *Rounds) Exchange(ctx context.Context, o Order) (results []checker.Resul
 	if p.Passive && o.Purpose.holds(Passive) {
 		return nil, token, func() {}, fmt.Errorf("the provider %q is passive: %w", p.Name, ErrNotExchanged)
 	}
-	leave = func() {}
-	if !o.Occupied {
-		at, err := r.occupy(ctx, o)
-		if err != nil {
-			return nil, token, leave, err
-		}
-		leave = at.leave
-		if o.Stop == nil {
-			stop, end := r.stopSignal()
-			defer end()
-			o.Stop = stop
-		}
-		stop, end := either(o.Stop, at.lost)
+	at, err := r.occupy(ctx, o)
+	if err != nil {
+		return nil, token, func() {}, err
+	}
+	leave = at.leave
+	if o.Stop == nil {
+		stop, end := r.stopSignal()
 		defer end()
 		o.Stop = stop
 	}
+	stop, end := either(o.Stop, at.lost)
+	defer end()
+	o.Stop = stop
 	defer func() {
 		if err != nil {
 			leave()
@@ -166,7 +153,7 @@ func (r *Rounds) Exchange(ctx context.Context, o Order) (results []checker.Resul
 	if !known {
 		return r.Checker.Fail(p, targets, fmt.Errorf("the provider %q is not in the configuration", p.Name)), token, leave, nil
 	}
-	results, token = r.ask(ctx, p, o, targets)
+	results, token = r.ask(ctx, p, o, at.slots, targets)
 	for _, res := range results {
 		r.metrics.requested(p.Name, o.Purpose, res.Outcome)
 	}
@@ -191,9 +178,6 @@ func (r *Rounds) admit(ctx context.Context, p checker.Provider, o Order) error {
 	wait := time.Duration(0)
 	// Whoever waits here occupies the provider: no longer than patience.
 	bears := min(o.Purpose.Patience, patience)
-	if o.Purpose.paid {
-		bears = 0
-	}
 	later := func(at time.Time, why string) error {
 		if at.Sub(now) > bears {
 			return &NotNowError{p.Name, at, why}
@@ -206,7 +190,7 @@ func (r *Rounds) admit(ctx context.Context, p checker.Provider, o Order) error {
 		if err != nil {
 			return err
 		}
-		if err := later(paused, "asks us to stay away"); err != nil || o.Purpose.paid {
+		if err := later(paused, "asks us to stay away"); err != nil {
 			return err
 		}
 		if p.Budget > 0 && o.Purpose.holds(Budget) {
@@ -230,10 +214,6 @@ func (r *Rounds) admit(ctx context.Context, p checker.Provider, o Order) error {
 		}
 		return r.Registry.Spend(ctx, tx, p.Name, now, n)
 	})
-	var notNow *NotNowError
-	if o.Purpose.paid && errors.As(err, &notNow) { // the lease counted what is handed back
-		return errors.Join(err, r.settle(ctx, p, o, nil))
-	}
 	if err != nil || wait <= 0 {
 		return err
 	}
@@ -252,40 +232,38 @@ func takes(p checker.Provider, n int) time.Duration {
 // that shows a use sooner than its result is stored finds out that it is ours. What could not be written down
 // is not asked.
 func (r *Rounds) intend(ctx context.Context, o Order) ([]checker.Target, error) {
-	read := o.Secret
-	if read == nil {
-		read = r.Resolve
-	}
 	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
 	defer cancel()
-	held, err := r.Audit.Statuses(ctx, r.Pool, batch{creds: o.Credentials}.ids())
+	worked, err := r.Audit.LastSuccesses(ctx, r.Pool, batch{creds: o.Credentials}.ids())
 	if err != nil {
 		return nil, err
 	}
 	targets, intents := make([]checker.Target, len(o.Credentials)), make([]audit.Intent, len(o.Credentials))
 	for i, c := range o.Credentials {
-		id := uuid.Must(uuid.NewV7())
-		targets[i] = checker.Target{
-			ID: id, Credential: c, Worked: held[c.ID].LastSuccess.After(c.Changed),
-			Secret: func(ctx context.Context) (secret.Value, error) { return read(ctx, c) },
-		}
-		intents[i] = audit.Intent{Check: id, CredentialID: c.ID, At: r.Now()}
+		targets[i] = r.target(c, o.Secret, worked[c.ID])
+		intents[i] = audit.Intent{Check: targets[i].ID, CredentialID: c.ID, At: r.Now()}
 	}
 	if !o.Purpose.holds(Ledger) {
 		return targets, nil
 	}
-	return targets, r.Audit.Intend(ctx, intents)
+	return targets, r.Audit.Intend(ctx, r.Pool, intents)
 }
 
 // ask resolves each secret just before it is used and drops it after.
-func (r *Rounds) ask(ctx context.Context, p checker.Provider, o Order, targets []checker.Target) ([]checker.Result, secret.Value) {
+func (r *Rounds) ask(
+	ctx context.Context,
+	p checker.Provider,
+	o Order,
+	slots int,
+	targets []checker.Target,
+) ([]checker.Result, secret.Value) {
 	r.metrics.inFlight.Add(float64(len(targets)))
 	defer r.metrics.inFlight.Sub(float64(len(targets)))
 	if o.Single {
 		token, res := r.Checker.Token(ctx, p, targets[0])
 		return []checker.Result{res}, token
 	}
-	return r.Checker.CheckAll(ctx, o.Stop, p, targets), secret.Value{}
+	return r.Checker.Open(p).CheckAll(ctx, o.Stop, slots, targets), secret.Value{}
 }
 
 // settle keeps away from a provider that asked for it, and gives back what was counted and not asked.
@@ -298,13 +276,20 @@ func (r *Rounds) settle(ctx context.Context, p checker.Provider, o Order, result
 	if pause == 0 && unasked == 0 {
 		return nil
 	}
-	for wait := 100 * time.Millisecond; ; wait = min(2*wait, 3*time.Second) { // the database may be away
-		err := pgx.BeginFunc(ctx, r.Pool, func(tx pgx.Tx) error {
+	return r.patiently(ctx, func(ctx context.Context) error {
+		return pgx.BeginFunc(ctx, r.Pool, func(tx pgx.Tx) error {
 			if err := r.Registry.Spend(ctx, tx, p.Name, r.Now(), -unasked); err != nil || pause == 0 {
 				return err
 			}
 			return r.Registry.Pause(ctx, tx, p.Name, until)
 		})
+	})
+}
+
+// patiently does what needs the database until it succeeds or ctx ends.
+func (r *Rounds) patiently(ctx context.Context, do func(context.Context) error) error {
+	for wait := 100 * time.Millisecond; ; wait = min(2*wait, 3*time.Second) {
+		err := do(ctx)
 		if err == nil || ctx.Err() != nil {
 			return err
 		}

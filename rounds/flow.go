@@ -22,9 +22,9 @@ import (
 // The flow, one direction, no way back:
 //
 //	sweep: providers with something due ─▶ streams
-//	stream (stream.go): leases ─▶ work ─▶ leases …
-//	work: secrets ─▶ checks ─▶ verdict ─▶ record, findings, outbox, the next time: one transaction, of the leases that
-//	are still its own
+//	stream (stream.go): leases (lot.go) ─▶ secrets ─▶ checks (ask.go) ─▶ store, all at the same time
+//	store: verdict ─▶ record, findings, outbox, the next time: one transaction, of the leases that are still its own
+//	work: an order of somebody else than the rounds: secrets ─▶ checks ─▶ store
 
 // sweep begins a stream for each provider that has something due and nobody who works on it, in one transaction.
 func (r *Rounds) sweep(ctx context.Context, complete func(context.Context, pgx.Tx) error) (err error) {
@@ -53,20 +53,14 @@ func (r *Rounds) sweep(ctx context.Context, complete func(context.Context, pgx.T
 	return tx.Commit(ctx)
 }
 
-// work checks one batch and stores what came of it. Leases of what could not be asked now are handed back.
+// work checks what an order names, now, and stores what came of it.
 func (r *Rounds) work(ctx context.Context, o Order) (_ []Judged, err error) {
 	settings, began := r.settings.Load(), r.Now()
 	ctx, span := r.span(ctx, "batch", began, providerName(o.Provider), attribute.Int("keyrounds.credentials", len(o.Credentials)))
 	defer func() { end(span, err) }()
 	results, _, leave, err := r.Exchange(ctx, o)
 	defer leave()
-	var notNow *NotNowError
-	switch {
-	case errors.As(err, &notNow) && notNow.Until.IsZero(), err != nil && !o.Purpose.paid:
-		return nil, err
-	case notNow != nil, errors.Is(err, ErrNotExchanged):
-		r.Log.Debug("a batch is handed back", "provider", o.Provider, "why", err)
-	case err != nil:
+	if err != nil {
 		return nil, err
 	}
 	r.traceChecks(ctx, results)
@@ -134,7 +128,7 @@ type Judged struct {
 }
 
 // store judges and records the results of o's credentials in one transaction. Where the database is away it tries
-// again as long as the job lasts, so that what was seen is not lost.
+// again for keepResults, so that what was seen is not lost.
 func (r *Rounds) store(
 	ctx context.Context,
 	s *Settings,
@@ -147,6 +141,8 @@ func (r *Rounds) store(
 		changes []finding.Change
 		again   bool // the commit was tried, and no answer came
 	)
+	ctx, cancel := context.WithTimeout(ctx, keepResults)
+	defer cancel()
 	for wait := 100 * time.Millisecond; ; wait = min(2*wait, 3*time.Second) {
 		js, cs, err := r.storeOnce(ctx, s, o, creds, results, again)
 		if js != nil {
@@ -188,7 +184,8 @@ func (r *Rounds) storeOnce(
 		return nil, nil, err
 	}
 	defer rollback(ctx, tx)
-	if err := r.Registry.Lock(ctx, tx, batch{creds: creds}.ids()); err != nil {
+	newest, err := r.Registry.LockLeases(ctx, tx, batch{creds: creds}.ids())
+	if err != nil {
 		return nil, nil, err
 	}
 	if again { // under the locks, which a commit still under way holds
@@ -196,10 +193,7 @@ func (r *Rounds) storeOnce(
 			return nil, nil, err
 		}
 	}
-	results, err = r.fenced(ctx, tx, o, results)
-	if err != nil {
-		return nil, nil, err
-	}
+	results = r.fenced(o, results, newest)
 	fleet, err := r.Audit.LockFleet(ctx, tx, results)
 	if err != nil {
 		return nil, nil, err
@@ -250,26 +244,20 @@ func (r *Rounds) stored(ctx context.Context, tx pgx.Tx, results []checker.Result
 }
 
 // fenced leaves out results whose lease is not the newest of its credential any more: this process slept, and the
-// credential was handed to another. Results without a lease stay. The credentials must be locked.
-func (r *Rounds) fenced(ctx context.Context, tx pgx.Tx, o Order, results []checker.Result) ([]checker.Result, error) {
+// credential was handed to another. Results without a lease stay. newest is read under the locks of the credentials.
+func (r *Rounds) fenced(o Order, results []checker.Result, newest map[int64]int64) []checker.Result {
 	if len(o.Leases) == 0 {
-		return results, nil
+		return results
 	}
-	own, err := r.Registry.Own(ctx, tx, o.Leases)
-	if err != nil {
-		return nil, err
-	}
-	leased := map[int64]bool{}
+	late := map[int64]bool{}
 	for _, l := range o.Leases {
-		leased[l.Credential] = true
+		late[l.Credential] = newest[l.Credential] != l.Number
 	}
-	kept := slices.DeleteFunc(slices.Clone(results), func(res checker.Result) bool {
-		return leased[res.CredentialID] && !own[res.CredentialID]
-	})
+	kept := slices.DeleteFunc(slices.Clone(results), func(res checker.Result) bool { return late[res.CredentialID] })
 	if n := len(results) - len(kept); n > 0 {
 		r.Log.Warn("results came too late and are dropped: others were to check meanwhile", "provider", o.Provider, "results", n)
 	}
-	return kept, nil
+	return kept
 }
 
 // corroborate adds what feeds of the provider's own log say, where something was refused.
@@ -318,23 +306,32 @@ func (r *Rounds) reschedule(
 		due  []registry.Settled
 		back []registry.Lease
 		now  = r.Now()
-		zone = r.Registry.Zone()
 	)
+	leases, at := map[int64]registry.Lease{}, map[int64]int{}
+	for _, l := range o.Leases {
+		leases[l.Credential] = l
+	}
+	for i, res := range results {
+		at[res.CredentialID] = i
+	}
 	for _, c := range creds {
-		lease := leaseOf(o.Leases, c)
-		i := slices.IndexFunc(results, func(res checker.Result) bool { return res.CredentialID == c.ID })
-		if i < 0 {
+		lease := leases[c.ID]
+		i, checked := at[c.ID]
+		if !checked {
 			if lease.Number > 0 {
 				back = append(back, lease)
 			}
 			continue
 		}
 		p := s.Providers[c.Provider]
-		at, why := Decide(c, p, states[i], Load{}, zone, now)
-		scheduled, usual := Decide(c, p, verdict.State{}, Load{}, zone, now)
-		done := !c.NextCheck.After(results[i].At) || c.NextWhy != "" && c.NextWhy != usual
-		if lease.Number > 0 || done || !at.Equal(scheduled) {
-			due = append(due, settled(c, lease, at, why))
+		next, why := Decide(c, p, states[i], Load{}, r.schedules, now)
+		move := lease.Number > 0 || !c.NextCheck.After(results[i].At)
+		if !move {
+			scheduled, usual := Decide(c, p, verdict.State{}, Load{}, r.schedules, now)
+			move = c.NextWhy != "" && c.NextWhy != usual || !next.Equal(scheduled)
+		}
+		if move {
+			due = append(due, settled(c, lease, next, why))
 		}
 	}
 	if err := r.Registry.Settle(ctx, tx, due); err != nil {

@@ -29,6 +29,7 @@ type metrics struct {
 	exemplars bool
 	mu        sync.Mutex
 	owners    map[string]bool
+	series    map[[2]string]*series // by provider and owner
 }
 
 var latencies = []float64{.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10}
@@ -108,6 +109,7 @@ func newMetrics(reg prometheus.Registerer, exemplars bool) *metrics {
 		),
 		exemplars: exemplars,
 		owners:    map[string]bool{},
+		series:    map[[2]string]*series{},
 	}
 	m.beats = counter(
 		"keyrounds_heartbeats_total", "Heartbeats to another monitor, by result (ok, failed, withheld: the rounds stand still).", "result",
@@ -152,24 +154,57 @@ func (m *metrics) usage(n usage.Ingested) {
 // check counts one result, of a credential of owner.
 func (m *metrics) check(ctx context.Context, r checker.Result, owner string) {
 	owner = m.owner(owner)
+	of := m.seriesOf(r.Provider, owner)
 	m.checks.WithLabelValues(r.Provider, string(r.Outcome)).Inc()
 	m.ownerChecks.WithLabelValues(owner, r.Provider, string(r.Outcome)).Inc()
 	if !r.CertificateExpires.IsZero() {
 		m.expires.WithLabelValues(r.Provider).Set(float64(r.CertificateExpires.Unix()))
 	}
-	for phase, d := range map[string]time.Duration{
-		"dns": r.Phases.DNS, "connect": r.Phases.Connect, "tls": r.Phases.TLS, "first_byte": r.Phases.FirstByte, "total": r.Phases.Total,
-	} {
+	for i, d := range [...]time.Duration{r.Phases.DNS, r.Phases.Connect, r.Phases.TLS, r.Phases.FirstByte, r.Phases.Total} {
 		if d > 0 {
-			m.observe(ctx, m.duration.WithLabelValues(r.Provider, phase), d)
+			m.observe(ctx, of.phase(i), d)
 		}
 	}
 	if r.Phases.Total > 0 {
-		m.observe(ctx, m.ownerDuration.WithLabelValues(owner, r.Provider), r.Phases.Total)
+		m.observe(ctx, of.ofOwner(), r.Phases.Total)
 	}
-	for cause, d := range map[string]time.Duration{"concurrency": r.Waits.Concurrency, "rate": r.Waits.Rate, "pause": r.Waits.Pause} {
-		m.waits.WithLabelValues(r.Provider, cause).Add(d.Seconds())
+	for i, d := range [...]time.Duration{r.Waits.Concurrency, r.Waits.Rate, r.Waits.Pause} {
+		of.waits[i].Add(d.Seconds())
 	}
+}
+
+// series are those of the checks of an owner's credentials at a provider, looked up once.
+type series struct {
+	phase   func(i int) prometheus.Observer // in the order of phaseNames; made when there is something to observe
+	waits   []prometheus.Counter            // in the order of waitNames
+	ofOwner func() prometheus.Observer      // likewise
+}
+
+var (
+	phaseNames = []string{"dns", "connect", "tls", "first_byte", "total"}
+	waitNames  = []string{"concurrency", "rate", "pause"}
+)
+
+func (m *metrics) seriesOf(provider, owner string) *series {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	key := [2]string{provider, owner}
+	if known, ok := m.series[key]; ok {
+		return known
+	}
+	var phases []func() prometheus.Observer
+	for _, phase := range phaseNames {
+		phases = append(phases, sync.OnceValue(func() prometheus.Observer { return m.duration.WithLabelValues(provider, phase) }))
+	}
+	of := &series{
+		phase:   func(i int) prometheus.Observer { return phases[i]() },
+		ofOwner: sync.OnceValue(func() prometheus.Observer { return m.ownerDuration.WithLabelValues(owner, provider) }),
+	}
+	for _, cause := range waitNames {
+		of.waits = append(of.waits, m.waits.WithLabelValues(provider, cause))
+	}
+	m.series[key] = of
+	return of
 }
 
 // requested counts a token request, whatever it was for.

@@ -266,7 +266,7 @@ func (w *world) batch(provider string, cs []credential.Credential) {
 	for i, s := range next {
 		w.states[s.Credential] = s
 		cred := credential.Credential{Name: s.Credential, Schedule: "0 */2 * * *"}
-		w.due[s.Credential], _ = Decide(cred, checker.Provider{}, s, Load{}, time.UTC, time.Now())
+		w.due[s.Credential], _ = Decide(cred, checker.Provider{}, s, Load{}, credential.NewSchedules(time.UTC), time.Now())
 		if results[i].RetryAfter > 0 {
 			w.paused[provider] = time.Now().Add(results[i].RetryAfter)
 		}

@@ -39,7 +39,7 @@ func (r *Rounds) ration(
 			allowed = append(allowed, l)
 			continue
 		}
-		at, why := Decide(l.Credential, p, verdict.State{}, load, r.Registry.Zone(), now)
+		at, why := Decide(l.Credential, p, verdict.State{}, load, r.schedules, now)
 		later = append(later, settled(l.Credential, l.Lease, at, why))
 	}
 	return allowed, r.Registry.Settle(ctx, tx, later)

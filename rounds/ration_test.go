@@ -69,8 +69,8 @@ func TestRation(t *testing.T) {
 			r := h.replica(h.pool)
 			h.exec(`UPDATE credentials SET next_check_at = now() - interval '1 second', schedule = '0 0 29 2 *'`)
 			for range 2 { // the second finds nothing more
-				if more, err := r.stream(t.Context(), "idp"); more || err != nil {
-					t.Fatal(more, err)
+				if err := r.stream(t.Context(), "idp"); err != nil {
+					t.Fatal(err)
 				}
 			}
 			if n := len(h.idp.Journal()); n != c.checked || h.results() != n {
@@ -96,18 +96,17 @@ func TestMinInterval(t *testing.T) {
 	for least, want := range map[time.Duration]time.Duration{
 		0: 15 * time.Minute, 15 * time.Minute: 15 * time.Minute, 16 * time.Minute: 30 * time.Minute, 6 * time.Hour: 6 * time.Hour,
 	} {
-		at, _ := Decide(c, checker.Provider{MinInterval: least}, verdict.State{}, Load{}, time.UTC, now)
+		at, _ := Decide(c, checker.Provider{MinInterval: least}, verdict.State{}, Load{}, credential.NewSchedules(time.UTC), now)
 		if got := at.Sub(now); got != want {
 			t.Errorf("min_interval %s: the next check after %s, want %s", least, got, want)
 		}
 	}
 }
 
-// A provider's concurrency holds over all replicas: one batch at a time works there, and one that died
-// gives way.
-func TestOneBatchAtATime(t *testing.T) {
+// A provider's concurrency holds over all replicas and all who ask: of one slot, one has it, and one that died gives way.
+func TestOneSlotIsHeldByOne(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t, 1, nil)
+	h := newHouse(t, 1, func(p *checker.Provider) { p.Concurrency = 1 })
 	a, b := h.replica(h.pool), h.replica(h.open(h.url))
 	occupy := func(r *Rounds, provider string) (place, error) {
 		at, err := r.occupy(t.Context(), Order{Provider: provider})
@@ -133,7 +132,7 @@ func TestOneBatchAtATime(t *testing.T) {
 	if _, err := occupy(b, "idp"); err != nil {
 		t.Errorf("it did not leave (%v)", err)
 	}
-	h.exec(`UPDATE provider_pace SET busy_until = now()`)
+	h.exec(`UPDATE provider_slots SET held_until = now()`)
 	if _, err := occupy(a, "idp"); err != nil {
 		t.Errorf("one that died does not give way (%v)", err)
 	}

@@ -23,6 +23,7 @@ import (
 
 	"github.com/keyrounds/keyrounds/audit"
 	"github.com/keyrounds/keyrounds/checker"
+	"github.com/keyrounds/keyrounds/credential"
 	"github.com/keyrounds/keyrounds/notify"
 	"github.com/keyrounds/keyrounds/registry"
 	"github.com/keyrounds/keyrounds/secret"
@@ -49,7 +50,7 @@ const (
 	byHandQueue  = "by_hand"
 	sweepQueue   = "sweep"
 	usageQueue   = "usage"
-	maxStreams   = 8 // providers at once on one replica
+	maxStreams   = 32 // providers at once on one replica
 	maxByHand    = 4
 	maxDelivered = 4
 )
@@ -99,12 +100,15 @@ type Options struct {
 // run it.
 type Rounds struct {
 	Options
-	settings atomic.Pointer[Settings]
-	client   *river.Client[pgx.Tx]
-	metrics  *metrics
-	exposure Exposure
-	stopping chan struct{}
-	stopOnce sync.Once
+	settings  atomic.Pointer[Settings]
+	client    *river.Client[pgx.Tx]
+	metrics   *metrics
+	exposure  Exposure
+	stopping  chan struct{}
+	schedules *credential.Schedules
+	streams   sync.Map // providers at which a stream of this process works
+	running   sync.Map // *stream: all that are not done
+	stopOnce  sync.Once
 
 	following sync.WaitGroup
 	looked    sync.Once // of a command, for a daemon
@@ -136,7 +140,13 @@ func New(o Options, s Settings) (*Rounds, error) {
 	if o.Tracer == nil {
 		o.Tracer = noop.Tracer{}
 	}
-	r := &Rounds{Options: o, exposure: nobody{}, metrics: newMetrics(o.Metrics, o.Exemplars), stopping: make(chan struct{})}
+	r := &Rounds{
+		Options:   o,
+		exposure:  nobody{},
+		schedules: credential.NewSchedules(o.Registry.Zone()),
+		metrics:   newMetrics(o.Metrics, o.Exemplars),
+		stopping:  make(chan struct{}),
+	}
 	r.Reload(s)
 	workers := river.NewWorkers()
 	river.AddWorker(workers, &sweeper{rounds: r})
@@ -187,6 +197,7 @@ func periodic(every time.Duration, args river.JobArgs) *river.PeriodicJob {
 // Reload puts new settings in force for the rounds to come; one that runs ends with those that it began with.
 func (r *Rounds) Reload(s Settings) {
 	r.metrics.expect(s.Providers)
+	r.Checker.Forget()
 	r.settings.Store(&s)
 }
 

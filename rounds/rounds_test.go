@@ -26,12 +26,7 @@ func TestReplicasCheckEverythingOnce(t *testing.T) {
 	for range 3 {
 		replicas = append(replicas, h.start(h.open(h.url)))
 	}
-	h.await("700 results", func() bool {
-		if n := h.count(`SELECT count(*) FROM credentials WHERE leased_until > now()`); n > maxBatch {
-			t.Errorf("%d are leased at once, at most %d can be worked on", n, maxBatch)
-		}
-		return h.results() == 700
-	})
+	h.awaitResults(700)
 	leaders := 0
 	for _, r := range replicas {
 		e, err := r.Engine(t.Context())
@@ -61,7 +56,7 @@ func TestReplicasCheckEverythingOnce(t *testing.T) {
 func (h *house) lapse() {
 	h.t.Helper()
 	h.exec(`UPDATE credentials SET leased_until = now() WHERE leased_until > now()`)
-	h.exec(`UPDATE provider_pace SET busy_until = now() WHERE busy_until > now()`)
+	h.exec(`UPDATE provider_slots SET held_until = now() WHERE held_until > now()`)
 }
 
 // A worker sleeps until its leases are over, another has them, the first wakes: its results are dropped
@@ -73,6 +68,7 @@ func TestAWorkerThatWakesAfterItsRescue(t *testing.T) {
 	g := newGate(h.idp, 3)
 	h.useEndpoint(h.serve(g))
 	r := h.start(h.pool)
+	h.start(h.open(h.url))
 	sleeping := []chan struct{}{<-g.arrived, <-g.arrived, <-g.arrived}
 	h.lapse()
 	h.awaitResults(3)
@@ -96,6 +92,7 @@ func TestAWorkerThatWakesBesideItsRescuer(t *testing.T) {
 	g := newGate(h.idp, 2)
 	h.useEndpoint(h.serve(g))
 	r := h.start(h.pool)
+	h.start(h.open(h.url))
 	sleeper := <-g.arrived
 	h.lapse()
 	rescuer := <-g.arrived
@@ -167,6 +164,9 @@ func TestStopHandsBack(t *testing.T) {
 	if done < 2 || done > 3 {
 		t.Errorf("%d results, want those of the 2 in flight", done)
 	}
+	if n := h.count(`SELECT count(*) FROM check_intents`); n != 0 {
+		t.Errorf("%d checks that were not made are still in the ledger", n)
+	}
 	if n := h.count(`SELECT count(*) FROM credentials WHERE next_check_at <= now() AND leased_until = '-infinity'`); n != 40-done {
 		t.Errorf("%d credentials were handed back, want %d", n, 40-done)
 	}
@@ -176,8 +176,8 @@ func TestStopHandsBack(t *testing.T) {
 	h.once(1)
 }
 
-// A batch works to its end with the settings that it began with
-// (docs/promises.md#a-batch-works-to-its-end-with-the-settings-that-it-began-with).
+// A stream works to its end with the settings that it began with
+// (docs/promises.md#a-stream-works-to-its-end-with-the-settings-that-it-began-with).
 func TestReloadWhileChecking(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t, 5, func(p *checker.Provider) { p.Concurrency = 1 })
@@ -293,7 +293,7 @@ func (h *house) everyone(a, b *Rounds) {
 		go func() { // nobody waits for the other, as where one's time at the provider ran out
 			results, _, leave, err := r.Exchange(
 				h.t.Context(),
-				Order{Purpose: Purpose{Name: "check", Patience: time.Minute, paid: true}, Provider: "idp", Credentials: batch},
+				Order{Purpose: Purpose{Name: "check", Patience: time.Minute}, Provider: "idp", Credentials: batch},
 			)
 			leave()
 			exchanged.Done()

@@ -3,6 +3,8 @@ package rounds
 import (
 	"context"
 	"errors"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -10,18 +12,20 @@ import (
 	"go.opentelemetry.io/otel/attribute"
 
 	"github.com/keyrounds/keyrounds/checker"
-	"github.com/keyrounds/keyrounds/credential"
 	"github.com/keyrounds/keyrounds/registry"
 	"github.com/keyrounds/keyrounds/traces"
 )
 
 // Rules of a stream, the job that checks what is due at one provider:
 //
-//  1. It leases what it can work on now, asks, stores, and leases again. Nothing else is queued: what nobody has
-//     leased is due, and its lag shows.
-//  2. It ends when nothing is due, when the provider may not be asked, or when its time is over; then the next such
-//     job follows it. Where a process died, the next sweep begins another.
-//  3. Between two batches whoever waits for the provider goes first.
+//  1. It leases what its slots can take now and in the next moment, asks, and stores results while the next exchanges
+//     go on. Nothing else is queued: what nobody has leased is due, and its lag shows.
+//  2. It holds slots of the provider's concurrency (registry/slots.go). Streams of other replicas, and whoever else asks, have the
+//     rest; all together are never more.
+//  3. No exchange begins after the lease of its credential is over, by this process's own clock.
+//  4. It ends when nothing is due, when the provider may not be asked, or when its time is over; then the next such job
+//     begins before its last exchanges end. Where a process died, the next sweep begins another.
+//  5. What was seen and could not be stored yet is kept for keepResults.
 
 // streamArgs is the work at one provider, for less than a minute.
 type streamArgs struct {
@@ -40,12 +44,34 @@ type streamWorker struct {
 	rounds *Rounds
 }
 
+// Work completes the job only where it is still this run's: one that slept may find it rescued and run elsewhere.
 func (w *streamWorker) Work(ctx context.Context, job *river.Job[streamArgs]) error {
-	more, err := w.rounds.stream(traces.With(ctx, job.Args.Trace), job.Args.Provider)
-	if err != nil || !more {
+	ctx, done := w.rounds.outlive(ctx)
+	defer done()
+	if err := w.rounds.stream(traces.With(ctx, job.Args.Trace), job.Args.Provider); err != nil {
 		return err
 	}
-	return pgx.BeginFunc(ctx, w.rounds.Pool, func(tx pgx.Tx) error { return w.rounds.begin(ctx, tx, job.Args.Provider) })
+	return pgx.BeginFunc(ctx, w.rounds.Pool, func(tx pgx.Tx) error { return fence(job)(ctx, tx) })
+}
+
+// outlive returns a context for what may last longer than its job: results are kept for keepResults while the database is
+// away. It ends when the daemon has stopped.
+func (r *Rounds) outlive(ctx context.Context) (_ context.Context, done func()) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), r.JobTimeout+keepResults)
+	ended := make(chan struct{})
+	go func() {
+		defer cancel()
+		select {
+		case <-r.stopping:
+		case <-ended:
+			return
+		}
+		select {
+		case <-time.After(stopTime):
+		case <-ended:
+		}
+	}()
+	return ctx, sync.OnceFunc(func() { close(ended) })
 }
 
 // begin inserts a stream for each provider that has none that waits, in tx. They are one round, with a trace.
@@ -69,118 +95,226 @@ func (r *Rounds) begin(ctx context.Context, tx pgx.Tx, providers ...string) (err
 	return err
 }
 
-// stream checks what is due at a provider, a batch after the other, until nothing is or its time is over. more: its
-// time is over, and there may be more to do.
-func (r *Rounds) stream(ctx context.Context, provider string) (more bool, err error) {
-	stop, end := r.stopSignal()
-	defer end()
-	size, first := firstSize(r.provider(provider)), r.Now()
-	var sum tally
-	defer func() { r.tellRound(ctx, provider, sum, r.Now().Sub(first)) }()
+// stream is the work of a stream. Everything but what runs in goroutines of its own, which say what came of it by
+// events, belongs to the goroutine of run.
+type stream struct {
+	*Rounds
+	settings *Settings
+	provider checker.Provider
+	known    bool // it is in the configuration
+	session  *checker.Session
+	ctx      context.Context // of the job
+	optional context.Context // of what can be left out when the daemon stops
+	cutShort func()
+	events   chan func()
+	first    time.Time
+	over     time.Time // then the next stream begins
+	sum      tally
+
+	place   registry.Share
+	slots   int       // that it holds
+	limit   int       // that it may use: its share of them
+	asked   time.Time // when it asked for slots last
+	placing bool      // a transaction about leases and slots is under way
+	renewed time.Time
+	look    time.Time // when to lease again; zero: when there is room
+	dry     bool      // less was due than there was room for
+
+	queue []*leased // not begun yet, the one that waits longest first
+	held  map[int64]*leased
+	speed speed
+	turn  *time.Time // of the first in queue; nil: not booked yet
+
+	flying  int
+	workers int // goroutines that check
+	todo    chan *leased
+	results []answer // not being stored yet
+	storing int      // transactions that store results
+	// storesSince is when the oldest of them began, in Unix nanoseconds; 0: there is none.
+	storesSince atomic.Int64
+	pending     int // other transactions under way
+
+	ended bool // nothing more is leased or begun
+	err   error
+}
+
+// keepsAfter is how long results take to be stored while all is well, and more.
+const keepsAfter = 15 * time.Second
+
+// keeps reports whether a stream of this process has results of a provider that could not be stored for a while.
+func (r *Rounds) keeps(provider string) (keeps bool) {
+	r.running.Range(func(key, _ any) bool {
+		s := key.(*stream)
+		since := s.storesSince.Load()
+		keeps = s.provider.Name == provider && since != 0 && time.Since(time.Unix(0, since)) > keepsAfter
+		return !keeps
+	})
+	return keeps
+}
+
+// stream checks what is due at a provider until nothing is or its time is over.
+func (r *Rounds) stream(ctx context.Context, provider string) error {
+	if r.keeps(provider) {
+		return nil // it would ask again for what could not be stored yet
+	}
+	if _, twice := r.streams.LoadOrStore(provider, true); twice { // another replica may help here, not this one
+		return nil
+	}
+	s := r.newStream(ctx, provider)
+	defer s.cutShort()
+	r.running.Store(s, true)
+	defer r.running.Delete(s)
+	return s.run()
+}
+
+func (r *Rounds) newStream(ctx context.Context, provider string) *stream {
+	s := &stream{
+		Rounds: r, settings: r.settings.Load(), provider: r.provider(provider), ctx: ctx,
+		events: make(
+			chan func(),
+			64,
+		), todo: make(chan *leased, checker.MaxConcurrency), held: map[int64]*leased{}, first: r.Now(), renewed: r.Now(),
+		place: registry.Share{Provider: provider, Holder: newHolder(), Yields: true},
+	}
+	s.over = s.first.Add(time.Duration(batchShare * float64(r.JobTimeout)))
+	_, s.known = s.settings.Providers[provider]
+	s.session = r.Checker.Open(s.provider)
+	s.optional, s.cutShort = context.WithCancel(ctx)
+	s.speed.since = r.Now()
+	return s
+}
+
+// run goes on until everything that was leased is stored or handed back.
+func (s *stream) run() error {
+	wake := time.NewTimer(time.Hour)
+	defer wake.Stop()
+	stopping, cancelled := s.stopping, s.ctx.Done()
 	for {
-		began := r.Now()
-		t, err := r.turn(ctx, stop, provider, size)
-		sum = sum.plus(t.tally)
-		var notNow *NotNowError
-		switch {
-		case errors.As(err, &notNow), r.stops(): // the next sweep, or another daemon, goes on
-			return false, nil
-		case err != nil:
-			return false, err
-		case t.wait > patience, t.wait <= 0 && t.progress == 0:
-			return false, nil
+		if !s.Now().Before(s.over) {
+			s.handOver()
 		}
-		if isClosed(stop) {
-			return true, nil
+		s.lease()
+		s.ask()
+		s.store()
+		if s.done() {
+			break
 		}
-		if err := r.pass(ctx, t.wait); err != nil {
-			return false, nil
+		wake.Reset(s.nextWake())
+		select {
+		case happened := <-s.events:
+			happened()
+			for more := true; more; { // what else happened meanwhile
+				select {
+				case happened := <-s.events:
+					happened()
+				default:
+					more = false
+				}
+			}
+		case <-wake.C:
+		case <-stopping:
+			stopping = nil
+			s.cutShort()
+			s.end(nil)
+		case <-cancelled:
+			cancelled = nil
+			s.end(s.ctx.Err())
 		}
-		if t.checked > 0 {
-			size = nextSize(r.provider(provider), t.checked, r.Now().Sub(began))
-		}
+	}
+	close(s.todo)
+	s.leave()
+	s.tellRound(s.ctx, s.provider.Name, s.sum, s.Now().Sub(s.first))
+	return s.err
+}
+
+// do runs f beside, and then what f returns in the goroutine of run.
+func (s *stream) do(f func() func()) {
+	go func() { s.events <- f() }()
+}
+
+// done reports whether there is nothing more to wait for. A stream that has nothing in hand and finds nothing due is.
+func (s *stream) done() bool {
+	if s.placing || s.storing > 0 || s.pending > 0 || len(s.held) > 0 {
+		return false
+	}
+	if !s.ended && (s.dry || s.look.Sub(s.Now()) > patience) {
+		s.end(nil)
+	}
+	return s.ended
+}
+
+// nextWake is how long there is nothing to do unless something happens.
+func (s *stream) nextWake() time.Duration {
+	wake, now := time.Second, s.Now()
+	soon := func(at time.Time) { wake = min(wake, max(time.Millisecond, at.Sub(now))) }
+	if !s.placing {
+		soon(s.renewed.Add(s.renewal()))
+		soon(s.nextAsk())
+	}
+	if !s.ended {
+		soon(s.over)
+	}
+	if s.mayLease() {
+		soon(s.look)
+	}
+	if s.turn != nil && s.flying < s.limit {
+		wake = min(wake, max(time.Millisecond, time.Until(*s.turn)))
+	}
+	if s.storing < mostStoring && len(s.results) > 0 {
+		soon(s.results[0].came.Add(storeEvery))
+	}
+	if pause := s.session.Pause(); pause > 0 && len(s.queue) > 0 {
+		wake = min(wake, pause)
+	}
+	return wake
+}
+
+// end has nothing more begin, and hands back what did not.
+func (s *stream) end(err error) {
+	if s.ended {
+		return
+	}
+	s.ended, s.err, s.limit = true, err, 0
+	s.streams.Delete(s.provider.Name)
+	if len(s.queue) > 0 {
+		s.giveBack(s.queue)
+		s.queue = nil
 	}
 }
 
-// turn is what came of one batch.
-type turn struct {
-	tally                  // of the results that were stored
-	progress int           // credentials that are not due any more
-	wait     time.Duration // until the provider's rate is free; what is due was not leased
-}
-
-// turn leases what is due, up to size, checks it and stores the results. It occupies the provider meanwhile.
-func (r *Rounds) turn(ctx context.Context, stop <-chan struct{}, provider string, size int) (t turn, err error) {
-	at, err := r.occupy(ctx, Order{Purpose: scheduled, Provider: provider})
-	if err != nil {
-		return t, err
+// handOver ends, and begins the next stream, which takes the slots over as they are free.
+func (s *stream) handOver() {
+	if s.ended {
+		return
 	}
-	defer at.leave()
-	o, t, err := r.lease(ctx, provider, size)
-	if err != nil || len(o.Credentials) == 0 {
-		return t, err
-	}
-	endRenewal := r.renewing(ctx, "credentials of "+provider, func(ctx context.Context, until time.Time) error {
-		return r.Registry.Renew(ctx, o.Leases, until)
+	s.end(nil)
+	s.pending++
+	s.do(func() func() {
+		err := pgx.BeginFunc(s.ctx, s.Pool, func(tx pgx.Tx) error { return s.begin(s.ctx, tx, s.provider.Name) })
+		return func() {
+			s.pending--
+			if err != nil { // the next sweep begins one
+				s.Log.Warn("the next stream could not be begun", "provider", s.provider.Name, "error", err)
+			}
+		}
 	})
-	defer endRenewal()
-	var endStop func()
-	o.Stop, endStop = either(stop, at.lost)
-	defer endStop()
-	judged, err := r.work(ctx, o)
-	if err != nil {
-		r.handBack(ctx, o.Leases)
-	}
-	t.tally, t.progress = count(judged), t.progress+len(judged)
-	return t, err
 }
 
-// lease leases what is due at a provider, counts it against the budget and books the rate, in one transaction. What
-// the provider may not be asked for moves to when it may.
-func (r *Rounds) lease(ctx context.Context, provider string, size int) (o Order, t turn, err error) {
-	now, p := r.Now(), r.provider(provider)
-	o = Order{Purpose: scheduled, Provider: provider, Occupied: true}
-	err = pgx.BeginFunc(ctx, r.Pool, func(tx pgx.Tx) error {
-		booked, err := r.Registry.Booked(ctx, tx, provider)
-		if t.wait = max(0, booked.Sub(now)); err != nil || t.wait > 0 {
-			return err
-		}
-		due, err := r.Registry.Lease(ctx, tx, provider, now, now.Add(r.leaseTime()), size)
-		if err != nil {
-			return err
-		}
-		allowed, err := r.ration(ctx, tx, due, p, now)
-		if t.progress = len(due) - len(allowed); err != nil || len(allowed) == 0 {
-			return err
-		}
-		for _, l := range allowed {
-			o.Credentials, o.Leases = append(o.Credentials, l.Credential), append(o.Leases, l.Lease)
-		}
-		if _, err := r.Registry.Pace(ctx, tx, provider, now, takes(p, len(allowed))); err != nil {
-			return err
-		}
-		return r.Registry.Spend(ctx, tx, provider, now, len(allowed))
-	})
-	return o, t, err
-}
-
-// handBack ends leases of which nothing came. Where that fails, they end by themselves.
-func (r *Rounds) handBack(ctx context.Context, ls []registry.Lease) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
+// leave gives the slots back.
+func (s *stream) leave() {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(s.ctx), 2*time.Second)
 	defer cancel()
-	err := pgx.BeginFunc(ctx, r.Pool, func(tx pgx.Tx) error {
-		ids := make([]int64, len(ls))
-		for i, l := range ls {
-			ids[i] = l.Credential
-		}
-		if err := r.Registry.Lock(ctx, tx, ids); err != nil {
-			return err
-		}
-		return r.Registry.HandBack(ctx, tx, ls)
-	})
-	if err != nil {
-		r.Log.Warn("leases were not handed back, and end by themselves", "credentials", len(ls), "error", err)
+	if err := s.Registry.Leave(ctx, s.provider.Name, s.place.Holder); err != nil {
+		s.Log.Warn("the next who asks this provider has to wait", "provider", s.provider.Name, "error", err)
 	}
+}
+
+// failed ends a stream whose database does not answer, unless it is away for a moment.
+func (s *stream) failed(err error) {
+	if !errors.Is(err, context.Canceled) {
+		s.Log.Warn("a stream ends early", "provider", s.provider.Name, "error", err)
+	}
+	s.end(err)
 }
 
 // provider is that of the settings in force. One that left the configuration has a rate, to be done with.
@@ -191,42 +325,20 @@ func (r *Rounds) provider(name string) checker.Provider {
 	return checker.Provider{Name: name, Rate: maxBatch}
 }
 
-// A batch is to take about this long, so that whoever waits for the provider comes soon, and little is asked twice
-// after a kill.
-const batchTime = 2 * time.Second
-
-// firstSize is how many credentials a stream leases before it knows how fast the provider is.
-func firstSize(p checker.Provider) int {
-	if p.Passive {
-		return maxBatch
-	}
-	return min(batchSize(p), max(20, 4*p.Concurrency))
+// speed is how many checks end in a second.
+type speed struct {
+	perSecond float64
+	since     time.Time
+	n         int
 }
 
-// nextSize is how many it leases after n took so long: what fits into batchTime, and no fewer than may be under way.
-func nextSize(p checker.Provider, n int, took time.Duration) int {
-	fits := float64(n) / max(took, time.Millisecond).Seconds() * batchTime.Seconds()
-	return min(batchSize(p), max(1, p.Concurrency, int(min(fits, maxBatch))))
-}
+// measureFor is how long it is counted until the speed is known anew.
+const measureFor = 100 * time.Millisecond
 
-// stops reports whether the daemon stops.
-func (r *Rounds) stops() bool { return isClosed(r.stopping) }
-
-func isClosed(c <-chan struct{}) bool {
-	select {
-	case <-c:
-		return true
-	default:
-		return false
+func (v *speed) count(n int, now time.Time) {
+	v.n += n
+	if took := now.Sub(v.since); took >= measureFor {
+		v.perSecond = (v.perSecond + float64(v.n)/took.Seconds()) / 2
+		v.n, v.since = 0, now
 	}
-}
-
-// leaseOf is the lease of a credential among ls; the zero Lease: it has none.
-func leaseOf(ls []registry.Lease, c credential.Credential) registry.Lease {
-	for _, l := range ls {
-		if l.Credential == c.ID {
-			return l
-		}
-	}
-	return registry.Lease{}
 }

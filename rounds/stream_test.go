@@ -1,13 +1,16 @@
 package rounds
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"net/http"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"golang.org/x/time/rate"
 
 	"github.com/keyrounds/keyrounds/checker"
 	"github.com/keyrounds/keyrounds/test/lasting"
@@ -43,21 +46,18 @@ func TestAKilledProcessIdlesAProviderFor35Seconds(t *testing.T) {
 	h := newHouse(t, 3, nil)
 	c := &clock{t: time.Now().Add(time.Minute)}
 	killed, other := h.replica(h.pool, c.at), h.replica(h.open(h.url), c.at)
-	alive, kill := context.WithCancel(t.Context())
-	at, err := killed.occupy(alive, Order{Purpose: scheduled, Provider: "idp"})
-	if err != nil {
-		t.Fatal(err)
+	s := killed.newStream(t.Context(), "idp")
+	l, err := s.leaseOnce(s.wants(), 10)
+	if err != nil || len(l.leased) != 3 {
+		t.Fatalf("%d leases, error %v", len(l.leased), err)
 	}
-	t.Cleanup(at.leave)
-	kill() // nobody renews
-	o, _, err := killed.lease(t.Context(), "idp", 10)
-	if err != nil || len(o.Leases) != 3 {
-		t.Fatalf("%d leases, error %v", len(o.Leases), err)
-	}
-	o.Occupied = true
-	late, _, _, err := killed.Exchange(t.Context(), o)
-	if err != nil || len(late) != 3 {
-		t.Fatalf("%d results, error %v", len(late), err)
+	var late []answer
+	for _, to := range l.leased {
+		r, begun := s.check(to)
+		if !begun {
+			t.Fatal("a lease that is not over does not begin")
+		}
+		late = append(late, answer{to, r, time.Now()})
 	}
 	streams := func() int {
 		if err := other.sweep(t.Context(), uncounted); err != nil {
@@ -75,11 +75,14 @@ func TestAKilledProcessIdlesAProviderFor35Seconds(t *testing.T) {
 			t.Errorf("%d streams begin", n)
 		}
 	}
-	if got, err := other.turn(t.Context(), nil, "idp", 10); got.checked != 3 || err != nil {
-		t.Fatal(got, err)
+	if err := other.stream(t.Context(), "idp"); err != nil {
+		t.Fatal(err)
 	}
 	h.once(1)
-	judged, _, err := killed.store(t.Context(), killed.settings.Load(), o, o.Credentials, late)
+	if _, begun := s.check(l.leased[0]); begun {
+		t.Error("an exchange begins after its lease is over")
+	}
+	judged, err := s.storeBatch(late)
 	if err != nil || len(judged) != 0 {
 		t.Errorf("%d results of lapsed leases are stored, error %v", len(judged), err)
 	}
@@ -90,26 +93,22 @@ func TestAKilledProcessIdlesAProviderFor35Seconds(t *testing.T) {
 	}
 }
 
-// Whoever works at a provider renews its place and its leases. When another one has the place, no further request begins.
-func TestAPlaceIsRenewedAndItsLossIsNoticed(t *testing.T) {
+// Who works at a provider renews its slots and its leases. When others have the slots, no further request begins, and what
+// was not begun is handed back.
+func TestSlotsAreRenewedAndTheirLossIsNoticed(t *testing.T) {
 	lasting.Test(t, "it waits for renewals")
 	t.Parallel()
-	h := newHouse(t, 20, func(p *checker.Provider) { p.Concurrency = 1 })
-	g := newGate(h.idp, 1)
+	h := newHouse(t, 20, func(p *checker.Provider) { p.Concurrency = 2 })
+	g := newGate(h.idp, 2)
 	h.useEndpoint(h.serve(g))
 	r := h.replica(h.pool, func(o *Options) { o.JobTimeout = 3 * time.Second }) // leases of 1.75 s, renewed each half second
-	done := make(chan turn)
-	go func() {
-		got, err := r.turn(t.Context(), nil, "idp", 20)
-		if err != nil {
-			t.Error(err)
-		}
-		done <- got
-	}()
-	answer := <-g.arrived
+	done := make(chan error)
+	go func() { done <- r.stream(t.Context(), "idp") }()
+	one, two := <-g.arrived, <-g.arrived
 	until := func() (least time.Time) {
 		err := h.pool.QueryRow(t.Context(), `
-			SELECT least((SELECT min(leased_until) FROM credentials), (SELECT busy_until FROM provider_pace))`).Scan(&least)
+			SELECT least((SELECT min(leased_until) FROM credentials WHERE leased_until > '-infinity'),
+				(SELECT held_until FROM provider_slots))`).Scan(&least)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -117,23 +116,24 @@ func TestAPlaceIsRenewedAndItsLossIsNoticed(t *testing.T) {
 	}
 	first := until()
 	h.await("both are renewed", func() bool { return until().After(first) })
-	var stolen time.Time
-	h.exec(`UPDATE provider_pace SET busy_by = 999, busy_until = now() + interval '1 hour'`)
-	if err := h.pool.QueryRow(t.Context(), `SELECT max(leased_until) FROM credentials`).Scan(&stolen); err != nil {
-		t.Fatal(err)
-	}
-	h.await("renewals go on, so the loss is noticed", func() bool {
-		return h.count(`SELECT count(*) FROM credentials WHERE leased_until > '`+stolen.Add(time.Second).Format(time.RFC3339Nano)+`'`) == 20
+	h.exec(`DELETE FROM provider_slots`)
+	h.exec(`INSERT INTO provider_slots VALUES ('idp', 999, 2, 2, false, now(), now() + interval '1 hour')`)
+	h.await("what was not begun is handed back", func() bool {
+		return h.count(`SELECT count(*) FROM credentials WHERE leased_until > '-infinity'`) == 2
 	})
-	close(answer)
-	if got := <-done; got.checked < 1 || got.checked > 2 || len(h.idp.Journal()) > 2 {
-		t.Errorf("%d of 20 were checked by who lost its place, want the one in flight", got.checked)
+	close(one)
+	close(two)
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+	if n := h.results(); n != 2 || len(h.idp.Journal()) != 2 {
+		t.Errorf("%d of 20 were checked by who lost its slots, want the two in flight", n)
 	}
 	if n := h.count(`SELECT count(*) FROM credentials WHERE leased_until > '-infinity'`); n != 0 {
 		t.Errorf("%d are not handed back", n)
 	}
-	if n := h.count(`SELECT count(*) FROM provider_pace WHERE busy_by = 999`); n != 1 {
-		t.Error("the one that has it by now lost it")
+	if n := h.count(`SELECT count(*) FROM provider_slots WHERE holder = 999`); n != 1 {
+		t.Error("the one that has them by now lost them")
 	}
 }
 
@@ -146,13 +146,12 @@ func TestWantedWhileItIsChecked(t *testing.T) {
 	r := h.replica(h.pool)
 	done := make(chan error)
 	go func() {
-		_, err := r.stream(t.Context(), "idp")
-		done <- err
+		done <- r.stream(t.Context(), "idp")
 	}()
 	answer := <-g.arrived
 	h.exec(`UPDATE credentials SET next_check_at = now(), next_check_why = 'wanted'`)
 	close(answer)
-	if err := <-done; err != nil {
+	if err := errors.Join(<-done, r.stream(t.Context(), "idp")); err != nil {
 		t.Fatal(err)
 	}
 	h.once(2)
@@ -174,8 +173,7 @@ func TestWhoWaitsGoesFirst(t *testing.T) {
 	creds := h.credentials()[399:]
 	ended := make(chan error)
 	go func() {
-		_, err := rounds.stream(t.Context(), "idp")
-		ended <- err
+		ended <- rounds.stream(t.Context(), "idp")
 	}()
 	<-began
 	judged := 0
@@ -194,26 +192,38 @@ func TestWhoWaitsGoesFirst(t *testing.T) {
 	h.once(1)
 }
 
-// A stream leases what it can work on in a moment.
-func TestSizeOfABatch(t *testing.T) {
+// A stream leases what its slots can take now and in the next moment, and nothing while enough waits.
+func TestRoom(t *testing.T) {
 	t.Parallel()
-	p := checker.Provider{Rate: 1000, Concurrency: 4}
-	slow := checker.Provider{Rate: 0.1, Concurrency: 4}
-	for _, k := range []struct {
+	cases := []struct {
 		name string
-		got  int
+		s    stream
 		want int
+		rate rate.Limit
 	}{
-		{"first", firstSize(p), 20},
-		{"first, of a provider with much concurrency", firstSize(checker.Provider{Rate: 1000, Concurrency: 1024}), 200},
-		{"first, of a slow rate", firstSize(slow), 2},
-		{"40 a second", nextSize(p, 20, 500*time.Millisecond), 80},
-		{"one a second: no fewer than may be under way", nextSize(p, 20, 20*time.Second), 4},
-		{"very fast", nextSize(p, 20, 0), 200},
-		{"a slow rate", nextSize(slow, 2, time.Millisecond), 2},
-	} {
-		if k.got != k.want {
-			t.Errorf("%s: %d, want %d", k.name, k.got, k.want)
+		{"its slots are not known yet", stream{}, 4, 0},
+		{"all are free", stream{slots: 4, limit: 4}, 5, 0},
+		{"all are used, and nothing waits", stream{slots: 4, limit: 4, flying: 4}, 1, 0},
+		{"800 a second", stream{slots: 64, limit: 64, flying: 64, speed: speed{perSecond: 800}}, 161, 0},
+		{
+			"half of what is ahead waits",
+			stream{slots: 64, limit: 64, flying: 60, speed: speed{perSecond: 800}, queue: make([]*leased, 80)},
+			85,
+			0,
+		},
+		{"more than half waits", stream{slots: 64, limit: 64, flying: 60, speed: speed{perSecond: 800}, queue: make([]*leased, 81)}, 0, 0},
+		{"others want half of the slots", stream{slots: 4, limit: 2, flying: 4}, 1, 0},
+		{"others want all", stream{slots: 4, limit: 0, flying: 4}, 0, 0},
+		{"very fast", stream{slots: 64, limit: 64, flying: 64, speed: speed{perSecond: 1e6}}, mostAhead, 0},
+		{"a slow rate, at first", stream{}, 1, 2},
+		{"a slow rate", stream{slots: 4, limit: 4}, 2, 10},
+		{"a slow rate, and something waits", stream{slots: 4, limit: 4, queue: make([]*leased, 1)}, 0, 2},
+	}
+	for i := range cases {
+		k := &cases[i]
+		k.s.provider = checker.Provider{Concurrency: 4, Rate: cmp.Or(k.rate, 1e5)}
+		if got := k.s.room(); got != k.want {
+			t.Errorf("%s: %d, want %d", k.name, got, k.want)
 		}
 	}
 }
