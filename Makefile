@@ -1,7 +1,7 @@
 # make demo and make test are all that a newcomer needs; each sets up what it needs.
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 
-.PHONY: build demo test quick long format lint modules fuzz bench setup
+.PHONY: build demo test quick long format lint modules fuzz bench parts setup
 build:
 	go build -trimpath -ldflags "-X main.version=$(VERSION)" -o bin/keyrounds ./cmd/keyrounds
 
@@ -64,5 +64,9 @@ fuzz:
 		cd $$package && $(CURDIR)/bin/fuzz/$$package.test -test.run "^$$" -test.fuzz "^$${target#*:}$$" -test.fuzztime $(FUZZTIME) \
 		-test.fuzzminimizetime 10x -test.fuzzcachedir "$$(go env GOCACHE)/fuzz/keyrounds/$$package"'
 
+# One table of ratios to the least that must be done; parts of it by Go's benchmarks: make parts.
 bench:
+	go run ./bench $(ARGS)
+
+parts:
 	go test -run '^$$' -bench . -benchmem ./...

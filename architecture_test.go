@@ -130,6 +130,8 @@ func TestOutboundIsTheOnlyWayOut(t *testing.T) {
 		"cmd/keyrounds/ready.go":    "asks the daemon of this machine for its health",
 		"postgres/open.go":          "connects to the database",
 		"postgres/pgtest/bridge.go": "connects tests with their database",
+		"bench/daemon.go":           "asks the daemon and the stub that it measures",
+		"bench/floor/main.go":       "is what the daemon is compared with, and never part of it",
 		"test/promtest/promtest.go": "asks the Prometheus that a test started",
 	}
 	used := map[string]bool{}
