@@ -1,6 +1,7 @@
 package secret
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"unicode"
@@ -30,11 +31,31 @@ func NewScrubber(vs ...Value) Scrubber {
 				s.forms = append(s.forms, sp.Text)
 			}
 		}
+		s.forms = append(s.forms, oddForms(plain)...)
 		s.keys = append(s.keys, keyBodies(v)...)
 	}
 	slices.SortFunc(s.forms, func(a, b string) int { return len(b) - len(a) })
 	s.forms = slices.Compact(s.forms)
 	return s
+}
+
+// oddForms are ways to write a secret back that only servers have: every byte of it percent-encoded, and its bytes
+// taken for ISO-8859-1, as by one that reads a form so.
+func oddForms(plain string) (forms []string) {
+	var percent, latin strings.Builder
+	for i := range len(plain) {
+		fmt.Fprintf(&percent, "%%%02X", plain[i])
+		latin.WriteRune(rune(plain[i]))
+	}
+	forms = append(forms, percent.String(), strings.ToLower(percent.String()))
+	if latin.String() != plain { // also as such a server would percent-encode or escape it
+		for _, sp := range Spellings(latin.String()) {
+			if sp.Shift == 0 {
+				forms = append(forms, sp.Text)
+			}
+		}
+	}
+	return forms
 }
 
 // Clean returns text scrubbed and cut to at most limit characters; an ellipsis shows the cut. Tabs and line ends
