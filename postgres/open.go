@@ -24,7 +24,7 @@ const maxConns = 20
 // Open makes a pool for url, a postgres:// URL or key=value string, of up to 20 connections, or more where url or the
 // number of processors says so. It does not wait for the database to answer; Ping does. The caller closes the pool.
 //
-// Unless url says otherwise, each connection has a statement timeout of 30 s, 60 s for an idle transaction, and the
+// Unless url says otherwise, each connection has a statement timeout of 30 s, the same for an idle transaction, and the
 // time zone UTC, and where the server is part of a failover pair the one that takes writes is chosen. Errors never
 // show the password.
 func Open(ctx context.Context, url string) (*pgxpool.Pool, error) {
@@ -47,7 +47,7 @@ func OpenWatched(ctx context.Context, url string, m *Metrics) (*pgxpool.Pool, er
 	params := c.ConnConfig.RuntimeParams
 	setDefault(params, "application_name", "keyrounds")
 	setDefault(params, "statement_timeout", "30s")
-	setDefault(params, "idle_in_transaction_session_timeout", "60s")
+	setDefault(params, "idle_in_transaction_session_timeout", "30s") // less than a lease: a process that sleeps holds no lock for longer
 	setDefault(params, "timezone", "UTC")
 	if c.ConnConfig.ValidateConnect == nil {
 		c.ConnConfig.ValidateConnect = pgconn.ValidateConnectTargetSessionAttrsReadWrite

@@ -69,9 +69,10 @@ func (s *Store) Swept(ctx context.Context, tx pgx.Tx, now time.Time) error {
 	return err
 }
 
-// SweptSince returns since when what is due was looked for without a gap of more than a minute; the zero Time: never.
-func (s *Store) SweptSince(ctx context.Context, tx pgx.Tx) (since time.Time, err error) {
-	err = tx.QueryRow(ctx, `SELECT since FROM sweeps`).Scan(&since)
+// SweptSince returns since when what is due was looked for, up to now, without a gap of more than a minute; the zero
+// Time: it was not lately.
+func (s *Store) SweptSince(ctx context.Context, tx pgx.Tx, now time.Time) (since time.Time, err error) {
+	err = tx.QueryRow(ctx, `SELECT since FROM sweeps WHERE last_at >= $1::timestamptz - $2::interval`, now, sweepGap).Scan(&since)
 	if errors.Is(err, pgx.ErrNoRows) {
 		err = nil
 	}

@@ -25,9 +25,12 @@ func TestSweptSince(t *testing.T) {
 			} else if err := store.Swept(t.Context(), tx, noon.Add(k.at)); err != nil {
 				return err
 			}
-			since, err := store.SweptSince(t.Context(), tx)
+			since, err := store.SweptSince(t.Context(), tx, noon.Add(max(0, k.at)+time.Minute))
 			if !since.Equal(want) {
 				t.Errorf("a sweep %s after noon: since %s, want %s", k.at, since, want)
+			}
+			if later, _ := store.SweptSince(t.Context(), tx, noon.Add(max(0, k.at)+61*time.Second)); !later.IsZero() {
+				t.Errorf("nobody sweeps any more: since %s", later)
 			}
 			return err
 		})

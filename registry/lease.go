@@ -173,3 +173,15 @@ const dueProvidersSQL = `
 				AND (p.paused_until > $1 OR p.paced_until > $1::timestamptz + $2::interval))
 		AND (streams.n = 0 OR longest.next_check_at < $1::timestamptz - $3::interval AND streams.n < $4)
 	ORDER BY n.provider`
+
+// Lapsed returns the providers of credentials whose lease ended by itself, neither renewed nor handed back, by name. It
+// looks at all credentials.
+func (s *Store) Lapsed(ctx context.Context, tx pgx.Tx, now time.Time) ([]string, error) {
+	rows, err := tx.Query(ctx, `
+		SELECT DISTINCT provider FROM credentials WHERE leased_until > '-infinity' AND leased_until <= $1 AND retired_at IS NULL
+		ORDER BY provider`, now)
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, pgx.RowTo[string])
+}

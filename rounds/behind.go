@@ -19,8 +19,9 @@ import (
 
 // Rules of the finding that a provider's checks fall behind:
 //
-//  1. It opens when the credential that waits longest is overdue by more than its own interval, and by more than two
-//     minutes: whole checks are left out.
+//  1. It opens when the credential that waits longest is overdue by more than its own interval: whole checks are left
+//     out. Where the schedules do not ask for more than is possible that may pass, and it must be overdue by two minutes as
+//     well.
 //  2. Only time counts in which it could have been checked: while sweeps went on, and after a pause that the provider
 //     asked for. While it asks for one, is out of budget or passive, nothing opens.
 //  3. It ends when what waits longest is overdue by no more than half of that, or nothing of the provider is checked
@@ -28,6 +29,9 @@ import (
 
 // leastBehind is how late a check is allowed to be whatever its interval: a sweep, a slow answer, a restart.
 const leastBehind = 2 * time.Minute
+
+// leastOverloaded is how late it is allowed to be where more is asked than is possible: a few sweeps.
+const leastOverloaded = 20 * time.Second
 
 // backlog is what waits at a provider.
 type backlog struct {
@@ -44,6 +48,9 @@ type backlog struct {
 // judge says what becomes of the finding at now: OpOpen, OpResolve, or "" for nothing. It is pure.
 func (b backlog) judge(now time.Time) (op finding.Op, why string) {
 	bears := max(b.Interval, leastBehind)
+	if b.overloaded() {
+		bears = max(b.Interval, leastOverloaded)
+	}
 	late := now.Sub(later(b.Longest.Due, b.Since))
 	switch {
 	case b.Open && (b.Provider.Passive || b.Longest.Waiting == 0):
@@ -56,6 +63,12 @@ func (b backlog) judge(now time.Time) (op finding.Op, why string) {
 		return finding.OpResolve, "its checks keep up again"
 	}
 	return "", ""
+}
+
+// overloaded: the schedules ask for clearly more than is possible, so that it does not pass by itself.
+func (b backlog) overloaded() bool {
+	c := checker.Capacity{Provider: b.Provider, Latency: b.Latency}
+	return b.Latency > 0 && b.Asked > 1.1*c.PerSecond()
 }
 
 // message says what is asked, what is possible, and what would do. It is pure.
@@ -97,7 +110,7 @@ func (r *Rounds) judgeBehind(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		since, err := r.Registry.SweptSince(ctx, tx)
+		since, err := r.Registry.SweptSince(ctx, tx, now)
 		if err != nil || since.IsZero() {
 			return err
 		}
@@ -131,7 +144,7 @@ func (r *Rounds) judgeBehind(ctx context.Context) error {
 // weighBacklog fills in what is not known of b yet. What is not late needs no more than its interval.
 func (r *Rounds) weighBacklog(ctx context.Context, tx pgx.Tx, b *backlog, now time.Time) error {
 	b.Interval = intervalAt(b.Longest.Schedule, b.Provider)
-	if now.Sub(later(b.Longest.Due, b.Since)) <= max(b.Interval, leastBehind) {
+	if now.Sub(later(b.Longest.Due, b.Since)) <= b.Interval {
 		return nil
 	}
 	paused, err := r.Registry.Paused(ctx, tx, b.Provider.Name)

@@ -34,14 +34,17 @@ func (r *Rounds) sweep(ctx context.Context, complete func(context.Context, pgx.T
 		return err
 	}
 	defer rollback(ctx, tx)
+	if err := r.Registry.Swept(ctx, tx, now); err != nil {
+		return err
+	}
 	providers, err := r.Registry.DueProviders(ctx, tx, now, patience)
 	if err != nil {
 		return err
 	}
-	if err := r.begin(ctx, tx, providers...); err != nil {
+	if providers, err = r.leaveToHolders(ctx, tx, providers, now); err != nil {
 		return err
 	}
-	if err := r.Registry.Swept(ctx, tx, now); err != nil {
+	if err := r.begin(ctx, tx, providers...); err != nil {
 		return err
 	}
 	if _, err := r.Audit.Awaken(ctx, tx, now); err != nil {
@@ -51,6 +54,20 @@ func (r *Rounds) sweep(ctx context.Context, complete func(context.Context, pgx.T
 		return err
 	}
 	return tx.Commit(ctx)
+}
+
+// holderTime is how long after the database was away nobody else begins where leases lapsed meanwhile: their holders have
+// results in hand, and try every few seconds to store them.
+const holderTime = 10 * time.Second
+
+// leaveToHolders leaves out of providers those whose holders are to store first what they have.
+func (r *Rounds) leaveToHolders(ctx context.Context, tx pgx.Tx, providers []string, now time.Time) ([]string, error) {
+	since, err := r.Registry.SweptSince(ctx, tx, now)
+	if err != nil || len(providers) == 0 || now.Sub(since) >= holderTime {
+		return providers, err
+	}
+	lapsed, err := r.Registry.Lapsed(ctx, tx, now)
+	return slices.DeleteFunc(providers, func(p string) bool { return slices.Contains(lapsed, p) }), err
 }
 
 // work checks what an order names, now, and stores what came of it.

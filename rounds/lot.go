@@ -71,12 +71,15 @@ func (s *stream) mustAsk() bool { return !s.Now().Before(s.nextAsk()) }
 func (s *stream) nextAsk() time.Time {
 	switch {
 	case s.slots > s.limit && s.slots > s.flying:
-		return s.asked.Add(soonLook)
+		return later(s.asked.Add(soonLook), s.notBefore)
 	case !s.ended && (len(s.queue) > 0 || s.slots > s.flying):
-		return s.asked.Add(askEvery)
+		return later(s.asked.Add(askEvery), s.notBefore)
 	}
 	return s.Now().Add(time.Hour)
 }
+
+// awayLook is how soon a stream asks again after the database did not answer.
+const awayLook = 3 * time.Second
 
 // askEvery is how often a stream asks for its share and for pauses at least, while it leases nothing.
 const askEvery = time.Second
@@ -213,6 +216,7 @@ func (r *Rounds) target(
 func (s *stream) take(l lot, err error) {
 	s.placing = false
 	if err != nil {
+		s.notBefore = s.Now().Add(awayLook)
 		s.failed(err)
 		return
 	}

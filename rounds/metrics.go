@@ -100,7 +100,8 @@ func newMetrics(reg prometheus.Registerer, exemplars bool) *metrics {
 				[]float64{.05, .1, .25, .5, 1, 2.5, 5, 10, 20, 40, 60}),
 		),
 		inFlight: prometheus.NewGauge(prometheus.GaugeOpts{
-			Name: "keyrounds_checks_in_flight", Help: "Credentials in the batches that this process works on.",
+			Name: "keyrounds_checks_in_flight",
+			Help: "Credentials that this process has leased, or checks for somebody, and whose results are not stored yet.",
 		}),
 		taken: prometheus.NewHistogramVec(
 			histogram("keyrounds_feed_batch_records", "Records in what this process took in at once, by feed.",

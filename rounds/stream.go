@@ -111,14 +111,16 @@ type stream struct {
 	over     time.Time // then the next stream begins
 	sum      tally
 
-	place   registry.Share
-	slots   int       // that it holds
-	limit   int       // that it may use: its share of them
-	asked   time.Time // when it asked for slots last
-	placing bool      // a transaction about leases and slots is under way
-	renewed time.Time
-	look    time.Time // when to lease again; zero: when there is room
-	dry     bool      // less was due than there was room for
+	place registry.Share
+	slots int       // that it holds
+	limit int       // that it may use: its share of them
+	asked time.Time // when it asked for slots last
+	// notBefore: it does not ask sooner, since the database did not answer.
+	notBefore time.Time
+	placing   bool // a transaction about leases and slots is under way
+	renewed   time.Time
+	look      time.Time // when to lease again; zero: when there is room
+	dry       bool      // less was due than there was room for
 
 	queue []*leased // not begun yet, the one that waits longest first
 	held  map[int64]*leased
@@ -170,11 +172,9 @@ func (r *Rounds) stream(ctx context.Context, provider string) error {
 func (r *Rounds) newStream(ctx context.Context, provider string) *stream {
 	s := &stream{
 		Rounds: r, settings: r.settings.Load(), provider: r.provider(provider), ctx: ctx,
-		events: make(
-			chan func(),
-			64,
-		), todo: make(chan *leased, checker.MaxConcurrency), held: map[int64]*leased{}, first: r.Now(), renewed: r.Now(),
+		events: make(chan func(), 64), todo: make(chan *leased, checker.MaxConcurrency), held: map[int64]*leased{},
 		place: registry.Share{Provider: provider, Holder: newHolder(), Yields: true},
+		first: r.Now(), renewed: r.Now(),
 	}
 	s.over = s.first.Add(time.Duration(batchShare * float64(r.JobTimeout)))
 	_, s.known = s.settings.Providers[provider]
@@ -311,7 +311,7 @@ func (s *stream) leave() {
 
 // failed ends a stream whose database does not answer, unless it is away for a moment.
 func (s *stream) failed(err error) {
-	if !errors.Is(err, context.Canceled) {
+	if !s.ended && !errors.Is(err, context.Canceled) {
 		s.Log.Warn("a stream ends early", "provider", s.provider.Name, "error", err)
 	}
 	s.end(err)

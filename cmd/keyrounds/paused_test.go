@@ -35,7 +35,12 @@ func TestAPausedDaemonStoresNothingLate(t *testing.T) {
 	slept := time.Now()
 	s.front.set(false) // what the first asked is answered while it sleeps
 	second := s.run()
-	s.awaitFor(2*time.Minute, "the second checks all", func() bool { return s.count(pool, `SELECT count(*) FROM checks`) == 12 })
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("the second:\n%s", second.log)
+		}
+	})
+	s.awaitFor(4*time.Minute, "the second checks all", func() bool { return s.count(pool, `SELECT count(*) FROM checks`) == 12 })
 	s.awaitFor(time.Minute, "40 s are over", func() bool { return time.Since(slept) > 40*time.Second })
 	asked := s.idp.Exchanges("id-00")
 	if err := first.cmd.Process.Signal(syscall.SIGCONT); err != nil {
