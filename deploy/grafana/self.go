@@ -68,7 +68,7 @@ func self() Dashboard {
 					{
 						kind:    lines,
 						title:   "Checks in flight",
-						about:   "Credentials in the batches that are worked on.",
+						about:   "Credentials that are leased or checked, and whose results are not stored yet.",
 						width:   8,
 						queries: []query{{`sum(keyrounds_checks_in_flight)`, "checks"}},
 					},
