@@ -21,12 +21,12 @@ import (
 func TestEveryStatementCanBePrepared(t *testing.T) {
 	t.Parallel()
 	lasting.Test(t, "it loads every package with its types")
+	statements := statements(t) // which takes longer than a transaction may be idle
 	tx, err := pgtest.New(t).Begin(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer func() { _ = tx.Rollback(context.WithoutCancel(t.Context())) }()
-	statements := statements(t)
 	for sql, where := range statements { // what others are about
 		if !strings.HasPrefix(sql, "CREATE TEMP TABLE") {
 			continue
