@@ -32,14 +32,16 @@ type answer struct {
 func (s *stream) ask() {
 	for len(s.queue) > 0 && s.flying < s.limit && !s.ended {
 		if pause := s.session.Pause(); pause > 0 {
+			s.queue[0].pausedUntil = time.Now().Add(pause)
 			if pause > checker.LongestPause {
 				s.end(nil)
 			}
 			return
 		}
 		if s.turn == nil {
-			at := time.Now().Add(s.session.Turn())
-			s.turn = &at
+			delay := s.session.Turn()
+			at := time.Now().Add(delay)
+			s.turn, s.queue[0].paced = &at, delay
 		}
 		if time.Until(*s.turn) > 0 {
 			return
@@ -59,9 +61,9 @@ func (s *stream) ask() {
 // answerAll makes checks, one after the other: a goroutine for each would have to grow its stack each time.
 func (s *stream) answerAll() {
 	for to := range s.todo {
-		waited := time.Since(to.at)
+		waits := to.waits(time.Now())
 		r, begun := s.check(to)
-		r.Waits.Concurrency = waited
+		r.Waits = waits
 		s.events <- func() { s.came(to, r, begun) }
 	}
 }

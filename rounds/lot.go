@@ -28,8 +28,23 @@ type leased struct {
 	credential.Credential
 	lease  registry.Lease
 	target checker.Target
-	at     time.Time
 	until  atomic.Int64 // by Options.Now; Unix nanoseconds
+
+	// What it waited for since it was leased: its turn by the rate, the end of a pause, and else a slot.
+	at          time.Time
+	paced       time.Duration
+	pausedUntil time.Time // zero: there was no pause
+}
+
+// waits says for what how long it waited, where its check begins now. It is pure.
+func (l *leased) waits(now time.Time) (w checker.Waits) {
+	left := max(0, now.Sub(l.at))
+	if !l.pausedUntil.IsZero() { // which holds up everything else
+		w.Pause = min(left, max(0, l.pausedUntil.Sub(l.at)))
+	}
+	w.Rate = min(left-w.Pause, l.paced)
+	w.Concurrency = left - w.Pause - w.Rate
+	return w
 }
 
 func (l *leased) over(now time.Time) bool { return now.UnixNano() >= l.until.Load() }

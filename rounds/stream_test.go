@@ -238,3 +238,25 @@ func TestRoom(t *testing.T) {
 		}
 	}
 }
+
+// What a check waited for is told by cause: the runbooks ask for it.
+func TestWhatACheckWaitedFor(t *testing.T) {
+	t.Parallel()
+	at := time.Now()
+	for _, k := range []struct {
+		l    *leased
+		want checker.Waits
+	}{
+		{&leased{at: at}, checker.Waits{Concurrency: time.Second}},
+		{&leased{at: at, paced: 300 * time.Millisecond}, checker.Waits{Concurrency: 700 * time.Millisecond, Rate: 300 * time.Millisecond}},
+		{&leased{at: at, paced: 2 * time.Second}, checker.Waits{Rate: time.Second}},
+		{
+			&leased{at: at, paced: 100 * time.Millisecond, pausedUntil: at.Add(600 * time.Millisecond)},
+			checker.Waits{Concurrency: 300 * time.Millisecond, Rate: 100 * time.Millisecond, Pause: 600 * time.Millisecond},
+		},
+	} {
+		if got := k.l.waits(at.Add(time.Second)); got != k.want {
+			t.Errorf("%+v, want %+v", got, k.want)
+		}
+	}
+}
