@@ -161,7 +161,10 @@ func (s *Session) CheckAll(ctx context.Context, stop <-chan struct{}, atOnce int
 		turn    = turn{limit: s.limit, hold: &s.hold, slots: make(chan struct{}, max(1, atOnce))}
 		wait    sync.WaitGroup
 	)
-	if _, bad := s.endpoints(optional); bad != nil {
+	switch _, bad := s.endpoints(optional); {
+	case bad != nil && optional.Err() != nil: // a stop says nothing of the provider
+		return nil
+	case bad != nil:
 		return s.Checker.fail(s.provider, ts, *bad)
 	}
 	for i, t := range ts {

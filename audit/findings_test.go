@@ -1,0 +1,39 @@
+package audit_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/keyrounds/keyrounds/audit"
+	"github.com/keyrounds/keyrounds/postgres/pgtest"
+)
+
+// The finding at which a page ended is resolved before the next page is asked for. That goes on where the first ended.
+func TestAPageGoesOnAfterItsLastFindingEnded(t *testing.T) {
+	t.Parallel()
+	pool := pgtest.New(t)
+	_, err := pool.Exec(t.Context(), `
+		INSERT INTO findings (kind, severity, subject, credential, provider, state, evidence, opened_at, updated_at)
+		SELECT 'revoked', 'critical', 's' || i, 'c' || i, 'p', 'open', '{}', $1, $1 FROM generate_series(1, 20) i`, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	store := audit.New(audit.Options{Pool: pool, Now: time.Now})
+	seen := map[int64]bool{}
+	var last int64
+	for range 3 {
+		page, err := store.Findings(t.Context(), audit.Filter{Limit: 7, After: last})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range page {
+			seen[f.ID], last = true, f.ID
+		}
+		if _, err := pool.Exec(t.Context(), `UPDATE findings SET state = 'resolved' WHERE id = $1`, last); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(seen) != 20 {
+		t.Errorf("%d of 20 findings are on the pages", len(seen))
+	}
+}
