@@ -74,6 +74,7 @@ func TestAStreamThatEndedHoldsNoFreeSlots(t *testing.T) {
 	r := h.replica(h.pool)
 	s := r.newStream(t.Context(), "idp")
 	s.over = s.first.Add(4 * time.Second)
+	s.renewed = s.first.Add(time.Hour) // which would give them back as well, much later
 	done := make(chan error)
 	go func() { done <- s.run() }()
 	h.await("its free slots are given back", func() bool {
