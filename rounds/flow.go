@@ -272,7 +272,7 @@ func (r *Rounds) fenced(o Order, results []checker.Result, newest map[int64]int6
 	}
 	kept := slices.DeleteFunc(slices.Clone(results), func(res checker.Result) bool { return late[res.CredentialID] })
 	if n := len(results) - len(kept); n > 0 {
-		r.Log.Warn("results came too late and are dropped: others were to check meanwhile", "provider", o.Provider, "results", n)
+		r.Log.Warn("results came too late and are dropped: another process had their leases by then", "provider", o.Provider, "results", n)
 	}
 	return kept
 }

@@ -309,7 +309,7 @@ func (s *stream) leave() {
 	}
 }
 
-// failed ends a stream whose database does not answer, unless it is away for a moment.
+// failed ends a stream whose database does not answer. The next sweep begins another.
 func (s *stream) failed(err error) {
 	if !s.ended && !errors.Is(err, context.Canceled) {
 		s.Log.Warn("a stream ends early", "provider", s.provider.Name, "error", err)
