@@ -48,9 +48,11 @@ END $$;
 CREATE TABLE sweeps (
     one     boolean PRIMARY KEY DEFAULT true CHECK (one),
     since   timestamptz NOT NULL,
+    resumed timestamptz NOT NULL,
     last_at timestamptz NOT NULL
 );
 COMMENT ON TABLE sweeps IS 'One row: whether it is looked for what is due, by whichever replica. Owned by registry.';
 COMMENT ON COLUMN sweeps.one IS 'So that there is one row.';
 COMMENT ON COLUMN sweeps.since IS 'Since when sweeps follow each other without a gap of more than a minute: before, nothing could be checked.';
+COMMENT ON COLUMN sweeps.resumed IS 'The first sweep after the last gap of more than 20 seconds, as where the database was away.';
 COMMENT ON COLUMN sweeps.last_at IS 'The last sweep.';

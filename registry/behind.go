@@ -63,10 +63,20 @@ const sweepGap = time.Minute
 // Swept notes that what is due was looked for at now.
 func (s *Store) Swept(ctx context.Context, tx pgx.Tx, now time.Time) error {
 	_, err := tx.Exec(ctx, `
-		INSERT INTO sweeps AS s (since, last_at) VALUES ($1, $1)
+		INSERT INTO sweeps AS s (since, resumed, last_at) VALUES ($1, $1, $1)
 		ON CONFLICT (one) DO UPDATE SET last_at = $1,
-			since = CASE WHEN s.last_at < $1::timestamptz - $2::interval THEN $1 ELSE s.since END`, now, sweepGap)
+			since = CASE WHEN s.last_at < $1::timestamptz - $2::interval THEN $1 ELSE s.since END,
+			resumed = CASE WHEN s.last_at < $1::timestamptz - $3::interval THEN $1 ELSE s.resumed END`, now, sweepGap, resumeGap)
 	return err
+}
+
+// resumeGap is shorter than a lease: no lease ends in a shorter gap of the sweeps that its holder could not help.
+const resumeGap = 20 * time.Second
+
+// Resumed returns the first sweep after the last gap of more than resumeGap. Call it after Swept.
+func (s *Store) Resumed(ctx context.Context, tx pgx.Tx) (at time.Time, err error) {
+	err = tx.QueryRow(ctx, `SELECT resumed FROM sweeps`).Scan(&at)
+	return at, err
 }
 
 // SweptSince returns since when what is due was looked for, up to now, without a gap of more than a minute; the zero

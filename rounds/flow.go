@@ -62,8 +62,8 @@ const holderTime = 10 * time.Second
 
 // leaveToHolders leaves out of providers those whose holders are to store first what they have.
 func (r *Rounds) leaveToHolders(ctx context.Context, tx pgx.Tx, providers []string, now time.Time) ([]string, error) {
-	since, err := r.Registry.SweptSince(ctx, tx, now)
-	if err != nil || len(providers) == 0 || now.Sub(since) >= holderTime {
+	resumed, err := r.Registry.Resumed(ctx, tx)
+	if err != nil || len(providers) == 0 || now.Sub(resumed) >= holderTime {
 		return providers, err
 	}
 	lapsed, err := r.Registry.Lapsed(ctx, tx, now)
