@@ -13,8 +13,8 @@ import (
 //
 //  1. Whoever has a check under way holds a slot for it. All slots together are never more than the concurrency.
 //  2. A holder with fewer slots than it wants gets free ones, up to its share. One with more than its share gives back those
-//     that it does not use just now. Those who do not yield come first, so that a person does not wait for the rounds; a holder that yields, and
-//     waited for its first slot for more than a second, does not yield any more.
+//     that it does not use just now. Those who do not yield come first, so that a person does not wait for the rounds; a
+//     holder that yields, and waited for its first slot for more than a second, does not yield any more.
 //  3. Slots are held for a while and renewed. What a killed process held is free when that is over.
 
 // Share is what somebody asks for at a provider.
