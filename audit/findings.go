@@ -185,7 +185,7 @@ func (s *Store) Awaken(ctx context.Context, tx pgx.Tx, now time.Time) ([]finding
 }
 
 const findingColumns = `id, kind, severity, credential_id, credential, provider, state, evidence, opened_at, updated_at,
-	resolved_at, resolved_why, acknowledged_by, snoozed_until, false_alarm_by, false_alarm_why`
+	resolved_at, resolved_why, acknowledged_by, snoozed_until, false_alarm_by, false_alarm_why, withdrawn`
 
 func scanFinding(row pgx.CollectableRow) (f finding.Finding, err error) {
 	var (
@@ -193,7 +193,7 @@ func scanFinding(row pgx.CollectableRow) (f finding.Finding, err error) {
 		resolved, snoozed *time.Time
 	)
 	err = row.Scan(&f.ID, &f.Kind, &f.Severity, &credentialID, &f.Subject.Credential, &f.Subject.Provider, &f.State, &f.Evidence,
-		&f.OpenedAt, &f.UpdatedAt, &resolved, &f.ResolvedWhy, &f.AcknowledgedBy, &snoozed, &f.FalseAlarmBy, &f.FalseAlarmWhy)
+		&f.OpenedAt, &f.UpdatedAt, &resolved, &f.ResolvedWhy, &f.AcknowledgedBy, &snoozed, &f.FalseAlarmBy, &f.FalseAlarmWhy, &f.Withdrawn)
 	if credentialID != nil {
 		f.Subject.CredentialID = *credentialID
 	}

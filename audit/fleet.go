@@ -14,13 +14,14 @@ import (
 )
 
 // LockFleet returns what we hold of the credentials in rs, which are of one provider, and locks their rows until tx
-// ends. Judge and Record belong in the same tx. Credentials without a row are not in States. Told and Unsaid are left
-// empty: they are package usage's to know.
+// ends. Judge and Record belong in the same tx. Credentials without a row are not in States. Told, Unsaid and Lockout are
+// left empty: they are others' to know. neighbours are the names of other providers with the same token endpoint.
 //
 // If something was refused or uncertain, or a finding of the provider as a whole or of keyrounds itself is open, it
-// first locks the provider's row and adds what the verdict needs to know of the other credentials: two replicas that
-// judge batches of one provider then do so one after the other, each with what the other found.
-func (s *Store) LockFleet(ctx context.Context, tx pgx.Tx, rs []checker.Result) (verdict.Fleet, error) {
+// first locks the rows of the provider and its neighbours and adds what the verdict needs to know of the other
+// credentials: two replicas that judge batches of one provider then do so one after the other, each with what the other
+// found. Where something is accepted again it adds that without the lock, for verdict.Wishes.
+func (s *Store) LockFleet(ctx context.Context, tx pgx.Tx, rs []checker.Result, neighbours []string) (verdict.Fleet, error) {
 	if len(rs) == 0 {
 		return verdict.Fleet{}, nil
 	}
@@ -36,17 +37,29 @@ func (s *Store) LockFleet(ctx context.Context, tx pgx.Tx, rs []checker.Result) (
 	if err != nil {
 		return f, err
 	}
-	whole = whole || incident || f.Outage || f.Blind
+	whole = whole || incident || f.Outage || f.Down || f.Blind
 	if whole {
-		if err := lockProvider(ctx, tx, f.Provider); err != nil {
+		if err := lockProviders(ctx, tx, append([]string{f.Provider}, neighbours...)); err != nil {
 			return f, err
 		}
 	}
-	if f.States, err = statesForUpdate(ctx, tx, ids); err != nil || !whole {
+	if f.States, err = statesForUpdate(ctx, tx, ids); err != nil {
 		return f, err
 	}
-	if f.Others, err = others(ctx, tx, f.Provider, ids); err != nil {
+	for _, r := range rs {
+		status := f.States[r.CredentialID].Status
+		whole = whole || r.Outcome.HasToken() && (status == verdict.Suspect || status == verdict.Revoked)
+	}
+	if !whole {
+		return f, nil
+	}
+	if f.Others, err = others(ctx, tx, []string{f.Provider}, ids); err != nil {
 		return f, err
+	}
+	if len(neighbours) > 0 {
+		if f.Neighbours, err = others(ctx, tx, neighbours, nil); err != nil {
+			return f, err
+		}
 	}
 	if silent {
 		if err := elsewhere(ctx, tx, &f, rs[0].At); err != nil {
@@ -56,25 +69,29 @@ func (s *Store) LockFleet(ctx context.Context, tx pgx.Tx, rs []checker.Result) (
 	return f, incidents(ctx, tx, &f)
 }
 
-// wideFindings notes which findings of the provider as a whole, or of keyrounds itself, are open.
+// wideFindings notes which findings of the provider as a whole, or of keyrounds itself, are open. incident: one of the
+// provider is, or of a neighbour and it belongs to that.
 func wideFindings(ctx context.Context, tx pgx.Tx, f *verdict.Fleet) (incident bool, err error) {
-	provider, self := finding.Subject{Provider: f.Provider}.Key(), finding.Subject{}.Key()
-	rows, err := tx.Query(
-		ctx,
-		`SELECT kind, subject FROM findings WHERE subject = ANY($1) AND state <> 'resolved'`,
-		[]string{provider, self},
-	)
+	rows, err := tx.Query(ctx, `
+		SELECT kind, provider FROM findings
+		WHERE state <> 'resolved' AND credential = '' AND (provider IN ('', $1) OR kind = $2 AND evidence->'providers' ? $1)`,
+		f.Provider, finding.ProviderIncident)
 	if err != nil {
 		return false, err
 	}
-	var kind, subject string
-	_, err = pgx.ForEachRow(rows, []any{&kind, &subject}, func() error {
+	var (
+		kind     finding.Kind
+		provider string
+	)
+	_, err = pgx.ForEachRow(rows, []any{&kind, &provider}, func() error {
 		switch {
-		case kind == string(finding.ProviderIncident):
+		case kind == finding.ProviderIncident:
 			incident = true
-		case kind == string(finding.Unverifiable) && subject == self:
+		case kind == finding.ProviderDown:
+			f.Down = true
+		case kind == finding.Unverifiable && provider == "":
 			f.Blind = true
-		case kind == string(finding.Unverifiable):
+		case kind == finding.Unverifiable:
 			f.Outage = true
 		}
 		return nil
@@ -93,11 +110,14 @@ func elsewhere(ctx context.Context, tx pgx.Tx, f *verdict.Fleet, now time.Time) 
 	return err
 }
 
-func lockProvider(ctx context.Context, tx pgx.Tx, provider string) error {
-	if _, err := tx.Exec(ctx, `INSERT INTO provider_state (provider) VALUES ($1) ON CONFLICT DO NOTHING`, provider); err != nil {
+// lockProviders locks their rows in the order of their names, in which everybody does.
+func lockProviders(ctx context.Context, tx pgx.Tx, providers []string) error {
+	_, err := tx.Exec(ctx, `
+		INSERT INTO provider_state (provider) SELECT name FROM unnest($1::text[]) AS name ORDER BY name ON CONFLICT DO NOTHING`, providers)
+	if err != nil {
 		return err
 	}
-	_, err := tx.Exec(ctx, `SELECT FROM provider_state WHERE provider = $1 FOR UPDATE`, provider)
+	_, err = tx.Exec(ctx, `SELECT FROM provider_state WHERE provider = ANY($1) ORDER BY provider FOR UPDATE`, providers)
 	return err
 }
 
@@ -144,40 +164,45 @@ func statesForUpdate(ctx context.Context, tx pgx.Tx, ids []int64) (map[int64]ver
 	return states, err
 }
 
-func others(ctx context.Context, tx pgx.Tx, provider string, ids []int64) ([]verdict.Other, error) {
+func others(ctx context.Context, tx pgx.Tx, providers []string, but []int64) ([]verdict.Other, error) {
 	rows, err := tx.Query(ctx, `
-		SELECT credential, status, suspect_since, coalesce(last_success_at >= changed_at, false),
-			(memory->>'uncertain_since')::timestamptz
-		FROM credential_state WHERE provider = $1 AND status <> 'retired' AND NOT credential_id = ANY($2)`, provider, ids)
+		SELECT credential_id, credential, provider, status, suspect_since, last_check_at, last_certain_at,
+			coalesce(last_success_at >= changed_at, false), (memory->>'uncertain_since')::timestamptz
+		FROM credential_state WHERE provider = ANY($1) AND status <> 'retired' AND NOT credential_id = ANY($2)`,
+		providers, append([]int64{}, but...))
 	if err != nil {
 		return nil, err
 	}
 	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (o verdict.Other, err error) {
-		var since, uncertain *time.Time
-		err = row.Scan(&o.Credential, &o.Status, &since, &o.EverHealthy, &uncertain)
-		o.SuspectSince, o.UncertainSince = fromNull(since), fromNull(uncertain)
+		var since, check, certain, uncertain *time.Time
+		err = row.Scan(&o.CredentialID, &o.Credential, &o.Provider, &o.Status, &since, &check, &certain, &o.EverHealthy, &uncertain)
+		o.SuspectSince, o.LastCheck = fromNull(since), fromNull(check)
+		o.LastCertain, o.UncertainSince = fromNull(certain), fromNull(uncertain)
 		return o, err
 	})
 }
 
+// incidents adds the open incident that the provider belongs to, and the last one that ended.
 func incidents(ctx context.Context, tx pgx.Tx, f *verdict.Fleet) error {
-	var (
-		opened   time.Time
-		resolved *time.Time
-		e        finding.Evidence
-	)
-	err := tx.QueryRow(ctx, `
-		SELECT opened_at, resolved_at, evidence FROM findings WHERE provider = $1 AND kind = $2
-		ORDER BY opened_at DESC LIMIT 1`, f.Provider, finding.ProviderIncident).Scan(&opened, &resolved, &e)
-	switch {
-	case errors.Is(err, pgx.ErrNoRows):
-		return nil
-	case err != nil:
-		return err
-	case resolved == nil:
-		f.IncidentSince, f.Affected = opened, e.Affected
-	default:
-		f.IncidentEnded = *resolved
+	const columns = `SELECT provider, opened_at, coalesce(resolved_at, opened_at), evidence FROM findings
+		WHERE kind = $2 AND (provider = $1 OR evidence->'providers' ? $1)`
+	for into, sql := range map[*verdict.Incident]string{
+		&f.Incident:     columns + ` AND state <> 'resolved' ORDER BY id LIMIT 1`,
+		&f.LastIncident: columns + ` AND state = 'resolved' ORDER BY resolved_at DESC LIMIT 1`,
+	} {
+		var e finding.Evidence
+		i := verdict.Incident{}
+		err := tx.QueryRow(ctx, sql, f.Provider, finding.ProviderIncident).Scan(&i.Provider, &i.Opened, &i.Ended, &e)
+		if errors.Is(err, pgx.ErrNoRows) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		if i.First, i.Affected, i.Providers = e.Since, e.Affected, e.Providers; into == &f.Incident {
+			i.Ended = time.Time{}
+		}
+		*into = i
 	}
 	return nil
 }

@@ -56,6 +56,8 @@ func (s *Store) recordChanges(ctx context.Context, tx pgx.Tx, actor string, cs [
 			action = "finding.changed"
 		case f.State == finding.Open:
 			action = "finding.reopened"
+		case f.Withdrawn:
+			action = "finding.withdrawn"
 		}
 		e, err := NewEntry(f.UpdatedAt, actor, action, f.Subject.Key(), map[string]any{
 			"finding":       f.ID,
@@ -95,6 +97,10 @@ func (s *Store) apply(ctx context.Context, tx pgx.Tx, e finding.Event) (*finding
 	case e.Op == finding.OpOpen && (len(e.Evidence.Uses) > 0 || e.Evidence.Leak != nil): // the same again: kept, and nobody is told
 		_, err := updateFinding(ctx, tx, `evidence = $2`, old.ID, e.Evidence.After(old.Evidence))
 		return nil, err
+	case e.Op == finding.OpWithdraw && exists:
+		f, err := updateFinding(ctx, tx,
+			`state = 'resolved', withdrawn = true, resolved_at = $2, updated_at = $2, resolved_why = $3`, old.ID, e.At, e.Why)
+		return &finding.Change{Finding: f, From: old.State}, err
 	case e.Op == finding.OpResolve && exists:
 		f, err := updateFinding(ctx, tx, `state = 'resolved', resolved_at = $2, updated_at = $2, resolved_why = $3`, old.ID, e.At, e.Why)
 		return &finding.Change{Finding: f, From: old.State}, err
@@ -112,7 +118,7 @@ func SaysMore(old, now finding.Evidence) bool {
 		}
 	}
 	return leakSaysMore(old.Leak, now.Leak) || !slices.Equal(old.UnusedScopes, now.UnusedScopes) ||
-		!slices.Equal(old.Affected, now.Affected) ||
+		!slices.Equal(old.Affected, now.Affected) || !slices.Equal(old.Providers, now.Providers) ||
 		!slices.Equal(old.MissingScopes, now.MissingScopes) ||
 		old.Certain != now.Certain || old.Ahead != now.Ahead || !old.ExpiresAt.Equal(now.ExpiresAt) ||
 		now.ExpiresBy != "" && now.Outcome == "" && old.Message != now.Message // of an end

@@ -45,6 +45,7 @@ type CheckEffect struct {
 	Quota       int      `yaml:"quota"`        // tokens a month that the usual plans include; 0: not known
 	Limits      string   `yaml:"limits"`       // of requests, shared with production
 	LockOut     string   `yaml:"lock_out"`     // what refused exchanges can lead to
+	Lockout     Lockout  `yaml:"lockout"`      // how many of them it bears
 	Evicts      string   `yaml:"evicts"`       // which live tokens a new one pushes out
 	MinInterval Interval `yaml:"min_interval"` // between two scheduled checks of a credential
 	Source      string   `yaml:"source"`       // where these facts are from

@@ -32,6 +32,7 @@ type Provider struct {
 	Concurrency          int               // checks at once, over all replicas; default 4, at most MaxConcurrency
 	Rate                 rate.Limit        // checks a second, over all replicas; default 10, at most MaxRate
 	Budget               int               // token requests a month, spread over it; 0: no limit
+	Lockout              Lockout           // what it bears of refusals
 	MinInterval          time.Duration     // between two scheduled checks of one credential; 0: as scheduled
 	Passive              bool              // never checked: its feeds alone tell
 	RequestScopes        bool              // send the declared scopes as the scope parameter
@@ -73,6 +74,7 @@ func (p Provider) Complete() (Provider, error) {
 	p.Rate = first(p.Rate, from.Rate.Limit, defaultRate)
 	p.RefusesFor = preset.RefusesFor
 	p.ConsoleURL = first(p.ConsoleURL, preset.Console)
+	p.Lockout = first(p.Lockout, preset.Check.Lockout)
 	p.MinInterval = first(p.MinInterval, preset.Check.MinInterval.Duration)
 	if p.Probes == nil {
 		for _, pr := range from.Probes {
@@ -86,6 +88,9 @@ func (p Provider) Complete() (Provider, error) {
 	p.Matchers = slices.Concat(own, preset.Matchers)
 	return p, nil
 }
+
+// Endpoint names the token endpoint, as far as p does: providers with the same have one server, be it with a tenant each.
+func (p Provider) Endpoint() string { return first(p.TokenURL, p.Issuer) }
 
 func first[T comparable](vs ...T) T {
 	var zero T

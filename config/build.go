@@ -225,6 +225,7 @@ func (b *builder) policy(c *Config, v *VerdictIn) {
 		}
 	}
 	b.duration("verdict.unverifiable_after", v.UnverifiableAfter, &p.UnverifiableAfter)
+	b.duration("verdict.provider_down_after", v.ProviderDownAfter, &p.ProviderDownAfter)
 	b.duration("verdict.grace", v.Grace, &p.Grace)
 	if in := v.Incident; in != nil {
 		b.duration("verdict.incident.within", in.Within, &p.Incident.Within)

@@ -106,6 +106,9 @@ type ProviderIn struct {
 	Budget int `json:"budget,omitempty"`
 	// Least time between two scheduled checks of a credential. Default that of the preset.
 	MinInterval string `json:"min_interval,omitempty"`
+	// What it bears of refusals of one client before it locks it out: none (it locks nobody out), unknown, or how many
+	// an hour. What is refused is looked at again by that. Default that of the preset, else unknown.
+	Lockout string `json:"lockout,omitempty"`
 	// Never exchange its credentials; only feeds tell of them.
 	Passive bool `json:"passive,omitempty"`
 	// Send the declared scopes as the scope parameter.
@@ -237,12 +240,15 @@ type DefaultsIn struct {
 
 // VerdictIn is verdict:.
 type VerdictIn struct {
-	// When a refusal is confirmed, from the first one on. Default [2m, 10m].
+	// When a refusal is confirmed, from the first one on; a minute and two after it where others of its provider are
+	// accepted meanwhile. Default [2m, 10m].
 	Confirm []string `json:"confirm,omitempty"`
-	// Authentication failures of one credential, then slower. 0: no cap. Default 3.
+	// Authentication failures of one credential, unless its provider's lockout is none. 0: no cap. Default 6.
 	RefusalsPerHour *int `json:"refusals_per_hour,omitempty"`
 	// How long without a certain answer. Default 6h.
 	UnverifiableAfter string `json:"unverifiable_after,omitempty"`
+	// How long a provider may answer nobody. Default 10m.
+	ProviderDownAfter string `json:"provider_down_after,omitempty"`
 	// How long a new credential or secret may be refused. Default 1h.
 	Grace string `json:"grace,omitempty"`
 	// How many of a provider's credentials must turn at once.
@@ -253,7 +259,7 @@ type VerdictIn struct {
 type IncidentIn struct {
 	// At least. Default 3.
 	Count int `json:"count,omitempty"`
-	// Of those that were healthy, above 0 to 1. Default 0.5.
+	// Of those that answered since the first refusal, above 0 to 1. Default 0.5.
 	Share float64 `json:"share,omitempty"`
 	// Default 10m.
 	Within string `json:"within,omitempty"`
@@ -333,6 +339,8 @@ type Tell struct {
 type NotificationsIn struct {
 	// What is found in this time, of one provider and kind, is one message. Default 10s.
 	GroupWait string `json:"group_wait,omitempty"`
+	// What is found of the same provider and kind so long after a message joins it. 0s: nothing does. Default 5m.
+	GroupInterval string `json:"group_interval,omitempty"`
 	// Between reminders of critical findings that nobody acknowledged. 0s: none. Default 4h.
 	RemindEvery string `json:"remind_every,omitempty"`
 	// Without acknowledgement of a critical finding for so long, escalate_to is told. Default never.

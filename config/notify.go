@@ -24,7 +24,9 @@ const (
 
 func (b *builder) notifications(c *Config, f File) {
 	c.NotificationsProxy = outbound.Environment
-	c.Notify = notify.Policy{GroupWait: 10 * time.Second, RemindEvery: 4 * time.Hour, Zone: c.Zone, Digest: c.Digest != ""}
+	c.Notify = notify.Policy{
+		GroupWait: 10 * time.Second, GroupInterval: 5 * time.Minute, RemindEvery: 4 * time.Hour, Zone: c.Zone, Digest: c.Digest != "",
+	}
 	if f.ExternalURL != "" {
 		c.ExternalURL = strings.TrimSuffix(f.ExternalURL, "/")
 		b.httpURL("external_url", f.ExternalURL)
@@ -250,6 +252,7 @@ func (b *builder) notify(c *Config, in *NotificationsIn) {
 		return
 	}
 	b.duration("notifications.group_wait", in.GroupWait, &p.GroupWait)
+	b.duration("notifications.group_interval", in.GroupInterval, &p.GroupInterval)
 	b.duration("notifications.remind_every", in.RemindEvery, &p.RemindEvery)
 	b.duration("notifications.escalate_after", in.EscalateAfter, &p.EscalateAfter)
 	if p.GroupWait > 10*time.Minute {

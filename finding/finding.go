@@ -31,6 +31,7 @@ const (
 	Unverifiable        Kind = "unverifiable"
 	Flapping            Kind = "flapping"
 	ProviderIncident    Kind = "provider_incident"
+	ProviderDown        Kind = "provider_down"
 	FallingBehind       Kind = "falling_behind"
 	LifetimeShrunk      Kind = "lifetime_shrunk"
 	UnusedScopes        Kind = "unused_scopes"
@@ -57,6 +58,7 @@ func Kinds() []Kind {
 		Unverifiable,
 		Flapping,
 		ProviderIncident,
+		ProviderDown,
 		FallingBehind,
 		LifetimeShrunk,
 		UnusedScopes,
@@ -78,7 +80,7 @@ const (
 // Severity returns how urgent the findings of a kind are. One that is not known is Warning.
 func (k Kind) Severity() Severity {
 	switch k {
-	case Revoked, Leaked, UsedAfterRevocation, CanaryTripped, ProviderIncident, ReceiverFailing:
+	case Revoked, Leaked, UsedAfterRevocation, CanaryTripped, ProviderIncident, ProviderDown, ReceiverFailing:
 		return Critical
 	case ScopeExcess, Unused, NeverUsed, Orphaned, StaleSecret, LifetimeShrunk, UnusedScopes, Unpresented:
 		return Info
@@ -144,6 +146,7 @@ type Evidence struct {
 	Certain          bool              `json:"certain,omitempty"`       // the provider itself says why
 	CouldBe          []string          `json:"could_be,omitempty"`      // why it was refused, beside revoked and rotated
 	NeverHealthy     bool              `json:"never_healthy,omitempty"` // it never worked here
+	NoToken          bool              `json:"no_token,omitempty"`      // for want of a scope or the grant it gets no token at all
 	MissingScopes    []string          `json:"missing_scopes,omitempty"`
 	ExtraScopes      []string          `json:"extra_scopes,omitempty"`  // granted, and not declared
 	TokenLife        time.Duration     `json:"token_life_ns,omitempty"` // what tokens live now
@@ -161,11 +164,13 @@ type Evidence struct {
 	DaysUnused       int               `json:"days_unused,omitempty"`
 	Coverage         string            `json:"coverage,omitempty"` // what the feeds watched
 	UnusedScopes     []string          `json:"unused_scopes,omitempty"`
-	Uses             []Use             `json:"uses,omitempty"`        // by network
-	Leak             *Leak             `json:"leak,omitempty"`        // of what got out
-	PeersTotal       int               `json:"peers_total,omitempty"` // the provider's other credentials
+	Uses             []Use             `json:"uses,omitempty"`         // by network
+	Leak             *Leak             `json:"leak,omitempty"`         // of what got out
+	NextCheck        time.Time         `json:"next_check_at,omitzero"` // when it was to be looked at again, at that time
+	PeersTotal       int               `json:"peers_total,omitempty"`  // the provider's other credentials
 	PeersHealthy     int               `json:"peers_healthy,omitempty"`
 	Affected         []string          `json:"affected,omitempty"`    // of an incident
+	Providers        []string          `json:"providers,omitempty"`   // of an incident of the token endpoint that they share
 	Owner            string            `json:"owner,omitempty"`       // of the credential, filled in when it is told
 	Description      string            `json:"description,omitempty"` // likewise
 	Scopes           []string          `json:"scopes,omitempty"`      // likewise
@@ -266,8 +271,9 @@ type Op string
 
 // The ops. An open of what is open already updates its evidence.
 const (
-	OpOpen    Op = "open"
-	OpResolve Op = "resolve"
+	OpOpen     Op = "open"
+	OpResolve  Op = "resolve"
+	OpWithdraw Op = "withdraw" // resolves it, since it should not have been told
 )
 
 // Event asks for a finding to open, change or close. Applying one twice changes nothing more, but that uses are added
@@ -278,14 +284,23 @@ type Event struct {
 	Subject  Subject
 	At       time.Time
 	Evidence Evidence
-	Why      string // of a resolve: "the provider accepts it again"
+	Why      string // of a resolve or withdrawal: "the provider accepts it again"
 }
 
-// Severity returns how urgent the finding is that e opens: that of its kind, but Info for uses after the end of which
-// each was refused. What ended holds; that somebody still tries it is evidence.
+// Severity returns how urgent the finding is that e opens: that of its kind, but for these.
+//
+//   - A credential that worked and now gets no token by the provider's answer is Critical, whatever the kind. One that
+//     never worked is a Warning: nothing stops.
+//   - Uses after the end of which each was refused are Info. What ended holds; that somebody still tries it is evidence.
 func (e Event) Severity() Severity {
-	if e.Kind == UsedAfterRevocation && !slices.ContainsFunc(e.Evidence.Uses, func(u Use) bool { return u.Uses > 0 }) {
+	worked := !e.Evidence.NeverHealthy && !e.Evidence.LastSuccess.IsZero()
+	switch {
+	case e.Kind == UsedAfterRevocation && !slices.ContainsFunc(e.Evidence.Uses, func(u Use) bool { return u.Uses > 0 }):
 		return Info
+	case e.Kind == Revoked && e.Evidence.NeverHealthy:
+		return Warning
+	case e.Kind == ScopeLost && e.Evidence.NoToken && worked:
+		return Critical
 	}
 	return e.Kind.Severity()
 }
@@ -308,6 +323,7 @@ type Finding struct {
 	UpdatedAt      time.Time
 	ResolvedAt     time.Time // zero: not resolved
 	ResolvedWhy    string
+	Withdrawn      bool // it is resolved since it should not have been told, by ResolvedWhy
 	AcknowledgedBy string
 	SnoozedUntil   time.Time
 	FalseAlarmBy   string // who says that it was none; "": nobody

@@ -92,7 +92,7 @@ func (a attendance) route(ctx context.Context) (again time.Duration, err error) 
 		key := string(c.f.Kind) + " " + c.f.Subject.Provider
 		bursts[key] = append(bursts[key], c)
 	}
-	for _, burst := range bursts {
+	for key, burst := range bursts {
 		oldest := slices.MinFunc(burst, func(a, b change) int { return a.since.Compare(b.since) }).since
 		if wait := oldest.Add(a.setup.Policy.GroupWait).Sub(a.now); wait > 0 && burst[0].f.Kind != finding.ReceiverFailing {
 			if again == 0 || wait < again {
@@ -100,7 +100,7 @@ func (a attendance) route(ctx context.Context) (again time.Duration, err error) 
 			}
 			continue
 		}
-		if err := a.announce(ctx, burst); err != nil {
+		if err := a.announce(ctx, key, burst); err != nil {
 			return 0, err
 		}
 		for _, c := range burst {
@@ -138,8 +138,9 @@ func (a attendance) known(ctx context.Context, f finding.Finding, trace string) 
 	return true, err
 }
 
-// announce makes the messages of a burst: one for each place that is told of some of it.
-func (a attendance) announce(ctx context.Context, burst []change) error {
+// announce makes the messages of a burst: one for each place that is told of some of it, or adds to the one of the same
+// key that a place was told lately.
+func (a attendance) announce(ctx context.Context, key string, burst []change) error {
 	of := map[Target][]int64{}
 	for _, c := range burst {
 		targets := a.setup.places(a.setup.Policy.Targets(c.f, a.setup.names()))
@@ -157,21 +158,52 @@ func (a attendance) announce(ctx context.Context, burst []change) error {
 		}
 	}
 	for t, ids := range of {
-		if err := a.create(ctx, t, ids, burst[0].trace, false); err != nil {
+		joined, err := a.join(ctx, t, key, ids, burst[0].trace)
+		if err == nil && !joined {
+			err = a.create(ctx, t, key, ids, burst[0].trace)
+		}
+		if err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
+// join adds findings to the message of that key which t was told within the group interval; false: there is none. Where
+// messages cannot be updated the others are told together when the interval is over.
+func (a attendance) join(ctx context.Context, t Target, key string, findings []int64, trace string) (bool, error) {
+	due := a.now
+	if r, ok := a.n.receiver(t.Receiver); ok && !r.Traits().Edits {
+		due = due.Add(a.setup.Policy.GroupInterval)
+	}
+	var id int64
+	err := a.tx.QueryRow(ctx, `
+		UPDATE notify_messages SET version = version + 1, trace = $6,
+			due_at = least(due_at, greatest($4, least($5, made_at + ($5::timestamptz - $4::timestamptz))))
+		WHERE id = (SELECT max(id) FROM notify_messages
+			WHERE receiver = $1 AND channel = $2 AND burst = $3 AND made_at > $4::timestamptz - $7::interval AND NOT given_up)
+		RETURNING id`, t.Receiver, t.Channel, key, a.now, due, trace, a.setup.Policy.GroupInterval).Scan(&id)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	_, err = a.tx.Exec(ctx, `
+		INSERT INTO notify_members (message_id, finding_id) SELECT $1, f FROM unnest($2::bigint[]) AS f
+		ON CONFLICT DO NOTHING`, id, findings)
+	return true, err
+}
+
 // create inserts a message about findings. trace is the trace context of one of the changes that the message is about.
-func (a attendance) create(ctx context.Context, t Target, findings []int64, trace string, escalation bool) error {
+// key is what others need to join it; "": nothing joins it, it is an escalation.
+func (a attendance) create(ctx context.Context, t Target, key string, findings []int64, trace string) error {
 	_, err := a.tx.Exec(ctx, `
 		WITH made AS (
-			INSERT INTO notify_messages (receiver, channel, mention, made_at, due_at, escalation, trace)
-			VALUES ($1, $2, $3, $4, $4, $6, $7) RETURNING id)
+			INSERT INTO notify_messages (receiver, channel, mention, made_at, due_at, escalation, trace, burst)
+			VALUES ($1, $2, $3, $4, $4, $7 = '', $6, $7) RETURNING id)
 		INSERT INTO notify_members (message_id, finding_id) SELECT made.id, f FROM made, unnest($5::bigint[]) AS f`,
-		t.Receiver, t.Channel, t.Mention, a.now, findings, escalation, trace)
+		t.Receiver, t.Channel, t.Mention, a.now, findings, trace, key)
 	return err
 }
 
@@ -239,7 +271,7 @@ func (a attendance) tellMore(ctx context.Context, messages []int64, where func(f
 		}
 	}
 	for t, ids := range of {
-		if err := a.create(ctx, t, ids, "", true); err != nil {
+		if err := a.create(ctx, t, "", ids, ""); err != nil {
 			return err
 		}
 	}

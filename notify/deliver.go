@@ -202,7 +202,7 @@ func (n *Notifier) message(ctx context.Context, r record, traits Traits) (Messag
 	m.Findings = newest(m.Findings)
 	slices.SortFunc(m.Findings, bySeverity)
 	m.Words = n.setup.Load().words(m.Findings)
-	m.Turn, m.Loud = r.turn(m.Findings, n.Now())
+	m.Turn, m.Loud = r.turn(m.Findings, traits, n.Now())
 	m.Same = r.digest == digest(m, traits) && !m.Unclear
 	m.TurnKey = m.Key + "-" + digest(m, traits) + "-" + r.nudge
 	return m, nil
@@ -287,14 +287,18 @@ func digest(m Message, traits Traits) string {
 
 // turn is what happened to the findings since they were told, in words, a line each; loud: everybody in the
 // channel should see it.
-func (r record) turn(fs []finding.Finding, now time.Time) (text string, loud bool) {
+func (r record) turn(fs []finding.Finding, traits Traits, now time.Time) (text string, loud bool) {
 	if r.digest == "" {
 		return "", false
 	}
 	var (
 		lines []string
 		names = map[string][]string{} // what happened → to which
+		over  = true                  // nothing of it was open any more
 	)
+	for _, was := range r.was {
+		over = over && (was.state == finding.Resolved || was.state == "")
+	}
 	for _, f := range fs {
 		was := r.was[f.ID]
 		what := stateOf(f)
@@ -313,6 +317,9 @@ func (r record) turn(fs []finding.Finding, now time.Time) (text string, loud boo
 		}
 		// What is acknowledged is looked after; that its time runs out is news all the same.
 		told := f.State == finding.Open || f.State == finding.Acknowledged && was.news != news(f)
+		if was.state == "" && traits.Edits && !over {
+			told = false // it joined what people look at already
+		}
 		if told && f.Severity != finding.Info {
 			loud = true
 		}

@@ -20,8 +20,8 @@ func (m Message) Plain() (title, body string) {
 		}
 	default:
 		title = m.Words.Title
-		if m.over() {
-			title = "RESOLVED " + title
+		if over := Ended(m.Findings); over != "" {
+			title = over + " " + title
 		}
 		if m.Turn != "" {
 			add(strings.Split(m.Turn, "\n")...)
@@ -45,6 +45,23 @@ func (m Message) Plain() (title, body string) {
 		}
 	}
 	return harmless(title), harmless(strings.Join(lines, "\n"))
+}
+
+// Ended is WITHDRAWN where all of fs were, RESOLVED where all are over, and "" where one of them is not.
+func Ended(fs []finding.Finding) string {
+	withdrawn := 0
+	for _, f := range fs {
+		if f.State != finding.Resolved {
+			return ""
+		}
+		if f.Withdrawn {
+			withdrawn++
+		}
+	}
+	if withdrawn > 0 && withdrawn == len(fs) {
+		return "WITHDRAWN"
+	}
+	return "RESOLVED"
 }
 
 // Over reports whether all findings of the message are resolved; true for a letter, which has none.

@@ -13,6 +13,7 @@ type Policy struct {
 	Routes        []Route          // the first that fits decides; none fits: every receiver, in its own channel
 	Owners        map[string]Place // where owners of credentials are told, for routes with ToOwner
 	GroupWait     time.Duration    // what is found in this time, of one provider and kind, is one message
+	GroupInterval time.Duration    // what is found so long after such a message joins it; 0: nothing does
 	RemindEvery   time.Duration    // between reminders of open critical findings; 0: none
 	EscalateAfter time.Duration    // without acknowledgement of a critical one; 0: never
 	EscalateTo    Route            // who is told then
@@ -173,6 +174,7 @@ var ofMaintenance = []finding.Kind{
 	finding.Unverifiable,
 	finding.Flapping,
 	finding.ProviderIncident,
+	finding.ProviderDown,
 	finding.FallingBehind,
 	finding.LifetimeShrunk,
 }

@@ -69,6 +69,9 @@ func Sample(k finding.Kind, now time.Time) finding.Finding {
 		}
 	case finding.ProviderIncident:
 		f.Subject.Credential, e.Affected = "", []string{"sample-one", "sample-two", "sample-three"}
+	case finding.ProviderDown:
+		f.Subject.Credential, e.Affected = "", []string{"sample-one", "sample-two", "sample-three"}
+		e.Outcome, e.HTTPStatus = "provider_error", 503
 	case finding.FallingBehind:
 		f.Subject.Credential = ""
 		e.Message = "Its schedules ask for 166.7 checks a second, and 50.0 are possible (concurrency 4 at 80 ms a check allows " +

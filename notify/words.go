@@ -52,6 +52,10 @@ func Describe(f finding.Finding) Words {
 	if !e.ExpiresAt.IsZero() {
 		add("Ends", clock(e.ExpiresAt)+", "+credential.EndSource(e.ExpiresBy).Words())
 	}
+	if !e.NextCheck.IsZero() {
+		add("Looked at again", clock(e.NextCheck)+", then less and less often, and at once when another one of "+f.Subject.Provider+
+			" is accepted again. Now: keyrounds check "+name)
+	}
 	add("Last used", clock(e.LastUsed))
 	if e.DaysUnused > 0 {
 		add("Unused for", fmt.Sprintf("%d days", e.DaysUnused))
@@ -88,7 +92,13 @@ func headline(f finding.Finding) string {
 		}
 		return fmt.Sprintf("credential %s is refused by %s (%s)", name, provider, words(f.Evidence.Reason))
 	case finding.ScopeLost:
-		return fmt.Sprintf("credential %s may do less than it needs at %s", name, provider)
+		switch {
+		case !f.Evidence.NoToken:
+			return fmt.Sprintf("credential %s may do less than it needs at %s", name, provider)
+		case f.Evidence.Outcome == "grant_denied":
+			return fmt.Sprintf("credential %s gets no token from %s: it may not use this grant", name, provider)
+		}
+		return fmt.Sprintf("credential %s gets no token from %s: its scopes are refused", name, provider)
 	case finding.SecretUnreadable:
 		return fmt.Sprintf("the secret of credential %s cannot be read", name)
 	case finding.ScopeExcess:
@@ -142,7 +152,13 @@ func headline(f finding.Finding) string {
 	case finding.Leaked:
 		return leakHeadline(f)
 	case finding.ProviderIncident:
+		if ps := f.Evidence.Providers; len(ps) > 1 {
+			return fmt.Sprintf("%d credentials of %s are refused at once, at the token endpoint that these share",
+				len(f.Evidence.Affected), list(ps, 3))
+		}
 		return fmt.Sprintf("provider %s refuses %d credentials at once", name, len(f.Evidence.Affected))
+	case finding.ProviderDown:
+		return fmt.Sprintf("provider %s answers nobody", name)
 	case finding.FallingBehind:
 		return fmt.Sprintf("checks of provider %s fall behind their schedules", name)
 	case finding.ReceiverFailing:
@@ -355,7 +371,15 @@ func steps(f finding.Finding, name string) []string {
 				"then make a new canary: keyrounds credentials rotate "+name,
 		)
 	case finding.ProviderIncident:
-		return []string{"Look at the provider first. Its credentials are judged one by one when this ends."}
+		return []string{
+			"Look at the provider first. Its credentials are judged one by one when this ends.",
+			"One of them is looked at every 10 minutes, and all as soon as one is accepted. Now: keyrounds check NAME",
+		}
+	case finding.ProviderDown:
+		return []string{
+			"Look at the provider, its status page, and the way there. Tokens that were issued live on until they expire.",
+			"What keyrounds sees: keyrounds check -v NAME",
+		}
 	case finding.FallingBehind:
 		return []string{
 			"Raise concurrency or rate of the provider in the configuration, if it bears that, or lengthen the schedules of its " +
@@ -398,6 +422,9 @@ func stateOf(f finding.Finding) string {
 		return "snoozed until " + clock(f.SnoozedUntil)
 	case finding.Resolved:
 		text := "resolved " + clock(f.ResolvedAt)
+		if f.Withdrawn {
+			text = "withdrawn " + clock(f.ResolvedAt)
+		}
 		if f.ResolvedWhy != "" {
 			text += ": " + f.ResolvedWhy
 		}

@@ -55,6 +55,35 @@ func (s *Store) Reschedule(ctx context.Context, tx pgx.Tx, ds []Due) error {
 	return err
 }
 
+// Hasten says how credentials of a provider are made due out of turn.
+type Hasten struct {
+	Provider string
+	At       time.Time     // when they are due
+	Rested   time.Duration // none that was checked less than that before At
+	Why      string
+}
+
+// Hasten makes those of ids due at h.At that are due later, in tx. It passes over what somebody checks just now, what is
+// locked, and what is retired: all of that has an answer soon, or needs none.
+func (s *Store) Hasten(ctx context.Context, tx pgx.Tx, h Hasten, ids []int64) error {
+	if len(ids) == 0 {
+		return nil
+	}
+	_, err := tx.Exec(ctx, hastenSQL, ids, h.At, h.Why, h.Rested)
+	return err
+}
+
+const hastenSQL = `
+	UPDATE credentials c SET next_check_at = $2, next_check_why = $3
+	FROM (
+		SELECT id FROM credentials
+		WHERE id = ANY($1) AND next_check_at > $2 AND leased_until <= $2 AND retired_at IS NULL
+			AND ($4::interval <= '0' OR NOT EXISTS (
+				SELECT FROM credential_state s WHERE s.credential_id = id AND s.last_check_at > $2::timestamptz - $4::interval))
+		ORDER BY id
+		FOR UPDATE SKIP LOCKED) AS h
+	WHERE c.id = h.id`
+
 // Zone is the time zone that schedules are read in.
 func (s *Store) Zone() *time.Location { return s.zone }
 

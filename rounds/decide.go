@@ -12,7 +12,8 @@ import (
 // When a credential is checked next, by these rules:
 //
 //  1. Where its provider's budget is used up so far, not before the budget allows it.
-//  2. Else when the verdict wants it: to confirm what it saw.
+//  2. Else when the verdict wants it: to confirm what it saw, or to see whether it is over. What is refused is looked at
+//     again no sooner than its provider's min_interval allows.
 //  3. Else when its schedule says, no sooner than its provider's min_interval allows. What was checked so late that a
 //     slot was left out comes again no sooner than an interval later, and off its slots: whoever had the luck of a slot
 //     that comes soon would be checked more often than the others that are late.
@@ -29,6 +30,8 @@ type Load struct {
 const (
 	whyPassive  = "never, its provider is passive; its schedule would name this time"
 	whyRefusal  = "to confirm that the provider refuses it"
+	whyAgain    = "to see whether the provider accepts it again"
+	whyOutage   = "to see whether the provider answers again"
 	whyNarrowed = "to confirm that it may do less than it is registered for"
 	whyCap      = "no sooner, since the provider refused it often and may lock it out"
 	whySlow     = "as scheduled, but no sooner than min_interval of its provider allows"
@@ -52,9 +55,17 @@ func Decide(
 	at, why = slot(c, p, schedules, now)
 	if !st.NextCheck.IsZero() {
 		at, why = st.NextCheck, whyNarrowed
-		if st.Status == verdict.Suspect {
+		switch {
+		case st.Status == verdict.Revoked || st.NextCheck.Equal(st.NotBefore):
+			if why = whyAgain; at.Before(now.Add(p.MinInterval)) {
+				at = now.Add(p.MinInterval)
+			}
+		case st.Status == verdict.Suspect:
 			why = whyRefusal
 		}
+	}
+	if at.After(st.NotAfter) && !st.NotAfter.IsZero() {
+		at, why = st.NotAfter, whyOutage
 	}
 	if st.NotBefore.After(at) {
 		at, why = st.NotBefore, whyCap

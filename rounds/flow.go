@@ -211,10 +211,11 @@ func (r *Rounds) storeOnce(
 		}
 	}
 	results = r.fenced(o, results, newest)
-	fleet, err := r.Audit.LockFleet(ctx, tx, results)
+	fleet, err := r.Audit.LockFleet(ctx, tx, results, s.neighbours(o.Provider))
 	if err != nil {
 		return nil, nil, err
 	}
+	fleet.Lockout = s.Providers[o.Provider].Lockout
 	if err := r.corroborate(ctx, tx, &fleet, results); err != nil {
 		return nil, nil, err
 	}
@@ -239,6 +240,9 @@ func (r *Rounds) storeOnce(
 		}
 	}
 	if err := r.reschedule(ctx, tx, s, o, creds, results, states); err != nil {
+		return nil, nil, err
+	}
+	if err := r.hasten(ctx, tx, s, verdict.Wishes(fleet, results, states, s.Policy)); err != nil {
 		return nil, nil, err
 	}
 	judged := make([]Judged, len(results))

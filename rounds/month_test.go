@@ -295,23 +295,28 @@ func (w *world) fleet(provider string, rs []checker.Result) verdict.Fleet {
 	}
 	for _, c := range w.creds {
 		if s := w.states[c.Name]; c.Provider == provider && !in[c.Name] {
-			f.Others = append(
-				f.Others,
-				verdict.Other{
-					Credential:     c.Name,
-					Status:         s.Status,
-					SuspectSince:   s.SuspectSince,
-					EverHealthy:    !s.NeverHealthy(),
-					UncertainSince: s.UncertainSince,
-				},
-			)
+			f.Others = append(f.Others, otherOf(s))
 		}
 	}
 	if e, isOpen := w.open[string(finding.ProviderIncident)+" provider/"+provider]; isOpen {
-		f.IncidentSince, f.Affected = e.At, e.Evidence.Affected
+		f.Incident = incidentOf(e)
 	}
 	_, f.Outage = w.open[string(finding.Unverifiable)+" provider/"+provider]
+	_, f.Down = w.open[string(finding.ProviderDown)+" provider/"+provider]
 	return f
+}
+
+func otherOf(s verdict.State) verdict.Other {
+	return verdict.Other{
+		CredentialID: s.CredentialID, Credential: s.Credential, Provider: s.Provider, Status: s.Status, SuspectSince: s.SuspectSince,
+		LastCheck: s.LastCheck, LastCertain: s.LastCertain, EverHealthy: !s.NeverHealthy(), UncertainSince: s.UncertainSince,
+	}
+}
+
+func incidentOf(e finding.Event) verdict.Incident {
+	return verdict.Incident{
+		Provider: e.Subject.Provider, Providers: e.Evidence.Providers, Opened: e.At, First: e.Evidence.Since, Affected: e.Evidence.Affected,
+	}
 }
 
 // pipes is a network of one listener.

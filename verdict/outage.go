@@ -1,7 +1,6 @@
 package verdict
 
 import (
-	"math"
 	"slices"
 	"time"
 
@@ -14,87 +13,128 @@ type outage struct {
 	wide  bool // most of the provider's credentials get no certain answer
 	need  int  // so many are most
 	total int
-	alone bool // nobody else's provider is reached either: it is us
+	alone bool      // nobody else's provider is reached either: it is us
+	down  bool      // the provider answers nobody whom it was asked for, or it answers that it is in trouble
+	since time.Time // the first answer of that kind after the last certain one; zero: there is none
 }
 
 // blindness counts the credentials that get no certain answer.
 func (f Fleet) blindness(rs []checker.Result, p Policy) outage {
-	var o outage
-	uncertain, silent := 0, len(rs) > 0
+	var (
+		o               outage
+		waits           []wait
+		silent, trouble = len(rs) > 0, len(rs) > 0
+		certain         time.Time // the last certain answer of any
+	)
 	for _, r := range rs {
-		if f.state(r).Status == Retired {
+		s := f.state(r)
+		if s.Status == Retired {
 			continue
 		}
 		o.total++
-		if !r.Outcome.Certain() && r.Reason != checker.SecretUnreadable {
-			uncertain++
+		w := wait{asked: r.At, certain: s.LastCertain}
+		if r.Outcome.Certain() {
+			w.certain = r.At
+		} else if r.Reason != checker.SecretUnreadable {
+			if w.since = s.UncertainSince; w.since.IsZero() {
+				w.since = r.At
+			}
 		}
+		waits = append(waits, w)
 		silent = silent && r.Outcome == checker.Unreachable
+		trouble = trouble && slices.Contains(ofProvider, r.Outcome)
 	}
 	for _, other := range f.Others {
 		o.total++
-		if !other.UncertainSince.IsZero() {
-			uncertain++
+		waits = append(waits, wait{other.LastCheck, other.LastCertain, other.UncertainSince})
+	}
+	uncertain, asked := 0, 0
+	for _, w := range waits {
+		if w.certain.After(certain) {
+			certain = w.certain
 		}
 	}
-	o.need = max(1, p.Incident.Count, int(math.Ceil(p.Incident.Share*float64(o.total))))
+	for _, w := range waits {
+		if w.since.IsZero() {
+			continue
+		}
+		uncertain++
+		if w.asked.After(certain) {
+			asked++
+		}
+		if w.since.After(certain) && (o.since.IsZero() || w.since.Before(o.since)) {
+			o.since = w.since
+		}
+	}
+	o.need = p.Incident.most(o.total)
 	o.alone = silent && f.ElsewhereSilent
 	o.wide = uncertain >= o.need || o.alone
+	o.down = trouble && !o.alone && !o.since.IsZero() && asked >= min(max(1, p.Incident.Count), o.total)
 	return o
 }
 
+// wait is when a credential was asked for last, and got its last certain answer; and since when it waits for one, zero
+// where it does not.
+type wait struct{ asked, certain, since time.Time }
+
+// ofProvider are the outcomes that lie with the provider, as far as can be seen from here.
+var ofProvider = []checker.Outcome{checker.Unreachable, checker.ProviderError, checker.Malformed}
+
 // events opens and resolves the one finding of a provider, or of keyrounds itself.
 func (o outage) events(f Fleet, rs []checker.Result, next []State, p Policy) []finding.Event {
+	if len(rs) == 0 {
+		return nil
+	}
 	var (
-		events   []finding.Event
-		now      time.Time
-		answered bool
+		events            []finding.Event
+		now               time.Time
+		answered, certain bool
 	)
 	for _, r := range rs {
 		if r.At.After(now) {
 			now = r.At
 		}
-		answered = answered || r.HTTPStatus > 0
+		answered, certain = answered || r.HTTPStatus > 0, certain || r.Outcome.Certain()
 	}
-	since, names := o.since(f, next)
-	provider := finding.Subject{Provider: f.Provider}
+	event := func(op finding.Op, k finding.Kind, provider string) *finding.Event {
+		events = append(events, finding.Event{Op: op, Kind: k, Subject: finding.Subject{Provider: provider}, At: now})
+		return &events[len(events)-1]
+	}
+	since, names := o.most(f, next)
+	about := finding.Evidence{Since: since, Affected: names, PeersTotal: o.total}
+	last := rs[len(rs)-1]
+	about.Outcome, about.Reason, about.Rule = string(last.Outcome), string(last.Reason), last.Rule
+	about.HTTPStatus, about.Message = last.HTTPStatus, last.Message
 	switch {
 	case o.alone:
 		if f.ElsewhereSince.After(since) {
 			since = f.ElsewhereSince
 		}
 		if now.Sub(since) >= p.Incident.Within {
-			events = append(events, finding.Event{Op: finding.OpOpen, Kind: finding.Unverifiable, At: now, Evidence: finding.Evidence{
+			event(finding.OpOpen, finding.Unverifiable, "").Evidence = finding.Evidence{
 				Since: since, Message: "no provider can be reached from here; every status stays as it was",
-			}})
+			}
 		}
-	case o.wide && now.Sub(since) >= p.UnverifiableAfter:
-		e := finding.Evidence{Since: since, Affected: names, PeersTotal: o.total}
-		if len(rs) > 0 {
-			r := rs[len(rs)-1]
-			e.Outcome, e.Reason, e.Rule, e.HTTPStatus, e.Message = string(r.Outcome), string(r.Reason), r.Rule, r.HTTPStatus, r.Message
-		}
-		events = append(events, finding.Event{Op: finding.OpOpen, Kind: finding.Unverifiable, Subject: provider, At: now, Evidence: e})
-	case !o.wide && f.Outage:
-		events = append(
-			events,
-			finding.Event{
-				Op:      finding.OpResolve,
-				Kind:    finding.Unverifiable,
-				Subject: provider,
-				At:      now,
-				Why:     "the provider gives certain answers again",
-			},
-		)
+	case o.down && now.Sub(o.since) >= p.ProviderDownAfter:
+		about.Since = o.since
+		event(finding.OpOpen, finding.ProviderDown, f.Provider).Evidence = about
+	case o.wide && !o.down && !f.Down && now.Sub(since) >= p.UnverifiableAfter:
+		event(finding.OpOpen, finding.Unverifiable, f.Provider).Evidence = about
+	}
+	if !o.wide && f.Outage {
+		event(finding.OpResolve, finding.Unverifiable, f.Provider).Why = "the provider gives certain answers again"
+	}
+	if f.Down && certain {
+		event(finding.OpResolve, finding.ProviderDown, f.Provider).Why = "the provider answers again"
 	}
 	if f.Blind && answered {
-		events = append(events, finding.Event{Op: finding.OpResolve, Kind: finding.Unverifiable, At: now, Why: "a provider answers again"})
+		event(finding.OpResolve, finding.Unverifiable, "").Why = "a provider answers again"
 	}
 	return events
 }
 
-// since returns when so many got no certain answer that it was most of them, and their names.
-func (o outage) since(f Fleet, next []State) (time.Time, []string) {
+// most returns when so many got no certain answer that it was most of them, and their names.
+func (o outage) most(f Fleet, next []State) (time.Time, []string) {
 	var (
 		times []time.Time
 		names []string

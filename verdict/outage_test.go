@@ -21,16 +21,19 @@ func TestAProviderThatIsDown(t *testing.T) {
 			for id := from; id < min(from+200, 500); id++ {
 				batch = append(batch, result(id, at, checker.ProviderError, ""))
 			}
-			wasOpen := f.f.Outage
+			wasOpen := f.f.Down
 			f.see(batch...)
 			for _, e := range f.events {
 				if e.Subject.Credential != "" {
 					t.Fatalf("after %s a finding of one credential: %+v", at, e)
 				}
 			}
-			if f.f.Outage && !wasOpen {
+			if f.f.Outage {
+				t.Fatal("it is told twice")
+			}
+			if f.f.Down && !wasOpen {
 				opened++
-				if at < 6*time.Hour || len(f.events[0].Evidence.Affected) != 500 {
+				if at < 10*time.Minute || at > 15*time.Minute || len(f.events[0].Evidence.Affected) != 500 {
 					t.Errorf("opened after %s with %d", at, len(f.events[0].Evidence.Affected))
 				}
 			}
@@ -47,7 +50,7 @@ func TestAProviderThatIsDown(t *testing.T) {
 	for id := range int64(300) {
 		f.see(result(id, 8*time.Hour, checker.OK, ""))
 	}
-	if f.f.Outage {
+	if f.f.Down {
 		t.Error("it answers most again, and the finding is still open")
 	}
 }

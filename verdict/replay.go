@@ -38,7 +38,7 @@ func Replay(before map[int64]State, results []checker.Result, p Policy, told map
 		}
 		for id, s := range states {
 			if id != r.CredentialID && s.Status != Retired {
-				f.Others = append(f.Others, Other{s.Credential, s.Status, s.SuspectSince, !s.NeverHealthy(), s.UncertainSince})
+				f.Others = append(f.Others, s.other())
 			}
 		}
 		next, events := Judge(f, []checker.Result{r}, p)
@@ -49,18 +49,29 @@ func Replay(before map[int64]State, results []checker.Result, p Policy, told map
 	return steps
 }
 
+// other is what others' batches know of it.
+func (s State) other() Other {
+	return Other{
+		s.CredentialID, s.Credential, s.Provider, s.Status, s.SuspectSince, s.LastCheck, s.LastCertain, !s.NeverHealthy(), s.UncertainSince,
+	}
+}
+
 // after keeps what the fleet's own findings mean for the next judgement.
 func (f Fleet) after(events []finding.Event) Fleet {
 	for _, e := range events {
 		open := e.Op == finding.OpOpen
 		switch {
 		case e.Kind == finding.ProviderIncident && open:
-			if f.IncidentSince.IsZero() {
-				f.IncidentSince = e.At
+			i := Incident{e.Subject.Provider, e.Evidence.Providers, e.At, e.Evidence.Since, time.Time{}, e.Evidence.Affected}
+			if f.Incident.open() {
+				i.Opened = f.Incident.Opened
 			}
-			f.Affected = e.Evidence.Affected
+			f.Incident = i
 		case e.Kind == finding.ProviderIncident:
-			f.IncidentSince, f.Affected, f.IncidentEnded = time.Time{}, nil, e.At
+			f.LastIncident, f.Incident = f.Incident, Incident{}
+			f.LastIncident.Ended = e.At
+		case e.Kind == finding.ProviderDown:
+			f.Down = open
 		case e.Kind == finding.Unverifiable && e.Subject == finding.Subject{}:
 			f.Blind = open
 		case e.Kind == finding.Unverifiable && e.Subject.Credential == "":

@@ -25,7 +25,11 @@ func Statuses() []Status {
 	return []Status{Pending, Healthy, Degraded, Suspect, Revoked, Unknown, Retired}
 }
 
-func (s Status) working() bool { return s != Suspect && s != Revoked }
+// works reports whether it had a token, or was known at least, at its last certain answer.
+func (s Status) works() bool { return s == Healthy || s == Degraded }
+
+// refused reports whether the client itself is refused.
+func (s Status) refused() bool { return s == Suspect || s == Revoked }
 
 // State is what we hold of one credential, with what the rules remember. The members with JSON names are the column
 // memory of credential_state; the others have columns of their own. A zero time is one that never was.
@@ -61,6 +65,7 @@ type State struct {
 	ShorterSince time.Time     `json:"shorter_since,omitzero"`  // tokens live at most half of that
 
 	NextCheck time.Time `json:"-"` // wanted then, instead of as scheduled; zero: as scheduled
+	NotAfter  time.Time `json:"-"` // a check by then, where none is scheduled sooner; zero: as scheduled
 	NotBefore time.Time `json:"-"` // no check before it, whatever is scheduled
 }
 
@@ -75,46 +80,70 @@ func (s State) NeverHealthy() bool {
 // Policy is the verdict: section of the configuration. DefaultPolicy has the defaults; the zero value is of no use,
 // since every refusal would be an incident of its provider.
 type Policy struct {
-	Confirm           []time.Duration // when a refusal is confirmed, from the first one on
+	Confirm           []time.Duration // when a refusal is confirmed, from the first one on; sooner where others are accepted
 	RefusalsPerHour   int             // of one credential; 0: no cap
 	UnverifiableAfter time.Duration
+	ProviderDownAfter time.Duration // how long a provider may answer nobody
 	Grace             time.Duration
 	Incident          IncidentPolicy
 }
 
-// IncidentPolicy says how many of a provider's credentials must turn from working to refused within a time, so that
-// it is one incident: at least Count, and at least Share of those that worked when that time began. Count and Share
-// also say how many without a certain answer are an outage of the provider.
+// IncidentPolicy says how many of a provider's credentials must turn from working to refused, so that it is one
+// incident: at least Count, and at least Share of those that answered since the first of them. Within is how long ago
+// that is at most. Count and Share also say how many without a certain answer are an outage of the provider.
 type IncidentPolicy struct {
 	Count  int
-	Share  float64 // of those that were healthy, 0 to 1
+	Share  float64 // 0 to 1
 	Within time.Duration
 }
 
 // DefaultPolicy returns the policy of an empty verdict: section: confirmations 2 and 10 minutes after the first
-// refusal, at most 3 refusals an hour, 6 hours without a certain answer, a grace of an hour, and 3 credentials and
-// half of them within 10 minutes for an incident.
+// refusal, at most 6 refusals an hour, 6 hours without a certain answer, 10 minutes in which a provider answers nobody,
+// a grace of an hour, and 3 credentials and half of them within 10 minutes for an incident.
 func DefaultPolicy() Policy {
 	return Policy{
 		Confirm:           []time.Duration{2 * time.Minute, 10 * time.Minute},
-		RefusalsPerHour:   3,
+		RefusalsPerHour:   6,
 		UnverifiableAfter: 6 * time.Hour,
+		ProviderDownAfter: 10 * time.Minute,
 		Grace:             time.Hour,
 		Incident:          IncidentPolicy{Count: 3, Share: 0.5, Within: 10 * time.Minute},
 	}
 }
 
-// confirmations returns the first refusal at or after from, and how many later ones confirm it:
-// the k-th counts only when it comes Confirm[k] or more after the first.
-func (p Policy) confirmations(refusals []time.Time, from time.Time) (first time.Time, n int) {
+// soon is when the k-th confirmation counts where others were accepted since: a minute after the one before.
+func (p Policy) soon(k int) time.Duration {
+	after := time.Duration(k+1) * time.Minute
+	if k < len(p.Confirm) {
+		after = min(after, p.Confirm[k])
+	}
+	return after
+}
+
+// confirmations returns how many later refusals confirm the first one at or after from: the k-th counts only when it
+// comes Confirm[k] or more after the first, or, where soon, soon(k) once others have cleared the provider. next is when
+// the next one may count.
+func (p Policy) confirmations(refusals []time.Time, from time.Time, soon, cleared bool) (n int, next time.Time) {
+	var first, last time.Time
 	for _, t := range refusals {
 		switch {
 		case t.Before(from):
+			continue
 		case first.IsZero():
 			first = t
-		case n < len(p.Confirm) && !t.Before(first.Add(p.Confirm[n])):
+		case n == len(p.Confirm):
+		case !t.Before(first.Add(p.Confirm[n])), soon && cleared && !t.Before(first.Add(p.soon(n))):
 			n++
 		}
+		last = t
 	}
-	return first, n
+	for k, after := range p.Confirm {
+		if soon && first.Add(p.soon(k)).After(last) {
+			after = p.soon(k)
+		}
+		if t := first.Add(after); t.After(last) && (next.IsZero() || t.Before(next)) {
+			next = t
+		}
+	}
+	return n, next
 }

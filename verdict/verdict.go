@@ -17,16 +17,17 @@ import (
 //
 //  1. A token ends every suspicion. Nothing else does.
 //  2. Rejected makes a credential suspect; only refusals that confirm it, each at its time, make it
-//     revoked. A certain reason needs one, the others all of Policy.Confirm. Where the provider's own log
-//     says that it was revoked since it last worked, the first refusal is enough.
+//     revoked. A certain reason needs one, the others all of Policy.Confirm; where others of its provider are accepted
+//     meanwhile they count a minute and two after the first. Where the provider's own log says that it was revoked since
+//     it last worked, the first refusal is enough.
 //  3. A credential that never worked since we have its present secret stays pending for the grace.
-//  4. Where many of a provider's credentials turn at once, that is one incident; none of them is
+//  4. Where many of a provider's credentials turn at once, that is one incident (incident.go); none of them is
 //     revoked before it is over and the refusals were confirmed anew.
 //  5. An outcome that says nothing of the credential changes no status; when such outcomes last too
 //     long, that is a finding.
 //  6. Where that holds for most of a provider's credentials, or for all providers at once, it is one
-//     finding, not one each.
-//  7. What changes to and fro is flapping, and until it calms opens nothing else.
+//     finding, not one each. A provider that answers nobody is told sooner.
+//  7. What changes to and fro is flapping, and until it calms loses no scopes, and dies only of ten minutes of refusals.
 
 // Judge returns the next state of each credential in rs, in the order of rs, and what its findings do: first those of
 // the credentials, then those of the provider, then those of keyrounds itself. The rules are above.
@@ -50,6 +51,7 @@ func Judge(f Fleet, rs []checker.Result, p Policy) ([]State, []finding.Event) {
 			prev:     prev,
 			result:   r,
 			policy:   p,
+			fleet:    f,
 			incident: incident,
 			outage:   outage,
 			told:     f.Told[r.CredentialID],
@@ -59,7 +61,7 @@ func Judge(f Fleet, rs []checker.Result, p Policy) ([]State, []finding.Event) {
 		states = append(states, j.State)
 		events = append(events, j.events...)
 	}
-	events = append(events, incident.events(f, states)...)
+	events = append(events, incident.events(f, states, p)...)
 	return states, append(events, outage.events(f, rs, states, p)...)
 }
 
@@ -68,6 +70,7 @@ type judgement struct {
 	prev     State
 	result   checker.Result
 	policy   Policy
+	fleet    Fleet
 	incident incident
 	outage   outage
 	told     Revocation
@@ -76,7 +79,7 @@ type judgement struct {
 }
 
 func (j *judgement) judge() {
-	j.LastCheck, j.NextCheck, j.NotBefore = j.result.At, time.Time{}, time.Time{}
+	j.LastCheck, j.NextCheck, j.NotBefore, j.NotAfter = j.result.At, time.Time{}, time.Time{}, time.Time{}
 	j.secretReadable()
 	j.ends()
 	switch j.result.Outcome {
@@ -139,10 +142,13 @@ func (j *judgement) refused() {
 	if grace := j.Changed.Add(j.policy.Grace); j.Status != Revoked && j.NeverHealthy() && at.Before(grace) {
 		j.become(Pending)
 		j.GraceRefusals++ // they confirm nothing, and use up nothing of what is to confirm it after the grace
-		if j.slowDown(j.GraceRefusals); j.NotBefore.After(grace) {
+		if most := j.mostAnHour(); most > 0 && j.GraceRefusals >= most {
 			j.NotBefore = grace
 		}
 		return
+	}
+	if j.Status == Revoked && j.takenIn() {
+		j.become(Suspect)
 	}
 	j.RefusalCount++
 	j.Refusals = append(j.Refusals, at)
@@ -152,7 +158,23 @@ func (j *judgement) refused() {
 	if j.Status != Revoked {
 		j.suspect()
 	}
-	j.slowDown(j.RefusalCount)
+	if j.Status == Revoked || j.incident.on {
+		j.NextCheck = j.again()
+		j.NotBefore = j.NextCheck
+	}
+	j.keepToCap()
+	for i := range j.events {
+		if e := &j.events[i]; e.Kind == finding.Revoked {
+			e.Evidence.NextCheck = later(j.NextCheck, j.NotBefore)
+		}
+	}
+}
+
+func later(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
 }
 
 func (j *judgement) suspect() {
@@ -170,20 +192,44 @@ func (j *judgement) suspect() {
 		return
 	}
 	from := j.SuspectSince
-	if j.incident.ended.After(from) {
-		from = j.incident.ended
+	if ended := j.fleet.LastIncident.Ended; ended.After(from) {
+		from = ended
 	}
 	needed := len(j.policy.Confirm)
 	if j.result.Reason.Certain() && !j.setupChanged() {
 		needed = min(1, needed)
 	}
-	first, confirmed := j.policy.confirmations(j.Refusals, from)
+	confirmed, next := j.policy.confirmations(j.Refusals, from, j.mayBeSoon(), j.cleared(from))
+	if dead := j.SuspectSince.Add(flapDeath); j.Flapping && at.Before(dead) {
+		confirmed, next = min(confirmed, needed-1), dead
+	}
 	if confirmed < needed {
-		j.NextCheck = first.Add(j.policy.Confirm[confirmed])
+		j.NextCheck = next
 		return
 	}
 	j.become(Revoked)
 	j.openRevoked()
+}
+
+// mayBeSoon reports whether it may be asked so soon as others can clear the provider: there are some, and the refusals
+// that this may cost for nothing are borne.
+func (j *judgement) mayBeSoon() bool {
+	most := j.mostAnHour()
+	return !j.Flapping && j.incident.own.total > 1 && (most == 0 || most >= len(j.policy.Confirm)+2)
+}
+
+// cleared reports whether the answers of others show that its refusals since then are its own.
+func (j *judgement) cleared(from time.Time) bool {
+	return j.incident.own.clears(j.policy, from) && (len(j.fleet.Neighbours) == 0 || j.incident.all.clears(j.policy, from))
+}
+
+// takenIn reports whether it was blamed alone for what turned out to be an incident.
+func (j *judgement) takenIn() bool {
+	if j.incident.on {
+		return slices.ContainsFunc(j.incident.affected, func(t turned) bool { return t.id == j.CredentialID })
+	}
+	last := j.fleet.LastIncident
+	return j.Since.Before(last.Ended) && !j.SuspectSince.Before(last.First) && slices.Contains(last.Affected, j.Credential)
 }
 
 // corroborated reports whether the provider's own log says that the credential was revoked after it last
@@ -200,16 +246,6 @@ const clockSlack = time.Minute
 // may be what is refused.
 func (j *judgement) setupChanged() bool { return j.Setup != "" && j.Setup != j.result.Setup }
 
-// slowDown keeps to the cap of refusals an hour, of which there were n: providers lock clients out.
-func (j *judgement) slowDown(n int) {
-	limit := j.policy.RefusalsPerHour
-	if limit <= 0 || n < limit {
-		return
-	}
-	wait := min(time.Hour<<min(n-limit, 4), 6*time.Hour)
-	j.NotBefore = j.result.At.Add(wait)
-}
-
 // narrowed: the client is known, and may not do what it is registered for.
 func (j *judgement) narrowed() {
 	at := j.result.At
@@ -217,7 +253,7 @@ func (j *judgement) narrowed() {
 		j.NarrowSince = at
 	}
 	j.MissingScopes = j.result.Missing
-	if j.Status == Suspect || j.Status == Revoked {
+	if j.Status.refused() {
 		return // no token, so the suspicion stays
 	}
 	if wait := j.policy.Confirm; len(wait) > 0 && at.Before(j.NarrowSince.Add(wait[0])) {
@@ -248,6 +284,10 @@ func (j *judgement) uncertain() {
 	if at.Sub(j.UncertainSince) >= j.policy.UnverifiableAfter && !j.outage.wide {
 		j.open(finding.Unverifiable, finding.Evidence{Since: j.UncertainSince})
 	}
+	// Whoever got no answer first is asked again when its provider counts as down.
+	if told := j.UncertainSince.Add(j.policy.ProviderDownAfter); j.UncertainSince.Equal(j.outage.since) && told.After(at) {
+		j.NotAfter = told
+	}
 }
 
 func (j *judgement) secretReadable() {
@@ -263,6 +303,7 @@ func (j *judgement) secretReadable() {
 const (
 	flapWindow  = time.Hour
 	flapChanges = 4
+	flapDeath   = 10 * time.Minute // without a token in between: that is no flapping
 )
 
 func (j *judgement) flaps() {
@@ -276,10 +317,7 @@ func (j *judgement) flaps() {
 	case j.Flapping && len(j.Turns) == 0:
 		j.Flapping = false
 		j.resolve(finding.Flapping, "its status has not changed for an hour")
-		switch j.Status {
-		case Revoked:
-			j.openRevoked()
-		case Degraded:
+		if j.Status == Degraded {
 			j.openScopeLost()
 		}
 	case j.Flapping:
@@ -288,7 +326,7 @@ func (j *judgement) flaps() {
 }
 
 func (j *judgement) isSuppressed(e finding.Event) bool {
-	return e.Op == finding.OpOpen && (e.Kind == finding.Revoked || e.Kind == finding.ScopeLost)
+	return e.Op == finding.OpOpen && e.Kind == finding.ScopeLost
 }
 
 // become changes the status. A turn between working and not working counts toward flapping, unless
@@ -297,7 +335,7 @@ func (j *judgement) become(s Status) {
 	if j.Status == s {
 		return
 	}
-	if !j.incident.on && s.working() != j.Status.working() && j.Status != Pending && !(j.Status == Suspect && s == Revoked) {
+	if !j.incident.on && s.refused() != j.Status.refused() && j.Status != Pending && !(j.Status == Suspect && s == Revoked) {
 		j.Turns = append(j.Turns, j.result.At)
 	}
 	j.Status, j.Since = s, j.result.At
@@ -306,7 +344,8 @@ func (j *judgement) become(s Status) {
 func (j *judgement) openRevoked() {
 	e := finding.Evidence{
 		Since: j.SuspectSince, Refusals: slices.Clone(j.Refusals), Certain: j.result.Reason.Certain(),
-		SetupChanged: j.setupChanged(), NeverHealthy: j.NeverHealthy(), PeersTotal: j.incident.peers - 1, PeersHealthy: j.incident.healthy,
+		SetupChanged: j.setupChanged(), NeverHealthy: j.NeverHealthy(),
+		PeersTotal: j.incident.own.total - 1, PeersHealthy: j.incident.healthy,
 	}
 	if end := (credential.Credential{Expires: j.result.Expires}).End(j.Ends); j.result.Reason == checker.ExpiredSecret ||
 		!end.Over().After(j.result.At) {
@@ -336,7 +375,9 @@ func (j *judgement) unattributed() (Revocation, bool) {
 }
 
 func (j *judgement) openScopeLost() {
-	j.open(finding.ScopeLost, finding.Evidence{Since: j.NarrowSince, MissingScopes: j.MissingScopes})
+	j.open(finding.ScopeLost, finding.Evidence{
+		Since: j.NarrowSince, MissingScopes: j.MissingScopes, NoToken: !j.result.Outcome.HasToken(), NeverHealthy: j.NeverHealthy(),
+	})
 }
 
 // open asks for a finding, with what the result says added to its evidence.

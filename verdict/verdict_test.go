@@ -29,6 +29,8 @@ type story struct {
 	state  verdict.State
 	events []finding.Event
 	policy verdict.Policy
+
+	lockout checker.Lockout
 }
 
 func newStory() *story {
@@ -43,7 +45,7 @@ func (s *story) see(at time.Duration, o checker.Outcome, why checker.Reason) ver
 }
 
 func (s *story) step(r checker.Result) verdict.Status {
-	f := verdict.Fleet{Provider: "p", States: map[int64]verdict.State{1: s.state}}
+	f := verdict.Fleet{Provider: "p", Lockout: s.lockout, States: map[int64]verdict.State{1: s.state}}
 	next, events := verdict.Judge(f, []checker.Result{r}, s.policy)
 	s.state, s.events = next[0], events
 	return s.state.Status
@@ -119,17 +121,14 @@ func TestConfirmationsAreAskedForAtTheirTimes(t *testing.T) {
 	t.Parallel()
 	s := newStory()
 	s.policy.RefusalsPerHour = 0
-	s.see(0, checker.Rejected, checker.Unspecified)
-	if want := start.Add(2 * time.Minute); !s.state.NextCheck.Equal(want) {
-		t.Errorf("first confirmation at %s", s.state.NextCheck)
+	for _, c := range []struct{ at, next time.Duration }{{0, 2}, {2, 10}, {10, 15}} {
+		s.see(c.at*time.Minute, checker.Rejected, checker.Unspecified)
+		if want := start.Add(c.next * time.Minute); !s.state.NextCheck.Equal(want) {
+			t.Errorf("after %d minutes: next %s", c.at, s.state.NextCheck)
+		}
 	}
-	s.see(2*time.Minute, checker.Rejected, checker.Unspecified)
-	if want := start.Add(10 * time.Minute); !s.state.NextCheck.Equal(want) {
-		t.Errorf("second confirmation at %s", s.state.NextCheck)
-	}
-	s.see(10*time.Minute, checker.Rejected, checker.Unspecified)
-	if !s.state.NextCheck.IsZero() || !s.did(finding.OpOpen, finding.Revoked) {
-		t.Errorf("after the last one: next %s, events %v", s.state.NextCheck, s.events)
+	if !s.did(finding.OpOpen, finding.Revoked) {
+		t.Fatalf("after the last one: %v", s.events)
 	}
 	e := s.events[0].Evidence
 	if len(e.Refusals) != 3 || e.Certain || !e.Since.Equal(start) {
@@ -137,27 +136,33 @@ func TestConfirmationsAreAskedForAtTheirTimes(t *testing.T) {
 	}
 }
 
+// What is refused is looked at as often as its provider bears.
 func TestRefusalsAreCapped(t *testing.T) {
 	t.Parallel()
-	s := newStory()
-	at := time.Duration(0)
-	var waits []time.Duration
-	for range 8 {
-		s.see(at, checker.Rejected, checker.Unspecified)
-		due := start.Add(at + time.Minute) // as scheduled
-		if next := s.state.NextCheck; !next.IsZero() {
-			due = next
+	const m = time.Minute
+	for lockout, want := range map[string][]time.Duration{
+		"unknown": {0, 2 * m, 10 * m, 15 * m, 30 * m, 60 * m, 180 * m, 420 * m, 780 * m, 1140 * m, 1500 * m},
+		"none":    {0, 2 * m, 10 * m, 25 * m, 40 * m, 55 * m, 70 * m, 85 * m, 100 * m, 115 * m, 130 * m},
+		"3":       {0, 2 * m, 10 * m, 60 * m, 180 * m, 420 * m, 780 * m, 1140 * m, 1500 * m, 1860 * m, 2220 * m},
+	} {
+		s := newStory()
+		s.lockout, _ = checker.ParseLockout(lockout)
+		var seen []time.Duration
+		for at := time.Duration(0); len(seen) < len(want); {
+			s.see(at, checker.Rejected, checker.Unspecified)
+			seen = append(seen, at)
+			due := start.Add(at + time.Minute) // as scheduled
+			if next := s.state.NextCheck; !next.IsZero() {
+				due = next
+			}
+			if least := s.state.NotBefore; least.After(due) {
+				due = least
+			}
+			at = due.Sub(start)
 		}
-		if least := s.state.NotBefore; least.After(due) {
-			due = least
+		if !slices.Equal(seen, want) {
+			t.Errorf("%s: refused at %v, want %v", lockout, seen, want)
 		}
-		waits = append(waits, due.Sub(start.Add(at)))
-		at = due.Sub(start)
-	}
-	h := time.Hour
-	want := []time.Duration{2 * time.Minute, 8 * time.Minute, h, 2 * h, 4 * h, 6 * h, 6 * h, 6 * h}
-	if !slices.Equal(waits, want) {
-		t.Errorf("waits %v, want %v", waits, want)
 	}
 }
 
@@ -266,16 +271,7 @@ func (f *fleet) see(rs ...checker.Result) {
 	}
 	for id, s := range f.states {
 		if !in[id] {
-			v.Others = append(
-				v.Others,
-				verdict.Other{
-					Credential:     s.Credential,
-					Status:         s.Status,
-					SuspectSince:   s.SuspectSince,
-					EverHealthy:    !s.NeverHealthy(),
-					UncertainSince: s.UncertainSince,
-				},
-			)
+			v.Others = append(v.Others, other(s))
 		}
 	}
 	next, events := verdict.Judge(v, rs, verdict.DefaultPolicy())
@@ -290,14 +286,24 @@ func (f *fleet) see(rs ...checker.Result) {
 		case e.Kind == finding.Unverifiable && e.Subject.Credential == "":
 			f.f.Outage = e.Op == finding.OpOpen
 		}
-		if e.Kind != finding.ProviderIncident {
-			continue
+		switch {
+		case e.Kind == finding.ProviderDown:
+			f.f.Down = e.Op == finding.OpOpen
+		case e.Kind == finding.ProviderIncident && e.Op == finding.OpOpen:
+			f.f.Incident = verdict.Incident{
+				Provider: "p", Providers: e.Evidence.Providers, Opened: e.At, First: e.Evidence.Since, Affected: e.Evidence.Affected,
+			}
+		case e.Kind == finding.ProviderIncident:
+			f.f.LastIncident, f.f.Incident = f.f.Incident, verdict.Incident{}
+			f.f.LastIncident.Ended = e.At
 		}
-		if e.Op == finding.OpOpen {
-			f.f.IncidentSince, f.f.Affected = e.At, e.Evidence.Affected
-		} else {
-			f.f.IncidentSince, f.f.Affected, f.f.IncidentEnded = time.Time{}, nil, e.At
-		}
+	}
+}
+
+func other(s verdict.State) verdict.Other {
+	return verdict.Other{
+		CredentialID: s.CredentialID, Credential: s.Credential, Provider: s.Provider, Status: s.Status, SuspectSince: s.SuspectSince,
+		LastCheck: s.LastCheck, LastCertain: s.LastCertain, EverHealthy: !s.NeverHealthy(), UncertainSince: s.UncertainSince,
 	}
 }
 
@@ -326,16 +332,16 @@ func TestProviderIncident(t *testing.T) {
 		t.Fatal("two of six are no incident")
 	}
 	see(time.Minute, checker.Rejected, 2)
-	if incidents != 1 || len(f.f.Affected) != 3 {
-		t.Fatalf("three of six: %d incidents, affected %v", incidents, f.f.Affected)
+	if incidents != 1 || len(f.f.Incident.Affected) != 3 {
+		t.Fatalf("three of six: %d incidents, affected %v", incidents, f.f.Incident.Affected)
 	}
 	see(3*time.Minute, checker.Rejected, 0, 1, 2, 3)
 	see(30*time.Minute, checker.Rejected, 0, 1, 2, 3)
-	if revoked != 0 || len(f.f.Affected) != 4 {
-		t.Fatalf("during the incident: %d pages, affected %v", revoked, f.f.Affected)
+	if revoked != 0 || len(f.f.Incident.Affected) != 4 {
+		t.Fatalf("during the incident: %d pages, affected %v", revoked, f.f.Incident.Affected)
 	}
 	see(60*time.Minute, checker.OK, 0, 1)
-	if f.f.IncidentSince.IsZero() == false {
+	if f.f.Incident.Opened.IsZero() == false {
 		t.Fatal("the incident does not end when half of it is accepted again")
 	}
 	see(61*time.Minute, checker.Rejected, 2)
@@ -504,7 +510,7 @@ func TestRefusalsInTheGraceCountApart(t *testing.T) {
 			worst = max(worst, within)
 		}
 		end := seen[len(seen)-1]
-		if inGrace > 3 || worst > 6 || end > time.Hour+every+10*time.Minute {
+		if inGrace > 6 || worst > 12 || end > time.Hour+every+10*time.Minute {
 			t.Errorf("every %s: %d refusals in the grace, %d in an hour, revoked after %s: %v", every, inGrace, worst, end, seen)
 		}
 	}

@@ -116,9 +116,10 @@ func textOf(w notify.Words) (lines []string) {
 
 // mark tells severity and state by shape, beside the words.
 func mark(fs []finding.Finding) string {
+	ended := notify.Ended(fs)
 	switch {
-	case over(fs):
-		return "✔ RESOLVED"
+	case ended != "":
+		return "✔ " + ended
 	case fs[0].Severity == finding.Critical:
 		return "■"
 	case fs[0].Severity == finding.Warning:

@@ -1,0 +1,163 @@
+package verdict
+
+import (
+	"slices"
+	"time"
+
+	"github.com/keyrounds/keyrounds/checker"
+)
+
+// Rules of looking again:
+//
+//  1. What is refused is looked at again 15, 30 and 60 minutes after the first refusal, then after 2, 4 and 6 hours more,
+//     and so on every 6 hours: providers lock clients out. Where the provider bears any number of refusals, every 15
+//     minutes.
+//  2. In an incident its credentials take turns: one of them is looked at every 10 minutes.
+//  3. In no case more often than Policy.RefusalsPerHour and the provider's lockout allow, but where it locks nobody out.
+//  4. Others are looked at out of turn where that settles something (Wishes): those that work, when something is refused a
+//     second time; those that are refused, when one of them is accepted again.
+
+const (
+	lookEvery = 15 * time.Minute // where nobody is locked out
+	turnEvery = 10 * time.Minute
+)
+
+// looks are the times after the first refusal; after the last one, that often.
+var looks = []time.Duration{15 * time.Minute, 30 * time.Minute, time.Hour, 3 * time.Hour, 7 * time.Hour}
+
+const slowest = 6 * time.Hour
+
+// again is when what is refused is looked at again.
+func (j *judgement) again() time.Time {
+	at, first := j.result.At, j.SuspectSince
+	if j.fleet.Lockout.None() {
+		return at.Add(lookEvery)
+	}
+	next := at.Add(slowest)
+	for _, after := range looks {
+		if t := first.Add(after); t.After(at) {
+			next = t
+			break
+		}
+	}
+	if turn := j.turn(); !turn.IsZero() && turn.Before(next) {
+		next = turn
+	}
+	return next
+}
+
+// turn is when it is its turn in the incident; zero: it is in none.
+func (j *judgement) turn() time.Time {
+	if !j.incident.on {
+		return time.Time{}
+	}
+	i := slices.IndexFunc(j.incident.affected, func(t turned) bool { return t.id == j.CredentialID })
+	if i < 0 {
+		return time.Time{}
+	}
+	n := len(j.incident.affected)
+	now := int(j.result.At.Sub(j.incident.first) / turnEvery)
+	wait := (i - now%n + n) % n
+	if wait == 0 {
+		wait = n
+	}
+	return j.incident.first.Add(time.Duration(now+wait) * turnEvery)
+}
+
+// mostAnHour is how often it may be refused in an hour; 0: there is no limit.
+func (j *judgement) mostAnHour() int {
+	most, bears := j.policy.RefusalsPerHour, j.fleet.Lockout.PerHour()
+	if j.fleet.Lockout.None() {
+		return 0
+	}
+	if most == 0 || bears > 0 && bears < most {
+		return bears
+	}
+	return most
+}
+
+// keepToCap puts off the next check where it was refused as often as it may be in an hour.
+func (j *judgement) keepToCap() {
+	most := j.mostAnHour()
+	if most == 0 || most > len(j.Refusals) {
+		return
+	}
+	if until := j.Refusals[len(j.Refusals)-most].Add(time.Hour); until.After(j.result.At) && until.After(j.NotBefore) {
+		j.NotBefore = until
+	}
+}
+
+// Wish asks for a look at a credential now, out of turn.
+type Wish struct {
+	CredentialID int64
+	Provider     string
+	Again        bool // it is refused, and may be accepted again; false: it works, and shows that its provider does
+}
+
+const (
+	mostLooks  = 50 // at credentials of the provider since the first refusal
+	mostBeside = 10 // likewise of its neighbours
+	restAgain  = 15 * time.Minute
+	restInside = 5 * time.Minute // in an incident
+)
+
+// Wishes returns which other credentials a batch wants looked at now, given what Judge made of it. It is pure. Whether
+// their providers may be asked is not its business.
+func Wishes(f Fleet, rs []checker.Result, next []State, p Policy) []Wish {
+	if len(f.Others) == 0 && len(f.Neighbours) == 0 {
+		return nil
+	}
+	in := f.assess(rs, p)
+	doubt, recovered, wishes := time.Time{}, false, []Wish(nil)
+	for i, s := range next {
+		recovered = recovered || f.state(rs[i]).Status.refused() && s.Status.works()
+		if s.Status == Suspect && (s.RefusalCount > 1 || len(in.all.since(in.all.chain(s.SuspectSince, p))) > 1) {
+			if first := in.all.chain(s.SuspectSince, p); doubt.IsZero() || first.Before(doubt) {
+				doubt = first
+			}
+		}
+	}
+	if !doubt.IsZero() && !f.Incident.open() {
+		wishes = append(unanswered(f.Others, doubt, mostLooks), unanswered(f.Neighbours, doubt, mostBeside)...)
+	}
+	rest := restAgain
+	switch over := f.Incident.open() && in.over(f, f.Incident.Affected, next, p) != ""; {
+	case over:
+		rest, recovered = p.soon(0), true
+	case f.Incident.open():
+		rest = restInside
+	}
+	if !recovered {
+		return wishes
+	}
+	for _, o := range slices.Concat(f.Others, f.Neighbours) {
+		inside := slices.Contains(f.Incident.Affected, o.Credential)
+		if o.Status.refused() && (inside || o.Provider == f.Provider) && in.now.Sub(o.LastCheck) >= rest {
+			wishes = append(wishes, Wish{o.CredentialID, o.Provider, true})
+		}
+	}
+	return wishes
+}
+
+// unanswered returns those of others that work and were not asked since t, so many that most answer, spread over all.
+func unanswered(others []Other, t time.Time, most int) []Wish {
+	var wishes []Wish
+	for _, o := range others {
+		switch {
+		case !o.LastCertain.Before(t) || o.Status.refused() && !o.SuspectSince.Before(t):
+			most--
+		case o.Status.works() && o.LastCheck.Before(t):
+			wishes = append(wishes, Wish{o.CredentialID, o.Provider, false})
+		}
+	}
+	if most <= 0 {
+		return nil
+	}
+	if n := len(wishes); n > most {
+		for i := range most {
+			wishes[i] = wishes[i*n/most]
+		}
+		wishes = wishes[:most]
+	}
+	return wishes
+}
