@@ -205,18 +205,13 @@ func (b *builder) policy(c *Config, v *VerdictIn) {
 	}
 	p := &c.Policy
 	if v.Confirm != nil {
-		p.Confirm = nil
-		for i, text := range v.Confirm {
-			var d time.Duration
-			path := fmt.Sprintf("verdict.confirm.%d", i)
-			b.duration(path, text, &d)
-			if i > 0 && d <= p.Confirm[i-1] {
-				b.fail(path, "times from the first refusal on, each later than the one before", "not later than the one before")
-			}
-			p.Confirm = append(p.Confirm, d)
-		}
-		if len(p.Confirm) == 0 {
+		if p.Confirm = b.refusalTimes("verdict.confirm", v.Confirm); len(p.Confirm) == 0 {
 			b.fail("verdict.confirm", "at least one, such as [2m, 10m]", "a refusal that nothing confirms would page at once")
+		}
+	}
+	if v.Again != nil {
+		if p.Again = b.refusalTimes("verdict.again", v.Again); len(p.Again) == 0 || p.Again[0] <= 0 {
+			b.fail("verdict.again", "at least one above zero, such as [15m, 1h]", "what works again would never be seen to")
 		}
 	}
 	if v.RefusalsPerHour != nil {
@@ -242,6 +237,20 @@ func (b *builder) policy(c *Config, v *VerdictIn) {
 			b.fail("verdict.incident.share", "above 0, to 1", "is not a share")
 		}
 	}
+}
+
+// refusalTimes reads times that are counted from the first refusal on.
+func (b *builder) refusalTimes(path string, texts []string) (times []time.Duration) {
+	for i, text := range texts {
+		var d time.Duration
+		path := fmt.Sprintf("%s.%d", path, i)
+		b.duration(path, text, &d)
+		if i > 0 && d <= times[i-1] {
+			b.fail(path, "times from the first refusal on, each later than the one before", "not later than the one before")
+		}
+		times = append(times, d)
+	}
+	return times
 }
 
 const day = 24 * time.Hour

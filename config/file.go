@@ -243,6 +243,9 @@ type VerdictIn struct {
 	// When a refusal is confirmed, from the first one on; a minute and two after it where others of its provider are
 	// accepted meanwhile. Default [2m, 10m].
 	Confirm []string `json:"confirm,omitempty"`
+	// When what is refused is looked at again, from the first refusal on; then as far apart as the last two. Default
+	// [15m, 30m, 1h, 3h, 7h, 13h].
+	Again []string `json:"again,omitempty"`
 	// Authentication failures of one credential, unless its provider's lockout is none. 0: no cap. Default 6.
 	RefusalsPerHour *int `json:"refusals_per_hour,omitempty"`
 	// How long without a certain answer. Default 6h.

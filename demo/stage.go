@@ -113,7 +113,7 @@ feeds:
   - {name: gateway, provider: smartrecruiters, type: file, format: nginx-json, paths: ["%[1]s/gateway.json"]}
 defaults: {schedule: "@every 4s", unused_after: 90d}
 digest: "@every 20s"
-verdict: {confirm: [3s, 8s], refusals_per_hour: 0, grace: 1m, unverifiable_after: 10m, incident: {within: 20s}}
+verdict: {confirm: [3s, 8s], again: [12s, 24s], refusals_per_hour: 0, grace: 1m, unverifiable_after: 10m, incident: {within: 20s}}
 slack: {token: "file:%[1]s/slack-token", app_token: "file:%[1]s/slack-app-token", `+
 		`allow: [U01, U02], channel: "#credential-alerts", api_url: "%[3]s/"}
 routes:

@@ -9,36 +9,27 @@ import (
 
 // Rules of looking again:
 //
-//  1. What is refused is looked at again 15, 30 and 60 minutes after the first refusal, then after 2, 4 and 6 hours more,
-//     and so on every 6 hours: providers lock clients out. Where the provider bears any number of refusals, every 15
-//     minutes.
-//  2. In an incident its credentials take turns: one of them is looked at every 10 minutes.
+//  1. What is refused is looked at again at the times of Policy.Again, and then as far apart as the last two of them:
+//     providers lock clients out. Where the provider bears any number of refusals, as often as the first of them.
+//  2. In an incident its credentials take turns: one of them is looked at in two thirds of the first time, 10 minutes.
 //  3. In no case more often than Policy.RefusalsPerHour and the provider's lockout allow, but where it locks nobody out.
 //  4. Others are looked at out of turn where that settles something (Wishes): those that work, when something is refused a
 //     second time; those that are refused, when one of them is accepted again.
-
-const (
-	lookEvery = 15 * time.Minute // where nobody is locked out
-	turnEvery = 10 * time.Minute
-)
-
-// looks are the times after the first refusal; after the last one, that often.
-var looks = []time.Duration{15 * time.Minute, 30 * time.Minute, time.Hour, 3 * time.Hour, 7 * time.Hour}
-
-const slowest = 6 * time.Hour
 
 // again is when what is refused is looked at again.
 func (j *judgement) again() time.Time {
 	at, first := j.result.At, j.SuspectSince
 	if j.fleet.Lockout.None() {
-		return at.Add(lookEvery)
+		return at.Add(j.policy.Again[0])
 	}
-	next := at.Add(slowest)
-	for _, after := range looks {
-		if t := first.Add(after); t.After(at) {
-			next = t
-			break
-		}
+	after := j.policy.Again
+	gap := after[len(after)-1]
+	if len(after) > 1 {
+		gap -= after[len(after)-2]
+	}
+	next := at.Add(gap)
+	if i := slices.IndexFunc(after, func(d time.Duration) bool { return first.Add(d).After(at) }); i >= 0 {
+		next = first.Add(after[i])
 	}
 	if turn := j.turn(); !turn.IsZero() && turn.Before(next) {
 		next = turn
@@ -55,7 +46,7 @@ func (j *judgement) turn() time.Time {
 	if i < 0 {
 		return time.Time{}
 	}
-	n := len(j.incident.affected)
+	n, turnEvery := len(j.incident.affected), j.policy.Again[0]*2/3
 	now := int(j.result.At.Sub(j.incident.first) / turnEvery)
 	wait := (i - now%n + n) % n
 	if wait == 0 {
@@ -97,8 +88,6 @@ type Wish struct {
 const (
 	mostLooks  = 50 // at credentials of the provider since the first refusal
 	mostBeside = 10 // likewise of its neighbours
-	restAgain  = 15 * time.Minute
-	restInside = 5 * time.Minute // in an incident
 )
 
 // Wishes returns which other credentials a batch wants looked at now, given what Judge made of it. It is pure. Whether
@@ -120,12 +109,12 @@ func Wishes(f Fleet, rs []checker.Result, next []State, p Policy) []Wish {
 	if !doubt.IsZero() && !f.Incident.open() {
 		wishes = append(unanswered(f.Others, doubt, mostLooks), unanswered(f.Neighbours, doubt, mostBeside)...)
 	}
-	rest := restAgain
+	rest := p.Again[0] // what was looked at sooner is not asked again for another's recovery
 	switch over := f.Incident.open() && in.over(f, f.Incident.Affected, next, p) != ""; {
 	case over:
 		rest, recovered = p.soon(0), true
 	case f.Incident.open():
-		rest = restInside
+		rest = p.Again[0] / 3
 	}
 	if !recovered {
 		return wishes

@@ -81,6 +81,7 @@ func (s State) NeverHealthy() bool {
 // since every refusal would be an incident of its provider.
 type Policy struct {
 	Confirm           []time.Duration // when a refusal is confirmed, from the first one on; sooner where others are accepted
+	Again             []time.Duration // when what is refused is looked at again, from the first refusal on; at least one
 	RefusalsPerHour   int             // of one credential; 0: no cap
 	UnverifiableAfter time.Duration
 	ProviderDownAfter time.Duration // how long a provider may answer nobody
@@ -98,11 +99,12 @@ type IncidentPolicy struct {
 }
 
 // DefaultPolicy returns the policy of an empty verdict: section: confirmations 2 and 10 minutes after the first
-// refusal, at most 6 refusals an hour, 6 hours without a certain answer, 10 minutes in which a provider answers nobody,
+// refusal, looks 15, 30 and 60 minutes after it and then 2, 4 and 6 hours apart, at most 6 refusals an hour, 6 hours without a certain answer, 10 minutes in which a provider answers nobody,
 // a grace of an hour, and 3 credentials and half of them within 10 minutes for an incident.
 func DefaultPolicy() Policy {
 	return Policy{
 		Confirm:           []time.Duration{2 * time.Minute, 10 * time.Minute},
+		Again:             []time.Duration{15 * time.Minute, 30 * time.Minute, time.Hour, 3 * time.Hour, 7 * time.Hour, 13 * time.Hour},
 		RefusalsPerHour:   6,
 		UnverifiableAfter: 6 * time.Hour,
 		ProviderDownAfter: 10 * time.Minute,
