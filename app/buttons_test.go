@@ -165,7 +165,7 @@ func TestButtons(t *testing.T) {
 	t.Parallel()
 	c := newCounter(t)
 	c.idp.Revoke("a")
-	m := c.message("credential a is refused")
+	m := c.message("is refused")
 	if !strings.Contains(string(m.Blocks), "https://keyrounds.example/#finding-1") {
 		t.Errorf("no link in %s", m.Blocks)
 	}

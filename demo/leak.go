@@ -111,7 +111,7 @@ func (t *teller) leakScenes() []scene {
 			},
 		},
 		{
-			21 * time.Second, t.told("the secret of credential screening of smartrecruiters got out"),
+			21 * time.Second, t.told("screening (smartrecruiters) has a secret that got out"),
 			"screening gets a new secret at the provider: keyrounds credentials rotate screening",
 			func(p *sim.Provider) {
 				p.Renew(s.id, s.new)

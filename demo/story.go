@@ -70,7 +70,7 @@ func (t *teller) scenes() []scene {
 			func(*sim.Provider) { t.stage.gateway.use(canary, "192.0.2.66", "curl/8.5.0", "") },
 		},
 		{
-			22 * time.Second, t.told("credential ats-sync is refused"),
+			22 * time.Second, t.told("ats-sync (smartrecruiters) is refused"),
 			"ann presses Acknowledge under the message about ats-sync, on Slack",
 			func(*sim.Provider) { t.stage.press("ats-sync", "acknowledge") },
 		},
@@ -89,7 +89,7 @@ func (t *teller) scenes() []scene {
 			"careers-site loses the scope jobs_read", func(p *sim.Provider) { p.Cut(careers, "jobs_read") },
 		},
 		{
-			42 * time.Second, t.told("credentials of smartrecruiters cannot be read"),
+			42 * time.Second, t.told("credentials of smartrecruiters have secrets that cannot be read"),
 			"the secrets are back", func(*sim.Provider) { t.stage.lose(false, lost...) },
 		},
 		{

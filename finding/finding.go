@@ -39,34 +39,6 @@ const (
 	ReceiverFailing     Kind = "receiver_failing"
 )
 
-// Kinds lists every kind, in the order of the constants.
-func Kinds() []Kind {
-	return []Kind{
-		Revoked,
-		ScopeLost,
-		ScopeExcess,
-		Unused,
-		NeverUsed,
-		Leaked,
-		UnexpectedUse,
-		UsedAfterRevocation,
-		CanaryTripped,
-		SecretUnreadable,
-		Orphaned,
-		StaleSecret,
-		Expiring,
-		Unverifiable,
-		Flapping,
-		ProviderIncident,
-		ProviderDown,
-		FallingBehind,
-		LifetimeShrunk,
-		UnusedScopes,
-		Unpresented,
-		ReceiverFailing,
-	}
-}
-
 // Severity says how urgent a finding is. Critical wakes people: quiet hours do not hold it back.
 type Severity string
 
@@ -76,18 +48,6 @@ const (
 	Warning  Severity = "warning"
 	Info     Severity = "info"
 )
-
-// Severity returns how urgent the findings of a kind are. One that is not known is Warning.
-func (k Kind) Severity() Severity {
-	switch k {
-	case Revoked, Leaked, UsedAfterRevocation, CanaryTripped, ProviderIncident, ProviderDown, ReceiverFailing:
-		return Critical
-	case ScopeExcess, Unused, NeverUsed, Orphaned, StaleSecret, LifetimeShrunk, UnusedScopes, Unpresented:
-		return Info
-	default:
-		return Warning
-	}
-}
 
 // State says where a finding stands. All but Resolved count as not over.
 type State string

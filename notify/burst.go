@@ -2,8 +2,6 @@ package notify
 
 import (
 	"fmt"
-	"strings"
-	"time"
 
 	"github.com/keyrounds/keyrounds/finding"
 )
@@ -21,29 +19,68 @@ func DescribeAll(fs []finding.Finding) Words {
 		return Words{Title: "nothing"}
 	}
 	open := 0
-	var oldest time.Time
+	began := fs[0].Began()
 	for _, f := range fs {
 		if f.State != finding.Resolved {
 			open++
 		}
-		if oldest.IsZero() || f.OpenedAt.Before(oldest) {
-			oldest = f.OpenedAt
+		if f.Began().Before(began) {
+			began = f.Began()
 		}
 	}
-	w := Words{Title: fmt.Sprintf("%s: %s", strings.ToUpper(string(fs[0].Severity)), together(fs)), State: standings(fs, open)}
-	w.Facts = append(w.Facts, Fact{"Since", clock(oldest)})
+	w := Words{Title: urgency(fs...) + ": " + together(fs), State: standings(fs, open)}
 	for _, f := range fs[:min(len(fs), mostItems)] {
 		w.Items = append(w.Items, item(f, fs))
 	}
 	if n := len(fs) - mostItems; n > 0 {
 		w.Items = append(w.Items, fmt.Sprintf("and %d more: keyrounds findings list", n))
 	}
-	if common(fs, func(f finding.Finding) string { return string(f.Kind) }) {
-		w.Steps = steps(sharing(fs), "NAME")
-	} else {
+	w.Facts = append(w.Facts, Fact{"Since", clock(began)})
+	one := func(of func(finding.Finding) string) string {
+		if common(fs, of) {
+			return of(fs[0])
+		}
+		return ""
+	}
+	w.Owner = one(func(f finding.Finding) string { return f.Evidence.Owner })
+	if one(func(f finding.Finding) string { return string(f.Kind) }) == "" {
 		w.Steps = []string{"See each of them: keyrounds findings list"}
+		return w
+	}
+	entry := fs[0].Kind.Of()
+	w.Guide = guide(entry)
+	if entry.Effect != nil {
+		w.Effect = one(entry.Effect)
+	}
+	if entry.Steps != nil {
+		w.Steps = entry.Steps(sharing(fs), "NAME")
+	}
+	if open == 0 {
+		w.Effect, w.Steps = "", nil
+	}
+	w.Facts = append(w.Facts, howSure(fs)...)
+	var label string
+	answer := one(func(f finding.Finding) (text string) { label, text = said(f); return text })
+	if answer != "" {
+		w.Facts = append(w.Facts, Fact{label, answer})
 	}
 	return w
+}
+
+// howSure says it of several refusals: what holds of each of them.
+func howSure(fs []finding.Finding) []Fact {
+	least, certain := len(fs[0].Evidence.Refusals), true
+	for _, f := range fs {
+		least, certain = min(least, len(f.Evidence.Refusals)), certain && f.Evidence.Certain
+	}
+	if least == 0 || fs[0].Kind != finding.Revoked {
+		return nil
+	}
+	text := "The provider refused each of them " + times(least) + " or more. It does not say why."
+	if certain {
+		text = "The provider refused each of them " + times(least) + " or more, and says why."
+	}
+	return []Fact{{"How sure", text}}
 }
 
 // sharing is the first finding with only that evidence for its steps which holds of all.
@@ -57,37 +94,21 @@ func sharing(fs []finding.Finding) finding.Finding {
 
 // together is what several findings are, and of what.
 func together(fs []finding.Finding) string {
-	n, kind, provider := len(fs), fs[0].Kind, fs[0].Subject.Provider
-	at := ""
+	n, provider, at := len(fs), fs[0].Subject.Provider, ""
 	if common(fs, func(f finding.Finding) string { return f.Subject.Provider }) && provider != "" {
 		at = " of " + provider
 	}
+	var names []string
+	for _, f := range fs {
+		names = append(names, f.Subject.Name())
+	}
 	if !common(fs, func(f finding.Finding) string { return string(f.Kind) }) {
-		return fmt.Sprintf("%d findings%s", n, at)
+		return fmt.Sprintf("%d findings%s: %s", n, at, list(names, 3))
 	}
-	switch kind {
-	case finding.Revoked:
-		return fmt.Sprintf("%d credentials%s are refused", n, at)
-	case finding.ScopeLost:
-		return fmt.Sprintf("%d credentials%s may do less than they need", n, at)
-	case finding.SecretUnreadable:
-		return fmt.Sprintf("the secrets of %d credentials%s cannot be read", n, at)
-	case finding.Unverifiable:
-		return fmt.Sprintf("%d credentials%s cannot be verified", n, at)
-	case finding.Expiring:
-		first := fs[0].Evidence.ExpiresAt
-		for _, f := range fs {
-			if f.Evidence.ExpiresAt.Before(first) {
-				first = f.Evidence.ExpiresAt
-			}
-		}
-		return fmt.Sprintf("%d credentials%s end soon, the first on %s", n, at, first.UTC().Format("2 Jan 2006"))
-	case finding.UnexpectedUse:
-		return fmt.Sprintf("%d credentials%s are used from unexpected networks", n, at)
-	case finding.CanaryTripped:
-		return fmt.Sprintf("%d canaries%s were used: somebody has what only a thief can have", n, at)
+	if Ended(fs) != "" {
+		return fmt.Sprintf("%d credentials%s (%s): %s", n, at, words(string(fs[0].Kind)), list(names, 3))
 	}
-	return fmt.Sprintf("%s: %d credentials%s", words(string(kind)), n, at)
+	return fmt.Sprintf("%d credentials%s %s: %s", n, at, fs[0].Kind.Of().Many, list(names, 3))
 }
 
 // standings is where several findings stand; "" while all are open.
@@ -109,7 +130,7 @@ func item(f finding.Finding, fs []finding.Finding) string {
 	if !common(fs, func(f finding.Finding) string { return string(f.Kind) }) {
 		text += ": " + words(string(f.Kind))
 	}
-	if f.Evidence.Owner != "" {
+	if f.Evidence.Owner != "" && !common(fs, func(f finding.Finding) string { return f.Evidence.Owner }) {
 		text += " (owner " + f.Evidence.Owner + ")"
 	}
 	if why := f.Evidence.Reason; why != "" && why != "unspecified" &&

@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -199,10 +198,11 @@ func (n *Notifier) message(ctx context.Context, r record, traits Traits) (Messag
 		}
 		m.Findings = append(m.Findings, f)
 	}
-	m.Findings = newest(m.Findings)
+	all := m.Findings
+	m.Findings = newest(all)
 	slices.SortFunc(m.Findings, bySeverity)
-	m.Words = n.setup.Load().words(m.Findings)
-	m.Turn, m.Loud = r.turn(m.Findings, traits, n.Now())
+	m.Words, m.Zone = n.setup.Load().words(m.Findings), n.setup.Load().Policy.Zone
+	m.Turn, m.Loud = r.turn(m.Findings, all, traits, n.Now())
 	m.Same = r.digest == digest(m, traits) && !m.Unclear
 	m.TurnKey = m.Key + "-" + digest(m, traits) + "-" + r.nudge
 	return m, nil
@@ -283,83 +283,6 @@ func digest(m Message, traits Traits) string {
 	}
 	_ = enc.Encode(m.Words)
 	return hex.EncodeToString(h.Sum(nil)[:8])
-}
-
-// turn is what happened to the findings since they were told, in words, a line each; loud: everybody in the
-// channel should see it.
-func (r record) turn(fs []finding.Finding, traits Traits, now time.Time) (text string, loud bool) {
-	if r.digest == "" {
-		return "", false
-	}
-	var (
-		lines []string
-		names = map[string][]string{} // what happened → to which
-		over  = true                  // nothing of it was open any more
-	)
-	for _, was := range r.was {
-		over = over && (was.state == finding.Resolved || was.state == "")
-	}
-	for _, f := range fs {
-		was := r.was[f.ID]
-		what := stateOf(f)
-		switch {
-		case was == knownOf(f) || was.state == f.State && (f.State == finding.Resolved || news(f) == ""):
-			continue
-		case was.news != news(f) && was.state != "" && f.State != finding.Resolved:
-			what = strings.TrimSuffix(news(f)+"; "+what, "; ")
-		case f.State == finding.Open && was.state == "" && len(fs) > 1:
-			what = "also this"
-		case f.State == finding.Open:
-			what = "open again"
-		}
-		if what == "" {
-			continue
-		}
-		// What is acknowledged is looked after; that its time runs out is news all the same.
-		told := f.State == finding.Open || f.State == finding.Acknowledged && was.news != news(f)
-		if was.state == "" && traits.Edits && !over {
-			told = false // it joined what people look at already
-		}
-		if told && f.Severity != finding.Info {
-			loud = true
-		}
-		if !slices.Contains(lines, what) {
-			lines = append(lines, what)
-		}
-		names[what] = append(names[what], f.Subject.Name())
-	}
-	for i, what := range lines {
-		if len(fs) > 1 {
-			lines[i] = list(names[what], 20) + ": " + what
-		}
-	}
-	if r.nudge != "" && slices.ContainsFunc(fs, urgent) {
-		lines, loud = append(lines, nudge(r.nudge, fs, now)), true
-	}
-	return strings.Join(lines, "\n"), loud
-}
-
-// nudge says again that it is open.
-func nudge(kind string, fs []finding.Finding, now time.Time) string {
-	var oldest time.Time
-	n := 0
-	for _, f := range fs {
-		if !urgent(f) {
-			continue
-		}
-		if n++; oldest.IsZero() || f.OpenedAt.Before(oldest) {
-			oldest = f.OpenedAt
-		}
-	}
-	text := "still open after " + span(now.Sub(oldest))
-	if len(fs) > 1 {
-		text = fmt.Sprintf("%d of them are %s", n, text)
-	}
-	text += ", and nobody has acknowledged it"
-	if kind == nudgeEscalate {
-		text += ": others are told now"
-	}
-	return text
 }
 
 const (

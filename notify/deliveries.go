@@ -31,8 +31,8 @@ func (n *Notifier) Deliveries(ctx context.Context, limit int) ([]Delivery, error
 					WHEN m.due_at IS NULL OR m.told_digest <> '' AND m.due_at > $2 THEN 'sent'
 					WHEN m.failing_since IS NOT NULL OR l.failing_since IS NOT NULL THEN 'failing' ELSE 'waiting' END AS state,
 				greatest(m.tries, l.failures, 0) AS tries,
-				coalesce(CASE WHEN m.due_at > $2 AND m.told_digest <> '' THEN m.sent_at
-					ELSE greatest(m.due_at, nullif(l.next_at, '-infinity')) END, m.sent_at, m.made_at) AS at,
+				CASE WHEN m.due_at IS NULL OR m.told_digest <> '' AND m.due_at > $2 THEN coalesce(m.sent_at, m.made_at)
+					ELSE greatest(m.due_at, nullif(l.next_at, '-infinity')) END AS at,
 				coalesce(nullif(m.error, ''), l.error, '') AS error, coalesce(nullif(m.posted_channel, ''), m.channel) AS channel, m.ref
 			FROM notify_messages m LEFT JOIN notify_lanes l USING (receiver, channel))
 		SELECT id, receiver, ARRAY(SELECT finding_id FROM notify_members WHERE message_id = d.id ORDER BY 1), letter, state,

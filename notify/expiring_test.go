@@ -38,8 +38,8 @@ func TestExpiringIsToldAtEachTime(t *testing.T) {
 	wantIn(
 		t,
 		said(d.only()),
-		"▲ WARNING: credential ats-sync of idp ends on 1 Apr 2026",
-		"1 Apr 2026 09:00:00 UTC, as its certificate says",
+		"▲ WARNING: ats-sync (idp) ends on 1 Apr 2026",
+		"1 Apr 2026 09:00:00 UTC>, as its certificate says",
 		"team-ats-sync",
 	)
 	for i, ahead := range []time.Duration{14 * day, 7 * day, 7 * day, day} {
@@ -66,7 +66,7 @@ func TestExpiringIsToldAtEachTime(t *testing.T) {
 	d.later(day)
 	d.apply(finding.OpResolve, finding.Expiring, "ats-sync")
 	d.settled()
-	if got := p.titles(); len(got) != 6 || got[5] != "RESOLVED WARNING: credential ats-sync of idp should have ended on 1 Apr 2026" {
+	if got := p.titles(); len(got) != 6 || got[5] != "RESOLVED: ats-sync (idp) ends soon no more" {
 		t.Errorf("at the end: %q", got)
 	}
 }
@@ -85,7 +85,7 @@ func TestBurstOfEnds(t *testing.T) {
 		of("late", finding.Evidence{ExpiresAt: at.AddDate(0, 0, 7)}, finding.Expiring),
 		of("soon", finding.Evidence{ExpiresAt: at, Owner: "web"}, finding.Expiring),
 	})
-	if w.Title != "WARNING: 2 credentials of idp end soon, the first on 1 Apr 2026" ||
+	if w.Title != "WARNING: 2 credentials of idp end soon: late, soon" ||
 		w.Items[1] != "soon (owner web), ends on 1 Apr 2026" {
 		t.Errorf("%+v", w)
 	}

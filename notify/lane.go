@@ -168,7 +168,9 @@ func (l *lane) note(s sent, now time.Time, first time.Duration) {
 	case s.err != nil:
 		l.fails++
 		l.person = refused != nil && refused.NeedsPerson
-		l.err = s.err.Error()
+		if l.err = s.err.Error(); refused != nil && refused.Fix != "" {
+			l.err += "; to fix it: " + refused.Fix
+		}
 		if l.failing == nil {
 			l.failing = &now
 		}

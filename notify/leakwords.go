@@ -7,22 +7,11 @@ import (
 	"github.com/keyrounds/keyrounds/finding"
 )
 
-func leakHeadline(f finding.Finding) string {
-	name, provider, l := f.Subject.Name(), f.Subject.Provider, f.Evidence.Leak
-	switch {
-	case l == nil || l.Works == nil:
-		return fmt.Sprintf("the secret of credential %s of %s got out", name, provider)
-	case *l.Works:
-		return fmt.Sprintf("the secret of credential %s of %s got out, and it works", name, provider)
-	}
-	return fmt.Sprintf("the secret of credential %s of %s got out; it is refused now", name, provider)
-}
-
 const mostSightings = 6 // in a message; the finding has more
 
 // leakFacts are what a finding about a leak says: how sure, whether the secret works, what it may do, where it was
-// seen, and what proves its end.
-func leakFacts(l *finding.Leak) (facts []Fact) {
+// seen, and what proves its end. Of one that is over: where it was seen, and the proof.
+func leakFacts(l *finding.Leak, over bool) (facts []Fact) {
 	if l == nil {
 		return nil
 	}
@@ -33,6 +22,7 @@ func leakFacts(l *finding.Leak) (facts []Fact) {
 	}
 	add("How sure", l.Confidence)
 	switch {
+	case over:
 	case l.Works != nil && *l.Works:
 		add("Does it work", "yes, a token was issued for it "+clock(l.WorksAt))
 	case l.Works != nil:
@@ -40,8 +30,10 @@ func leakFacts(l *finding.Leak) (facts []Fact) {
 	case len(l.Deaths) == 0:
 		add("Does it work", "not known yet")
 	}
-	add("It may", strings.Join(l.Proven, " "))
-	if !l.Replaced.IsZero() {
+	if !over {
+		add("It may", strings.Join(l.Proven, " "))
+	}
+	if !l.Replaced.IsZero() && !over {
 		text := "by another secret, " + clock(l.Replaced)
 		if l.Unknown {
 			text += "; keyrounds does not have the old one"
@@ -110,26 +102,4 @@ func deaths(l *finding.Leak) (facts []Fact) {
 		facts = append(facts, Fact{"Proof of death", text})
 	}
 	return facts
-}
-
-func leakSteps(f finding.Finding, name string) []string {
-	l := f.Evidence.Leak
-	if l != nil && !l.Replaced.IsZero() {
-		s := []string{"Revoke the old secret at the provider, if that is not done."}
-		if f.Evidence.Console != "" {
-			s = append(s, "Console: "+f.Evidence.Console)
-		}
-		if l.Unknown {
-			return append(s, "Prove that it is dead, with the old secret at hand: keyrounds leaks verify "+name)
-		}
-		return append(s, "keyrounds tries it until it is proven dead; to watch: keyrounds leaks verify "+name)
-	}
-	s := []string{
-		"Make a new credential at the provider, and store it: keyrounds credentials rotate " + name + " --verify-revoked",
-		"Give it to those who use it, then revoke the old one at the provider: what leaked stays leaked, also where it is deleted.",
-	}
-	if f.Evidence.Console != "" {
-		s = append(s, "Console: "+f.Evidence.Console)
-	}
-	return append(s, "See who used it meanwhile: keyrounds usage show "+name)
 }

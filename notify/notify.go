@@ -54,7 +54,8 @@ type Message struct {
 	Key      string            // the same for the same message, and for no other of any installation
 	Findings []finding.Finding // at least one, unless it is a letter
 	Letter   *Letter           // nil: it is about findings
-	Words    Words             // of the findings
+	Words    Words             // of the findings; times in it are UTC
+	Zone     *time.Location    // for times, where the receiver does not know its readers'; nil: UTC
 	Mention  string            // who is mentioned; "": nobody
 	Channel  string            // as a route names it; "": the receiver's own
 	Made     time.Time         // when it was decided to send it: it was not posted before

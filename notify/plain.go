@@ -2,6 +2,7 @@ package notify
 
 import (
 	"strings"
+	"time"
 
 	"github.com/keyrounds/keyrounds/finding"
 )
@@ -20,31 +21,45 @@ func (m Message) Plain() (title, body string) {
 		}
 	default:
 		title = m.Words.Title
-		if over := Ended(m.Findings); over != "" {
-			title = over + " " + title
-		}
 		if m.Turn != "" {
 			add(strings.Split(m.Turn, "\n")...)
 		} else if m.Words.State != "" {
 			add(m.Words.State)
 		}
-		for _, f := range m.Words.Facts {
-			add(strings.TrimPrefix(f.Label+": "+f.Text, ": "))
+		if m.Words.Effect != "" {
+			add(m.Words.Effect)
+		}
+		if m.Words.Owner != "" {
+			add("Owner: " + m.Words.Owner)
 		}
 		for _, i := range m.Words.Items {
 			add("- " + i)
 		}
-		if !m.over() && len(m.Words.Steps) > 0 {
+		if len(m.Words.Steps) > 0 {
 			add("", "What to do:")
 			for _, s := range m.Words.Steps {
 				add("- " + s)
 			}
+			add("")
+		}
+		for _, f := range m.Words.Facts {
+			add(strings.TrimPrefix(f.Label+": "+f.Text, ": "))
+		}
+		if m.Words.Guide != "" {
+			add("Runbook: " + m.Words.Guide)
 		}
 		if m.Words.Link != "" {
 			add("", m.Words.Link)
 		}
 	}
-	return harmless(title), harmless(strings.Join(lines, "\n"))
+	return harmless(title), Localize(harmless(strings.Join(lines, "\n")), func(t time.Time) string { return m.in(t).Format(TimeLayout) })
+}
+
+func (m Message) in(t time.Time) time.Time {
+	if m.Zone == nil {
+		return t.UTC()
+	}
+	return t.In(m.Zone)
 }
 
 // Ended is WITHDRAWN where all of fs were, RESOLVED where all are over, and "" where one of them is not.

@@ -235,26 +235,26 @@ func TestRemindersAndEscalation(t *testing.T) {
 		d.settled()
 	}
 	ms := d.slack.Messages()
-	if len(ms) != 3 || ms[2].Channel != "Con-call" || !strings.HasPrefix(ms[2].Text, "<!subteam^S1> ■ CRITICAL: credential a") {
+	if len(ms) != 3 || ms[2].Channel != "Con-call" || !strings.HasPrefix(ms[2].Text, "<!subteam^S1> ■ CRITICAL: a (idp)") {
 		t.Fatalf("%d messages, the last %s", len(ms), ms[len(ms)-1].Text)
 	}
 	lanes, err := d.Lanes(t.Context())
 	if err != nil || slices.ContainsFunc(lanes, func(l notify.LaneState) bool { return l.Receiver == "oncall" && l.Channel != "" }) {
 		t.Errorf("a pager has no channels: %+v, error %v", lanes, err)
 	}
-	if got := oncall.titles(); len(got) < 1 || !strings.Contains(got[0], "credential a") {
+	if got := oncall.titles(); len(got) < 1 || !strings.Contains(got[0], "a (idp)") {
 		t.Errorf("the pager got %q", got)
 	}
 	i := slices.IndexFunc(ms, func(m sim.SlackMessage) bool { return strings.HasPrefix(m.Text, "<@U1> ■") })
 	var told []string
 	for _, r := range ms[i].Replies {
-		if !r.Broadcast || !strings.HasPrefix(r.Text, "<@U1> Still open after") {
+		if !r.Broadcast || !strings.HasPrefix(r.Text, "<@U1> a (idp) is refused; still so after") {
 			t.Errorf("a reply: %+v", r)
 		}
 		told = append(told, strings.TrimPrefix(r.Text, "<@U1> "))
 	}
-	if len(told) != 3 || !strings.HasSuffix(told[0], "30 min, and nobody has acknowledged it: others are told now") ||
-		!strings.HasPrefix(told[1], "Still open after 60 min") {
+	if len(told) != 3 || !strings.HasSuffix(told[0], "30 min, and nobody has acknowledged it. Others are told now.") ||
+		!strings.HasPrefix(told[1], "a (idp) is refused; still so after 1 h, and nobody") {
 		t.Errorf("the thread: %q", told)
 	}
 	d.ack(first)
@@ -295,8 +295,8 @@ func TestTheFallback(t *testing.T) {
 			}
 			got := spare.titles()
 			slices.Sort(got)
-			if len(got) != 2 || !strings.HasPrefix(got[0], "CRITICAL: credential a is refused") ||
-				!strings.HasPrefix(got[1], "CRITICAL: people are not told: slack takes no messages") {
+			if len(got) != 2 || !strings.HasPrefix(got[0], "CRITICAL: a (idp) is refused") ||
+				!strings.HasPrefix(got[1], "CRITICAL: keyrounds cannot tell people: slack takes no messages") {
 				t.Fatalf("the fallback got %q", got)
 			}
 			d.slack.Mend()
@@ -307,12 +307,12 @@ func TestTheFallback(t *testing.T) {
 			if n := len(d.slack.Messages()); n != 2 {
 				t.Errorf("%d messages on Slack at the end", n)
 			}
-			if got := spare.titles(); len(got) != 3 || !strings.HasPrefix(got[2], "RESOLVED CRITICAL: people are not told") {
+			if got := spare.titles(); len(got) != 3 || !strings.HasPrefix(got[2], "RESOLVED: keyrounds could not tell people") {
 				t.Errorf("the fallback got %q", got)
 			}
 			d.resolve("a")
 			d.settle()
-			if got := spare.titles(); len(got) != 4 || !strings.HasPrefix(got[3], "RESOLVED CRITICAL: credential a") {
+			if got := spare.titles(); len(got) != 4 || !strings.HasPrefix(got[3], "RESOLVED: a (idp)") {
 				t.Errorf("the fallback got %q", got)
 			}
 		})
@@ -336,7 +336,7 @@ func TestPostOnly(t *testing.T) {
 	d.settle()
 	if got := p.titles(); !reflect.DeepEqual(
 		got,
-		[]string{"CRITICAL: credential a is refused by idp", "RESOLVED CRITICAL: credential a is refused by idp"},
+		[]string{"CRITICAL: a (idp) is refused", "RESOLVED: a (idp) was refused for 0 s"},
 	) {
 		t.Errorf("%q", got)
 	}

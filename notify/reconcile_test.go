@@ -87,10 +87,12 @@ func TestHistoryInTheThread(t *testing.T) {
 	d.settled()
 	var turns []string
 	for _, r := range d.only().Replies {
-		turns = append(turns, strings.Fields(r.Text)[0])
+		turns = append(turns, r.Text)
 	}
-	if got := fmt.Sprint(turns); got != "[Acknowledged Snoozed Open Resolved]" {
-		t.Errorf("the thread says %s", got)
+	for i, want := range []string{"acknowledged by", "snoozed until", "is open again", "was refused for"} {
+		if len(turns) != 4 || !strings.HasPrefix(turns[i], "ats-sync (idp) ") || !strings.Contains(turns[i], want) {
+			t.Errorf("the thread says %q, want %q", turns, want)
+		}
 	}
 	wantIn(t, d.only().Text, "RESOLVED")
 }
@@ -208,18 +210,18 @@ func TestSamples(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t, notify.Policy{})
 	for i, k := range finding.Kinds() {
-		sent, err := d.Test(t.Context(), k, "")
+		sent, _, err := d.Test(t.Context(), k, "")
 		ms := d.slack.Messages()
 		if err != nil || len(sent) != 1 || len(ms) != i+1 {
 			t.Fatalf("%s: sent to %v, %d messages, error %v", k, sent, len(ms), err)
 		}
 		wantIn(t, said(ms[i]), "a test", "sample-")
 	}
-	if _, err := d.Test(t.Context(), finding.Revoked, "pager"); !errors.Is(err, notify.ErrNoReceiver) {
+	if _, _, err := d.Test(t.Context(), finding.Revoked, "pager"); !errors.Is(err, notify.ErrNoReceiver) {
 		t.Errorf("a receiver that is not there: %v", err)
 	}
 	d.slack.FailNext("channel_not_found")
-	if _, err := d.Test(t.Context(), finding.Revoked, "slack"); err == nil || err.Error() != "slack: channel_not_found" {
+	if _, _, err := d.Test(t.Context(), finding.Revoked, "slack"); err == nil || err.Error() != "slack: channel_not_found" {
 		t.Errorf("error %v", err)
 	}
 	if list, err := d.Deliveries(t.Context(), 10); err != nil || len(list) != 0 {

@@ -131,7 +131,11 @@ func apply(t *template.Template, fs []finding.Finding) (Words, error) {
 	w := DescribeAll(fs)
 	data := TemplateData{fs[0], fs, w}
 	for name, set := range map[string]func([]string){
-		"title": func(lines []string) { w.Title = strings.Join(lines, " ") },
+		"title": func(lines []string) {
+			if w.Title = strings.Join(lines, " "); Ended(fs) != "" {
+				w.Title = Ended(fs) + ": " + w.Title
+			}
+		},
 		"steps": func(lines []string) { w.Steps = lines },
 		"facts": func(lines []string) {
 			w.Facts = nil

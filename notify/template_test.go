@@ -49,7 +49,7 @@ no label here{{end}}`,
 	w = ts.Describe([]finding.Finding{notify.Sample(finding.Unused, now)})
 	n := len(w.Facts)
 	if n < 3 || w.Facts[n-2] != (notify.Fact{Label: "Team", Text: "1"}) || w.Facts[n-1] != (notify.Fact{Text: "no label here"}) ||
-		!strings.Contains(w.Title, "is not used") {
+		!strings.Contains(w.Title, "has not been used") {
 		t.Errorf("%+v", w)
 	}
 	mixed := []finding.Finding{notify.Sample(finding.Revoked, now), notify.Sample(finding.ScopeLost, now)}

@@ -11,41 +11,54 @@ import (
 	"github.com/keyrounds/keyrounds/finding"
 )
 
-// Words is a finding, or a burst of them, in plain text, the same for every receiver and for `findings show`.
+// Words is a finding, or a burst of them, in plain text, the same for every receiver and for `findings show`. It is in
+// the order in which people need it.
 type Words struct {
-	Title string   // what, and which
-	Facts []Fact   // since when, how sure, what it breaks
-	Items []string // of a burst: each finding in a line
-	Steps []string // what to do
-	State string   // where it stands; "" while it is open
-	Link  string   // to the page about it; "": there is none
+	Title  string   // how urgent, who and what: it stands alone
+	State  string   // where it stands; "" while it is open
+	Effect string   // what it does to those who use the credential
+	Owner  string   // who is asked; "": nobody is named
+	Steps  []string // what to do, the first thing first; none when it is over
+	Items  []string // of a burst: each finding in a line
+	Facts  []Fact   // the evidence: since when, how sure, what was seen
+	Link   string   // to the page about it; "": there is none
+	Guide  string   // to the runbook; "": there is none
 }
 
 // Fact is one line of Words: what it is about ("": it says so itself), and what is known.
 type Fact struct{ Label, Text string }
 
-// Describe puts a finding into words. The text is clean but not escaped for any markup; times in it are UTC. It is
-// pure.
+// Describe puts a finding into words. The text is clean but not escaped for any markup; times in it are UTC (Localize). It
+// is pure.
 func Describe(f finding.Finding) Words {
-	e := f.Evidence
-	name := f.Subject.Name()
-	w := Words{Title: fmt.Sprintf("%s: %s", strings.ToUpper(string(f.Severity)), headline(f)), State: stateOf(f)}
+	e, entry := f.Evidence, f.Kind.Of()
+	w := Words{Title: urgency(f) + ": " + f.Headline(), State: stateOf(f), Owner: e.Owner, Guide: guide(entry)}
 	add := func(label, text string) {
 		if text != "" {
 			w.Facts = append(w.Facts, Fact{label, text})
 		}
 	}
+	if f.State == finding.Resolved {
+		add("It lasted", finding.Span(f.ResolvedAt.Sub(f.Began()))+", since "+clock(f.Began()))
+		w.Facts = append(w.Facts, leakFacts(e.Leak, true)...)
+		w.Guide = ""
+		return w
+	}
+	if entry.Effect != nil {
+		w.Effect = entry.Effect(f)
+	}
+	if entry.Steps != nil {
+		name := f.Subject.Credential
+		if name == "" {
+			name = "NAME"
+		}
+		w.Steps = entry.Steps(f, name)
+	}
 	add("Since", clock(e.Since))
-	add("Last good exchange", clock(e.LastSuccess))
+	add("Last token", clock(e.LastSuccess))
 	add("How sure", certainty(f))
 	add("It could be", couldBe(f))
-	if f.Kind == finding.Expiring {
-		add("Time", e.Message)
-	} else if e.HTTPStatus == 0 {
-		add("What happened", e.Message)
-	} else {
-		add("The provider said", answer(e))
-	}
+	add(said(f))
 	if !e.RevokedAt.IsZero() {
 		add("The provider's log", revocation(e))
 	}
@@ -53,118 +66,41 @@ func Describe(f finding.Finding) Words {
 		add("Ends", clock(e.ExpiresAt)+", "+credential.EndSource(e.ExpiresBy).Words())
 	}
 	if !e.NextCheck.IsZero() {
-		add("Looked at again", clock(e.NextCheck)+", then less and less often, and at once when another one of "+f.Subject.Provider+
-			" is accepted again. Now: keyrounds check "+name)
+		add("Looked at again", clock(e.NextCheck)+", then less often, and at once when another credential of "+f.Subject.Provider+
+			" is accepted again. Now: keyrounds check "+f.Subject.Name())
 	}
 	add("Last used", clock(e.LastUsed))
-	if e.DaysUnused > 0 {
-		add("Unused for", fmt.Sprintf("%d days", e.DaysUnused))
-	}
 	add("Watched", e.Coverage)
-	add("Unused scopes", strings.Join(e.UnusedScopes, " "))
 	add("Used from", usedFrom(e.Uses))
-	w.Facts = append(w.Facts, leakFacts(e.Leak)...)
+	w.Facts = append(w.Facts, leakFacts(e.Leak, false)...)
 	add("Scopes missing", strings.Join(e.MissingScopes, " "))
 	add("Scopes not declared", strings.Join(e.ExtraScopes, " "))
-	if e.TokenLife > 0 {
-		add("Tokens live", fmt.Sprintf("%s, before it was %s", e.TokenLife, e.UsualLife))
-	}
 	if f.Kind != finding.ReceiverFailing {
 		add("Credentials", list(e.Affected, 30))
 	}
-	add("Owner", e.Owner)
 	add("Used for", e.Description)
 	add("Scopes", strings.Join(e.Scopes, " "))
 	add("Labels", labels(e.Labels))
 	if skew := e.ClockSkew.Abs(); skew > time.Minute {
-		add("Clock", fmt.Sprintf("the provider's clock and ours differ by %s", skew))
+		add("Clock", fmt.Sprintf("the provider's clock and this machine's differ by %s", skew))
 	}
-	w.Steps = steps(f, name)
 	return w
 }
 
-func headline(f finding.Finding) string {
-	name, provider := f.Subject.Name(), f.Subject.Provider
-	switch f.Kind {
-	case finding.Revoked:
-		if f.Evidence.Reason == "unspecified" {
-			return fmt.Sprintf("credential %s is refused by %s", name, provider)
-		}
-		return fmt.Sprintf("credential %s is refused by %s (%s)", name, provider, words(f.Evidence.Reason))
-	case finding.ScopeLost:
-		switch {
-		case !f.Evidence.NoToken:
-			return fmt.Sprintf("credential %s may do less than it needs at %s", name, provider)
-		case f.Evidence.Outcome == "grant_denied":
-			return fmt.Sprintf("credential %s gets no token from %s: it may not use this grant", name, provider)
-		}
-		return fmt.Sprintf("credential %s gets no token from %s: its scopes are refused", name, provider)
-	case finding.SecretUnreadable:
-		return fmt.Sprintf("the secret of credential %s cannot be read", name)
-	case finding.ScopeExcess:
-		return fmt.Sprintf("credential %s may do more than is declared at %s", name, provider)
-	case finding.LifetimeShrunk:
-		return fmt.Sprintf("tokens of credential %s live much shorter than before at %s", name, provider)
-	case finding.Unverifiable:
-		switch {
-		case f.Subject == finding.Subject{}:
-			return "keyrounds cannot reach any provider"
-		case f.Subject.Credential == "":
-			return fmt.Sprintf("provider %s gives no certain answer for %d credentials", name, len(f.Evidence.Affected))
-		}
-		return fmt.Sprintf("credential %s cannot be verified at %s", name, provider)
-	case finding.Flapping:
-		return fmt.Sprintf("credential %s is accepted and refused in turn by %s", name, provider)
-	case finding.Unused:
-		return fmt.Sprintf("credential %s of %s is not used", name, provider)
-	case finding.NeverUsed:
-		return fmt.Sprintf("credential %s of %s was never used", name, provider)
-	case finding.UnusedScopes:
-		return fmt.Sprintf("credential %s of %s has scopes that nobody uses", name, provider)
-	case finding.Unpresented:
-		return fmt.Sprintf("tokens of credential %s of %s are issued and never presented", name, provider)
-	case finding.StaleSecret:
-		return fmt.Sprintf("the secret of credential %s of %s is too old", name, provider)
-	case finding.Expiring:
-		if f.Evidence.Ahead == 0 {
-			return fmt.Sprintf(
-				"credential %s of %s should have ended on %s",
-				name,
-				provider,
-				f.Evidence.ExpiresAt.UTC().Format("2 Jan 2006"),
-			)
-		}
-		return fmt.Sprintf("credential %s of %s ends on %s", name, provider, f.Evidence.ExpiresAt.UTC().Format("2 Jan 2006"))
-	case finding.Orphaned:
-		return fmt.Sprintf("nobody is named as owner of credential %s of %s", name, provider)
-	case finding.UsedAfterRevocation:
-		if f.Severity == finding.Info {
-			return fmt.Sprintf("credential %s of %s has ended, or a secret of it, and someone still tries it in vain", name, provider)
-		}
-		if slices.ContainsFunc(f.Evidence.Uses, func(u finding.Use) bool { return !u.Known }) {
-			return fmt.Sprintf("credential %s of %s has ended, and someone new tries it", name, provider)
-		}
-		return fmt.Sprintf("credential %s of %s has ended, and a forgotten job still tries it", name, provider)
-	case finding.UnexpectedUse:
-		return fmt.Sprintf("credential %s of %s is used from an unexpected network", name, provider)
-	case finding.CanaryTripped:
-		return fmt.Sprintf("canary %s of %s was used: somebody has what only a thief can have", name, provider)
-	case finding.Leaked:
-		return leakHeadline(f)
-	case finding.ProviderIncident:
-		if ps := f.Evidence.Providers; len(ps) > 1 {
-			return fmt.Sprintf("%d credentials of %s are refused at once, at the token endpoint that these share",
-				len(f.Evidence.Affected), list(ps, 3))
-		}
-		return fmt.Sprintf("provider %s refuses %d credentials at once", name, len(f.Evidence.Affected))
-	case finding.ProviderDown:
-		return fmt.Sprintf("provider %s answers nobody", name)
-	case finding.FallingBehind:
-		return fmt.Sprintf("checks of provider %s fall behind their schedules", name)
-	case finding.ReceiverFailing:
-		return "people are not told: " + list(f.Evidence.Affected, 5) + " takes no messages"
+// urgency is how a title begins.
+func urgency(fs ...finding.Finding) string {
+	if over := Ended(fs); over != "" {
+		return over
 	}
-	return fmt.Sprintf("%s: %s", words(string(f.Kind)), name)
+	return strings.ToUpper(string(fs[0].Severity))
+}
+
+// guide is where the runbook of an alert is.
+func guide(e finding.Entry) string {
+	if e.Alert == "" {
+		return ""
+	}
+	return "https://github.com/keyrounds/keyrounds/blob/main/docs/runbooks/" + e.Alert + ".md"
 }
 
 // Brief is a finding in half a line, for a list of its kind: its scopes, or its message, or since when it is open.
@@ -237,29 +173,45 @@ func usedFrom(uses []finding.Use) string {
 
 func words(s string) string { return strings.ReplaceAll(s, "_", " ") }
 
+// certainty says how sure a refusal is, in sentences.
 func certainty(f finding.Finding) string {
 	e := f.Evidence
-	if f.Kind != finding.Revoked {
+	if f.Kind != finding.Revoked || len(e.Refusals) == 0 {
 		return ""
 	}
-	text := fmt.Sprintf("refused %d times from %s to %s", len(e.Refusals), clock(first(e.Refusals)), clock(last(e.Refusals)))
-	if !e.RevokedAt.IsZero() && !e.RevokedOne {
-		text += "; the provider's own log has the revocation"
-	} else if e.Certain {
-		text += "; the provider names the cause"
-	} else {
-		text += "; it does not say why"
+	text := fmt.Sprintf("The provider refused it %s", times(len(e.Refusals)))
+	if len(e.Refusals) > 1 {
+		text += fmt.Sprintf(", from %s to %s", clock(first(e.Refusals)), clock(last(e.Refusals)))
+	}
+	switch {
+	case !e.RevokedAt.IsZero() && !e.RevokedOne:
+		text += ". Its own log has the revocation."
+	case e.Certain:
+		text += ". It says why."
+	default:
+		text += ". It does not say why."
 	}
 	if e.SetupChanged {
-		text += "; the provider's settings in keyrounds changed since it last worked"
+		text += " The provider's settings in keyrounds changed since it last worked."
 	}
 	if e.NeverHealthy {
-		text += "; it never worked with the present secret"
+		text += " It never worked with the present secret."
 	}
-	if e.PeersTotal > 0 {
-		text += fmt.Sprintf("; %d of the provider's %d other credentials work", e.PeersHealthy, e.PeersTotal)
+	switch {
+	case e.PeersTotal == 0:
+	case e.PeersHealthy == e.PeersTotal:
+		text += fmt.Sprintf(" All %d other credentials of the provider work.", e.PeersTotal)
+	default:
+		text += fmt.Sprintf(" %d of the provider's %s work.", e.PeersHealthy, finding.Plural(e.PeersTotal, "other credential"))
 	}
 	return text
+}
+
+func times(n int) string {
+	if n == 1 {
+		return "once"
+	}
+	return fmt.Sprintf("%d times", n)
 }
 
 // couldBe says why a credential can be refused, where the provider does not.
@@ -278,7 +230,18 @@ func couldBe(f finding.Finding) string {
 	return strings.Join(append(could, e.CouldBe...), "; ")
 }
 
-func answer(e finding.Evidence) string {
+// said is what came instead of a token, with its label.
+func said(f finding.Finding) (label, text string) {
+	e := f.Evidence
+	switch {
+	case f.Kind == finding.Expiring:
+		return "Time", e.Message
+	case e.HTTPStatus == 0:
+		return "What happened", e.Message
+	case e.Outcome == "intercepted":
+		return "What answered", fmt.Sprintf(
+			"a web page, a firewall or a proxy answered instead of the provider (HTTP %d): %s", e.HTTPStatus, e.Message)
+	}
 	parts := []string{fmt.Sprintf("HTTP %d", e.HTTPStatus)}
 	if e.ErrorCode != "" {
 		parts = append(parts, e.ErrorCode)
@@ -286,117 +249,7 @@ func answer(e finding.Evidence) string {
 	if e.ErrorDescription != "" {
 		parts = append(parts, "“"+e.ErrorDescription+"”")
 	}
-	return strings.Join(parts, ", ")
-}
-
-func steps(f finding.Finding, name string) []string {
-	switch f.Kind {
-	case finding.Revoked:
-		if f.Evidence.NeverHealthy {
-			return withConsole(
-				f,
-				fmt.Sprintf("It never worked with this secret: compare what is registered with what the provider shows, then try: "+
-					"keyrounds check -v %s. Another secret: keyrounds credentials rotate %s.", name, name),
-			)
-		}
-		if f.Evidence.Reason == "expired_secret" {
-			return withConsole(
-				f,
-				fmt.Sprintf("Make a new secret, give it to those who use it, and store it: keyrounds credentials rotate %s. "+
-					"If nobody needs it any more: retire it.", name),
-			)
-		}
-		s := []string{
-			"Ask the owner and the provider's administrators whether it was revoked or rotated on purpose.",
-			fmt.Sprintf("If it was rotated: keyrounds credentials rotate %s. If it is gone for good: retire it.", name),
-		}
-		if f.Evidence.Console != "" {
-			s = append(s, "Console: "+f.Evidence.Console)
-		}
-		return s
-	case finding.ScopeLost:
-		return []string{"Grant the missing scopes or the role again, or take them out of the declared scopes."}
-	case finding.SecretUnreadable:
-		return []string{"Mend the reference or what it points at; the credential is not checked until then."}
-	case finding.ScopeExcess:
-		s := []string{"Ask for a smaller credential, with only: " + strings.Join(f.Evidence.Scopes, " ")}
-		if f.Evidence.Console != "" {
-			s = append(s, "Console: "+f.Evidence.Console)
-		}
-		return append(s, "If its users do need more, declare it in scopes.")
-	case finding.LifetimeShrunk:
-		return []string{"Ask the provider's administrators what changed; clients that keep tokens must get new ones sooner."}
-	case finding.Unverifiable:
-		switch {
-		case f.Subject == finding.Subject{}:
-			return []string{"Look at this machine's network, DNS and proxy first: no credential can be judged until then."}
-		case f.Subject.Credential == "":
-			return []string{"Look at the provider, and at the way there. A revocation could hide behind it."}
-		}
-		return []string{"See why the provider gives no certain answer: keyrounds check -v " + name + ". A revocation could hide behind it."}
-	case finding.Flapping:
-		return []string{"Look for two parties that change the secret, or a provider whose nodes disagree."}
-	case finding.Unused, finding.NeverUsed:
-		return withConsole(f, "Ask the owner, then revoke it. The plan is in: keyrounds usage show "+name)
-	case finding.UnusedScopes:
-		return withConsole(f, "Ask the owner, then make a credential without them, and take them out of scopes.")
-	case finding.Unpresented:
-		return []string{"Find out who gets tokens and does nothing with them: keyrounds usage show " + name}
-	case finding.StaleSecret:
-		return withConsole(f, fmt.Sprintf("Make a new secret and store it: keyrounds credentials rotate %s.", name))
-	case finding.Expiring:
-		return withConsole(
-			f,
-			fmt.Sprintf("Make a new one in time, give it to those who use it, and store it: keyrounds credentials rotate %s "+
-				"--expires DATE. A secret that is read from the host is replaced there, and expires in the configuration.", name),
-		)
-	case finding.Orphaned:
-		return []string{"Name who answers for it: owner in the configuration."}
-	case finding.UsedAfterRevocation:
-		return []string{
-			"Where the network is known, find the job and stop it. Where it is not, take the secret for leaked.",
-			"Its use: keyrounds usage show " + name,
-		}
-	case finding.UnexpectedUse:
-		return []string{
-			"Ask the owner whether that network is theirs; then add it to expected_networks. If it is not: rotate the secret.",
-			"Its use: keyrounds usage show " + name,
-		}
-	case finding.Leaked:
-		return leakSteps(f, name)
-	case finding.CanaryTripped:
-		return withConsole(
-			f,
-			"Take the place where it was planted for breached. Look where the address leads, "+
-				"then make a new canary: keyrounds credentials rotate "+name,
-		)
-	case finding.ProviderIncident:
-		return []string{
-			"Look at the provider first. Its credentials are judged one by one when this ends.",
-			"One of them is looked at every 10 minutes, and all as soon as one is accepted. Now: keyrounds check NAME",
-		}
-	case finding.ProviderDown:
-		return []string{
-			"Look at the provider, its status page, and the way there. Tokens that were issued live on until they expire.",
-			"What keyrounds sees: keyrounds check -v NAME",
-		}
-	case finding.FallingBehind:
-		return []string{
-			"Raise concurrency or rate of the provider in the configuration, if it bears that, or lengthen the schedules of its " +
-				"credentials: keyrounds config check adds them up.",
-			"If neither limits: look at the provider's latency, at the database, and whether enough replicas run.",
-		}
-	case finding.ReceiverFailing:
-		return []string{"See what waits, and why: keyrounds notifications. Then try: keyrounds notify test"}
-	}
-	return nil
-}
-
-func withConsole(f finding.Finding, s string) []string {
-	if f.Evidence.Console == "" {
-		return []string{s}
-	}
-	return []string{s, "Console: " + f.Evidence.Console}
+	return "The provider said", strings.Join(parts, ", ")
 }
 
 func labels(of map[string]string) string {
@@ -437,7 +290,7 @@ func clock(t time.Time) string {
 	if t.IsZero() {
 		return ""
 	}
-	return t.UTC().Format("2 Jan 2006 15:04:05 MST")
+	return t.UTC().Format(TimeLayout)
 }
 
 func list(names []string, most int) string {

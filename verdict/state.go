@@ -99,8 +99,9 @@ type IncidentPolicy struct {
 }
 
 // DefaultPolicy returns the policy of an empty verdict: section: confirmations 2 and 10 minutes after the first
-// refusal, looks 15, 30 and 60 minutes after it and then 2, 4 and 6 hours apart, at most 6 refusals an hour, 6 hours without a certain answer, 10 minutes in which a provider answers nobody,
-// a grace of an hour, and 3 credentials and half of them within 10 minutes for an incident.
+// refusal, looks 15, 30 and 60 minutes after it and then 2, 4 and 6 hours apart, at most 6 refusals an hour, 6 hours
+// without a certain answer, 10 minutes in which a provider answers nobody, a grace of an hour, and 3 credentials and half
+// of those that answered within 10 minutes for an incident.
 func DefaultPolicy() Policy {
 	return Policy{
 		Confirm:           []time.Duration{2 * time.Minute, 10 * time.Minute},

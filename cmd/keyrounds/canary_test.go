@@ -297,12 +297,13 @@ func TestDemo(t *testing.T) {
 	t.Parallel()
 	told := []string{
 		"Simulated: the provider", "14 credentials are registered", "ats-sync: pending → healthy", "revokes the credential of ats-sync",
-		"ats-sync: healthy → suspect", "message posted in #credential-alerts", "credential ats-sync is refused by smartrecruiters",
+		"ats-sync: healthy → suspect", "message posted in #credential-alerts", "ats-sync (smartrecruiters) is refused",
 		"ats-sync: suspect → revoked", "message updated in place", "Acknowledged by ann (slack U01)", "in #security",
-		"credentials of smartrecruiters cannot be read", "reply in the thread of a message: Resolved",
+		"credentials of smartrecruiters have secrets that cannot be read",
+		"reply in the thread of a message: ats-sync (smartrecruiters) was refused for",
 		"ats-sync: revoked → healthy", "canary honeypot of smartrecruiters was used", "192.0.2.66 by curl/8.5.0", "Digest: ",
 		"got the file unused-credentials-", "REVOKE: offer-letters",
-		"the secret of credential screening of smartrecruiters got out", "howto/screening.md:3", "only in history",
+		"screening (smartrecruiters) has a secret that got out", "howto/screening.md:3", "only in history",
 		"the secret is proven dead", "the provider is up again",
 	}
 	summary := []string{

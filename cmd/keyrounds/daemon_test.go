@@ -546,7 +546,7 @@ credentials:
 	}
 	idp.Revoke("beta")
 	s.await("Slack says so", func() bool { return len(s.slack.Messages()) > 0 })
-	if text := s.slack.Messages()[0].Text; !strings.Contains(text, "credential beta is refused by company") {
+	if text := s.slack.Messages()[0].Text; !strings.Contains(text, "beta (company) is refused") {
 		t.Errorf("Slack says %q", text)
 	}
 	out, code := s.command("check", "-o", "json")

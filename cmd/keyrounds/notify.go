@@ -23,9 +23,10 @@ func newNotify(o *options) *cobra.Command {
 func newNotifyTest(o *options) *cobra.Command {
 	var kind, receiver string
 	cmd := &cobra.Command{
-		Use:     "test",
-		Short:   "Send a sample of a finding to the receivers",
-		Long:    "Send a sample of a finding to the receivers, to see that they work and what they show. Nothing is stored.",
+		Use:   "test",
+		Short: "Send a sample of a finding to the receivers",
+		Long: "Send a sample of a finding to the receivers, to see that they work and what they show. Its title says TEST,\n" +
+			"and nothing is stored. Receivers that page somebody (PagerDuty, Opsgenie) get one only by --receiver.",
 		Example: "  keyrounds notify test --kind revoked",
 		Args:    cobra.NoArgs,
 		PreRunE: func(*cobra.Command, []string) error {
@@ -40,9 +41,12 @@ func newNotifyTest(o *options) *cobra.Command {
 				return err
 			}
 			defer a.Close()
-			sent, err := a.Notifier.Test(cmd.Context(), finding.Kind(kind), receiver)
+			sent, left, err := a.Notifier.Test(cmd.Context(), finding.Kind(kind), receiver)
 			for _, name := range sent {
 				fmt.Fprintf(cmd.OutOrStdout(), "%s has a sample of %s\n", name, kind)
+			}
+			for _, name := range left {
+				fmt.Fprintf(cmd.OutOrStdout(), "%s has none, since it pages somebody; to test it all the same: --receiver %s\n", name, name)
 			}
 			if errors.Is(err, notify.ErrNoReceiver) {
 				return &hintError{err, "slack.token and slack.channel make one; its name is slack"}

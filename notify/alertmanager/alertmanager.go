@@ -156,13 +156,20 @@ func (r *Receiver) alert(f finding.Finding, burst notify.Words) alert {
 		a.Labels["label_"+notInName.ReplaceAllString(name, "_")] = v
 	}
 	var lines []string
+	if w.Effect != "" {
+		lines = append(lines, w.Effect)
+	}
+	lines = append(lines, w.Steps...)
 	for _, fact := range w.Facts {
 		lines = append(lines, fact.Label+": "+fact.Text)
 	}
 	if f.State == finding.Acknowledged {
 		lines = append(lines, w.State)
 	}
-	a.Annotations["description"] = strings.Join(append(lines, w.Steps...), "\n")
+	a.Annotations["description"] = strings.Join(lines, "\n")
+	if w.Guide != "" {
+		a.Annotations["runbook_url"] = w.Guide
+	}
 	switch f.State {
 	case finding.Resolved:
 		a.EndsAt = f.ResolvedAt

@@ -115,8 +115,11 @@ func TestAlerts(t *testing.T) {
 			t.Errorf("%s: ends at %v", name, got)
 		}
 		notes := s.sent[0]["annotations"].(map[string]any)
-		if !strings.Contains(notes["summary"].(string), "may do less") ||
-			!strings.Contains(notes["description"].(string), "Scopes missing: sample_write") {
+		what, evidence := "has lost sample_write", "Scopes missing: sample_write"
+		if name == "resolved" {
+			what, evidence = "could do less than it needs", "It lasted:"
+		}
+		if !strings.Contains(notes["summary"].(string), what) || !strings.Contains(notes["description"].(string), evidence) {
 			t.Errorf("%s: annotations %v", name, notes)
 		}
 	}

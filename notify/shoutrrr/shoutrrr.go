@@ -42,6 +42,17 @@ func (r *Receiver) Name() string { return r.name }
 // Traits says that it posts only, in its one channel, without a pace.
 func (*Receiver) Traits() notify.Traits { return notify.Traits{} }
 
+// Pages reports whether its messages page somebody: its URL is one of PagerDuty or Opsgenie. It reads the URL.
+func (r *Receiver) Pages(ctx context.Context) bool {
+	raw, err := r.url(ctx)
+	if err != nil {
+		return false
+	}
+	defer raw.Wipe()
+	scheme, _, _ := strings.Cut(raw.Reveal(), "://")
+	return scheme == "pagerduty" || scheme == "opsgenie"
+}
+
 // Send posts m, whether it was posted before or not; m.Told is not used. A URL that cannot be read or is none of
 // shoutrrr's, or a policy that cannot be used, is a *notify.RefusedError that needs a person. Any other error is what
 // the service said: it may have been posted. No part of the URL that can be a secret is in an error.

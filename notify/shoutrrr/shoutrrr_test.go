@@ -55,7 +55,7 @@ func TestGeneric(t *testing.T) {
 	if _, err := r.Send(t.Context(), message(finding.Open)); err != nil {
 		t.Fatal(err)
 	}
-	if !strings.Contains(got, `"title":"CRITICAL: credential sample-credential is refused`) || !strings.Contains(got, "How sure:") {
+	if !strings.Contains(got, `"title":"CRITICAL: sample-credential (sample-provider) is refused`) || !strings.Contains(got, "How sure:") {
 		t.Errorf("it got %s", got)
 	}
 	for _, bad := range []string{"@everyone", "<!", "<@"} {
@@ -130,7 +130,8 @@ func TestMail(t *testing.T) {
 		t.Fatal(err)
 	}
 	mail := <-mails
-	if !strings.Contains(mail, "Subject: CRITICAL: credential sample-credential") || !strings.Contains(mail, "What to do:") {
+	if !strings.Contains(mail, "Subject: CRITICAL: sample-credential (sample-provider) is refused") ||
+		!strings.Contains(mail, "What to do:") {
 		t.Errorf("the mail:\n%s", mail)
 	}
 }

@@ -20,7 +20,7 @@ const (
 
 // buttons of a message that something in is open; nil: none.
 func (d *delivery) buttons() slack.Block {
-	if over(d.m.Findings) {
+	if d.m.Over() {
 		return nil
 	}
 	label := func(s string) *slack.TextBlockObject {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"net/http/httptest"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -89,8 +90,13 @@ func TestHostileText(t *testing.T) {
 		for _, reply := range got.Replies {
 			text += reply.Text
 		}
+		text = ours.ReplaceAllString(text, "")
 		if i := strings.IndexAny(text, "<>"); i >= 0 {
 			rt.Errorf("it holds Slack's own signs: …%s…", text[max(0, i-20):min(len(text), i+20)])
 		}
 	})
 }
+
+// ours are the signs that keyrounds itself writes: times in the reader's zone, and the link to a runbook.
+var ours = regexp.MustCompile(`<!date\^\d+\^\{date_short_pretty\} \{time_secs\}\|[A-Za-z0-9: ]+>|` +
+	`<https://github\.com/keyrounds/keyrounds/blob/main/docs/runbooks/\w+\.md\|Runbook>`)

@@ -3,6 +3,7 @@ package slack
 import (
 	"fmt"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"github.com/slack-go/slack"
@@ -45,29 +46,30 @@ func (d *delivery) blocks(title string) []slack.Block {
 		blocks = append(blocks, section(d.m.Mention))
 	}
 	if w.State != "" {
-		blocks = append(blocks, section("*"+escape(upperFirst(w.State), 600)+"*"))
+		blocks = append(blocks, section("*"+dated(escape(upperFirst(w.State), 600))+"*"))
 	}
+	var lead []string
+	if w.Effect != "" {
+		lead = append(lead, escape(w.Effect, 600))
+	}
+	if w.Owner != "" {
+		lead = append(lead, "*Owner:* "+escape(w.Owner, 200))
+	}
+	blocks = append(blocks, sections(lead)...)
+	blocks = append(blocks, sections(bullets(w.Items, 300))...)
+	blocks = append(blocks, sections(bullets(w.Steps, 600))...)
 	var facts []string
 	for _, fact := range w.Facts {
 		if fact.Label == "" {
-			facts = append(facts, escape(fact.Text, 600))
+			facts = append(facts, dated(escape(fact.Text, 600)))
 			continue
 		}
-		facts = append(facts, fmt.Sprintf("*%s:* %s", escape(fact.Label, 60), escape(fact.Text, 600)))
+		facts = append(facts, fmt.Sprintf("*%s:* %s", escape(fact.Label, 60), dated(escape(fact.Text, 600))))
+	}
+	if w.Guide != "" {
+		facts = append(facts, "<"+w.Guide+"|Runbook>")
 	}
 	blocks = append(blocks, sections(facts)...)
-	var items []string
-	for _, i := range w.Items {
-		items = append(items, "• "+escape(i, 300))
-	}
-	blocks = append(blocks, sections(items)...)
-	if !over(fs) && len(w.Steps) > 0 {
-		var steps []string
-		for _, s := range w.Steps {
-			steps = append(steps, "• "+escape(s, 600))
-		}
-		blocks = append(blocks, sections(steps)...)
-	}
 	blocks = blocks[:min(len(blocks), maxBlocks-2)]
 	if b := d.buttons(); b != nil {
 		blocks = append(blocks, b)
@@ -100,41 +102,49 @@ func sections(lines []string) (blocks []slack.Block) {
 	return blocks
 }
 
+func bullets(lines []string, most int) (list []string) {
+	for _, l := range lines {
+		list = append(list, "• "+dated(escape(l, most)))
+	}
+	return list
+}
+
+// dated lets Slack show each time of a text in the zone of its reader
+// (docs.slack.dev/messaging/formatting-message-text#date-formatting).
+func dated(text string) string {
+	return notify.Localize(text, func(t time.Time) string {
+		return fmt.Sprintf("<!date^%d^{date_short_pretty} {time_secs}|%s>", t.Unix(), t.UTC().Format(notify.TimeLayout))
+	})
+}
+
 // textOf is what the blocks say, in lines.
 func textOf(w notify.Words) (lines []string) {
-	if w.State != "" {
-		lines = append(lines, escape(upperFirst(w.State), 600))
+	add := func(label, text string) {
+		if text != "" {
+			lines = append(lines, dated(escape(strings.TrimPrefix(label+": "+text, ": "), 300)))
+		}
 	}
+	add("", upperFirst(w.State))
+	add("", w.Effect)
+	add("Owner", w.Owner)
+	lines = append(lines, bullets(append(w.Items, w.Steps...), 300)...)
 	for _, f := range w.Facts {
-		lines = append(lines, escape(f.Label+": "+f.Text, 300))
-	}
-	for _, i := range append(w.Items, w.Steps...) {
-		lines = append(lines, "• "+escape(i, 300))
+		add(f.Label, f.Text)
 	}
 	return lines
 }
 
 // mark tells severity and state by shape, beside the words.
 func mark(fs []finding.Finding) string {
-	ended := notify.Ended(fs)
 	switch {
-	case ended != "":
-		return "✔ " + ended
+	case notify.Ended(fs) != "":
+		return "✔"
 	case fs[0].Severity == finding.Critical:
 		return "■"
 	case fs[0].Severity == finding.Warning:
 		return "▲"
 	}
 	return "●"
-}
-
-func over(fs []finding.Finding) bool {
-	for _, f := range fs {
-		if f.State != finding.Resolved {
-			return false
-		}
-	}
-	return true
 }
 
 // letter is what a letter says; a note is added to it.

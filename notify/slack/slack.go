@@ -97,7 +97,7 @@ func (d *delivery) send(ctx context.Context) (told notify.Receipt, err error) {
 		if told, looked, err = d.posted(ctx); err != nil {
 			return told, err
 		}
-		if looked && told.Ref == "" && d.m.Letter == nil && over(d.m.Findings) {
+		if looked && told.Ref == "" && d.m.Letter == nil && d.m.Over() {
 			return told, nil
 		}
 	}
@@ -166,11 +166,7 @@ func (d *delivery) reply(ctx context.Context, told notify.Receipt) error {
 			return err
 		}
 	}
-	text := d.m.Turn
-	if len(d.m.Findings) == 1 { // otherwise it begins with names
-		text = upperFirst(text)
-	}
-	text = escape(text, maxSection-200)
+	text := dated(escape(d.m.Turn, maxSection-200))
 	options := []slack.MsgOption{
 		slack.MsgOptionTS(
 			told.Ref,

@@ -1,0 +1,53 @@
+package finding_test
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/keyrounds/keyrounds/finding"
+)
+
+// Of each kind all is known that somebody who is told of one needs, and the pages that it names are there.
+func TestCatalogue(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC)
+	for _, k := range finding.Kinds() {
+		e := k.Of()
+		f := finding.Finding{Kind: k, Severity: e.Severity, Subject: finding.Subject{Credential: "c", Provider: "p"}, OpenedAt: now}
+		if e.Sample != nil {
+			e.Sample(&f, now)
+		}
+		if e.Kind != k || e.Means == "" || e.Says(f) == "" || e.Was+e.Over == "" || e.Many == "" || len(e.Steps(f, "c")) == 0 {
+			t.Errorf("%s: %+v", k, e)
+		}
+		if e.Severity != finding.Info && k != finding.UsedAfterRevocation && (e.Effect == nil || e.Effect(f) == "") {
+			t.Errorf("%s: it is no mere information, and has no effect", k)
+		}
+		pages := []string{filepath.Join("..", "docs", e.Page)}
+		if e.Alert != "" {
+			pages = append(pages, filepath.Join("..", "docs", "runbooks", e.Alert+".md"))
+		}
+		for _, page := range pages {
+			if _, err := os.Stat(page); err != nil {
+				t.Errorf("%s: %v", k, err)
+			}
+		}
+	}
+	if k := finding.Kind("made_up").Of(); k.Severity != finding.Warning || k.Says(finding.Finding{}) == "" {
+		t.Errorf("%+v", k)
+	}
+}
+
+func TestSpan(t *testing.T) {
+	t.Parallel()
+	for d, want := range map[time.Duration]string{
+		0: "0 s", 59 * time.Second: "59 s", time.Minute: "1 min", 14*time.Minute + 40*time.Second: "14 min",
+		4*time.Hour + 2*time.Minute: "4 h 2 min", 5 * time.Hour: "5 h", 72 * time.Hour: "3 days",
+	} {
+		if got := finding.Span(d); got != want {
+			t.Errorf("%s: %s, want %s", d, got, want)
+		}
+	}
+}

@@ -1,0 +1,256 @@
+package finding
+
+import (
+	"fmt"
+	"strings"
+	"time"
+)
+
+// The kinds about what a credential gets from its provider, and about providers.
+
+var revoked = Entry{
+	Kind: Revoked, Severity: Critical,
+	Means: "The provider refused the credential, and later refusals confirmed it.",
+	Effect: func(f Finding) string {
+		if f.Evidence.NeverHealthy {
+			return "It has never worked here with this secret, so nothing that worked has stopped."
+		}
+		return "Whoever uses it gets no new token. What runs on it stops when its last token ends" + tokenEnds(f) + "."
+	},
+	Says: func(f Finding) string {
+		switch r := f.Evidence.Reason; {
+		case r == "unspecified" || r == "":
+			return "is refused"
+		default:
+			return "is refused: " + words(r)
+		}
+	},
+	Was: "was refused", Many: "are refused",
+	Steps: atConsole(func(f Finding, name string) []string {
+		switch e := f.Evidence; {
+		case e.NeverHealthy:
+			return []string{
+				"Compare what is registered with what the provider shows, then try it: keyrounds check -v " + name,
+				"To store another secret: keyrounds credentials rotate " + name,
+			}
+		case e.Reason == "expired_secret":
+			return []string{
+				"Make a new secret at the provider, give it to those who use it, and store it: keyrounds credentials rotate " + name,
+				"If nobody needs it any more: keyrounds credentials retire " + name,
+			}
+		}
+		return []string{
+			"Ask the owner and the provider's administrators whether it was revoked or its secret changed on purpose.",
+			"If the secret changed, store the new one: keyrounds credentials rotate " + name,
+			"If it is gone for good: keyrounds credentials retire " + name,
+		}
+	}),
+	Sample: func(f *Finding, now time.Time) {
+		e := &f.Evidence
+		e.HTTPStatus, e.ErrorCode, e.ErrorDescription, e.Reason = 401, "invalid_client", "a test: nothing was revoked", "unspecified"
+		e.LastSuccess, e.PeersTotal, e.PeersHealthy = now.Add(-13*time.Minute), 11, 11
+		e.Refusals = []time.Time{now.Add(-12 * time.Minute), now.Add(-11 * time.Minute), now.Add(-10 * time.Minute)}
+		e.NextCheck = now.Add(3 * time.Minute)
+	},
+	Alert: "KeyroundsCredentialRevoked", Page: "verdicts.md",
+}
+
+// tokenEnds says how long tokens live, where that is known.
+func tokenEnds(f Finding) string {
+	if life := f.Evidence.UsualLife; life > 0 {
+		return ", within " + Span(life)
+	}
+	return ""
+}
+
+var scopeLost = Entry{
+	Kind: ScopeLost, Severity: Warning,
+	Means: "Tokens come without a declared scope, or a request that needs it is refused, or no token comes for want of it; " +
+		"twice in a row.",
+	Effect: func(f Finding) string {
+		if f.Evidence.NoToken {
+			return "Whoever uses it gets no new token. What runs on it stops when its last token ends" + tokenEnds(f) + "."
+		}
+		return "What needs the missing scopes fails; the rest works."
+	},
+	Says: func(f Finding) string {
+		missing := strings.Join(f.Evidence.MissingScopes, " ")
+		switch {
+		case !f.Evidence.NoToken && missing == "":
+			return "may do less than it needs"
+		case !f.Evidence.NoToken:
+			return "has lost " + missing
+		case f.Evidence.Outcome == "grant_denied":
+			return "gets no token: it may not use this grant"
+		case missing == "":
+			return "gets no token: its scopes are refused"
+		}
+		return "gets no token: " + missing + " is refused"
+	},
+	Was: "could do less than it needs", Many: "may do less than they need",
+	Steps: func(f Finding, name string) []string {
+		if f.Evidence.Outcome == "grant_denied" {
+			return []string{"Allow the client the client credentials grant at the provider. Then try it: keyrounds check -v " + name}
+		}
+		return []string{
+			"Grant the missing scopes or the role at the provider again. Then try it: keyrounds check -v " + name,
+			"If nobody needs them: take them out of the credential's scopes in keyrounds.",
+		}
+	},
+	Sample: func(f *Finding, _ time.Time) { f.Evidence.MissingScopes = []string{"sample_write"} },
+	Alert:  "KeyroundsScopeLost", Page: "verdicts.md",
+}
+
+var scopeExcess = Entry{
+	Kind: ScopeExcess, Severity: Info,
+	Means: "The provider grants more scopes than are declared, twice in a row.",
+	Says: func(f Finding) string {
+		return "has more than is declared: " + strings.Join(f.Evidence.ExtraScopes, " ")
+	},
+	Was: "had more than is declared", Many: "have more than is declared",
+	Steps: atConsole(func(f Finding, _ string) []string {
+		return []string{
+			"Ask for a smaller credential, with only: " + strings.Join(f.Evidence.Scopes, " "),
+			"If its users do need more: declare it in the credential's scopes.",
+		}
+	}),
+	Sample: func(f *Finding, _ time.Time) { f.Evidence.ExtraScopes = []string{"sample_admin"} },
+	Page:   "verdicts.md",
+}
+
+var secretUnreadable = Entry{
+	Kind: SecretUnreadable, Severity: Warning,
+	Means:  "keyrounds cannot read the secret that the credential's reference names.",
+	Effect: says("keyrounds cannot check it, so a revocation would not be noticed. The provider is not asked."),
+	Says:   says("has a secret that cannot be read"),
+	Was:    "had a secret that could not be read", Many: "have secrets that cannot be read",
+	Steps: do("Fix the secret reference, or what it names; keyrounds reads it again at the next check. To see it now: " +
+		"keyrounds check -v NAME"),
+	Alert: "KeyroundsSecretUnreadable", Page: "security.md",
+}
+
+var unverifiable = Entry{
+	Kind: Unverifiable, Severity: Warning,
+	Means: "For verdict.unverifiable_after no answer said anything of the credential, or of most of a provider's; " +
+		"or no provider was reached.",
+	Effect: says("A revocation would not be noticed meanwhile. Every status stays as it was."),
+	Says: func(f Finding) string {
+		switch {
+		case f.Subject == Subject{}:
+			return "cannot reach any provider"
+		case f.Subject.Credential == "":
+			return "gives no certain answer for " + Plural(len(f.Evidence.Affected), "credential")
+		}
+		return "cannot be verified"
+	},
+	Was: "could not be verified", Many: "cannot be verified",
+	Steps: func(f Finding, name string) []string {
+		switch {
+		case f.Subject == Subject{}:
+			return []string{"Look at this machine's network, DNS and proxy."}
+		case f.Subject.Credential == "":
+			return []string{"Look at the provider, and at the way to it. What keyrounds sees: keyrounds check -v NAME"}
+		}
+		return []string{"See why the provider gives no certain answer: keyrounds check -v " + name}
+	},
+	Alert: "KeyroundsCredentialNotVerified", Page: "verdicts.md",
+}
+
+var flapping = Entry{
+	Kind: Flapping, Severity: Warning,
+	Means:  "The credential changed four times in an hour between accepted and refused.",
+	Effect: says("What uses it works and fails in turn."),
+	Says:   says("is accepted and refused in turn"),
+	Was:    "was accepted and refused in turn", Many: "are accepted and refused in turn",
+	Steps: do("Look for two parties that change the secret, or a provider whose nodes disagree. The answers: keyrounds check -v NAME"),
+	Page:  "verdicts.md",
+}
+
+var providerIncident = Entry{
+	Kind: ProviderIncident, Severity: Critical,
+	Means:  "Many credentials of a provider, or behind one token endpoint, that worked were refused at about the same time.",
+	Effect: says("Whoever uses them gets no new token. No credential is blamed alone while this lasts."),
+	Says: func(f Finding) string {
+		if len(f.Evidence.Providers) > 1 {
+			return fmt.Sprintf("refuse %s at once; they share a token endpoint", Plural(len(f.Evidence.Affected), "credential"))
+		}
+		return fmt.Sprintf("refuses %s at once", Plural(len(f.Evidence.Affected), "credential"))
+	},
+	Was: "refused many credentials at once", Many: "refuse many credentials at once",
+	Steps: do(
+		"Look at the provider first: its status page, its administrators. Then at what changed here: proxy, clock, token_url, "+
+			"a secret store.",
+		"keyrounds tries one of them every 10 minutes, and all as soon as one is accepted. To try one now: keyrounds check NAME",
+	),
+	Sample: ofProvider(func(f *Finding, _ time.Time) {
+		f.Evidence.Affected = []string{"sample-one", "sample-two", "sample-three"}
+	}),
+	Alert: "KeyroundsProviderIncident", Page: "verdicts.md",
+}
+
+var providerDown = Entry{
+	Kind: ProviderDown, Severity: Critical,
+	Means:  "For verdict.provider_down_after nobody whom the provider was asked for got a certain answer.",
+	Effect: says("Nobody gets a new token there. Tokens that were issued work until they end. No credential is blamed."),
+	Says:   says("answers nobody"),
+	Was:    "answered nobody", Many: "answer nobody",
+	Steps: do("Look at the provider's status page, and at the way to it. What keyrounds sees: keyrounds check -v NAME"),
+	Sample: ofProvider(func(f *Finding, _ time.Time) {
+		f.Evidence.Affected = []string{"sample-one", "sample-two", "sample-three"}
+		f.Evidence.Outcome, f.Evidence.HTTPStatus = "provider_error", 503
+	}),
+	Alert: "KeyroundsProviderDown", Page: "verdicts.md",
+}
+
+var fallingBehind = Entry{
+	Kind: FallingBehind, Severity: Warning,
+	Means:  "At a provider whole checks are left out: its schedules ask for more than is possible.",
+	Effect: says("Its credentials are checked less often than their schedules say, so a revocation is noticed later."),
+	Says:   says("is asked for more checks than are possible"),
+	Was:    "was asked for more checks than were possible", Many: "are asked for more checks than are possible",
+	Steps: do(
+		"Raise concurrency or rate of the provider in the configuration, if it bears that, or lengthen the schedules of its credentials. "+
+			"They add up in: keyrounds config check",
+		"If neither limits it: look at the provider's latency, at the database, and whether enough replicas run.",
+	),
+	Sample: ofProvider(func(f *Finding, _ time.Time) {
+		f.Evidence.Message = "Its schedules ask for 166.7 checks a second, and 50.0 are possible (concurrency 4 at 80 ms a check allows " +
+			"50.0 a second, rate allows 1000.0 a second). What would do: concurrency 15, if the provider bears " +
+			"that; or schedules 3.4 times as long. This is a test of keyrounds, nothing happened."
+	}),
+	Alert: "KeyroundsFallingBehind", Page: "operations.md",
+}
+
+var lifetimeShrunk = Entry{
+	Kind: LifetimeShrunk, Severity: Info,
+	Means:  "Tokens live at most half as long as they used to, twice in a row.",
+	Effect: says("Whoever keeps tokens for as long as before uses some that have ended."),
+	Says: func(f Finding) string {
+		return fmt.Sprintf("gets tokens that live %s, before it was %s", Span(f.Evidence.TokenLife), Span(f.Evidence.UsualLife))
+	},
+	Was: "got tokens that lived shorter", Many: "get tokens that live shorter than before",
+	Steps:  do("Ask the provider's administrators what changed. Whoever keeps tokens must get new ones sooner."),
+	Sample: func(f *Finding, _ time.Time) { f.Evidence.TokenLife, f.Evidence.UsualLife = 10*time.Minute, time.Hour },
+	Page:   "verdicts.md",
+}
+
+var receiverFailing = Entry{
+	Kind: ReceiverFailing, Severity: Critical,
+	Means:  "A receiver of messages takes none.",
+	Effect: says("People are not told there of what is found, until this is fixed. Nothing is lost: what waits is sent then."),
+	Says: func(f Finding) string {
+		return "cannot tell people: " + join(f.Evidence.Affected) + " takes no messages"
+	},
+	Was: "could not tell people", Many: "cannot tell people",
+	Steps:  do("See what waits, and why: keyrounds notifications. When it is fixed, try it: keyrounds notify test"),
+	Sample: func(f *Finding, _ time.Time) { f.Subject, f.Evidence.Affected = Subject{}, []string{"sample-receiver"} },
+	Alert:  "KeyroundsNotificationsFailing", Page: "notifications.md",
+}
+
+// ofProvider makes a sample one of the provider as a whole.
+func ofProvider(fill func(*Finding, time.Time)) func(*Finding, time.Time) {
+	return func(f *Finding, now time.Time) {
+		f.Subject.Credential = ""
+		fill(f, now)
+	}
+}

@@ -1,0 +1,103 @@
+package notify
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/keyrounds/keyrounds/finding"
+)
+
+var update = flag.Bool("update", false, "write the expected messages anew")
+
+// What people read of each kind, in each state: as a mail has it, and the line that a thread, a push or a reminder has. Who
+// is woken up by the first 80 characters alone knows which credential, which provider, and what.
+func TestMessages(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC)
+	for _, k := range finding.Kinds() {
+		var text strings.Builder
+		one := Sample(k, now)
+		one.ID, one.OpenedAt = 7, now.Add(-2*time.Minute)
+		other := one
+		if other.ID = 8; one.Subject.Credential != "" {
+			other.Subject.Credential = "another-one"
+		}
+		ended := func(f finding.Finding, withdrawn bool) finding.Finding {
+			f.State, f.ResolvedAt, f.ResolvedWhy, f.Withdrawn = finding.Resolved, now.Add(10*time.Minute), "the reason in words", withdrawn
+			return f
+		}
+		before := ended(one, false)
+		before.ID, before.ResolvedAt = 6, one.OpenedAt.Add(-14*time.Minute)
+		knows := func(state finding.State) record {
+			return record{digest: "x", was: map[int64]told{6: {state: finding.Resolved}, 7: {state, news(one)}}}
+		}
+		nudged := knows(finding.Open)
+		nudged.nudge = nudgeRemind
+		escalated := knows(finding.Open)
+		escalated.nudge = nudgeEscalate
+		fresh := knows("")
+		fresh.was = map[int64]told{6: {state: finding.Resolved}}
+		for _, c := range []struct {
+			name    string
+			r       record
+			fs, all []finding.Finding
+		}{
+			{"open", record{}, []finding.Finding{one}, nil},
+			{"burst", record{}, []finding.Finding{one, other}, nil},
+			{"reminder", nudged, []finding.Finding{one}, nil},
+			{"escalated", escalated, []finding.Finding{one}, nil},
+			{"reopened", fresh, []finding.Finding{one}, []finding.Finding{one, before}},
+			{"resolved", knows(finding.Open), []finding.Finding{ended(one, false)}, nil},
+			{"withdrawn", knows(finding.Open), []finding.Finding{ended(one, true)}, nil},
+		} {
+			if c.name == "burst" && one.Subject.Credential == "" {
+				continue // there is one of a provider
+			}
+			m := Message{Findings: c.fs, Words: DescribeAll(c.fs)}
+			m.Turn, m.Loud = c.r.turn(c.fs, c.all, Traits{}, now.Add(4*time.Hour))
+			title, body := m.Plain()
+			fmt.Fprintf(&text, "=== %s\n%s\n%s\n\n", c.name, title, body)
+			for _, line := range append(strings.Split(m.Turn, "\n"), title) {
+				if line != "" && c.name != "burst" {
+					standsAlone(t, k, c.name, line, one.Subject)
+				}
+			}
+		}
+		golden(t, string(k)+".txt", text.String())
+	}
+}
+
+// standsAlone fails unless the first 80 characters of a line say who, and have room for what.
+func standsAlone(t *testing.T, k finding.Kind, state, line string, s finding.Subject) {
+	t.Helper()
+	head := line[:min(len(line), 80)]
+	for _, name := range []string{s.Credential, s.Provider} {
+		if i := strings.Index(head, name); i < 0 || i > 55 {
+			t.Errorf("%s, %s: %q does not name %q", k, state, head, name)
+		}
+	}
+}
+
+func golden(t *testing.T, name, got string) {
+	t.Helper()
+	path := filepath.Join("testdata", "messages", name)
+	if *update {
+		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff(string(want), got); d != "" {
+		t.Errorf("%s: -update writes it anew:\n%s", name, d)
+	}
+}

@@ -1,0 +1,154 @@
+package notify
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/keyrounds/keyrounds/finding"
+)
+
+// turn is what happened to the findings since they were told, in words, a line each; loud: everybody in the channel
+// should see it. Each line stands alone: a push or a channel shows it without what it answers. all has those as well that
+// were found again since.
+func (r record) turn(fs, all []finding.Finding, traits Traits, now time.Time) (text string, loud bool) {
+	if r.digest == "" {
+		return "", false
+	}
+	var (
+		whats []string
+		of    = map[string][]finding.Finding{} // what happened → to which
+		over  = true                           // nothing of it was open any more
+	)
+	for _, was := range r.was {
+		over = over && (was.state == finding.Resolved || was.state == "")
+	}
+	for _, f := range fs {
+		was := r.was[f.ID]
+		ended := before(f, all)
+		what := happened(f, was, ended)
+		if what != "" && len(fs) > 1 {
+			what = amongOthers(f, was, ended)
+		}
+		if what == "" {
+			continue
+		}
+		// What is acknowledged is looked after; that its time runs out is news all the same.
+		told := f.State == finding.Open || f.State == finding.Acknowledged && was.news != news(f)
+		if was.state == "" && ended.IsZero() && traits.Edits && !over {
+			told = false // it joined what people look at already
+		}
+		if told && f.Severity != finding.Info {
+			loud = true
+		}
+		if !slices.Contains(whats, what) {
+			whats = append(whats, what)
+		}
+		of[what] = append(of[what], f)
+	}
+	var lines []string
+	for _, what := range whats {
+		space := " "
+		if len(fs) > 1 {
+			space = ": "
+		}
+		lines = append(lines, subjects(of[what])+space+what)
+	}
+	if r.nudge != "" && slices.ContainsFunc(fs, urgent) {
+		lines, loud = append(lines, nudge(r.nudge, fs, now)), true
+	}
+	return strings.Join(lines, "\n"), loud
+}
+
+// before is when the same was over the last time; zero: it was not found before.
+func before(f finding.Finding, all []finding.Finding) (ended time.Time) {
+	for _, o := range all {
+		if o.ID < f.ID && o.Kind == f.Kind && o.Subject == f.Subject && o.ResolvedAt.After(ended) {
+			ended = o.ResolvedAt
+		}
+	}
+	return ended
+}
+
+// happened is what happened to a finding since it was told as was says, after its subject: "is refused again". "": nothing.
+// ended is when it was over the last time.
+func happened(f finding.Finding, was told, ended time.Time) string {
+	switch {
+	case was == knownOf(f) || was.state == f.State && (f.State == finding.Resolved || news(f) == ""):
+		return ""
+	case was.news != news(f) && was.state != "" && f.State != finding.Resolved:
+		return strings.TrimSuffix("has "+news(f)+"; "+stateOf(f), "; ")
+	case f.State == finding.Resolved && f.Withdrawn:
+		return strings.TrimPrefix(f.Headline(), f.Subject.Who()+" ") + ": withdrawn, " + f.ResolvedWhy
+	case f.State == finding.Resolved:
+		said := strings.TrimPrefix(f.Headline(), f.Subject.Who()+" ")
+		return strings.TrimSuffix(said+"; "+f.ResolvedWhy, "; ")
+	case f.State == finding.Open && !ended.IsZero() && was.state == "":
+		return fmt.Sprintf("%s, again: %s after it was over", f.Kind.Of().Says(f), finding.Span(f.OpenedAt.Sub(ended)))
+	case f.State == finding.Open && was.state == "":
+		return f.Kind.Of().Says(f) + ", too"
+	case f.State == finding.Open:
+		return f.Kind.Of().Says(f) + ", and is open again"
+	}
+	return f.Kind.Of().Says(f) + ": " + stateOf(f)
+}
+
+// amongOthers is happened in few words, the same for those to which the same happened.
+func amongOthers(f finding.Finding, was told, ended time.Time) string {
+	what := stateOf(f)
+	switch {
+	case f.State == finding.Resolved && f.Withdrawn:
+		what = "withdrawn, " + f.ResolvedWhy
+	case f.State == finding.Resolved:
+		what = strings.TrimSuffix("resolved, "+f.ResolvedWhy, ", ")
+	case was.news != news(f) && was.state != "":
+		what = strings.TrimSuffix(news(f)+"; "+what, "; ")
+	case f.State == finding.Open && was.state == "" && ended.IsZero():
+		what = "found, too"
+	case f.State == finding.Open:
+		what = "open again"
+	}
+	return words(string(f.Kind)) + ", " + what
+}
+
+// subjects names those of fs: credentials of one provider with it.
+func subjects(fs []finding.Finding) string {
+	if len(fs) == 1 {
+		return fs[0].Subject.Who()
+	}
+	var names []string
+	for _, f := range fs {
+		names = append(names, f.Subject.Name())
+	}
+	text := list(names, 20)
+	if provider := fs[0].Subject.Provider; provider != "" && common(fs, func(f finding.Finding) string { return f.Subject.Provider }) {
+		text += " (" + provider + ")"
+	}
+	return text
+}
+
+// nudge says again that it is open.
+func nudge(kind string, fs []finding.Finding, now time.Time) string {
+	var open []finding.Finding
+	for _, f := range fs {
+		if urgent(f) {
+			open = append(open, f)
+		}
+	}
+	since := open[0].OpenedAt
+	for _, f := range open {
+		if f.OpenedAt.Before(since) {
+			since = f.OpenedAt
+		}
+	}
+	text := open[0].Headline()
+	if len(open) > 1 {
+		text = together(open)
+	}
+	text += fmt.Sprintf("; still so after %s, and nobody has acknowledged it", finding.Span(now.Sub(since)))
+	if kind == nudgeEscalate {
+		text += ". Others are told now."
+	}
+	return text
+}
