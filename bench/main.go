@@ -64,6 +64,7 @@ var measurements = []measurement{
 	{"replicas", replicas},
 	{"scale", scale},
 	{"history", history},
+	{"usage", usage},
 }
 
 // table makes the measurements and prints what came of them.
