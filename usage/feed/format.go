@@ -14,7 +14,6 @@ import (
 	"sync"
 
 	"github.com/goccy/go-yaml"
-	"github.com/itchyny/gojq"
 )
 
 //go:embed presets/*.yaml
@@ -102,8 +101,9 @@ func (e *UnknownPresetError) Hint() string { return "one of " + strings.Join(e.K
 type Format struct {
 	Name  string // of the preset; "jq" for an expression of the user's
 	Input Input
-	code  *gojq.Code
 	key   string
+
+	program program
 }
 
 // Key tells the format from every other: a preset by its name, an expression by its text.
@@ -122,12 +122,9 @@ func NewFormat(preset, jq string) (Format, error) {
 		}
 		f.Name, f.Input, jq = p.Name, p.Input, p.JQ
 	}
-	q, err := gojq.Parse(jq)
-	if err != nil {
-		return Format{}, fmt.Errorf("jq: %w", err)
-	}
-	if f.code, err = gojq.Compile(q); err != nil {
-		return Format{}, fmt.Errorf("jq: %w", err)
+	var err error
+	if f.program, err = newProgram(jq); err != nil {
+		return Format{}, err
 	}
 	if f.key = f.Name; preset == "" {
 		sum := sha256.Sum256([]byte(jq))
@@ -163,31 +160,21 @@ func ReadFormat(name string) (Format, error) {
 // Text is not cleaned.
 func (f Format) Events(ctx context.Context, record any) ([]Event, error) {
 	var events []Event
-	it := f.code.RunWithContext(ctx, record)
-	for {
-		v, ok := it.Next()
-		if !ok {
-			return events, nil
-		}
+	err := f.program.run(ctx, record, func(v any) error {
 		if v == nil {
-			continue
-		}
-		if err, failed := v.(error); failed {
-			var halt *gojq.HaltError
-			if errors.As(err, &halt) && halt.Value() == nil {
-				return events, nil
-			}
-			return events, errors.New("the format's jq does not fit it") // jq's own words repeat the record
+			return nil
 		}
 		e, err := eventOf(v)
 		if err != nil {
-			return events, err
+			return err
 		}
 		if len(events) >= maxPerRecord {
-			return events, errors.New("it holds too many events")
+			return errors.New("it holds too many events")
 		}
 		events = append(events, e)
-	}
+		return nil
+	})
+	return events, err
 }
 
 const maxPerRecord = 100_000

@@ -1,0 +1,117 @@
+package feed
+
+import (
+	"errors"
+
+	"github.com/itchyny/gojq"
+)
+
+// The forms of jq that native expressions are made of.
+
+func identity(_ *frame, in any) (any, bool, error) { return in, true, nil }
+
+func empty(*frame, any) (any, bool, error) { return nil, false, nil }
+
+func constant(v any) expression {
+	return func(*frame, any) (any, bool, error) { return v, true, nil }
+}
+
+// truthy: all but null and false are.
+func truthy(v any) bool { return v != nil && v != false }
+
+func pipe(left, right expression) expression {
+	return func(f *frame, in any) (any, bool, error) {
+		v, is, err := left(f, in)
+		if err != nil || !is {
+			return nil, false, err
+		}
+		return right(f, v)
+	}
+}
+
+// alternative is left // right. An error of left is not caught.
+func alternative(left, right expression) expression {
+	return func(f *frame, in any) (any, bool, error) {
+		if v, is, err := left(f, in); err != nil || is && truthy(v) {
+			return v, is, err
+		}
+		return right(f, in)
+	}
+}
+
+func condition(test, yes, no expression) expression {
+	return func(f *frame, in any) (any, bool, error) {
+		v, is, err := test(f, in)
+		switch {
+		case err != nil || !is:
+			return nil, false, err
+		case truthy(v):
+			return yes(f, in)
+		}
+		return no(f, in)
+	}
+}
+
+// try has no value where its body fails. halt and the end of the context are no failures.
+func try(body expression) expression {
+	return func(f *frame, in any) (any, bool, error) {
+		v, is, err := body(f, in)
+		var halt *gojq.HaltError
+		if err != nil && f.ctx.Err() == nil && !errors.As(err, &halt) {
+			return nil, false, nil
+		}
+		return v, is, err
+	}
+}
+
+var errNoMember = errors.New("it is no object")
+
+func member(of expression, name string) expression {
+	return func(f *frame, in any) (any, bool, error) {
+		v, is, err := of(f, in)
+		if err != nil || !is {
+			return nil, false, err
+		}
+		switch m := v.(type) {
+		case map[string]any:
+			return m[name], true, nil
+		case nil:
+			return nil, true, nil
+		}
+		return nil, false, errNoMember
+	}
+}
+
+var comparisons = map[gojq.Operator]func(order int) bool{
+	gojq.OpEq: func(order int) bool { return order == 0 },
+	gojq.OpNe: func(order int) bool { return order != 0 },
+	gojq.OpLt: func(order int) bool { return order < 0 },
+	gojq.OpLe: func(order int) bool { return order <= 0 },
+	gojq.OpGt: func(order int) bool { return order > 0 },
+	gojq.OpGe: func(order int) bool { return order >= 0 },
+}
+
+// comparison asks for the value on the right first, as jq does: which of two errors, or of an error and nothing, comes first
+// is seen.
+func comparison(left, right expression, holds func(order int) bool) expression {
+	return func(f *frame, in any) (any, bool, error) {
+		r, is, err := right(f, in)
+		if err != nil || !is {
+			return nil, false, err
+		}
+		l, is, err := left(f, in)
+		if err != nil || !is {
+			return nil, false, err
+		}
+		return holds(gojq.Compare(l, r)), true, nil
+	}
+}
+
+// sum is left + right of two texts.
+func sum(f *frame, in any, left, right expression) (any, bool) {
+	r, _, err1 := right(f, in)
+	l, _, err2 := left(f, in)
+	a, is1 := l.(string)
+	b, is2 := r.(string)
+	return a + b, is1 && is2 && err1 == nil && err2 == nil
+}
