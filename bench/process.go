@@ -43,15 +43,22 @@ func (p *process) stop() {
 
 // cpu is the CPU time, user and system, of a process and of the children that it has or had. Linux only (proc(5)).
 func cpu(pid int) time.Duration {
-	own, _ := ticks(pid)
-	stats, _ := filepath.Glob("/proc/[0-9]*/stat")
-	for _, path := range stats {
-		child, _ := strconv.Atoi(filepath.Base(filepath.Dir(path)))
-		if n, parent := ticks(child); parent == pid {
-			own += n
+	var sum int
+	for range 10 {
+		own, _ := ticks(pid)
+		sum = own
+		stats, _ := filepath.Glob("/proc/[0-9]*/stat")
+		for _, path := range stats {
+			child, _ := strconv.Atoi(filepath.Base(filepath.Dir(path)))
+			if n, parent := ticks(child); parent == pid {
+				sum += n
+			}
+		}
+		if again, _ := ticks(pid); again == own { // else a child may have ended meanwhile, and be missing
+			break
 		}
 	}
-	return time.Duration(own) * time.Second / clockTicks
+	return time.Duration(sum) * time.Second / clockTicks
 }
 
 // clockTicks a second is what Linux counts in (USER_HZ).
