@@ -188,12 +188,10 @@ func (i Import) readInto(ctx context.Context, in *intake) (any, []feed.Span, err
 			return nil, nil, fmt.Errorf("%s: %w", i.Name, err)
 		}
 	}
-	packed := feed.NewDigest(i.In)
-	plain, err := feed.Decompress(packed)
+	packed, content, err := feed.DecompressDigested(i.In)
 	if err != nil {
 		return nil, nil, fmt.Errorf("%s: it is neither plain, nor gzip, nor zstd: %w", i.Name, err)
 	}
-	content := feed.NewDigest(plain)
 	if err := in.read(ctx, content); err != nil {
 		return nil, nil, fmt.Errorf("%s: %w", i.Name, err)
 	}

@@ -146,6 +146,9 @@ func documents(in io.Reader, each func(v any)) error {
 	}
 }
 
+// What compressed texts begin with.
+var magicGzip, magicZstd = []byte{0x1f, 0x8b}, []byte{0x28, 0xb5, 0x2f, 0xfd}
+
 // Decompress returns what in holds, whether plain, gzip or zstd: its first bytes say which.
 func Decompress(in io.Reader) (io.Reader, error) {
 	b := bufio.NewReaderSize(in, 256<<10)
@@ -154,7 +157,7 @@ func Decompress(in io.Reader) (io.Reader, error) {
 		return nil, err
 	}
 	switch {
-	case bytes.HasPrefix(head, []byte{0x1f, 0x8b}):
+	case bytes.HasPrefix(head, magicGzip):
 		z, err := gzip.NewReader(b)
 		if errors.Is(err, io.ErrUnexpectedEOF) {
 			err = ErrCut
@@ -163,7 +166,7 @@ func Decompress(in io.Reader) (io.Reader, error) {
 			return nil, err
 		}
 		return whole{z}, nil
-	case bytes.HasPrefix(head, []byte{0x28, 0xb5, 0x2f, 0xfd}):
+	case bytes.HasPrefix(head, magicZstd):
 		d, err := zstd.NewReader(b, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(128<<20))
 		if err != nil {
 			return nil, err

@@ -62,6 +62,32 @@ func TestDecompress(t *testing.T) {
 	}
 }
 
+// The digests of a text are of what was brought and of its content, which are the same where it is plain.
+func TestDecompressDigested(t *testing.T) {
+	t.Parallel()
+	text := strings.Repeat("a line\n", 1000)
+	var z bytes.Buffer
+	g := gzip.NewWriter(&z)
+	_, _ = io.WriteString(g, text)
+	_ = g.Close()
+	for name, in := range map[string]string{"plain": text, "gzip": z.String(), "empty": ""} {
+		packed, plain, err := feed.DecompressDigested(strings.NewReader(in))
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		content, err := io.ReadAll(plain)
+		if _, restErr := io.Copy(io.Discard, packed); err != nil || restErr != nil {
+			t.Fatalf("%s: %v, %v", name, err, restErr)
+		}
+		if packed.String() != feed.DigestOf([]byte(in)) || plain.String() != feed.DigestOf(content) {
+			t.Errorf("%s: packed %s, plain %s of %d bytes", name, packed, plain, len(content))
+		}
+	}
+	if _, _, err := feed.DecompressDigested(strings.NewReader("\x1f\x8bxx")); err == nil {
+		t.Error("nonsense after gzip's magic is read without an error")
+	}
+}
+
 // JSON of any layout is read: a value a line, pretty-printed, a list, wrapped as vendors' exports are.
 func TestLayouts(t *testing.T) {
 	lasting.Test(t, "it reads each format in each layout")

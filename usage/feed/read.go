@@ -257,6 +257,25 @@ func (d *Digest) Read(p []byte) (int, error) {
 	return n, err
 }
 
+// DecompressDigested is Decompress with the digests of both: packed is of what in holds, plain of its content. They are the
+// same one where in is not compressed: SHA-256 is a good part of what reading takes.
+func DecompressDigested(in io.Reader) (packed, plain *Digest, err error) {
+	b := bufio.NewReaderSize(in, 256<<10)
+	head, err := b.Peek(4)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return nil, nil, err
+	}
+	packed = NewDigest(b)
+	if !bytes.HasPrefix(head, magicGzip) && !bytes.HasPrefix(head, magicZstd) {
+		return packed, packed, nil
+	}
+	content, err := Decompress(packed)
+	if err != nil {
+		return nil, nil, err
+	}
+	return packed, NewDigest(content), nil
+}
+
 // String is the id of a batch with the content that was read: "sha256:" and the hash in hexadecimal.
 func (d *Digest) String() string { return "sha256:" + hex.EncodeToString(d.sum.Sum(nil)) }
 
