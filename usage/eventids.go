@@ -4,8 +4,8 @@ import (
 	"cmp"
 	"context"
 	"encoding/binary"
-	"fmt"
 	"slices"
+	"strconv"
 
 	"github.com/cespare/xxhash/v2"
 	"github.com/jackc/pgx/v5"
@@ -21,6 +21,7 @@ const mostIDs = 500_000
 // eventIDs are the ids of the events of a feed's imports, by day.
 type eventIDs struct {
 	days map[int64]*idsOfDay
+	text []byte // of the last event that was hashed
 }
 
 type idsOfDay struct {
@@ -33,7 +34,7 @@ const daysAtHand = 3
 
 // twice reports whether an event was brought before, and remembers it.
 func (in *intake) twice(ctx context.Context, e feed.Event) (bool, error) {
-	if e.ID == "" || in.ids == nil || len(in.of(e)) == 0 {
+	if e.ID == "" || in.ids == nil || len(in.of(e.ClientID)) == 0 {
 		return false, nil
 	}
 	number := feed.DayOf(e.At)
@@ -44,8 +45,7 @@ func (in *intake) twice(ctx context.Context, e feed.Event) (bool, error) {
 			return false, err
 		}
 	}
-	// The same id may be on a refusal and on the retry that was let in, and on what two clients did in one trace.
-	h := xxhash.Sum64String(fmt.Sprint(e.Kind, "\x00", e.ClientID, "\x00", e.ID, "\x00", e.OK, e.At.UnixNano()))
+	h := in.ids.hash(e)
 	if _, known := d.known[h]; known {
 		return true, nil
 	}
@@ -54,6 +54,19 @@ func (in *intake) twice(ctx context.Context, e feed.Event) (bool, error) {
 		d.fresh = append(d.fresh, h)
 	}
 	return false, nil
+}
+
+// hash tells an event from every other. The same id may be on a refusal and on the retry that was let in, and on what two
+// clients did in one trace. What it is of is the same for ever: hashes are stored.
+func (ids *eventIDs) hash(e feed.Event) uint64 {
+	b := ids.text[:0]
+	for _, part := range []string{string(e.Kind), e.ClientID, e.ID} {
+		b = append(append(b, part...), 0)
+	}
+	b = append(strconv.AppendBool(b, e.OK), ' ')
+	b = strconv.AppendInt(b, e.At.UnixNano(), 10)
+	ids.text = b
+	return xxhash.Sum64(b)
 }
 
 // unique leaves out the events that were brought before.

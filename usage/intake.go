@@ -165,8 +165,8 @@ func (in *intake) add(ctx context.Context, r feed.Reading) error {
 	if err != nil {
 		return err
 	}
-	for _, e := range events {
-		in.fold(e, own)
+	for i := range events {
+		in.fold(&events[i], own)
 	}
 	for check := range own.changed {
 		in.taken[check] = own.taken[check]
@@ -200,7 +200,7 @@ const (
 const maxSamples = 5
 
 // fold folds a single event.
-func (in *intake) fold(e feed.Event, own *ledger) {
+func (in *intake) fold(e *feed.Event, own *ledger) {
 	if in.feed.Poll.Spec.State || in.feed.Poll.Spec.Counts {
 		in.tally.newest = later(in.tally.newest, e.At)
 	} else {
@@ -213,28 +213,28 @@ func (in *intake) fold(e feed.Event, own *ledger) {
 		in.counts[ResultOther]++
 	case e.Kind.IsLifecycle():
 		in.counts[ResultLifecycle]++
-		in.foldLifecycle(e)
+		in.foldLifecycle(*e)
 	case e.ClientID == "":
 		in.counts[ResultNoClient]++
-	case len(in.of(e)) == 0:
+	case len(in.of(e.ClientID)) == 0:
 		in.counts[ResultUnregistered]++
-		in.foldUnregistered(e)
+		in.foldUnregistered(*e)
 	default:
 		in.shows[e.Kind] = true
 		in.foldUse(e, own)
 	}
 }
 
-// of are the credentials with the client id of an event.
-func (in *intake) of(e feed.Event) []credential.Credential {
-	if c := in.clients[e.ClientID]; c != nil {
+// of are the credentials with a client id.
+func (in *intake) of(clientID string) []credential.Credential {
+	if c := in.clients[clientID]; c != nil {
 		return c.credentials
 	}
 	return nil
 }
 
 // foldUse folds the use of a registered client: of each credential whose use it is.
-func (in *intake) foldUse(e feed.Event, own *ledger) {
+func (in *intake) foldUse(e *feed.Event, own *ledger) {
 	result := ResultUse
 	if !e.OK {
 		result = ResultFailure
@@ -243,24 +243,27 @@ func (in *intake) foldUse(e feed.Event, own *ledger) {
 		return
 	}
 	in.useKey(e)
-	holders := in.clients[e.ClientID].holders(e)
+	holders := in.clients[e.ClientID].holders(e.KeyID)
 	if len(holders) == 0 {
 		in.counts[ResultOtherKey] += e.Times()
 		return
 	}
 	in.counts[result] += e.Times()
-	for _, c := range holders {
+	for i := range holders {
+		c := &holders[i]
 		in.tally.use(c, e)
 		if in.feed.Keep {
-			in.tally.kept = append(in.tally.kept, keptEvent{c.ID, e})
+			in.tally.kept = append(in.tally.kept, keptEvent{c.ID, *e})
 		}
 	}
 }
 
 // takeOutEvent takes out an event that is of one of our own checks.
-func (in *intake) takeOutEvent(e feed.Event, own *ledger) bool {
-	for _, c := range in.of(e) {
-		rule, teaches := own.ruleOf(e, c.ID)
+func (in *intake) takeOutEvent(e *feed.Event, own *ledger) bool {
+	credentials := in.of(e.ClientID)
+	for i := range credentials {
+		c := &credentials[i]
+		rule, teaches := own.ruleOf(*e, c.ID)
 		if rule == "" {
 			continue
 		}
@@ -283,16 +286,16 @@ func (in *intake) takeOutEvent(e feed.Event, own *ledger) bool {
 }
 
 // takeOutCount takes out a count that our own checks can have made, all of it. Then nothing is known of its time.
-func (in *intake) takeOutCount(e feed.Event, own *ledger) bool {
+func (in *intake) takeOutCount(e *feed.Event, own *ledger) bool {
 	var n int64
-	for _, c := range in.of(e) {
-		n += own.requests(e, c.ID)
+	for _, c := range in.of(e.ClientID) {
+		n += own.requests(*e, c.ID)
 	}
 	if n == 0 || e.Count > n+n/4+1 { // what Prometheus extrapolates may be a quarter more
 		return false
 	}
 	in.counts[ResultOwnTime] += e.Count
-	for _, c := range in.of(e) {
+	for _, c := range in.of(e.ClientID) {
 		m := in.tally.monthOf(c.ID, in.tally.when(e.At))
 		m.own += e.Count
 		m.hidden += e.At.Sub(e.From)
@@ -388,7 +391,7 @@ func (in *intake) loadLedger(ctx context.Context, events []feed.Event) (*ledger,
 			w.from = e.From
 		}
 		w.to = later(w.to, e.At)
-		for _, c := range in.of(e) {
+		for _, c := range in.of(e.ClientID) {
 			w.ids[c.ID] = true
 		}
 	}

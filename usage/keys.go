@@ -29,15 +29,15 @@ type client struct {
 	seen        map[string]bool  // keys that feeds showed so far, in lower case
 }
 
-// holders are the credentials whose use an event is.
-func (c *client) holders(e feed.Event) []credential.Credential {
-	if e.KeyID == "" || len(c.credentials) == 0 {
+// holders are the credentials whose use an event is that names a key, or none ("").
+func (c *client) holders(keyID string) []credential.Credential {
+	if keyID == "" || len(c.credentials) == 0 {
 		return c.credentials
 	}
 	var its, open []credential.Credential
 	for _, cred := range c.credentials {
 		switch {
-		case cred.KeyID != "" && same(cred.KeyID, e.KeyID), c.owners[canonical(e.KeyID)] == cred.ID:
+		case cred.KeyID != "" && same(cred.KeyID, keyID), c.owners[canonical(keyID)] == cred.ID:
 			its = append(its, cred)
 		case cred.KeyID == "" || !c.seen[canonical(cred.KeyID)]:
 			open = append(open, cred)
@@ -80,7 +80,7 @@ type keyRow struct {
 	learned     time.Time // when
 }
 
-func (t *tally) key(e feed.Event) *keyRow {
+func (t *tally) key(e *feed.Event) *keyRow {
 	k := keyKey{e.ClientID, e.KeyID}
 	r := t.keys[k]
 	if r == nil {
@@ -91,7 +91,7 @@ func (t *tally) key(e feed.Event) *keyRow {
 }
 
 // useKey folds the key that a use by others names.
-func (in *intake) useKey(e feed.Event) {
+func (in *intake) useKey(e *feed.Event) {
 	t := in.tally
 	if known := in.clients[e.ClientID]; known != nil && e.KeyID != "" {
 		known.seen[canonical(e.KeyID)] = true
@@ -109,7 +109,7 @@ func (in *intake) useKey(e feed.Event) {
 
 // learnKey notes that our own check of a credential showed its key. What was learned from an event of before its secret
 // was changed here is not its key any more.
-func (in *intake) learnKey(c credential.Credential, e feed.Event) {
+func (in *intake) learnKey(c *credential.Credential, e *feed.Event) {
 	if e.KeyID == "" || !e.OK || e.At.Before(c.Changed) || len(in.tally.keys) >= flushAt {
 		return
 	}

@@ -49,9 +49,9 @@ func (in *intake) foldLifecycle(e feed.Event) {
 	if l.EventID == "" {
 		l.EventID = hex.EncodeToString(keyOf(e, false))
 	}
-	if cs := in.of(e); len(cs) > 0 {
+	if cs := in.of(e.ClientID); len(cs) > 0 {
 		l.CredentialID = cs[0].ID
-		in.tally.touch(cs[0])
+		in.tally.touch(&cs[0])
 	} else if e.Kind == feed.Created && l.ClientID != "" {
 		u := in.foldUnregistered(e)
 		u.Events--

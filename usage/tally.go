@@ -162,7 +162,7 @@ func CleanAgent(raw string) string {
 var longRuns = regexp.MustCompile(`[A-Za-z0-9+/_~-]{24,}`)
 
 // use folds an event of others.
-func (t *tally) use(c credential.Credential, e feed.Event) {
+func (t *tally) use(c *credential.Credential, e *feed.Event) {
 	w := t.when(e.At)
 	key := dayKey{c.ID, w.day, network(e.Address), t.agent(e.UserAgent)}
 	row := t.days[key]
@@ -191,7 +191,7 @@ func (t *tally) use(c credential.Credential, e feed.Event) {
 	t.touch(c).add(key.network, e, key.userAgent)
 }
 
-func (t *tally) month(c credential.Credential, e feed.Event, w slot) {
+func (t *tally) month(c *credential.Credential, e *feed.Event, w slot) {
 	m := t.monthOf(c.ID, w)
 	if !e.OK {
 		m.failures += e.Times()
@@ -263,10 +263,10 @@ func (t *tally) live(at time.Time, silence time.Duration) {
 	}
 }
 
-func (t *tally) touch(c credential.Credential) *Touched {
+func (t *tally) touch(c *credential.Credential) *Touched {
 	tc := t.touched[c.ID]
 	if tc == nil {
-		tc = &Touched{Credential: c, Networks: map[netip.Prefix]*Seen{}}
+		tc = &Touched{Credential: *c, Networks: map[netip.Prefix]*Seen{}}
 		t.touched[c.ID] = tc
 	}
 	return tc
@@ -290,7 +290,7 @@ type Seen struct {
 
 const maxNetworks = 50
 
-func (tc *Touched) add(network netip.Prefix, e feed.Event, userAgent string) {
+func (tc *Touched) add(network netip.Prefix, e *feed.Event, userAgent string) {
 	s := tc.Networks[network]
 	if s == nil {
 		if len(tc.Networks) >= maxNetworks {
