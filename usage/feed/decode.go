@@ -12,7 +12,6 @@ import (
 
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
-	"github.com/valyala/fastjson"
 
 	"github.com/keyrounds/keyrounds/secret"
 )
@@ -90,38 +89,6 @@ func (r *Reading) badAgain() {
 	d := r.day(time.Time{})
 	d.Records, d.Bad = d.Records+1, d.Bad+1
 	r.BadSeen++
-}
-
-// plain turns a value of fastjson, which lives in its parser's memory, into one of gojq.
-func plain(v *fastjson.Value) any {
-	switch v.Type() {
-	case fastjson.TypeString:
-		b, _ := v.StringBytes()
-		return string(b)
-	case fastjson.TypeNumber:
-		if i, err := v.Int(); err == nil {
-			return i
-		}
-		f, _ := v.Float64()
-		return f
-	case fastjson.TypeTrue:
-		return true
-	case fastjson.TypeFalse:
-		return false
-	case fastjson.TypeArray:
-		vs, _ := v.Array()
-		list := make([]any, len(vs))
-		for i, e := range vs {
-			list[i] = plain(e)
-		}
-		return list
-	case fastjson.TypeObject:
-		o, _ := v.Object()
-		m := make(map[string]any, o.Len())
-		o.Visit(func(key []byte, v *fastjson.Value) { m[string(key)] = plain(v) })
-		return m
-	}
-	return nil
 }
 
 // documents reads JSON values of any layout, one after the other, and gives each of them.

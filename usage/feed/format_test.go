@@ -7,7 +7,6 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/valyala/fastjson"
 )
 
 // Each preset makes of its own examples what they say, and names where each of them is documented.
@@ -67,7 +66,7 @@ func (f Format) readAll(t *testing.T, text string) (r Reading) {
 		}
 		return r
 	}
-	return f.lines(t.Context(), new(fastjson.Parser), []byte(text), nil)
+	return f.lines(t.Context(), newDecoder(), []byte(text), nil)
 }
 
 // members are those of an event that are given, as an example writes them.

@@ -6,8 +6,6 @@ import (
 	"testing"
 	"time"
 	"unicode/utf8"
-
-	"github.com/valyala/fastjson"
 )
 
 // Whatever a record holds, reading it ends, says what is wrong without repeating it, and gives only
@@ -33,7 +31,7 @@ func FuzzRecords(f *testing.F) {
 			if format.Input == Document {
 				_ = documents(strings.NewReader(text), func(v any) { format.value(ctx, v, nil, &r) })
 			} else {
-				r = format.lines(ctx, new(fastjson.Parser), []byte(text), nil)
+				r = format.lines(ctx, newDecoder(), []byte(text), nil)
 			}
 			cancel()
 			for _, e := range r.Events {

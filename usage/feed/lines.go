@@ -9,8 +9,8 @@ import (
 	"github.com/valyala/fastjson"
 )
 
-// lines reads whole lines; events is memory to be used again. It is safe for concurrent use with a parser of its own each.
-func (f Format) lines(ctx context.Context, p *fastjson.Parser, text []byte, events []Event) (r Reading) {
+// lines reads whole lines; events is memory to be used again. It is safe for concurrent use with a decoder of its own each.
+func (f Format) lines(ctx context.Context, d *decoder, text []byte, events []Event) (r Reading) {
 	r.Events = events[:0]
 	var held []byte // parts of a line that a container runtime split
 	for len(text) > 0 && ctx.Err() == nil {
@@ -30,14 +30,14 @@ func (f Format) lines(ctx context.Context, p *fastjson.Parser, text []byte, even
 		} else {
 			held = nil
 		}
-		f.line(ctx, p, line, &r)
+		f.line(ctx, d, line, &r)
 	}
 	return r
 }
 
 var bom = []byte("\xef\xbb\xbf")
 
-func (f Format) line(ctx context.Context, p *fastjson.Parser, line []byte, r *Reading) {
+func (f Format) line(ctx context.Context, d *decoder, line []byte, r *Reading) {
 	switch {
 	case len(line) == 0:
 		return
@@ -49,9 +49,9 @@ func (f Format) line(ctx context.Context, p *fastjson.Parser, line []byte, r *Re
 		f.record(ctx, string(line), line, r)
 		return
 	}
-	if v, err := p.ParseBytes(afterPrefix(line)); err == nil &&
+	if v, err := d.parse(afterPrefix(line)); err == nil &&
 		(f.Input != Any || v.Type() == fastjson.TypeObject || v.Type() == fastjson.TypeArray) {
-		f.value(ctx, plain(v), line, r)
+		f.value(ctx, d.value(v), line, r)
 		return
 	}
 	if f.Input == Any {

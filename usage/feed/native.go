@@ -22,11 +22,35 @@ import (
 // expression is a jq expression: the value that it has for an input. is false: it has none.
 type expression func(f *frame, in any) (v any, is bool, err error)
 
-// frame is one run of a program.
+// frame is one run of a program. Its objects are the memory of the next run.
 type frame struct {
-	ctx  context.Context
-	vars [maxVariables]any
+	ctx     context.Context
+	vars    [maxVariables]any
+	objects []map[string]any
+	used    int // of objects
 }
+
+// object is an empty one.
+func (f *frame) object() map[string]any {
+	if f.used == len(f.objects) {
+		f.objects = append(f.objects, map[string]any{})
+	}
+	f.used++
+	return f.objects[f.used-1]
+}
+
+// reset forgets a run, and the memory of one that made many objects.
+func (f *frame) reset() {
+	if f.used > maxObjectsKept {
+		f.objects, f.used = nil, 0
+	}
+	for _, m := range f.objects[:f.used] {
+		clear(m)
+	}
+	f.ctx, f.vars, f.used = nil, [maxVariables]any{}, 0
+}
+
+const maxObjectsKept = 8
 
 // A program with more variables than these is gojq's.
 const maxVariables = 8
@@ -241,7 +265,7 @@ func (n *native) object(o *gojq.Object, s *scope) (expression, bool) {
 		}
 	}
 	return func(f *frame, in any) (any, bool, error) {
-		m := make(map[string]any, len(names))
+		m := f.object()
 		for i, name := range names {
 			v, is, err := values[i](f, in)
 			if err != nil || !is {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 
 	"github.com/itchyny/gojq"
 )
@@ -12,6 +13,7 @@ import (
 type program struct {
 	code   *gojq.Code
 	native expression // the same in Go; nil: code runs
+	frames *sync.Pool
 }
 
 // newProgram compiles jq text. The program cannot read files or the environment.
@@ -23,24 +25,18 @@ func newProgram(text string) (p program, err error) {
 	if p.code, err = gojq.Compile(q); err != nil {
 		return p, fmt.Errorf("jq: %w", err)
 	}
-	p.native = nativeOf(q)
+	p.native, p.frames = nativeOf(q), &sync.Pool{New: func() any { return &frame{} }}
 	return p, nil
 }
 
 // errUnfit says no more, since jq's own words repeat the record.
 var errUnfit = errors.New("the format's jq does not fit it")
 
-// run gives each value that p makes of a record. Its error is that of each, or errUnfit where the record made jq fail.
+// run gives each value that p makes of a record; it is valid until each returns. The error is that of each, or errUnfit where
+// the record made jq fail.
 func (p program) run(ctx context.Context, record any, each func(v any) error) error {
 	if p.native != nil {
-		v, is, err := p.native(&frame{ctx: ctx}, record)
-		switch {
-		case err != nil && !halted(err):
-			return errUnfit
-		case err == nil && is:
-			return each(v)
-		}
-		return nil
+		return p.runNative(ctx, record, each)
 	}
 	for it := p.code.RunWithContext(ctx, record); ; {
 		v, more := it.Next()
@@ -57,6 +53,23 @@ func (p program) run(ctx context.Context, record any, each func(v any) error) er
 			return err
 		}
 	}
+}
+
+func (p program) runNative(ctx context.Context, record any, each func(v any) error) error {
+	f, _ := p.frames.Get().(*frame)
+	f.ctx = ctx
+	defer func() {
+		f.reset()
+		p.frames.Put(f)
+	}()
+	v, is, err := p.native(f, record)
+	switch {
+	case err != nil && !halted(err):
+		return errUnfit
+	case err == nil && is:
+		return each(v)
+	}
+	return nil
 }
 
 // halted reports whether jq's halt ended a program, which is no failure.

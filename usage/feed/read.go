@@ -147,9 +147,9 @@ func (f Format) readLines(ctx context.Context, in io.Reader, each func(Reading) 
 	free, spare := make(chan []byte, 4*workers), make(chan []Event, 4*workers)
 	for range workers {
 		go func() {
-			var p fastjson.Parser
+			d := newDecoder()
 			for j := range jobs {
-				j.done <- f.lines(ctx, &p, j.text, j.events)
+				j.done <- f.lines(ctx, d, j.text, j.events)
 			}
 		}()
 	}
