@@ -2,7 +2,6 @@ package feed
 
 import (
 	"context"
-	"fmt"
 	"strings"
 
 	"github.com/itchyny/gojq"
@@ -76,6 +75,16 @@ type scope struct {
 	variable string // "": it is a function
 	slot     int    // of the variable, in the frame
 	function *gojq.FuncDef
+}
+
+// find is the function or the variable of that name, nil where the program has none.
+func (s *scope) find(name string, args int) *scope {
+	for ; s != nil; s = s.outer {
+		if s.variable == name || s.function != nil && s.function.Name == name && len(s.function.Args) == args {
+			return s
+		}
+	}
+	return nil
 }
 
 func (n *native) query(q *gojq.Query, s *scope) (expression, bool) {
@@ -225,8 +234,11 @@ func (n *native) index(of expression, whole *gojq.Term, x *gojq.Index, s *scope)
 	return n.quick(queryOf(whole), s, func(f *frame, in any) (any, bool) {
 		v, _, err := of(f, in)
 		list, is := v.([]any)
-		if err != nil || !is || at < 0 || at >= len(list) {
+		switch {
+		case err != nil || !is || at < 0:
 			return nil, false
+		case at >= len(list):
+			return nil, true
 		}
 		return list[at], true
 	})
@@ -287,7 +299,10 @@ func (n *native) array(t *gojq.Term, s *scope) (expression, bool) {
 			rest, last = q.Left, q.Right
 		}
 		e, ok := n.query(last, s)
-		if !ok {
+		switch {
+		case !ok && isOfObjects(t.Array.Query) && s.find("paths", 1) == nil && s.find("objects", 0) == nil:
+			return n.quick(queryOf(t), s, func(_ *frame, in any) (any, bool) { return []any{}, isFlat(in) })
+		case !ok:
 			return n.part(queryOf(t), s)
 		}
 		elements = append([]expression{e}, elements...)
@@ -306,64 +321,4 @@ func (n *native) array(t *gojq.Term, s *scope) (expression, bool) {
 		}
 		return list, true, nil
 	}, true
-}
-
-// quick is do where that knows the value, and what gojq makes of the same expression else. The expression must have one
-// value at most.
-func (n *native) quick(q *gojq.Query, s *scope, do func(f *frame, in any) (any, bool)) (expression, bool) {
-	slow, ok := n.part(q, s)
-	return func(f *frame, in any) (any, bool, error) {
-		if v, known := do(f, in); known {
-			return v, true, nil
-		}
-		return slow(f, in)
-	}, ok
-}
-
-// slotPrefix begins the names of variables by which a part gets what its frame holds.
-const slotPrefix = "$__slot_"
-
-// part is an expression of one value at most that gojq runs, in a program that is native.
-func (n *native) part(q *gojq.Query, s *scope) (expression, bool) {
-	var slots []int
-	var names []string
-	for ; s != nil; s = s.outer { // the names that it may use, the innermost first
-		if s.function != nil {
-			q = &gojq.Query{FuncDefs: []*gojq.FuncDef{s.function}, Term: &gojq.Term{Type: gojq.TermTypeQuery, Query: q}}
-			continue
-		}
-		name := fmt.Sprint(slotPrefix, s.slot)
-		slots, names = append(slots, s.slot), append(names, name)
-		q = &gojq.Query{
-			Op:       gojq.OpPipe,
-			Left:     queryOf(&gojq.Term{Type: gojq.TermTypeFunc, Func: &gojq.Func{Name: name}}),
-			Patterns: []*gojq.Pattern{{Name: s.variable}},
-			Right:    q,
-		}
-	}
-	code, err := gojq.Compile(q, gojq.WithVariables(names))
-	if err != nil {
-		return nil, false
-	}
-	return func(f *frame, in any) (any, bool, error) {
-		values := make([]any, len(slots))
-		for i, slot := range slots {
-			values[i] = f.vars[slot]
-		}
-		v, is := code.RunWithContext(f.ctx, in, values...).Next()
-		if err, failed := v.(error); failed {
-			return nil, false, err
-		}
-		return v, is, nil
-	}, true
-}
-
-func queryOf(t *gojq.Term) *gojq.Query { return &gojq.Query{Term: t} }
-
-// literal is the value of a number or of a text.
-func literal(t *gojq.Term) (any, bool) {
-	if t == nil || len(t.SuffixList) > 0 || t.Type != gojq.TermTypeNumber && (t.Type != gojq.TermTypeString || t.Str.Queries != nil) {
-		return nil, false
-	}
-	return queryOf(t).Run(nil).Next()
 }

@@ -47,6 +47,8 @@ var nativeExpressions = []string{
 	`{a: 1, x: 2}[.a]?`, `{a: .b}[.a]`, `.[.a]`, `.a[.b]?`, `.["a\("b")"]`, `.["\("a", "b")"]`, `.b[("a","b")]`,
 	`.[1:]`, `.[-1]`, `-.a`, `"\(.a)"`, `@base64`, `$__loc__`, `input_line_number`, `first`, `[paths(type == "object")]`,
 	`[.a] | map(select(type == "string" and . != "")) | .[0]`, `[.a, .b] | .[1]`, `[.[]?] | .[0].a?`,
+	`[paths(objects) as $p | getpath($p)]`, `.b as $b | [paths(objects) as $p | [$p, $b]] | .[0]`, `[paths(objects) as [$p] | $p]`,
+	`def objects: .; [paths(objects) as $p | $p]`, `def paths(f): 1, 2; [paths(objects) as $p | $p]`, `[paths(objects) as $p | error("x")]`,
 	`1 as $a | 2 as $b | 3 as $c | 4 as $d | 5 as $e | 6 as $f | 7 as $g | 8 as $h | 9 as $i | [$a, $b, $i]`,
 }
 

@@ -17,16 +17,12 @@ var oneValue = map[string]int{
 // call is a variable, a function of the program, or one of jq's own.
 func (n *native) call(t *gojq.Term, s *scope) (expression, bool) {
 	name, args := t.Func.Name, t.Func.Args
-	for known := s; known != nil; known = known.outer {
-		switch {
-		case known.function == nil:
-			if known.variable == name {
-				slot := known.slot
-				return func(f *frame, _ any) (any, bool, error) { return f.vars[slot], true, nil }, true
-			}
-		case known.function.Name == name && len(known.function.Args) == len(args):
-			return n.function(known)
-		}
+	switch known := s.find(name, len(args)); {
+	case known != nil && known.function != nil:
+		return n.function(known)
+	case known != nil:
+		slot := known.slot
+		return func(f *frame, _ any) (any, bool, error) { return f.vars[slot], true, nil }, true
 	}
 	switch {
 	case name == "empty" && len(args) == 0:
@@ -34,7 +30,7 @@ func (n *native) call(t *gojq.Term, s *scope) (expression, bool) {
 	case name == "not" && len(args) == 0:
 		return condition(identity, constant(false), constant(true)), true
 	case name == "type" && len(args) == 0:
-		return func(_ *frame, in any) (any, bool, error) { return gojq.TypeOf(in), true, nil }, true
+		return func(_ *frame, in any) (any, bool, error) { return typeOf(in), true, nil }, true
 	case name == "select" && len(args) == 1:
 		test, ok := n.query(args[0], s)
 		return condition(test, identity, empty), ok
@@ -52,6 +48,19 @@ func (n *native) call(t *gojq.Term, s *scope) (expression, bool) {
 		return n.part(queryOf(t), s)
 	}
 	return n.quick(queryOf(t), s, func(_ *frame, in any) (any, bool) { return quick(in) })
+}
+
+// typeOf is gojq.TypeOf without memory for the common ones.
+func typeOf(v any) any {
+	switch v.(type) {
+	case nil:
+		return "null"
+	case string:
+		return "string"
+	case map[string]any:
+		return "object"
+	}
+	return gojq.TypeOf(v)
 }
 
 // function is a function of the program without arguments. One that calls itself is gojq's.
