@@ -54,14 +54,36 @@ const maxObjectsKept = 8
 // A program with more variables than these is gojq's.
 const maxVariables = 8
 
-// nativeOf is the program of a query, which gojq could compile; nil: it is not understood.
-func nativeOf(q *gojq.Query) expression {
+// nativeOf is the program of a query, which gojq could compile; nil: it is not understood. list is that of a program that
+// begins with list[] |, such as that of a file of CloudTrail: rest is for each of them. nil: rest is for the record.
+func nativeOf(q *gojq.Query) (list, rest expression) {
 	n := native{calls: map[*gojq.FuncDef]expression{}}
-	e, ok := n.query(q, nil)
-	if !ok {
+	if of := listOf(q); of != nil {
+		list, ok1 := n.term(of, nil)
+		rest, ok2 := n.query(q.Right, nil)
+		if ok1 && ok2 {
+			return list, rest
+		}
+		return nil, nil
+	}
+	if e, ok := n.query(q, nil); ok {
+		return nil, e
+	}
+	return nil, nil
+}
+
+// listOf is the list of a query that begins with list[] |; nil: it does not.
+func listOf(q *gojq.Query) *gojq.Term {
+	if q.Op != gojq.OpPipe || len(q.Patterns)+len(q.FuncDefs)+len(q.Imports) > 0 || q.Left.Term == nil || len(q.Left.FuncDefs) > 0 {
 		return nil
 	}
-	return e
+	list := *q.Left.Term
+	last := len(list.SuffixList) - 1
+	if last < 0 || !list.SuffixList[last].Iter {
+		return nil
+	}
+	list.SuffixList = list.SuffixList[:last]
+	return &list
 }
 
 type native struct {

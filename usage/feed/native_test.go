@@ -16,7 +16,7 @@ import (
 // These presets are of logs that are read by the million lines: not one of them may fall back to gojq as a whole unnoticed.
 func TestBusyPresetsAreNative(t *testing.T) {
 	t.Parallel()
-	for _, name := range []string{"envoy", "nginx-json", "okta", "plain"} {
+	for _, name := range []string{"cloudtrail", "envoy", "nginx-json", "okta", "plain"} {
 		if f, err := NewFormat(name, ""); err != nil || f.program.native == nil {
 			t.Errorf("%s is run by gojq as a whole; error %v", name, err)
 		}
@@ -44,11 +44,14 @@ var nativeExpressions = []string{
 	`.a as $x | def f: $x; .b as $x | [f, $x, (1, 2)]`, `.a as $x | .b as $y | [($x, $y) | tostring]`,
 	`def f: 1; def g: [f, (2, 3)]; def f: 4; g`, `.a as $x | map($x)`, `.a as $x | map($x, .)`, `.a as $__slot_0 | $__slot_0`,
 	`.a as [$x] | $x`, `.[]`, `.a, .b`, `.a = 1`, `.a |= 1`, `del(.a)`, `reduce .[]? as $x (0; . + 1)`, `label $x | 1, break $x`,
-	`{a: 1, x: 2}[.a]?`, `{a: .b}[.a]`, `.[.a]`, `.a[.b]?`, `.["a\("b")"]`, `.["\("a", "b")"]`, `.b[("a","b")]`,
+	`{a: 1, x: 2}[.a]?`, `{a: .b}[.a]`, `.[.a]`, `.a[.b]?`, `.["a\("b")"]`, `.["\("a", "b")"]`, `."\("a", "b")"`, `.b[("a","b")]`,
 	`.[1:]`, `.[-1]`, `-.a`, `"\(.a)"`, `@base64`, `$__loc__`, `input_line_number`, `first`, `[paths(type == "object")]`,
 	`[.a] | map(select(type == "string" and . != "")) | .[0]`, `[.a, .b] | .[1]`, `[.[]?] | .[0].a?`,
 	`[paths(objects) as $p | getpath($p)]`, `.b as $b | [paths(objects) as $p | [$p, $b]] | .[0]`, `[paths(objects) as [$p] | $p]`,
 	`def objects: .; [paths(objects) as $p | $p]`, `def paths(f): 1, 2; [paths(objects) as $p | $p]`, `[paths(objects) as $p | error("x")]`,
+	`.[] | .a`, `.[] | select(.)`, `.a[] | .`, `(.a // [., 1])[] | {x: .}`, `.a?[] | . `, `[{a: 1}, {a: .}][] | {b: .a}`, `.[]? | 1`,
+	`[1, 2, 3][] | if . == 2 then [halt] else . end`, `[1, 2, 3][] | if . == 2 then error("x") end`, `error("x")[] | 1`, `empty[] | 1`,
+	`[1, halt][] | .`, `def f: .a; .[] | f`, `.[] | .[]`, `.[] as $x | $x`, `.a[] | [paths(objects) as $p | $p]`,
 	`1 as $a | 2 as $b | 3 as $c | 4 as $d | 5 as $e | 6 as $f | 7 as $g | 8 as $h | 9 as $i | [$a, $b, $i]`,
 }
 

@@ -13,6 +13,7 @@ import (
 type program struct {
 	code   *gojq.Code
 	native expression // the same in Go; nil: code runs
+	list   expression // of a program that begins with list[] |: native is what follows, for each of them; nil: of the record
 	frames *sync.Pool
 }
 
@@ -25,7 +26,8 @@ func newProgram(text string) (p program, err error) {
 	if p.code, err = gojq.Compile(q); err != nil {
 		return p, fmt.Errorf("jq: %w", err)
 	}
-	p.native, p.frames = nativeOf(q), &sync.Pool{New: func() any { return &frame{} }}
+	p.list, p.native = nativeOf(q)
+	p.frames = &sync.Pool{New: func() any { return &frame{} }}
 	return p, nil
 }
 
@@ -35,8 +37,8 @@ var errUnfit = errors.New("the format's jq does not fit it")
 // run gives each value that p makes of a record; it is valid until each returns. The error is that of each, or errUnfit where
 // the record made jq fail.
 func (p program) run(ctx context.Context, record any, each func(v any) error) error {
-	if p.native != nil {
-		return p.runNative(ctx, record, each)
+	if parts, is := p.parts(ctx, record); is {
+		return p.runNative(ctx, parts, each)
 	}
 	for it := p.code.RunWithContext(ctx, record); ; {
 		v, more := it.Next()
@@ -55,19 +57,39 @@ func (p program) run(ctx context.Context, record any, each func(v any) error) er
 	}
 }
 
-func (p program) runNative(ctx context.Context, record any, each func(v any) error) error {
+// parts are what native runs for, of a record. is false: gojq runs.
+func (p program) parts(ctx context.Context, record any) (parts []any, is bool) {
+	if p.native == nil || p.list == nil {
+		return []any{record}, p.native != nil
+	}
+	v, _, err := p.list(&frame{ctx: ctx}, record)
+	parts, is = v.([]any)
+	return parts, is && err == nil
+}
+
+func (p program) runNative(ctx context.Context, parts []any, each func(v any) error) error {
 	f, _ := p.frames.Get().(*frame)
-	f.ctx = ctx
 	defer func() {
 		f.reset()
 		p.frames.Put(f)
 	}()
-	v, is, err := p.native(f, record)
-	switch {
-	case err != nil && !halted(err):
-		return errUnfit
-	case err == nil && is:
-		return each(v)
+	for _, part := range parts {
+		f.reset()
+		f.ctx = ctx
+		v, is, err := p.native(f, part)
+		switch {
+		case ctx.Err() != nil:
+			return errUnfit
+		case err == nil && is:
+			err = each(v)
+		case halted(err):
+			return nil
+		case err != nil:
+			err = errUnfit
+		}
+		if err != nil {
+			return err
+		}
 	}
 	return nil
 }
