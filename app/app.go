@@ -152,7 +152,9 @@ func (a *App) open(ctx context.Context) error {
 		return err
 	}
 	a.Reports = report.New(
-		report.Options{Pool: a.Pool, Registry: a.Registry, Audit: a.Audit, Usage: a.Usage, Zone: c.Zone, Version: a.Version},
+		report.Options{
+			Pool: a.Pool, Registry: a.Registry, Audit: a.Audit, Usage: a.Usage, Zone: c.Zone, Version: a.Version, Registered: a.registered,
+		},
 	)
 	a.announcer = report.NewAnnouncer(
 		report.AnnouncerOptions{Maker: a.Reports, Notifier: a.Notifier, Log: a.Log, Now: a.Now},

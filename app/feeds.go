@@ -2,7 +2,9 @@ package app
 
 import (
 	"context"
+	"maps"
 
+	"github.com/keyrounds/keyrounds/checker"
 	"github.com/keyrounds/keyrounds/secret"
 	"github.com/keyrounds/keyrounds/usage"
 	"github.com/keyrounds/keyrounds/usage/feed"
@@ -26,9 +28,31 @@ func (a *App) pushFeeds() []web.PushFeed {
 // Unregistered lists client ids that feeds show and nobody ever registered at that provider, at most limit
 // (usage.Store.Unregistered says the order).
 func (a *App) Unregistered(ctx context.Context, limit int) ([]usage.Unregistered, error) {
-	known, err := a.Registry.ClientIDs(ctx)
+	known, err := a.registered(ctx)
 	if err != nil {
 		return nil, err
 	}
 	return a.Usage.Unregistered(ctx, known, limit)
+}
+
+// registered are the client ids that somebody registered, by provider: at a provider, also those of others with the same
+// token endpoint, which its log shows as well.
+func (a *App) registered(ctx context.Context) (map[string]map[string]bool, error) {
+	own, err := a.Registry.ClientIDs(ctx)
+	if err != nil {
+		return nil, err
+	}
+	providers, all := a.config.Load().Providers, map[string]map[string]bool{}
+	for name, ids := range own {
+		all[name] = maps.Clone(ids)
+	}
+	for name := range providers {
+		for _, other := range checker.Neighbours(providers, name) {
+			if all[name] == nil {
+				all[name] = map[string]bool{}
+			}
+			maps.Copy(all[name], own[other])
+		}
+	}
+	return all, nil
 }

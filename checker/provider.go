@@ -92,6 +92,19 @@ func (p Provider) Complete() (Provider, error) {
 // Endpoint names the token endpoint, as far as p does: providers with the same have one server, be it with a tenant each.
 func (p Provider) Endpoint() string { return first(p.TokenURL, p.Issuer) }
 
+// Neighbours are the other providers of ps with the token endpoint of the one of that name, by name.
+func Neighbours(ps map[string]Provider, name string) []string {
+	own := ps[name].Endpoint()
+	var names []string
+	for other, p := range ps {
+		if other != name && own != "" && p.Endpoint() == own {
+			names = append(names, other)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
 func first[T comparable](vs ...T) T {
 	var zero T
 	for _, v := range vs {

@@ -96,7 +96,7 @@ func (m *Maker) gather(ctx context.Context, at, now time.Time) (*sources, error)
 	if s.feeds, err = m.Usage.Feeds(ctx); err != nil {
 		return nil, err
 	}
-	registered, err := m.Registry.ClientIDs(ctx)
+	registered, err := m.Registered(ctx)
 	if err != nil {
 		return nil, err
 	}

@@ -26,6 +26,8 @@ type Options struct {
 	Usage    *usage.Store
 	Zone     *time.Location
 	Version  string
+	// Registered returns the client ids that somebody registered, by provider; nil: Registry.ClientIDs.
+	Registered func(ctx context.Context) (map[string]map[string]bool, error)
 	// Frozen is called in the transaction that freezes a report, with the SHA-256 of each file.
 	Frozen func(ctx context.Context, tx pgx.Tx, f Frozen) error
 }
@@ -34,7 +36,12 @@ type Options struct {
 type Maker struct{ Options }
 
 // New makes a Maker.
-func New(o Options) *Maker { return &Maker{o} }
+func New(o Options) *Maker {
+	if o.Registered == nil {
+		o.Registered = o.Registry.ClientIDs
+	}
+	return &Maker{o}
+}
 
 // Month is a calendar month.
 type Month struct{ first time.Time } // in UTC, whatever the zone

@@ -211,7 +211,7 @@ func (r *Rounds) storeOnce(
 		}
 	}
 	results = r.fenced(o, results, newest)
-	fleet, err := r.Audit.LockFleet(ctx, tx, results, s.neighbours(o.Provider))
+	fleet, err := r.Audit.LockFleet(ctx, tx, results, checker.Neighbours(s.Providers, o.Provider))
 	if err != nil {
 		return nil, nil, err
 	}

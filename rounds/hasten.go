@@ -2,7 +2,6 @@ package rounds
 
 import (
 	"context"
-	"slices"
 
 	"github.com/jackc/pgx/v5"
 
@@ -49,17 +48,4 @@ func (r *Rounds) hasten(ctx context.Context, tx pgx.Tx, s *Settings, wishes []ve
 		}
 	}
 	return nil
-}
-
-// neighbours are the other providers with the same token endpoint, by name.
-func (s *Settings) neighbours(provider string) []string {
-	own := s.Providers[provider].Endpoint()
-	var names []string
-	for name, p := range s.Providers {
-		if name != provider && own != "" && p.Endpoint() == own {
-			names = append(names, name)
-		}
-	}
-	slices.Sort(names)
-	return names
 }
