@@ -20,7 +20,8 @@ import (
 // Options of Run.
 type Options struct {
 	Out  io.Writer
-	Keep bool // the directory with the database, configuration and log stays
+	For  time.Duration // it ends so long after the first line of its story; 0: it goes on until ctx ends
+	Keep bool          // the directory with the database, configuration and log stays
 	// Daemon returns the options of the daemon, which logs to log, and what ends what they began. Config,
 	// Daemon, Tick and Judge are set here.
 	Daemon func(ctx context.Context, log *os.File) (o app.Options, end func(), err error)
@@ -75,6 +76,11 @@ func Run(ctx context.Context, o Options) error {
 	}
 	t := newTeller(o, a, stage)
 	t.introduce(dir)
+	if o.For > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, o.For)
+		defer cancel()
+	}
 	t.play(ctx)
 	t.summarize()
 	return nil

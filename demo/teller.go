@@ -61,8 +61,8 @@ Simulated: the provider (a SmartRecruiters on loopback) and Slack; times are sec
   Slack            %[2]s/   (messages, threads, buttons that work)
   provider's admin %[3]s/admin   (revoke, restore, cut a scope, break it yourself)
   beside it, try   keyrounds --config %[4]s/config.yaml credentials list
-                   … credentials show ats-sync, … explain --finding 1, … usage list, … usage show offer-letters
-                   … leaks status, … leaks scan %[4]s/wiki
+                   … credentials show ats-sync, … findings show 1, … usage list, … usage show offer-letters
+                   … leaks status, … leaks list, … usage unregistered, … silence list
   feed             %[4]s/gateway.json (thirteen months of a gateway's log, growing)
   log              %[4]s/keyrounds.log
 

@@ -301,10 +301,12 @@ func TestDemo(t *testing.T) {
 		"ats-sync: suspect → revoked", "message updated in place", "Acknowledged by ann (slack U01)", "in #security",
 		"credentials of smartrecruiters have secrets that cannot be read",
 		"reply in the thread of a message: ats-sync (smartrecruiters) was refused for",
-		"ats-sync: revoked → healthy", "canary honeypot of smartrecruiters was used", "192.0.2.66 by curl/8.5.0", "Digest: ",
+		"ats-sync: revoked → healthy", "honeypot (smartrecruiters) is a canary, and was used", "192.0.2.66 by curl/8.5.0", "Digest: ",
 		"got the file unused-credentials-", "REVOKE: offer-letters",
 		"screening (smartrecruiters) has a secret that got out", "howto/screening.md:3", "only in history",
 		"the secret is proven dead", "the provider is up again",
+		"hris and smartrecruiters refuse 15 credentials at once; they share a token endpoint", "it comes to its senses",
+		"hris and smartrecruiters refused many credentials at once for",
 	}
 	summary := []string{
 		"Slack messages posted", "credentials are healthy.", "used       approvals, ats-sync,", "unused     audit-export, offer-letters",
@@ -336,6 +338,7 @@ func TestDemo(t *testing.T) {
 	for lines := bufio.NewScanner(out); lines.Scan(); {
 		fmt.Fprintln(&story, lines.Text())
 		if ctx.Err() == nil && len(lacks(story.String(), told)) == 0 {
+			tryWhatItNames(t, story.String())
 			cancel()
 		}
 	}
@@ -344,5 +347,32 @@ func TestDemo(t *testing.T) {
 	}
 	if missing := lacks(story.String(), append(told, summary...)); missing != nil {
 		t.Errorf("the story lacks %q:\n%s", missing, story.String())
+	}
+	if blamed := "payroll (hris) is refused"; strings.Contains(story.String(), blamed) {
+		t.Errorf("in the incident somebody is blamed alone: %s\n%s", blamed, story.String())
+	}
+}
+
+// tryWhatItNames runs each command that the demo names beside it: all of them end well.
+func tryWhatItNames(t *testing.T, story string) {
+	t.Helper()
+	_, rest, _ := strings.Cut(story, "beside it, try   keyrounds --config ")
+	list, _, found := strings.Cut(rest, "\n  feed ")
+	path, list, _ := strings.Cut(list, " ")
+	commands := strings.Split(strings.ReplaceAll(list, "…", ","), ",")
+	n := 0
+	for _, c := range commands {
+		if args := strings.Fields(c); len(args) > 0 {
+			n++
+			out, err := exec.CommandContext(t.Context(), "keyrounds", append([]string{"--config", path}, args...)...).CombinedOutput()
+			if err != nil {
+				t.Errorf("keyrounds %s: %v\n%s", strings.Join(args, " "), err, out)
+			} else if args[1] == "unregistered" && strings.Contains(string(out), "payroll") {
+				t.Errorf("what is registered is not:\n%s", out)
+			}
+		}
+	}
+	if !found || n < 8 {
+		t.Errorf("%d commands in %q", n, list)
 	}
 }

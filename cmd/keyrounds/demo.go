@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -29,27 +30,24 @@ func newDemo(o *options) *cobra.Command {
 			"repository, rotated, and its old one proven dead. It goes on until Ctrl-C, or as long as --for says.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			ctx := cmd.Context()
+			var long time.Duration
 			if howLong != "" {
-				d, err := credential.ParseDuration(howLong)
-				if err != nil || d <= 0 {
+				var err error
+				if long, err = credential.ParseDuration(howLong); err != nil || long <= 0 {
 					return &hintError{fmt.Errorf("--for %q is not a time", howLong), "for example 90s"}
 				}
-				var cancel context.CancelFunc
-				ctx, cancel = context.WithTimeout(ctx, d)
-				defer cancel()
 			}
-			return o.demo(ctx, cmd.OutOrStdout(), keep)
+			return o.demo(cmd.Context(), cmd.OutOrStdout(), long, keep)
 		},
 	}
-	cmd.Flags().StringVar(&howLong, "for", "", "end by itself after this time, such as 90s")
+	cmd.Flags().StringVar(&howLong, "for", "", "end by itself so long after the first line of the story, such as 90s")
 	cmd.Flags().BoolVar(&keep, "keep", false, "keep the directory with the database, configuration and log")
 	return cmd
 }
 
-func (o *options) demo(ctx context.Context, out io.Writer, keep bool) error {
+func (o *options) demo(ctx context.Context, out io.Writer, long time.Duration, keep bool) error {
 	return demo.Run(ctx, demo.Options{
-		Out: out, Keep: keep, Actor: actor(), Proof: proofText,
+		Out: out, For: long, Keep: keep, Actor: actor(), Proof: proofText,
 		Paint: func(code, text string) string { return paint(out, code, text) },
 		Daemon: func(ctx context.Context, file *os.File) (app.Options, func(), error) {
 			level, err := o.level(slog.LevelInfo)

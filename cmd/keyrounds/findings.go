@@ -115,6 +115,8 @@ func story(f finding.Finding) string {
 	line("Finding", fmt.Sprintf("%d, %s, %s", f.ID, f.Kind, f.State))
 	line("Opened", stamp(f.OpenedAt))
 	line("State", w.State)
+	line("Effect", w.Effect)
+	line("Owner", w.Owner)
 	for _, fact := range w.Facts {
 		line(fact.Label, fact.Text)
 	}
