@@ -34,6 +34,12 @@ func (a *Actions) do(ctx context.Context, do notify.Action) (string, error) {
 		return a.unusedText(ctx)
 	case notify.Check:
 		return a.checkForMessage(ctx, do)
+	case notify.DoSilence:
+		return a.silenceText(ctx, do)
+	case notify.DoEndSilence:
+		return a.endSilenceText(ctx, do)
+	case notify.DoSilences:
+		return a.silencesText(ctx)
 	}
 	ids, err := a.Notifier.Members(ctx, do.Message)
 	if err != nil {

@@ -265,6 +265,13 @@ func TestCommand(t *testing.T) {
 		{"U01", "check <!channel>", "Checking &lt;!channel&gt; …"},
 		{"U01", "check", "`/keyrounds check NAME`"},
 		{"U01", "", "`/keyrounds status`"},
+		{"U01", "silence b 2h it is moved tonight", "Silence 1: nobody is told of credential b until"},
+		{"U01", "silence nobody 2h why", "No credential \"nobody\" is registered."},
+		{"U01", "silence b soon why", "`/keyrounds silence NAME 2h WHY`"},
+		{"U01", "silences", "1: credential b until"},
+		{"U99", "unsilence 1", "You may not do this here"},
+		{"U01", "unsilence 1", "Silence 1 of credential b is over."},
+		{"U01", "silences", "Nothing is silenced."},
 	} {
 		got, err := c.slack.Command(k.user, "ann", k.text)
 		if err != nil || !strings.Contains(got, k.want) || strings.Contains(got, "<!") {

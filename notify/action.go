@@ -15,13 +15,13 @@ type Action struct {
 	Actor   string // who, for the record
 	Do      Doing
 	Message string        // key of the message; "": it is about none
-	For     time.Duration // of Snooze
-	Reason  string        // of FalseAlarm
-	Name    string        // of Check, where it is about no message: the credential
+	For     time.Duration // of Snooze and DoSilence
+	Reason  string        // of FalseAlarm and DoSilence
+	Name    string        // of Check and DoSilence, where it is about no message: the credential; of DoEndSilence: its number
 }
 
-// Doing is what can be asked for. Acknowledge, Snooze and FalseAlarm are about a message; Status and Unused are about
-// none; Check is about a message or names a credential.
+// Doing is what can be asked for. Acknowledge, Snooze and FalseAlarm are about a message; Status, Unused and DoSilences are
+// about none; Check is about a message or names a credential.
 type Doing string
 
 // The doings.
@@ -32,6 +32,10 @@ const (
 	FalseAlarm  Doing = "false_alarm"
 	Status      Doing = "status"
 	Unused      Doing = "unused"
+
+	DoSilence    Doing = "silence"
+	DoEndSilence Doing = "end_silence"
+	DoSilences   Doing = "silences"
 )
 
 // Members returns the ids of the findings of the message with this key (Message.Key), resolved ones too, in their

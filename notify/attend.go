@@ -22,24 +22,31 @@ const reopenWithin = time.Hour
 const fallbackAfter = 2 * time.Minute
 
 // Attend looks at what changed and what is due: it makes messages of what is pending, or finds the ones it belongs
-// to; reminds and escalates; tells the fallback what a failing receiver cannot; and wakes the lanes that have
-// something to send. It sends nothing itself.
+// to; tells places that the configuration names anew what is open already; reminds and escalates; tells the fallback
+// what a failing receiver cannot; and wakes the lanes that have something to send. It sends nothing itself.
 //
 // All of it is one transaction, and one at a time over all replicas: a second one waits for the first. again is the
 // time from now until the next burst is complete, 0 where none gathers. On an error nothing was done, and it can be
 // called again.
 func (n *Notifier) Attend(ctx context.Context) (again time.Duration, err error) {
+	setup := n.setup.Load()
 	err = pgx.BeginFunc(ctx, n.Pool, func(tx pgx.Tx) error {
 		if _, err := tx.Exec(ctx, `SELECT pg_advisory_xact_lock(hashtext('keyrounds notify attend'))`); err != nil {
 			return err
 		}
-		a := attendance{n, tx, n.setup.Load(), n.Now()}
-		var err error
+		a := attendance{n, tx, setup, n.Now()}
+		err := a.catchUp(ctx)
+		if err != nil {
+			return err
+		}
 		if again, err = a.route(ctx); err != nil {
 			return err
 		}
 		return errors.Join(a.nudge(ctx), a.failing(ctx), a.wakeLanes(ctx))
 	})
+	if err == nil {
+		n.caughtUp.Store(setup)
+	}
 	return again, err
 }
 
@@ -256,11 +263,7 @@ func (a attendance) tellMore(ctx context.Context, messages []int64, where func(f
 			return err
 		}
 		for _, t := range targets {
-			var told bool
-			err := a.tx.QueryRow(ctx, `
-				SELECT EXISTS (SELECT FROM notify_members JOIN notify_messages m ON m.id = message_id
-					WHERE finding_id = $1 AND receiver = $2 AND channel = $3)`,
-				id, t.Receiver, t.Channel).Scan(&told)
+			told, err := a.told(ctx, id, t)
 			if err != nil {
 				return err
 			}

@@ -55,7 +55,11 @@ func (n *Notifier) deliver(ctx context.Context, id int64) (sent, error) {
 	if !slices.ContainsFunc(m.Findings, urgent) {
 		r.nudge = ""
 	}
-	if until, why := n.held(r, m); !until.IsZero() {
+	until, why, err := n.held(ctx, r, m)
+	if err != nil {
+		return sent{}, err
+	}
+	if !until.IsZero() {
 		n.Log.Debug("a message is held", "message", id, "until", until, "why", why)
 		return sent{}, n.putOff(ctx, r, until)
 	}
@@ -199,13 +203,24 @@ func (n *Notifier) message(ctx context.Context, r record, traits Traits) (Messag
 		m.Findings = append(m.Findings, f)
 	}
 	all := m.Findings
-	m.Findings = newest(all)
+	m.Findings = r.worthTelling(newest(all))
 	slices.SortFunc(m.Findings, bySeverity)
 	m.Words, m.Zone = n.setup.Load().words(m.Findings), n.setup.Load().Policy.Zone
 	m.Turn, m.Loud = r.turn(m.Findings, all, traits, n.Now())
 	m.Same = r.digest == digest(m, traits) && !m.Unclear
 	m.TurnKey = m.Key + "-" + digest(m, traits) + "-" + r.nudge
 	return m, nil
+}
+
+// worthTelling leaves out what was held back and was over before anybody was told of it, unless all of it was.
+func (r record) worthTelling(fs []finding.Finding) []finding.Finding {
+	left := slices.DeleteFunc(slices.Clone(fs), func(f finding.Finding) bool {
+		return f.State == finding.Resolved && r.was[f.ID].state == ""
+	})
+	if len(left) == 0 {
+		return fs
+	}
+	return left
 }
 
 // newest leaves out what was found again since.
@@ -224,24 +239,31 @@ func newest(fs []finding.Finding) (list []finding.Finding) {
 }
 
 // held returns until when nothing is posted. What is posted already is kept up to date.
-func (n *Notifier) held(r record, m Message) (until time.Time, why string) {
+func (n *Notifier) held(ctx context.Context, r record, m Message) (until time.Time, why string, err error) {
 	if m.Letter != nil || r.digest != "" && !m.Loud {
-		return time.Time{}, ""
+		return time.Time{}, "", nil
+	}
+	silences, err := n.Silences(ctx, false)
+	if err != nil {
+		return time.Time{}, "", err
 	}
 	p := n.setup.Load().Policy
 	for _, f := range m.Findings {
 		end, because := p.Hold(f, n.Now())
+		if quiet, by := silenced(f, silences, n.Now()); quiet.After(end) {
+			end, because = quiet, by
+		}
 		if f.State == finding.Resolved {
 			continue
 		}
 		if end.IsZero() {
-			return time.Time{}, ""
+			return time.Time{}, "", nil
 		}
 		if until.IsZero() || end.Before(until) {
 			until, why = end, because
 		}
 	}
-	return until, why
+	return until, why, nil
 }
 
 // nothingToTell returns why a receiver need not be told, or "".

@@ -136,6 +136,8 @@ type Findings interface {
 	// Pending and Done are the outbox.
 	Pending(ctx context.Context, tx pgx.Tx, limit int) ([]finding.Pending, error)
 	Done(ctx context.Context, tx pgx.Tx, findings []int64) error
+	// OpenOf returns the findings of some kinds that are not resolved, without what Finding adds.
+	OpenOf(ctx context.Context, tx pgx.Tx, kinds ...finding.Kind) ([]finding.Finding, error)
 	// Publish opens and ends findings about receivers themselves.
 	Publish(ctx context.Context, tx pgx.Tx, evs []finding.Event) ([]finding.Change, error)
 }
@@ -144,9 +146,11 @@ type Findings interface {
 // replicas, but for Announce.
 type Notifier struct {
 	Options
-	setup   atomic.Pointer[Setup]
-	letters Letters
-	metrics *metrics
+	setup atomic.Pointer[Setup]
+	// caughtUp is the setup whose places have all heard what is open.
+	caughtUp atomic.Pointer[Setup]
+	letters  Letters
+	metrics  *metrics
 }
 
 // New makes a Notifier and registers its metrics. It does not ask the database, and runs nothing by itself: the

@@ -193,7 +193,7 @@ func TestHeldUntilItEnds(t *testing.T) {
 	}
 	d.later(10 * time.Minute)
 	d.settle()
-	wantIn(t, said(d.only()), "1 of 2 resolved", "• stays")
+	wantIn(t, said(d.only()), "CRITICAL: stays (idp) is refused")
 
 	d.ack(1)
 	d.settle()

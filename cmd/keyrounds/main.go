@@ -132,6 +132,7 @@ func newRoot() *cobra.Command {
 		newFindings(o),
 		newNotifications(o),
 		newNotify(o),
+		newSilence(o),
 		newUsage(o),
 		newLeaks(o),
 		newReport(o),
