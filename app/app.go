@@ -236,6 +236,7 @@ func settings(c *config.Config) rounds.Settings {
 		Providers:      c.Providers,
 		Policy:         c.Policy,
 		Keep:           c.Keep,
+		Forgotten:      c.AckTimeout,
 		ExpiringBefore: c.Defaults.ExpiringBefore,
 		FeedAuth:       map[string]rounds.FeedAuth{},
 	}

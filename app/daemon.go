@@ -10,13 +10,16 @@ import (
 	"runtime/debug"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/prometheus/client_golang/prometheus"
 	toolkit "github.com/prometheus/exporter-toolkit/web"
 
 	"github.com/keyrounds/keyrounds/audit"
 	"github.com/keyrounds/keyrounds/collector"
 	"github.com/keyrounds/keyrounds/config"
+	"github.com/keyrounds/keyrounds/finding"
 	"github.com/keyrounds/keyrounds/postgres"
+	"github.com/keyrounds/keyrounds/secret"
 	"github.com/keyrounds/keyrounds/web"
 )
 
@@ -103,6 +106,7 @@ func (a *App) begin(ctx context.Context) {
 			a.ready.Store(nil)
 			debug.FreeOSMemory() // that the credentials of the file took
 			a.listenToSlack(a.config.Load())
+			a.tellReload(ctx, nil)
 			a.beginning.Go(func() { a.Exposure.ScanSources(ctx, nil) })
 			a.Log.Info(
 				"the rounds begin",
@@ -157,12 +161,36 @@ func (a *App) Stop() {
 func (a *App) Reload(ctx context.Context, c *config.Config) error {
 	err := a.reload(ctx, c)
 	a.reloaded.done(err == nil, a.Now())
+	a.tellReload(ctx, err)
 	debug.FreeOSMemory() // that the credentials of the file took
 	return err
 }
 
-// ReloadFailed notes in the metrics that a new configuration could not even be read.
-func (a *App) ReloadFailed() { a.reloaded.done(false, a.Now()) }
+// ReloadFailed notes in the metrics, and tells people, that a new configuration could not even be read. err says why; it
+// holds no secret.
+func (a *App) ReloadFailed(ctx context.Context, err error) {
+	a.reloaded.done(false, a.Now())
+	a.tellReload(ctx, err)
+}
+
+// tellReload opens the finding that the new configuration was not taken, and ends it with one that was; err is nil then.
+// Where the database is away only the log and the metrics say so.
+func (a *App) tellReload(ctx context.Context, err error) {
+	e := finding.Event{Op: finding.OpResolve, Kind: finding.ReloadFailed, At: a.Now(), Why: "a configuration was taken"}
+	if err != nil {
+		e.Op, e.Why = finding.OpOpen, ""
+		e.Evidence = finding.Evidence{Since: e.At, Message: secret.Scrubber{}.Clean(err.Error(), 1000)}
+	}
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	failed := pgx.BeginFunc(ctx, a.Pool, func(tx pgx.Tx) error {
+		_, err := a.Audit.Publish(ctx, tx, []finding.Event{e})
+		return err
+	})
+	if failed != nil {
+		a.Log.Warn("nobody is told how the configuration was taken", "error", failed)
+	}
+}
 
 func (a *App) reload(ctx context.Context, c *config.Config) error {
 	old, file := a.config.Load(), c.Credentials

@@ -82,8 +82,8 @@ func TestTheLifeOfAFinding(t *testing.T) {
 		return err
 	})
 	inTx(t, pool, func(tx pgx.Tx) error {
-		early, err1 := store.Awaken(t.Context(), tx, noon.Add(59*time.Minute))
-		late, err2 := store.Awaken(t.Context(), tx, noon.Add(time.Hour))
+		early, err1 := store.Awaken(t.Context(), tx, noon.Add(59*time.Minute), 0)
+		late, err2 := store.Awaken(t.Context(), tx, noon.Add(time.Hour), 0)
 		if len(early) != 0 || len(late) != 1 || late[0].Finding.State != finding.Open {
 			t.Errorf("awake early %+v, late %+v", early, late)
 		}

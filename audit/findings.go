@@ -64,7 +64,8 @@ func (s *Store) Acknowledge(ctx context.Context, tx pgx.Tx, actor string, id int
 		if old.State == finding.Acknowledged {
 			return old, errUnchanged
 		}
-		return updateFinding(ctx, tx, `state = 'acknowledged', acknowledged_by = $2, updated_at = $3, snoozed_until = NULL`, id, actor, now)
+		return updateFinding(ctx, tx, `state = 'acknowledged', acknowledged_by = $2, acknowledged_at = $3, updated_at = $3,
+			snoozed_until = NULL`, id, actor, now)
 	})
 }
 
@@ -104,7 +105,7 @@ func (s *Store) FalseAlarm(ctx context.Context, tx pgx.Tx, actor string, id int6
 		return updateFinding(
 			ctx,
 			tx,
-			`state = 'acknowledged', acknowledged_by = $2, updated_at = $3, snoozed_until = NULL,
+			`state = 'acknowledged', acknowledged_by = $2, acknowledged_at = $3, updated_at = $3, snoozed_until = NULL,
 				false_alarm_by = $2, false_alarm_why = $4`,
 			id,
 			actor,
@@ -165,11 +166,14 @@ func (s *Store) act(
 	return change, s.publish(ctx, tx, actor, []finding.Change{change})
 }
 
-// Awaken opens the findings again whose snooze ends at or before now, and returns the changes. It skips findings that
-// another transaction has locked; the next call has them. The changes are recorded as Daemon's, and queued to be
-// told, in tx.
-func (s *Store) Awaken(ctx context.Context, tx pgx.Tx, now time.Time) ([]finding.Change, error) {
-	asleep, err := find(ctx, tx, `state = 'snoozed' AND snoozed_until <= $1 FOR UPDATE SKIP LOCKED`, now)
+// Awaken opens the findings again whose snooze ends at or before now, and those that are no mere information, were
+// acknowledged longer ago than forgotten (0: however long ago) and are no false alarms. It returns the changes. It skips
+// findings that another transaction has locked; the next call has them. The changes are recorded as Daemon's, and queued
+// to be told, in tx.
+func (s *Store) Awaken(ctx context.Context, tx pgx.Tx, now time.Time, forgotten time.Duration) ([]finding.Change, error) {
+	asleep, err := find(ctx, tx, `(state = 'snoozed' AND snoozed_until <= $1
+		OR $2::interval > '0' AND state = 'acknowledged' AND severity <> 'info' AND false_alarm_by = ''
+			AND acknowledged_at <= $1::timestamptz - $2::interval) FOR UPDATE SKIP LOCKED`, now, forgotten)
 	if err != nil {
 		return nil, err
 	}

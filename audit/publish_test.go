@@ -39,7 +39,7 @@ func TestPublishIsAllOrNothing(t *testing.T) {
 			if err := asleep(tx); err != nil {
 				return err
 			}
-			_, err := store.Awaken(t.Context(), tx, noon.Add(time.Hour))
+			_, err := store.Awaken(t.Context(), tx, noon.Add(time.Hour), 0)
 			return err
 		}},
 		{"acknowledge", func(tx pgx.Tx) error {

@@ -34,7 +34,8 @@ type Config struct {
 	Defaults    Defaults
 	Zone        *time.Location
 	Policy      verdict.Policy
-	ExternalURL string // "": no links
+	AckTimeout  time.Duration // how long an acknowledgement of what is still open holds; 0: for ever
+	ExternalURL string        // "": no links
 	Slack       Slack
 	Receivers   []Receiver
 	Notify      notify.Policy

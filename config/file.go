@@ -44,7 +44,7 @@ type File struct {
 	// Who is told of what: the first that fits decides. Default: every receiver is told of everything.
 	Routes []RouteIn `json:"routes,omitempty"`
 	// Where owners of credentials are told, for routes with to_owner.
-	Owners map[string]PlaceIn `json:"owners,omitempty"`
+	Owners map[string]Tell `json:"owners,omitempty"`
 	// When and how findings are told.
 	Notify *NotificationsIn `json:"notifications,omitempty"`
 	// Times in which a provider is worked on: what that can cause is told when it is over and still so.
@@ -301,14 +301,6 @@ type ReceiverIn struct {
 	Password string `json:"password,omitempty"`
 }
 
-// PlaceIn is a channel, and who is mentioned there.
-type PlaceIn struct {
-	// Slack channel: name with # or id. Default slack.channel.
-	Channel string `json:"channel,omitempty"`
-	// Such as <!subteam^S0123ABCD>, <@U0123ABCD> or <!here>.
-	Mention string `json:"mention,omitempty"`
-}
-
 // RouteIn is one of routes:. Every condition that is given must hold.
 type RouteIn struct {
 	// critical, warning or info.
@@ -350,6 +342,14 @@ type NotificationsIn struct {
 	EscalateAfter string `json:"escalate_after,omitempty"`
 	// Who is told then.
 	EscalateTo *Tell `json:"escalate_to,omitempty"`
+	// More steps of that, one after the other.
+	Escalation []StepIn `json:"escalation,omitempty"`
+	// Between reminders of warnings that nobody acknowledged. 0s: none. Default 24h.
+	RemindWarningsEvery string `json:"remind_warnings_every,omitempty"`
+	// How long after it was acknowledged a finding that is still open is told again. 0s: never. Default 24h.
+	AckTimeout string `json:"ack_timeout,omitempty"`
+	// Tell of a refusal before it is confirmed, as a warning, in the message that becomes critical when it is.
+	Early bool `json:"early,omitempty"`
 	// Receiver that is told when another fails, and of nothing else. Default webhook, where Slack has both a
 	// token and a webhook.
 	Fallback string `json:"fallback,omitempty"`
@@ -360,6 +360,13 @@ type NotificationsIn struct {
 	QuietHours []QuietIn `json:"quiet_hours,omitempty"`
 	// Directory of templates for the words of messages (docs/notifications.md).
 	Templates string `json:"templates,omitempty"`
+}
+
+// StepIn is one of notifications.escalation:.
+type StepIn struct {
+	// How long after the message was posted, without acknowledgement.
+	After string `json:"after"`
+	Tell
 }
 
 // QuietIn is one of notifications.quiet_hours:.

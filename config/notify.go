@@ -25,8 +25,10 @@ const (
 func (b *builder) notifications(c *Config, f File) {
 	c.NotificationsProxy = outbound.Environment
 	c.Notify = notify.Policy{
-		GroupWait: 10 * time.Second, GroupInterval: 5 * time.Minute, RemindEvery: 4 * time.Hour, Zone: c.Zone, Digest: c.Digest != "",
+		GroupWait: 10 * time.Second, GroupInterval: 5 * time.Minute, RemindEvery: 4 * time.Hour, RemindLow: 24 * time.Hour,
+		Zone: c.Zone, Digest: c.Digest != "",
 	}
+	c.AckTimeout = 24 * time.Hour
 	if f.ExternalURL != "" {
 		c.ExternalURL = strings.TrimSuffix(f.ExternalURL, "/")
 		b.httpURL("external_url", f.ExternalURL)
@@ -36,11 +38,11 @@ func (b *builder) notifications(c *Config, f File) {
 		b.receiver(c, fmt.Sprintf("receivers.%d", i), in)
 	}
 	for name, p := range f.Owners {
-		b.place("owners."+name, p.Channel, p.Mention)
+		r := b.tell(c, "owners."+name, p)
 		if c.Notify.Owners == nil {
-			c.Notify.Owners = map[string]notify.Place{}
+			c.Notify.Owners = map[string]notify.Owner{}
 		}
-		c.Notify.Owners[name] = notify.Place{Channel: p.Channel, Mention: p.Mention}
+		c.Notify.Owners[name] = notify.Owner{Receivers: r.Receivers, Place: r.Place}
 	}
 	for i, in := range f.Routes {
 		c.Notify.Routes = append(c.Notify.Routes, b.route(c, fmt.Sprintf("routes.%d", i), in))
@@ -254,26 +256,16 @@ func (b *builder) notify(c *Config, in *NotificationsIn) {
 	b.duration("notifications.group_wait", in.GroupWait, &p.GroupWait)
 	b.duration("notifications.group_interval", in.GroupInterval, &p.GroupInterval)
 	b.duration("notifications.remind_every", in.RemindEvery, &p.RemindEvery)
-	b.duration("notifications.escalate_after", in.EscalateAfter, &p.EscalateAfter)
+	b.duration("notifications.remind_warnings_every", in.RemindWarningsEvery, &p.RemindLow)
+	b.duration("notifications.ack_timeout", in.AckTimeout, &c.AckTimeout)
+	c.Policy.Early = in.Early
 	if p.GroupWait > 10*time.Minute {
 		b.fail("notifications.group_wait", "10s is usual", "would keep every alert back for more than 10 minutes")
 	}
 	if d := p.RemindEvery; d > 0 && d < time.Minute {
 		b.warn("notifications.remind_every", "4h is usual; 0s for none", "is less than a minute")
 	}
-	switch {
-	case in.EscalateTo != nil:
-		p.EscalateTo = b.tell(c, "notifications.escalate_to", *in.EscalateTo)
-		if p.EscalateAfter == 0 {
-			b.fail("notifications.escalate_to", "escalate_after: 30m", "is never told: escalate_after is missing")
-		}
-	case p.EscalateAfter > 0:
-		b.fail(
-			"notifications.escalate_after",
-			`escalate_to: {channel: "#on-call", mention: "<!subteam^S0123ABCD>"}`,
-			"nobody is named in escalate_to",
-		)
-	}
+	b.escalation(c, in)
 	if in.Fallback != "" {
 		b.known("notifications.fallback", "receiver", in.Fallback, c.ReceiverNames())
 		p.Fallback = in.Fallback
@@ -360,4 +352,32 @@ func (b *builder) instant(path, text string) time.Time {
 		b.fail(path, "with a zone: 2026-12-01T22:00:00Z", "%q is not a time", text)
 	}
 	return t
+}
+
+// escalation reads the steps: escalate_after and escalate_to are the first, escalation has more.
+func (b *builder) escalation(c *Config, in *NotificationsIn) {
+	var first time.Duration
+	b.duration("notifications.escalate_after", in.EscalateAfter, &first)
+	switch {
+	case in.EscalateTo != nil:
+		if first == 0 {
+			b.fail("notifications.escalate_to", "escalate_after: 30m", "is never told: escalate_after is missing")
+		}
+		c.Notify.Escalation = []notify.Step{{After: first, To: b.tell(c, "notifications.escalate_to", *in.EscalateTo)}}
+	case first > 0:
+		b.fail(
+			"notifications.escalate_after",
+			`escalate_to: {channel: "#on-call", mention: "<!subteam^S0123ABCD>"}`,
+			"nobody is named in escalate_to",
+		)
+	}
+	for i, step := range in.Escalation {
+		path := fmt.Sprintf("notifications.escalation.%d", i)
+		var after time.Duration
+		if b.duration(path+".after", step.After, &after); after <= 0 || after <= first {
+			b.fail(path+".after", "steps come later and later after the message was posted", "is not later than the step before")
+		}
+		first = after
+		c.Notify.Escalation = append(c.Notify.Escalation, notify.Step{After: after, To: b.tell(c, path, step.Tell)})
+	}
 }

@@ -37,6 +37,7 @@ const (
 	UnusedScopes        Kind = "unused_scopes"
 	Unpresented         Kind = "unpresented_tokens"
 	ReceiverFailing     Kind = "receiver_failing"
+	ReloadFailed        Kind = "reload_failed"
 )
 
 // Severity says how urgent a finding is. Critical wakes people: quiet hours do not hold it back.
@@ -126,6 +127,7 @@ type Evidence struct {
 	UnusedScopes     []string          `json:"unused_scopes,omitempty"`
 	Uses             []Use             `json:"uses,omitempty"`         // by network
 	Leak             *Leak             `json:"leak,omitempty"`         // of what got out
+	Suspected        bool              `json:"suspected,omitempty"`    // it is not confirmed yet
 	NextCheck        time.Time         `json:"next_check_at,omitzero"` // when it was to be looked at again, at that time
 	PeersTotal       int               `json:"peers_total,omitempty"`  // the provider's other credentials
 	PeersHealthy     int               `json:"peers_healthy,omitempty"`
@@ -250,14 +252,14 @@ type Event struct {
 // Severity returns how urgent the finding is that e opens: that of its kind, but for these.
 //
 //   - A credential that worked and now gets no token by the provider's answer is Critical, whatever the kind. One that
-//     never worked is a Warning: nothing stops.
+//     never worked is a Warning: nothing stops. So is one that is refused and not confirmed to be.
 //   - Uses after the end of which each was refused are Info. What ended holds; that somebody still tries it is evidence.
 func (e Event) Severity() Severity {
 	worked := !e.Evidence.NeverHealthy && !e.Evidence.LastSuccess.IsZero()
 	switch {
 	case e.Kind == UsedAfterRevocation && !slices.ContainsFunc(e.Evidence.Uses, func(u Use) bool { return u.Uses > 0 }):
 		return Info
-	case e.Kind == Revoked && e.Evidence.NeverHealthy:
+	case e.Kind == Revoked && (e.Evidence.NeverHealthy || e.Evidence.Suspected):
 		return Warning
 	case e.Kind == ScopeLost && e.Evidence.NoToken && worked:
 		return Critical

@@ -12,6 +12,9 @@ var revoked = Entry{
 	Kind: Revoked, Severity: Critical,
 	Means: "The provider refused the credential, and later refusals confirmed it.",
 	Effect: func(f Finding) string {
+		if f.Evidence.Suspected {
+			return "If it is confirmed, whoever uses it gets no new token."
+		}
 		if f.Evidence.NeverHealthy {
 			return "It has never worked here with this secret, so nothing that worked has stopped."
 		}
@@ -19,6 +22,8 @@ var revoked = Entry{
 	},
 	Says: func(f Finding) string {
 		switch r := f.Evidence.Reason; {
+		case f.Evidence.Suspected:
+			return "is refused; that is not confirmed yet"
 		case r == "unspecified" || r == "":
 			return "is refused"
 		default:
@@ -28,6 +33,8 @@ var revoked = Entry{
 	Was: "was refused", Many: "are refused",
 	Steps: atConsole(func(f Finding, name string) []string {
 		switch e := f.Evidence; {
+		case e.Suspected:
+			return []string{"Wait for the confirmation: keyrounds looks again within minutes. To look now: keyrounds check " + name}
 		case e.NeverHealthy:
 			return []string{
 				"Compare what is registered with what the provider shows, then try it: keyrounds check -v " + name,
@@ -245,6 +252,20 @@ var receiverFailing = Entry{
 	Steps:  do("See what waits, and why: keyrounds notifications. When it is fixed, try it: keyrounds notify test"),
 	Sample: func(f *Finding, _ time.Time) { f.Subject, f.Evidence.Affected = Subject{}, []string{"sample-receiver"} },
 	Alert:  "KeyroundsNotificationsFailing", Page: "notifications.md",
+}
+
+var reloadFailed = Entry{
+	Kind: ReloadFailed, Severity: Warning,
+	Means:  "The configuration file was changed, and the new one could not be taken.",
+	Effect: says("The old configuration stays in force, whole: what was changed has no effect."),
+	Says:   says("has not taken the new configuration"),
+	Was:    "had not taken a new configuration", Many: "have not taken the new configuration",
+	Steps: do("See what is wrong with it: keyrounds config check. It is read again when it changes."),
+	Sample: func(f *Finding, _ time.Time) {
+		f.Subject = Subject{}
+		f.Evidence.Message = "config.yaml:14:7: unknown key “secrte”. This is a test of keyrounds, nothing happened"
+	},
+	Alert: "KeyroundsReloadFailed", Page: "operations.md",
 }
 
 // ofProvider makes a sample one of the provider as a whole.

@@ -22,3 +22,12 @@ COMMENT ON COLUMN notify_silences.made_at IS 'Since when it holds.';
 COMMENT ON COLUMN notify_silences.made_by IS 'Who.';
 COMMENT ON COLUMN notify_silences.ended_at IS 'When a person ended it sooner; null: nobody did.';
 COMMENT ON COLUMN notify_silences.ended_by IS 'Who did.';
+
+ALTER TABLE findings ADD COLUMN acknowledged_at timestamptz;
+COMMENT ON COLUMN findings.acknowledged_at IS 'When it was acknowledged; null: it is not, or that was before this column.';
+UPDATE findings SET acknowledged_at = updated_at WHERE state = 'acknowledged';
+
+ALTER TABLE notify_messages ADD COLUMN steps smallint NOT NULL DEFAULT 0;
+COMMENT ON COLUMN notify_messages.steps IS 'How many steps of the escalation were told.';
+UPDATE notify_messages SET steps = 1 WHERE escalated;
+ALTER TABLE notify_messages DROP COLUMN escalated;

@@ -139,7 +139,7 @@ func (a attendance) known(ctx context.Context, f finding.Finding, trace string) 
 		return false, err
 	}
 	_, err = a.tx.Exec(ctx, `
-		UPDATE notify_messages SET due_at = $2, version = version + 1, escalated = false, trace = $3
+		UPDATE notify_messages SET due_at = $2, version = version + 1, steps = 0, trace = $3
 		WHERE id IN (SELECT message_id FROM notify_members WHERE finding_id = $1)`, f.ID, a.now, trace)
 	return true, err
 }
@@ -222,21 +222,35 @@ func (a attendance) nudge(ctx context.Context) error {
 		return err
 	}
 	rows, err := a.tx.Query(ctx, `
-		UPDATE notify_messages SET nudge = $2, due_at = $1, version = version + 1, escalate_at = NULL, escalated = true
-		WHERE least(remind_at, escalate_at) <= $1 AND escalate_at <= $1 RETURNING id`, a.now, nudgeEscalate)
+		UPDATE notify_messages SET nudge = $2, due_at = $1, version = version + 1, escalate_at = NULL, steps = steps + 1
+		WHERE least(remind_at, escalate_at) <= $1 AND escalate_at <= $1 RETURNING id, steps - 1`, a.now, nudgeEscalate)
 	if err != nil {
 		return err
 	}
-	ids, err := pgx.CollectRows(rows, pgx.RowTo[int64])
-	if err != nil {
-		return err
-	}
-	return a.tellMore(ctx, ids, func(f finding.Finding) ([]Target, error) {
-		if !urgent(f) {
-			return nil, nil
-		}
-		return a.setup.places(a.setup.Policy.Escalated(f, a.setup.names())), nil
+	var (
+		id    int64
+		step  int
+		steps = map[int][]int64{} // messages by the step that is due
+	)
+	_, err = pgx.ForEachRow(rows, []any{&id, &step}, func() error {
+		steps[step] = append(steps[step], id)
+		return nil
 	})
+	if err != nil {
+		return err
+	}
+	for step, ids := range steps {
+		err := a.tellMore(ctx, ids, func(f finding.Finding) ([]Target, error) {
+			if !urgent(f) {
+				return nil, nil
+			}
+			return a.setup.places(a.setup.Policy.Escalated(f, step, a.setup.names())), nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // tellMore has the findings of messages told in more places, where they are not told yet.

@@ -52,7 +52,7 @@ func (n *Notifier) deliver(ctx context.Context, id int64) (sent, error) {
 		n.Log.Error("a message cannot be written yet", "message", id, "error", err)
 		return sent{}, n.tryLater(ctx, r, "it cannot be written yet; keyrounds' log says why")
 	}
-	if !slices.ContainsFunc(m.Findings, urgent) {
+	if !slices.ContainsFunc(m.Findings, nagging) {
 		r.nudge = ""
 	}
 	until, why, err := n.held(ctx, r, m)
@@ -119,7 +119,8 @@ type record struct {
 	attempted, failing           *time.Time
 	tries                        int
 	posted, remindAt, escalateAt *time.Time
-	escalated, escalation        bool
+	steps                        int // of the escalation that were told
+	escalation                   bool
 	trace                        string
 	was                          map[int64]told // by finding
 }
@@ -137,7 +138,7 @@ func (n *Notifier) load(ctx context.Context, id int64) (record, error) {
 	r := record{id: id, was: map[int64]told{}}
 	err := n.Pool.QueryRow(ctx, `
 		SELECT receiver, channel, mention, letter, made_at, version, nudge, posted_channel, ref, told_digest, attempted_at,
-			failing_since, tries, posted_at, remind_at, escalate_at, escalated, escalation, trace
+			failing_since, tries, posted_at, remind_at, escalate_at, steps, escalation, trace
 		FROM notify_messages WHERE id = $1`, id).Scan(
 		&r.receiver,
 		&r.channel,
@@ -155,7 +156,7 @@ func (n *Notifier) load(ctx context.Context, id int64) (record, error) {
 		&r.posted,
 		&r.remindAt,
 		&r.escalateAt,
-		&r.escalated,
+		&r.steps,
 		&r.escalation,
 		&r.trace,
 	)
@@ -327,8 +328,8 @@ func (n *Notifier) settle(ctx context.Context, r record, m Message, traits Trait
 	_, err := n.Pool.Exec(ctx, `
 		UPDATE notify_messages SET due_at = CASE WHEN version = $2 THEN $3 ELSE due_at END,
 			nudge = CASE WHEN version = $2 THEN '' ELSE nudge END,
-			remind_at = CASE WHEN $4 THEN remind_at END, escalate_at = CASE WHEN $4 THEN escalate_at END
-		WHERE id = $1`, r.id, r.version, due, slices.ContainsFunc(m.Findings, urgent))
+			remind_at = CASE WHEN $4 THEN remind_at END, escalate_at = CASE WHEN $5 THEN escalate_at END
+		WHERE id = $1`, r.id, r.version, due, slices.ContainsFunc(m.Findings, nagging), slices.ContainsFunc(m.Findings, urgent))
 	return err
 }
 
@@ -397,15 +398,16 @@ func (n *Notifier) keep(ctx context.Context, r record, m Message, receipt Receip
 	if posted == nil {
 		posted = &now
 	}
-	if !slices.ContainsFunc(m.Findings, urgent) {
-		remind, escalate = nil, nil
-	} else {
-		if at := now.Add(p.RemindEvery); p.RemindEvery > 0 && traits.Again == 0 && remind == nil {
-			remind = &at
-		}
-		if at := posted.Add(p.EscalateAfter); p.EscalateAfter > 0 && !r.escalated && !r.escalation {
-			escalate = &at
-		}
+	switch every := p.remindEvery(m.Findings); {
+	case every == 0 || traits.Again > 0:
+		remind = nil
+	case remind == nil:
+		at := now.Add(every)
+		remind = &at
+	}
+	if escalate = nil; slices.ContainsFunc(m.Findings, urgent) && r.steps < len(p.Escalation) && !r.escalation {
+		at := posted.Add(p.Escalation[r.steps].After)
+		escalate = &at
 	}
 	return pgx.BeginFunc(ctx, n.Pool, func(tx pgx.Tx) error {
 		_, err := tx.Exec(ctx, `

@@ -11,17 +11,29 @@ import (
 // of everything at once, in its own channel, and neither reminds nor escalates.
 type Policy struct {
 	Routes        []Route          // the first that fits decides; none fits: every receiver, in its own channel
-	Owners        map[string]Place // where owners of credentials are told, for routes with ToOwner
+	Owners        map[string]Owner // where owners of credentials are told, for routes with ToOwner
 	GroupWait     time.Duration    // what is found in this time, of one provider and kind, is one message
 	GroupInterval time.Duration    // what is found so long after such a message joins it; 0: nothing does
 	RemindEvery   time.Duration    // between reminders of open critical findings; 0: none
-	EscalateAfter time.Duration    // without acknowledgement of a critical one; 0: never
-	EscalateTo    Route            // who is told then
+	RemindLow     time.Duration    // likewise of open warnings
+	Escalation    []Step           // without acknowledgement of a critical one, by After
 	Fallback      string           // the receiver that is told when another fails; "": any that works
 	Quiet         []Quiet
 	Maintenance   []Maintenance
 	Zone          *time.Location // of Quiet; nil: UTC
 	Digest        bool           // low severities are told by a digest, none of them alone
+}
+
+// Owner says where an owner of credentials is told.
+type Owner struct {
+	Receivers []string // by name; none: those of the route
+	Place              // of receivers that have channels
+}
+
+// Step is one of an escalation: who is told when nobody acknowledged a finding for so long after its message was posted.
+type Step struct {
+	After time.Duration
+	To    Route
 }
 
 // Place is a channel, and who is mentioned there.
@@ -70,23 +82,43 @@ func (p Policy) Targets(f finding.Finding, receivers []string) []Target {
 	return once(targets)
 }
 
-// Escalated returns who is told of f when nobody acknowledges it, each place once; nil where EscalateAfter is 0.
-// Whether f is due for it is the caller's business.
-func (p Policy) Escalated(f finding.Finding, receivers []string) []Target {
-	if p.EscalateAfter <= 0 {
+// Escalated returns who is told of f when nobody acknowledges it, in the step with that number from 0 on, each place
+// once; nil where there is no such step. Whether f is due for it is the caller's business.
+func (p Policy) Escalated(f finding.Finding, step int, receivers []string) []Target {
+	if step < 0 || step >= len(p.Escalation) {
 		return nil
 	}
-	return once(p.of(p.EscalateTo, f, receivers))
+	return once(p.of(p.Escalation[step].To, f, receivers))
+}
+
+// remindEvery is how often people are reminded of fs while nobody acknowledges them; 0: never.
+func (p Policy) remindEvery(fs []finding.Finding) (every time.Duration) {
+	for _, f := range fs {
+		d := time.Duration(0)
+		switch {
+		case f.State != finding.Open:
+		case f.Severity == finding.Critical:
+			d = p.RemindEvery
+		case f.Severity == finding.Warning:
+			d = p.RemindLow
+		}
+		if d > 0 && (every == 0 || d < every) {
+			every = d
+		}
+	}
+	return every
 }
 
 func (p Policy) of(r Route, f finding.Finding, receivers []string) []Target {
-	place := r.Place
+	place, named := r.Place, r.Receivers
 	if owner, ok := p.Owners[f.Evidence.Owner]; ok && r.ToOwner {
-		place = owner
+		if place = owner.Place; len(owner.Receivers) > 0 {
+			named = owner.Receivers
+		}
 	}
 	var targets []Target
 	for _, name := range receivers {
-		if slices.Contains(r.Receivers, name) || len(r.Receivers) == 0 && (name != p.Fallback || len(receivers) == 1) {
+		if slices.Contains(named, name) || len(named) == 0 && (name != p.Fallback || len(receivers) == 1) {
 			targets = append(targets, Target{name, place})
 		}
 	}
@@ -203,7 +235,10 @@ func (p Policy) Hold(f finding.Finding, now time.Time) (until time.Time, why str
 	return until, why
 }
 
-// urgent findings are told of again, and escalated, while nobody acknowledges them.
+// urgent findings are escalated while nobody acknowledges them.
 func urgent(f finding.Finding) bool {
 	return f.Severity == finding.Critical && f.State == finding.Open
 }
+
+// nagging findings are told of again while nobody acknowledges them.
+func nagging(f finding.Finding) bool { return f.Severity != finding.Info && f.State == finding.Open }

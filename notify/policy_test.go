@@ -61,7 +61,7 @@ func TestRoutes(t *testing.T) {
 	t.Parallel()
 	p := notify.Policy{
 		Fallback: "spare",
-		Owners:   map[string]notify.Place{"web": {Channel: "#web", Mention: "<!subteam^SWEB>"}},
+		Owners:   map[string]notify.Owner{"web": {Place: notify.Place{Channel: "#web", Mention: "<!subteam^SWEB>"}}},
 		Routes: []notify.Route{
 			{
 				Kinds:     []finding.Kind{finding.Leaked, finding.CanaryTripped},
@@ -204,7 +204,7 @@ func TestHeldUntilItEnds(t *testing.T) {
 	d.settle()
 	d.later(time.Hour)
 	d.tx(func(ctx context.Context, tx pgx.Tx) ([]finding.Change, error) {
-		return d.audit.Awaken(ctx, tx, d.clock())
+		return d.audit.Awaken(ctx, tx, d.clock(), 0)
 	})
 	d.settle()
 	replies := d.only().Replies
@@ -219,12 +219,11 @@ func TestRemindersAndEscalation(t *testing.T) {
 	t.Parallel()
 	oncall := &pager{name: "oncall"}
 	d := newDesk(t, notify.Policy{
-		RemindEvery:   time.Hour,
-		EscalateAfter: 30 * time.Minute,
-		EscalateTo: notify.Route{
+		RemindEvery: time.Hour,
+		Escalation: []notify.Step{{After: 30 * time.Minute, To: notify.Route{
 			Receivers: []string{"oncall", "slack"},
 			Place:     notify.Place{Channel: "#on-call", Mention: "<!subteam^S1>"},
-		},
+		}}},
 		Routes: []notify.Route{{Receivers: []string{"slack"}, Place: notify.Place{Mention: "<@U1>"}}},
 	}, oncall)
 	first := d.open("a")[0].Finding.ID
@@ -364,4 +363,93 @@ func TestChangedWhileItIsSent(t *testing.T) {
 	}
 	d.settle()
 	wantIn(t, said(d.only()), "Acknowledged by user ann")
+}
+
+// Warnings are reminded of in their own time; each step of an escalation is told in its turn, until somebody looks after it.
+func TestStepsAndWarnings(t *testing.T) {
+	t.Parallel()
+	first, second := &pager{name: "first"}, &pager{name: "second"}
+	d := newDesk(t, notify.Policy{
+		RemindLow: 24 * time.Hour,
+		Routes:    []notify.Route{{Receivers: []string{"slack"}}},
+		Escalation: []notify.Step{
+			{After: 30 * time.Minute, To: notify.Route{Receivers: []string{"first"}}},
+			{After: 2 * time.Hour, To: notify.Route{Receivers: []string{"second"}}},
+		},
+	}, first, second)
+	d.open("a")
+	d.apply(finding.OpOpen, finding.ScopeLost, "b")
+	told := func() [2]int { return [2]int{len(first.titles()), len(second.titles())} }
+	for _, c := range []struct {
+		later time.Duration
+		want  [2]int
+	}{{0, [2]int{}}, {31 * time.Minute, [2]int{1, 0}}, {time.Hour, [2]int{1, 0}}, {30 * time.Minute, [2]int{1, 1}}} {
+		d.later(c.later)
+		d.settled()
+		if got := told(); got != c.want {
+			t.Errorf("%s later the steps told %v, want %v", c.later, got, c.want)
+		}
+	}
+	d.later(24 * time.Hour)
+	d.settled()
+	i := slices.IndexFunc(d.slack.Messages(), func(m sim.SlackMessage) bool { return strings.Contains(m.Text, "b (idp)") })
+	r := d.slack.Messages()[i].Replies
+	if len(r) != 1 || !strings.Contains(r[0].Text, "b (idp) may do less than it needs; still so after") {
+		t.Errorf("the warning's thread: %+v", r)
+	}
+}
+
+// What was acknowledged and forgotten comes back; a false alarm does not.
+func TestAcknowledgedAndForgotten(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t, notify.Policy{})
+	ids := d.open("forgotten", "false")
+	d.settled()
+	d.ack(ids[0].Finding.ID)
+	d.tx(func(ctx context.Context, tx pgx.Tx) ([]finding.Change, error) {
+		c, err := d.audit.FalseAlarm(ctx, tx, "ann", ids[1].Finding.ID, "none", d.clock())
+		return []finding.Change{c}, err
+	})
+	d.settled()
+	awaken := func(after time.Duration) int {
+		d.later(after)
+		return len(d.tx(func(ctx context.Context, tx pgx.Tx) ([]finding.Change, error) {
+			return d.audit.Awaken(ctx, tx, d.clock(), 24*time.Hour)
+		}))
+	}
+	if n := awaken(23 * time.Hour); n != 0 {
+		t.Errorf("%d came back before their time", n)
+	}
+	if n := awaken(time.Hour); n != 1 {
+		t.Errorf("%d came back", n)
+	}
+	d.settled()
+	r := d.only().Replies
+	if len(r) == 0 || !r[len(r)-1].Broadcast || !strings.Contains(r[len(r)-1].Text, "forgotten (idp): revoked, open again") {
+		t.Errorf("the thread: %+v", r)
+	}
+}
+
+// A refusal that is told early becomes critical in its message, loudly, when it is confirmed.
+func TestEarly(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t, notify.Policy{})
+	tell := func(suspected bool) {
+		d.tx(func(ctx context.Context, tx pgx.Tx) ([]finding.Change, error) {
+			return d.audit.Publish(ctx, tx, []finding.Event{{
+				Op: finding.OpOpen, Kind: finding.Revoked, Subject: finding.Subject{Credential: "a", Provider: "idp"}, At: d.clock(),
+				Evidence: finding.Evidence{LastSuccess: d.clock().Add(-time.Hour), Suspected: suspected},
+			}})
+		})
+		d.settled()
+	}
+	tell(true)
+	wantIn(t, said(d.only()), "▲ WARNING: a (idp) is refused; that is not confirmed yet")
+	d.later(time.Minute)
+	tell(false)
+	m := d.only()
+	wantIn(t, said(m), "■ CRITICAL: a (idp) is refused")
+	if len(m.Replies) != 1 || !m.Replies[0].Broadcast || m.Replies[0].Text != "a (idp) is refused, and that is confirmed now" {
+		t.Errorf("the thread: %+v", m.Replies)
+	}
 }

@@ -78,7 +78,7 @@ func TestHistoryInTheThread(t *testing.T) {
 	d.later(2 * time.Minute)
 	d.slack.FailNext("500")
 	d.tx(func(ctx context.Context, tx pgx.Tx) ([]finding.Change, error) {
-		return d.audit.Awaken(ctx, tx, d.clock())
+		return d.audit.Awaken(ctx, tx, d.clock(), 0)
 	})
 	d.settled()
 	d.slack.FailNext("", "lost", "lost")
@@ -113,7 +113,7 @@ func TestAnUpdateThatMayHaveBeenDone(t *testing.T) {
 	wantIn(t, said(d.only()), "Snoozed until")
 	d.later(10 * time.Second)
 	d.tx(func(ctx context.Context, tx pgx.Tx) ([]finding.Change, error) {
-		return d.audit.Awaken(ctx, tx, d.clock())
+		return d.audit.Awaken(ctx, tx, d.clock(), 0)
 	})
 	d.settled()
 	if text := said(d.only()); strings.Contains(text, "Snoozed") {
@@ -215,7 +215,7 @@ func TestSamples(t *testing.T) {
 		if err != nil || len(sent) != 1 || len(ms) != i+1 {
 			t.Fatalf("%s: sent to %v, %d messages, error %v", k, sent, len(ms), err)
 		}
-		wantIn(t, said(ms[i]), "a test", "sample-")
+		wantIn(t, said(ms[i]), "TEST: ", "a test")
 	}
 	if _, _, err := d.Test(t.Context(), finding.Revoked, "pager"); !errors.Is(err, notify.ErrNoReceiver) {
 		t.Errorf("a receiver that is not there: %v", err)

@@ -27,7 +27,7 @@ func (d *desk) silence(s notify.Silence) notify.Silence {
 // Nobody is told of what is silenced, or reminded of it, until the silence ends or is ended; then of what still holds.
 func TestSilences(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t, notify.Policy{RemindEvery: 10 * time.Minute, EscalateAfter: 5 * time.Minute})
+	d := newDesk(t, notify.Policy{RemindEvery: 10 * time.Minute, Escalation: []notify.Step{{After: 5 * time.Minute}}})
 	d.change = func(f *finding.Finding) {
 		if f.Subject.Credential == "labelled" {
 			f.Evidence.Labels = map[string]string{"env": "test"}

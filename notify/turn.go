@@ -55,7 +55,7 @@ func (r record) turn(fs, all []finding.Finding, traits Traits, now time.Time) (t
 		}
 		lines = append(lines, subjects(of[what])+space+what)
 	}
-	if r.nudge != "" && slices.ContainsFunc(fs, urgent) {
+	if r.nudge != "" && slices.ContainsFunc(fs, nagging) {
 		lines, loud = append(lines, nudge(r.nudge, fs, now)), true
 	}
 	return strings.Join(lines, "\n"), loud
@@ -75,6 +75,8 @@ func before(f finding.Finding, all []finding.Finding) (ended time.Time) {
 // ended is when it was over the last time.
 func happened(f finding.Finding, was told, ended time.Time) string {
 	switch {
+	case f.Kind == finding.Revoked && f.State == finding.Open && was.news == notConfirmed && news(f) == "":
+		return f.Kind.Of().Says(f) + ", and that is confirmed now"
 	case was == knownOf(f) || was.state == f.State && (f.State == finding.Resolved || news(f) == ""):
 		return ""
 	case was.news != news(f) && was.state != "" && f.State != finding.Resolved:
@@ -132,7 +134,7 @@ func subjects(fs []finding.Finding) string {
 func nudge(kind string, fs []finding.Finding, now time.Time) string {
 	var open []finding.Finding
 	for _, f := range fs {
-		if urgent(f) {
+		if nagging(f) {
 			open = append(open, f)
 		}
 	}

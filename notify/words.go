@@ -119,7 +119,10 @@ func Brief(f finding.Finding) string {
 
 // news is what a finding has to say anew, beside its state: whoever was told is told again when it changes. "": nothing.
 func news(f finding.Finding) string {
-	if f.Kind != finding.Expiring {
+	switch {
+	case f.Kind == finding.Revoked && f.Evidence.Suspected:
+		return notConfirmed
+	case f.Kind != finding.Expiring:
 		return ""
 	}
 	if f.Evidence.Ahead == 0 {
@@ -127,6 +130,8 @@ func news(f finding.Finding) string {
 	}
 	return "at most " + credential.Days(f.Evidence.Ahead) + " left"
 }
+
+const notConfirmed = "not been confirmed"
 
 func revocation(e finding.Evidence) string {
 	who := "somebody"

@@ -47,7 +47,7 @@ func (r *Rounds) sweep(ctx context.Context, complete func(context.Context, pgx.T
 	if err := r.begin(ctx, tx, providers...); err != nil {
 		return err
 	}
-	if _, err := r.Audit.Awaken(ctx, tx, now); err != nil {
+	if _, err := r.Audit.Awaken(ctx, tx, now, r.settings.Load().Forgotten); err != nil {
 		return err
 	}
 	if err := complete(ctx, tx); err != nil {

@@ -60,7 +60,8 @@ const (
 type Settings struct {
 	Providers map[string]checker.Provider // complete
 	Policy    verdict.Policy
-	Keep      int // months of results
+	Keep      int           // months of results
+	Forgotten time.Duration // how long after it was acknowledged a finding that is still open is told again; 0: never
 	// ExpiringBefore are the times before the end of a credential at which people are told.
 	ExpiringBefore []time.Duration
 	Feeds          []feed.Feed

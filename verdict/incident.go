@@ -247,7 +247,7 @@ func (in incident) events(f Fleet, next []State, p Policy) []finding.Event {
 	var events []finding.Event
 	for _, t := range in.affected {
 		all = append(all, t.name)
-		if t.blamed {
+		if t.blamed || p.Early {
 			events = append(events, finding.Event{
 				Op: finding.OpWithdraw, Kind: finding.Revoked, At: in.now,
 				Subject: finding.Subject{Credential: t.name, CredentialID: t.id, Provider: t.provider},

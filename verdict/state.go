@@ -87,6 +87,7 @@ type Policy struct {
 	ProviderDownAfter time.Duration // how long a provider may answer nobody
 	Grace             time.Duration
 	Incident          IncidentPolicy
+	Early             bool // a refusal is told before it is confirmed, as what it is
 }
 
 // IncidentPolicy says how many of a provider's credentials must turn from working to refused, so that it is one

@@ -204,7 +204,11 @@ func (j *judgement) suspect() {
 		confirmed, next = min(confirmed, needed-1), dead
 	}
 	if confirmed < needed {
-		j.NextCheck = next
+		if j.NextCheck = next; j.policy.Early && !j.NeverHealthy() && !j.Flapping {
+			j.open(finding.Revoked, finding.Evidence{
+				Since: j.SuspectSince, Refusals: slices.Clone(j.Refusals), Suspected: true, NextCheck: next,
+			})
+		}
 		return
 	}
 	j.become(Revoked)

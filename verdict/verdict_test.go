@@ -540,3 +540,30 @@ func TestExplain(t *testing.T) {
 		t.Error(got)
 	}
 }
+
+// With Policy.Early a refusal is told at once as what it is, becomes more when it is confirmed, and ends with a token.
+func TestEarly(t *testing.T) {
+	t.Parallel()
+	s := newStory()
+	s.policy.Early = true
+	for i, want := range []finding.Severity{finding.Warning, finding.Warning, finding.Critical} {
+		s.see([]time.Duration{0, 2 * time.Minute, 10 * time.Minute}[i], checker.Rejected, checker.Unspecified)
+		if !s.did(finding.OpOpen, finding.Revoked) || s.events[0].Severity() != want {
+			t.Errorf("refusal %d: %+v", i+1, s.events)
+		}
+	}
+	s = newStory()
+	s.policy.Early = true
+	s.see(0, checker.Rejected, checker.Unspecified)
+	s.see(2*time.Minute, checker.OK, "")
+	if !s.did(finding.OpResolve, finding.Revoked) {
+		t.Errorf("it works again: %+v", s.events)
+	}
+	s = newStory()
+	s.policy.Early, s.state.LastSuccess = true, time.Time{}
+	s.state.Changed = start.Add(-2 * time.Hour)
+	s.see(0, checker.Rejected, checker.Unspecified)
+	if len(s.events) != 0 {
+		t.Errorf("of one that never worked: %+v", s.events)
+	}
+}

@@ -113,7 +113,7 @@ func harden(log *slog.Logger) {
 func (o *options) reload(ctx context.Context, a *app.App, path string, log *slog.Logger) {
 	c, err := config.Load(path)
 	if err != nil {
-		a.ReloadFailed()
+		a.ReloadFailed(ctx, err)
 		var many *config.Errors
 		if errors.As(err, &many) {
 			for _, p := range many.Problems {
