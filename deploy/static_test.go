@@ -6,9 +6,11 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -48,6 +50,7 @@ type ruleFile struct {
 
 type alertRule struct {
 	Alert       string            `yaml:"alert"`
+	Expr        string            `yaml:"expr"`
 	Labels      map[string]string `yaml:"labels"`
 	Annotations map[string]string `yaml:"annotations"`
 }
@@ -114,8 +117,9 @@ func TestAlertsAreComplete(t *testing.T) {
 		if phases[a.Alert] != want {
 			t.Errorf("%s is tested %q", a.Alert, phases[a.Alert])
 		}
-		if !slices.Contains([]string{"critical", "warning", "info", "none"}, a.Labels["severity"]) || a.Annotations["summary"] == "" ||
-			a.Annotations["description"] == "" {
+		severity, fixed := a.Labels["severity"]
+		if fixed == aboutFindings(a) || fixed && !slices.Contains([]string{"critical", "warning", "info", "none"}, severity) ||
+			a.Annotations["summary"] == "" || a.Annotations["description"] == "" {
 			t.Errorf("%s has no severity, summary or description: %+v", a.Alert, a)
 		}
 		if a.Annotations["runbook_url"] != "https://github.com/keyrounds/keyrounds/blob/main/docs/runbooks/"+a.Alert+".md" {
@@ -138,6 +142,11 @@ func TestAlertsAreComplete(t *testing.T) {
 	if len(pages) > 0 {
 		t.Errorf("runbooks of no alert: %v", pages)
 	}
+}
+
+// aboutFindings reports whether an alert is made of findings: it has the severity of these, and no other.
+func aboutFindings(a alertRule) bool {
+	return strings.Contains(a.Expr, "keyrounds_finding_opened_timestamp_seconds")
 }
 
 // prometheus.yml is what a newer Prometheus reads as well; Debian's does not know
@@ -171,37 +180,43 @@ func TestPrometheusConfig(t *testing.T) {
 	}
 }
 
-// The example's routes, in Alertmanager's own words.
+// The example's routes, in Alertmanager's own words: what keyrounds tells itself pages nobody, and pages where it cannot.
 func TestAlertmanagerRoutes(t *testing.T) {
 	lasting.Test(t, "it runs amtool for each alert")
 	t.Parallel()
 	run(t, "amtool", "check-config", "alertmanager.yml")
-	for _, a := range alerts(t) {
-		want := "operations-channel"
-		switch credential := strings.HasPrefix(a.Alert, "KeyroundsCredential"); {
-		case a.Labels["severity"] == "none":
-			want = "nobody"
-		case a.Labels["severity"] == "critical" && credential:
-			want = "security-pager"
-		case a.Labels["severity"] == "critical":
-			want = "operations-pager"
-		}
+	route := func(receiver string, labels ...string) {
 		run(
 			t,
 			"amtool",
-			"config",
-			"routes",
-			"test",
-			"--config.file=alertmanager.yml",
-			"--verify.receivers="+want,
-			"alertname="+a.Alert,
-			"severity="+a.Labels["severity"],
-		)
+			append([]string{"config", "routes", "test", "--config.file=alertmanager.yml", "--verify.receivers=" + receiver}, labels...)...)
+	}
+	for _, a := range alerts(t) {
+		severities := []string{a.Labels["severity"]}
+		if aboutFindings(a) {
+			severities = []string{"critical", "warning"}
+		}
+		for _, severity := range severities {
+			labels := []string{"alertname=" + a.Alert, "severity=" + severity}
+			switch {
+			case a.Labels["told_by"] != "":
+				route("nobody", append(labels, "told_by=keyrounds", "credential=ats-sync")...)
+			case severity == "none":
+				route("nobody", labels...)
+			case severity != "critical":
+				route("operations-channel", labels...)
+			case a.Alert == "KeyroundsUntold":
+				route("security-pager", append(labels, "credential=ats-sync")...)
+				route("operations-pager", labels...)
+			default:
+				route("operations-pager", labels...)
+			}
+		}
 	}
 }
 
-// A real Alertmanager: what keyrounds tells itself does not page as long as its messages arrive, and does when
-// they stop.
+// A real Alertmanager: what keyrounds tells itself pages nobody, what it cannot tell pages once, and each page ends, whatever
+// begins or ends meanwhile.
 func TestNoDoublePages(t *testing.T) {
 	t.Parallel()
 	am := startAlertmanager(t)
@@ -213,20 +228,40 @@ func TestNoDoublePages(t *testing.T) {
 		}
 		return map[string]any{"labels": l, "endsAt": time.Now().Add(time.Hour)}
 	}
+	end := func(alerts ...map[string]any) {
+		for _, a := range alerts {
+			a["endsAt"] = time.Now().Add(-time.Second)
+		}
+		am.post(t, alerts...)
+	}
 	arrive := firing("alertname=KeyroundsMessagesArrive severity=none")
-	revoked := firing("alertname=KeyroundsCredentialRevoked severity=critical credential=ats-sync provider=sr")
-	down := firing("alertname=KeyroundsNoLeader severity=critical")
-	am.post(t, arrive, revoked, down)
-	am.await(
+	revoked := firing("alertname=KeyroundsCredentialRevoked severity=critical credential=ats-sync provider=sr told_by=keyrounds")
+	untold := firing("alertname=KeyroundsUntold severity=critical kind=revoked credential=ats-sync provider=sr")
+	stopped := firing("alertname=KeyroundsSweepStopped severity=critical")
+	suspect := firing("alertname=KeyroundsCredentialSuspectLong severity=warning credential=ats-sync provider=sr")
+	am.post(t, arrive, revoked, stopped, suspect)
+	am.told(t, "operations-channel KeyroundsCredentialSuspectLong firing", "operations-pager KeyroundsSweepStopped firing")
+	end(arrive)
+	am.post(t, untold)
+	am.told(t, "security-pager KeyroundsUntold firing")
+	// What explains them comes and stays, and they end.
+	am.post(t, arrive, firing("alertname=KeyroundsDatabaseErrors severity=critical"))
+	am.post(t, firing("alertname=KeyroundsProviderIncident severity=critical provider=sr told_by=keyrounds"))
+	am.told(t, "operations-pager KeyroundsDatabaseErrors firing")
+	end(untold, stopped, suspect, revoked)
+	am.told(
 		t,
-		map[string]string{"KeyroundsMessagesArrive": "active", "KeyroundsCredentialRevoked": "suppressed", "KeyroundsNoLeader": "active"},
+		"operations-channel KeyroundsCredentialSuspectLong resolved",
+		"operations-pager KeyroundsSweepStopped resolved",
+		"security-pager KeyroundsUntold resolved",
 	)
-	arrive["endsAt"] = time.Now().Add(-time.Second)
-	am.post(t, arrive)
-	am.await(t, map[string]string{"KeyroundsCredentialRevoked": "active", "KeyroundsNoLeader": "active"})
 }
 
-type alertmanager string
+// alertmanager is one with the example's routes, at url. What it tells anybody is in said.
+type alertmanager struct {
+	url  string
+	said chan string // receiver, alert and status
+}
 
 func startAlertmanager(t *testing.T) alertmanager {
 	t.Helper()
@@ -234,14 +269,51 @@ func startAlertmanager(t *testing.T) alertmanager {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// Nobody is to be told: the receivers keep their names only.
-	head, _, _ := strings.Cut(string(config), "receivers:\n")
-	return alertmanager(
-		promtest.Alertmanager(
-			t,
-			head+"receivers: [{name: nobody}, {name: operations-channel}, {name: operations-pager}, {name: security-pager}]\n",
-		),
-	)
+	said := make(chan string, 100)
+	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		var m struct {
+			Receiver string
+			Alerts   []struct {
+				Status string
+				Labels map[string]string
+			}
+		}
+		if err := json.NewDecoder(r.Body).Decode(&m); err != nil {
+			t.Errorf("what Alertmanager sends: %v", err)
+		}
+		for _, a := range m.Alerts {
+			said <- m.Receiver + " " + a.Labels["alertname"] + " " + a.Status
+		}
+	}))
+	t.Cleanup(server.Close)
+	head, names, _ := strings.Cut(string(config), "receivers:\n")
+	head = regexp.MustCompile(`group_(wait|interval): \w+`).ReplaceAllString(head, "group_$1: 300ms")
+	var b strings.Builder
+	b.WriteString(head + "receivers:\n")
+	for _, m := range regexp.MustCompile(`(?m)^  - name: (\S+)$`).FindAllStringSubmatch(names, -1) {
+		fmt.Fprintf(&b, "  - name: %s\n", m[1])
+		if m[1] != "nobody" {
+			fmt.Fprintf(&b, "    webhook_configs: [{url: %q}]\n", server.URL)
+		}
+	}
+	return alertmanager{promtest.Alertmanager(t, b.String()), said}
+}
+
+// told waits until these were told, in whatever order, and fails on anything else that is.
+func (am alertmanager) told(t *testing.T, want ...string) {
+	t.Helper()
+	for timeout := time.After(30 * time.Second); len(want) > 0; {
+		select {
+		case got := <-am.said:
+			i := slices.Index(want, got)
+			if i < 0 {
+				t.Fatalf("%q was told, want %q", got, want)
+			}
+			want = slices.Delete(want, i, i+1)
+		case <-timeout:
+			t.Fatalf("%q was not told", want)
+		}
+	}
 }
 
 func (am alertmanager) post(t *testing.T, alerts ...map[string]any) {
@@ -250,40 +322,12 @@ func (am alertmanager) post(t *testing.T, alerts ...map[string]any) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	resp, err := http.Post(string(am)+"/api/v2/alerts", "application/json", bytes.NewReader(b))
+	resp, err := http.Post(am.url+"/api/v2/alerts", "application/json", bytes.NewReader(b))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer resp.Body.Close()
 	if text, _ := io.ReadAll(resp.Body); resp.StatusCode != http.StatusOK {
 		t.Fatalf("%d %s", resp.StatusCode, text)
-	}
-}
-
-// await waits for the alerts to have these states, and no others to be there.
-func (am alertmanager) await(t *testing.T, want map[string]string) {
-	t.Helper()
-	var got map[string]string
-	for deadline := time.Now().Add(30 * time.Second); fmt.Sprint(got) != fmt.Sprint(want); time.Sleep(100 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("alerts %v, want %v", got, want)
-		}
-		resp, err := http.Get(string(am) + "/api/v2/alerts")
-		if err != nil {
-			t.Fatal(err)
-		}
-		var all []struct {
-			Labels map[string]string
-			Status struct{ State string }
-		}
-		err = json.NewDecoder(resp.Body).Decode(&all)
-		_ = resp.Body.Close()
-		if err != nil {
-			t.Fatal(err)
-		}
-		got = map[string]string{}
-		for _, a := range all {
-			got[a.Labels["alertname"]] = a.Status.State
-		}
 	}
 }
