@@ -1,7 +1,9 @@
 package notify
 
 import (
+	"cmp"
 	"context"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -56,7 +58,7 @@ type LaneState struct {
 }
 
 // Lanes returns how the ways to people are, by receiver and channel: each that was tried, and each that has a message
-// which is due or will be.
+// which is due or will be; and of each other receiver its own channel, so that there is something to see from the start.
 func (n *Notifier) Lanes(ctx context.Context) ([]LaneState, error) {
 	rows, err := n.Pool.Query(ctx, `
 		SELECT receiver, channel, count(m.id) FILTER (WHERE m.due_at <= $1),
@@ -74,5 +76,13 @@ func (n *Notifier) Lanes(ctx context.Context) ([]LaneState, error) {
 			}
 		}
 	}
+	for _, name := range n.setup.Load().names() {
+		if !slices.ContainsFunc(list, func(l LaneState) bool { return l.Receiver == name }) {
+			list = append(list, LaneState{Receiver: name})
+		}
+	}
+	slices.SortFunc(list, func(a, b LaneState) int {
+		return cmp.Or(cmp.Compare(a.Receiver, b.Receiver), cmp.Compare(a.Channel, b.Channel))
+	})
 	return list, err
 }
