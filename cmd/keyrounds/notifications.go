@@ -41,7 +41,7 @@ func newNotifications(o *options) *cobra.Command {
 					}
 				}
 				where := d.Channel
-				if d.Ref != "" {
+				if d.Ref != "" && len(d.Ref) <= 40 { // an Alertmanager's are all the labels
 					where += " " + d.Ref
 				}
 				rows = append(rows, []string{d.Receiver, what, d.State, fmt.Sprint(d.Tries), stamp(d.At), cmp.Or(d.Error, where)})

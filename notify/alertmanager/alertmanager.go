@@ -10,8 +10,10 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -41,28 +43,30 @@ func New(o Options) *Receiver { return &Receiver{o} }
 // Name is Options.Name, which routes use and errors begin with.
 func (r *Receiver) Name() string { return r.o.Name }
 
-// Alertmanager takes an alert for resolved that it has not heard of for a while, so open ones are sent again
-// and again, as Prometheus does.
+// An Alertmanager that was started anew knows no alert, so open ones are sent again and again, as Prometheus does. Each
+// time says how long it holds without another word: a keyrounds that is away knows nothing, so nothing is resolved by
+// that. A day is longer than somebody takes to start it again, and ends what nobody can end any more.
 const (
 	resend  = time.Minute
-	expires = 5 * time.Minute
+	expires = 24 * time.Hour
+	maxSkew = time.Minute // by which Alertmanager's clock may be behind ours
 )
 
-// Traits says that it edits, and wants to be told again each minute, since an alert ends 5 minutes after it was told
-// last.
+// Traits says that it edits, and wants to be told again each minute: an Alertmanager that restarts forgets alerts.
 func (*Receiver) Traits() notify.Traits { return notify.Traits{Edits: true, Again: resend} }
 
 // alert is one of POST /api/v2/alerts (the OpenAPI specification of Alertmanager).
 type alert struct {
 	Labels       map[string]string `json:"labels"`
 	Annotations  map[string]string `json:"annotations"`
-	StartsAt     time.Time         `json:"startsAt"`
+	StartsAt     time.Time         `json:"startsAt,omitzero"`
 	EndsAt       time.Time         `json:"endsAt"`
 	GeneratorURL string            `json:"generatorURL,omitempty"`
 }
 
 // Send posts the alerts of m, one for each finding (POST /api/v2/alerts). A resolved finding ends its alert; a
-// snoozed one does until the snooze is over.
+// snoozed one does until the snooze is over. An alert that was told with other labels, since its severity or owner
+// has changed, is ended: Alertmanager takes it for another. Receipt.Ref holds the labels as told.
 //
 // HTTP 429 is *notify.RetryError, after at least 5 seconds. HTTP 400, and a letter, are a *notify.RefusedError about
 // this message only; another status below 500, or a token or password that cannot be read, is one that needs a
@@ -75,7 +79,11 @@ func (r *Receiver) Send(ctx context.Context, m notify.Message) (notify.Receipt, 
 	if len(alerts) == 0 {
 		return notify.Receipt{}, &notify.RefusedError{Err: fmt.Errorf("%s: takes alerts only, no letters", r.o.Name), OnlyThis: true}
 	}
-	body, err := json.Marshal(alerts)
+	receipt, err := receiptOf(alerts)
+	if err != nil {
+		return notify.Receipt{}, err
+	}
+	body, err := json.Marshal(append(alerts, r.outdated(m.Told, alerts)...))
 	if err != nil {
 		return notify.Receipt{}, err
 	}
@@ -97,7 +105,31 @@ func (r *Receiver) Send(ctx context.Context, m notify.Message) (notify.Receipt, 
 		return notify.Receipt{}, fmt.Errorf("%s: could not be reached", r.o.Name)
 	}
 	defer resp.Body.Close()
-	return notify.Receipt{Channel: "alerts"}, r.answer(resp, scrub)
+	return receipt, r.answer(resp, scrub)
+}
+
+// receiptOf keeps the labels of alerts, by which Alertmanager knows them.
+func receiptOf(alerts []alert) (notify.Receipt, error) {
+	var told []map[string]string
+	for _, a := range alerts {
+		told = append(told, a.Labels)
+	}
+	b, err := json.Marshal(told)
+	return notify.Receipt{Channel: "alerts", Ref: string(b)}, err
+}
+
+// outdated ends the alerts that were told and are not among those now. What an older version told has no labels to know.
+func (r *Receiver) outdated(told notify.Receipt, alerts []alert) (ended []alert) {
+	var before []map[string]string
+	if json.Unmarshal([]byte(told.Ref), &before) != nil {
+		return nil
+	}
+	for _, labels := range before {
+		if !slices.ContainsFunc(alerts, func(a alert) bool { return maps.Equal(a.Labels, labels) }) {
+			ended = append(ended, alert{Labels: labels, Annotations: map[string]string{}, EndsAt: r.ended(r.o.Now())})
+		}
+	}
+	return ended
 }
 
 func (r *Receiver) signIn(ctx context.Context, req *http.Request) (secret.Scrubber, error) {
@@ -172,11 +204,20 @@ func (r *Receiver) alert(f finding.Finding, burst notify.Words) alert {
 	}
 	switch f.State {
 	case finding.Resolved:
-		a.EndsAt = f.ResolvedAt
+		a.EndsAt = r.ended(f.ResolvedAt)
 	case finding.Snoozed: // it fires again when that ends
-		a.EndsAt = r.o.Now()
+		a.EndsAt = r.ended(r.o.Now())
 	}
 	return a
+}
+
+// ended is at, or a little earlier, so that it is over by Alertmanager's clock too: an end that is still ahead loses
+// against the later one that was sent before.
+func (r *Receiver) ended(at time.Time) time.Time {
+	if latest := r.o.Now().Add(-maxSkew); at.After(latest) {
+		return latest
+	}
+	return at
 }
 
 var notInName = regexp.MustCompile(`[^a-zA-Z0-9_]`)

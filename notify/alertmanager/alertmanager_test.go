@@ -18,6 +18,7 @@ import (
 	"github.com/keyrounds/keyrounds/notify/alertmanager"
 	"github.com/keyrounds/keyrounds/outbound"
 	"github.com/keyrounds/keyrounds/secret"
+	"github.com/keyrounds/keyrounds/test/promtest"
 )
 
 var now = time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC)
@@ -96,13 +97,16 @@ func TestAlerts(t *testing.T) {
 		change func(*finding.Finding)
 		ends   time.Time
 	}{
-		"open": {nil, now.Add(5 * time.Minute)},
+		"open": {nil, now.Add(24 * time.Hour)},
 		"acknowledged": {func(f *finding.Finding) {
 			f.State, f.AcknowledgedBy = finding.Acknowledged, "ann"
-		}, now.Add(5 * time.Minute)},
-		"snoozed": {func(f *finding.Finding) { f.State = finding.Snoozed }, now},
+		}, now.Add(24 * time.Hour)},
+		"snoozed": {func(f *finding.Finding) { f.State = finding.Snoozed }, now.Add(-time.Minute)},
 		"resolved": {func(f *finding.Finding) {
-			f.State, f.ResolvedAt = finding.Resolved, now.Add(-time.Minute)
+			f.State, f.ResolvedAt = finding.Resolved, now.Add(-time.Hour)
+		}, now.Add(-time.Hour)},
+		"resolved just now": {func(f *finding.Finding) {
+			f.State, f.ResolvedAt = finding.Resolved, now
 		}, now.Add(-time.Minute)},
 	} {
 		if _, err := r.Send(t.Context(), message(k.change)); err != nil || len(s.sent) != 1 {
@@ -125,6 +129,102 @@ func TestAlerts(t *testing.T) {
 	}
 	if s.auth != "Bearer c4n4ry-token" {
 		t.Errorf("signed in with %s", s.auth)
+	}
+}
+
+// A finding whose labels change is another alert to Alertmanager: the old one is ended when the new one is told, and
+// only then.
+func TestAnAlertIsReplaced(t *testing.T) {
+	t.Parallel()
+	s := &server{status: http.StatusOK}
+	r := newServer(t, s)
+	send := func(told notify.Receipt, change func(*finding.Finding)) notify.Receipt {
+		t.Helper()
+		m := message(change)
+		m.Told = told
+		receipt, err := r.Send(t.Context(), m)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return receipt
+	}
+	critical := func(f *finding.Finding) { f.Severity = finding.Critical }
+	first := send(notify.Receipt{}, nil)
+	if again := send(first, nil); len(s.sent) != 1 || again != first {
+		t.Errorf("told again as it is: %v, receipt %v", s.sent, again)
+	}
+	raised := send(first, critical)
+	ended := map[string]string{}
+	for _, a := range s.sent {
+		ended[a["labels"].(map[string]any)["severity"].(string)] = a["endsAt"].(string)
+	}
+	want := map[string]string{"critical": now.Add(24 * time.Hour).Format(time.RFC3339), "warning": now.Add(-time.Minute).Format(time.RFC3339)}
+	if d := cmp.Diff(want, ended); d != "" {
+		t.Errorf("the severity is raised: ends (-want +got) %s", d)
+	}
+	if send(raised, critical); len(s.sent) != 1 {
+		t.Errorf("told again: %v", s.sent)
+	}
+	if send(notify.Receipt{Channel: "alerts"}, critical); len(s.sent) != 1 {
+		t.Errorf("told by an older version before: %v", s.sent)
+	}
+}
+
+// A real Alertmanager, whose clock is half a minute behind: an alert holds for a day without another word, so that a
+// keyrounds that is away resolves nothing, and ends at once when the finding does.
+func TestAway(t *testing.T) {
+	t.Parallel()
+	url := promtest.Alertmanager(t, "route: {receiver: nobody}\nreceivers: [{name: nobody}]\n")
+	client, err := outbound.Client(outbound.Policy{AllowPrivate: true, Timeout: 5 * time.Second})
+	if err != nil {
+		t.Fatal(err)
+	}
+	began := time.Now()
+	ahead := func() time.Time { return time.Now().Add(30 * time.Second) }
+	r := alertmanager.New(alertmanager.Options{Name: "am", URL: url, Client: client, Now: ahead})
+	send := func(told notify.Receipt, change func(*finding.Finding)) notify.Receipt {
+		t.Helper()
+		m := message(change)
+		m.Findings[0].OpenedAt, m.Told = began.Add(-time.Hour), told
+		receipt, err := r.Send(t.Context(), m)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return receipt
+	}
+	active := func() map[string]time.Time {
+		t.Helper()
+		resp, err := http.Get(url + "/api/v2/alerts")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		var all []struct {
+			Labels map[string]string
+			EndsAt time.Time
+		}
+		if err := json.NewDecoder(resp.Body).Decode(&all); err != nil {
+			t.Fatal(err)
+		}
+		ends := map[string]time.Time{}
+		for _, a := range all {
+			ends[a.Labels["severity"]] = a.EndsAt
+		}
+		return ends
+	}
+	told := send(notify.Receipt{}, nil)
+	if ends := active(); len(ends) != 1 || ends["warning"].Before(began.Add(23*time.Hour)) {
+		t.Errorf("open: it ends %v", ends)
+	}
+	told = send(told, func(f *finding.Finding) { f.Severity = finding.Critical })
+	if ends := active(); len(ends) != 1 || ends["critical"].IsZero() {
+		t.Errorf("the severity is raised: %v", ends)
+	}
+	send(told, func(f *finding.Finding) {
+		f.Severity, f.State, f.ResolvedAt = finding.Critical, finding.Resolved, ahead()
+	})
+	if ends := active(); len(ends) != 0 {
+		t.Errorf("resolved: %v", ends)
 	}
 }
 
