@@ -54,13 +54,14 @@ func provider() Dashboard {
 					{
 						kind:  number,
 						title: "Incidents",
-						about: "Open provider_incident findings: it refuses many credentials at once. Runbook: KeyroundsProviderIncident.",
+						about: "Open findings provider_incident (it refuses many credentials at once) and provider_down (it answers nobody). " +
+							"Runbooks: KeyroundsProviderIncident, KeyroundsProviderDown.",
 						width: 5,
 						steps: bad,
 						queries: []query{
 							{
 								`count(max by (finding) (keyrounds_finding_opened_timestamp_seconds` +
-									`{kind="provider_incident", provider="$provider", state="open"})) or vector(0)`,
+									`{kind=~"provider_incident|provider_down", provider="$provider", state="open"})) or vector(0)`,
 								"",
 							},
 						},
@@ -106,12 +107,12 @@ func provider() Dashboard {
 					{
 						kind:  lines,
 						title: "Incidents",
-						about: "When it refused many credentials at once.",
+						about: "When it refused many credentials at once, or answered nobody.",
 						width: 12,
 						queries: []query{
 							{
 								`count(max by (finding) (keyrounds_finding_opened_timestamp_seconds` +
-									`{kind="provider_incident", provider="$provider"})) or vector(0)`,
+									`{kind=~"provider_incident|provider_down", provider="$provider"})) or vector(0)`,
 								"incidents",
 							},
 						},
