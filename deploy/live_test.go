@@ -38,6 +38,7 @@ func TestLive(t *testing.T) {
 	t.Run("scrape", live.scrape)
 	t.Run("panels", live.panels)
 	t.Run("rules", live.rules)
+	t.Run("texts", live.texts)
 	t.Run("variables", live.variables)
 	t.Run("runbooks", live.runbooks)
 	if *pictures != "" {
@@ -56,6 +57,7 @@ type live struct {
 	// secretsBack is closed when the story has given back the secrets that it took away, or is over: until then
 	// `config check` rightly fails.
 	secretsBack chan struct{}
+	seen        map[string]v1.Alert // that fired while the story went on, by their labels
 }
 
 func watchDemo(t *testing.T) *live {
@@ -94,7 +96,7 @@ func watchDemo(t *testing.T) *live {
 			}
 		}
 	}()
-	l := &live{known: knownMetrics(t), binary: binary, secretsBack: secretsBack}
+	l := &live{known: knownMetrics(t), binary: binary, secretsBack: secretsBack, seen: map[string]v1.Alert{}}
 	select {
 	case a := <-address:
 		l.began, l.config, l.address = time.Now(), <-config, a
@@ -250,6 +252,7 @@ func (l *live) awaitStory(t *testing.T) {
 	t.Helper()
 	all := boards(t)
 	told := func() bool {
+		l.watch(t)
 		for alert := range storyAlerts {
 			if !l.fired(t, alert) {
 				return false
@@ -269,8 +272,52 @@ func (l *live) awaitStory(t *testing.T) {
 	}
 }
 
-// What the story does to ats-sync and to the canary.
-var storyAlerts = map[string]bool{"KeyroundsCredentialRevoked": true, "KeyroundsCredentialMisused": true}
+// watch keeps the alerts that fire now: what they say is nowhere when they are over.
+func (l *live) watch(t *testing.T) {
+	t.Helper()
+	now, err := l.API.Alerts(t.Context())
+	if err != nil {
+		t.Errorf("the alerts that fire: %v", err)
+	}
+	for _, a := range now.Alerts {
+		if a.State == v1.AlertStateFiring {
+			l.seen[a.Labels.String()] = a
+		}
+	}
+}
+
+// What fired says whose it is, in whole sentences, and is as severe as the finding that it is about.
+func (l *live) texts(t *testing.T) {
+	seen := map[string]bool{}
+	for _, a := range l.seen {
+		name, text := string(a.Labels["alertname"]), string(a.Annotations["summary"]+". "+a.Annotations["description"])
+		seen[name] = true
+		for _, label := range []model.LabelName{"credential", "provider"} {
+			if v := string(a.Labels[label]); !strings.Contains(text, v) {
+				t.Errorf("%s does not name %s %s: %s", name, label, v, text)
+			}
+		}
+		if regexp.MustCompile(`<no value>|<error|%!|  | \.|\{\{`).MatchString(text) {
+			t.Errorf("%s: %q", name, text)
+		}
+		if a.Labels["told_by"] == "" {
+			continue
+		}
+		expr := fmt.Sprintf(`max_over_time(keyrounds_finding_opened_timestamp_seconds{credential=%q, provider=%q, severity=%q}[5m])`,
+			a.Labels["credential"], a.Labels["provider"], a.Labels["severity"])
+		if data, err := l.ask(t, expr, true); err != nil || len(data) == 0 {
+			t.Errorf("%s is %s, and no finding is: %v", name, a.Labels["severity"], err)
+		}
+	}
+	for alert := range storyAlerts {
+		if !seen[alert] {
+			t.Errorf("nobody saw what %s says", alert)
+		}
+	}
+}
+
+// What the story does to ats-sync and to the canary, and that its messages arrive from the start.
+var storyAlerts = map[string]bool{"KeyroundsCredentialRevoked": true, "KeyroundsCredentialMisused": true, "KeyroundsMessagesArrive": true}
 
 func (l *live) fired(t *testing.T, alert string) bool {
 	t.Helper()
@@ -410,7 +457,7 @@ func (l *live) rules(t *testing.T) {
 			}
 		}
 	}
-	if recorded < 19 || len(alerts) < 21 {
+	if recorded < 21 || len(alerts) < 28 {
 		t.Errorf("%d recording rules, %d alerts", recorded, len(alerts))
 	}
 	// What the story is about has fired, and nothing of keyrounds itself.
@@ -421,7 +468,7 @@ func (l *live) rules(t *testing.T) {
 	}
 	for _, alert := range []string{
 		"KeyroundsDown", "KeyroundsSweepStopped", "KeyroundsNoLeader", "KeyroundsRoundLag", "KeyroundsDatabaseErrors",
-		"KeyroundsPartitionsMissing", "KeyroundsNotificationsFailing", "KeyroundsReloadFailed",
+		"KeyroundsPartitionsMissing", "KeyroundsNotificationsFailing", "KeyroundsReloadFailed", "KeyroundsUntold",
 	} {
 		if alerts[alert] == "" || l.fired(t, alert) {
 			t.Errorf("%s has fired, or there is none", alert)

@@ -216,7 +216,7 @@ func TestAlertmanagerRoutes(t *testing.T) {
 }
 
 // A real Alertmanager: what keyrounds tells itself pages nobody, what it cannot tell pages once, and each page ends, whatever
-// begins or ends meanwhile.
+// begins or ends meanwhile (docs/promises.md#every-page-ends).
 func TestNoDoublePages(t *testing.T) {
 	t.Parallel()
 	am := startAlertmanager(t)

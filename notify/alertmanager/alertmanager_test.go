@@ -158,7 +158,10 @@ func TestAnAlertIsReplaced(t *testing.T) {
 	for _, a := range s.sent {
 		ended[a["labels"].(map[string]any)["severity"].(string)] = a["endsAt"].(string)
 	}
-	want := map[string]string{"critical": now.Add(24 * time.Hour).Format(time.RFC3339), "warning": now.Add(-time.Minute).Format(time.RFC3339)}
+	want := map[string]string{
+		"critical": now.Add(24 * time.Hour).Format(time.RFC3339),
+		"warning":  now.Add(-time.Minute).Format(time.RFC3339),
+	}
 	if d := cmp.Diff(want, ended); d != "" {
 		t.Errorf("the severity is raised: ends (-want +got) %s", d)
 	}
@@ -171,7 +174,7 @@ func TestAnAlertIsReplaced(t *testing.T) {
 }
 
 // A real Alertmanager, whose clock is half a minute behind: an alert holds for a day without another word, so that a
-// keyrounds that is away resolves nothing, and ends at once when the finding does.
+// keyrounds that is away resolves nothing, and ends at once when the finding does (docs/promises.md#every-page-ends).
 func TestAway(t *testing.T) {
 	t.Parallel()
 	url := promtest.Alertmanager(t, "route: {receiver: nobody}\nreceivers: [{name: nobody}]\n")
