@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"path/filepath"
 	"reflect"
 	"runtime/debug"
 	"time"
@@ -173,13 +174,27 @@ func (a *App) ReloadFailed(ctx context.Context, err error) {
 	a.tellReload(ctx, err)
 }
 
+// inShort is what is wrong with a configuration, without the lines of the file, which may hold a secret by mistake.
+func inShort(err error) string {
+	var many *config.Errors
+	if !errors.As(err, &many) || len(many.Problems) == 0 {
+		return err.Error()
+	}
+	p := many.Problems[0]
+	text := fmt.Sprintf("%s:%d:%d: %s", filepath.Base(p.File), p.Line, p.Column, p.Message)
+	if n := len(many.Problems) - 1; n > 0 {
+		text += fmt.Sprintf("; and %s more", finding.Plural(n, "problem"))
+	}
+	return text
+}
+
 // tellReload opens the finding that the new configuration was not taken, and ends it with one that was; err is nil then.
 // Where the database is away only the log and the metrics say so.
 func (a *App) tellReload(ctx context.Context, err error) {
 	e := finding.Event{Op: finding.OpResolve, Kind: finding.ReloadFailed, At: a.Now(), Why: "a configuration was taken"}
 	if err != nil {
 		e.Op, e.Why = finding.OpOpen, ""
-		e.Evidence = finding.Evidence{Since: e.At, Message: secret.Scrubber{}.Clean(err.Error(), 1000)}
+		e.Evidence = finding.Evidence{Since: e.At, Message: secret.Scrubber{}.Clean(inShort(err), 1000)}
 	}
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()

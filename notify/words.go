@@ -54,6 +54,18 @@ func Describe(f finding.Finding) Words {
 		}
 		w.Steps = entry.Steps(f, name)
 	}
+	w.Facts = append(w.Facts, Evidence(f)...)
+	return w
+}
+
+// Evidence is what a finding rests on, also of one that is over: since when, how sure, what was seen.
+func Evidence(f finding.Finding) (facts []Fact) {
+	e := f.Evidence
+	add := func(label, text string) {
+		if text != "" {
+			facts = append(facts, Fact{label, text})
+		}
+	}
 	add("Since", clock(e.Since))
 	add("Last token", clock(e.LastSuccess))
 	add("How sure", certainty(f))
@@ -72,7 +84,7 @@ func Describe(f finding.Finding) Words {
 	add("Last used", clock(e.LastUsed))
 	add("Watched", e.Coverage)
 	add("Used from", usedFrom(e.Uses))
-	w.Facts = append(w.Facts, leakFacts(e.Leak, false)...)
+	facts = append(facts, leakFacts(e.Leak, false)...)
 	add("Scopes missing", strings.Join(e.MissingScopes, " "))
 	add("Scopes not declared", strings.Join(e.ExtraScopes, " "))
 	if f.Kind != finding.ReceiverFailing {
@@ -84,7 +96,7 @@ func Describe(f finding.Finding) Words {
 	if skew := e.ClockSkew.Abs(); skew > time.Minute {
 		add("Clock", fmt.Sprintf("the provider's clock and this machine's differ by %s", skew))
 	}
-	return w
+	return facts
 }
 
 // urgency is how a title begins.

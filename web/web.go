@@ -164,6 +164,7 @@ type FindingJSON struct {
 	UpdatedAt      time.Time        `json:"updated_at"`
 	ResolvedAt     time.Time        `json:"resolved_at,omitzero"`
 	ResolvedWhy    string           `json:"resolved_why,omitempty"`
+	Withdrawn      bool             `json:"withdrawn,omitempty"` // it should not have been told, by resolved_why
 	AcknowledgedBy string           `json:"acknowledged_by,omitempty"`
 	SnoozedUntil   time.Time        `json:"snoozed_until,omitzero"`
 	FalseAlarmBy   string           `json:"false_alarm_by,omitempty"`
@@ -175,7 +176,7 @@ type FindingJSON struct {
 func NewFindingJSON(f finding.Finding) FindingJSON {
 	return FindingJSON{
 		f.ID, f.Kind, f.Severity, f.State, f.Subject.Credential, f.Subject.Provider, notify.Describe(f).Title,
-		f.OpenedAt, f.UpdatedAt, f.ResolvedAt, f.ResolvedWhy, f.AcknowledgedBy, f.SnoozedUntil, f.FalseAlarmBy, f.FalseAlarmWhy, f.Evidence,
+		f.OpenedAt, f.UpdatedAt, f.ResolvedAt, f.ResolvedWhy, f.Withdrawn, f.AcknowledgedBy, f.SnoozedUntil, f.FalseAlarmBy, f.FalseAlarmWhy, f.Evidence,
 	}
 }
 

@@ -156,6 +156,7 @@ func listPresets(w io.Writer, out output) error {
 		AuthMethod  string `json:"auth_method"`
 		Matchers    int    `json:"matchers"`
 		MinInterval string `json:"min_interval"`
+		Lockout     string `json:"lockout"`
 		Check       string `json:"check"`
 		Docs        string `json:"docs"`
 	}
@@ -170,7 +171,7 @@ func listPresets(w io.Writer, out output) error {
 		}
 		values = append(
 			values,
-			presetJSON{p.Name, p.Title, p.Provider.TokenURL, p.Provider.AuthMethod, len(p.Matchers), least, p.Check.String(), p.Docs},
+			presetJSON{p.Name, p.Title, p.Provider.TokenURL, p.Provider.AuthMethod, len(p.Matchers), least, p.Check.Lockout.String(), p.Check.String(), p.Docs},
 		)
 		rows = append(
 			rows,

@@ -117,7 +117,11 @@ func story(f finding.Finding) string {
 	line("State", w.State)
 	line("Effect", w.Effect)
 	line("Owner", w.Owner)
-	for _, fact := range w.Facts {
+	facts := w.Facts
+	if f.State == finding.Resolved { // a message says no more of what is over, and here it is the record
+		facts = append(facts, notify.Evidence(f)...)
+	}
+	for _, fact := range facts {
 		line(fact.Label, fact.Text)
 	}
 	line("Read by", f.Evidence.Rule)
