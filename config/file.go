@@ -326,7 +326,7 @@ type Tell struct {
 	Receivers []string `json:"receivers,omitempty"`
 	// Slack channel: name with # or id. Default slack.channel.
 	Channel string `json:"channel,omitempty"`
-	// Such as <!subteam^S0123ABCD>, <@U0123ABCD> or <!here>.
+	// Such as <!subteam^S0123ABCD>, <@U0123ABCD>, <!here>, or the e-mail address of a member.
 	Mention string `json:"mention,omitempty"`
 }
 

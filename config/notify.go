@@ -112,10 +112,11 @@ var (
 	actorID = regexp.MustCompile(`^(\*|[UWS][A-Z0-9]{2,20})$`)
 	channel = regexp.MustCompile(`^(#[^\s#<>]{1,80}|[CGD][A-Z0-9]{7,20})$`)
 	mention = regexp.MustCompile(
-		`^<(!subteam\^S[A-Z0-9]{2,20}|@[UW][A-Z0-9]{2,20}|!here|!channel)>` +
-			`( <(!subteam\^S[A-Z0-9]{2,20}|@[UW][A-Z0-9]{2,20}|!here|!channel)>)*$`,
+		`^` + oneMention + `( ` + oneMention + `)*$`,
 	)
 )
+
+const oneMention = `(<(!subteam\^S[A-Z0-9]{2,20}|@[UW][A-Z0-9]{2,20}|!here|!channel)>|[^\s<>@&*]{1,64}@[A-Za-z0-9.-]{3,190})`
 
 func (b *builder) place(path, ch, who string) {
 	if ch != "" && !channel.MatchString(ch) {
@@ -124,7 +125,7 @@ func (b *builder) place(path, ch, who string) {
 	if who != "" && !mention.MatchString(who) {
 		b.fail(
 			path+".mention",
-			`"<!subteam^S0123ABCD>" for a user group, "<@U0123ABCD>" for a user, "<!here>"; several with spaces`,
+			`"<!subteam^S0123ABCD>" for a user group, "<@U0123ABCD>" or an e-mail address for a user, "<!here>"; several with spaces`,
 			"%q mentions nobody",
 			who,
 		)

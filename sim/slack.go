@@ -53,6 +53,7 @@ type Slack struct {
 	Token     string               // that it accepts
 	AppToken  string               // for Socket Mode; "": it has none
 	Groups    map[string][]string  // members of user groups
+	Emails    map[string]string    // ids of members by address
 	NoHistory bool                 // the scopes to read channels are missing
 	Told      func(m SlackMessage) // called after each post and update; may be nil
 
@@ -308,6 +309,13 @@ func (s *Slack) act(path string, field func(string) string, host string) map[str
 			return map[string]any{"ok": false, "error": "no_such_subteam"}
 		}
 		return map[string]any{"ok": true, "users": members}
+	case strings.HasSuffix(path, "/users.lookupByEmail"):
+		defer s.mu.Unlock()
+		id, ok := s.Emails[field("email")]
+		if !ok {
+			return map[string]any{"ok": false, "error": "users_not_found"}
+		}
+		return map[string]any{"ok": true, "user": map[string]any{"id": id}}
 	case strings.HasSuffix(path, "/views.open"):
 		s.mu.Unlock()
 		s.socket.mu.Lock()

@@ -176,7 +176,8 @@ type FindingJSON struct {
 func NewFindingJSON(f finding.Finding) FindingJSON {
 	return FindingJSON{
 		f.ID, f.Kind, f.Severity, f.State, f.Subject.Credential, f.Subject.Provider, notify.Describe(f).Title,
-		f.OpenedAt, f.UpdatedAt, f.ResolvedAt, f.ResolvedWhy, f.Withdrawn, f.AcknowledgedBy, f.SnoozedUntil, f.FalseAlarmBy, f.FalseAlarmWhy, f.Evidence,
+		f.OpenedAt, f.UpdatedAt, f.ResolvedAt, f.ResolvedWhy, f.Withdrawn, f.AcknowledgedBy, f.SnoozedUntil,
+		f.FalseAlarmBy, f.FalseAlarmWhy, f.Evidence,
 	}
 }
 

@@ -29,14 +29,17 @@ type Options struct {
 }
 
 // Receiver is a Slack workspace, by the bot token of an app. It is safe for concurrent use.
-type Receiver struct{ o Options }
+type Receiver struct {
+	o      Options
+	people *people
+}
 
 // New makes a Receiver. It asks Slack nothing; a token that is wrong shows at the first Send.
 func New(o Options) *Receiver {
 	if o.Pace == 0 {
 		o.Pace = time.Second
 	}
-	return &Receiver{o}
+	return &Receiver{o, &people{}}
 }
 
 // Name is "slack", the name that routes use.
@@ -68,6 +71,7 @@ func (r *Receiver) Send(ctx context.Context, m notify.Message) (notify.Receipt, 
 	}
 	defer token.Wipe()
 	d := &delivery{r, apiClient(r.o.Client, token, r.o.APIURL), m}
+	d.m.Mention = r.people.mention(ctx, d.api, m.Mention, time.Now())
 	receipt, err := d.send(ctx)
 	if err != nil {
 		return notify.Receipt{}, plain(err, secret.NewScrubber(token))
