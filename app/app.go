@@ -327,12 +327,12 @@ func (t tellable) Finding(ctx context.Context, id int64) (finding.Finding, error
 	if err != nil {
 		return f, postgres.Plain(err)
 	}
-	f.Evidence.Console = a.config.Load().Providers[f.Subject.Provider].ConsoleURL
+	f.About.Console = a.config.Load().Providers[f.Subject.Provider].ConsoleURL
 	c, err := a.Registry.Get(ctx, f.Subject.Credential)
 	if errors.Is(err, registry.ErrNotFound) {
 		return f, nil
 	}
-	f.Evidence.Owner, f.Evidence.Description, f.Evidence.Scopes, f.Evidence.Labels = c.Owner, c.Description, c.Scopes, c.Labels
+	f.About.Owner, f.About.Description, f.About.Scopes, f.About.Labels = c.Owner, c.Description, c.Scopes, c.Labels
 	return f, postgres.Plain(err)
 }
 

@@ -194,7 +194,7 @@ func (a *App) tellReload(ctx context.Context, err error) {
 	e := finding.Event{Op: finding.OpResolve, Kind: finding.ReloadFailed, At: a.Now(), Why: "a configuration was taken"}
 	if err != nil {
 		e.Op, e.Why = finding.OpOpen, ""
-		e.Evidence = finding.Evidence{Since: e.At, Message: secret.Scrubber{}.Clean(inShort(err), 1000)}
+		e.Evidence = finding.Evidence{Since: e.At, Answer: finding.Answer{Message: secret.Scrubber{}.Clean(inShort(err), 1000)}}
 	}
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()

@@ -36,31 +36,44 @@ var causes = []cause{
 			"The integration that uses it is down, or will be when its token ends.",
 	},
 	{
-		name: "refused, and it never worked", kind: finding.Revoked, evidence: finding.Evidence{NeverHealthy: true},
-		alert:   "KeyroundsCredentialRevoked",
-		summary: "The credential ats-sync is refused, and that is confirmed",
+		name: "refused, and it never worked", kind: finding.Revoked,
+		evidence: finding.Evidence{Refusal: finding.Refusal{NeverHealthy: true}},
+		alert:    "KeyroundsCredentialRevoked",
+		summary:  "The credential ats-sync is refused, and that is confirmed",
 		description: "Provider sr refused it again after the configured confirmations. Owner: web. " +
 			"It never worked here, so nothing stops that worked before.",
 	},
 	{
 		name: "tokens without a scope", kind: finding.ScopeLost,
-		evidence: finding.Evidence{LastSuccess: worked, MissingScopes: []string{"write"}},
+		evidence: finding.Evidence{LastSuccess: worked, Scopes: finding.Scopes{MissingScopes: []string{"write"}}},
 		alert:    "KeyroundsScopeLost", summary: scopeSummary, description: scopeDescription,
 	},
 	{
 		name: "invalid_scope: no token, and it worked", kind: finding.ScopeLost,
-		evidence: finding.Evidence{LastSuccess: worked, NoToken: true, Outcome: "scope_denied", ErrorCode: "invalid_scope"},
-		alert:    "KeyroundsScopeLost", summary: scopeSummary, description: scopeDescription,
+		evidence: finding.Evidence{
+			LastSuccess: worked,
+			Scopes:      finding.Scopes{NoToken: true},
+			Answer:      finding.Answer{Outcome: "scope_denied", ErrorCode: "invalid_scope"},
+		},
+		alert: "KeyroundsScopeLost", summary: scopeSummary, description: scopeDescription,
 	},
 	{
 		name: "unauthorized_client: no token, and it worked", kind: finding.ScopeLost,
-		evidence: finding.Evidence{LastSuccess: worked, NoToken: true, Outcome: "grant_denied", ErrorCode: "unauthorized_client"},
-		alert:    "KeyroundsScopeLost", summary: scopeSummary, description: scopeDescription,
+		evidence: finding.Evidence{
+			LastSuccess: worked,
+			Scopes:      finding.Scopes{NoToken: true},
+			Answer:      finding.Answer{Outcome: "grant_denied", ErrorCode: "unauthorized_client"},
+		},
+		alert: "KeyroundsScopeLost", summary: scopeSummary, description: scopeDescription,
 	},
 	{
 		name: "invalid_scope: no token, and it never worked", kind: finding.ScopeLost,
-		evidence: finding.Evidence{NeverHealthy: true, NoToken: true, Outcome: "scope_denied", ErrorCode: "invalid_scope"},
-		alert:    "KeyroundsScopeLost", summary: scopeSummary, description: scopeDescription,
+		evidence: finding.Evidence{
+			Refusal: finding.Refusal{NeverHealthy: true},
+			Scopes:  finding.Scopes{NoToken: true},
+			Answer:  finding.Answer{Outcome: "scope_denied", ErrorCode: "invalid_scope"},
+		},
+		alert: "KeyroundsScopeLost", summary: scopeSummary, description: scopeDescription,
 	},
 	{
 		name: "its secret is gone", kind: finding.SecretUnreadable, evidence: finding.Evidence{LastSuccess: worked},
@@ -70,16 +83,20 @@ var causes = []cause{
 			"What deploys secrets has changed, or the integration cannot read it either.",
 	},
 	misuse(finding.Leaked, finding.Evidence{Leak: &finding.Leak{}}, "The secret of the credential ats-sync got out"),
-	misuse(finding.CanaryTripped, finding.Evidence{Uses: used}, "The canary ats-sync was used"),
-	misuse(finding.UnexpectedUse, finding.Evidence{Uses: used}, "The credential ats-sync was used from an unexpected network"),
+	misuse(finding.CanaryTripped, finding.Evidence{Usage: finding.Usage{Uses: used}}, "The canary ats-sync was used"),
+	misuse(
+		finding.UnexpectedUse,
+		finding.Evidence{Usage: finding.Usage{Uses: used}},
+		"The credential ats-sync was used from an unexpected network",
+	),
 	misuse(
 		finding.UsedAfterRevocation,
-		finding.Evidence{Uses: used},
+		finding.Evidence{Usage: finding.Usage{Uses: used}},
 		"The credential ats-sync, or a secret of it, was used after its end",
 	),
 	misuse(
 		finding.UsedAfterRevocation,
-		finding.Evidence{Uses: []finding.Use{{Failures: 3}}},
+		finding.Evidence{Usage: finding.Usage{Uses: []finding.Use{{Failures: 3}}}},
 		"Someone still tries the credential ats-sync, or a secret of it, after its end, in vain",
 	),
 	{

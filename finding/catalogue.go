@@ -133,8 +133,8 @@ func do(steps ...string) func(Finding, string) []string {
 func atConsole(steps func(Finding, string) []string) func(Finding, string) []string {
 	return func(f Finding, name string) []string {
 		list := steps(f, name)
-		if f.Evidence.Console != "" {
-			list = append(list, "The provider's console: "+f.Evidence.Console)
+		if f.About.Console != "" {
+			list = append(list, "The provider's console: "+f.About.Console)
 		}
 		return list
 	}

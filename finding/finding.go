@@ -92,52 +92,86 @@ func (s Subject) Name() string {
 	return s.Credential
 }
 
-// Evidence is what a finding rests on. All text in it is clean.
+// Evidence is what a finding rests on, by section; in JSON it is flat. All text in it is clean.
 type Evidence struct {
-	Outcome          string            `json:"outcome,omitempty"`
-	Reason           string            `json:"reason,omitempty"`
-	Rule             string            `json:"rule,omitempty"` // how the answer was read
-	HTTPStatus       int               `json:"http_status,omitempty"`
-	ErrorCode        string            `json:"error_code,omitempty"`
-	ErrorDescription string            `json:"error_description,omitempty"`
-	Message          string            `json:"message,omitempty"`
-	Since            time.Time         `json:"since,omitzero"`          // when it began
-	LastSuccess      time.Time         `json:"last_success,omitzero"`   // the last good exchange before
-	Refusals         []time.Time       `json:"refusals,omitempty"`      // the answers that confirm it
-	Certain          bool              `json:"certain,omitempty"`       // the provider itself says why
-	CouldBe          []string          `json:"could_be,omitempty"`      // why it was refused, beside revoked and rotated
-	NeverHealthy     bool              `json:"never_healthy,omitempty"` // it never worked here
-	NoToken          bool              `json:"no_token,omitempty"`      // for want of a scope or the grant it gets no token at all
-	MissingScopes    []string          `json:"missing_scopes,omitempty"`
-	ExtraScopes      []string          `json:"extra_scopes,omitempty"`  // granted, and not declared
-	TokenLife        time.Duration     `json:"token_life_ns,omitempty"` // what tokens live now
-	UsualLife        time.Duration     `json:"usual_life_ns,omitempty"` // and lived before
-	SetupChanged     bool              `json:"setup_changed,omitempty"` // the provider's settings here changed since it last worked
-	ClockSkew        time.Duration     `json:"clock_skew_ns,omitempty"` // the provider's clock less ours
-	RevokedAt        time.Time         `json:"revoked_at,omitzero"`     // as the provider's own log says
-	RevokedBy        string            `json:"revoked_by,omitempty"`    // likewise
-	RevokedFeed      string            `json:"revoked_feed,omitempty"`  // which feed of the log said so
-	RevokedOne       bool              `json:"revoked_one,omitempty"`   // it does not say which credential
-	ExpiresAt        time.Time         `json:"expires_at,omitzero"`     // when it ends by itself
-	ExpiresBy        string            `json:"expires_by,omitempty"`    // credential.EndSource: who says so
-	Ahead            time.Duration     `json:"ahead_ns,omitempty"`      // of defaults.expiring_before: how long it has, at most; 0: none
-	LastUsed         time.Time         `json:"last_used,omitzero"`      // by others than keyrounds
-	DaysUnused       int               `json:"days_unused,omitempty"`
-	Coverage         string            `json:"coverage,omitempty"` // what the feeds watched
-	UnusedScopes     []string          `json:"unused_scopes,omitempty"`
-	Uses             []Use             `json:"uses,omitempty"`         // by network
-	Leak             *Leak             `json:"leak,omitempty"`         // of what got out
-	Suspected        bool              `json:"suspected,omitempty"`    // it is not confirmed yet
-	NextCheck        time.Time         `json:"next_check_at,omitzero"` // when it was to be looked at again, at that time
-	PeersTotal       int               `json:"peers_total,omitempty"`  // the provider's other credentials
-	PeersHealthy     int               `json:"peers_healthy,omitempty"`
-	Affected         []string          `json:"affected,omitempty"`    // of an incident
-	Providers        []string          `json:"providers,omitempty"`   // of an incident of the token endpoint that they share
-	Owner            string            `json:"owner,omitempty"`       // of the credential, filled in when it is told
-	Description      string            `json:"description,omitempty"` // likewise
-	Scopes           []string          `json:"scopes,omitempty"`      // likewise
-	Console          string            `json:"console,omitempty"`     // likewise: where to revoke it
-	Labels           map[string]string `json:"labels,omitempty"`      // likewise
+	Since       time.Time `json:"since,omitzero"`        // when it began
+	LastSuccess time.Time `json:"last_success,omitzero"` // the last good exchange before
+	Answer
+	Refusal
+	Scopes
+	Lifetime
+	Usage
+	Leak *Leak `json:"leak,omitempty"` // of what got out
+	Outage
+}
+
+// Answer is what came instead of a token, or what happened in words.
+type Answer struct {
+	Outcome          string        `json:"outcome,omitempty"`
+	Reason           string        `json:"reason,omitempty"`
+	Rule             string        `json:"rule,omitempty"` // how the answer was read
+	HTTPStatus       int           `json:"http_status,omitempty"`
+	ErrorCode        string        `json:"error_code,omitempty"`
+	ErrorDescription string        `json:"error_description,omitempty"`
+	Message          string        `json:"message,omitempty"`
+	ClockSkew        time.Duration `json:"clock_skew_ns,omitempty"` // the provider's clock less ours
+}
+
+// Refusal is what is known of a client that is refused.
+type Refusal struct {
+	Refusals     []time.Time `json:"refusals,omitempty"`      // the answers that confirm it
+	Suspected    bool        `json:"suspected,omitempty"`     // it is not confirmed yet
+	Certain      bool        `json:"certain,omitempty"`       // the provider itself says why
+	CouldBe      []string    `json:"could_be,omitempty"`      // why it was refused, beside revoked and rotated
+	NeverHealthy bool        `json:"never_healthy,omitempty"` // it never worked here
+	SetupChanged bool        `json:"setup_changed,omitempty"` // the provider's settings here changed since it last worked
+	NextCheck    time.Time   `json:"next_check_at,omitzero"`  // when it was to be looked at again, at that time
+	RevokedAt    time.Time   `json:"revoked_at,omitzero"`     // as the provider's own log says
+	RevokedBy    string      `json:"revoked_by,omitempty"`    // likewise
+	RevokedFeed  string      `json:"revoked_feed,omitempty"`  // which feed of the log said so
+	RevokedOne   bool        `json:"revoked_one,omitempty"`   // it does not say which credential
+}
+
+// Scopes are what a token lacks, or has too much.
+type Scopes struct {
+	NoToken       bool     `json:"no_token,omitempty"` // for want of a scope or the grant it gets no token at all
+	MissingScopes []string `json:"missing_scopes,omitempty"`
+	ExtraScopes   []string `json:"extra_scopes,omitempty"` // granted, and not declared
+}
+
+// Lifetime is how long tokens live, and when the credential ends by itself.
+type Lifetime struct {
+	TokenLife time.Duration `json:"token_life_ns,omitempty"` // what tokens live now
+	UsualLife time.Duration `json:"usual_life_ns,omitempty"` // and lived before
+	ExpiresAt time.Time     `json:"expires_at,omitzero"`     // when the credential ends by itself
+	ExpiresBy string        `json:"expires_by,omitempty"`    // credential.EndSource: who says so
+	Ahead     time.Duration `json:"ahead_ns,omitempty"`      // of defaults.expiring_before: how long it has, at most; 0: none
+}
+
+// Usage is how others than keyrounds use the credential.
+type Usage struct {
+	LastUsed     time.Time `json:"last_used,omitzero"`
+	DaysUnused   int       `json:"days_unused,omitempty"`
+	Coverage     string    `json:"coverage,omitempty"` // what the feeds watched
+	UnusedScopes []string  `json:"unused_scopes,omitempty"`
+	Uses         []Use     `json:"uses,omitempty"` // by network
+}
+
+// Outage is how the provider's credentials do together.
+type Outage struct {
+	PeersTotal   int      `json:"peers_total,omitempty"` // the provider's other credentials
+	PeersHealthy int      `json:"peers_healthy,omitempty"`
+	Affected     []string `json:"affected,omitempty"`
+	Providers    []string `json:"providers,omitempty"` // of an incident of the token endpoint that they share
+}
+
+// About is what is registered of the credential of a finding, as messages say it. It is filled in when it is told.
+type About struct {
+	Owner       string
+	Description string
+	Scopes      []string
+	Labels      map[string]string
+	Console     string // where the provider shows its credentials
 }
 
 // Use is what one network did with a credential.
@@ -281,6 +315,7 @@ type Finding struct {
 	Subject        Subject
 	State          State
 	Evidence       Evidence
+	About          About // empty, but where it is told
 	OpenedAt       time.Time
 	UpdatedAt      time.Time
 	ResolvedAt     time.Time // zero: not resolved

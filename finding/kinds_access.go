@@ -117,7 +117,7 @@ var scopeExcess = Entry{
 	Was: "had more than is declared", Many: "have more than is declared",
 	Steps: atConsole(func(f Finding, _ string) []string {
 		return []string{
-			"Ask for a smaller credential, with only: " + strings.Join(f.Evidence.Scopes, " "),
+			"Ask for a smaller credential, with only: " + strings.Join(f.About.Scopes, " "),
 			"If its users do need more: declare it in the credential's scopes.",
 		}
 	}),

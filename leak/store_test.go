@@ -100,9 +100,9 @@ func (b *book) event(k finding.Kind, name string, e finding.Evidence) finding.Ev
 func (b *book) used(address string, known bool) finding.Evidence {
 	return finding.Evidence{
 		Since: b.now,
-		Uses: []finding.Use{{
+		Usage: finding.Usage{Uses: []finding.Use{{
 			Network: address + "/32", Address: address, UserAgent: "curl/8", First: b.now, Last: b.now, Uses: 1, Known: known,
-		}},
+		}}},
 	}
 }
 
@@ -110,7 +110,7 @@ func (b *book) used(address string, known bool) finding.Evidence {
 func TestWeakEvidence(t *testing.T) {
 	t.Parallel()
 	b := newBook(t, "a", "c")
-	replaced := finding.Evidence{Reason: "bad_secret", Since: b.now, LastSuccess: b.now.Add(-time.Hour)}
+	replaced := finding.Evidence{Answer: finding.Answer{Reason: "bad_secret"}, Since: b.now, LastSuccess: b.now.Add(-time.Hour)}
 	tried := b.used("203.0.113.9", false)
 	tried.Uses[0].Uses = 0
 	for _, alone := range []finding.Event{
@@ -118,8 +118,10 @@ func TestWeakEvidence(t *testing.T) {
 		b.event(finding.UnexpectedUse, "a", b.used("203.0.113.7", false)),
 		b.event(finding.UnexpectedUse, "a", b.used("203.0.113.8", false)),
 		b.event(finding.UsedAfterRevocation, "a", b.used("10.0.0.1", true)), // a forgotten job
-		b.event(finding.Revoked, "a", finding.Evidence{Reason: "unspecified"}),
-		b.event(finding.Revoked, "a", finding.Evidence{Reason: "bad_secret", SetupChanged: true}),
+		b.event(finding.Revoked, "a", finding.Evidence{Answer: finding.Answer{Reason: "unspecified"}}),
+		b.event(finding.Revoked, "a", finding.Evidence{
+			Answer: finding.Answer{Reason: "bad_secret"}, Refusal: finding.Refusal{SetupChanged: true},
+		}),
 		b.event(finding.Unused, "a", finding.Evidence{}),
 	} {
 		if made := b.weigh(alone); len(made) > 0 {

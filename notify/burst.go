@@ -42,7 +42,7 @@ func DescribeAll(fs []finding.Finding) Words {
 		}
 		return ""
 	}
-	w.Owner = one(func(f finding.Finding) string { return f.Evidence.Owner })
+	w.Owner = one(func(f finding.Finding) string { return f.About.Owner })
 	if one(func(f finding.Finding) string { return string(f.Kind) }) == "" {
 		w.Steps = []string{"See each of them: keyrounds findings list"}
 		return w
@@ -130,8 +130,8 @@ func item(f finding.Finding, fs []finding.Finding) string {
 	if !common(fs, func(f finding.Finding) string { return string(f.Kind) }) {
 		text += ": " + words(string(f.Kind))
 	}
-	if f.Evidence.Owner != "" && !common(fs, func(f finding.Finding) string { return f.Evidence.Owner }) {
-		text += " (owner " + f.Evidence.Owner + ")"
+	if f.About.Owner != "" && !common(fs, func(f finding.Finding) string { return f.About.Owner }) {
+		text += " (owner " + f.About.Owner + ")"
 	}
 	if why := f.Evidence.Reason; why != "" && why != "unspecified" &&
 		!common(fs, func(f finding.Finding) string { return f.Evidence.Reason }) {

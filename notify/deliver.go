@@ -300,7 +300,7 @@ func digest(m Message, traits Traits) string {
 	for _, f := range m.Findings {
 		f.UpdatedAt = time.Time{}
 		if !traits.Edits {
-			f = finding.Finding{ID: f.ID, ResolvedAt: f.ResolvedAt, Evidence: finding.Evidence{Message: news(f)}}
+			f = finding.Finding{ID: f.ID, ResolvedAt: f.ResolvedAt, Evidence: finding.Evidence{Answer: finding.Answer{Message: news(f)}}}
 		}
 		_ = enc.Encode(f)
 	}

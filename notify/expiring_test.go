@@ -25,7 +25,7 @@ func TestExpiringIsToldAtEachTime(t *testing.T) {
 			return d.audit.Publish(ctx, tx, []finding.Event{{
 				Op: finding.OpOpen, Kind: finding.Expiring, At: d.clock(),
 				Subject:  finding.Subject{Credential: "ats-sync", Provider: "idp"},
-				Evidence: finding.Evidence{ExpiresAt: end, ExpiresBy: "certificate", Ahead: ahead},
+				Evidence: finding.Evidence{Lifetime: finding.Lifetime{ExpiresAt: end, ExpiresBy: "certificate", Ahead: ahead}},
 			}})
 		})
 		if len(changes) == 0 {
@@ -81,17 +81,20 @@ func TestBurstOfEnds(t *testing.T) {
 			Subject: finding.Subject{Credential: name, Provider: "idp"},
 		}
 	}
+	soon := of("soon", finding.Evidence{Lifetime: finding.Lifetime{ExpiresAt: at}}, finding.Expiring)
+	soon.About.Owner = "web"
 	w := notify.DescribeAll([]finding.Finding{
-		of("late", finding.Evidence{ExpiresAt: at.AddDate(0, 0, 7)}, finding.Expiring),
-		of("soon", finding.Evidence{ExpiresAt: at, Owner: "web"}, finding.Expiring),
+		of("late", finding.Evidence{Lifetime: finding.Lifetime{ExpiresAt: at.AddDate(0, 0, 7)}}, finding.Expiring),
+		soon,
 	})
 	if w.Title != "WARNING: 2 credentials of idp end soon: late, soon" ||
 		w.Items[1] != "soon (owner web), ends on 1 Apr 2026" {
 		t.Errorf("%+v", w)
 	}
+	why := finding.Answer{Reason: "unspecified"}
 	w = notify.DescribeAll([]finding.Finding{
-		of("new", finding.Evidence{NeverHealthy: true, Reason: "unspecified"}, finding.Revoked),
-		of("old", finding.Evidence{Reason: "unspecified"}, finding.Revoked),
+		of("new", finding.Evidence{Refusal: finding.Refusal{NeverHealthy: true}, Answer: why}, finding.Revoked),
+		of("old", finding.Evidence{Answer: why}, finding.Revoked),
 	})
 	if strings.Contains(strings.Join(w.Steps, " "), "never worked") {
 		t.Errorf("%+v", w.Steps)

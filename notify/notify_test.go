@@ -88,7 +88,7 @@ type owned struct {
 
 func (o owned) Finding(ctx context.Context, id int64) (finding.Finding, error) {
 	f, err := o.Store.Finding(ctx, id)
-	f.Evidence.Owner = "team-" + f.Subject.Credential
+	f.About.Owner = "team-" + f.Subject.Credential
 	o.d.mu.Lock()
 	defer o.d.mu.Unlock()
 	if id == o.d.unreadable {
@@ -138,7 +138,7 @@ func (d *desk) apply(op finding.Op, k finding.Kind, names ...string) []finding.C
 					Kind:     k,
 					Subject:  finding.Subject{Credential: name, Provider: "idp"},
 					At:       d.clock(),
-					Evidence: finding.Evidence{HTTPStatus: 401, ErrorCode: "invalid_client", Reason: "unspecified"},
+					Evidence: finding.Evidence{Answer: finding.Answer{HTTPStatus: 401, ErrorCode: "invalid_client", Reason: "unspecified"}},
 					Why:      "it works again",
 				},
 			)
@@ -428,9 +428,9 @@ func TestHostileWords(t *testing.T) {
 	d := newDesk(t, notify.Policy{})
 	d.change = func(f *finding.Finding) {
 		f.Evidence.ErrorDescription = "<!channel> <@U1> <https://evil.example|click> & *bold* " + strings.Repeat("x", 5000)
-		f.Evidence.Description = strings.Repeat("<!here>", 1000)
-		f.Evidence.Scopes = []string{strings.Repeat("s", 4000)}
-		f.Evidence.Owner = "<!channel>" + strings.Repeat("o", 4000)
+		f.About.Description = strings.Repeat("<!here>", 1000)
+		f.About.Scopes = []string{strings.Repeat("s", 4000)}
+		f.About.Owner = "<!channel>" + strings.Repeat("o", 4000)
 	}
 	d.open("a")
 	d.settle()

@@ -111,7 +111,7 @@ func (p Policy) remindEvery(fs []finding.Finding) (every time.Duration) {
 
 func (p Policy) of(r Route, f finding.Finding, receivers []string) []Target {
 	place, named := r.Place, r.Receivers
-	if owner, ok := p.Owners[f.Evidence.Owner]; ok && r.ToOwner {
+	if owner, ok := p.Owners[f.About.Owner]; ok && r.ToOwner {
 		if place = owner.Place; len(owner.Receivers) > 0 {
 			named = owner.Receivers
 		}
@@ -137,12 +137,12 @@ func once(targets []Target) (list []Target) {
 
 func (r Route) fits(f finding.Finding) bool {
 	for k, v := range r.Labels {
-		if f.Evidence.Labels[k] != v {
+		if f.About.Labels[k] != v {
 			return false
 		}
 	}
 	return fits(r.Severities, f.Severity) && fits(r.Kinds, f.Kind) && fits(r.Providers, f.Subject.Provider) &&
-		fits(r.Owners, f.Evidence.Owner)
+		fits(r.Owners, f.About.Owner)
 }
 
 func fits[T comparable](wanted []T, v T) bool { return len(wanted) == 0 || slices.Contains(wanted, v) }

@@ -80,7 +80,7 @@ func TestRoutes(t *testing.T) {
 			Kind:     k,
 			Severity: k.Severity(),
 			Subject:  finding.Subject{Credential: "a", Provider: provider},
-			Evidence: finding.Evidence{Owner: owner, Labels: map[string]string{"env": env}},
+			About:    finding.About{Owner: owner, Labels: map[string]string{"env": env}},
 		}
 	}
 	for name, k := range map[string]struct {
@@ -438,7 +438,7 @@ func TestEarly(t *testing.T) {
 		d.tx(func(ctx context.Context, tx pgx.Tx) ([]finding.Change, error) {
 			return d.audit.Publish(ctx, tx, []finding.Event{{
 				Op: finding.OpOpen, Kind: finding.Revoked, Subject: finding.Subject{Credential: "a", Provider: "idp"}, At: d.clock(),
-				Evidence: finding.Evidence{LastSuccess: d.clock().Add(-time.Hour), Suspected: suspected},
+				Evidence: finding.Evidence{LastSuccess: d.clock().Add(-time.Hour), Refusal: finding.Refusal{Suspected: suspected}},
 			}})
 		})
 		d.settled()

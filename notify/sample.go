@@ -16,8 +16,10 @@ func Sample(k finding.Kind, now time.Time) finding.Finding {
 		Kind: k, Severity: k.Severity(), State: finding.Open, OpenedAt: now, UpdatedAt: now,
 		Subject: finding.Subject{Credential: "sample-credential", Provider: "sample-provider"},
 		Evidence: finding.Evidence{
-			Message:     "this is a test of keyrounds, nothing happened",
-			Since:       now.Add(-12 * time.Minute),
+			Answer: finding.Answer{Message: "this is a test of keyrounds, nothing happened"},
+			Since:  now.Add(-12 * time.Minute),
+		},
+		About: finding.About{
 			Owner:       "nobody: a test",
 			Description: "a test of keyrounds",
 			Scopes:      []string{"sample_read"},

@@ -30,7 +30,7 @@ func TestSilences(t *testing.T) {
 	d := newDesk(t, notify.Policy{RemindEvery: 10 * time.Minute, Escalation: []notify.Step{{After: 5 * time.Minute}}})
 	d.change = func(f *finding.Finding) {
 		if f.Subject.Credential == "labelled" {
-			f.Evidence.Labels = map[string]string{"env": "test"}
+			f.About.Labels = map[string]string{"env": "test"}
 		}
 	}
 	d.open("told") // before

@@ -29,7 +29,7 @@ func TestTemplates(t *testing.T) {
 		t,
 		"revoked.tmpl",
 		`{{define "title"}}Refused: {{.Finding.Subject.Name}}{{end}}{{define "steps"}}See https://wiki.example/revoked
-Ask {{.Finding.Evidence.Owner}} <!channel>{{end}}`,
+Ask {{.Finding.About.Owner}} <!channel>{{end}}`,
 		"default.tmpl",
 		`{{define "facts"}}{{range .Words.Facts}}{{.Label}}: {{.Text}}
 {{end}}Team: {{len .Findings}}

@@ -32,7 +32,7 @@ type Fact struct{ Label, Text string }
 // is pure.
 func Describe(f finding.Finding) Words {
 	e, entry := f.Evidence, f.Kind.Of()
-	w := Words{Title: urgency(f) + ": " + f.Headline(), State: stateOf(f), Owner: e.Owner, Guide: guide(entry)}
+	w := Words{Title: urgency(f) + ": " + f.Headline(), State: stateOf(f), Owner: f.About.Owner, Guide: guide(entry)}
 	add := func(label, text string) {
 		if text != "" {
 			w.Facts = append(w.Facts, Fact{label, text})
@@ -90,9 +90,9 @@ func Evidence(f finding.Finding) (facts []Fact) {
 	if f.Kind != finding.ReceiverFailing {
 		add("Credentials", list(e.Affected, 30))
 	}
-	add("Used for", e.Description)
-	add("Scopes", strings.Join(e.Scopes, " "))
-	add("Labels", labels(e.Labels))
+	add("Used for", f.About.Description)
+	add("Scopes", strings.Join(f.About.Scopes, " "))
+	add("Labels", labels(f.About.Labels))
 	if skew := e.ClockSkew.Abs(); skew > time.Minute {
 		add("Clock", fmt.Sprintf("the provider's clock and this machine's differ by %s", skew))
 	}

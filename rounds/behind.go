@@ -85,7 +85,7 @@ func (b backlog) message() string {
 func (b backlog) event(op finding.Op, why string, now time.Time) finding.Event {
 	e := finding.Event{Op: op, Kind: finding.FallingBehind, Subject: finding.Subject{Provider: b.Provider.Name}, At: now, Why: why}
 	if op == finding.OpOpen {
-		e.Evidence = finding.Evidence{Since: later(b.Longest.Due, b.Since), Message: b.message()}
+		e.Evidence = finding.Evidence{Since: later(b.Longest.Due, b.Since), Answer: finding.Answer{Message: b.message()}}
 	}
 	return e
 }

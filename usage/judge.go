@@ -185,7 +185,7 @@ func alarms(tc *Touched, held Held, past history, feed string, now time.Time) []
 		if len(uses) == 0 {
 			return
 		}
-		e := finding.Evidence{Uses: uses, Message: why + " (feed " + feed + ")"}
+		e := finding.Evidence{Usage: finding.Usage{Uses: uses}, Answer: finding.Answer{Message: why + " (feed " + feed + ")"}}
 		for _, u := range uses {
 			if e.Since.IsZero() || u.First.Before(e.Since) {
 				e.Since = u.First
@@ -320,28 +320,35 @@ func (c Case) lasting(now time.Time) map[finding.Kind]finding.Evidence {
 			k = finding.NeverUsed
 		}
 		holds[k] = finding.Evidence{
-			Since: a.LastUse, LastUsed: a.LastUse, DaysUnused: max(0, a.DaysIdle), Coverage: a.Coverage(), Message: a.Reason,
+			Since:  a.LastUse,
+			Usage:  finding.Usage{LastUsed: a.LastUse, DaysUnused: max(0, a.DaysIdle), Coverage: a.Coverage()},
+			Answer: finding.Answer{Message: a.Reason},
 		}
 	}
 	if a.State == Used && len(a.Gaps) == 0 && a.ScopesKnown && len(a.Unscoped) > 0 {
 		holds[finding.UnusedScopes] = finding.Evidence{
-			UnusedScopes: a.Unscoped, Coverage: a.Coverage(), Message: "no use needed them in that time",
+			Usage:  finding.Usage{UnusedScopes: a.Unscoped, Coverage: a.Coverage()},
+			Answer: finding.Answer{Message: "no use needed them in that time"},
 		}
 	}
 	if a.Unpresented {
 		holds[finding.Unpresented] = finding.Evidence{
-			Coverage: a.Coverage(), Message: fmt.Sprintf("%d tokens were issued, and no request shows one", a.Exchanges),
+			Usage:  finding.Usage{Coverage: a.Coverage()},
+			Answer: finding.Answer{Message: fmt.Sprintf("%d tokens were issued, and no request shows one", a.Exchanges)},
 		}
 	}
 	if age := now.Sub(SecretSince(cred)); cred.MaxAge > 0 && age > cred.MaxAge {
-		holds[finding.StaleSecret] = finding.Evidence{Since: SecretSince(cred), Message: fmt.Sprintf(
-			"the secret is at least %d days old; max_age is %s", int(age.Hours()/24), credential.FormatDuration(cred.MaxAge))}
+		holds[finding.StaleSecret] = finding.Evidence{
+			Since: SecretSince(cred),
+			Answer: finding.Answer{Message: fmt.Sprintf(
+				"the secret is at least %d days old; max_age is %s", int(age.Hours()/24), credential.FormatDuration(cred.MaxAge))},
+		}
 	}
 	if e, ok := c.expiring(now); ok {
 		holds[finding.Expiring] = e
 	}
 	if c.OwnersNamed && cred.Owner == "" {
-		holds[finding.Orphaned] = finding.Evidence{Message: "nobody is named as its owner"}
+		holds[finding.Orphaned] = finding.Evidence{Answer: finding.Answer{Message: "nobody is named as its owner"}}
 	}
 	return holds
 }

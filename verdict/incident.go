@@ -270,7 +270,8 @@ func (in incident) events(f Fleet, next []State, p Policy) []finding.Event {
 	}
 	if in.began || len(all) > len(f.Incident.Affected) || len(providers) > len(f.Incident.Providers) {
 		is.Evidence = finding.Evidence{
-			Since: in.first, Affected: all, Providers: providers, PeersTotal: in.crowd().total, PeersHealthy: in.healthy,
+			Since:  in.first,
+			Outage: finding.Outage{Affected: all, Providers: providers, PeersTotal: in.crowd().total, PeersHealthy: in.healthy},
 		}
 		events = append(events, is)
 	}

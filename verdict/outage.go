@@ -101,7 +101,7 @@ func (o outage) events(f Fleet, rs []checker.Result, next []State, p Policy) []f
 		return &events[len(events)-1]
 	}
 	since, names := o.most(f, next)
-	about := finding.Evidence{Since: since, Affected: names, PeersTotal: o.total}
+	about := finding.Evidence{Since: since, Outage: finding.Outage{Affected: names, PeersTotal: o.total}}
 	last := rs[len(rs)-1]
 	about.Outcome, about.Reason, about.Rule = string(last.Outcome), string(last.Reason), last.Rule
 	about.HTTPStatus, about.Message = last.HTTPStatus, last.Message
@@ -112,7 +112,8 @@ func (o outage) events(f Fleet, rs []checker.Result, next []State, p Policy) []f
 		}
 		if now.Sub(since) >= p.Incident.Within {
 			event(finding.OpOpen, finding.Unverifiable, "").Evidence = finding.Evidence{
-				Since: since, Message: "no provider can be reached from here; every status stays as it was",
+				Since:  since,
+				Answer: finding.Answer{Message: "no provider can be reached from here; every status stays as it was"},
 			}
 		}
 	case o.down && now.Sub(o.since) >= p.ProviderDownAfter:

@@ -13,7 +13,7 @@ func (j *judgement) excess() {
 	extra := j.result.Extra
 	switch {
 	case len(extra) > 0 && slices.Equal(extra, j.ExtraScopes):
-		j.open(finding.ScopeExcess, finding.Evidence{ExtraScopes: extra})
+		j.open(finding.ScopeExcess, finding.Evidence{Scopes: finding.Scopes{ExtraScopes: extra}})
 	case len(extra) == 0 && len(j.ExtraScopes) > 0:
 		j.resolve(finding.ScopeExcess, "no more is granted than declared")
 	}
@@ -49,6 +49,8 @@ func (j *judgement) lifetime() {
 		j.ShorterSince, j.TokenLife = time.Time{}, life
 		j.resolve(finding.LifetimeShrunk, "it has been so for a week, and counts as usual now")
 	default:
-		j.open(finding.LifetimeShrunk, finding.Evidence{Since: j.ShorterSince, TokenLife: life, UsualLife: j.TokenLife})
+		j.open(finding.LifetimeShrunk, finding.Evidence{
+			Since: j.ShorterSince, Lifetime: finding.Lifetime{TokenLife: life, UsualLife: j.TokenLife},
+		})
 	}
 }

@@ -206,7 +206,8 @@ func (j *judgement) suspect() {
 	if confirmed < needed {
 		if j.NextCheck = next; j.policy.Early && !j.NeverHealthy() && !j.Flapping {
 			j.open(finding.Revoked, finding.Evidence{
-				Since: j.SuspectSince, Refusals: slices.Clone(j.Refusals), Suspected: true, NextCheck: next,
+				Since:   j.SuspectSince,
+				Refusal: finding.Refusal{Refusals: slices.Clone(j.Refusals), Suspected: true, NextCheck: next},
 			})
 		}
 		return
@@ -347,9 +348,12 @@ func (j *judgement) become(s Status) {
 
 func (j *judgement) openRevoked() {
 	e := finding.Evidence{
-		Since: j.SuspectSince, Refusals: slices.Clone(j.Refusals), Certain: j.result.Reason.Certain(),
-		SetupChanged: j.setupChanged(), NeverHealthy: j.NeverHealthy(),
-		PeersTotal: j.incident.own.total - 1, PeersHealthy: j.incident.healthy,
+		Since: j.SuspectSince,
+		Refusal: finding.Refusal{
+			Refusals: slices.Clone(j.Refusals), Certain: j.result.Reason.Certain(), SetupChanged: j.setupChanged(),
+			NeverHealthy: j.NeverHealthy(),
+		},
+		Outage: finding.Outage{PeersTotal: j.incident.own.total - 1, PeersHealthy: j.incident.healthy},
 	}
 	if end := (credential.Credential{Expires: j.result.Expires}).End(j.Ends); j.result.Reason == checker.ExpiredSecret ||
 		!end.Over().After(j.result.At) {
@@ -380,7 +384,9 @@ func (j *judgement) unattributed() (Revocation, bool) {
 
 func (j *judgement) openScopeLost() {
 	j.open(finding.ScopeLost, finding.Evidence{
-		Since: j.NarrowSince, MissingScopes: j.MissingScopes, NoToken: !j.result.Outcome.HasToken(), NeverHealthy: j.NeverHealthy(),
+		Since:   j.NarrowSince,
+		Scopes:  finding.Scopes{MissingScopes: j.MissingScopes, NoToken: !j.result.Outcome.HasToken()},
+		Refusal: finding.Refusal{NeverHealthy: j.NeverHealthy()},
 	})
 }
 

@@ -171,7 +171,17 @@ func listPresets(w io.Writer, out output) error {
 		}
 		values = append(
 			values,
-			presetJSON{p.Name, p.Title, p.Provider.TokenURL, p.Provider.AuthMethod, len(p.Matchers), least, p.Check.Lockout.String(), p.Check.String(), p.Docs},
+			presetJSON{
+				p.Name,
+				p.Title,
+				p.Provider.TokenURL,
+				p.Provider.AuthMethod,
+				len(p.Matchers),
+				least,
+				p.Check.Lockout.String(),
+				p.Check.String(),
+				p.Docs,
+			},
 		)
 		rows = append(
 			rows,

@@ -179,12 +179,12 @@ func (r *Receiver) alert(f finding.Finding, burst notify.Words) alert {
 		Annotations: map[string]string{"summary": w.Title, "finding": strconv.FormatInt(f.ID, 10)},
 		StartsAt:    f.OpenedAt, EndsAt: r.o.Now().Add(expires), GeneratorURL: burst.Link,
 	}
-	for name, v := range map[string]string{"provider": f.Subject.Provider, "credential": f.Subject.Credential, "owner": f.Evidence.Owner} {
+	for name, v := range map[string]string{"provider": f.Subject.Provider, "credential": f.Subject.Credential, "owner": f.About.Owner} {
 		if v != "" {
 			a.Labels[name] = v
 		}
 	}
-	for name, v := range f.Evidence.Labels {
+	for name, v := range f.About.Labels {
 		a.Labels["label_"+notInName.ReplaceAllString(name, "_")] = v
 	}
 	var lines []string

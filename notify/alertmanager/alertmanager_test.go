@@ -70,7 +70,7 @@ func newServer(t *testing.T, s *server) *alertmanager.Receiver {
 
 func message(change func(*finding.Finding)) notify.Message {
 	f := notify.Sample(finding.ScopeLost, now)
-	f.Evidence.Labels = map[string]string{"env": "prod", "cost-center": "7"}
+	f.About.Labels = map[string]string{"env": "prod", "cost-center": "7"}
 	if change != nil {
 		change(&f)
 	}

@@ -29,7 +29,7 @@ func receiver(url string) *Receiver {
 
 func message(state finding.State) notify.Message {
 	f := notify.Sample(finding.Revoked, time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC))
-	f.State, f.Evidence.Description = state, "@everyone <!channel> <@U1>"
+	f.State, f.About.Description = state, "@everyone <!channel> <@U1>"
 	fs := []finding.Finding{f}
 	return notify.Message{Key: "7-1", Findings: fs, Words: notify.DescribeAll(fs)}
 }

@@ -51,7 +51,7 @@ func TestGolden(t *testing.T) {
 	var burst []finding.Finding
 	for i, name := range []string{"ats-sync", "careers-site", "hr-dashboard"} {
 		f := notify.Sample(finding.SecretUnreadable, now)
-		f.ID, f.Subject.Credential, f.Evidence.Owner = int64(i+1), name, "team-"+name
+		f.ID, f.Subject.Credential, f.About.Owner = int64(i+1), name, "team-"+name
 		burst = append(burst, f)
 	}
 	burst[2].State, burst[2].ResolvedAt, burst[2].ResolvedWhy = finding.Resolved, now.Add(time.Hour), "the secret can be read again"

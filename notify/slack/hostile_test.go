@@ -58,11 +58,11 @@ func TestHostileText(t *testing.T) {
 			f.ID = int64(i + 1)
 			f.State = rapid.SampledFrom([]finding.State{finding.Open, finding.Acknowledged, finding.Resolved}).Draw(rt, "state")
 			f.Subject.Credential, f.AcknowledgedBy, f.ResolvedWhy = nasty.Draw(rt, "name"), nasty.Draw(rt, "by"), nasty.Draw(rt, "why")
-			e := &f.Evidence
-			e.ErrorDescription, e.Owner = nasty.Draw(rt, "description"), nasty.Draw(rt, "owner")
-			e.Message, e.Scopes = nasty.Draw(rt, "message"), []string{nasty.Draw(rt, "scope")}
-			e.Affected, e.Console = []string{nasty.Draw(rt, "affected")}, nasty.Draw(rt, "console")
-			e.Labels = map[string]string{"k": nasty.Draw(rt, "label")}
+			e, about := &f.Evidence, &f.About
+			e.ErrorDescription, about.Owner = nasty.Draw(rt, "description"), nasty.Draw(rt, "owner")
+			e.Message, about.Scopes = nasty.Draw(rt, "message"), []string{nasty.Draw(rt, "scope")}
+			e.Affected, about.Console = []string{nasty.Draw(rt, "affected")}, nasty.Draw(rt, "console")
+			about.Labels = map[string]string{"k": nasty.Draw(rt, "label")}
 			fs = append(fs, f)
 		}
 		m := notify.Message{Key: "1-1", Findings: fs, Words: notify.DescribeAll(fs), Turn: nasty.Draw(rt, "turn")}
