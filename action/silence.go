@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -32,6 +34,8 @@ func (a *Actions) Silence(ctx context.Context, actor string, s notify.Silence) (
 		return s, refusal("A silence ends in the future.")
 	case s.Until.Sub(now) > longestSilence:
 		return s, refusal("A silence lasts 90 days at most.")
+	case slices.Contains(slices.Collect(maps.Values(s.Labels)), ""):
+		return s, refusal("A label of a silence has a value: env=test.")
 	case s.Why == "":
 		return s, refusal("A silence says why, for those who wonder.")
 	}

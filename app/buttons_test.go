@@ -75,7 +75,7 @@ database: {url: %[2]q}
 listen: 127.0.0.1:0
 external_url: https://keyrounds.example
 providers: {idp: {token_url: "%[3]s/identity/oauth/token", allow_private_networks: true, rate: 100/s, min_interval: 1s}}
-verdict: {confirm: [200ms, 400ms], refusals_per_hour: 0}
+verdict: {confirm: [200ms, 400ms], again: [1s, 2s], refusals_per_hour: 0}
 defaults: {schedule: "@every 2s"}
 notifications: {group_wait: 0s}
 credentials:
@@ -177,7 +177,7 @@ func TestButtons(t *testing.T) {
 	}
 	c.press(sim.Press{User: "U01", Name: "ann <!channel>", Message: m, Action: "acknowledge", Twice: true})
 	m = c.message("Acknowledged by ann")
-	if text := strings.Join(m.Lines(), "\n"); strings.Contains(text, "<!") {
+	if text := strings.Join(m.Lines(), "\n"); strings.Contains(text, "<!channel") {
 		t.Errorf("somebody is mentioned: %s", text)
 	}
 	c.press(sim.Press{User: "U02", Name: "bob", Message: m, Action: "acknowledge"}) // by a user group

@@ -62,7 +62,7 @@ func (s *Store) LockFleet(ctx context.Context, tx pgx.Tx, rs []checker.Result, n
 		}
 	}
 	if silent {
-		if err := elsewhere(ctx, tx, &f, rs[0].At); err != nil {
+		if err := elsewhere(ctx, tx, &f, silentSince(f, rs)); err != nil {
 			return f, err
 		}
 	}
@@ -74,7 +74,8 @@ func (s *Store) LockFleet(ctx context.Context, tx pgx.Tx, rs []checker.Result, n
 func wideFindings(ctx context.Context, tx pgx.Tx, f *verdict.Fleet) (incident bool, err error) {
 	rows, err := tx.Query(ctx, `
 		SELECT kind, provider FROM findings
-		WHERE state <> 'resolved' AND credential = '' AND (provider IN ('', $1) OR kind = $2 AND evidence->'providers' ? $1)`,
+		WHERE state <> 'resolved' AND kind IN ('provider_incident', 'provider_down', 'unverifiable') AND credential = ''
+			AND (provider IN ('', $1) OR kind = $2 AND evidence->'providers' ? $1)`,
 		f.Provider, finding.ProviderIncident)
 	if err != nil {
 		return false, err
@@ -99,14 +100,32 @@ func wideFindings(ctx context.Context, tx pgx.Tx, f *verdict.Fleet) (incident bo
 	return incident, err
 }
 
-// elsewhere tells whether the other providers that were asked in the last hour are silent as well.
-func elsewhere(ctx context.Context, tx pgx.Tx, f *verdict.Fleet, now time.Time) error {
-	var since *time.Time
+// silentSince is when the first of rs, or of the provider's others, got no certain answer.
+func silentSince(f verdict.Fleet, rs []checker.Result) time.Time {
+	since := rs[0].At
+	earlier := func(t time.Time) {
+		if !t.IsZero() && t.Before(since) && rs[0].At.Sub(t) < time.Hour {
+			since = t
+		}
+	}
+	for _, s := range f.States {
+		earlier(s.UncertainSince)
+	}
+	for _, o := range f.Others {
+		earlier(o.UncertainSince)
+	}
+	return since
+}
+
+// elsewhere tells whether the other providers that were asked since then are silent as well: what they answered before
+// says nothing.
+func elsewhere(ctx context.Context, tx pgx.Tx, f *verdict.Fleet, since time.Time) error {
+	var began *time.Time
 	err := tx.QueryRow(ctx, `
 		SELECT coalesce(bool_and(outcome = 'unreachable'), false), max((memory->>'uncertain_since')::timestamptz)
-		FROM credential_state WHERE provider <> $1 AND status <> 'retired' AND last_check_at > $2::timestamptz - interval '1 hour'`,
-		f.Provider, now).Scan(&f.ElsewhereSilent, &since)
-	f.ElsewhereSince = fromNull(since)
+		FROM credential_state WHERE provider <> $1 AND status <> 'retired' AND last_check_at >= $2`,
+		f.Provider, since).Scan(&f.ElsewhereSilent, &began)
+	f.ElsewhereSince = fromNull(began)
 	return err
 }
 
@@ -167,7 +186,9 @@ func statesForUpdate(ctx context.Context, tx pgx.Tx, ids []int64) (map[int64]ver
 func others(ctx context.Context, tx pgx.Tx, providers []string, but []int64) ([]verdict.Other, error) {
 	rows, err := tx.Query(ctx, `
 		SELECT credential_id, credential, provider, status, suspect_since, last_check_at, last_certain_at,
-			coalesce(last_success_at >= changed_at, false), (memory->>'uncertain_since')::timestamptz
+			coalesce(last_success_at >= changed_at, false), (memory->>'uncertain_since')::timestamptz,
+			coalesce((memory->>'flapping')::boolean, false), coalesce((memory->>'proven')::boolean, false),
+			coalesce((memory->>'cleared')::boolean, false)
 		FROM credential_state WHERE provider = ANY($1) AND status <> 'retired' AND NOT credential_id = ANY($2)`,
 		providers, append([]int64{}, but...))
 	if err != nil {
@@ -175,7 +196,8 @@ func others(ctx context.Context, tx pgx.Tx, providers []string, but []int64) ([]
 	}
 	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (o verdict.Other, err error) {
 		var since, check, certain, uncertain *time.Time
-		err = row.Scan(&o.CredentialID, &o.Credential, &o.Provider, &o.Status, &since, &check, &certain, &o.EverHealthy, &uncertain)
+		err = row.Scan(&o.CredentialID, &o.Credential, &o.Provider, &o.Status, &since, &check, &certain, &o.EverHealthy, &uncertain,
+			&o.Flapping, &o.Proven, &o.Cleared)
 		o.SuspectSince, o.LastCheck = fromNull(since), fromNull(check)
 		o.LastCertain, o.UncertainSince = fromNull(certain), fromNull(uncertain)
 		return o, err

@@ -74,6 +74,10 @@ func (a attendance) route(ctx context.Context) (again time.Duration, err error) 
 	if err != nil {
 		return 0, err
 	}
+	silences, err := a.n.Silences(ctx, false)
+	if err != nil {
+		return 0, err
+	}
 	var done []int64
 	bursts := map[string][]change{}
 	for _, p := range pending {
@@ -88,6 +92,9 @@ func (a attendance) route(ctx context.Context) (again time.Duration, err error) 
 		}
 		c := change{f, p.Since, p.Trace}
 		known, err := a.known(ctx, c.f, c.trace)
+		if err == nil && known && urgent(c.f) && c.f.Kind != finding.ReceiverFailing {
+			err = a.tellAlso(ctx, c)
+		}
 		if err != nil {
 			return 0, err
 		}
@@ -95,7 +102,11 @@ func (a attendance) route(ctx context.Context) (again time.Duration, err error) 
 			done = append(done, f.ID)
 			continue
 		}
-		key := string(c.f.Kind) + " " + c.f.Subject.Provider
+		// What is more severe is not found in a message of what is less; what is held for a while has a message of its own.
+		key := string(c.f.Kind) + " " + c.f.Subject.Provider + " " + string(c.f.Severity)
+		if until, _ := silenced(c.f, silences, a.now); !until.IsZero() {
+			key += " silenced"
+		}
 		bursts[key] = append(bursts[key], c)
 	}
 	for key, burst := range bursts {
@@ -144,6 +155,20 @@ func (a attendance) known(ctx context.Context, f finding.Finding, trace string) 
 	return true, err
 }
 
+// tellAlso tells the places that the routes name for f and that have no message about it: it was less severe before.
+func (a attendance) tellAlso(ctx context.Context, c change) error {
+	for _, t := range a.setup.places(a.setup.Policy.Targets(c.f, a.setup.names())) {
+		told, err := a.told(ctx, c.f.ID, t)
+		if err == nil && !told {
+			err = a.create(ctx, t, "more severe", []int64{c.f.ID}, c.trace)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // announce makes the messages of a burst: one for each place that is told of some of it, or adds to the one of the same
 // key that a place was told lately.
 func (a attendance) announce(ctx context.Context, key string, burst []change) error {
@@ -187,8 +212,9 @@ func (a attendance) join(ctx context.Context, t Target, key string, findings []i
 		UPDATE notify_messages SET version = version + 1, trace = $6,
 			due_at = least(due_at, greatest($4, least($5, made_at + ($5::timestamptz - $4::timestamptz))))
 		WHERE id = (SELECT max(id) FROM notify_messages
-			WHERE receiver = $1 AND channel = $2 AND burst = $3 AND made_at > $4::timestamptz - $7::interval AND NOT given_up)
-		RETURNING id`, t.Receiver, t.Channel, key, a.now, due, trace, a.setup.Policy.GroupInterval).Scan(&id)
+			WHERE receiver = $1 AND channel = $2 AND mention = $8 AND burst = $3 AND NOT given_up
+				AND made_at > $4::timestamptz - $7::interval)
+		RETURNING id`, t.Receiver, t.Channel, key, a.now, due, trace, a.setup.Policy.GroupInterval, t.Mention).Scan(&id)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return false, nil
 	}

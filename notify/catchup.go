@@ -37,8 +37,9 @@ func (a attendance) catchUp(ctx context.Context) error {
 		// What a message says about its credential decides the route.
 		if f, err = a.n.Findings.Finding(ctx, f.ID); errors.Is(err, finding.ErrNotFound) {
 			continue
-		} else if err != nil {
-			return err
+		} else if err != nil { // it holds nobody up
+			a.n.Log.Error("a finding cannot be read, and no new place is told of it", "error", err)
+			continue
 		}
 		for _, t := range a.setup.places(a.setup.Policy.Targets(f, a.setup.names())) {
 			told, err := a.told(ctx, f.ID, t)

@@ -1,9 +1,13 @@
 package notify_test
 
 import (
+	"context"
+	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/jackc/pgx/v5"
 
 	"github.com/keyrounds/keyrounds/finding"
 	"github.com/keyrounds/keyrounds/notify"
@@ -56,4 +60,44 @@ func TestWithdrawn(t *testing.T) {
 	d.apply(finding.OpWithdraw, finding.Revoked, "c1")
 	d.settle()
 	wantIn(t, said(d.only()), "WITHDRAWN", "Withdrawn", "it works again")
+}
+
+// What is critical is not found in the message of a warning, and what becomes critical is said aloud and told to those who are
+// told of that.
+func TestWhatIsMoreSevereIsHeard(t *testing.T) {
+	t.Parallel()
+	pager := &pager{name: "pager"}
+	d := newDesk(t, notify.Policy{
+		GroupInterval: 5 * time.Minute,
+		Routes: []notify.Route{
+			{Severities: []finding.Severity{finding.Critical}, Receivers: []string{"pager"}, Continue: true},
+			{Receivers: []string{"slack"}},
+		},
+	}, pager)
+	open := func(k finding.Kind, name string, e finding.Evidence) {
+		d.tx(func(ctx context.Context, tx pgx.Tx) ([]finding.Change, error) {
+			return d.audit.Publish(ctx, tx, []finding.Event{{
+				Op: finding.OpOpen, Kind: k, Subject: finding.Subject{Credential: name, Provider: "idp"}, At: d.clock(), Evidence: e,
+			}})
+		})
+		d.settled()
+		d.later(time.Minute)
+	}
+	open(finding.Revoked, "new", finding.Evidence{Refusal: finding.Refusal{NeverHealthy: true}})
+	open(finding.Revoked, "prod", finding.Evidence{})
+	if n := len(d.slack.Messages()); n != 2 {
+		t.Errorf("%d messages of a warning and what is critical", n)
+	}
+	less := finding.Evidence{LastSuccess: d.clock(), Scopes: finding.Scopes{MissingScopes: []string{"w"}}}
+	open(finding.ScopeLost, "narrow", less)
+	less.NoToken = true
+	open(finding.ScopeLost, "narrow", less)
+	ms := d.slack.Messages()
+	if r := ms[len(ms)-1].Replies; len(r) != 1 || !r[0].Broadcast || r[0].Text != "narrow (idp) has become critical" {
+		t.Errorf("the thread: %+v", r)
+	}
+	want := []string{"CRITICAL: prod (idp) is refused", "CRITICAL: narrow (idp) gets no token: w is refused"}
+	if got := pager.titles(); !slices.Equal(got, want) {
+		t.Errorf("the pager got %q", got)
+	}
 }

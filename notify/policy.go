@@ -137,7 +137,7 @@ func once(targets []Target) (list []Target) {
 
 func (r Route) fits(f finding.Finding) bool {
 	for k, v := range r.Labels {
-		if f.About.Labels[k] != v {
+		if have, ok := f.About.Labels[k]; !ok || have != v {
 			return false
 		}
 	}

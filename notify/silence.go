@@ -48,7 +48,7 @@ func (s Silence) Holds(now time.Time) bool { return s.EndedAt == nil && now.Befo
 // not told has to be told.
 func (s Silence) fits(f finding.Finding) bool {
 	for k, v := range s.Labels {
-		if f.About.Labels[k] != v {
+		if have, ok := f.About.Labels[k]; !ok || have != v {
 			return false
 		}
 	}

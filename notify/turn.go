@@ -19,10 +19,10 @@ func (r record) turn(fs, all []finding.Finding, traits Traits, now time.Time) (t
 	var (
 		whats []string
 		of    = map[string][]finding.Finding{} // what happened → to which
-		over  = true                           // nothing of it was open any more
+		calm  = true                           // nobody has to look at it any more
 	)
 	for _, was := range r.was {
-		over = over && (was.state == finding.Resolved || was.state == "")
+		calm = calm && was.state != finding.Open
 	}
 	for _, f := range fs {
 		was := r.was[f.ID]
@@ -36,7 +36,7 @@ func (r record) turn(fs, all []finding.Finding, traits Traits, now time.Time) (t
 		}
 		// What is acknowledged is looked after; that its time runs out is news all the same.
 		told := f.State == finding.Open || f.State == finding.Acknowledged && was.news != news(f)
-		if was.state == "" && ended.IsZero() && traits.Edits && !over {
+		if was.state == "" && ended.IsZero() && traits.Edits && !calm {
 			told = false // it joined what people look at already
 		}
 		if told && f.Severity != finding.Info {

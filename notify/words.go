@@ -134,6 +134,8 @@ func news(f finding.Finding) string {
 	switch {
 	case f.Kind == finding.Revoked && f.Evidence.Suspected:
 		return notConfirmed
+	case f.Severity.Above(f.Kind.Severity()):
+		return "become " + string(f.Severity)
 	case f.Kind != finding.Expiring:
 		return ""
 	}
@@ -216,6 +218,8 @@ func certainty(f finding.Finding) string {
 	}
 	switch {
 	case e.PeersTotal == 0:
+	case e.PeersHealthy == 1 && e.PeersTotal == 1:
+		text += " The provider's other credential works."
 	case e.PeersHealthy == e.PeersTotal:
 		text += fmt.Sprintf(" All %d other credentials of the provider work.", e.PeersTotal)
 	default:

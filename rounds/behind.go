@@ -99,6 +99,9 @@ func later(a, b time.Time) time.Time {
 
 // judgeBehind opens and ends the findings of providers whose checks fall behind, in one transaction.
 func (r *Rounds) judgeBehind(ctx context.Context) error {
+	if err := r.endWide(ctx); err != nil {
+		return err
+	}
 	open, err := r.Audit.Findings(ctx, audit.Filter{Kind: finding.FallingBehind})
 	if err != nil {
 		return err

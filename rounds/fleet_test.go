@@ -558,3 +558,73 @@ func TestTrialsOfALongTime(t *testing.T) {
 		})
 	}
 }
+
+// At a provider that refuses some requests at random nothing is an incident, and who dies there is told all the same.
+func TestTrialsOfNoise(t *testing.T) {
+	t.Parallel()
+	for every, share := range map[string]int{"* * * * *": 10, "*/15 * * * *": 25} {
+		t.Run(every, func(t *testing.T) {
+			t.Parallel()
+			rnd := rand.New(rand.NewPCG(9, uint64(share)))
+			tr := newTrial(t, 50, every, "p")
+			from := begin.Add(2 * time.Hour)
+			tr.answer = func(c *one, at time.Time) (checker.Outcome, checker.Reason) {
+				if c.i == 7 && !at.Before(from) || !at.Before(from.Add(-time.Hour)) && rnd.IntN(100) < share {
+					return checker.Rejected, checker.Unspecified
+				}
+				return checker.OK, ""
+			}
+			tr.run(from.Add(6 * time.Hour))
+			e, open := tr.open["revoked credential/c07"]
+			if !open || e.At.Sub(from) > 20*time.Minute || len(tr.of(finding.ProviderIncident)) > 0 {
+				t.Errorf("c07 %t at %s, incidents %+v", open, e.At, tr.of(finding.ProviderIncident))
+			}
+		})
+	}
+}
+
+// Who is dead among those of an incident is told together, minutes after it ends.
+func TestTrialsAfterAnIncident(t *testing.T) {
+	t.Parallel()
+	for lockout, lasts := range map[string]time.Duration{"none": 40 * time.Minute, "unknown": 14 * time.Hour} {
+		tr := newTrial(t, 50, "* * * * *", "p")
+		l, _ := checker.ParseLockout(lockout)
+		tr.providers["p"] = checker.Provider{Name: "p", Lockout: l}
+		from := begin.Add(time.Hour)
+		to := from.Add(lasts)
+		tr.answer = func(c *one, at time.Time) (checker.Outcome, checker.Reason) {
+			if !at.Before(from) && (at.Before(to) || c.i%5 == 0) {
+				return checker.Rejected, checker.Unspecified
+			}
+			return checker.OK, ""
+		}
+		tr.run(to.Add(20 * time.Minute))
+		pages := tr.of(finding.Revoked)
+		if len(pages) != 1 || len(pages[0].who) != 10 || len(tr.of(finding.ProviderIncident)) != 1 {
+			t.Errorf("%s: %+v", lasts, tr.told)
+		}
+	}
+}
+
+// A look that brings no answer is made up for.
+func TestTrialsOfATimeout(t *testing.T) {
+	t.Parallel()
+	for every, interval := range schedulesOfTrials {
+		tr := newTrial(t, 50, every, "p")
+		from := begin.Add(interval + time.Hour)
+		looks := 0
+		tr.answer = func(c *one, at time.Time) (checker.Outcome, checker.Reason) {
+			if c.i != 7 || at.Before(from) {
+				return checker.OK, ""
+			}
+			if looks++; looks == 2 {
+				return checker.Unreachable, checker.TimedOut
+			}
+			return checker.Rejected, checker.Unspecified
+		}
+		tr.run(from.Add(2*interval + 20*time.Minute))
+		if len(tr.told) != 1 || tr.told[0].at.Sub(tr.creds[7].refused[0]) > 10*time.Minute {
+			t.Errorf("%s: %+v", every, tr.told)
+		}
+	}
+}

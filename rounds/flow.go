@@ -220,6 +220,7 @@ func (r *Rounds) storeOnce(
 		return nil, nil, err
 	}
 	states, events := verdict.Judge(fleet, results, s.Policy)
+	rested(events, s.Providers[o.Provider].MinInterval)
 	results = slices.Clone(results) // a try that failed is followed by another
 	for i := range results {
 		results[i].Message = verdict.Explain(results[i], states[i])
@@ -250,6 +251,16 @@ func (r *Rounds) storeOnce(
 		judged[i] = Judged{results[i], states[i]}
 	}
 	return judged, changes, tx.Commit(ctx)
+}
+
+// rested has what events say of the next look be no sooner than its provider's min_interval allows, as Decide does.
+func rested(events []finding.Event, least time.Duration) {
+	for i := range events {
+		e := &events[i]
+		if soonest := e.At.Add(least); !e.Evidence.NextCheck.IsZero() && e.Evidence.NextCheck.Before(soonest) && !e.Evidence.Suspected {
+			e.Evidence.NextCheck = soonest
+		}
+	}
 }
 
 // stored is errStored where the transaction before did commit. Some of its results may have been fenced off.

@@ -48,6 +48,9 @@ type Other struct {
 	LastCertain    time.Time
 	EverHealthy    bool      // with its present secret
 	UncertainSince time.Time // zero: the last answer was certain
+	Flapping       bool
+	Proven         bool // State.Proven
+	Cleared        bool // State.Cleared
 }
 
 func (f Fleet) state(r checker.Result) State {

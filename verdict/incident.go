@@ -71,6 +71,11 @@ func (f Fleet) assess(rs []checker.Result, p Policy) incident {
 	switch open := f.Incident; {
 	case open.open():
 		in.on, in.first, in.near = true, open.First, len(open.Providers) > 0
+		for _, t := range in.all.refused { // the version before wrote when it was found
+			if t.since.Before(in.first) && in.now.Sub(t.since) < 24*time.Hour && slices.Contains(open.Affected, t.name) {
+				in.first = t.since
+			}
+		}
 		if !in.near {
 			_, in.near = in.all.refuses(p, in.now)
 			in.near = in.near && len(f.Neighbours) > 0
@@ -88,6 +93,7 @@ func (f Fleet) assess(rs []checker.Result, p Policy) incident {
 		in.began = in.on
 	}
 	if in.on {
+		in.first = in.crowd().chain(in.first, p) // two replicas store at the same time what began at the same time
 		in.affected = in.crowd().since(in.first)
 	}
 	return in
@@ -114,6 +120,7 @@ type turned struct {
 	name, provider string
 	since          time.Time
 	blamed         bool // alone: it is held for revoked
+	cleared        bool // and others were accepted meanwhile
 }
 
 func (c *crowd) other(o Other) {
@@ -123,7 +130,7 @@ func (c *crowd) other(o Other) {
 		c.stands++
 		c.accepted = append(c.accepted, o.LastCertain)
 	case o.Status.refused() && o.EverHealthy:
-		c.refused = append(c.refused, turned{o.CredentialID, o.Credential, o.Provider, o.SuspectSince, o.Status == Revoked})
+		c.refuse(turned{o.CredentialID, o.Credential, o.Provider, o.SuspectSince, o.Status == Revoked, o.Cleared}, o.Proven || o.Flapping)
 	}
 }
 
@@ -138,15 +145,22 @@ func (c *crowd) result(s State, r checker.Result) {
 		c.accepted = append(c.accepted, r.At)
 	case s.NeverHealthy():
 	case s.Status.refused():
-		c.refused = append(c.refused, turned{s.CredentialID, s.Credential, s.Provider, s.SuspectSince, s.Status == Revoked})
+		c.refuse(turned{s.CredentialID, s.Credential, s.Provider, s.SuspectSince, s.Status == Revoked, s.Cleared}, s.Proven || s.Flapping)
 	case r.Outcome == checker.Rejected:
-		c.refused = append(c.refused, turned{s.CredentialID, s.Credential, s.Provider, r.At, false})
+		c.refuse(turned{s.CredentialID, s.Credential, s.Provider, r.At, false, false}, s.Flapping)
 	case r.Outcome.Certain(): // the client is known
 		c.stands++
 		c.accepted = append(c.accepted, r.At)
 	default: // what it said before counts, where that is fresh
 		c.stands++
 		c.accepted = append(c.accepted, s.LastCertain)
+	}
+}
+
+// refuse counts a refusal, unless it is the credential's own: the provider's log has its revocation, or it flaps.
+func (c *crowd) refuse(t turned, own bool) {
+	if !own {
+		c.refused = append(c.refused, t)
 	}
 }
 
@@ -180,6 +194,16 @@ func (c crowd) answered(t time.Time) (refused, accepted int) {
 	return len(c.since(t)), len(c.accepted) - i
 }
 
+// unclear returns how many are refused since t without others having cleared the provider: only those make an incident.
+func (c crowd) unclear(t time.Time) (n int) {
+	for _, r := range c.since(t) {
+		if !r.cleared {
+			n++
+		}
+	}
+	return n
+}
+
 // longWithin is how much longer an incident may take to show where nobody at all is accepted: others could not be looked
 // at, and their schedules are slow.
 const longWithin = 6
@@ -189,10 +213,11 @@ func (c crowd) refuses(p Policy, now time.Time) (first time.Time, are bool) {
 	for _, within := range []time.Duration{p.Incident.Within, longWithin * p.Incident.Within} {
 		first := c.chain(now.Add(-within), p)
 		refused, accepted := c.answered(first)
-		if !p.Incident.many(refused, refused+accepted) || within > p.Incident.Within && accepted > 0 {
+		unclear := c.unclear(first)
+		if !p.Incident.many(unclear, refused+accepted) || within > p.Incident.Within && accepted > 0 {
 			continue
 		}
-		if now.Sub(first) >= p.soon(1) || p.Incident.many(refused, refused+c.stands) {
+		if now.Sub(first) >= p.soon(1) || p.Incident.many(unclear, refused+c.stands) {
 			return first, true
 		}
 	}
@@ -247,7 +272,7 @@ func (in incident) events(f Fleet, next []State, p Policy) []finding.Event {
 	var events []finding.Event
 	for _, t := range in.affected {
 		all = append(all, t.name)
-		if t.blamed || p.Early {
+		if joins := in.began || !slices.Contains(f.Incident.Affected, t.name); joins && (t.blamed || p.Early) {
 			events = append(events, finding.Event{
 				Op: finding.OpWithdraw, Kind: finding.Revoked, At: in.now,
 				Subject: finding.Subject{Credential: t.name, CredentialID: t.id, Provider: t.provider},
@@ -284,10 +309,28 @@ func (in incident) over(f Fleet, affected []string, next []State, p Policy) stri
 		return "most of its credentials are accepted again; the others are judged one by one"
 	}
 	refused, accepted := in.crowd().answered(in.first)
-	if float64(refused) < p.Incident.Share/2*float64(refused+accepted) {
+	if float64(refused) < p.Incident.Share/2*float64(refused+accepted) ||
+		f.stillRefused(affected, next) < len(affected) && in.calm(p) {
 		return "most of the provider's credentials are accepted; those that are refused are judged one by one"
 	}
 	return ""
+}
+
+// calm reports whether nobody was refused anew for three times the policy's time.
+func (in incident) calm(p Policy) bool {
+	refused := in.crowd().since(in.first)
+	return len(refused) == 0 || in.now.Sub(refused[len(refused)-1].since) >= 3*p.Incident.Within
+}
+
+// release has those of an incident that is over, and that are still refused, judged one by one at once.
+func (in incident) release(states []State, p Policy) {
+	for i := range states {
+		s := &states[i]
+		member := slices.ContainsFunc(in.affected, func(t turned) bool { return t.id == s.CredentialID })
+		if member && s.Status == Suspect {
+			s.NextCheck, s.NotBefore = in.now.Add(p.soon(0)), time.Time{}
+		}
+	}
 }
 
 func (f Fleet) stillRefused(names []string, next []State) int {

@@ -1,6 +1,7 @@
 package verdict
 
 import (
+	"cmp"
 	"slices"
 	"time"
 
@@ -112,7 +113,7 @@ func Wishes(f Fleet, rs []checker.Result, next []State, p Policy) []Wish {
 	rest := p.Again[0] // what was looked at sooner is not asked again for another's recovery
 	switch over := f.Incident.open() && in.over(f, f.Incident.Affected, next, p) != ""; {
 	case over:
-		rest, recovered = p.soon(0), true
+		rest, recovered = 0, true
 	case f.Incident.open():
 		rest = p.Again[0] / 3
 	}
@@ -128,25 +129,20 @@ func Wishes(f Fleet, rs []checker.Result, next []State, p Policy) []Wish {
 	return wishes
 }
 
-// unanswered returns those of others that work and were not asked since t, so many that most answer, spread over all.
+// unanswered returns which of a sample of others were not asked since t. The sample has at most so many, and the same as
+// long as the others are.
 func unanswered(others []Other, t time.Time, most int) []Wish {
+	sample := slices.DeleteFunc(slices.Clone(others), func(o Other) bool { return !o.Status.works() && !o.Status.refused() })
+	if len(sample) > most {
+		place := func(o Other) uint32 { return uint32(o.CredentialID) * 2654435761 } // spread over all (Knuth)
+		slices.SortFunc(sample, func(a, b Other) int { return cmp.Compare(place(a), place(b)) })
+		sample = sample[:most]
+	}
 	var wishes []Wish
-	for _, o := range others {
-		switch {
-		case !o.LastCertain.Before(t) || o.Status.refused() && !o.SuspectSince.Before(t):
-			most--
-		case o.Status.works() && o.LastCheck.Before(t):
+	for _, o := range sample {
+		if o.Status.works() && o.LastCertain.Before(t) && o.LastCheck.Before(t) {
 			wishes = append(wishes, Wish{o.CredentialID, o.Provider, false})
 		}
-	}
-	if most <= 0 {
-		return nil
-	}
-	if n := len(wishes); n > most {
-		for i := range most {
-			wishes[i] = wishes[i*n/most]
-		}
-		wishes = wishes[:most]
 	}
 	return wishes
 }

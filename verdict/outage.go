@@ -89,12 +89,14 @@ func (o outage) events(f Fleet, rs []checker.Result, next []State, p Policy) []f
 		events            []finding.Event
 		now               time.Time
 		answered, certain bool
+		waits             bool // somebody was asked in vain; where nobody was, the others are still to be asked again
 	)
 	for _, r := range rs {
 		if r.At.After(now) {
 			now = r.At
 		}
 		answered, certain = answered || r.HTTPStatus > 0, certain || r.Outcome.Certain()
+		waits = waits || !r.Outcome.Certain()
 	}
 	event := func(op finding.Op, k finding.Kind, provider string) *finding.Event {
 		events = append(events, finding.Event{Op: op, Kind: k, Subject: finding.Subject{Provider: provider}, At: now})
@@ -119,7 +121,7 @@ func (o outage) events(f Fleet, rs []checker.Result, next []State, p Policy) []f
 	case o.down && now.Sub(o.since) >= p.ProviderDownAfter:
 		about.Since = o.since
 		event(finding.OpOpen, finding.ProviderDown, f.Provider).Evidence = about
-	case o.wide && !o.down && !f.Down && now.Sub(since) >= p.UnverifiableAfter:
+	case o.wide && !o.down && !f.Down && waits && now.Sub(since) >= p.UnverifiableAfter:
 		event(finding.OpOpen, finding.Unverifiable, f.Provider).Evidence = about
 	}
 	if !o.wide && f.Outage {

@@ -54,6 +54,8 @@ type State struct {
 	SecretLost     bool        `json:"secret_lost,omitempty"`
 	Turns          []time.Time `json:"turns,omitempty"` // between working and not, in the last hour
 	Flapping       bool        `json:"flapping,omitempty"`
+	Proven         bool        `json:"proven,omitempty"`  // the provider's own log says that it was revoked
+	Cleared        bool        `json:"cleared,omitempty"` // others were accepted while its refusal was confirmed
 
 	Unproven []string       `json:"unproven_scopes,omitempty"` // of the last token: Result.Unproven
 	Ends     credential.End `json:"ends,omitzero"`             // as its secret and the provider say; Credential.End knows more
@@ -140,6 +142,15 @@ func (p Policy) confirmations(refusals []time.Time, from time.Time, soon, cleare
 			n++
 		}
 		last = t
+	}
+	if first.IsZero() {
+		return 0, time.Time{}
+	}
+	if soon && cleared && n < len(p.Confirm) { // a look that brought no answer is made up for
+		next = last.Add(p.soon(0))
+		if least := first.Add(p.soon(n)); least.After(next) {
+			next = least
+		}
 	}
 	for k, after := range p.Confirm {
 		if soon && first.Add(p.soon(k)).After(last) {

@@ -61,6 +61,9 @@ func Judge(f Fleet, rs []checker.Result, p Policy) ([]State, []finding.Event) {
 		states = append(states, j.State)
 		events = append(events, j.events...)
 	}
+	if incident.on && !incident.began && incident.over(f, f.Incident.Affected, states, p) != "" {
+		incident.release(states, p)
+	}
 	events = append(events, incident.events(f, states, p)...)
 	return states, append(events, outage.events(f, rs, states, p)...)
 }
@@ -116,6 +119,7 @@ func (j *judgement) alive() {
 	j.certain()
 	j.LastSuccess, j.Setup, j.Unproven = r.At, r.Setup, r.Unproven
 	j.SuspectSince, j.Refusals, j.RefusalCount, j.GraceRefusals = time.Time{}, nil, 0, 0
+	j.Proven, j.Cleared = false, false
 	if j.Status != Degraded {
 		j.become(Healthy)
 	}
@@ -157,6 +161,8 @@ func (j *judgement) refused() {
 	}
 	if j.Status != Revoked {
 		j.suspect()
+	} else if !j.incident.on {
+		j.openRevoked() // it is open already, unless an incident that is over took it back
 	}
 	if j.Status == Revoked || j.incident.on {
 		j.NextCheck = j.again()
@@ -184,6 +190,7 @@ func (j *judgement) suspect() {
 		j.become(Suspect)
 	}
 	if j.corroborated() {
+		j.Proven = true
 		j.become(Revoked)
 		j.openRevoked()
 		return
@@ -201,7 +208,9 @@ func (j *judgement) suspect() {
 	}
 	confirmed, next := j.policy.confirmations(j.Refusals, from, j.mayBeSoon(), j.cleared(from))
 	if dead := j.SuspectSince.Add(flapDeath); j.Flapping && at.Before(dead) {
-		confirmed, next = min(confirmed, needed-1), dead
+		if confirmed, next = min(confirmed, needed-1), at.Add(j.policy.soon(1)); next.After(dead) {
+			next = dead
+		}
 	}
 	if confirmed < needed {
 		if j.NextCheck = next; j.policy.Early && !j.NeverHealthy() && !j.Flapping {
@@ -212,6 +221,7 @@ func (j *judgement) suspect() {
 		}
 		return
 	}
+	j.Cleared = j.cleared(from)
 	j.become(Revoked)
 	j.openRevoked()
 }
@@ -230,6 +240,9 @@ func (j *judgement) cleared(from time.Time) bool {
 
 // takenIn reports whether it was blamed alone for what turned out to be an incident.
 func (j *judgement) takenIn() bool {
+	if j.Proven {
+		return false
+	}
 	if j.incident.on {
 		return slices.ContainsFunc(j.incident.affected, func(t turned) bool { return t.id == j.CredentialID })
 	}
@@ -286,7 +299,11 @@ func (j *judgement) uncertain() {
 	if j.UncertainSince.IsZero() {
 		j.UncertainSince = at
 	}
-	if at.Sub(j.UncertainSince) >= j.policy.UnverifiableAfter && !j.outage.wide {
+	if j.Status.refused() { // it is looked at again soon, then less and less often
+		wait := min(max(at.Sub(j.UncertainSince), j.policy.soon(0)), j.policy.Again[0])
+		j.NextCheck = at.Add(wait)
+	}
+	if at.Sub(j.UncertainSince) >= j.policy.UnverifiableAfter && !j.outage.wide && !j.outage.down && !j.fleet.Down {
 		j.open(finding.Unverifiable, finding.Evidence{Since: j.UncertainSince})
 	}
 	// Whoever got no answer first is asked again when its provider counts as down.

@@ -189,12 +189,12 @@ func TestNewCredentialIsPendingForTheGrace(t *testing.T) {
 func TestUnverifiable(t *testing.T) {
 	t.Parallel()
 	s := newStory()
-	s.see(0, checker.ProviderError, "")
-	s.see(5*time.Hour, checker.Unreachable, checker.TimedOut)
+	s.see(0, checker.RateLimited, "")
+	s.see(5*time.Hour, checker.Intercepted, "")
 	if s.did(finding.OpOpen, finding.Unverifiable) {
 		t.Error("opened before its time")
 	}
-	s.see(6*time.Hour, checker.Malformed, "")
+	s.see(6*time.Hour, checker.RateLimited, "")
 	if !s.did(finding.OpOpen, finding.Unverifiable) {
 		t.Error("not opened")
 	}
@@ -304,6 +304,7 @@ func other(s verdict.State) verdict.Other {
 	return verdict.Other{
 		CredentialID: s.CredentialID, Credential: s.Credential, Provider: s.Provider, Status: s.Status, SuspectSince: s.SuspectSince,
 		LastCheck: s.LastCheck, LastCertain: s.LastCertain, EverHealthy: !s.NeverHealthy(), UncertainSince: s.UncertainSince,
+		Flapping: s.Flapping, Proven: s.Proven, Cleared: s.Cleared,
 	}
 }
 
@@ -565,5 +566,22 @@ func TestEarly(t *testing.T) {
 	s.see(0, checker.Rejected, checker.Unspecified)
 	if len(s.events) != 0 {
 		t.Errorf("of one that never worked: %+v", s.events)
+	}
+}
+
+// What the provider's own log proves is no part of an incident, and is not taken back by one.
+func TestWhatIsProvenStays(t *testing.T) {
+	t.Parallel()
+	f := newFleet(6)
+	f.f.Told = map[int64]verdict.Revocation{0: {At: start, Feed: "log"}, 1: {At: start, Feed: "log"}, 2: {At: start, Feed: "log"}}
+	for round := range 4 {
+		for id := range int64(3) {
+			f.see(result(id, time.Duration(round*15)*time.Minute, checker.Rejected, checker.Unspecified))
+			for _, e := range f.events {
+				if e.Op != finding.OpOpen || e.Kind != finding.Revoked {
+					t.Errorf("round %d: %+v", round, e)
+				}
+			}
+		}
 	}
 }
