@@ -118,6 +118,7 @@ slack: {token: "file:%[1]s/slack-token", app_token: "file:%[1]s/slack-app-token"
 		`allow: [U01, U02], channel: "#credential-alerts", api_url: "%[3]s/"}
 routes:
   - {kind: [canary_tripped, leaked], channel: "#security", mention: "<!subteam^SECURITY>"}
+owners: {people-operations: {channel: "#people-operations"}}
 notifications: {group_wait: 4s, remind_every: 25s}
 leaks:
   try_every: 2s

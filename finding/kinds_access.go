@@ -65,7 +65,7 @@ var revoked = Entry{
 // tokenEnds says how long tokens live, where that is known.
 func tokenEnds(f Finding) string {
 	if life := f.Evidence.UsualLife; life > 0 {
-		return ", within " + Span(life)
+		return ", within " + Span(life.Round(time.Minute))
 	}
 	return ""
 }

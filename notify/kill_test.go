@@ -207,7 +207,8 @@ func (w *world) check(messages []sim.SlackMessage) {
 				FILTER (WHERE m.told_digest <> ''), '{}'),
 			coalesce(bool_or(EXISTS (
 				SELECT FROM notify_members o JOIN findings l ON l.id = o.finding_id
-				WHERE o.message_id = m.id AND l.subject = f.subject AND l.id > f.id)), false)
+				WHERE o.message_id = m.id AND l.subject = f.subject AND l.id > f.id)), false),
+			coalesce(bool_or(told_state <> ''), false)
 		FROM findings f LEFT JOIN notify_members ON finding_id = f.id LEFT JOIN notify_messages m ON m.id = message_id
 		WHERE f.kind = 'revoked' GROUP BY 1 ORDER BY 1`)
 	if err != nil {
@@ -222,10 +223,14 @@ func (w *world) check(messages []sim.SlackMessage) {
 		used     = map[string]bool{}
 		findings int
 		again    bool // it was found again, and that is what its message says
+		known    bool // somebody was told of it, by whatever message
 	)
-	_, err = pgx.ForEachRow(rows, []any{&id, &name, &state, &keys, &again}, func() error {
+	_, err = pgx.ForEachRow(rows, []any{&id, &name, &state, &keys, &again, &known}, func() error {
 		findings++
-		if len(keys) == 0 && state == finding.Resolved {
+		if !known && state == finding.Resolved {
+			for _, k := range keys {
+				used[k] = true
+			}
 			return nil // it was over before anybody was told
 		}
 		told++

@@ -2,6 +2,8 @@ package notify
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -38,18 +40,52 @@ func (n *Notifier) EnqueueLetter(ctx context.Context, tx pgx.Tx, key string) (bo
 	if err != nil || tag.RowsAffected() == 0 {
 		return false, err
 	}
+	return true, n.post(ctx, tx, key, n.setup.Load().readers(Owner{}))
+}
+
+// EnqueueForOwner is EnqueueLetter for the place that the configuration names for an owner of credentials: its receivers,
+// in its channel. false as well where it names none.
+func (n *Notifier) EnqueueForOwner(ctx context.Context, tx pgx.Tx, key, owner string) (bool, error) {
 	s := n.setup.Load()
+	place, named := s.Policy.Owners[owner]
+	if !named {
+		return false, nil
+	}
+	tag, err := tx.Exec(ctx, `INSERT INTO notify_letters (key, enqueued_at) VALUES ($1, $2) ON CONFLICT DO NOTHING`, key, n.Now())
+	if err != nil || tag.RowsAffected() == 0 {
+		return false, err
+	}
+	return true, n.post(ctx, tx, key, s.readers(place))
+}
+
+// Owners are those for whom the configuration names a place, by name.
+func (n *Notifier) Owners() []string { return slices.Sorted(maps.Keys(n.setup.Load().Policy.Owners)) }
+
+// readers are the places that get a letter: all receivers but those that know alerts only, and the fallback, unless it is
+// the only one; of an owner, its receivers where it names some, and else those that have its channel.
+func (s *Setup) readers(o Owner) (list []Target) {
 	for _, r := range s.Receivers {
-		if r.Traits().Again > 0 || r.Name() == s.Policy.Fallback && len(s.Receivers) > 1 { // the first knows alerts only
-			continue
-		}
-		_, err := tx.Exec(ctx, `INSERT INTO notify_messages (receiver, letter, made_at, due_at) VALUES ($1, $2, $3, $3)`,
-			r.Name(), key, n.Now())
-		if err != nil {
-			return false, err
+		named := slices.Contains(o.Receivers, r.Name())
+		switch traits := r.Traits(); {
+		case traits.Again > 0, len(o.Receivers) > 0 && !named, !named && r.Name() == s.Policy.Fallback && len(s.Receivers) > 1:
+		case o.Channel != "" && !traits.Channels && !named:
+		default:
+			list = append(list, Target{r.Name(), o.Place})
 		}
 	}
-	return true, n.Waker.jobs(ctx, tx, AttendArgs{})
+	return s.places(list)
+}
+
+func (n *Notifier) post(ctx context.Context, tx pgx.Tx, key string, to []Target) error {
+	for _, t := range to {
+		_, err := tx.Exec(ctx, `
+			INSERT INTO notify_messages (receiver, channel, mention, letter, made_at, due_at) VALUES ($1, $2, $3, $4, $5, $5)`,
+			t.Receiver, t.Channel, t.Mention, key, n.Now())
+		if err != nil {
+			return err
+		}
+	}
+	return n.Waker.jobs(ctx, tx, AttendArgs{})
 }
 
 // LastLetter returns when the newest letter whose key begins with prefix was put into the outbox, the zero Time where

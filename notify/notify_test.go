@@ -475,3 +475,33 @@ func TestALetter(t *testing.T) {
 		t.Errorf("%v, error %v", at, err)
 	}
 }
+
+// An owner's part of a letter goes to the owner's place: their receivers, or the channel where receivers have channels.
+func TestALetterForAnOwner(t *testing.T) {
+	t.Parallel()
+	mail, pager := &pager{name: "mail"}, &pager{name: "pager"}
+	d := newDesk(t, notify.Policy{Owners: map[string]notify.Owner{
+		"web":  {Place: notify.Place{Channel: "#web"}},
+		"hr":   {Receivers: []string{"mail"}},
+		"none": {},
+	}}, mail, pager)
+	for owner, want := range map[string]bool{"web": true, "hr": true, "stranger": false} {
+		d.tx(func(ctx context.Context, tx pgx.Tx) ([]finding.Change, error) {
+			is, err := d.EnqueueForOwner(ctx, tx, "report/2026-02#owner/"+owner, owner)
+			if is != want {
+				t.Errorf("%s: %t", owner, is)
+			}
+			return nil, err
+		})
+	}
+	d.settled()
+	if m := d.only(); m.Channel != "Cweb" || !strings.Contains(m.Text, "#owner/web") {
+		t.Errorf("on Slack: %+v", m)
+	}
+	if got := mail.titles(); len(got) != 1 || !strings.Contains(got[0], "#owner/hr") || len(pager.titles()) != 0 {
+		t.Errorf("by mail %q, the pager %q", got, pager.titles())
+	}
+	if got := d.Owners(); !slices.Equal(got, []string{"hr", "none", "web"}) {
+		t.Errorf("owners %q", got)
+	}
+}

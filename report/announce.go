@@ -95,25 +95,39 @@ func (a *Announcer) frozen(ctx context.Context, tx pgx.Tx, f Frozen) error {
 	if f.Edition > 1 {
 		key += fmt.Sprintf("/%d", f.Edition)
 	}
-	_, err = a.Notifier.EnqueueLetter(ctx, tx, key)
-	return err
+	if _, err := a.Notifier.EnqueueLetter(ctx, tx, key); err != nil {
+		return err
+	}
+	for _, owner := range f.Owners {
+		if _, err := a.Notifier.EnqueueForOwner(ctx, tx, ofOwner(key, owner), owner); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
-// Letter writes what is told under a key: "report/MONTH", "report/MONTH/EDITION" or "digest/UNTIL/SINCE".
+// ofOwner is the key of an owner's part of a letter.
+func ofOwner(key, owner string) string { return key + ownerMark + owner }
+
+const ownerMark = "#owner/"
+
+// Letter writes what is told under a key: "report/MONTH", "report/MONTH/EDITION" or "digest/UNTIL/SINCE", and of an
+// owner's credentials alone with "#owner/NAME" behind it.
 func (a *Announcer) Letter(ctx context.Context, key string) (l notify.Letter, err error) {
+	key, owner, _ := strings.Cut(key, ownerMark)
 	kind, rest, _ := strings.Cut(key, "/")
 	switch kind {
 	case "report":
-		l, err = a.reportLetter(ctx, rest)
+		l, err = a.reportLetter(ctx, rest, owner)
 	case "digest":
-		l, err = a.digestLetter(ctx, rest)
+		l, err = a.digestLetter(ctx, rest, owner)
 	default:
 		err = fmt.Errorf("no letter is known under %q", key)
 	}
 	return l, postgres.Plain(err)
 }
 
-func (a *Announcer) reportLetter(ctx context.Context, text string) (notify.Letter, error) {
+func (a *Announcer) reportLetter(ctx context.Context, text, owner string) (notify.Letter, error) {
 	text, number, amended := strings.Cut(text, "/")
 	month, err := ParseMonth(text)
 	edition := 1
@@ -123,14 +137,14 @@ func (a *Announcer) reportLetter(ctx context.Context, text string) (notify.Lette
 	if err != nil || edition < 1 {
 		return notify.Letter{}, errors.Join(err, errors.New("no report has that key"))
 	}
-	page, ok, err := a.Maker.Stored(ctx, month, "", edition, HTML)
+	page, ok, err := a.Maker.Stored(ctx, month, owner, edition, HTML)
 	if err == nil && !ok {
 		err = fmt.Errorf("the report of %s is gone", month)
 	}
 	if err != nil {
 		return notify.Letter{}, err
 	}
-	l, err := a.Maker.letter(ctx, month, edition)
+	l, err := a.Maker.letter(ctx, month, owner, edition)
 	l.File = &notify.File{Name: "unused-credentials-" + month.String() + ".html", Content: page}
 	return l, err
 }

@@ -3,6 +3,7 @@ package report
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -37,7 +38,7 @@ func (a *Announcer) digest(ctx context.Context, set *Settings, now time.Time) er
 	if err != nil {
 		return err
 	}
-	last, err := a.Notifier.LastLetter(ctx, "digest/")
+	last, err := a.Notifier.LastLetter(ctx, "digest/") // an owner's comes with the one of all
 	if err != nil {
 		return err
 	}
@@ -53,14 +54,46 @@ func (a *Announcer) digest(ctx context.Context, set *Settings, now time.Time) er
 	if err != nil || len(fresh)+len(ended) == 0 {
 		return err
 	}
-	return postgres.InTx(ctx, a.Maker.Pool, func(tx pgx.Tx) error {
-		_, err := a.Notifier.EnqueueLetter(
-			ctx,
-			tx,
-			fmt.Sprintf("digest/%s/%s", now.UTC().Format(time.RFC3339), last.UTC().Format(time.RFC3339)),
-		)
+	owners, err := a.owners(ctx, append(slices.Clone(fresh), ended...))
+	if err != nil {
 		return err
+	}
+	key := fmt.Sprintf("digest/%s/%s", now.UTC().Format(time.RFC3339), last.UTC().Format(time.RFC3339))
+	return postgres.InTx(ctx, a.Maker.Pool, func(tx pgx.Tx) error {
+		if _, err := a.Notifier.EnqueueLetter(ctx, tx, key); err != nil {
+			return err
+		}
+		for _, owner := range a.Notifier.Owners() {
+			if !slices.Contains(slices.Collect(maps.Values(owners)), owner) {
+				continue
+			}
+			if _, err := a.Notifier.EnqueueForOwner(ctx, tx, ofOwner(key, owner), owner); err != nil {
+				return err
+			}
+		}
+		return nil
 	})
+}
+
+// owners are the owners of the credentials of findings, by the credential's name.
+func (a *Announcer) owners(ctx context.Context, fs []finding.Finding) (map[string]string, error) {
+	var names []string
+	for _, f := range fs {
+		if f.Subject.Credential != "" {
+			names = append(names, f.Subject.Credential)
+		}
+	}
+	creds, err := a.Maker.Registry.Named(ctx, names)
+	if err != nil {
+		return nil, err
+	}
+	owners := map[string]string{}
+	for _, c := range creds {
+		if c.Owner != "" {
+			owners[c.Name] = c.Owner
+		}
+	}
+	return owners, nil
 }
 
 // lowSeverities are those findings that opened, or ended, since a time.
@@ -79,7 +112,7 @@ func (a *Announcer) lowSeverities(ctx context.Context, since time.Time) (fresh, 
 
 const mostInDigest = 15
 
-func (a *Announcer) digestLetter(ctx context.Context, rest string) (notify.Letter, error) {
+func (a *Announcer) digestLetter(ctx context.Context, rest, owner string) (notify.Letter, error) {
 	_, text, _ := strings.Cut(rest, "/")
 	since, err := time.Parse(time.RFC3339, text)
 	if err != nil {
@@ -89,7 +122,18 @@ func (a *Announcer) digestLetter(ctx context.Context, rest string) (notify.Lette
 	if err != nil {
 		return notify.Letter{}, err
 	}
-	l := notify.Letter{Title: fmt.Sprintf("Digest: %d new findings of low severity, %d ended", len(fresh), len(ended))}
+	whose := ""
+	if owner != "" {
+		owners, err := a.owners(ctx, append(slices.Clone(fresh), ended...))
+		if err != nil {
+			return notify.Letter{}, err
+		}
+		others := func(f finding.Finding) bool { return owners[f.Subject.Credential] != owner }
+		fresh, ended, whose = slices.DeleteFunc(fresh, others), slices.DeleteFunc(ended, others), " of "+owner
+	}
+	l := notify.Letter{
+		Title: fmt.Sprintf("Digest%s: %s of low severity, %d ended", whose, finding.Plural(len(fresh), "new finding"), len(ended)),
+	}
 	for _, k := range digestKinds(fresh) {
 		var of []finding.Finding
 		for _, f := range fresh {

@@ -12,9 +12,9 @@ import (
 
 const mostInLetter = 10
 
-// letter summarizes a month's report as it was frozen.
-func (m *Maker) letter(ctx context.Context, month Month, edition int) (notify.Letter, error) {
-	text, ok, err := m.Stored(ctx, month, "", edition, JSON)
+// letter summarizes a month's report as it was frozen, of one owner or, with "", of all.
+func (m *Maker) letter(ctx context.Context, month Month, owner string, edition int) (notify.Letter, error) {
+	text, ok, err := m.Stored(ctx, month, owner, edition, JSON)
 	if err != nil || !ok {
 		return notify.Letter{}, err
 	}
@@ -22,7 +22,11 @@ func (m *Maker) letter(ctx context.Context, month Month, edition int) (notify.Le
 	if err := json.Unmarshal(text, &r); err != nil {
 		return notify.Letter{}, err
 	}
-	title := "Unused credentials, " + month.first.Format("January 2006")
+	title := "Unused credentials"
+	if owner != "" {
+		title += " of " + owner
+	}
+	title += ", " + month.first.Format("January 2006")
 	if edition > 1 {
 		title += fmt.Sprintf(", edition %d", edition)
 	}
@@ -40,7 +44,7 @@ func (m *Maker) letter(ctx context.Context, month Month, edition int) (notify.Le
 			continue
 		}
 		line := fmt.Sprintf("• %s: %s, %s", strings.ToUpper(c.Recommendation.Words()), c.Credential, c.Why)
-		if c.Owner != "" {
+		if c.Owner != "" && owner == "" {
 			line += " (owner " + c.Owner + ")"
 		}
 		l.Lines = append(l.Lines, line)
@@ -48,6 +52,8 @@ func (m *Maker) letter(ctx context.Context, month Month, edition int) (notify.Le
 	if n > mostInLetter {
 		l.Lines = append(l.Lines, fmt.Sprintf("• and %d more, in the file", n-mostInLetter))
 	}
-	l.Lines = append(l.Lines, "The list of one owner: keyrounds report unused --month "+month.String()+" --owner NAME")
+	if owner == "" {
+		l.Lines = append(l.Lines, "The list of one owner: keyrounds report unused --month "+month.String()+" --owner NAME")
+	}
 	return l, nil
 }

@@ -376,6 +376,7 @@ func (j *judgement) openRevoked() {
 		!end.Over().After(j.result.At) {
 		e.ExpiresAt, e.ExpiresBy = end.At, string(end.By)
 	}
+	e.UsualLife = j.TokenLife // until then its last token works
 	if e.CouldBe = j.result.RefusesFor; e.NeverHealthy {
 		e.CouldBe = j.result.Choices
 	}

@@ -302,6 +302,7 @@ func TestDemo(t *testing.T) {
 		"credentials of smartrecruiters have secrets that cannot be read",
 		"reply in the thread of a message: ats-sync (smartrecruiters) was refused for",
 		"ats-sync: revoked → healthy", "honeypot (smartrecruiters) is a canary, and was used", "192.0.2.66 by curl/8.5.0", "Digest: ",
+		"Digest of people-operations: 1 new finding", "Unused credentials of people-operations, ",
 		"got the file unused-credentials-", "REVOKE: offer-letters",
 		"screening (smartrecruiters) has a secret that got out", "howto/screening.md:3", "only in history",
 		"the secret is proven dead", "the provider is up again",

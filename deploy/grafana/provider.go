@@ -54,7 +54,8 @@ func provider() Dashboard {
 					{
 						kind:  number,
 						title: "Incidents",
-						about: "Open findings provider_incident (it refuses many credentials at once) and provider_down (it answers nobody). " +
+						about: "Open findings provider_incident (it refuses many credentials at once) and provider_down " +
+							"(it answers nobody). " +
 							"Runbooks: KeyroundsProviderIncident, KeyroundsProviderDown.",
 						width: 5,
 						steps: bad,

@@ -56,6 +56,9 @@ func (d *delivery) blocks(title string) []slack.Block {
 		lead = append(lead, "*Owner:* "+escape(w.Owner, 200))
 	}
 	blocks = append(blocks, sections(lead)...)
+	if b := d.buttons(); b != nil {
+		blocks = append(blocks, b)
+	}
 	blocks = append(blocks, sections(bullets(w.Items, 300))...)
 	blocks = append(blocks, sections(bullets(w.Steps, 600))...)
 	var facts []string
@@ -70,10 +73,7 @@ func (d *delivery) blocks(title string) []slack.Block {
 		facts = append(facts, "<"+w.Guide+"|Runbook>")
 	}
 	blocks = append(blocks, sections(facts)...)
-	blocks = blocks[:min(len(blocks), maxBlocks-2)]
-	if b := d.buttons(); b != nil {
-		blocks = append(blocks, b)
-	}
+	blocks = blocks[:min(len(blocks), maxBlocks-1)]
 	what := fmt.Sprintf("keyrounds finding %d · %s · keyrounds findings show %d", fs[0].ID, fs[0].Kind, fs[0].ID)
 	if len(fs) > 1 {
 		what = fmt.Sprintf("keyrounds · %d findings · keyrounds findings list", len(fs))
