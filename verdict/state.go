@@ -160,5 +160,14 @@ func (p Policy) confirmations(refusals []time.Time, from time.Time, soon, cleare
 			next = t
 		}
 	}
+	if n < len(p.Confirm) { // what was looked at late is looked at soon again, and not as scheduled
+		due := first.Add(p.Confirm[n])
+		if !due.After(last) {
+			due = last.Add(p.soon(0))
+		}
+		if next.IsZero() || due.Before(next) {
+			next = due
+		}
+	}
 	return n, next
 }

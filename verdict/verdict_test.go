@@ -585,3 +585,17 @@ func TestWhatIsProvenStays(t *testing.T) {
 		}
 	}
 }
+
+// A look that comes late is followed by the next one soon, and not when the schedule says.
+func TestLateLooksAreFollowed(t *testing.T) {
+	t.Parallel()
+	s := newStory()
+	s.see(0, checker.Rejected, checker.Unspecified)
+	s.see(20*time.Minute, checker.Rejected, checker.Unspecified)
+	if want := start.Add(21 * time.Minute); !s.state.NextCheck.Equal(want) {
+		t.Fatalf("%s, next at %s", s.state.Status, s.state.NextCheck)
+	}
+	if got := s.see(21*time.Minute, checker.Rejected, checker.Unspecified); got != verdict.Revoked {
+		t.Errorf("then it is %s", got)
+	}
+}
