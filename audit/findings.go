@@ -167,7 +167,7 @@ func (s *Store) act(
 }
 
 // Awaken opens the findings again whose snooze ends at or before now, and those that are no mere information, were
-// acknowledged longer ago than forgotten (0: however long ago) and are no false alarms. It returns the changes. It skips
+// acknowledged longer ago than forgotten (0: none) and are no false alarms. It returns the changes. It skips
 // findings that another transaction has locked; the next call has them. The changes are recorded as Daemon's, and queued
 // to be told, in tx.
 func (s *Store) Awaken(ctx context.Context, tx pgx.Tx, now time.Time, forgotten time.Duration) ([]finding.Change, error) {

@@ -61,7 +61,6 @@ type Hasten struct {
 	At       time.Time     // when they are due
 	Rested   time.Duration // none that was checked less than that before At
 	Why      string
-	But      string // none that is due then for this reason; "": all
 }
 
 // Hasten makes those of ids due at h.At that are due later, in tx. It passes over what somebody checks just now, what is
@@ -70,7 +69,7 @@ func (s *Store) Hasten(ctx context.Context, tx pgx.Tx, h Hasten, ids []int64) er
 	if len(ids) == 0 {
 		return nil
 	}
-	_, err := tx.Exec(ctx, hastenSQL, ids, h.At, h.Why, h.Rested, h.But)
+	_, err := tx.Exec(ctx, hastenSQL, ids, h.At, h.Why, h.Rested)
 	return err
 }
 
@@ -78,7 +77,7 @@ const hastenSQL = `
 	UPDATE credentials c SET next_check_at = $2, next_check_why = $3
 	FROM (
 		SELECT id FROM credentials
-		WHERE id = ANY($1) AND next_check_at > $2 AND leased_until <= $2 AND retired_at IS NULL AND ($5 = '' OR next_check_why <> $5)
+		WHERE id = ANY($1) AND next_check_at > $2 AND leased_until <= $2 AND retired_at IS NULL
 			AND ($4::interval <= '0' OR NOT EXISTS (
 				SELECT FROM credential_state s WHERE s.credential_id = id AND s.last_check_at > $2::timestamptz - $4::interval))
 		ORDER BY id

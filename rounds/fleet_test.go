@@ -575,6 +575,15 @@ func TestTrialsOfNoise(t *testing.T) {
 				return checker.OK, ""
 			}
 			tr.run(from.Add(6 * time.Hour))
+			var since []time.Time // a token in between begins the count anew
+			for _, at := range tr.creds[7].refused {
+				if !at.Before(from) {
+					since = append(since, at)
+				}
+			}
+			if n := mostInAnHour(since); n > 6 {
+				t.Errorf("what is dead was refused %d times in an hour", n)
+			}
 			e, open := tr.open["revoked credential/c07"]
 			if !open || e.At.Sub(from) > 20*time.Minute || len(tr.of(finding.ProviderIncident)) > 0 {
 				t.Errorf("c07 %t at %s, incidents %+v", open, e.At, tr.of(finding.ProviderIncident))

@@ -216,6 +216,11 @@ func (r *Rounds) storeOnce(
 		return nil, nil, err
 	}
 	fleet.Lockout = s.Providers[o.Provider].Lockout
+	for _, list := range [][]verdict.Other{fleet.Others, fleet.Neighbours} {
+		for i := range list {
+			list[i].Lockout = s.Providers[list[i].Provider].Lockout
+		}
+	}
 	if err := r.corroborate(ctx, tx, &fleet, results); err != nil {
 		return nil, nil, err
 	}

@@ -27,7 +27,7 @@ func (r *Rounds) hasten(ctx context.Context, tx pgx.Tx, s *Settings, wishes []ve
 		}
 		h := registry.Hasten{Provider: p.Name, At: now, Rested: p.MinInterval, Why: whyPeer}
 		if w.Again {
-			h.Why, h.But = whyRecovered, whyCap
+			h.Why = whyRecovered
 		}
 		groups[h] = append(groups[h], w.CredentialID)
 	}

@@ -20,8 +20,8 @@ type Fleet struct {
 	Outage       bool     // the provider has an open finding of its own: unverifiable
 	Down         bool     // likewise: provider_down
 	Blind        bool     // keyrounds itself has an open finding: unverifiable
-	// The credentials of all other providers that were checked within the hour, if there are any, could
-	// not be reached either, since then at the latest.
+	// The credentials of all other providers that were asked since this one is silent, if there are any, could not be
+	// reached either, since then at the latest.
 	ElsewhereSilent bool
 	ElsewhereSince  time.Time
 	// What the provider's own log says, as far as a feed has it.
@@ -49,8 +49,10 @@ type Other struct {
 	EverHealthy    bool      // with its present secret
 	UncertainSince time.Time // zero: the last answer was certain
 	Flapping       bool
-	Proven         bool // State.Proven
-	Cleared        bool // State.Cleared
+	Proven         bool            // State.Proven
+	Cleared        bool            // State.Cleared
+	Refusals       []time.Time     // State.Refusals; of one that is not refused: none
+	Lockout        checker.Lockout // what its provider bears of refusals
 }
 
 func (f Fleet) state(r checker.Result) State {

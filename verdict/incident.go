@@ -322,13 +322,14 @@ func (in incident) calm(p Policy) bool {
 	return len(refused) == 0 || in.now.Sub(refused[len(refused)-1].since) >= 3*p.Incident.Within
 }
 
-// release has those of an incident that is over, and that are still refused, judged one by one at once.
-func (in incident) release(states []State, p Policy) {
+// release has those of an incident that is over, and that are still refused, judged one by one as soon as they may be
+// refused again.
+func (in incident) release(f Fleet, states []State, p Policy) {
 	for i := range states {
 		s := &states[i]
 		member := slices.ContainsFunc(in.affected, func(t turned) bool { return t.id == s.CredentialID })
 		if member && s.Status == Suspect {
-			s.NextCheck, s.NotBefore = in.now.Add(p.soon(0)), time.Time{}
+			s.NextCheck, s.NotBefore = in.now.Add(p.soon(0)), p.capped(s.Refusals, f.Lockout, in.now)
 		}
 	}
 }

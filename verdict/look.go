@@ -57,9 +57,9 @@ func (j *judgement) turn() time.Time {
 }
 
 // mostAnHour is how often it may be refused in an hour; 0: there is no limit.
-func (j *judgement) mostAnHour() int {
-	most, bears := j.policy.RefusalsPerHour, j.fleet.Lockout.PerHour()
-	if j.fleet.Lockout.None() {
+func (p Policy) mostAnHour(l checker.Lockout) int {
+	most, bears := p.RefusalsPerHour, l.PerHour()
+	if l.None() {
 		return 0
 	}
 	if most == 0 || bears > 0 && bears < most {
@@ -68,15 +68,16 @@ func (j *judgement) mostAnHour() int {
 	return most
 }
 
-// keepToCap puts off the next check where it was refused as often as it may be in an hour.
-func (j *judgement) keepToCap() {
-	most := j.mostAnHour()
-	if most == 0 || most > len(j.Refusals) {
-		return
+// capped returns until when what was refused at those times may not be refused again; the zero time: it may be at once.
+func (p Policy) capped(refusals []time.Time, l checker.Lockout, now time.Time) time.Time {
+	most := p.mostAnHour(l)
+	if most == 0 || most > len(refusals) {
+		return time.Time{}
 	}
-	if until := j.Refusals[len(j.Refusals)-most].Add(time.Hour); until.After(j.result.At) && until.After(j.NotBefore) {
-		j.NotBefore = until
+	if until := refusals[len(refusals)-most].Add(time.Hour); until.After(now) {
+		return until
 	}
+	return time.Time{}
 }
 
 // Wish asks for a look at a credential now, out of turn.
@@ -122,7 +123,8 @@ func Wishes(f Fleet, rs []checker.Result, next []State, p Policy) []Wish {
 	}
 	for _, o := range slices.Concat(f.Others, f.Neighbours) {
 		inside := slices.Contains(f.Incident.Affected, o.Credential)
-		if o.Status.refused() && (inside || o.Provider == f.Provider) && in.now.Sub(o.LastCheck) >= rest {
+		if o.Status.refused() && (inside || o.Provider == f.Provider) && in.now.Sub(o.LastCheck) >= rest &&
+			p.capped(o.Refusals, o.Lockout, in.now).IsZero() {
 			wishes = append(wishes, Wish{o.CredentialID, o.Provider, true})
 		}
 	}

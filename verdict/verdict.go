@@ -62,7 +62,7 @@ func Judge(f Fleet, rs []checker.Result, p Policy) ([]State, []finding.Event) {
 		events = append(events, j.events...)
 	}
 	if incident.on && !incident.began && incident.over(f, f.Incident.Affected, states, p) != "" {
-		incident.release(states, p)
+		incident.release(f, states, p)
 	}
 	events = append(events, incident.events(f, states, p)...)
 	return states, append(events, outage.events(f, rs, states, p)...)
@@ -146,7 +146,7 @@ func (j *judgement) refused() {
 	if grace := j.Changed.Add(j.policy.Grace); j.Status != Revoked && j.NeverHealthy() && at.Before(grace) {
 		j.become(Pending)
 		j.GraceRefusals++ // they confirm nothing, and use up nothing of what is to confirm it after the grace
-		if most := j.mostAnHour(); most > 0 && j.GraceRefusals >= most {
+		if most := j.policy.mostAnHour(j.fleet.Lockout); most > 0 && j.GraceRefusals >= most {
 			j.NotBefore = grace
 		}
 		return
@@ -168,7 +168,7 @@ func (j *judgement) refused() {
 		j.NextCheck = j.again()
 		j.NotBefore = j.NextCheck
 	}
-	j.keepToCap()
+	j.NotBefore = later(j.NotBefore, j.policy.capped(j.Refusals, j.fleet.Lockout, j.result.At))
 	for i := range j.events {
 		if e := &j.events[i]; e.Kind == finding.Revoked {
 			e.Evidence.NextCheck = later(j.NextCheck, j.NotBefore)
@@ -229,7 +229,7 @@ func (j *judgement) suspect() {
 // mayBeSoon reports whether it may be asked so soon as others can clear the provider: there are some, and the refusals
 // that this may cost for nothing are borne.
 func (j *judgement) mayBeSoon() bool {
-	most := j.mostAnHour()
+	most := j.policy.mostAnHour(j.fleet.Lockout)
 	return !j.Flapping && j.incident.own.total > 1 && (most == 0 || most >= len(j.policy.Confirm)+2)
 }
 

@@ -304,7 +304,7 @@ func other(s verdict.State) verdict.Other {
 	return verdict.Other{
 		CredentialID: s.CredentialID, Credential: s.Credential, Provider: s.Provider, Status: s.Status, SuspectSince: s.SuspectSince,
 		LastCheck: s.LastCheck, LastCertain: s.LastCertain, EverHealthy: !s.NeverHealthy(), UncertainSince: s.UncertainSince,
-		Flapping: s.Flapping, Proven: s.Proven, Cleared: s.Cleared,
+		Flapping: s.Flapping, Proven: s.Proven, Cleared: s.Cleared, Refusals: s.Refusals,
 	}
 }
 
