@@ -53,7 +53,8 @@ func Replay(before map[int64]State, results []checker.Result, p Policy, told map
 func (s State) other() Other {
 	return Other{
 		s.CredentialID, s.Credential, s.Provider, s.Status, s.SuspectSince, s.LastCheck, s.LastCertain, !s.NeverHealthy(), s.UncertainSince,
-		s.Flapping, s.Proven, s.Cleared, s.Refusals, checker.Lockout{},
+		s.Flapping, s.Proven, s.Cleared, s.Refusals,
+		checker.Lockout{},
 	}
 }
 
