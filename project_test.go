@@ -251,3 +251,35 @@ func TestDocumentsTellWhatThereIs(t *testing.T) {
 		}
 	}
 }
+
+// The tables of kinds in the documents give each kind once, with the severity of the catalogue first.
+func TestDocumentsGiveSeverities(t *testing.T) {
+	t.Parallel()
+	told := map[finding.Kind]int{}
+	for _, page := range []string{"verdicts.md", "usage.md"} {
+		text, err := os.ReadFile(filepath.Join("docs", page))
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, table, found := strings.Cut(string(text), "| kind | severity |")
+		table, _, _ = strings.Cut(table, "\n\n")
+		if !found {
+			t.Fatalf("docs/%s has no table of kinds", page)
+		}
+		for _, row := range strings.Split(table, "\n")[2:] {
+			cells := strings.Split(row, "|")
+			for _, m := range regexp.MustCompile("`([a-z_]+)`").FindAllStringSubmatch(cells[1], -1) {
+				k := finding.Kind(m[1])
+				told[k]++
+				if want := string(k.Severity()); !strings.HasPrefix(strings.TrimSpace(cells[2]), want) {
+					t.Errorf("docs/%s says that %s is %s; the catalogue says %s", page, k, strings.TrimSpace(cells[2]), want)
+				}
+			}
+		}
+	}
+	for _, k := range finding.Kinds() {
+		if told[k] != 1 {
+			t.Errorf("the tables of kinds name %s %d times", k, told[k])
+		}
+	}
+}
