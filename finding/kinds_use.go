@@ -143,7 +143,7 @@ var expiring = Entry{
 		}
 		return "ends on " + day(f.Evidence.ExpiresAt)
 	},
-	Over: "ends soon no more", Many: "end soon",
+	Over: "does not end soon any more", Many: "end soon",
 	Steps: atConsole(do(
 		"Make a new one in time, give it to those who use it, and store it: keyrounds credentials rotate NAME --expires DATE",
 		"A secret that is read from the host is replaced there, and expires in the configuration.",

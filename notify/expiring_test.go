@@ -66,7 +66,7 @@ func TestExpiringIsToldAtEachTime(t *testing.T) {
 	d.later(day)
 	d.apply(finding.OpResolve, finding.Expiring, "ats-sync")
 	d.settled()
-	if got := p.titles(); len(got) != 6 || got[5] != "RESOLVED: ats-sync (idp) ends soon no more" {
+	if got := p.titles(); len(got) != 6 || got[5] != "RESOLVED: ats-sync (idp) does not end soon any more" {
 		t.Errorf("at the end: %q", got)
 	}
 }

@@ -247,13 +247,13 @@ func TestRemindersAndEscalation(t *testing.T) {
 	i := slices.IndexFunc(ms, func(m sim.SlackMessage) bool { return strings.HasPrefix(m.Text, "<@U1> ■") })
 	var told []string
 	for _, r := range ms[i].Replies {
-		if !r.Broadcast || !strings.HasPrefix(r.Text, "<@U1> a (idp) is refused; still so after") {
+		if !r.Broadcast || !strings.HasPrefix(r.Text, "<@U1> a (idp) is refused, for") {
 			t.Errorf("a reply: %+v", r)
 		}
 		told = append(told, strings.TrimPrefix(r.Text, "<@U1> "))
 	}
 	if len(told) != 3 || !strings.HasSuffix(told[0], "30 min, and nobody has acknowledged it. Others are told now.") ||
-		!strings.HasPrefix(told[1], "a (idp) is refused; still so after 1 h, and nobody") {
+		!strings.HasPrefix(told[1], "a (idp) is refused, for 1 h, and nobody") {
 		t.Errorf("the thread: %q", told)
 	}
 	d.ack(first)
@@ -394,7 +394,7 @@ func TestStepsAndWarnings(t *testing.T) {
 	d.settled()
 	i := slices.IndexFunc(d.slack.Messages(), func(m sim.SlackMessage) bool { return strings.Contains(m.Text, "b (idp)") })
 	r := d.slack.Messages()[i].Replies
-	if len(r) != 1 || !strings.Contains(r[0].Text, "b (idp) may do less than it needs; still so after") {
+	if len(r) != 1 || !strings.Contains(r[0].Text, "b (idp) may do less than it needs, for") {
 		t.Errorf("the warning's thread: %+v", r)
 	}
 }

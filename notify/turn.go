@@ -148,7 +148,7 @@ func nudge(kind string, fs []finding.Finding, now time.Time) string {
 	if len(open) > 1 {
 		text = together(open)
 	}
-	text += fmt.Sprintf("; still so after %s, and nobody has acknowledged it", finding.Span(now.Sub(since)))
+	text += fmt.Sprintf(", for %s by now, and nobody has acknowledged it", finding.Span(now.Sub(since)))
 	if kind == nudgeEscalate {
 		text += ". Others are told now."
 	}
