@@ -252,8 +252,8 @@ func TestRemindersAndEscalation(t *testing.T) {
 		}
 		told = append(told, strings.TrimPrefix(r.Text, "<@U1> "))
 	}
-	if len(told) != 3 || !strings.HasSuffix(told[0], "30 min, and nobody has acknowledged it. Others are told now.") ||
-		!strings.HasPrefix(told[1], "a (idp) is refused, for 1 h, and nobody") {
+	if len(told) != 3 || !strings.HasSuffix(told[0], "30 min by now, and nobody has acknowledged it. Others are told now.") ||
+		!strings.HasPrefix(told[1], "a (idp) is refused, for 1 h by now, and nobody") {
 		t.Errorf("the thread: %q", told)
 	}
 	d.ack(first)
