@@ -33,6 +33,7 @@ import (
 	"github.com/keyrounds/keyrounds/registry"
 	"github.com/keyrounds/keyrounds/report"
 	"github.com/keyrounds/keyrounds/rounds"
+	"github.com/keyrounds/keyrounds/safefile"
 	"github.com/keyrounds/keyrounds/secret"
 	"github.com/keyrounds/keyrounds/usage"
 )
@@ -75,6 +76,7 @@ type App struct {
 	Exposure *exposure.Exposure // follows secrets that got out
 	Actions  *action.Actions    // does what people ask for
 
+	owner     postgres.Owner
 	announcer *report.Announcer
 	config    atomic.Pointer[config.Config]           // without credentials
 	file      atomic.Pointer[[]credential.Credential] // of the configuration, not registered yet; nil: they are
@@ -122,7 +124,7 @@ func withoutCredentials(c *config.Config) *config.Config {
 
 func (a *App) open(ctx context.Context) error {
 	c := a.Options.Config
-	url, err := a.databaseURL(ctx)
+	url, err := a.database(ctx)
 	if err != nil {
 		return err
 	}
@@ -130,6 +132,7 @@ func (a *App) open(ctx context.Context) error {
 		return err
 	}
 	a.ends.push(a.Pool.Close)
+	a.owner.App = a.Pool
 	a.openSealer()
 	a.Metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	a.reloaded = newReloadMetrics(a.Metrics, a.Version)
@@ -162,6 +165,7 @@ func (a *App) open(ctx context.Context) error {
 	)
 	a.Rounds, err = rounds.New(rounds.Options{
 		Pool:        a.Pool,
+		Owner:       a.owner,
 		Registry:    a.Registry,
 		Audit:       a.Audit,
 		Usage:       a.Usage,
@@ -250,9 +254,13 @@ func settings(c *config.Config) rounds.Settings {
 	return s
 }
 
-func (a *App) databaseURL(ctx context.Context) (string, error) {
+// database returns where the application connects, and notes who owns the schema there.
+func (a *App) database(ctx context.Context) (string, error) {
 	c := a.Options.Config
 	if !c.Database.IsZero() {
+		if !c.AdminDatabase.IsZero() {
+			a.owner.URL = c.AdminDatabase.Resolve
+		}
 		return c.Database.Resolve(ctx)
 	}
 	p, err := postgres.StartPrivate(ctx, postgres.PrivateOptions{DataDir: c.DataDir, Daemon: a.Daemon, Log: a.Log})
@@ -261,6 +269,7 @@ func (a *App) databaseURL(ctx context.Context) (string, error) {
 	}
 	a.ends.push(p.Stop)
 	p.Watch(a.Metrics)
+	a.owner.URL = func(context.Context) (string, error) { return p.AdminURL(), nil }
 	return p.URL(), nil
 }
 
@@ -269,7 +278,11 @@ func (a *App) openSealer() {
 	path, own := a.Options.Config.SealingKey, false
 	if path == "" {
 		own, path = true, filepath.Join(a.Options.Config.DataDir, "sealing.key")
-		if err := os.MkdirAll(a.Options.Config.DataDir, 0o711); err != nil {
+		err := safefile.Ours(a.Options.Config.DataDir)
+		if err == nil {
+			err = os.MkdirAll(a.Options.Config.DataDir, 0o711)
+		}
+		if err != nil {
 			a.sealerErr = fmt.Errorf("data_dir: %w", err)
 			return
 		}
@@ -280,11 +293,12 @@ func (a *App) openSealer() {
 // Prepare brings the schema up to date, makes the partitions ahead, and registers the credentials of the file. It
 // fails while the database is away, and can be called again. postgres.ErrNewer: the schema is of a newer keyrounds.
 func (a *App) Prepare(ctx context.Context) error {
-	if _, err := postgres.Migrate(ctx, a.Pool); err != nil {
+	if _, err := a.owner.Migrate(ctx); err != nil {
 		return err
 	}
-	c := a.config.Load()
-	if err := a.Audit.EnsurePartitions(ctx, a.Now(), c.Keep); err != nil {
+	keep := a.config.Load().Keep
+	err := a.owner.Do(ctx, func(owner *pgxpool.Pool) error { return audit.EnsurePartitions(ctx, owner, a.Now(), keep) })
+	if err != nil {
 		return postgres.Plain(err)
 	}
 	for file := a.file.Load(); file != nil; file = a.file.Load() { // again, if it was reloaded meanwhile

@@ -62,7 +62,7 @@ func newCounter(t *testing.T) *counter {
 	idp, slack := httptest.NewServer(c.idp), httptest.NewServer(c.slack)
 	t.Cleanup(idp.Close)
 	t.Cleanup(slack.Close)
-	dir, database := t.TempDir(), pgtest.URL(t)
+	dir, database := t.TempDir(), pgtest.Section(t)
 	for name, text := range map[string]string{"app": c.slack.AppToken, "slack": c.slack.Token, "secret": "s3cretvalue"} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
 			t.Fatal(err)
@@ -71,7 +71,7 @@ func newCounter(t *testing.T) *counter {
 	c.parse = func(allow string) *config.Config {
 		cfg, err := config.Parse("keyrounds.yaml", fmt.Appendf(nil, `
 data_dir: %[1]s
-database: {url: %[2]q}
+database: %[2]s
 listen: 127.0.0.1:0
 external_url: https://keyrounds.example
 providers: {idp: {token_url: "%[3]s/identity/oauth/token", allow_private_networks: true, rate: 100/s, min_interval: 1s}}

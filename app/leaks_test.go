@@ -97,7 +97,7 @@ func newVault(t *testing.T, top string) *vault {
 	v.write("github-token", "c4n4ry-github-token")
 	c, err := config.Parse("keyrounds.yaml", fmt.Appendf(nil, `
 data_dir: %[1]s
-database: {url: %[2]q}
+database: %[2]s
 listen: 127.0.0.1:0
 verdict: {confirm: [1s, 2s], refusals_per_hour: 0}
 defaults: {schedule: "@every 1s"}
@@ -129,7 +129,7 @@ leaks:
       jwks_url: "%[5]s/jwks"
       allow_private_networks: true
 %[6]s
-`, v.dir, pgtest.URL(t), idp.URL, creds.String(), others.URL, strings.ReplaceAll(top, "$DIR", v.dir)))
+`, v.dir, pgtest.Section(t), idp.URL, creds.String(), others.URL, strings.ReplaceAll(top, "$DIR", v.dir)))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -54,7 +54,7 @@ func newOffice(t *testing.T, now time.Time, top string) *office {
 	t.Cleanup(slack.Close)
 	c, err := config.Parse("keyrounds.yaml", fmt.Appendf(nil, `
 data_dir: %[1]s
-database: {url: %[2]q}
+database: %[2]s
 listen: 127.0.0.1:0
 providers: {idp: {token_url: "http://127.0.0.1:1/token", allow_private_networks: true, passive: true}}
 credentials:
@@ -63,7 +63,7 @@ credentials:
 feeds: [{name: pushed, provider: idp, type: push, token: "file:%[1]s/push"}]
 slack: {token: "file:%[1]s/slack", channel: "#x", api_url: "%[3]s/"}
 %[4]s
-`, dir, pgtest.URL(t), slack.URL, top))
+`, dir, pgtest.Section(t), slack.URL, top))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -379,14 +379,14 @@ func TestPolledOnSchedule(t *testing.T) {
 	}))
 	t.Cleanup(api.Close)
 	dir := t.TempDir()
-	database := pgtest.URL(t)
+	database := pgtest.Section(t)
 	if err := os.WriteFile(filepath.Join(dir, "s"), []byte("s3cretvalue"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	parse := func(secret string) *config.Config {
 		c, err := config.Parse("keyrounds.yaml", fmt.Appendf(nil, `
 data_dir: %[1]s
-database: {url: %[2]q}
+database: %[2]s
 listen: 127.0.0.1:0
 providers: {idp: {token_url: "%[3]s/identity/oauth/token", allow_private_networks: true, passive: true}}
 credentials:

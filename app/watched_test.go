@@ -57,7 +57,7 @@ func watch(t *testing.T) *watched {
 		t.Cleanup(s.Close)
 		urls = append(urls, s.URL)
 	}
-	dir, database := t.TempDir(), pgtest.URL(t)
+	dir, database := t.TempDir(), pgtest.Section(t)
 	for name, text := range map[string]string{"slack": w.slack.Token, "secret": "s3cretvalue", "beat": urls[2] + beatPath} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
 			t.Fatal(err)
@@ -66,7 +66,7 @@ func watch(t *testing.T) *watched {
 	parse := func(level string) *config.Config {
 		c, err := config.Parse("keyrounds.yaml", fmt.Appendf(nil, `
 data_dir: %[1]s
-database: {url: %[2]q}
+database: %[2]s
 listen: 127.0.0.1:0
 debug: {listen: 127.0.0.1:0}
 heartbeat: {url: "file:%[1]s/beat", every: 1s}

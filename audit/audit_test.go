@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/keyrounds/keyrounds/audit"
@@ -117,14 +118,27 @@ func TestTheLifeOfAFinding(t *testing.T) {
 	}
 }
 
-// The record takes no change, also not from SQL.
+// The record takes no change, also not from SQL, and the application cannot switch that off; not even the owner changes it by
+// mistake (docs/security.md).
 func TestTheRecordIsAppendOnly(t *testing.T) {
 	t.Parallel()
 	pool := pgtest.New(t)
 	apply(t, pool, event(finding.OpOpen, noon))
-	for _, sql := range []string{`UPDATE record SET actor = 'nobody'`, `DELETE FROM record`, `TRUNCATE record`} {
-		if _, err := pool.Exec(t.Context(), sql); err == nil || !strings.Contains(err.Error(), "append") {
+	changes := []string{`UPDATE record SET actor = 'nobody'`, `DELETE FROM record`, `TRUNCATE record`}
+	for _, sql := range changes {
+		if _, err := pgtest.Owner(t, pool).Exec(t.Context(), sql); err == nil || !strings.Contains(err.Error(), "append") {
 			t.Errorf("%s: %v", sql, err)
+		}
+	}
+	for _, sql := range append(changes,
+		`ALTER TABLE record DISABLE TRIGGER ALL`, `DROP TABLE record`, `SET session_replication_role = replica`, `SET ROLE keyrounds`,
+		`DROP FUNCTION record_is_append_only CASCADE`, `COPY record TO PROGRAM 'true'`, `COPY record TO '/tmp/record'`,
+		`CREATE TABLE mine (n int)`, `CREATE FUNCTION mine() RETURNS int LANGUAGE sql AS 'SELECT 1'`,
+	) {
+		_, err := pool.Exec(t.Context(), sql)
+		var refused *pgconn.PgError
+		if !errors.As(err, &refused) || refused.Code != "42501" && refused.Code != "42883" {
+			t.Errorf("the application's role: %s: %v", sql, err)
 		}
 	}
 }
@@ -150,7 +164,7 @@ func TestPartitions(t *testing.T) {
 		return strings.Join(all, " ")
 	}
 	for range 2 {
-		if err := store.EnsurePartitions(t.Context(), noon, 2); err != nil {
+		if err := audit.EnsurePartitions(t.Context(), pgtest.Owner(t, pool), noon, 2); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -177,7 +191,7 @@ func TestPartitions(t *testing.T) {
 			},
 		)
 	})
-	if err := store.EnsurePartitions(t.Context(), time.Date(2026, 4, 1, 0, 0, 0, 0, time.UTC), 2); err != nil {
+	if err := audit.EnsurePartitions(t.Context(), pgtest.Owner(t, pool), time.Date(2026, 4, 1, 0, 0, 0, 0, time.UTC), 2); err != nil {
 		t.Fatal(err)
 	}
 	if got := names(); got != "checks_2026_02 checks_2026_03 checks_2026_04 checks_2026_05 checks_2026_06" {

@@ -154,7 +154,7 @@ func TestPlansOfPages(t *testing.T) {
 	pool := pgtest.New(t)
 	fleet(t, pool, 50_000)
 	store := audit.New(audit.Options{Pool: pool, Now: time.Now})
-	err := store.EnsurePartitions(t.Context(), noon, 13)
+	err := audit.EnsurePartitions(t.Context(), pgtest.Owner(t, pool), noon, 13)
 	if err == nil {
 		_, err = pool.Exec(t.Context(), historySQL, noon)
 	}

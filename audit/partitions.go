@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
 )
 
 // PartitionsAhead is how many months beyond the present one have a partition.
@@ -13,9 +14,9 @@ const PartitionsAhead = 2
 
 // EnsurePartitions makes the monthly partitions (UTC) of checks for now and PartitionsAhead months, and drops those
 // that ended keep months ago or earlier (0: none is dropped), in a transaction of its own. It may run anywhere, any
-// time, on any replica: it holds an advisory lock meanwhile.
-func (s *Store) EnsurePartitions(ctx context.Context, now time.Time, keep int) error {
-	tx, err := s.pool.Begin(ctx)
+// time, on any replica: it holds an advisory lock meanwhile. Only the owner of the schema can do it.
+func EnsurePartitions(ctx context.Context, owner *pgxpool.Pool, now time.Time, keep int) error {
+	tx, err := owner.Begin(ctx)
 	if err != nil {
 		return err
 	}

@@ -109,6 +109,9 @@ func (b *builder) zone(c *Config, name string) {
 func (b *builder) storage(c *Config, f File) {
 	if f.Database != nil {
 		c.Database = b.address("database.url", f.Database.URL)
+		if f.Database.AdminURL != "" {
+			c.AdminDatabase = b.address("database.admin_url", f.Database.AdminURL)
+		}
 	}
 	if f.Sealing != nil {
 		ref, err := secret.ParseReference(f.Sealing.Key)
@@ -132,7 +135,7 @@ func (b *builder) address(path, text string) Address {
 		if ref.Scheme() == secret.SchemeSealed {
 			b.fail(path, "env:DATABASE_URL or file:/path", "the database cannot hold its own address")
 		}
-		return Address{Ref: ref}
+		return Address{Key: path, Ref: ref}
 	}
 	u, err := url.Parse(text)
 	if err != nil || u.Scheme != "postgres" && u.Scheme != "postgresql" {
@@ -142,7 +145,7 @@ func (b *builder) address(path, text string) Address {
 	if _, has := u.User.Password(); has || u.Query().Has("password") {
 		b.fail(path, "put the whole URL in a variable or file and name that: env:DATABASE_URL", "a password does not belong in this file")
 	}
-	return Address{Literal: text}
+	return Address{Key: path, Literal: text}
 }
 
 var months = regexp.MustCompile(`^(\d{1,3})(mo|y)$`)

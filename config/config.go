@@ -24,22 +24,24 @@ import (
 
 // Config is a valid configuration, with the defaults filled in. It is shared by those who use it: do not change it.
 type Config struct {
-	DataDir     string
-	Database    Address // zero: the private Postgres in DataDir
-	SealingKey  string  // a file; "": made in DataDir
-	Listen      string
-	WebConfig   string                      // exporter-toolkit's file for TLS and sign-in
-	Providers   map[string]checker.Provider // complete
-	Credentials []credential.Credential     // those of the file
-	Defaults    Defaults
-	Zone        *time.Location
-	Policy      verdict.Policy
-	AckTimeout  time.Duration // how long an acknowledgement of what is still open holds; 0: for ever
-	ExternalURL string        // "": no links
-	Slack       Slack
-	Receivers   []Receiver
-	Notify      notify.Policy
-	Templates   *notify.Templates // nil: keyrounds' own words
+	DataDir  string
+	Database Address // zero: the private Postgres in DataDir
+	// AdminDatabase is the same database as the owner of its tables; zero: Database is.
+	AdminDatabase Address
+	SealingKey    string // a file; "": made in DataDir
+	Listen        string
+	WebConfig     string                      // exporter-toolkit's file for TLS and sign-in
+	Providers     map[string]checker.Provider // complete
+	Credentials   []credential.Credential     // those of the file
+	Defaults      Defaults
+	Zone          *time.Location
+	Policy        verdict.Policy
+	AckTimeout    time.Duration // how long an acknowledgement of what is still open holds; 0: for ever
+	ExternalURL   string        // "": no links
+	Slack         Slack
+	Receivers     []Receiver
+	Notify        notify.Policy
+	Templates     *notify.Templates // nil: keyrounds' own words
 	// NotificationsProxy is outbound.Policy.Proxy of receivers and of the heartbeat.
 	NotificationsProxy string
 	Feeds              []Feed
@@ -104,6 +106,7 @@ const (
 
 // Address is a database URL: a reference, or the URL itself where it has no password in it.
 type Address struct {
+	Key     string // of the configuration
 	Ref     secret.Reference
 	Literal string
 }
@@ -119,7 +122,7 @@ func (a Address) Resolve(ctx context.Context) (string, error) {
 	}
 	v, err := secret.Resolve(ctx, a.Ref)
 	if err != nil {
-		return "", fmt.Errorf("database.url: %w", err)
+		return "", fmt.Errorf("%s: %w", a.Key, err)
 	}
 	return v.Reveal(), nil
 }

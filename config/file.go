@@ -67,6 +67,9 @@ type File struct {
 type DatabaseSection struct {
 	// Reference to a postgres:// URL, such as env:DATABASE_URL; or the URL itself if it holds no password.
 	URL string `json:"url"`
+	// The same for the role that owns the tables, which is used to migrate and to keep partitions, and for nothing else.
+	// Then url is a role that owns nothing. Absent: url does both.
+	AdminURL string `json:"admin_url,omitempty"`
 }
 
 // SealingSection is sealing:.

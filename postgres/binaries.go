@@ -33,7 +33,7 @@ func findBinaries(ctx context.Context) (string, error) {
 			dirs = append(dirs, filepath.Dir(p))
 		}
 	}
-	if out, err := exec.CommandContext(ctx, "pg_config", "--bindir").Output(); err == nil {
+	if out, err := output(ctx, "pg_config", "--bindir"); err == nil {
 		dirs = append(dirs, strings.TrimSpace(string(out)))
 	}
 	for _, place := range usualPlaces {
@@ -61,6 +61,13 @@ func findBinaries(ctx context.Context) (string, error) {
 	return best, nil
 }
 
+// output runs a program without our environment, which has secrets in it.
+func output(ctx context.Context, name string, args ...string) ([]byte, error) {
+	cmd := exec.CommandContext(ctx, name, args...)
+	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "LC_ALL=C"}
+	return cmd.Output()
+}
+
 var errNoBinaries = errors.New("no Postgres 14 or later was found on this machine")
 
 var versionPattern = regexp.MustCompile(`\(PostgreSQL\) (\d+)`)
@@ -69,7 +76,7 @@ func majorOf(ctx context.Context, dir string) (int, error) {
 	if _, err := os.Stat(filepath.Join(dir, "initdb")); err != nil {
 		return 0, err
 	}
-	out, err := exec.CommandContext(ctx, filepath.Join(dir, "postgres"), "--version").Output()
+	out, err := output(ctx, filepath.Join(dir, "postgres"), "--version")
 	if err != nil {
 		return 0, err
 	}

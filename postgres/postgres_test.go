@@ -162,9 +162,8 @@ func TestPrivateServer(t *testing.T) {
 	if up, restarts, free := watched(); up != 1 || restarts != 0 || free <= 0 {
 		t.Errorf("up %v, restarts %v, %v bytes free", up, restarts, free)
 	}
+	exec1(t, open(t, p.AdminURL()), `CREATE TABLE kept AS SELECT 7 AS n; GRANT SELECT ON kept TO PUBLIC`)
 	pool := open(t, p.URL())
-	exec1(t, pool, `CREATE TABLE kept (n int)`)
-	exec1(t, pool, `INSERT INTO kept VALUES (7)`)
 
 	var inUse *postgres.InUseError
 	if _, err := start(t, dir, true); !errors.As(err, &inUse) || inUse.PID != os.Getpid() || inUse.Hint() == "" {
@@ -300,7 +299,7 @@ func eventually(t *testing.T, ok func() bool) {
 // (docs/promises.md#a-transaction-that-lost-a-deadlock-runs-again).
 func TestInTxRunsAgainAfterADeadlock(t *testing.T) {
 	t.Parallel()
-	pool := open(t, pgtest.URL(t))
+	pool := open(t, pgtest.EmptyURL(t))
 	_, err := pool.Exec(t.Context(), `
 		CREATE TABLE pair (id int PRIMARY KEY, n int); INSERT INTO pair VALUES (1, 0), (2, 0)`)
 	if err != nil {

@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
-	"path/filepath"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -17,15 +15,15 @@ import (
 //
 //  1. One process runs it, the one that holds the lock of data_dir. Commands beside a daemon
 //     connect to the daemon's.
-//  2. It listens on a unix socket only, in a directory that only its user can enter.
-//  3. As root it runs as an unprivileged user, postgres or else nobody.
-//  4. It dies with us, by the parent-death signal; one that outlived a killed daemon is stopped
+//  2. It listens on a unix socket only, in a directory that only its user can enter, and asks for a password.
+//  3. As root it runs as an unprivileged user, postgres or else nobody, in a directory of its own (place).
+//  4. It dies with us, by the parent-death signal; one that outlived a killed daemon, and is proven to be it, is stopped
 //     before a new one starts.
 //  5. When it dies alone it is started again.
 
 // Private is the server in a data_dir, as StartPrivate found or started it.
 type Private struct {
-	url    string
+	place  place
 	stop   func()
 	server *server // nil: another process runs it
 }
@@ -58,7 +56,6 @@ const (
 	startTimeout = 60 * time.Second
 	stopTimeout  = 10 * time.Second
 	database     = "keyrounds"
-	superuser    = "keyrounds"
 )
 
 // StartPrivate starts the private server, or finds the one that a daemon runs already. The first start makes the
@@ -67,37 +64,34 @@ const (
 // A second daemon on the same data_dir gets an *InUseError. Where a command has it, it waits for that command to end.
 // It gives up after a minute of waiting, and another of starting.
 func StartPrivate(ctx context.Context, o PrivateOptions) (*Private, error) {
-	if err := os.MkdirAll(o.DataDir, 0o711); err != nil {
-		return nil, fmt.Errorf("data_dir: %w", err)
-	}
-	dataDir, err := filepath.Abs(o.DataDir)
+	where, err := findPlace(o.DataDir)
 	if err != nil {
 		return nil, err
 	}
-	s := &server{dir: filepath.Join(dataDir, "postgres"), settings: o.Settings, log: o.Log}
-	if s.user, err = unprivileged(); err != nil {
-		return nil, err
-	}
-	s.socket = socketDir(s.dir)
-	lock, err := takeLock(ctx, o, s)
+	s := &server{place: where, settings: o.Settings, log: o.Log}
+	lock, err := takeLock(ctx, o, where)
 	if err != nil {
 		return nil, err
 	}
 	if lock == nil { // another process runs it
-		return &Private{url: s.url(), stop: func() {}}, nil
+		return &Private{place: where, stop: func() {}}, nil
 	}
 	if err := s.start(ctx); err != nil {
 		lock.release()
-		return nil, fmt.Errorf("private Postgres in %s: %w", s.dir, err)
+		return nil, fmt.Errorf("private Postgres in %s: %w", where.servers(), err)
 	}
-	return &Private{url: s.url(), server: s, stop: func() {
+	return &Private{place: where, server: s, stop: func() {
 		s.shutdown()
 		lock.release()
 	}}, nil
 }
 
-// URL is what Open takes, in the key=value form. It holds no password.
-func (p *Private) URL() string { return p.url }
+// URL is what Open takes, in the key=value form, for the role of the application, which owns nothing. It holds no
+// password, but names the file that does.
+func (p *Private) URL() string { return p.place.url(appRole, database) }
+
+// AdminURL is the same for the role that owns the schema: it migrates and keeps partitions.
+func (p *Private) AdminURL() string { return p.place.url(adminRole, database) }
 
 // Watch shows by reg whether the server runs, how often it was started again and what is free on its disk. Where
 // another process runs it, nothing is shown.
@@ -131,7 +125,7 @@ func (p *Private) Watch(reg prometheus.Registerer) {
 		),
 		gauge("keyrounds_private_postgres_disk_free_bytes", "What is free on the disk that holds the private Postgres.", func() float64 {
 			var fs unix.Statfs_t
-			if unix.Statfs(s.dir, &fs) != nil {
+			if unix.Statfs(s.dataDir, &fs) != nil {
 				return 0
 			}
 			return float64(fs.Bavail) * float64(fs.Bsize)
@@ -144,7 +138,7 @@ func (p *Private) Watch(reg prometheus.Registerer) {
 func (p *Private) Stop() { p.stop() }
 
 // takeLock returns nil and no error where another process has the server and we may use it.
-func takeLock(ctx context.Context, o PrivateOptions, s *server) (*dirLock, error) {
+func takeLock(ctx context.Context, o PrivateOptions, p place) (*dirLock, error) {
 	role := "command"
 	if o.Daemon {
 		role = "daemon"
@@ -153,7 +147,7 @@ func takeLock(ctx context.Context, o PrivateOptions, s *server) (*dirLock, error
 	defer cancel()
 	var lock *dirLock
 	err := waitFor(ctx, func() (bool, error) {
-		l, h, err := lockDir(o.DataDir, role)
+		l, h, err := lockDir(p.dataDir, role)
 		lock = l
 		switch {
 		case err == nil:
@@ -163,7 +157,7 @@ func takeLock(ctx context.Context, o PrivateOptions, s *server) (*dirLock, error
 		case h.role == "daemon" && o.Daemon:
 			return false, &InUseError{o.DataDir, h.pid}
 		case h.role == "daemon":
-			return s.answers(ctx), nil
+			return p.answers(ctx), nil
 		}
 		return false, nil // a command that will end
 	})

@@ -2,12 +2,9 @@ package postgres
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
@@ -21,10 +18,11 @@ import (
 
 // server is one postgres process and what it needs.
 type server struct {
-	bin, dir, socket string
-	user             *syscall.Credential // nil: as ourselves
-	settings         map[string]string
-	log              *slog.Logger
+	place
+	bin      string
+	settings map[string]string
+	log      *slog.Logger
+	said     *serverLog
 
 	mu       sync.Mutex
 	cmd      *exec.Cmd
@@ -35,54 +33,57 @@ type server struct {
 	gone     chan struct{} // closed when the supervisor has ended
 }
 
-func (s *server) data() string { return filepath.Join(s.dir, "data") }
-
-func (s *server) url() string {
-	return fmt.Sprintf("host=%s user=%s dbname=%s sslmode=disable", quoteDSN(s.socket), superuser, database)
+// url of a database of the server, for one of its roles. It holds no password; the file that it names does.
+func (p place) url(role, database string) string {
+	return fmt.Sprintf("host=%s user=%s dbname=%s passfile=%s sslmode=disable", quoteDSN(p.socket), role, database, quoteDSN(p.passwords()))
 }
 
 func quoteDSN(v string) string {
 	return "'" + strings.NewReplacer(`\`, `\\`, `'`, `\'`).Replace(v) + "'"
 }
 
-// socketDir is beside the data unless that path is too long for a unix socket.
-func socketDir(dir string) string {
-	if s := filepath.Join(dir, "run"); len(s) < 80 {
-		return s
-	}
-	sum := sha256.Sum256([]byte(dir))
-	return filepath.Join(os.TempDir(), "keyrounds-"+hex.EncodeToString(sum[:6]))
-}
-
 func (s *server) start(ctx context.Context) (err error) {
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
 	if s.bin, err = findBinaries(ctx); err != nil {
-		if s.bin, err = download(filepath.Join(filepath.Dir(s.dir), "postgres-binaries")); err != nil {
+		if s.bin, err = download(filepath.Join(s.dataDir, "postgres-binaries")); err != nil {
 			return &noBinariesError{err}
-		}
-	}
-	for _, dir := range []string{s.dir, s.socket} {
-		if err := s.ownDir(dir); err != nil {
-			return err
 		}
 	}
 	if err := s.reachable(); err != nil {
 		return err
 	}
+	if err := s.handOver(); err != nil {
+		return err
+	}
+	if err := s.makeSocketDir(ctx); err != nil {
+		return err
+	}
 	if err := s.initdb(ctx); err != nil {
 		return err
 	}
-	s.stopOrphan(ctx)
+	if err := s.stopOrphan(ctx); err != nil {
+		return err
+	}
+	if s.said, err = openServerLog(s.place.log()); err != nil {
+		return err
+	}
+	known, err := s.haveRoles()
+	if err != nil {
+		return err
+	}
+	if err := s.allow(known); err != nil {
+		return err
+	}
 	s.gone = make(chan struct{})
 	first := make(chan error, 1)
 	go s.supervise(first)
 	if err := <-first; err != nil {
 		return err
 	}
-	if err := s.ready(ctx); err != nil {
+	if err := s.ready(ctx, known); err != nil {
 		s.shutdown()
-		return fmt.Errorf("it did not start: %s", s.lastWords())
+		return fmt.Errorf("it did not start: %w", s.said.trouble(s.dataDir, err))
 	}
 	s.mu.Lock()
 	s.up = true
@@ -97,21 +98,6 @@ func (noBinariesError) Hint() string {
 }
 
 func (e *noBinariesError) Unwrap() error { return e.error }
-
-// asUser keeps our environment, with its secrets, from the server.
-func (s *server) asUser(cmd *exec.Cmd) {
-	cmd.Dir = s.dir
-	cmd.Env = []string{"PATH=/usr/local/bin:/usr/bin:/bin", "LC_ALL=C", "TZ=UTC"}
-	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: s.user, Setpgid: true}
-}
-
-// stopOrphan stops a Postgres server that is still running because its keyrounds process was killed. Call it with the
-// lock on the data directory held: then no living process uses that server.
-func (s *server) stopOrphan(ctx context.Context) {
-	cmd := exec.CommandContext(ctx, filepath.Join(s.bin, "pg_ctl"), "stop", "-D", s.data(), "-m", "fast", "-w", "-t", "10")
-	s.asUser(cmd)
-	_ = cmd.Run() // usually no server runs, and pg_ctl fails
-}
 
 // supervise runs the server until shutdown, and starts it again whenever it dies by itself. It stays on one
 // thread, because the parent-death signal is sent when that thread ends, not the process.
@@ -134,7 +120,7 @@ func (s *server) supervise(first chan<- error) {
 		if !s.wanted() {
 			return
 		}
-		s.log.Error("the private Postgres ended and is started again", "dir", s.dir, "last_words", s.lastWords())
+		s.log.Error("the private Postgres ended and is started again", "dir", s.dataDir, "last_words", s.said.last(), "log", s.place.log())
 		s.mu.Lock()
 		s.restarts++
 		s.mu.Unlock()
@@ -165,7 +151,7 @@ func (s *server) wanted() bool {
 
 func (s *server) launch() (*exec.Cmd, error) {
 	settings := map[string]string{
-		"listen_addresses": "", "unix_socket_directories": s.socket, "unix_socket_permissions": "0700",
+		"listen_addresses": "", "hba_file": s.hba(), "unix_socket_directories": s.socket, "unix_socket_permissions": "0700",
 		"max_connections": "60", "shared_buffers": "64MB", "log_timezone": "UTC", "timezone": "UTC",
 		"log_min_messages": "warning", "log_min_error_statement": "panic", "log_line_prefix": "%m ", "jit": "off",
 	}
@@ -176,15 +162,12 @@ func (s *server) launch() (*exec.Cmd, error) {
 	for k, v := range settings {
 		args = append(args, "-c", k+"="+v)
 	}
-	logFile, err := openLog(s.logPath())
-	if err != nil {
-		return nil, err
-	}
-	defer logFile.Close()
 	cmd := exec.Command(filepath.Join(s.bin, "postgres"), args...)
-	s.asUser(cmd)
+	s.dress(cmd)
 	cmd.SysProcAttr.Pdeathsig = syscall.SIGINT // fast shutdown
-	cmd.Stdout, cmd.Stderr = logFile, logFile
+	s.said.begins()
+	cmd.Stdout, cmd.Stderr = s.said, s.said
+	cmd.WaitDelay = stopTimeout // a backend that outlives the server holds the pipe
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.stopping {
@@ -216,32 +199,30 @@ func (s *server) shutdown() {
 	}
 }
 
-// ready waits for the server and makes the database.
-func (s *server) ready(ctx context.Context) error {
-	return waitFor(ctx, func() (bool, error) {
+// ready waits for the server, and makes the database and its roles. known: the roles have passwords already.
+func (s *server) ready(ctx context.Context, known bool) (err error) {
+	var last error
+	err = waitFor(ctx, func() (bool, error) {
 		select {
 		case <-s.gone:
 			return false, errors.New("it ended")
 		default:
 		}
-		return s.withConn(ctx, "postgres", func(c *pgx.Conn) error {
-			var exists bool
-			err := c.QueryRow(ctx, `SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1)`, database).Scan(&exists)
-			if err != nil || exists {
-				return err
-			}
-			_, err = c.Exec(ctx, "CREATE DATABASE "+database)
-			return err
-		}) == nil, nil
+		last = s.withConn(ctx, adminRole, "postgres", func(c *pgx.Conn) error { return s.furnish(ctx, c, known) })
+		return last == nil, nil
 	})
+	if err != nil && last != nil && ctx.Err() != nil {
+		return Plain(last)
+	}
+	return err
 }
 
-func (s *server) answers(ctx context.Context) bool {
-	return s.withConn(ctx, database, func(c *pgx.Conn) error { return c.Ping(ctx) }) == nil
+func (p place) answers(ctx context.Context) bool {
+	return p.withConn(ctx, appRole, database, func(c *pgx.Conn) error { return c.Ping(ctx) }) == nil
 }
 
-func (s *server) withConn(ctx context.Context, db string, f func(*pgx.Conn) error) error {
-	c, err := pgx.Connect(ctx, fmt.Sprintf("host=%s user=%s dbname=%s sslmode=disable", quoteDSN(s.socket), superuser, db))
+func (p place) withConn(ctx context.Context, role, db string, f func(*pgx.Conn) error) error {
+	c, err := pgx.Connect(ctx, p.url(role, db))
 	if err != nil {
 		return err
 	}

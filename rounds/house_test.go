@@ -80,7 +80,7 @@ func newHouse(t *testing.T, credentials int, change func(*checker.Provider)) *ho
 		t.Fatal(err)
 	}
 	h.settings = Settings{Providers: map[string]checker.Provider{"idp": p}, Policy: verdict.DefaultPolicy(), Keep: 13}
-	if err := audit.New(audit.Options{Pool: h.pool}).EnsurePartitions(t.Context(), time.Now(), 13); err != nil {
+	if err := audit.EnsurePartitions(t.Context(), pgtest.Owner(t, h.pool), time.Now(), 13); err != nil {
 		t.Fatal(err)
 	}
 	h.register(creds)

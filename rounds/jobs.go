@@ -5,10 +5,12 @@ import (
 	"errors"
 	"time"
 
+	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/riverqueue/river"
 	"github.com/riverqueue/river/riverdriver/riverpgxv5"
 	"github.com/riverqueue/river/rivertype"
 
+	"github.com/keyrounds/keyrounds/audit"
 	"github.com/keyrounds/keyrounds/checker"
 	"github.com/keyrounds/keyrounds/credential"
 )
@@ -55,7 +57,10 @@ type keeper struct {
 func (w *keeper) Work(ctx context.Context, _ *river.Job[keepArgs]) error {
 	r, now := w.rounds, w.rounds.Now()
 	keep := r.settings.Load().Keep
-	err := errors.Join(r.Audit.EnsurePartitions(ctx, now, keep), r.Audit.RollUp(ctx, now))
+	err := errors.Join(
+		r.Owner.Do(ctx, func(owner *pgxpool.Pool) error { return audit.EnsurePartitions(ctx, owner, now, keep) }),
+		r.Audit.RollUp(ctx, now),
+	)
 	if keep <= 0 {
 		return err
 	}

@@ -25,6 +25,7 @@ import (
 	"github.com/keyrounds/keyrounds/checker"
 	"github.com/keyrounds/keyrounds/credential"
 	"github.com/keyrounds/keyrounds/notify"
+	"github.com/keyrounds/keyrounds/postgres"
 	"github.com/keyrounds/keyrounds/registry"
 	"github.com/keyrounds/keyrounds/secret"
 	"github.com/keyrounds/keyrounds/usage"
@@ -73,6 +74,7 @@ type Settings struct {
 // none are shown.
 type Options struct {
 	Pool     *pgxpool.Pool
+	Owner    postgres.Owner // keeps the partitions; default Pool
 	Registry *registry.Store
 	Audit    *audit.Store
 	Usage    *usage.Store
@@ -135,6 +137,9 @@ func New(o Options, s Settings) (*Rounds, error) {
 	if o.Monthly == nil {
 		o.Monthly = func(context.Context) error { return nil }
 	}
+	if o.Owner.App == nil {
+		o.Owner.App = o.Pool
+	}
 	if o.Now == nil {
 		o.Now = time.Now
 	}
@@ -162,6 +167,10 @@ func New(o Options, s Settings) (*Rounds, error) {
 	river.AddWorker(workers, &notify.AttendWorker{Notifier: o.Notifier})
 	river.AddWorker(workers, &notify.LaneWorker{Notifier: o.Notifier})
 	var err error
+	reindexed := river.ReindexerIndexNamesDefault()
+	if o.Owner.Separate() {
+		reindexed = []string{} // only the owner of an index may; the tables of jobs are small
+	}
 	r.client, err = river.NewClient(riverpgxv5.New(o.Pool), &river.Config{
 		Logger:                      slog.New(riverLog{o.Log.Handler()}),
 		Workers:                     workers,
@@ -169,6 +178,7 @@ func New(o Options, s Settings) (*Rounds, error) {
 		RescueStuckJobsAfter:        o.RescueAfter,
 		MaxAttempts:                 maxAttempts,
 		CompletedJobRetentionPeriod: time.Hour,
+		ReindexerIndexNames:         reindexed,
 		Queues: map[string]river.QueueConfig{
 			sweepQueue:   {MaxWorkers: 1},
 			usageQueue:   {MaxWorkers: 2},

@@ -12,6 +12,7 @@ import (
 	"github.com/keyrounds/keyrounds/checker"
 	"github.com/keyrounds/keyrounds/credential"
 	"github.com/keyrounds/keyrounds/finding"
+	"github.com/keyrounds/keyrounds/postgres/pgtest"
 	"github.com/keyrounds/keyrounds/sim"
 	"github.com/keyrounds/keyrounds/test/lasting"
 	"github.com/keyrounds/keyrounds/verdict"
@@ -234,7 +235,10 @@ func TestNothingIsTakenFromARolledBackTransaction(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h.exec(`ALTER TABLE finding_outbox ADD CONSTRAINT refused CHECK (false) NOT VALID`) // the last that is written
+	_, err = pgtest.Owner(t, h.pool).Exec(t.Context(), `ALTER TABLE finding_outbox ADD CONSTRAINT refused CHECK (false) NOT VALID`)
+	if err != nil { // the last that is written
+		t.Fatal(err)
+	}
 	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
 	defer cancel()
 	if _, err := r.work(ctx, Order{Purpose: scheduled, Provider: "idp", Credentials: creds}); err == nil {

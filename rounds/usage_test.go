@@ -17,6 +17,7 @@ import (
 	"github.com/keyrounds/keyrounds/checker"
 	"github.com/keyrounds/keyrounds/credential"
 	"github.com/keyrounds/keyrounds/finding"
+	"github.com/keyrounds/keyrounds/postgres/pgtest"
 	"github.com/keyrounds/keyrounds/sim"
 	"github.com/keyrounds/keyrounds/test/lasting"
 	"github.com/keyrounds/keyrounds/usage"
@@ -35,7 +36,7 @@ type calendar struct {
 func newCalendar(t *testing.T, credentials int, begin time.Time, change func(*checker.Provider)) *calendar {
 	c := &calendar{house: newHouse(t, credentials, change), now: begin}
 	for m := begin; m.Before(time.Now()); m = m.AddDate(0, 1, 0) {
-		if err := audit.New(audit.Options{Pool: c.pool}).EnsurePartitions(t.Context(), m, 0); err != nil {
+		if err := audit.EnsurePartitions(t.Context(), pgtest.Owner(t, c.pool), m, 0); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -86,6 +86,7 @@ func readSecrets(ctx context.Context, c *config.Config, path string) error {
 		tryKey(fmt.Sprintf("credentials.%d.secret", i), cred.Secret, cred.KeyPassphrase)
 	}
 	try("database.url", c.Database.Ref)
+	try("database.admin_url", c.AdminDatabase.Ref)
 	try("slack.token", c.Slack.Token)
 	try("slack.app_token", c.Slack.AppToken)
 	try("slack.webhook_url", c.Slack.Webhook)

@@ -17,7 +17,7 @@ import (
 func TestAPausedDaemonStoresNothingLate(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, 12)
-	url := pgtest.URL(t)
+	url := pgtest.EmptyURL(t)
 	s.env = append(s.env, "KEYROUNDS_TEST_DATABASE="+url)
 	s.configure("database: {url: env:KEYROUNDS_TEST_DATABASE}", "", 12)
 	pool, err := postgres.Open(t.Context(), url)

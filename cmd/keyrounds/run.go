@@ -39,6 +39,9 @@ func newRun(o *options) *cobra.Command {
 				return err
 			}
 			log := logger(os.Stderr, level)
+			if os.Geteuid() == 0 {
+				log.Warn("keyrounds runs as root, which it does not need: a user of its own is safer (docs/security.md)")
+			}
 			harden(log)
 			tuneMemory()
 			return o.daemon(

@@ -16,6 +16,7 @@ import (
 	"github.com/keyrounds/keyrounds/config"
 	"github.com/keyrounds/keyrounds/credential"
 	"github.com/keyrounds/keyrounds/rounds"
+	"github.com/keyrounds/keyrounds/safefile"
 	"github.com/keyrounds/keyrounds/usage"
 	"github.com/keyrounds/keyrounds/usage/feed"
 )
@@ -273,7 +274,7 @@ func (l *lateFile) Read(p []byte) (n int, err error) {
 		return 0, io.EOF
 	}
 	if l.file == nil {
-		if l.file, err = os.Open(l.name); err != nil {
+		if l.file, err = safefile.Open(l.name); err != nil {
 			return 0, err
 		}
 	}
@@ -309,7 +310,7 @@ func contentOf(name string) (string, error) {
 	if name == "-" {
 		return "", &hintError{errors.New("--replace reads the file twice, and standard input is gone then"), "name the file"}
 	}
-	f, err := os.Open(name)
+	f, err := safefile.Open(name)
 	if err != nil {
 		return "", err
 	}

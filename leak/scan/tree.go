@@ -30,10 +30,14 @@ func (s *Scanner) Tree(ctx context.Context, root string) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", s.Mask(root), plainError(err))
 	}
-	t := tree{s, root, real}
+	t := tree{Scanner: s, named: root, root: real}
 	if !st.IsDir() {
 		return t.file(ctx, real, "")
 	}
+	if t.dir, err = os.OpenRoot(real); err != nil {
+		return fmt.Errorf("%s: %w", s.Mask(root), plainError(err))
+	}
+	defer t.dir.Close()
 	repositories, err := t.walk(ctx)
 	if err != nil || !s.History {
 		return err
@@ -57,6 +61,7 @@ type tree struct {
 	*Scanner
 	named string // as the caller names it
 	root  string
+	dir   *os.Root // of root, where that is a directory: what is opened in it is in it, whatever is exchanged meanwhile
 }
 
 // walk searches the files, and returns the repositories among them.
@@ -136,7 +141,11 @@ func isGitDir(dir string) bool {
 // file searches a regular file. A pipe that took its place is not waited for.
 func (t tree) file(ctx context.Context, name, rel string) error {
 	at := place{t.named, rel}
-	f, err := os.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK|syscall.O_NOFOLLOW, 0)
+	open, path := os.OpenFile, name
+	if t.dir != nil {
+		open, path = t.dir.OpenFile, filepath.FromSlash(rel)
+	}
+	f, err := open(path, os.O_RDONLY|syscall.O_NONBLOCK|syscall.O_NOFOLLOW, 0)
 	if err != nil {
 		return t.unreadable(at, err)
 	}

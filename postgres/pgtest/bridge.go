@@ -43,7 +43,8 @@ func Through(t testing.TB, databaseURL string) (*Bridge, string) {
 		b.Heal()
 	})
 	go b.accept()
-	return b, "postgres://" + l.Addr().String() + "/" + c.Database + "?" + url.Values{"user": {c.User}, "sslmode": {"disable"}}.Encode()
+	return b, "postgres://" + l.Addr().String() + "/" + c.Database + "?" +
+		url.Values{"user": {c.User}, "password": {c.Password}, "sslmode": {"disable"}}.Encode()
 }
 
 // Cut closes every connection and refuses new ones, until Heal.

@@ -14,6 +14,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -36,7 +37,8 @@ var (
 )
 
 type server struct {
-	url      string // of its database keyrounds
+	url      string // of its database keyrounds, as the owner
+	app      string // likewise, as the application's role
 	template string
 	admin    *pgxpool.Pool // on its database postgres: a new connection costs as much as a small test
 	stop     func()
@@ -61,7 +63,8 @@ func (s Suite) Run() int {
 
 var used atomic.Bool
 
-// New returns a pool on a new, migrated database that is the test's own.
+// New returns a pool on a new, migrated database that is the test's own, as the application's role: it owns nothing, and may
+// do what the daemon may.
 func New(t testing.TB) *pgxpool.Pool {
 	t.Helper()
 	pool, err := postgres.Open(t.Context(), URL(t))
@@ -72,11 +75,56 @@ func New(t testing.TB) *pgxpool.Pool {
 	return pool
 }
 
-// URL returns where a new, migrated database is that is the test's own.
-func URL(t testing.TB) string { return create(t, mustServer(t).template) }
+// Owner returns a pool on the same database as its owner, for what only that one may: partitions, and damage.
+func Owner(t testing.TB, pool *pgxpool.Pool) *pgxpool.Pool {
+	t.Helper()
+	owner, err := postgres.Open(t.Context(), databaseOf(t, mustServer(t).url, pool.Config().ConnConfig.Database))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(owner.Close)
+	return owner
+}
 
-// EmptyURL returns where a new, empty database is.
-func EmptyURL(t testing.TB) string { return create(t, "template1") }
+// URL returns where a new, migrated database is that is the test's own, for the application's role.
+func URL(t testing.TB) string {
+	t.Helper()
+	s := mustServer(t)
+	return databaseOf(t, s.app, create(t, s.template))
+}
+
+// Section is a section database: of a configuration, of a new, migrated database that is the test's own.
+func Section(t testing.TB) string {
+	t.Helper()
+	s := mustServer(t)
+	name := create(t, s.template)
+	return fmt.Sprintf("{url: %q, admin_url: %q}", databaseOf(t, s.app, name), databaseOf(t, s.url, name))
+}
+
+// EmptyURL returns where a new, empty database is, for its owner.
+func EmptyURL(t testing.TB) string {
+	t.Helper()
+	_, owner := EmptyURLs(t)
+	return owner
+}
+
+// EmptyURLs returns where a new, empty database is, for the application's role and for its owner.
+func EmptyURLs(t testing.TB) (app, owner string) {
+	t.Helper()
+	s, name := mustServer(t), create(t, "template1")
+	return databaseOf(t, s.app, name), databaseOf(t, s.url, name)
+}
+
+// databaseOf is url, in the key=value form, with another database.
+func databaseOf(t testing.TB, dsn, name string) string {
+	t.Helper()
+	passwords := regexp.MustCompile(`passfile='([^']*)'`).FindStringSubmatch(dsn)
+	c, err := pgx.ParseConfig(dsn)
+	if err != nil || passwords == nil {
+		t.Fatalf("%v, %q", err, passwords)
+	}
+	return "postgres:///" + name + "?" + url.Values{"host": {c.Host}, "user": {c.User}, "passfile": {passwords[1]}}.Encode()
+}
 
 // Before returns a pool on a new database of the test's own as an earlier version left it, at that number of
 // migration; postgres.Migrate goes on from there.
@@ -109,10 +157,10 @@ func Socket(t testing.TB) string {
 	return c.Host
 }
 
-func create(t testing.TB, from string) string {
+func create(t testing.TB, from string) (name string) {
 	t.Helper()
 	s := mustServer(t)
-	name := fmt.Sprintf("test_%d_%d", os.Getpid(), count.Add(1))
+	name = fmt.Sprintf("test_%d_%d", os.Getpid(), count.Add(1))
 	admin(t, s, func(version int) string {
 		sql := fmt.Sprintf("CREATE DATABASE %s TEMPLATE %s", name, from)
 		if version >= 15 { // before, there was no other strategy; with fsync off it is the fastest by far
@@ -121,11 +169,7 @@ func create(t testing.TB, from string) string {
 		return sql
 	})
 	t.Cleanup(func() { admin(t, s, func(int) string { return fmt.Sprintf("DROP DATABASE %s WITH (FORCE)", name) }) })
-	c, err := pgx.ParseConfig(s.url)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return "postgres:///" + name + "?" + url.Values{"host": {c.Host}, "user": {c.User}}.Encode()
+	return name
 }
 
 func mustServer(t testing.TB) server {
@@ -180,7 +224,8 @@ func start() (server, error) {
 func find() (server, error) {
 	if url := os.Getenv(keptAt); url != "" {
 		name, err := templateName()
-		return server{url: url, template: name, stop: func() {}}, err
+		owner, app, _ := strings.Cut(url, "\n")
+		return server{url: owner, app: app, template: name, stop: func() {}}, err
 	}
 	dir, err := os.MkdirTemp("", "pgtest-")
 	if err != nil {
@@ -214,16 +259,17 @@ func run(ctx context.Context, dir string) (s server, err error) {
 	if err != nil {
 		return s, err
 	}
-	s = server{url: p.URL(), stop: p.Stop}
+	s = server{url: p.AdminURL(), app: p.URL(), stop: p.Stop}
 	if s.template, err = makeTemplate(ctx, s.url); err != nil {
 		p.Stop()
 	}
 	return s, err
 }
 
-// templateName is another one for other migrations.
+// templateName is another one for other migrations, or other grants.
 func templateName() (string, error) {
 	sum := sha256.New()
+	sum.Write([]byte(postgres.Grants))
 	err := fs.WalkDir(migrations.Files, ".", func(path string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
 			return err
@@ -274,7 +320,9 @@ func makeTemplate(ctx context.Context, url string) (name string, err error) {
 	if err != nil {
 		return "", err
 	}
-	_, err = postgres.Migrate(ctx, pool)
+	if _, err = postgres.Migrate(ctx, pool); err == nil {
+		err = postgres.Grant(ctx, pool, "keyrounds_app")
+	}
 	pool.Close()
 	if err == nil {
 		_, err = conn.Exec(ctx, "ALTER DATABASE "+making+" RENAME TO "+name)
@@ -295,7 +343,7 @@ func Keep(ctx context.Context, dir string) (env string, stop func(), err error) 
 	if err != nil {
 		return "", nil, err
 	}
-	return keptAt + "=" + s.url, s.stop, nil
+	return keptAt + "=" + s.url + "\n" + s.app, s.stop, nil
 }
 
 // Dir returns a new directory that a Postgres of an unprivileged user can be in, unlike the one of

@@ -11,8 +11,9 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-	"syscall"
 	"time"
+
+	"github.com/keyrounds/keyrounds/safefile"
 )
 
 // Rules of following files:
@@ -175,7 +176,7 @@ type opened struct {
 
 // open opens a file and reads its head; nil without an error: there is nothing to read at this moment.
 func open(n named) (*opened, error) {
-	file, err := os.OpenFile(n.name, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	file, err := safefile.Open(n.name)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil, nil // it was rotated away just now
 	}

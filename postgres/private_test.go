@@ -1,0 +1,362 @@
+package postgres_test
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/user"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/keyrounds/keyrounds/postgres"
+	"github.com/keyrounds/keyrounds/postgres/pgtest"
+	"github.com/keyrounds/keyrounds/safefile"
+	"github.com/keyrounds/keyrounds/test/lasting"
+)
+
+// server's user: whom the private Postgres runs as, nil where that is us.
+func serversUser(t *testing.T, dir string) *syscall.Credential {
+	t.Helper()
+	st, err := os.Stat(filepath.Join(dir, "postgres"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	stat := st.Sys().(*syscall.Stat_t)
+	if stat.Uid == uint32(os.Geteuid()) {
+		return nil
+	}
+	return &syscall.Credential{Uid: stat.Uid, Gid: stat.Gid}
+}
+
+// Whatever the server's user puts into his directory: root changes nothing by it, here or elsewhere
+// (docs/security.md).
+func TestRootChangesNothingByTheServersDirectory(t *testing.T) {
+	lasting.Test(t, "it starts servers")
+	t.Parallel()
+	if os.Geteuid() != 0 {
+		t.Skip("only root could do harm")
+	}
+	base := pgtest.Dir(t)
+	dir, victim := filepath.Join(base, "d"), filepath.Join(base, "victim")
+	p, err := start(t, dir, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.Stop()
+	if err := errors.Join(os.Mkdir(victim, 0o755), os.WriteFile(filepath.Join(victim, "file"), []byte("as it was\n"), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	its, his := filepath.Join(dir, "postgres"), serversUser(t, dir)
+	link := func(to, name string) {
+		t.Helper()
+		at := filepath.Join(its, name)
+		if err := errors.Join(os.RemoveAll(at), os.Symlink(to, at), os.Lchown(at, int(his.Uid), int(his.Gid))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	unchanged := func(after string) {
+		t.Helper()
+		text, err := os.ReadFile(filepath.Join(victim, "file"))
+		if err != nil || string(text) != "as it was\n" {
+			t.Errorf("%s: the file holds %q, %v", after, text, err)
+		}
+		for path, mode := range map[string]os.FileMode{victim: 0o755, filepath.Join(victim, "file"): 0o600} {
+			st, err := os.Stat(path)
+			if err != nil || st.Mode().Perm() != mode || st.Sys().(*syscall.Stat_t).Uid != 0 {
+				t.Errorf("%s: %s has mode %v, %v", after, path, st.Mode(), err)
+			}
+		}
+		if entries, err := os.ReadDir(victim); err != nil || len(entries) != 1 {
+			t.Errorf("%s: %v, %v", after, entries, err)
+		}
+	}
+	// The log of earlier versions, and all names that keyrounds knows in there. It starts, or says why not.
+	for _, name := range []string{"postgres.log", "postgres.log.old", "data.new", "run", "data/postmaster.pid", "data"} {
+		to := victim
+		if strings.Contains(name, ".log") || strings.Contains(name, ".pid") {
+			to = filepath.Join(victim, "file")
+		}
+		link(to, name)
+		p, err := start(t, dir, true)
+		unchanged(name)
+		if err == nil {
+			exec1(t, open(t, p.URL()), `SELECT 1`)
+			p.Stop()
+		} else if name != "run" && !strings.HasPrefix(name, "data") {
+			t.Errorf("%s: %v", name, err)
+		}
+		unchanged(name)
+		_ = os.Remove(filepath.Join(its, name))
+	}
+}
+
+// As root, keyrounds makes nothing in a directory of somebody else's, and says how to go on.
+func TestRootKeepsOutOfTheDirectoriesOfOthers(t *testing.T) {
+	t.Parallel()
+	if os.Geteuid() != 0 {
+		t.Skip("only root could do harm")
+	}
+	nobody, err := user.Lookup("nobody")
+	if err != nil {
+		t.Fatal(err)
+	}
+	uid, err := strconv.Atoi(nobody.Uid)
+	if err != nil {
+		t.Fatal(err)
+	}
+	his, open := filepath.Join(pgtest.Dir(t), "his"), filepath.Join(pgtest.Dir(t), "open")
+	err = errors.Join(os.Mkdir(his, 0o755), os.Chown(his, uid, -1), os.Mkdir(open, 0o755), os.Chmod(open, 0o777))
+	if err != nil {
+		t.Fatal(err)
+	}
+	link := filepath.Join(pgtest.Dir(t), "link")
+	if err := os.Symlink(his, link); err != nil {
+		t.Fatal(err)
+	}
+	for _, dir := range []string{his, filepath.Join(his, "below"), open, filepath.Join(open, "below"), link} {
+		_, err := start(t, dir, true)
+		var notOurs *safefile.NotOursError
+		if !errors.As(err, &notOurs) || notOurs.Hint() == "" {
+			t.Errorf("%s: %v", dir, err)
+		}
+	}
+	for _, dir := range []string{his, open} {
+		if entries, err := os.ReadDir(dir); err != nil || len(entries) > 0 {
+			t.Errorf("%s: %v, %v", dir, entries, err)
+		}
+	}
+}
+
+// The application's role owns nothing, and nobody comes in without a password.
+func TestRolesOfThePrivateServer(t *testing.T) {
+	lasting.Test(t, "it starts servers")
+	t.Parallel()
+	dir := filepath.Join(pgtest.Dir(t), "d")
+	p, err := start(t, dir, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	owner := open(t, p.AdminURL())
+	if _, err := postgres.Migrate(t.Context(), owner); err != nil {
+		t.Fatal(err)
+	}
+	exec1(t, owner, `CREATE TABLE kept AS SELECT 7 AS n`)
+	check := func(p *postgres.Private, when string) {
+		t.Helper()
+		app := open(t, p.URL())
+		var name string
+		var super, owns bool
+		err := app.QueryRow(t.Context(), `
+			SELECT current_user, rolsuper OR rolcreaterole OR rolcreatedb OR rolreplication OR rolbypassrls,
+				EXISTS (SELECT FROM pg_class WHERE relowner = r.oid) OR EXISTS (SELECT FROM pg_database WHERE datdba = r.oid)
+			FROM pg_roles r WHERE rolname = current_user`).Scan(&name, &super, &owns)
+		if err != nil || name != "keyrounds_app" || super || owns {
+			t.Errorf("%s: role %s, superuser %v, owner %v, %v", when, name, super, owns, err)
+		}
+		passwords := filepath.Join(dir, "database-passwords")
+		if st, err := os.Stat(passwords); err != nil || st.Mode().Perm() != 0o600 {
+			t.Errorf("%s: %v, %v", when, st.Mode(), err)
+		}
+		bare := strings.Replace(p.AdminURL(), "passfile=", "passfile=/nowhere", 1)
+		bare = bare[:strings.Index(bare, "passfile=")] + "sslmode=disable"
+		for _, dsn := range []string{bare, bare + " password=wrong", strings.Replace(bare, "user=keyrounds", "user=postgres", 1)} {
+			if c, err := pgx.Connect(t.Context(), dsn); err == nil {
+				t.Errorf("%s: connected by %s", when, dsn)
+				_ = c.Close(t.Context())
+			}
+		}
+	}
+	check(p, "new")
+
+	// As an earlier version left it: one role, no password, everybody trusted.
+	exec1(t, owner, `DROP OWNED BY keyrounds_app`)
+	exec1(t, owner, `DROP ROLE keyrounds_app`)
+	exec1(t, owner, `ALTER ROLE keyrounds PASSWORD NULL`)
+	p.Stop()
+	for _, name := range []string{"database-passwords", "pg_hba.conf"} {
+		if err := os.Remove(filepath.Join(dir, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if p, err = start(t, dir, true); err != nil {
+		t.Fatal(err)
+	}
+	check(p, "converted")
+	exec1(t, open(t, p.AdminURL()), `SELECT n FROM kept`)
+	if err := postgres.RequireCurrent(t.Context(), open(t, p.URL())); err != nil {
+		t.Errorf("converted, and not granted: %v", err)
+	}
+	p.Stop()
+	if p, err = start(t, dir, false); err != nil {
+		t.Fatal(err)
+	}
+	check(p, "again")
+	p.Stop()
+}
+
+// Only what is proven to be our server is signalled, whatever postmaster.pid says.
+func TestOnlyOurServerIsStopped(t *testing.T) {
+	lasting.Test(t, "it starts servers")
+	t.Parallel()
+	dir, others := filepath.Join(pgtest.Dir(t), "d"), filepath.Join(pgtest.Dir(t), "d")
+	other, err := start(t, others, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Stop()
+	p, err := start(t, dir, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.Stop()
+	data, his := filepath.Join(dir, "postgres", "data"), serversUser(t, dir)
+	leave := func(text string) {
+		t.Helper()
+		path := filepath.Join(data, "postmaster.pid")
+		err := os.WriteFile(path, []byte(text), 0o600)
+		if err == nil && his != nil {
+			err = os.Chown(path, int(his.Uid), int(his.Gid))
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	works := func(what string) {
+		t.Helper()
+		p, err := start(t, dir, true)
+		if err != nil {
+			t.Errorf("%s: %v", what, err)
+			return
+		}
+		exec1(t, open(t, p.URL()), `SELECT 1`)
+		p.Stop()
+	}
+	run := func(dir string, name string, args ...string) *exec.Cmd {
+		t.Helper()
+		cmd := exec.Command(name, args...)
+		cmd.Dir, cmd.SysProcAttr = dir, &syscall.SysProcAttr{Credential: his}
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _, _ = cmd.Process.Kill(), cmd.Wait() })
+		return cmd
+	}
+
+	theirs, err := os.ReadFile(filepath.Join(others, "postgres", "data", "postmaster.pid"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	leave(string(theirs))
+	works("another Postgres")
+	exec1(t, open(t, other.URL()), `SELECT 1`) // is untouched
+
+	sleeps := run("/", "sleep", "600")
+	leave(fmt.Sprintf("%d\n%s\n%d\n", sleeps.Process.Pid, data, 1))
+	works("another program")
+	leave(fmt.Sprintf("%d\n%s\n%d\n", os.Getpid(), data, 1))
+	works("ourselves")
+	leave("nonsense\n")
+	if _, err := start(t, dir, true); err == nil {
+		t.Error("it started over a postmaster.pid that cannot be read")
+	}
+
+	// What works in the data directory and is not the server that was noted: nobody can tell, so a person is asked.
+	within := run(data, "sleep", "600")
+	leave(fmt.Sprintf("%d\n%s\n%d\n", within.Process.Pid, data, 1))
+	if _, err := start(t, dir, true); err == nil || !strings.Contains(err.Error(), strconv.Itoa(within.Process.Pid)) ||
+		!strings.Contains(err.Error(), `"sleep"`) {
+		t.Errorf("something else in the data directory: %v", err)
+	}
+	for what, cmd := range map[string]*exec.Cmd{"the other program": sleeps, "what works there": within} {
+		if err := cmd.Process.Signal(syscall.Signal(0)); err != nil {
+			t.Errorf("%s was ended: %v", what, err)
+		}
+	}
+	if err := os.Remove(filepath.Join(data, "postmaster.pid")); err != nil {
+		t.Fatal(err)
+	}
+
+	// And one that is ours, left running by a keyrounds that was killed.
+	bin, err := exec.Command("pg_config", "--bindir").Output()
+	postgresBin := filepath.Join(strings.TrimSpace(string(bin)), "postgres")
+	if _, err2 := os.Stat(postgresBin); err != nil || err2 != nil {
+		found, _ := filepath.Glob("/usr/lib/postgresql/*/bin/postgres")
+		if len(found) == 0 {
+			t.Skip("no postgres to run by hand")
+		}
+		postgresBin = found[len(found)-1]
+	}
+	orphan := run(data, postgresBin, "-D", data, "-c", "listen_addresses=", "-c", "unix_socket_directories="+filepath.Join(dir, "postgres", "run"))
+	eventually(t, func() bool {
+		b, err := os.ReadFile(filepath.Join(data, "postmaster.pid"))
+		return err == nil && strings.Contains(string(b), "ready")
+	})
+	works("an orphan")
+	if err := orphan.Wait(); err != nil {
+		t.Errorf("the orphan was not stopped in good order: %v", err)
+	}
+}
+
+// What a person reads when the database does not start: why, where the log is, and the way out.
+func TestWordsOfAServerThatDoesNotStart(t *testing.T) {
+	lasting.Test(t, "it starts servers")
+	t.Parallel()
+	damage := map[string]struct {
+		do   func(data string) error
+		says []string
+	}{
+		"control file": {
+			func(data string) error {
+				return os.WriteFile(filepath.Join(data, "global", "pg_control"), make([]byte, 8192), 0o600)
+			},
+			[]string{"incompatible", "docs/backup.md"},
+		},
+		"write-ahead log": {
+			func(data string) error {
+				files, err := filepath.Glob(filepath.Join(data, "pg_wal", "0*"))
+				for _, f := range files {
+					err = errors.Join(err, os.Remove(f))
+				}
+				return err
+			},
+			[]string{"checkpoint record", "docs/backup.md"},
+		},
+		"not a cluster": {
+			func(data string) error { return os.Remove(filepath.Join(data, "PG_VERSION")) },
+			[]string{"not a valid data directory", "docs/backup.md"},
+		},
+		"permissions": {
+			func(data string) error { return os.Chmod(data, 0o755) },
+			[]string{"permissions", "chmod 700"},
+		},
+	}
+	for name, d := range damage {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			dir := filepath.Join(pgtest.Dir(t), "d")
+			p, err := start(t, dir, true)
+			if err != nil {
+				t.Fatal(err)
+			}
+			p.Stop()
+			if err := d.do(filepath.Join(dir, "postgres", "data")); err != nil {
+				t.Fatal(err)
+			}
+			_, err = start(t, dir, true)
+			var hinted interface{ Hint() string }
+			if err == nil || !errors.As(err, &hinted) || !strings.Contains(err.Error(), d.says[0]) || !strings.Contains(hinted.Hint(), d.says[1]) {
+				t.Fatalf("%v; hint %v", err, hinted)
+			}
+			if !strings.Contains(err.Error(), filepath.Join(dir, "postgres.log")) {
+				t.Errorf("it does not name the log: %v", err)
+			}
+			t.Logf("%v\nhint: %s", err, hinted.Hint())
+		})
+	}
+}
