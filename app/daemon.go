@@ -6,9 +6,11 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/netip"
 	"path/filepath"
 	"reflect"
 	"runtime/debug"
+	"sync"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -67,7 +69,7 @@ func (a *App) Start(ctx context.Context) error {
 		Now:        a.Now,
 	})
 	var err error
-	if a.web, err = listen(c, pages); err != nil {
+	if a.web, err = a.listen(c, pages); err != nil {
 		return err
 	}
 	a.ends.push(a.serving.Wait)
@@ -250,17 +252,26 @@ type server struct {
 	http     *http.Server
 	listener net.Listener
 	flags    *toolkit.FlagConfig
+	door     func(signIn http.Handler) http.Handler
 }
 
-func listen(c *config.Config, h http.Handler) (*server, error) {
+func (a *App) listen(c *config.Config, pages http.Handler) (*server, error) {
 	l, err := net.Listen("tcp", c.Listen)
 	if err != nil {
 		return nil, fmt.Errorf("listen: %w", err)
 	}
 	systemd := false
+	door := (&web.Door{
+		Trusted: func() []netip.Prefix { return a.config.Load().TrustedProxies },
+		SignIn:  c.WebConfig != "" && config.SignIn(c.WebConfig) == nil,
+		Ours:    func(host string) bool { return a.config.Load().Answers(host) },
+		Log:     a.Log,
+		Now:     a.Now,
+	}).Open(a.Metrics)
 	return &server{
+		door: func(signIn http.Handler) http.Handler { return door.Before(signIn, pages) },
 		http: &http.Server{
-			Handler: h, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second,
+			Handler: door.Pages(pages), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second,
 			WriteTimeout: 30 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 64 << 10,
 		},
 		listener: l,
@@ -270,10 +281,23 @@ func listen(c *config.Config, h http.Handler) (*server, error) {
 
 func (s *server) serve(a *App) {
 	a.serving.Go(func() {
-		if err := toolkit.Serve(s.listener, s.http, s.flags, a.Log); err != nil && !errors.Is(err, http.ErrServerClosed) {
+		l := &beforeFirst{s.listener, sync.OnceFunc(func() { s.http.Handler = s.door(s.http.Handler) })}
+		if err := toolkit.Serve(l, s.http, s.flags, a.Log); err != nil && !errors.Is(err, http.ErrServerClosed) {
 			a.Log.Error("the web ended", "error", err)
 		}
 	})
+}
+
+// beforeFirst is a listener that does something before its first connection: the toolkit puts its sign-in before the handler when
+// it begins to serve, and only then the door can be put before that.
+type beforeFirst struct {
+	net.Listener
+	do func()
+}
+
+func (b *beforeFirst) Accept() (net.Conn, error) {
+	b.do()
+	return b.Listener.Accept()
 }
 
 func (s *server) close() {

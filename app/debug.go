@@ -2,13 +2,18 @@ package app
 
 import (
 	"context"
+	"crypto/rand"
+	"crypto/subtle"
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"net"
 	"net/http"
 	"net/http/pprof"
+	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -25,13 +30,18 @@ func (a *App) listenForDebug(addr string, pages http.Handler) error {
 	if err != nil {
 		return fmt.Errorf("debug.listen: %w", err)
 	}
+	token, err := a.debugToken()
+	if err != nil {
+		_ = l.Close()
+		return err
+	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
 	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
 	mux.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
 	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
 	mux.HandleFunc("GET /log-level", func(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprintln(w, a.level()) })
-	mux.HandleFunc("PUT /log-level", a.putLevel)
+	mux.HandleFunc("PUT /log-level", func(w http.ResponseWriter, r *http.Request) { a.putLevel(w, r, token) })
 	mux.Handle("GET /readyz", pages)
 	a.debug = &http.Server{Handler: http.NewCrossOriginProtection().Handler(onlyHere(mux)), ReadHeaderTimeout: 5 * time.Second}
 	a.Log.Info("profiles and the log level are served", "listen", l.Addr().String())
@@ -64,7 +74,38 @@ func (a *App) endDebug() {
 	}
 }
 
-func (a *App) putLevel(w http.ResponseWriter, r *http.Request) {
+// debugToken is what changes the level of the log: every account of the machine reaches the listener, and only ours reads the
+// file. It is another one after each start.
+func (a *App) debugToken() (string, error) {
+	dir, err := os.OpenRoot(a.Options.Config.DataDir)
+	if err != nil {
+		return "", fmt.Errorf("debug.listen: %w", err)
+	}
+	defer dir.Close()
+	if err := dir.Remove(debugTokenFile); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return "", fmt.Errorf("debug.listen: %w", err)
+	}
+	f, err := dir.OpenFile(debugTokenFile, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return "", fmt.Errorf("debug.listen: %w", err)
+	}
+	token := rand.Text()
+	if _, err := fmt.Fprintln(f, token); err != nil {
+		return "", errors.Join(fmt.Errorf("debug.listen: %w", err), f.Close())
+	}
+	return token, f.Close()
+}
+
+const debugTokenFile = "debug-token"
+
+func (a *App) putLevel(w http.ResponseWriter, r *http.Request, token string) {
+	given, _ := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+	if subtle.ConstantTimeCompare([]byte(given), []byte(token)) != 1 {
+		w.Header().Set("WWW-Authenticate", `Bearer realm="keyrounds debug"`)
+		http.Error(w, "the token in "+filepath.Join(a.Options.Config.DataDir, debugTokenFile)+" is wanted: Authorization: Bearer TOKEN",
+			http.StatusUnauthorized)
+		return
+	}
 	text, err := io.ReadAll(io.LimitReader(r.Body, 16))
 	var level slog.Level
 	if err != nil || level.UnmarshalText([]byte(strings.TrimSpace(string(text)))) != nil {

@@ -368,6 +368,16 @@ func TestGitHubReportsALeak(t *testing.T) {
 	if status, _ := v.post("github", body); status != http.StatusTooManyRequests {
 		t.Errorf("after twenty wrong signatures another is %d", status)
 	}
+	ping = []byte(`{"zen":"y"}`)
+	signature = hmacOf(webhookKey, ping)
+	if status, _ := v.post("github", ping, "X-GitHub-Event", "ping", "X-Hub-Signature-256", signature); status != http.StatusOK {
+		t.Errorf("after twenty wrong signatures a right one is %d", status)
+	}
+	refused := 0
+	err := v.app.Pool.QueryRow(t.Context(), `SELECT count(*) FROM record WHERE action = 'leaks.refused'`).Scan(&refused)
+	if err != nil || refused < 5 || refused > 12 {
+		t.Errorf("%d refusals are in the record, %v", refused, err)
+	}
 }
 
 // GitGuardian names a secret by its hash, GitHub's partner program sends it; both are held against the registry.

@@ -239,14 +239,27 @@ func TestLogLevel(t *testing.T) {
 	if strings.Contains(w.log.String(), `"level":"DEBUG"`) {
 		t.Error("the log begins at debug")
 	}
-	if code, text := w.ask("PUT", url, "loud"); code != http.StatusBadRequest || !strings.Contains(text, "debug, info, warn or error") {
+	held := func(r *http.Request) {
+		token, err := os.ReadFile(filepath.Join(w.app.Config().DataDir, "debug-token"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("Authorization", "Bearer "+strings.TrimSpace(string(token)))
+	}
+	if st, err := os.Stat(filepath.Join(w.app.Config().DataDir, "debug-token")); err != nil || st.Mode().Perm() != 0o600 {
+		t.Errorf("%v, %v", st, err)
+	}
+	if code, text := w.ask("PUT", url, "debug"); code != http.StatusUnauthorized || !strings.Contains(text, "debug-token") {
+		t.Errorf("without the token: %d %s", code, text)
+	}
+	if code, text := w.ask("PUT", url, "loud", held); code != http.StatusBadRequest || !strings.Contains(text, "debug, info, warn or error") {
 		t.Errorf("%d %s", code, text)
 	}
 	crossSite := func(r *http.Request) { r.Header.Set("Sec-Fetch-Site", "cross-site") }
-	if code, _ := w.ask("PUT", url, "debug", crossSite); code != http.StatusForbidden {
+	if code, _ := w.ask("PUT", url, "debug", held, crossSite); code != http.StatusForbidden {
 		t.Errorf("from a web page: %d", code)
 	}
-	if code, text := w.ask("PUT", url, "debug\n"); code != http.StatusOK || text != "debug\n" {
+	if code, text := w.ask("PUT", url, "debug\n", held); code != http.StatusOK || text != "debug\n" {
 		t.Errorf("%d %q", code, text)
 	}
 	w.await("each check is logged", func() bool { return strings.Contains(w.log.String(), `"msg":"checked"`) })
@@ -273,7 +286,7 @@ func TestHeartbeat(t *testing.T) {
 		`UPDATE river_queue SET paused_at = now()`,
 		`DELETE FROM river_job WHERE kind = 'sweep'`,
 	} {
-		if _, err := w.app.Pool.Exec(ctx, sql); err != nil {
+		if _, err := pgtest.Owner(t, w.app.Pool).Exec(ctx, sql); err != nil {
 			t.Fatal(err)
 		}
 	}

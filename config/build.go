@@ -72,7 +72,7 @@ func (b *builder) build(many []CredentialIn) *Config {
 	}
 	b.zone(c, f.Timezone)
 	b.storage(c, f)
-	b.web(c)
+	b.web(c, f)
 	b.policy(c, f.Verdict)
 	b.defaults(c, f.Defaults)
 	b.schedules(c, f)
@@ -165,7 +165,21 @@ func parseMonths(s string) (int, error) {
 	return n, nil
 }
 
-func (b *builder) web(c *Config) {
+func (b *builder) web(c *Config, f File) {
+	for i, name := range f.Hosts {
+		name = plainHost(name)
+		if name == "" || strings.ContainsAny(name, ":/ *[]") && !isAddress(name) {
+			b.fail(fmt.Sprintf("hosts.%d", i), "keyrounds.example.com", "a name without scheme, port and path is expected")
+		}
+		c.Hosts = append(c.Hosts, name)
+	}
+	for i, text := range f.TrustedProxies {
+		p, err := parsePrefix(text)
+		if err != nil {
+			b.fail(fmt.Sprintf("trusted_proxies.%d", i), "10.0.0.0/8, 192.0.2.7 or fd00::/8", "neither an address nor a network")
+		}
+		c.TrustedProxies = append(c.TrustedProxies, p)
+	}
 	host, port, err := net.SplitHostPort(c.Listen)
 	if n, perr := strconv.Atoi(port); err != nil || perr != nil || n < 0 || n > 65535 {
 		b.fail("listen", "host:port, such as 127.0.0.1:8181", "not an address")
@@ -178,6 +192,33 @@ func (b *builder) web(c *Config) {
 	} else if !Loopback(host) {
 		b.fail("listen", "listen on 127.0.0.1, or give a web_config with basic_auth_users", "an address that others reach needs sign-in")
 	}
+}
+
+// Answers reports whether the pages answer to the host of a request (its Host header without the port) where nobody signs in.
+func (c *Config) Answers(host string) bool {
+	host = plainHost(host)
+	if Loopback(host) || slices.Contains(c.Hosts, host) {
+		return true
+	}
+	u, err := url.Parse(c.ExternalURL)
+	return err == nil && host != "" && plainHost(u.Hostname()) == host
+}
+
+// plainHost is a host as it is compared: in lower case, without the brackets of an address and the dot of the root.
+func plainHost(host string) string {
+	return strings.ToLower(strings.TrimSuffix(strings.Trim(host, "[]"), "."))
+}
+
+func isAddress(s string) bool {
+	_, err := netip.ParseAddr(s)
+	return err == nil
+}
+
+func parsePrefix(text string) (netip.Prefix, error) {
+	if a, err := netip.ParseAddr(text); err == nil {
+		return netip.PrefixFrom(a, a.BitLen()), nil
+	}
+	return netip.ParsePrefix(text)
 }
 
 // Loopback reports whether host is this machine only: localhost, or an address of 127.0.0.0/8 or ::1. It looks up no

@@ -30,18 +30,21 @@ type Config struct {
 	AdminDatabase Address
 	SealingKey    string // a file; "": made in DataDir
 	Listen        string
-	WebConfig     string                      // exporter-toolkit's file for TLS and sign-in
-	Providers     map[string]checker.Provider // complete
-	Credentials   []credential.Credential     // those of the file
-	Defaults      Defaults
-	Zone          *time.Location
-	Policy        verdict.Policy
-	AckTimeout    time.Duration // how long an acknowledgement of what is still open holds; 0: for ever
-	ExternalURL   string        // "": no links
-	Slack         Slack
-	Receivers     []Receiver
-	Notify        notify.Policy
-	Templates     *notify.Templates // nil: keyrounds' own words
+	WebConfig     string   // exporter-toolkit's file for TLS and sign-in
+	Hosts         []string // in lower case; beside loopback and ExternalURL
+	// TrustedProxies are believed whom a request came from.
+	TrustedProxies []netip.Prefix
+	Providers      map[string]checker.Provider // complete
+	Credentials    []credential.Credential     // those of the file
+	Defaults       Defaults
+	Zone           *time.Location
+	Policy         verdict.Policy
+	AckTimeout     time.Duration // how long an acknowledgement of what is still open holds; 0: for ever
+	ExternalURL    string        // "": no links
+	Slack          Slack
+	Receivers      []Receiver
+	Notify         notify.Policy
+	Templates      *notify.Templates // nil: keyrounds' own words
 	// NotificationsProxy is outbound.Policy.Proxy of receivers and of the heartbeat.
 	NotificationsProxy string
 	Feeds              []Feed

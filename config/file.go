@@ -19,6 +19,11 @@ type File struct {
 	ExternalURL string `json:"external_url,omitempty"`
 	// File with TLS and basic_auth_users, as for Prometheus exporters.
 	WebConfig string `json:"web_config,omitempty"`
+	// More names under which the pages are asked for where nobody signs in, without a port; loopback addresses and the host of
+	// external_url always are. Under any other the answer is 421.
+	Hosts []string `json:"hosts,omitempty"`
+	// Addresses or networks of reverse proxies, whose X-Forwarded-For says whom a request came from.
+	TrustedProxies []string `json:"trusted_proxies,omitempty"`
 	// Authorization servers by name.
 	Providers map[string]ProviderIn `json:"providers,omitempty"`
 	// Registered clients. One that leaves the file is retired.

@@ -32,6 +32,7 @@ type LeakReport struct {
 	Address  string // whom it came from
 	Header   http.Header
 	Body     []byte
+	Quiet    bool // where it is refused that is counted, and neither logged nor recorded: its sender has been so too often
 }
 
 // Reported is what a report came to.
@@ -71,7 +72,7 @@ func (x *Exposure) Receive(ctx context.Context, r LeakReport) (Reported, error) 
 		result, err = "failed", postgres.Plain(err)
 	}
 	x.received.WithLabelValues(r.Reporter, result).Inc()
-	if result == "refused" {
+	if result == "refused" && !r.Quiet {
 		x.Log.Warn("a report was refused", "reporter", r.Reporter, "address", r.Address, "error", err)
 		what := map[string]any{"address": r.Address, "why": err.Error()}
 		if err := x.Audit.Note(ctx, "reporter "+r.Reporter, "leaks.refused", "keyrounds", what); err != nil {

@@ -18,10 +18,7 @@ type TakeReport func(context.Context, exposure.LeakReport) (exposure.Reported, e
 
 // leakReport serves POST /api/v1/leaks/NAME. A report is authenticated by its signature only.
 func (s *site) leakReport(w http.ResponseWriter, r *http.Request) {
-	host, ok := s.reportFailures.sender(w, r, s.Now())
-	if !ok {
-		return
-	}
+	host := hostOf(r.RemoteAddr)
 	ctx, cancel := context.WithTimeout(r.Context(), pushTime)
 	defer cancel()
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxPush))
@@ -29,13 +26,18 @@ func (s *site) leakReport(w http.ResponseWriter, r *http.Request) {
 		refuse(w, http.StatusRequestEntityTooLarge, "a report has at most 1 MiB, and comes in time")
 		return
 	}
-	got, err := s.TakeReport(ctx, exposure.LeakReport{Reporter: r.PathValue("name"), Address: host, Header: r.Header, Body: body})
+	got, err := s.TakeReport(ctx, exposure.LeakReport{
+		Reporter: r.PathValue("name"), Address: host, Header: r.Header, Body: body, Quiet: s.reportFailures.tooMany(host, s.Now()),
+	})
 	var (
 		refused *intake.RefusedError
 		token   *intake.SETError
 		format  *intake.FormatError
 	)
+	wrong := errors.Is(err, exposure.ErrNoReporter) || errors.As(err, &refused) || errors.As(err, &token)
 	switch {
+	case wrong && s.reportFailures.add(host, s.Now()) > mostFailures:
+		tooMany(w)
 	case err == nil && got.Token:
 		w.WriteHeader(http.StatusAccepted)
 	case err == nil:
@@ -45,13 +47,10 @@ func (s *site) leakReport(w http.ResponseWriter, r *http.Request) {
 		}
 		_ = json.NewEncoder(w).Encode(got)
 	case errors.Is(err, exposure.ErrNoReporter):
-		s.reportFailures.add(host, s.Now())
 		refuse(w, http.StatusNotFound, err.Error())
 	case errors.As(err, &refused):
-		s.reportFailures.add(host, s.Now())
 		refuse(w, http.StatusUnauthorized, refused.Why)
 	case errors.As(err, &token):
-		s.reportFailures.add(host, s.Now())
 		w.Header().Set("Content-Type", "application/json")
 		w.Header().Set("Content-Language", "en")
 		w.WriteHeader(http.StatusBadRequest)

@@ -2,8 +2,6 @@ package web
 
 import (
 	"context"
-	"crypto/sha256"
-	"crypto/subtle"
 	"encoding/json"
 	"errors"
 	"io"
@@ -11,7 +9,6 @@ import (
 	"net/http"
 	"os"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/keyrounds/keyrounds/secret"
@@ -38,9 +35,6 @@ const (
 	pushTime       = 20 * time.Second
 )
 
-// A client that gives so many wrong tokens within a minute is refused for the rest of it.
-const mostFailures = 10
-
 type pushed struct {
 	Feed      string       `json:"feed"`
 	Batch     string       `json:"batch"`
@@ -54,15 +48,14 @@ type pushed struct {
 // it), plain, gzip or zstd; Authorization: Bearer, or X-Feed-Token where that header is taken. The batch is
 // named by Idempotency-Key, or else by its content; the same one changes nothing the second time.
 func (s *site) push(w http.ResponseWriter, r *http.Request) {
-	host, ok := s.failures.sender(w, r, s.Now())
-	if !ok {
-		return
-	}
 	ctx, cancel := context.WithTimeout(r.Context(), pushTime)
 	defer cancel()
 	f, ok := s.feedOf(ctx, r)
 	if !ok {
-		s.failures.add(host, s.Now())
+		if s.failures.add(hostOf(r.RemoteAddr), s.Now()) > mostFailures {
+			tooMany(w)
+			return
+		}
 		w.Header().Set("WWW-Authenticate", `Bearer realm="keyrounds feeds"`)
 		refuse(w, http.StatusUnauthorized, "the token of a push feed is wanted: Authorization: Bearer TOKEN, or X-Feed-Token")
 		return
@@ -120,68 +113,4 @@ func refuse(w http.ResponseWriter, status int, why string) {
 	w.Header().Set("Content-Type", "application/problem+json") // RFC 9457
 	w.WriteHeader(status)
 	_ = json.NewEncoder(w).Encode(map[string]any{"title": http.StatusText(status), "status": status, "detail": why})
-}
-
-// feedOf returns the feed whose token the request carries; found is false if there is none. It compares the tokens of all
-// feeds, each in constant time, also after one fits.
-func (s *site) feedOf(ctx context.Context, r *http.Request) (match PushFeed, found bool) {
-	given := r.Header.Get("X-Feed-Token")
-	if given == "" {
-		given, _ = strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
-	}
-	if given == "" || s.PushFeeds == nil {
-		return match, false
-	}
-	hash := sha256.Sum256([]byte(given))
-	for _, f := range s.PushFeeds() {
-		token, err := f.Token(ctx)
-		if err != nil {
-			s.Log.Warn("the token of a feed cannot be read", "feed", f.Name, "error", err)
-			continue
-		}
-		want := sha256.Sum256([]byte(token.Reveal()))
-		if !token.IsZero() && subtle.ConstantTimeCompare(hash[:], want[:]) == 1 {
-			match, found = f, true
-		}
-		token.Wipe()
-	}
-	return match, found
-}
-
-// failures counts wrong tokens by address and minute.
-type failures struct {
-	mu     sync.Mutex
-	minute int64
-	by     map[string]int
-}
-
-func (f *failures) at(now time.Time) {
-	if m := now.Unix() / 60; f.minute != m || f.by == nil || len(f.by) > 10_000 {
-		f.minute, f.by = m, map[string]int{}
-	}
-}
-
-// sender returns the address of a request. ok is false if that address failed too often: the request was answered with 429.
-func (f *failures) sender(w http.ResponseWriter, r *http.Request, now time.Time) (host string, ok bool) {
-	host, _, _ = net.SplitHostPort(r.RemoteAddr)
-	if !f.tooMany(host, now) {
-		return host, true
-	}
-	w.Header().Set("Retry-After", "60")
-	refuse(w, http.StatusTooManyRequests, "too many wrong tokens or signatures from this address: wait a minute")
-	return host, false
-}
-
-func (f *failures) tooMany(host string, now time.Time) bool {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.at(now)
-	return f.by[host] >= mostFailures
-}
-
-func (f *failures) add(host string, now time.Time) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.at(now)
-	f.by[host]++
 }

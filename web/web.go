@@ -47,8 +47,8 @@ type Options struct {
 }
 
 // New returns the handler of all routes. It asks nobody to sign in: the server in front does (web_config), and pushes
-// and reports show a token or a signature of their own. An address that shows ten wrong ones within a minute gets 429
-// for the rest of it.
+// and reports show a token or a signature of their own. After ten wrong ones within a minute an address gets 429 for more wrong
+// ones; what is right goes through.
 func New(o Options) http.Handler {
 	s := &site{Options: o}
 	mux := http.NewServeMux()
@@ -78,6 +78,7 @@ var files embed.FS
 
 type site struct {
 	Options
+	tokens         tokens   // of pushes
 	failures       failures // of pushes
 	reportFailures failures // of reports
 }
