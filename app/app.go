@@ -77,6 +77,7 @@ type App struct {
 	Actions  *action.Actions    // does what people ask for
 
 	owner     postgres.Owner
+	storage   storing
 	announcer *report.Announcer
 	config    atomic.Pointer[config.Config]           // without credentials
 	file      atomic.Pointer[[]credential.Credential] // of the configuration, not registered yet; nil: they are
@@ -182,6 +183,7 @@ func (a *App) open(ctx context.Context) error {
 		JobTimeout:  a.JobTimeout,
 		RescueAfter: a.RescueAfter,
 		Monthly:     a.announcer.Tick,
+		Storing:     a.storingError,
 		Now:         a.Now,
 	}, settings(c))
 	if err != nil {

@@ -41,6 +41,7 @@ func (a *App) Start(ctx context.Context) error {
 		Engine:      a.Rounds.Engine,
 		Lanes:       a.Notifier.Lanes,
 		LeakSources: a.Exposure.SourceStates,
+		Storing:     a.storingError,
 		Log:         a.Log,
 		Now:         a.Now,
 		Longest:     a.longest,
@@ -87,7 +88,9 @@ func (a *App) Start(ctx context.Context) error {
 		}
 	})
 	ctx, stop := context.WithCancel(context.WithoutCancel(ctx))
+	a.noteWrite(nil)
 	a.beginning.Go(func() { a.begin(ctx) })
+	a.beginning.Go(func() { a.watchStorage(ctx) })
 	if !a.ends.push(func() { stop(); a.beginning.Wait() }) {
 		return ErrStopped
 	}
@@ -137,6 +140,9 @@ func (a *App) notReady(why string) { a.ready.Store(&why) }
 func (a *App) isReady(ctx context.Context) error {
 	if why := a.ready.Load(); why != nil {
 		return errors.New(*why)
+	}
+	if err := a.storingError(); err != nil {
+		return err
 	}
 	if err := postgres.Ping(ctx, a.Pool); err != nil {
 		return err

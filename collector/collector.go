@@ -30,8 +30,10 @@ type Sources struct {
 	Lanes    func(context.Context) ([]notify.LaneState, error)
 	// LeakSources are the sources of leaks that are configured, by name.
 	LeakSources func(context.Context) (map[string]leak.SourceState, error)
-	Log         *slog.Logger
-	Now         func() time.Time
+	// Storing says why nothing can be stored; nil: it can. Where the function is nil it is not asked.
+	Storing func() error
+	Log     *slog.Logger
+	Now     func() time.Time
 	// Longest is how long an ordinary check of one of the provider's credentials may be away, given what
 	// its schedule says; 0: it is never checked.
 	Longest func(provider string, scheduled time.Duration) time.Duration
@@ -50,7 +52,7 @@ type Series struct {
 const scrapeTime = 8 * time.Second
 
 // New returns the collector. It reads nothing before the first scrape, and a scrape may ask the database for 8 s.
-// What cannot be read is left out, and keyrounds_database_up is 0 then.
+// What cannot be read is left out, and keyrounds_database_up is 0 then, and where nothing can be stored.
 func New(s Sources) prometheus.Collector {
 	c := &collector{Sources: s}
 	c.info = gauge("keyrounds_credential_info", "Always 1; who owns a credential, and the labels that metrics.labels names.",
@@ -103,7 +105,7 @@ func (s scrape) since(f family, t time.Time, labels ...string) {
 	s.put(f, v, labels...)
 }
 
-var databaseUp = gauge("keyrounds_database_up", "1 if the database answered this scrape.")
+var databaseUp = gauge("keyrounds_database_up", "1 if the database answered this scrape, and something was stored lately.")
 
 // Describe implements prometheus.Collector.
 func (c *collector) Describe(ch chan<- *prometheus.Desc) {
@@ -121,7 +123,11 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	ctx, cancel := context.WithTimeout(context.Background(), scrapeTime)
 	defer cancel()
 	s := scrape{ch, c.Now()}
-	if err := c.read(ctx, s); err != nil {
+	err := c.read(ctx, s)
+	if err == nil && c.Storing != nil {
+		err = c.Storing()
+	}
+	if err != nil {
 		c.Log.Debug("the database did not answer a scrape", "error", err)
 		s.put(databaseUp, 0)
 		return

@@ -55,7 +55,7 @@ func (k Kind) Severity() Severity { return k.Of().Severity }
 var catalogue = []Entry{
 	revoked, scopeLost, scopeExcess, unused, neverUsed, leaked, unexpectedUse, usedAfterRevocation, canaryTripped, secretUnreadable,
 	orphaned, staleSecret, expiring, unverifiable, flapping, providerIncident, providerDown, fallingBehind, lifetimeShrunk, unusedScopes,
-	unpresented, receiverFailing, reloadFailed,
+	unpresented, receiverFailing, reloadFailed, storageFailing,
 }
 
 // Who names the subject as messages begin: the credential and its provider, or the provider, or keyrounds.

@@ -38,6 +38,7 @@ const (
 	Unpresented         Kind = "unpresented_tokens"
 	ReceiverFailing     Kind = "receiver_failing"
 	ReloadFailed        Kind = "reload_failed"
+	StorageFailing      Kind = "storage_failing"
 )
 
 // Severity says how urgent a finding is. Critical wakes people: quiet hours do not hold it back.

@@ -268,6 +268,22 @@ var reloadFailed = Entry{
 	Alert: "KeyroundsReloadFailed", Page: "operations.md",
 }
 
+// storageFailing is told without the database, and is never in it.
+var storageFailing = Entry{
+	Kind: StorageFailing, Severity: Critical,
+	Means: "For two minutes nothing could be written to the database, or results of checks waited to be stored.",
+	Effect: says("A revocation would not be noticed: no credential is checked, or what checks find is lost after five minutes. " +
+		"Statuses, findings and reports stand still."),
+	Says: says("cannot store anything"),
+	Was:  "could not store anything", Many: "cannot store anything",
+	Steps: do("Look at the database: its disk, its log, whether it takes writes. See that it goes on: keyrounds ready"),
+	Sample: func(f *Finding, _ time.Time) {
+		f.Subject = Subject{}
+		f.Evidence.Message = "a host: database: could not extend file: No space left on device. This is a test of keyrounds, nothing happened"
+	},
+	Alert: "KeyroundsDatabaseErrors", Page: "reliability.md",
+}
+
 // ofProvider makes a sample one of the provider as a whole.
 func ofProvider(fill func(*Finding, time.Time)) func(*Finding, time.Time) {
 	return func(f *Finding, now time.Time) {

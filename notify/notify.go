@@ -66,6 +66,7 @@ type Message struct {
 	TurnKey  string            // the same for the same turn
 	Loud     bool              // the turn is for everybody in the channel
 	Unclear  bool              // an earlier send of it may have been done: look for it first
+	Direct   bool              // no database knows of it: nobody can acknowledge it, and there is no page about it
 }
 
 // Receipt says where a message is, in the receiver's own words: what its next Send has as Told. The zero value is
@@ -209,7 +210,7 @@ func (s *Setup) places(targets []Target) []Target {
 
 func (s *Setup) words(fs []finding.Finding) Words {
 	w := s.Templates.Describe(fs)
-	if s.Link != nil && len(fs) > 0 {
+	if s.Link != nil && len(fs) > 0 && fs[0].Kind != finding.StorageFailing {
 		w.Link = s.Link(fs[0])
 	}
 	return w

@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -19,11 +20,22 @@ func Plain(err error) error {
 	switch {
 	case errors.As(err, &pe):
 		return fmt.Errorf("database: %s (SQLSTATE %s)", pe.Message, pe.Code)
+	case errors.As(err, &ce) && errors.Is(err, context.DeadlineExceeded):
+		return lateError{"database: no connection in time"}
 	case errors.As(err, &ce):
 		return fmt.Errorf("database: no connection: %w", innermost(ce))
+	case errors.Is(err, context.DeadlineExceeded):
+		return lateError{"database: no answer in time"}
 	}
 	return err
 }
+
+// lateError is context.DeadlineExceeded in words that a person understands.
+type lateError struct{ text string }
+
+func (e lateError) Error() string        { return e.text }
+func (e lateError) Is(target error) bool { return target == context.DeadlineExceeded }
+func (e lateError) Timeout() bool        { return true }
 
 // PlainAttr drops the same from an attribute of a log, and keeps what the error says besides. River gives
 // the text of an error only, which is known by pgx's words.

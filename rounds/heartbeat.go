@@ -75,6 +75,11 @@ func (r *Rounds) beatOnce(ctx context.Context, h Heartbeat) (result string, err 
 	if err != nil {
 		return "withheld", postgres.Plain(err)
 	}
+	if r.Storing != nil {
+		if err := r.Storing(); err != nil {
+			return "withheld", err
+		}
+	}
 	if age := r.Now().Sub(e.LastSweep); age > max(sweepAge, 3*r.Tick) {
 		return "withheld", fmt.Errorf("the last sweep was %s ago", age.Round(time.Second))
 	}

@@ -94,6 +94,8 @@ type Options struct {
 	// JobTimeout is how long a job may last; default 1 min. RescueAfter is when another process takes over the
 	// job of one that was killed; default 2 min, never less than JobTimeout.
 	JobTimeout, RescueAfter time.Duration
+	// Storing says why nothing can be stored, and no heartbeat is sent; nil: it is not asked.
+	Storing func() error
 	// Monthly makes the reports that are due; nil: there are none.
 	Monthly func(context.Context) error
 	Now     func() time.Time // default time.Now

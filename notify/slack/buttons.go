@@ -27,7 +27,7 @@ func (d *delivery) buttons() slack.Block {
 		return slack.NewTextBlockObject(slack.PlainTextType, s, false, false)
 	}
 	var elements []slack.BlockElement
-	if d.r.o.Buttons {
+	if d.r.o.Buttons && !d.m.Direct {
 		var times []*slack.OptionBlockObject
 		for _, t := range []struct{ value, text string }{{"1h", "1 hour"}, {"1d", "1 day"}, {"7d", "7 days"}} {
 			times = append(times, slack.NewOptionBlockObject(t.value+" "+d.m.Key, label(t.text), nil))

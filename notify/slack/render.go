@@ -75,7 +75,10 @@ func (d *delivery) blocks(title string) []slack.Block {
 	blocks = append(blocks, sections(facts)...)
 	blocks = blocks[:min(len(blocks), maxBlocks-1)]
 	what := fmt.Sprintf("keyrounds finding %d · %s · keyrounds findings show %d", fs[0].ID, fs[0].Kind, fs[0].ID)
-	if len(fs) > 1 {
+	switch {
+	case d.m.Direct:
+		what = fmt.Sprintf("keyrounds · %s · told without the database", fs[0].Kind)
+	case len(fs) > 1:
 		what = fmt.Sprintf("keyrounds · %d findings · keyrounds findings list", len(fs))
 	}
 	return append(blocks, slack.NewContextBlock("", slack.NewTextBlockObject(slack.MarkdownType, escape(what, 300), false, false)))
