@@ -113,7 +113,11 @@ func (s *Store) Feeds(ctx context.Context) ([]FeedStatus, error) {
 	if err != nil {
 		return nil, err
 	}
-	days, err := feedDays(ctx, s.Pool)
+	names := make([]string, len(all))
+	for i, f := range all {
+		names[i] = f.Feed
+	}
+	days, err := feedDays(ctx, s.Pool, names)
 	for i, f := range all {
 		if n := len(f.Coverage); n > 0 && !f.Partial {
 			all[i].Blind = blindNow(days[f.Feed], f.Coverage[n-1].To, f.watching)

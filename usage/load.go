@@ -3,6 +3,7 @@ package usage
 import (
 	"context"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -16,28 +17,39 @@ type Querier interface {
 	Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
 }
 
-// Book is what is known of the use of some credentials, read once and asked for any time.
+// Book is what is known of the use of some credentials, read once and asked for any time. Of others it knows nothing.
 type Book struct {
 	zone   *time.Location
 	months map[int64][]monthFacts
 	scopes map[int64]map[string]time.Time
-	feeds  map[string][]feedFacts // by provider
-	days   map[string][]feedDay   // by feed
+	feeds  map[string][]feedFacts // by provider; there is an entry for each that was read, also where it has no feed
 }
 
-// Open reads what is known of the use of credentials.
+// Open reads what is known of the use of credentials, and the feeds of their providers.
 func (s *Store) Open(ctx context.Context, q Querier, cs []credential.Credential) (*Book, error) {
+	b := &Book{zone: s.Zone, feeds: map[string][]feedFacts{}}
+	return b, b.Turn(ctx, q, cs)
+}
+
+// Turn reads what is known of the use of other credentials, in place of those before. Feeds are read once: those of a
+// provider stay what they were when it was first read.
+func (b *Book) Turn(ctx context.Context, q Querier, cs []credential.Credential) error {
 	ids := make([]int64, len(cs))
+	var providers []string
 	for i, c := range cs {
 		ids[i] = c.ID
-	}
-	b := &Book{zone: s.Zone, months: map[int64][]monthFacts{}, scopes: map[int64]map[string]time.Time{}, feeds: map[string][]feedFacts{}}
-	for _, load := range []func(context.Context, Querier, []int64) error{b.loadMonths, b.loadScopes, b.loadDays, b.loadFeeds} {
-		if err := load(ctx, q, ids); err != nil {
-			return nil, err
+		if _, read := b.feeds[c.Provider]; !read && !slices.Contains(providers, c.Provider) {
+			providers = append(providers, c.Provider)
 		}
 	}
-	return b, nil
+	b.months, b.scopes = map[int64][]monthFacts{}, map[int64]map[string]time.Time{}
+	if err := b.loadMonths(ctx, q, ids); err != nil {
+		return err
+	}
+	if err := b.loadScopes(ctx, q, ids); err != nil {
+		return err
+	}
+	return b.loadFeeds(ctx, q, providers)
 }
 
 func (b *Book) loadMonths(ctx context.Context, q Querier, ids []int64) error {
@@ -91,15 +103,11 @@ func (b *Book) loadScopes(ctx context.Context, q Querier, ids []int64) error {
 	return err
 }
 
-func (b *Book) loadDays(ctx context.Context, q Querier, _ []int64) (err error) {
-	b.days, err = feedDays(ctx, q)
-	return err
-}
-
-// feedDays returns the days of every feed, the first first.
-func feedDays(ctx context.Context, q Querier) (map[string][]feedDay, error) {
+// feedDays returns the days of some feeds, the first first.
+func feedDays(ctx context.Context, q Querier, feeds []string) (map[string][]feedDay, error) {
 	rows, err := q.Query(ctx, `
-		SELECT feed, day, records, bad, named, first_named_at, last_named_at FROM usage_feed_days ORDER BY feed, day`)
+		SELECT feed, day, records, bad, named, first_named_at, last_named_at FROM usage_feed_days
+		WHERE feed = ANY($1) ORDER BY feed, day`, feeds)
 	if err != nil {
 		return nil, err
 	}
@@ -118,11 +126,30 @@ func feedDays(ctx context.Context, q Querier) (map[string][]feedDay, error) {
 	return all, err
 }
 
-func (b *Book) loadFeeds(ctx context.Context, q Querier, _ []int64) error {
-	rows, err := q.Query(ctx, `
+// loadFeeds reads the feeds of some providers, and notes that they were read.
+func (b *Book) loadFeeds(ctx context.Context, q Querier, providers []string) error {
+	if len(providers) == 0 {
+		return nil
+	}
+	rows, err := q.Query(ctx, `SELECT feed FROM usage_feeds WHERE provider = ANY($1)`, providers)
+	if err != nil {
+		return err
+	}
+	names, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		return err
+	}
+	days, err := feedDays(ctx, q, names)
+	if err != nil {
+		return err
+	}
+	for _, p := range providers {
+		b.feeds[p] = nil
+	}
+	rows, err = q.Query(ctx, `
 		SELECT provider, feed, partial, configured, type, format, silence, learns, watching, coverage, last_seen_at,
 			exchanges, requests
-		FROM usage_feeds ORDER BY feed`)
+		FROM usage_feeds WHERE feed = ANY($1) ORDER BY feed`, names)
 	if err != nil {
 		return err
 	}
@@ -146,7 +173,7 @@ func (b *Book) loadFeeds(ctx context.Context, q Querier, _ []int64) error {
 			f.coverage, f.quiet = bridged(f.coverage, f.silence)
 		}
 		if n := len(f.coverage); n > 0 {
-			f.lost = lost(b.days[f.name], f.coverage[n-1].To, watching)
+			f.lost = lost(days[f.name], f.coverage[n-1].To, watching)
 			for i, l := range f.lost {
 				if l.open { // until something shows that it is over
 					f.lost[i].To = l.To.AddDate(100, 0, 0)
