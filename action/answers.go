@@ -7,12 +7,15 @@ import (
 
 	"github.com/keyrounds/keyrounds/audit"
 	"github.com/keyrounds/keyrounds/notify"
+	"github.com/keyrounds/keyrounds/registry"
 	"github.com/keyrounds/keyrounds/usage"
 	"github.com/keyrounds/keyrounds/verdict"
 )
 
-// mostLines bounds what an answer on Slack lists.
-const mostLines = 20
+const (
+	mostLines    = 20  // that an answer on Slack lists
+	judgedAtOnce = 500 // credentials that are held with what is known of their use
+)
 
 func (a *Actions) statusText(ctx context.Context) (string, error) {
 	byProvider, err := a.Audit.StatusCounts(ctx)
@@ -54,30 +57,45 @@ func (a *Actions) statusText(ctx context.Context) (string, error) {
 }
 
 func (a *Actions) unusedText(ctx context.Context) (string, error) {
-	cs, err := a.Registry.List(ctx, false)
-	if err != nil {
-		return "", err
-	}
-	book, err := a.Usage.Open(ctx, a.Pool, cs)
-	if err != nil {
-		return "", err
-	}
-	var lines []string
-	unknown := 0
-	for _, c := range cs {
-		switch state := book.Assess(c, a.Now()).State; state {
-		case usage.Unused, usage.NeverUsed:
-			lines = append(lines, fmt.Sprintf("• %s of %s: %s", c.Name, c.Provider, strings.ReplaceAll(string(state), "_", " ")))
-		case usage.NotKnown:
-			unknown++
+	var (
+		lines                []string
+		all, unused, unknown int
+		book                 *usage.Book
+	)
+	for page := (registry.Choice{Limit: judgedAtOnce}); ; {
+		cs, err := a.Registry.Choose(ctx, page)
+		if err != nil {
+			return "", err
 		}
+		if book == nil {
+			book, err = a.Usage.Open(ctx, a.Pool, cs)
+		} else {
+			err = book.Turn(ctx, a.Pool, cs)
+		}
+		if err != nil {
+			return "", err
+		}
+		for _, c := range cs {
+			switch state := book.Assess(c, a.Now()).State; state {
+			case usage.Unused, usage.NeverUsed:
+				if unused++; unused <= mostLines {
+					lines = append(lines, fmt.Sprintf("• %s of %s: %s", c.Name, c.Provider, strings.ReplaceAll(string(state), "_", " ")))
+				}
+			case usage.NotKnown:
+				unknown++
+			}
+		}
+		if all += len(cs); len(cs) < page.Limit {
+			break
+		}
+		page.After = cs[len(cs)-1].Name
 	}
-	head := fmt.Sprintf("%d of %d credentials are not used.", len(lines), len(cs))
+	head := fmt.Sprintf("%d of %d credentials are not used.", unused, all)
 	if unknown > 0 {
 		head += fmt.Sprintf(" Of %d it is not known: no feed watched them long enough.", unknown)
 	}
-	if n := len(lines) - mostLines; n > 0 {
-		lines = append(lines[:mostLines], fmt.Sprintf("and %d more: keyrounds usage list", n))
+	if n := unused - len(lines); n > 0 {
+		lines = append(lines, fmt.Sprintf("and %d more: keyrounds usage list --status unused, or never_used", n))
 	}
 	return strings.Join(append([]string{head}, lines...), "\n"), nil
 }

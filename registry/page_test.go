@@ -1,6 +1,7 @@
 package registry_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -31,7 +32,15 @@ func TestPlansOfOneAndOfPages(t *testing.T) {
 		t.Fatal(len(page), err)
 	}
 	for name, do := range map[string]func(*registry.Store) error{
-		"a page":    func(s *registry.Store) error { _, err := s.Page(t.Context(), false, "c-000100", 50); return err },
+		"a page": func(s *registry.Store) error { _, err := s.Page(t.Context(), false, "c-000100", 50); return err },
+		"a page of a provider": func(s *registry.Store) error {
+			_, err := s.Choose(t.Context(), registry.Choice{Provider: "p7", After: "c-000100", Limit: 50})
+			return err
+		},
+		"a page of a search": func(s *registry.Store) error {
+			_, err := s.Choose(t.Context(), registry.Choice{Search: "C-01", After: "c-000100", Limit: 50})
+			return err
+		},
 		"one":       func(s *registry.Store) error { _, err := s.Get(t.Context(), "c-000007"); return err },
 		"one by id": func(s *registry.Store) error { _, err := s.ByID(t.Context(), page[7].ID); return err },
 		"some": func(s *registry.Store) error {
@@ -56,6 +65,61 @@ func TestPlansOfOneAndOfPages(t *testing.T) {
 			if strings.Contains(plan, "Seq Scan") {
 				t.Errorf("%s:\n%s", name, plan)
 			}
+		}
+	}
+}
+
+// Pages of what is chosen have each once, by name, and the names of a client id are those of the provider that is asked for.
+func TestWhatIsChosen(t *testing.T) {
+	t.Parallel()
+	pool := pgtest.New(t)
+	_, err := pool.Exec(t.Context(), `
+		INSERT INTO credentials (name, provider, client_id, secret_ref, description, scopes, owner, labels, schedule, unused_after, max_age,
+			canary, expected_networks, source, registered_at, changed_at, next_check_at, retired_at)
+		SELECT 'c-' || lpad(i::text, 3, '0'), 'p' || i % 2, 'id' || i / 2, 'env:A', '', '{}', '', '{}', '@daily', '90 days', '0',
+			false, '{}', 'file', $1, $1, $1, CASE WHEN i = 7 THEN $1::timestamptz END FROM generate_series(0, 99) i`, noon)
+	if err != nil {
+		t.Fatal(err)
+	}
+	store := registry.New(pool, time.UTC)
+	for name, c := range map[string]struct {
+		choice registry.Choice
+		n      int
+	}{
+		"all":              {registry.Choice{}, 99},
+		"of a provider":    {registry.Choice{Provider: "p1"}, 49},
+		"with a part":      {registry.Choice{Search: "C-01"}, 10},
+		"both":             {registry.Choice{Search: "c-01", Provider: "p1"}, 5},
+		"no pattern":       {registry.Choice{Search: "%"}, 0},
+		"of nobody":        {registry.Choice{Provider: "nobody"}, 0},
+		"what is retired":  {registry.Choice{Search: "c-007"}, 0},
+		"what is after it": {registry.Choice{After: "c-097"}, 2},
+	} {
+		whole, err := store.Choose(t.Context(), c.choice)
+		if err != nil {
+			t.Fatal(err)
+		}
+		n, err := store.Chosen(t.Context(), c.choice)
+		if err != nil || c.choice.After == "" && n != c.n || len(whole) != c.n {
+			t.Errorf("%s: %d, counted %d, error %v; want %d", name, len(whole), n, err, c.n)
+		}
+		var names []string
+		for page := c.choice; ; {
+			page.Limit = 7
+			cs, err := store.Choose(t.Context(), page)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, c := range cs {
+				names = append(names, c.Name)
+			}
+			if len(cs) < page.Limit {
+				break
+			}
+			page.After = cs[len(cs)-1].Name
+		}
+		if len(names) != c.n || !slices.IsSorted(names) {
+			t.Errorf("%s: in pages %v, want %d by name", name, names, c.n)
 		}
 	}
 }

@@ -33,6 +33,9 @@ const (
 	NotKnown  State = "not_known"
 )
 
+// States lists all of them.
+func States() []State { return []State{Used, Unused, NeverUsed, NotKnown} }
+
 // Cause is what makes it not known whether a credential is used.
 type Cause string
 

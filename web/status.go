@@ -101,7 +101,9 @@ func (s *site) credentials(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if q := r.URL.Query(); !slices.ContainsFunc(pageKeys, q.Has) {
-		s.allCredentials(w, r)
+		stream(s, w, func(each func(CredentialJSON)) error {
+			return EachCredential(r.Context(), s.Registry, s.Audit, false, each)
+		})
 		return
 	}
 	all := []CredentialJSON{}
@@ -117,6 +119,9 @@ func (s *site) credentials(w http.ResponseWriter, r *http.Request) {
 	}
 	if next != (audit.Cursor{}) && err == nil {
 		linkNext(w, r, next.String())
+	}
+	if a.After == (audit.Cursor{}) && err == nil {
+		err = total(w, func() (int, error) { return s.Audit.Chosen(r.Context(), a.query(0)) })
 	}
 	s.json(w, all, err)
 }
@@ -144,12 +149,21 @@ func linkNext(w http.ResponseWriter, r *http.Request, after string) {
 	w.Header().Set("Link", "<"+r.URL.Path+"?"+q.Encode()+`>; rel="next"`)
 }
 
-// allCredentials sends each page of them as soon as it is read. An answer that breaks off is one that the client does
-// not take for whole.
-func (s *site) allCredentials(w http.ResponseWriter, r *http.Request) {
+// total says how many are chosen on all pages. It is asked for with the first of them only: counting reads them all.
+func total(w http.ResponseWriter, count func() (int, error)) error {
+	n, err := count()
+	if err == nil {
+		w.Header().Set("X-Total-Count", strconv.Itoa(n))
+	}
+	return err
+}
+
+// stream sends a list in JSON, each of it as soon as all calls each for it. An answer that breaks off is one that the
+// client does not take for whole.
+func stream[T any](s *site, w http.ResponseWriter, all func(each func(T)) error) {
 	between := "["
-	err := EachCredential(r.Context(), s.Registry, s.Audit, false, func(c CredentialJSON) {
-		b, err := json.Marshal(c)
+	err := all(func(v T) {
+		b, err := json.Marshal(v)
 		if err != nil {
 			panic(err) // no value of it can fail
 		}
@@ -165,7 +179,7 @@ func (s *site) allCredentials(w http.ResponseWriter, r *http.Request) {
 		s.Log.Error("a request failed", "error", err)
 		panic(http.ErrAbortHandler)
 	case between == "[":
-		s.json(w, []CredentialJSON{}, nil)
+		s.json(w, []T{}, nil)
 	default:
 		_, _ = io.WriteString(w, "]\n")
 	}

@@ -130,12 +130,63 @@ func TestTheAPIIsPaged(t *testing.T) {
 	if !slices.Equal(all, paged) {
 		t.Errorf("in pages: %d %v", len(paged), paged)
 	}
+	if total := get(t, site, "/api/v1/credentials?limit=50").Header().Get("X-Total-Count"); total != "120" {
+		t.Errorf("in total %q", total)
+	}
 	if names, _ := list("/api/v1/credentials?q=nobody"); len(names) != 0 {
 		t.Errorf("nobody: %v", names)
 	}
 	for _, bad := range []string{"limit=0", "limit=1001", "limit=x", "after=x"} {
 		if w := get(t, site, "/api/v1/credentials?"+bad); w.Code != http.StatusBadRequest {
 			t.Errorf("%s: HTTP %d", bad, w.Code)
+		}
+	}
+}
+
+// The usage of all is one list by name, or pages of it with a link to the next, and of those of one state.
+func TestTheUsageIsPaged(t *testing.T) {
+	t.Parallel()
+	site := site(t, 1201)
+	list := func(path string) (names []string, next, total string) {
+		w := get(t, site, path)
+		var us []web.UsageJSON
+		if err := json.Unmarshal(w.Body.Bytes(), &us); err != nil {
+			t.Fatalf("%s: %v\n%s", path, err, w.Body)
+		}
+		for _, u := range us {
+			names = append(names, u.Credential)
+		}
+		next, _, _ = strings.Cut(strings.TrimPrefix(w.Header().Get("Link"), "<"), ">")
+		return names, next, w.Header().Get("X-Total-Count")
+	}
+	all, next, _ := list("/api/v1/usage")
+	if len(all) != 1201 || !slices.IsSorted(all) || next != "" {
+		t.Errorf("%d credentials, next %q", len(all), next)
+	}
+	for _, path := range []string{"/api/v1/usage?limit=300", "/api/v1/usage?limit=300&status=not_known", "/api/v1/usage?limit=1000"} {
+		var paged []string
+		for first := true; path != ""; first = false {
+			names, next, total := list(path)
+			if want := first && !strings.Contains(path, "status"); want && total != "1201" || !want && total != "" {
+				t.Errorf("%s: in total %q", path, total)
+			}
+			paged, path = append(paged, names...), next
+		}
+		if !slices.Equal(all, paged) {
+			t.Errorf("in pages: %d", len(paged))
+		}
+	}
+	if names, _, total := list("/api/v1/usage?q=C-010&provider=p1"); len(names) != 5 || total != "5" {
+		t.Errorf("five are asked for: %v, in total %q", names, total)
+	}
+	if names, next, _ := list("/api/v1/usage?status=used"); len(names) != 0 || next != "" {
+		t.Errorf("none is used: %v", names)
+	}
+	for bad, want := range map[string]string{
+		"limit=0": "limit", "limit=1001": "limit", "status=usd": `status "usd" is none of used, unused, never_used, not_known`,
+	} {
+		if w := get(t, site, "/api/v1/usage?"+bad); w.Code != http.StatusBadRequest || !strings.Contains(w.Body.String(), want) {
+			t.Errorf("%s: HTTP %d %s", bad, w.Code, w.Body)
 		}
 	}
 }

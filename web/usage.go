@@ -1,9 +1,13 @@
 package web
 
 import (
+	"cmp"
 	"context"
+	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/keyrounds/keyrounds/credential"
@@ -75,21 +79,33 @@ func Usages(ctx context.Context, s *usage.Store, cs []credential.Credential, at 
 	if err != nil {
 		return nil, err
 	}
-	ids := make([]int64, len(cs))
-	for i, c := range cs {
-		ids[i] = c.ID
+	return usages(ctx, s, book, cs, "", at)
+}
+
+// usages answers for those of cs whose state it is ("": any), which book is open at.
+func usages(
+	ctx context.Context, s *usage.Store, book *usage.Book, cs []credential.Credential, state usage.State, at time.Time,
+) ([]UsageJSON, error) {
+	var (
+		chosen  []credential.Credential
+		ids     []int64
+		answers = map[int64]usage.Answer{}
+	)
+	for _, c := range cs {
+		if a := book.Assess(c, at); state == "" || a.State == state {
+			chosen, ids, answers[c.ID] = append(chosen, c), append(ids, c.ID), a
+		}
+	}
+	all := []UsageJSON{}
+	if len(chosen) == 0 {
+		return all, nil
 	}
 	where, err := s.LastFrom(ctx, s.Pool, ids, at)
 	if err != nil {
 		return nil, err
 	}
-	answers := map[int64]usage.Answer{}
-	for _, c := range cs {
-		answers[c.ID] = book.Assess(c, at)
-	}
 	in, err := s.InTime(ctx, s.Pool, answers, 0)
-	all := []UsageJSON{}
-	for _, c := range cs {
+	for _, c := range chosen {
 		u := NewUsageJSON(c, answers[c.ID], where[c.ID])
 		u.Uses, u.Attempts = in[c.ID].Uses, in[c.ID].Attempts
 		all = append(all, u)
@@ -97,27 +113,97 @@ func Usages(ctx context.Context, s *usage.Store, cs []credential.Credential, at 
 	return all, err
 }
 
-// EachUsage calls each for every credential that is not retired, by name, as of a time. It reads them in pages.
-func EachUsage(ctx context.Context, registered *registry.Store, used *usage.Store, at time.Time, each func(UsageJSON)) error {
-	for after := ""; ; {
-		cs, err := registered.Page(ctx, false, after, mostJSON)
+// UsageQuery chooses credentials that are not retired. The zero value chooses all.
+type UsageQuery struct {
+	registry.Choice
+	State usage.State // "": any
+}
+
+// usagesAtOnce is how many credentials are held at once with what is known of their use.
+const usagesAtOnce = 500
+
+// EachUsage calls each for the credentials that q chooses, by name, as of a time. Where q.Limit leaves some out, next is the
+// name that they come after. It reads the credentials in pages by name; a state is known only once it is judged, so where
+// one is asked for, all those of other states are read as well.
+func EachUsage(
+	ctx context.Context, registered *registry.Store, used *usage.Store, at time.Time, q UsageQuery, each func(UsageJSON),
+) (next string, err error) {
+	page := q.Choice
+	page.Limit = usagesAtOnce
+	if q.Limit > 0 && q.State == "" {
+		page.Limit = min(page.Limit, q.Limit+1)
+	}
+	var book *usage.Book
+	for n := 0; ; {
+		cs, err := registered.Choose(ctx, page)
 		if err != nil || len(cs) == 0 {
-			return err
+			return "", err
 		}
-		all, err := Usages(ctx, used, cs, at)
+		if book == nil {
+			book, err = used.Open(ctx, used.Pool, cs)
+		} else {
+			err = book.Turn(ctx, used.Pool, cs)
+		}
 		if err != nil {
-			return err
+			return "", err
+		}
+		all, err := usages(ctx, used, book, cs, q.State, at)
+		if err != nil {
+			return "", err
 		}
 		for _, u := range all {
+			if q.Limit > 0 && n == q.Limit {
+				return next, nil
+			}
 			each(u)
+			n, next = n+1, u.Credential
 		}
-		after = cs[len(cs)-1].Name
+		if len(cs) < page.Limit {
+			return "", nil
+		}
+		page.After = cs[len(cs)-1].Name
 	}
 }
 
+// ParseUsageState reads the state that a list is asked for, as its status; "" is any. The error says which there are.
+func ParseUsageState(s string) (usage.State, error) {
+	if s == "" || slices.Contains(usage.States(), usage.State(s)) {
+		return usage.State(s), nil
+	}
+	var states []string
+	for _, known := range usage.States() {
+		states = append(states, string(known))
+	}
+	return "", fmt.Errorf("status %q is none of %s", s, strings.Join(states, ", "))
+}
+
+// usage answers for all credentials, by name; or, where it is asked for some or for a limit, with a page and a link to the
+// next (RFC 8288).
 func (s *site) usage(w http.ResponseWriter, r *http.Request) {
+	v := r.URL.Query()
+	limit, err := limitOf(v)
+	state, bad := ParseUsageState(v.Get("status"))
+	if err = cmp.Or(err, bad); err != nil {
+		text(w, http.StatusBadRequest, err.Error()+"\n")
+		return
+	}
+	q := UsageQuery{registry.Choice{Provider: v.Get("provider"), Search: v.Get("q"), After: v.Get("after")}, state}
+	if !slices.ContainsFunc(pageKeys, v.Has) {
+		stream(s, w, func(each func(UsageJSON)) error {
+			_, err := EachUsage(r.Context(), s.Registry, s.Usage, s.Now(), q, each)
+			return err
+		})
+		return
+	}
 	all := []UsageJSON{}
-	err := EachUsage(r.Context(), s.Registry, s.Usage, s.Now(), func(u UsageJSON) { all = append(all, u) })
+	q.Limit = limit
+	next, err := EachUsage(r.Context(), s.Registry, s.Usage, s.Now(), q, func(u UsageJSON) { all = append(all, u) })
+	if next != "" && err == nil {
+		linkNext(w, r, next)
+	}
+	if q.After == "" && state == "" && err == nil {
+		err = total(w, func() (int, error) { return s.Registry.Chosen(r.Context(), q.Choice) })
+	}
 	s.json(w, all, err)
 }
 

@@ -326,28 +326,21 @@ func newCredentialsList(o *options) *cobra.Command {
 				return err
 			}
 			defer a.Close()
-			values := []web.CredentialJSON{}
-			err = web.EachCredential(cmd.Context(), a.Registry, a.Audit, all, func(c web.CredentialJSON) { values = append(values, c) })
+			l := out.begin(cmd.OutOrStdout(), []string{"NAME", "PROVIDER", "STATUS", "OWNER", "SOURCE", "LAST CHECK", "NEXT CHECK"})
+			err = web.EachCredential(cmd.Context(), a.Registry, a.Audit, all, func(v web.CredentialJSON) {
+				l.add([]string{v.Name, v.Provider, v.Status, v.Owner, v.Source, stamp(v.LastCheck), stamp(v.NextCheck)}, v)
+			})
 			if err != nil {
 				return err
 			}
-			var rows [][]string
-			for _, v := range values {
-				rows = append(rows, []string{v.Name, v.Provider, v.Status, v.Owner, v.Source, stamp(v.LastCheck), stamp(v.NextCheck)})
-			}
-			if len(rows) == 0 && out.format == "table" {
+			if l.n == 0 && out.format == "table" {
 				fmt.Fprintln(
 					cmd.OutOrStdout(),
 					"no credential is registered yet; name some in the configuration, or: keyrounds credentials add",
 				)
 				return nil
 			}
-			return out.list(
-				cmd.OutOrStdout(),
-				[]string{"NAME", "PROVIDER", "STATUS", "OWNER", "SOURCE", "LAST CHECK", "NEXT CHECK"},
-				rows,
-				values,
-			)
+			return l.end()
 		},
 	}
 	out.flags(cmd, "table", "json", "csv")

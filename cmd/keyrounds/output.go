@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"encoding/csv"
 	"encoding/json"
 	"fmt"
@@ -50,6 +51,77 @@ func (o *output) list(w io.Writer, head []string, rows [][]string, values any) e
 	}
 	return writeTable(w, head, rows)
 }
+
+// begin begins a list that is printed as it is read: add takes a row of it and its value, end prints the rest of it. Only
+// a page of a table is held, and laid out by itself, with its columns at least as wide as those of head.
+func (o *output) begin(w io.Writer, head []string) *list {
+	return &list{w: w, format: o.format, head: head}
+}
+
+// tablePage is how many rows of a table are laid out together.
+const tablePage = 1000
+
+type list struct {
+	w      io.Writer
+	format string
+	head   []string
+	n      int // rows so far
+	rows   [][]string
+	err    error // the first
+}
+
+func (l *list) add(row []string, value any) {
+	l.n++
+	if l.format != "json" {
+		if l.rows = append(l.rows, row); len(l.rows) == tablePage {
+			l.flush()
+		}
+		return
+	}
+	b, err := json.MarshalIndent(value, "  ", "  ")
+	l.fail(err)
+	l.print(map[bool]string{true: "[\n  ", false: ",\n  "}[l.n == 1] + string(b))
+}
+
+func (l *list) end() error {
+	switch {
+	case l.format != "json":
+		l.flush()
+	case l.n == 0:
+		l.print("[]\n")
+	default:
+		l.print("\n]\n")
+	}
+	return l.err
+}
+
+// flush prints the rows that are held, after the head the first time.
+func (l *list) flush() {
+	first := l.n == len(l.rows)
+	if len(l.rows) == 0 && !first {
+		return
+	}
+	var b strings.Builder
+	if l.format == "csv" {
+		l.fail(writeCSV(&b, l.head, l.rows))
+	} else {
+		l.fail(writeTable(&b, l.head, l.rows))
+	}
+	text := b.String()
+	if !first {
+		_, text, _ = strings.Cut(text, "\n")
+	}
+	l.print(text)
+	l.rows = nil
+}
+
+func (l *list) print(text string) {
+	if l.err == nil {
+		_, l.err = io.WriteString(l.w, text)
+	}
+}
+
+func (l *list) fail(err error) { l.err = cmp.Or(l.err, err) }
 
 // one prints one value as JSON, or text.
 func (o *output) one(w io.Writer, value any, text string) error {

@@ -4,12 +4,15 @@ import (
 	"cmp"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/keyrounds/keyrounds/app"
 	"github.com/keyrounds/keyrounds/credential"
 	"github.com/keyrounds/keyrounds/usage"
 	"github.com/keyrounds/keyrounds/usage/feed"
@@ -27,47 +30,74 @@ func newUsage(o *options) *cobra.Command {
 }
 
 func newUsageList(o *options) *cobra.Command {
-	var out output
+	var (
+		out    output
+		q      web.UsageQuery
+		status string
+	)
 	cmd := &cobra.Command{
 		Use: "list", Short: "Tell of each credential whether it is used, and how that is known", Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
+		Example: "  keyrounds usage list --status unused --provider smartrecruiters\n" +
+			"  keyrounds usage list --limit 1000 --after ats-sync",
+		RunE: func(cmd *cobra.Command, _ []string) (err error) {
+			if q.State, err = web.ParseUsageState(status); err != nil {
+				return err
+			}
+			if q.Limit < 0 {
+				return &hintError{fmt.Errorf("--limit: %d is less than 0", q.Limit), "0, the default, is no limit"}
+			}
 			a, err := o.openAsIs(cmd.Context())
 			if err != nil {
 				return err
 			}
 			defer a.Close()
-			all := []web.UsageJSON{}
-			err = web.EachUsage(cmd.Context(), a.Registry, a.Usage, a.Now(), func(u web.UsageJSON) { all = append(all, u) })
+			l := out.begin(
+				cmd.OutOrStdout(),
+				[]string{"CREDENTIAL", "PROVIDER", "OWNER", "USAGE", "LAST USED AT", "FROM", "DAYS UNUSED", "COVERAGE", "REASON"},
+			)
+			next, err := web.EachUsage(cmd.Context(), a.Registry, a.Usage, a.Now(), q, func(u web.UsageJSON) {
+				l.add([]string{
+					u.Credential,
+					u.Provider,
+					u.Owner,
+					u.Usage,
+					stampOf(u.LastUsedAt),
+					u.LastUsedFrom,
+					numberOf(u.DaysUnused),
+					u.Coverage,
+					u.Reason,
+				}, u)
+			})
 			if err != nil {
 				return err
 			}
-			var rows [][]string
-			for _, u := range all {
-				rows = append(
-					rows,
-					[]string{
-						u.Credential,
-						u.Provider,
-						u.Owner,
-						u.Usage,
-						stampOf(u.LastUsedAt),
-						u.LastUsedFrom,
-						numberOf(u.DaysUnused),
-						u.Coverage,
-						u.Reason,
-					},
-				)
+			if l.n == 0 { // it may also be one that left the configuration
+				if err := knownProvider(a, q.Provider); err != nil {
+					return err
+				}
 			}
-			return out.list(
-				cmd.OutOrStdout(),
-				[]string{"CREDENTIAL", "PROVIDER", "OWNER", "USAGE", "LAST USED AT", "FROM", "DAYS UNUSED", "COVERAGE", "REASON"},
-				rows,
-				all,
-			)
+			if next != "" {
+				fmt.Fprintf(cmd.ErrOrStderr(), "there are more: --after %s\n", next)
+			}
+			return l.end()
 		},
 	}
 	out.flags(cmd, "table", "json", "csv")
+	cmd.Flags().StringVar(&status, "status", "", "only those that are used, unused, never_used or not_known")
+	cmd.Flags().StringVar(&q.Provider, "provider", "", "only those of a provider of the configuration")
+	cmd.Flags().StringVar(&q.Search, "search", "", "only those with this in their name, in any case")
+	cmd.Flags().IntVar(&q.Limit, "limit", 0, "at most so many, by name; 0: all")
+	cmd.Flags().StringVar(&q.After, "after", "", "begin after this name, as the end of a limited list says")
 	return cmd
+}
+
+// knownProvider is an error where name is no provider of the configuration. "" is none.
+func knownProvider(a *app.App, name string) error {
+	if _, ok := a.Config().Providers[name]; ok || name == "" {
+		return nil
+	}
+	names := slices.Sorted(maps.Keys(a.Config().Providers))
+	return &hintError{fmt.Errorf("unknown provider %q", name), "the configuration has " + joinComma(names) + "; default: any of them"}
 }
 
 func stampOf(t *time.Time) string {
