@@ -25,20 +25,16 @@ func (a *App) pushFeeds() []web.PushFeed {
 	return all
 }
 
-// Unregistered lists client ids that feeds show and nobody ever registered at that provider, at most limit
-// (usage.Store.Unregistered says the order).
-func (a *App) Unregistered(ctx context.Context, limit int) ([]usage.Unregistered, error) {
-	known, err := a.registered(ctx)
-	if err != nil {
-		return nil, err
-	}
-	return a.Usage.Unregistered(ctx, known, limit)
+// Unregistered calls each for client ids that feeds show and nobody ever registered at that provider, until each returns
+// false (usage.Store.Unregistered says the order).
+func (a *App) Unregistered(ctx context.Context, each func(usage.Unregistered) bool) error {
+	return a.Usage.Unregistered(ctx, a.registered, each)
 }
 
-// registered are the client ids that somebody registered, by provider: at a provider, also those of others with the same
-// token endpoint, which its log shows as well.
-func (a *App) registered(ctx context.Context) (map[string]map[string]bool, error) {
-	own, err := a.Registry.ClientIDs(ctx)
+// registered are those of some client ids that somebody registered, by provider: at a provider, also those of others with
+// the same token endpoint, which its log shows as well.
+func (a *App) registered(ctx context.Context, among []string) (map[string]map[string]bool, error) {
+	own, err := a.Registry.ClientIDs(ctx, among)
 	if err != nil {
 		return nil, err
 	}

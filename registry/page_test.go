@@ -53,6 +53,12 @@ func TestPlansOfOneAndOfPages(t *testing.T) {
 			if err == nil {
 				_, err = s.WithClientID(t.Context(), []string{"id7", "id17"})
 			}
+			if err == nil {
+				_, err = s.ClientIDs(t.Context(), []string{"id7", "id17"})
+			}
+			if err == nil {
+				_, err = s.NamesOf(t.Context(), "p7", []string{"id7", "id17"})
+			}
 			return err
 		},
 		"for metrics": func(s *registry.Store) error {
@@ -121,5 +127,28 @@ func TestWhatIsChosen(t *testing.T) {
 		if len(names) != c.n || !slices.IsSorted(names) {
 			t.Errorf("%s: in pages %v, want %d by name", name, names, c.n)
 		}
+	}
+}
+
+// The names of a client id are those of the provider that is asked for, without retired ones.
+func TestNamesOf(t *testing.T) {
+	t.Parallel()
+	pool := pgtest.New(t)
+	_, err := pool.Exec(t.Context(), `
+		INSERT INTO credentials (name, provider, client_id, secret_ref, description, scopes, owner, labels, schedule, unused_after, max_age,
+			canary, expected_networks, source, registered_at, changed_at, next_check_at, retired_at)
+		SELECT 'c-' || i, 'p' || i % 2, 'id' || i / 2, 'env:A', '', '{}', '', '{}', '@daily', '90 days', '0',
+			false, '{}', 'file', $1, $1, $1, CASE WHEN i = 7 THEN $1::timestamptz END FROM generate_series(1, 9) i`, noon)
+	if err != nil {
+		t.Fatal(err)
+	}
+	store := registry.New(pool, time.UTC)
+	names, err := store.NamesOf(t.Context(), "", []string{"id1", "id3", "none"})
+	if err != nil || !slices.Equal(names["id1"], []string{"c-2", "c-3"}) || !slices.Equal(names["id3"], []string{"c-6"}) ||
+		len(names) != 2 {
+		t.Errorf("of any provider: %v, error %v", names, err)
+	}
+	if names, err = store.NamesOf(t.Context(), "p1", []string{"id1"}); err != nil || !slices.Equal(names["id1"], []string{"c-3"}) {
+		t.Errorf("of one provider: %v, error %v", names, err)
 	}
 }

@@ -235,10 +235,10 @@ func (s *Store) AnyOwner(ctx context.Context) (any bool, err error) {
 	return any, err
 }
 
-// ClientIDs returns every client id of a credential, retired ones included, by provider. One that a credential had
-// before its client id changed is not in it.
-func (s *Store) ClientIDs(ctx context.Context) (map[string]map[string]bool, error) {
-	rows, err := s.pool.Query(ctx, `SELECT provider, client_id FROM credentials`)
+// ClientIDs returns, by provider, those of some client ids that a credential has, retired ones included. One that a
+// credential had before its client id changed is not in it.
+func (s *Store) ClientIDs(ctx context.Context, among []string) (map[string]map[string]bool, error) {
+	rows, err := s.pool.Query(ctx, `SELECT provider, client_id FROM credentials WHERE client_id = ANY($1)`, among)
 	if err != nil {
 		return nil, err
 	}
@@ -252,6 +252,24 @@ func (s *Store) ClientIDs(ctx context.Context) (map[string]map[string]bool, erro
 		return nil
 	})
 	return all, err
+}
+
+// NamesOf returns the names of the credentials that have one of these client ids, by client id: those of a provider, or of
+// any (""). Retired ones are not among them.
+func (s *Store) NamesOf(ctx context.Context, provider string, clientIDs []string) (map[string][]string, error) {
+	rows, err := s.pool.Query(ctx, `
+		SELECT client_id, name FROM credentials
+		WHERE client_id = ANY($1) AND ($2 = '' OR provider = $2) AND retired_at IS NULL ORDER BY name`, clientIDs, provider)
+	if err != nil {
+		return nil, err
+	}
+	names := map[string][]string{}
+	var id, name string
+	_, err = pgx.ForEachRow(rows, []any{&id, &name}, func() error {
+		names[id] = append(names[id], name)
+		return nil
+	})
+	return names, err
 }
 
 // ReadAll returns those of ids that were ever registered, in no order, in a transaction, which sees its own changes.

@@ -96,11 +96,10 @@ func (m *Maker) gather(ctx context.Context, at, now time.Time) (*sources, error)
 	if s.feeds, err = m.Usage.Feeds(ctx); err != nil {
 		return nil, err
 	}
-	registered, err := m.Registered(ctx)
-	if err != nil {
-		return nil, err
-	}
-	s.unregistered, err = m.Usage.Unregistered(ctx, registered, mostUnlisted)
+	err = m.Usage.Unregistered(ctx, m.Registered, func(u usage.Unregistered) bool {
+		s.unregistered = append(s.unregistered, u)
+		return len(s.unregistered) < mostUnlisted
+	})
 	return s, err
 }
 

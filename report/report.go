@@ -26,8 +26,8 @@ type Options struct {
 	Usage    *usage.Store
 	Zone     *time.Location
 	Version  string
-	// Registered returns the client ids that somebody registered, by provider; nil: Registry.ClientIDs.
-	Registered func(ctx context.Context) (map[string]map[string]bool, error)
+	// Registered returns those of some client ids that somebody registered, by provider; nil: Registry.ClientIDs.
+	Registered usage.RegisteredFunc
 	// Frozen is called in the transaction that freezes a report, with the SHA-256 of each file.
 	Frozen func(ctx context.Context, tx pgx.Tx, f Frozen) error
 }

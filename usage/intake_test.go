@@ -1,6 +1,7 @@
 package usage_test
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"testing"
@@ -57,9 +58,22 @@ func TestUnregistered(t *testing.T) {
 		`{"client_id":"x7","at":"`+d.now.Format(time.RFC3339)+`"}`)
 	d.bring(f, `{"kind":"created","client_id":"x8","at":"`+d.now.Format(time.RFC3339)+`","actor":"alice"}`+"\n"+
 		`{"kind":"created","at":"`+d.now.Format(time.RFC3339)+`","actor":"bob"}`)
-	list, err := d.store.Unregistered(t.Context(), map[string]map[string]bool{"p": {"x9": true}}, 5000)
+	registered := func(_ context.Context, among []string) (map[string]map[string]bool, error) {
+		known := map[string]map[string]bool{"p": {}}
+		for _, id := range among {
+			known["p"][id] = id == "x9"
+		}
+		return known, nil
+	}
+	var list []usage.Unregistered
+	err := d.store.Unregistered(t.Context(), registered, func(u usage.Unregistered) bool { list = append(list, u); return true })
 	if err != nil || len(list) != 1000 { // 1000 on the list, less x9, and the one that bob made
 		t.Errorf("%d are listed, error %v", len(list), err)
+	}
+	some := 0
+	err = d.store.Unregistered(t.Context(), registered, func(usage.Unregistered) bool { some++; return some < 600 })
+	if err != nil || some != 600 {
+		t.Errorf("%d of 600 that are asked for, error %v", some, err)
 	}
 	by := map[string]usage.Unregistered{}
 	for _, u := range list {

@@ -82,42 +82,81 @@ func (in *intake) foldUnregistered(e feed.Event) *Unregistered {
 	return u
 }
 
-// Unregistered lists the client ids that feeds show and nobody registered meanwhile, those that were
-// used last first, at most limit, and what was created lately without a client id being said. registered are those that are, by provider.
-func (s *Store) Unregistered(ctx context.Context, registered map[string]map[string]bool, limit int) ([]Unregistered, error) {
-	rows, err := s.Pool.Query(ctx, `
-		SELECT provider, client_id, events, first_at, last_at, last_address, created_at, created_by FROM usage_unregistered
-		UNION ALL
-		SELECT provider, '', 0, at, at, NULL, at, actor FROM usage_lifecycle l
-		WHERE action = 'created' AND client_id = '' AND at > now() - interval '90 days'
-		ORDER BY 5 DESC, 2`)
-	if err != nil {
-		return nil, err
+// RegisteredFunc returns, by provider, those of some client ids that somebody registered.
+type RegisteredFunc func(ctx context.Context, among []string) (map[string]map[string]bool, error)
+
+// Unregistered calls each for the client ids that feeds show and nobody registered, those that were used last first, and for
+// what was created in the last 90 days without a client id being said (the newest 1000 of a provider), until each returns
+// false. It reads them in pages.
+func (s *Store) Unregistered(ctx context.Context, registered RegisteredFunc, each func(Unregistered) bool) error {
+	for place := (unregisteredPlace{}); ; {
+		page, next, err := s.unregisteredPage(ctx, place)
+		if err != nil || len(page) == 0 {
+			return err
+		}
+		ids := make([]string, len(page))
+		for i, u := range page {
+			ids[i] = u.ClientID
+		}
+		known, err := registered(ctx, ids)
+		if err != nil {
+			return err
+		}
+		for _, u := range page {
+			if !known[u.Provider][u.ClientID] && !each(u) {
+				return nil
+			}
+		}
+		if len(page) < unregisteredAtOnce {
+			return nil
+		}
+		place = next
 	}
-	all, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (u Unregistered, err error) {
+}
+
+const unregisteredAtOnce = 500
+
+// unregisteredPlace is a place in the order of Unregistered. The zero value is before all.
+type unregisteredPlace struct {
+	lastAt                      *time.Time
+	clientID, provider, eventID string
+}
+
+// unregisteredPage reads the page after a place, and says where it ends. Of what providers' logs said it reads the newest, by
+// the index of their providers.
+func (s *Store) unregisteredPage(ctx context.Context, after unregisteredPlace) (page []Unregistered, next unregisteredPlace, err error) {
+	rows, err := s.Pool.Query(ctx, `
+		SELECT * FROM (
+			SELECT provider, client_id, events, first_at, last_at, last_address, created_at, created_by, '' AS event_id
+			FROM usage_unregistered
+			UNION ALL
+			SELECT f.provider, '', 0, l.at, l.at, NULL, l.at, l.actor, l.event_id
+			FROM (SELECT DISTINCT provider FROM usage_feeds) f CROSS JOIN LATERAL (
+				SELECT at, actor, event_id FROM usage_lifecycle
+				WHERE provider = f.provider AND action = 'created' AND client_id = '' AND at > now() - interval '90 days'
+				ORDER BY at DESC LIMIT $6) l) u
+		WHERE $1::timestamptz IS NULL OR last_at < $1 OR last_at = $1 AND (client_id, provider, event_id) > ($2, $3, $4)
+		ORDER BY last_at DESC, client_id, provider, event_id LIMIT $5`,
+		after.lastAt, after.clientID, after.provider, after.eventID, unregisteredAtOnce, maxUnregistered)
+	if err != nil {
+		return nil, next, err
+	}
+	page, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (u Unregistered, err error) {
 		var (
 			address *netip.Addr
 			created *time.Time
 		)
-		err = row.Scan(&u.Provider, &u.ClientID, &u.Events, &u.FirstAt, &u.LastAt, &address, &created, &u.CreatedBy)
+		err = row.Scan(&u.Provider, &u.ClientID, &u.Events, &u.FirstAt, &u.LastAt, &address, &created, &u.CreatedBy, &next.eventID)
 		if address != nil {
 			u.Address = *address
 		}
 		if created != nil {
 			u.CreatedAt = *created
 		}
+		next.lastAt, next.clientID, next.provider = &u.LastAt, u.ClientID, u.Provider
 		return u, err
 	})
-	if err != nil {
-		return nil, err
-	}
-	var list []Unregistered
-	for _, u := range all {
-		if !registered[u.Provider][u.ClientID] && len(list) < limit {
-			list = append(list, u)
-		}
-	}
-	return list, nil
+	return page, next, err
 }
 
 // Revocation is a provider's own word that a credential was revoked.

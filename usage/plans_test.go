@@ -59,6 +59,7 @@ func TestPlans(t *testing.T) {
 		},
 		"by which key":   func(ctx context.Context, s *usage.Store) error { _, err := s.Keys(ctx, s.Pool, one); return err },
 		"in its log":     func(ctx context.Context, s *usage.Store) error { _, err := s.History(ctx, 7, 10); return err },
+		"not registered": func(ctx context.Context, s *usage.Store) error { return s.Unregistered(ctx, nobody, first) },
 		"for metrics":    func(ctx context.Context, s *usage.Store) error { _, err := s.LastUses(ctx, ids); return err },
 	} {
 		plans := pgtest.Plans(t, d.pool, func(watched *pgxpool.Pool) error {
@@ -87,6 +88,10 @@ func assessAll(ctx context.Context, s *usage.Store, cs ...credential.Credential)
 	_, err = s.InTime(ctx, s.Pool, answers, 0)
 	return err
 }
+
+func nobody(context.Context, []string) (map[string]map[string]bool, error) { return nil, nil }
+
+func first(usage.Unregistered) bool { return false }
 
 // A book that is turned from page to page answers as one that has all of them.
 func TestABookIsTurned(t *testing.T) {

@@ -342,7 +342,10 @@ func printBad(w io.Writer, name string, bad []feed.Bad) {
 }
 
 func newUsageUnregistered(o *options) *cobra.Command {
-	var out output
+	var (
+		out   output
+		limit int
+	)
 	cmd := &cobra.Command{
 		Use: "unregistered", Short: "List client ids that feeds show and nobody registered", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -351,40 +354,50 @@ func newUsageUnregistered(o *options) *cobra.Command {
 				return err
 			}
 			defer a.Close()
-			list, err := a.Unregistered(cmd.Context(), 1000)
-			if err != nil {
-				return err
-			}
-			var rows [][]string
-			for _, u := range list {
+			l := out.begin(cmd.OutOrStdout(), []string{"CLIENT ID", "PROVIDER", "EVENTS", "FIRST", "LAST", "FROM", "CREATED", "BY"})
+			var first usage.Unregistered
+			more := false
+			err = a.Unregistered(cmd.Context(), func(u usage.Unregistered) bool {
+				if more = limit > 0 && l.n == limit; more {
+					return false
+				}
+				if l.n == 0 {
+					first = u
+				}
 				from := ""
 				if u.Address.IsValid() {
 					from = u.Address.String()
 				}
 				id := cmp.Or(u.ClientID, "(not said)")
-				rows = append(
-					rows,
-					[]string{id, u.Provider, count(u.Events), stamp(u.FirstAt), stamp(u.LastAt), from, stamp(u.CreatedAt), u.CreatedBy},
+				l.add(
+					[]string{id, u.Provider, count(u.Events), stamp(u.FirstAt), stamp(u.LastAt), from, stamp(u.CreatedAt), u.CreatedBy}, u,
 				)
+				return true
+			})
+			if err != nil {
+				return err
 			}
-			if len(rows) == 0 && out.format == "table" {
+			if l.n == 0 && out.format == "table" {
 				fmt.Fprintln(cmd.OutOrStdout(), "none: every client id in the feeds is registered")
 				return nil
 			}
-			columns := []string{"CLIENT ID", "PROVIDER", "EVENTS", "FIRST", "LAST", "FROM", "CREATED", "BY"}
-			if err := out.list(cmd.OutOrStdout(), columns, rows, orEmpty(list)); err != nil || out.format != "table" {
+			if more {
+				fmt.Fprintf(cmd.ErrOrStderr(), "there are more than %d: --limit 0 lists all\n", limit)
+			}
+			if err := l.end(); err != nil || out.format != "table" {
 				return err
 			}
 			fmt.Fprintf(
 				cmd.OutOrStdout(),
 				"register one: keyrounds credentials add NAME --provider %s --client-id '%s'\n",
-				list[0].Provider,
-				printable(strings.ReplaceAll(cmp.Or(list[0].ClientID, "ID"), "'", ""), false),
+				first.Provider,
+				printable(strings.ReplaceAll(cmp.Or(first.ClientID, "ID"), "'", ""), false),
 			)
 			return nil
 		},
 	}
 	out.flags(cmd, "table", "json", "csv")
+	cmd.Flags().IntVar(&limit, "limit", 1000, "at most so many, those that were used last; 0: all")
 	return cmd
 }
 

@@ -5,14 +5,15 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
-	"github.com/keyrounds/keyrounds/app"
 	"github.com/keyrounds/keyrounds/credential"
+	"github.com/keyrounds/keyrounds/registry"
 	"github.com/keyrounds/keyrounds/secret"
 	"github.com/keyrounds/keyrounds/usage"
 	"github.com/keyrounds/keyrounds/usage/feed"
@@ -38,13 +39,10 @@ func newUsageTry(o *options) *cobra.Command {
 				return err
 			}
 			defer a.Close()
-			if _, ok := a.Config().Providers[provider]; !ok && provider != "" {
-				return &hintError{fmt.Errorf("unknown provider %q", provider), "one of the configuration's; default: any of them"}
-			}
-			names, err := clientNames(cmd.Context(), a, provider)
-			if err != nil {
+			if err := knownProvider(a, provider); err != nil {
 				return err
 			}
+			names := &clientNames{registry: a.Registry, provider: provider}
 			all, understood := []*tried{}, true
 			for _, name := range args {
 				t, err := tryFile(cmd, name, format, names)
@@ -76,16 +74,31 @@ func newUsageTry(o *options) *cobra.Command {
 	return cmd
 }
 
-// clientNames are the names of the credentials, by client id.
-func clientNames(ctx context.Context, a *app.App, provider string) (map[string][]string, error) {
-	creds, err := a.Registry.List(ctx, false)
-	names := map[string][]string{}
-	for _, c := range creds {
-		if provider == "" || c.Provider == provider {
-			names[c.ClientID] = append(names[c.ClientID], c.Name)
+// clientNames finds the names of the credentials with a client id, and remembers them.
+type clientNames struct {
+	registry *registry.Store
+	provider string // "": any
+	known    map[string][]string
+}
+
+// learn looks up the client ids of events that are not known yet. Those of before are forgotten when they become too many.
+func (n *clientNames) learn(ctx context.Context, events []feed.Event) error {
+	if n.known == nil || len(n.known) > mostClients {
+		n.known = map[string][]string{}
+	}
+	var ids []string
+	for _, e := range events {
+		if _, known := n.known[e.ClientID]; !known && e.ClientID != "" {
+			n.known[e.ClientID] = nil
+			ids = append(ids, e.ClientID)
 		}
 	}
-	return names, err
+	if len(ids) == 0 {
+		return nil
+	}
+	names, err := n.registry.NamesOf(ctx, n.provider, ids)
+	maps.Copy(n.known, names)
+	return err
 }
 
 const mostTried = 10 // events that are shown
@@ -122,13 +135,13 @@ type triedEvent struct {
 	Result     string    `json:"result"` // use, use, not allowed, attempt
 }
 
-func tryFile(cmd *cobra.Command, name, format string, names map[string][]string) (*tried, error) {
+func tryFile(cmd *cobra.Command, name, format string, names *clientNames) (*tried, error) {
 	in, err := openInput(cmd, name)
 	if err != nil {
 		return nil, err
 	}
 	defer in.Close()
-	t := &tried{File: name, Credentials: []string{}, Events: []triedEvent{}, Unreadable: []feed.Bad{}}
+	t := &tried{File: name, Events: []triedEvent{}, Unreadable: []feed.Bad{}}
 	var from io.Reader = in
 	if format == feed.Auto {
 		guess, again, err := feed.Detect(cmd.Context(), in)
@@ -152,19 +165,21 @@ func tryFile(cmd *cobra.Command, name, format string, names map[string][]string)
 	if err != nil {
 		return nil, err
 	}
-	clients := map[string]bool{}
+	clients, credentials := map[string]bool{}, map[string]bool{}
 	err = f.Read(cmd.Context(), plain, func(r feed.Reading) error {
-		t.add(r, names, clients)
+		if err := names.learn(cmd.Context(), r.Events); err != nil {
+			return err
+		}
+		t.add(r, names.known, clients, credentials)
 		return nil
 	})
-	t.Clients = len(clients)
-	slices.Sort(t.Credentials)
+	t.Clients, t.Credentials = len(clients), orEmpty(slices.Sorted(maps.Keys(credentials)))
 	return t, err
 }
 
 const mostClients = 100_000 // that are told apart
 
-func (t *tried) add(r feed.Reading, names map[string][]string, clients map[string]bool) {
+func (t *tried) add(r feed.Reading, names map[string][]string, clients, credentials map[string]bool) {
 	t.Records, t.LeftOut, t.Bad = t.Records+r.Records, t.LeftOut+r.Skipped, t.Bad+r.BadSeen
 	for _, b := range r.Bad {
 		if len(t.Unreadable) < 3 {
@@ -195,9 +210,7 @@ func (t *tried) add(r feed.Reading, names map[string][]string, clients map[strin
 		if len(own) > 0 {
 			t.Registered++
 			for _, name := range own {
-				if !slices.Contains(t.Credentials, name) {
-					t.Credentials = append(t.Credentials, name)
-				}
+				credentials[name] = true
 			}
 		}
 		if len(t.Events) < mostTried {
