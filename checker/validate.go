@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 
 	"golang.org/x/net/http/httpguts"
@@ -53,16 +54,17 @@ func (p Provider) Validate() []credential.Problem {
 		add("assertion.algorithm", OneOf(allowed), "%q cannot be used with %s", p.Assertion.Algorithm, p.AuthMethod)
 	}
 	if p.Concurrency < 1 || p.Concurrency > MaxConcurrency {
-		add("concurrency", fmt.Sprintf("from 1 to %d", MaxConcurrency), "%d is out of range", p.Concurrency)
+		add("concurrency", "how many checks of the provider run at once", "%d is out of range: from 1 to %d", p.Concurrency, MaxConcurrency)
 	}
 	if p.Rate <= 0 || p.Rate > MaxRate {
-		add("rate", fmt.Sprintf("for example 10/s or 30/m; at most %d/s", MaxRate), "is out of range")
+		rate := strconv.FormatFloat(float64(p.Rate), 'f', -1, 64)
+		add("rate", "for example 10/s or 30/m", "%s/s is out of range: above 0, to %d/s", rate, MaxRate)
 	}
 	if p.MinInterval < 0 {
-		add("min_interval", "for example 1h", "is negative")
+		add("min_interval", "for example 1h", "%s is out of range: 0s or more", p.MinInterval)
 	}
 	if p.Budget < 0 {
-		add("budget", "token requests a month; 0 for no limit", "is negative")
+		add("budget", "token requests a month; 0 for no limit", "%d is out of range: 0 or more", p.Budget)
 	}
 	for _, name := range slices.Sorted(maps.Keys(p.Parameters)) {
 		if slices.Contains(reserved, name) {
@@ -157,7 +159,7 @@ func (pr Probe) validate(field string, plain bool, add complaint) {
 	}
 	for _, s := range pr.Expect {
 		if s < 100 || s > 599 {
-			add(field+"expect", "HTTP statuses", "%d is not an HTTP status", s)
+			add(field+"expect", "HTTP statuses", "%d is out of range: from 100 to 599", s)
 		}
 	}
 }

@@ -160,7 +160,7 @@ func parseMonths(s string) (int, error) {
 		n *= 12
 	}
 	if n < 1 {
-		return 0, fmt.Errorf("at least one month is kept")
+		return 0, fmt.Errorf("%q is out of range: 1mo or more", s)
 	}
 	return n, nil
 }
@@ -260,7 +260,7 @@ func (b *builder) policy(c *Config, v *VerdictIn) {
 	}
 	if v.RefusalsPerHour != nil {
 		if p.RefusalsPerHour = *v.RefusalsPerHour; p.RefusalsPerHour < 0 {
-			b.fail("verdict.refusals_per_hour", "0 for no cap", "is negative")
+			b.fail("verdict.refusals_per_hour", "0 for no cap", "%d is out of range: 0 or more", p.RefusalsPerHour)
 		}
 	}
 	b.duration("verdict.unverifiable_after", v.UnverifiableAfter, &p.UnverifiableAfter)
@@ -275,10 +275,10 @@ func (b *builder) policy(c *Config, v *VerdictIn) {
 			p.Incident.Share = in.Share
 		}
 		if p.Incident.Count < 1 {
-			b.fail("verdict.incident.count", "", "is less than 1")
+			b.fail("verdict.incident.count", "", "%d is out of range: 1 or more", p.Incident.Count)
 		}
 		if p.Incident.Share <= 0 || p.Incident.Share > 1 {
-			b.fail("verdict.incident.share", "above 0, to 1", "is not a share")
+			b.fail("verdict.incident.share", "such as 0.3", "%v is out of range: above 0, to 1", p.Incident.Share)
 		}
 	}
 }

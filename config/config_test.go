@@ -61,6 +61,29 @@ func TestBadFiles(t *testing.T) {
 	}
 }
 
+// What is out of range says what was given and what is allowed.
+func TestOutOfRange(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile("testdata/bad/out-of-range.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	told := regexp.MustCompile(`: "?-?[0-9]\S* is out of range: (from \S+ to \d|above \S+, to \d|at most \d|\S+ or more)`)
+	var found int
+	for line := range strings.Lines(string(text)) {
+		if !strings.HasPrefix(line, "config.yaml:") || strings.Contains(line, "is missing") {
+			continue
+		}
+		found++
+		if !told.MatchString(line) {
+			t.Error(line)
+		}
+	}
+	if found < 14 {
+		t.Errorf("only %d", found)
+	}
+}
+
 // config.example.yaml is valid on any machine, and shows every key that the schema has.
 func TestTheExampleShowsEveryKey(t *testing.T) {
 	t.Parallel()

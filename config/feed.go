@@ -195,11 +195,11 @@ func (b *builder) watching(path string, in *WatchingIn, f *Feed) {
 	}
 	for key, share := range map[string]float64{"most_bad": in.MostBad, "least_named": in.LeastNamed, "loss_factor": in.LossFactor} {
 		if share < 0 || share > 1 {
-			b.fail(path+"."+key, "such as 0.05, for 5 %", "%v is not a share between 0 and 1", share)
+			b.fail(path+"."+key, "such as 0.05, for 5 %", "%v is out of range: from 0 to 1", share)
 		}
 	}
 	if in.LeastNamedRecords < 0 {
-		b.fail(path+".least_named_records", "", "it is less than 0")
+		b.fail(path+".least_named_records", "", "%d is out of range: 0 or more", in.LeastNamedRecords)
 	}
 	f.Watching = feed.Watching(*in)
 }

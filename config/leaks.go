@@ -29,7 +29,7 @@ func (b *builder) leaks(c *Config, in *LeaksIn) {
 	}
 	b.duration("leaks.try_every", in.TryEvery, &c.Leaks.TryEvery)
 	if c.Leaks.TryEvery < time.Second {
-		b.fail("leaks.try_every", "15m", "is less than a second")
+		b.fail("leaks.try_every", "15m is usual", "%s is out of range: 1s or more", c.Leaks.TryEvery)
 	}
 	names := map[string]bool{}
 	for i, s := range in.Sources {

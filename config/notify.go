@@ -261,7 +261,10 @@ func (b *builder) notify(c *Config, in *NotificationsIn) {
 	b.duration("notifications.ack_timeout", in.AckTimeout, &c.AckTimeout)
 	c.Policy.Early = in.Early
 	if p.GroupWait > 10*time.Minute {
-		b.fail("notifications.group_wait", "10s is usual", "would keep every alert back for more than 10 minutes")
+		b.fail(
+			"notifications.group_wait", "10s is usual: every alert is kept back for so long",
+			"%s is out of range: at most 10m", in.GroupWait,
+		)
 	}
 	if d := p.RemindEvery; d > 0 && d < time.Minute {
 		b.warn("notifications.remind_every", "4h is usual; 0s for none", "is less than a minute")
@@ -327,8 +330,11 @@ func (b *builder) maintenance(c *Config, path string, in MaintenanceIn) notify.M
 	case in.Schedule != "" && in.From == "" && in.To == "":
 		b.cron(path+".schedule", in.Schedule)
 		b.duration(path+".for", in.For, &m.For)
-		if m.For <= 0 || m.For > longestMaintenance {
-			b.fail(path+".for", "such as 4h; at most 7d", "is missing, or too long")
+		switch {
+		case in.For == "":
+			b.fail(path+".for", "such as 4h", "is missing: how long it lasts, at most 7d")
+		case m.For <= 0 || m.For > longestMaintenance:
+			b.fail(path+".for", "such as 4h", "%s is out of range: above 0s, to 7d", in.For)
 		}
 		if s, err := credential.ParseSchedule(in.Schedule, c.Zone); err == nil {
 			m.Begins = s.Next

@@ -48,7 +48,7 @@ func (b *builder) observability(c *Config, f File) {
 		c.Heartbeat.Every = time.Minute
 		b.duration("heartbeat.every", f.Heartbeat.Every, &c.Heartbeat.Every)
 		if c.Heartbeat.Every < time.Second {
-			b.fail("heartbeat.every", "1m", "is less than a second")
+			b.fail("heartbeat.every", "1m is usual", "%s is out of range: 1s or more", c.Heartbeat.Every)
 		}
 		var err error
 		if c.Heartbeat.URL, err = secret.ParseReference(f.Heartbeat.URL); err != nil || c.Heartbeat.URL.Scheme() == secret.SchemeSealed {
@@ -79,7 +79,7 @@ func (b *builder) metrics(m *Metrics, in MetricsIn) {
 	if in.Limit != nil {
 		m.Limit = *in.Limit
 		if m.Limit < 1 || m.Limit > 1_000_000 {
-			b.fail("metrics.limit", "1 to 1000000; per_credential: false shows none", "%d is not a limit", m.Limit)
+			b.fail("metrics.limit", "per_credential: false shows none", "%d is out of range: from 1 to 1000000", m.Limit)
 		}
 	}
 }
