@@ -40,7 +40,10 @@ func TestBadFiles(t *testing.T) {
 			if !errors.As(err, &problems) {
 				t.Fatalf("it is accepted, or fails otherwise: %v", err)
 			}
-			got := err.Error() + "\n"
+			var got string
+			for _, p := range problems.Problems {
+				got += p.String() + "\n"
+			}
 			golden := strings.TrimSuffix(file, ".yaml") + ".txt"
 			if *update {
 				if err := os.WriteFile(golden, []byte(got), 0o644); err != nil {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/keyrounds/keyrounds/secret"
@@ -39,10 +40,40 @@ func (p Problem) String() string {
 // Errors is everything that is wrong with a file, in the order of its lines.
 type Errors struct{ Problems []Problem }
 
+// MostShown is how many problems of a file people are shown. Where there are thousands they have few causes, and whoever
+// fixes the first ones sees the next ones then.
+const MostShown = 20
+
+// Shown returns the problems that people are shown, and says how many more there are; "" where there are none.
+func (e *Errors) Shown() (shown []Problem, more string) {
+	n := min(len(e.Problems), MostShown)
+	return e.Problems[:n], More(len(e.Problems))
+}
+
+// More says how many of n problems are not among the MostShown that people are shown; "" where all are.
+func More(n int) string {
+	switch left := n - MostShown; {
+	case left <= 0:
+		return ""
+	case left == 1:
+		return "and 1 more problem"
+	default:
+		digits := strconv.Itoa(left)
+		for i := len(digits) - 3; i > 0; i -= 3 {
+			digits = digits[:i] + "," + digits[i:]
+		}
+		return "and " + digits + " more problems"
+	}
+}
+
 func (e *Errors) Error() string {
-	texts := make([]string, len(e.Problems))
-	for i, p := range e.Problems {
+	shown, more := e.Shown()
+	texts := make([]string, len(shown))
+	for i, p := range shown {
 		texts[i] = p.String()
+	}
+	if more != "" {
+		texts = append(texts, more)
 	}
 	return strings.Join(texts, "\n")
 }

@@ -2,6 +2,7 @@ package config
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -151,5 +152,35 @@ func TestSettingsPassOverTheList(t *testing.T) {
 	}
 	if _, err := Load(name); err == nil {
 		t.Error("Load takes what is wrong")
+	}
+}
+
+// A file with very many problems is refused for the first ones, and how many more there are.
+func TestOfManyProblemsTheFirstAreSaid(t *testing.T) {
+	t.Parallel()
+	if got := More(100_000) + ", " + More(1_000_020); got != "and 99,980 more problems, and 1,000,000 more problems" {
+		t.Error(got)
+	}
+	for n, last := range map[int]string{
+		1: "", MostShown: "", MostShown + 1: "and 1 more problem", 1_020: "and 1,000 more problems",
+	} {
+		var text strings.Builder
+		text.WriteString(listHead + "credentials:\n")
+		for i := range n {
+			fmt.Fprintf(&text, "- {name: c-%d, provider: nobody, client_id: x%d, secret: 'env:A'}\n", i, i)
+		}
+		_, err := Parse("config.yaml", []byte(text.String()))
+		var many *Errors
+		if !errors.As(err, &many) || len(many.Problems) != n {
+			t.Fatalf("%d: not told as that many problems", n)
+		}
+		said := err.Error()
+		if got := strings.Count(said, "config.yaml:"); got != min(n, MostShown) || !strings.Contains(said, `credential "c-0": provider`) {
+			t.Errorf("%d: %d are said:\n%s", n, got, said)
+		}
+		lines := strings.Split(said, "\n")
+		if got := lines[len(lines)-1]; strings.HasPrefix(got, "and ") != (last != "") || last != "" && got != last {
+			t.Errorf("%d: it ends %q, want %q", n, got, last)
+		}
 	}
 }

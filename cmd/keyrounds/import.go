@@ -213,7 +213,7 @@ func (row *importRow) set(column, cell string) (err error) {
 	return err
 }
 
-// importable checks every row and returns all that is wrong in one error.
+// importable checks every row and returns in one error what is wrong: the first problems, and how many more there are.
 func importable(c *config.Config, file string, rows []importRow) ([]credential.Credential, []secret.Value, error) {
 	var (
 		creds   = make([]credential.Credential, 0, len(rows))
@@ -254,6 +254,9 @@ func importable(c *config.Config, file string, rows []importRow) ([]credential.C
 		wrong = append(wrong, file+": no credentials in it")
 	}
 	if len(wrong) > 0 {
+		if more := config.More(len(wrong)); more != "" {
+			wrong = append(wrong[:config.MostShown], more)
+		}
 		return nil, nil, &hintError{errors.New(strings.Join(wrong, "\n")), "nothing was imported; mend these and import again"}
 	}
 	return creds, secrets, nil

@@ -82,8 +82,12 @@ func signals() (context.Context, func()) {
 func explainError(w io.Writer, err error) {
 	var many *config.Errors
 	if errors.As(err, &many) {
-		for _, p := range many.Problems {
+		shown, more := many.Shown()
+		for _, p := range shown {
 			fmt.Fprintf(w, "keyrounds: %s\n", p)
+		}
+		if more != "" {
+			fmt.Fprintf(w, "keyrounds: %s\n", more)
 		}
 		return
 	}

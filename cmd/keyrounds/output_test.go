@@ -1,9 +1,15 @@
 package main
 
 import (
+	"bytes"
+	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/keyrounds/keyrounds/config"
 )
 
 // A list that is printed as it is read is the same text as one that is printed whole: JSON and CSV however long it is, a
@@ -42,5 +48,34 @@ func TestListsArePrintedAsTheyAreRead(t *testing.T) {
 				t.Errorf("%d of %s:\n%s\nwant\n%s", n, format, read.String(), whole.String())
 			}
 		}
+	}
+}
+
+// A file of very many mistakes is refused on one screen, and so is an import.
+func TestManyMistakesOfAFile(t *testing.T) {
+	t.Parallel()
+	var text strings.Builder
+	text.WriteString("credentials:\n")
+	rows := []importRow{}
+	for i := range 100 + config.MostShown {
+		fmt.Fprintf(&text, "- {name: c-%d, provider: nobody, client_id: x, secret: 'env:A'}\n", i)
+		rows = append(rows, importRow{at: fmt.Sprintf(":%d", i), CredentialIn: config.CredentialIn{Name: "-"}})
+	}
+	file := filepath.Join(t.TempDir(), "config.yaml")
+	if err := os.WriteFile(file, []byte(text.String()), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, fromFile := config.Load(file)
+	_, _, imported := importable(&config.Config{}, "list.csv", rows)
+	for what, err := range map[string]error{"a configuration": fromFile, "an import": imported} {
+		var said bytes.Buffer
+		explainError(&said, err)
+		text := said.String()
+		if n := strings.Count(text, "credential \""); n != config.MostShown || !strings.Contains(text, " more problems\n") {
+			t.Errorf("%s: %d are said:\n%s", what, n, text)
+		}
+	}
+	if !errors.As(fromFile, new(*config.Errors)) {
+		t.Error(fromFile)
 	}
 }

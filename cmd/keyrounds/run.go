@@ -119,7 +119,8 @@ func (o *options) reload(ctx context.Context, a *app.App, path string, log *slog
 		a.ReloadFailed(ctx, err)
 		var many *config.Errors
 		if errors.As(err, &many) {
-			for _, p := range many.Problems {
+			shown, more := many.Shown()
+			for _, p := range shown {
 				log.Error(
 					"the configuration was not reloaded, the old one stays",
 					"file", p.File,
@@ -128,6 +129,9 @@ func (o *options) reload(ctx context.Context, a *app.App, path string, log *slog
 					"problem", p.Message,
 					"hint", p.Hint,
 				)
+			}
+			if more != "" {
+				log.Error("the configuration was not reloaded, the old one stays", "problem", more)
 			}
 			return
 		}
