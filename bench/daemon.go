@@ -260,17 +260,22 @@ func (b *bed) writeStatements(ctx context.Context, database, path string) error 
 
 // fetch reads what is at a URL, and returns how many bytes that is.
 func fetch(ctx context.Context, url string) (int, error) {
+	text, err := fetchText(ctx, url)
+	return len(text), err
+}
+
+func fetchText(ctx context.Context, url string) (string, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
-		return 0, err
+		return "", err
 	}
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
-		return 0, err
+		return "", err
 	}
 	defer resp.Body.Close()
-	n, err := io.Copy(io.Discard, resp.Body)
-	return int(n), err
+	text, err := io.ReadAll(resp.Body)
+	return string(text), err
 }
 
 // manyYAML is a configuration file with n credentials.

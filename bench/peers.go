@@ -57,16 +57,21 @@ func (b *bed) measureBlackbox(ctx context.Context) (r result, err error) {
 	}
 	defer p.stop()
 	probe := "http://" + address + "/probe?module=token&target=" + url.QueryEscape(e.url+"/token")
-	if err := await(ctx, "blackbox_exporter", func() bool {
-		_, err := fetch(ctx, probe)
+	var answer string
+	if err := await(ctx, "blackbox_exporter", func() (ok bool) {
+		answer, err = fetchText(ctx, probe)
 		return err == nil
 	}); err != nil {
 		return r, err
 	}
-	before, first, err := cpu(p.Process.Pid), stats{}, error(nil)
-	if first, err = e.stats(ctx); err != nil {
+	if !strings.Contains(answer, "probe_success 1\n") {
+		return r, fmt.Errorf("a probe did not succeed: %s", answer)
+	}
+	first, err := e.stats(ctx)
+	if err != nil {
 		return r, err
 	}
+	before, began := cpu(p.Process.Pid), time.Now()
 	var asking sync.WaitGroup
 	for range 64 {
 		asking.Go(func() {
@@ -80,7 +85,11 @@ func (b *bed) measureBlackbox(ctx context.Context) (r result, err error) {
 	if err != nil {
 		return r, err
 	}
-	return b.peer("blackbox_exporter: CPU of a probe", spent{n: last.Requests - first.Requests, client: cpu(p.Process.Pid) - before}), nil
+	r = b.peer("blackbox_exporter: CPU of a probe", spent{
+		n: last.Requests - first.Requests, client: cpu(p.Process.Pid) - before, wall: time.Since(began),
+	})
+	r.detail += "; nothing is stored"
+	return r, nil
 }
 
 // measureGatus has it watch 500 endpoints each second, and record them in Postgres.
@@ -148,21 +157,39 @@ func (b *bed) measureGatus(ctx context.Context) (r result, err error) {
 	if err != nil {
 		return r, err
 	}
-	before, database1, began := cpu(p.Process.Pid), cpu(b.postmaster), time.Now()
+	stored := func() (n int, err error) {
+		return n, b.query(ctx, database, `SELECT count(*)::int FROM endpoint_results WHERE success`, &n)
+	}
+	storedBefore, err := stored()
+	if err != nil {
+		return r, err
+	}
+	before, databaseBefore, began := cpu(p.Process.Pid), cpu(b.postmaster), time.Now()
 	if err := at(first.Requests + 2500); err != nil {
 		return r, err
 	}
 	last, err := e.stats(ctx)
-	return b.peer("gatus: CPU of a check", spent{
-		n: last.Requests - first.Requests, client: cpu(p.Process.Pid) - before, database: cpu(b.postmaster) - database1,
+	if err != nil {
+		return r, err
+	}
+	s := spent{
+		n: last.Requests - first.Requests, client: cpu(p.Process.Pid) - before, database: cpu(b.postmaster) - databaseBefore,
 		wall: time.Since(began),
-	}), err
+	}
+	if s.stored, err = stored(); err != nil {
+		return r, err
+	}
+	r = b.peer("gatus: CPU of a check", s)
+	r.detail += fmt.Sprintf("; %d stored of %d asked", s.stored-storedBefore, s.n)
+	return r, nil
 }
 
 func (b *bed) peer(name string, s spent) result {
 	r := result{
 		name: name, value: fmt.Sprintf("%.0f µs", s.cpu()),
-		detail: fmt.Sprintf("program %.0f µs, Postgres %.0f µs", perCheck(s.client, s.n), perCheck(s.database, s.n)),
+		detail: fmt.Sprintf(
+			"program %.0f µs, Postgres %.0f µs; %.0f a second", perCheck(s.client, s.n), perCheck(s.database, s.n), s.rate(),
+		),
 	}
 	if b.least > 0 {
 		r.ratio = fmt.Sprintf("%.2f", s.cpu()/b.least)
