@@ -28,14 +28,15 @@ type Store struct {
 	mu    sync.Mutex
 	key   []byte
 	known map[int64][]byte // the fingerprint that a credential was last seen with; nil: not read yet
+	notes noteQueue
 }
 
 // Registry is what a Store asks of the credentials (package registry).
 type Registry interface {
 	// Read returns a credential, retired or not.
 	Read(ctx context.Context, tx pgx.Tx, id int64) (credential.Credential, error)
-	// Hold is Read, and nobody changes the credential until the transaction ends.
-	Hold(ctx context.Context, tx pgx.Tx, id int64) (credential.Credential, error)
+	// Hold returns when credentials were last changed, by id, and nobody changes them until the transaction ends.
+	Hold(ctx context.Context, tx pgx.Tx, ids []int64) (map[int64]time.Time, error)
 	// WithClientID returns the numbers of the credentials that have one of these client ids and are not retired.
 	WithClientID(ctx context.Context, clientIDs []string) ([]int64, error)
 }
@@ -55,40 +56,6 @@ func NewStore(o StoreOptions) *Store {
 // WantHMSL says whether GitGuardian's hashes are kept, which cost some milliseconds a secret. At first they are not. It
 // is safe to call at any time.
 func (s *Store) WantHMSL(want bool) { s.hmsl.Store(want) }
-
-// Note stores the fingerprint of the secret v that a credential has now. Where it is another than before, the one before
-// counts as replaced at now. v itself is not kept. If the credential was changed since c was read, nothing is stored.
-// Without a sealing key it is an error. It is cheap where nothing changed.
-func (s *Store) Note(ctx context.Context, c credential.Credential, v secret.Value, now time.Time) error {
-	p, err := s.prints(ctx)
-	if err != nil {
-		return err
-	}
-	print := p.whole(v.Reveal())
-	if same, err := s.isKnown(ctx, c.ID, print); err != nil || same {
-		return err
-	}
-	tx, err := s.Pool.Begin(ctx)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = tx.Rollback(context.WithoutCancel(ctx)) }()
-	// Whoever read the secret before it was replaced must not bring it back.
-	held, err := s.Registry.Hold(ctx, tx, c.ID)
-	if err != nil || !held.Changed.Equal(c.Changed) {
-		return err
-	}
-	if _, err := s.note(ctx, tx, p, c, v.Reveal(), now); err != nil {
-		return err
-	}
-	if err := tx.Commit(ctx); err != nil {
-		return err
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.known[c.ID] = print
-	return nil
-}
 
 // isKnown reports whether a credential's secret is the one that it was last seen with. What is known is read once:
 // a process that asks about every credential would otherwise need a transaction for each.
@@ -115,38 +82,6 @@ func (s *Store) isKnown(ctx context.Context, id int64, print []byte) (bool, erro
 	return bytes.Equal(s.known[id], print), nil
 }
 
-func (s *Store) note(ctx context.Context, tx pgx.Tx, p prints, c credential.Credential, value string, now time.Time) (id int64, err error) {
-	var hash []byte
-	if s.hmsl.Load() {
-		hash = p.ofHMSL(hmsl(value))
-	}
-	print := p.whole(value)
-	err = tx.QueryRow(ctx, `
-		INSERT INTO leak_secrets (credential_id, client_id, fingerprint, prefixes, hmsl, first_at) VALUES ($1, $2, $3, $4, $5, $6)
-		ON CONFLICT (credential_id, fingerprint) DO UPDATE SET replaced_at = NULL, sealed = NULL, client_id = excluded.client_id,
-			hmsl = coalesce(excluded.hmsl, leak_secrets.hmsl),
-			dead_at = CASE WHEN leak_secrets.replaced_at IS NULL THEN leak_secrets.dead_at END,
-			death = CASE WHEN leak_secrets.replaced_at IS NULL THEN leak_secrets.death END
-		RETURNING id`, c.ID, c.ClientID, print, p.prefixes(value), hash, now).Scan(&id)
-	if err != nil {
-		return 0, err
-	}
-	// What was found before the secret itself was known is about this one, and it can be tried from now on.
-	_, err = tx.Exec(ctx, `
-		WITH about AS (
-			UPDATE leak_sightings SET secret_id = $2
-			WHERE credential_id = $1 AND secret_id IS NULL AND sort <> 'client_id' AND settled_at IS NULL RETURNING id)
-		UPDATE leak_secrets SET next_try_at = $3 WHERE id = $2 AND dead_at IS NULL AND EXISTS (SELECT FROM about)`, c.ID, id, now)
-	if err != nil {
-		return 0, err
-	}
-	// A secret that another one replaced, and that nobody kept, cannot be tried any more.
-	_, err = tx.Exec(ctx, `
-		UPDATE leak_secrets SET replaced_at = $3, next_try_at = NULL
-		WHERE credential_id = $1 AND id <> $2 AND replaced_at IS NULL`, c.ID, id, now)
-	return id, err
-}
-
 // Keep stores the secret that is about to be replaced, sealed, so that its death can be proven, and has it tried from now
 // on. Call it in the transaction that replaces the secret. It is forgotten when it is proven dead, or after 30 days if
 // there is no evidence that it got out.
@@ -155,8 +90,8 @@ func (s *Store) Keep(ctx context.Context, tx pgx.Tx, c credential.Credential, ol
 	if err != nil {
 		return err
 	}
-	id, err := s.note(ctx, tx, p, c, old.Reveal(), now)
-	if err != nil {
+	n := s.newNote(p, c, old, now)
+	if err := noteAll(ctx, tx, []*note{n}); err != nil {
 		return err
 	}
 	sealed, err := s.Sealer.Seal(old, sealName(c.ID, p.whole(old.Reveal())))
@@ -165,7 +100,7 @@ func (s *Store) Keep(ctx context.Context, tx pgx.Tx, c credential.Credential, ol
 	}
 	_, err = tx.Exec(ctx, `
 		UPDATE leak_secrets SET replaced_at = $2, sealed = $3, next_try_at = $2, refused_at = '{}'
-		WHERE id = $1 AND dead_at IS NULL`, id, now, sealed)
+		WHERE id = $1 AND dead_at IS NULL`, n.id, now, sealed)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.known, c.ID)

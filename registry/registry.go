@@ -159,22 +159,32 @@ func (s *Store) Names(ctx context.Context) (map[int64]string, error) {
 
 // ByID returns the credential with that id, retired or not. The error wraps ErrNotFound where there never was one.
 func (s *Store) ByID(ctx context.Context, id int64) (credential.Credential, error) {
-	return byID(ctx, s.pool, "", id)
+	return byID(ctx, s.pool, id)
 }
 
 // Read is ByID in a transaction, which sees its own changes. It locks nothing.
 func (s *Store) Read(ctx context.Context, tx pgx.Tx, id int64) (credential.Credential, error) {
-	return byID(ctx, tx, "", id)
+	return byID(ctx, tx, id)
 }
 
-// Hold is Read, and nobody changes the credential until the transaction ends (FOR SHARE): others can hold it as well.
-// It waits for a transaction that is changing it.
-func (s *Store) Hold(ctx context.Context, tx pgx.Tx, id int64) (credential.Credential, error) {
-	return byID(ctx, tx, " FOR SHARE", id)
+// Hold returns when each of some credentials was last changed, by id, and nobody changes them until the transaction ends (FOR
+// SHARE): others can hold them as well. It waits for a transaction that is changing one. Those that never were are left out.
+func (s *Store) Hold(ctx context.Context, tx pgx.Tx, ids []int64) (map[int64]time.Time, error) {
+	rows, err := tx.Query(ctx, `SELECT id, changed_at FROM credentials WHERE id = ANY($1) ORDER BY id FOR SHARE`, ids)
+	if err != nil {
+		return nil, err
+	}
+	changed := make(map[int64]time.Time, len(ids))
+	var (
+		id int64
+		at time.Time
+	)
+	_, err = pgx.ForEachRow(rows, []any{&id, &at}, func() error { changed[id] = at; return nil })
+	return changed, err
 }
 
-func byID(ctx context.Context, q Querier, lock string, id int64) (credential.Credential, error) {
-	cs, err := collect(ctx, q, `SELECT `+columns+` FROM credentials WHERE id = $1`+lock, id)
+func byID(ctx context.Context, q Querier, id int64) (credential.Credential, error) {
+	cs, err := collect(ctx, q, `SELECT `+columns+` FROM credentials WHERE id = $1`, id)
 	if err == nil && len(cs) == 0 {
 		return credential.Credential{}, fmt.Errorf("%w: number %d", ErrNotFound, id)
 	}
