@@ -1,15 +1,19 @@
 package registry_test
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/keyrounds/keyrounds/credential"
 	"github.com/keyrounds/keyrounds/postgres/pgtest"
 	"github.com/keyrounds/keyrounds/registry"
+	"github.com/keyrounds/keyrounds/secret"
 )
 
 // What shows one credential, or a page of many, reads those, by an index.
@@ -150,5 +154,33 @@ func TestNamesOf(t *testing.T) {
 	}
 	if names, err = store.NamesOf(t.Context(), "p1", []string{"id1"}); err != nil || !slices.Equal(names["id1"], []string{"c-3"}) {
 		t.Errorf("of one provider: %v, error %v", names, err)
+	}
+}
+
+// Pages are read by an index as soon as many credentials were registered, before Postgres has looked at them itself.
+func TestPlansAfterAnImport(t *testing.T) {
+	t.Parallel()
+	pool := pgtest.New(t)
+	var cs []credential.Credential
+	for i := range 5000 {
+		cs = append(cs, credential.Credential{
+			Name: fmt.Sprintf("c-%05d", i), Provider: "p", ClientID: fmt.Sprint(i), Secret: secret.Sealed, Schedule: "@daily",
+		})
+	}
+	err := pgx.BeginFunc(t.Context(), pool, func(tx pgx.Tx) error {
+		_, err := registry.New(pool, time.UTC).Add(t.Context(), tx, cs, noon, nil)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	plans := pgtest.Plans(t, pool, func(watched *pgxpool.Pool) error {
+		_, err := registry.New(watched, time.UTC).Choose(t.Context(), registry.Choice{After: "c-00100", Limit: 50})
+		return err
+	})
+	for _, plan := range plans {
+		if strings.Contains(plan, "Seq Scan") || strings.Contains(plan, "Sort") {
+			t.Error(plan)
+		}
 	}
 }

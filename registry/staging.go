@@ -152,8 +152,15 @@ func upsert(ctx context.Context, tx pgx.Tx, n int) (map[string]int64, error) {
 		ids[name] = id
 		return nil
 	})
+	if err == nil && n >= many {
+		_, err = tx.Exec(ctx, `ANALYZE credentials`)
+	}
 	return ids, err
 }
+
+// many credentials that are written at once have the table's statistics made anew: without them Postgres takes those that
+// are not retired for few, and sorts all of them for each page. It would come to do so itself within minutes, where it runs.
+const many = 1000
 
 var stagedColumns = []string{
 	"place", "name", "provider", "client_id", "secret_ref", "sealed_secret", "description", "scopes", "owner", "labels",
