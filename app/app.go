@@ -105,6 +105,7 @@ func Open(ctx context.Context, o Options) (*App, error) {
 	if o.Metrics == nil {
 		o.Metrics = prometheus.NewRegistry()
 	}
+	secret.KeepInExec(o.Config.ExecEnv)
 	a := &App{Options: o}
 	a.file.Store(&o.Config.Credentials)
 	a.Options.Config = withoutCredentials(o.Config)

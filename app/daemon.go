@@ -231,6 +231,7 @@ func (a *App) reload(ctx context.Context, c *config.Config) error {
 		a.config.Store(c)
 		a.file.Store(&file)
 	}
+	secret.KeepInExec(c.ExecEnv)
 	a.setLevel(c.LogLevel)
 	a.Exposure.Reload(exposureSettings(c))
 	a.announcer.Reload(announcerSettings(c))

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/itchyny/gojq"
+
+	"github.com/keyrounds/keyrounds/bounded"
 )
 
 // JQ is a compiled jq expression. The zero JQ is none. It is safe for concurrent use. It runs for at most a second,
@@ -39,6 +41,8 @@ func (q JQ) first(body []byte) (v any, ok bool) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), jqTime)
 	defer cancel()
+	ctx, done := bounded.Memory(ctx)
+	defer done()
 	v, ok = q.code.RunWithContext(ctx, in).Next()
 	if _, failed := v.(error); failed {
 		return nil, false

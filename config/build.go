@@ -107,6 +107,12 @@ func (b *builder) zone(c *Config, name string) {
 }
 
 func (b *builder) storage(c *Config, f File) {
+	c.ExecEnv = f.ExecEnv
+	for i, name := range f.ExecEnv {
+		if !variable.MatchString(name) {
+			b.fail(fmt.Sprintf("exec_env.%d", i), "a name such as VAULT_ADDR; its value stays in the environment", "not the name of a variable")
+		}
+	}
 	if f.Database != nil {
 		c.Database = b.address("database.url", f.Database.URL)
 		if f.Database.AdminURL != "" {
@@ -203,6 +209,8 @@ func (c *Config) Answers(host string) bool {
 	u, err := url.Parse(c.ExternalURL)
 	return err == nil && host != "" && plainHost(u.Hostname()) == host
 }
+
+var variable = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 
 // plainHost is a host as it is compared: in lower case, without the brackets of an address and the dot of the root.
 func plainHost(host string) string {

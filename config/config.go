@@ -32,6 +32,7 @@ type Config struct {
 	Listen        string
 	WebConfig     string   // exporter-toolkit's file for TLS and sign-in
 	Hosts         []string // in lower case; beside loopback and ExternalURL
+	ExecEnv       []string // what commands of exec: references see of our environment
 	// TrustedProxies are believed whom a request came from.
 	TrustedProxies []netip.Prefix
 	Providers      map[string]checker.Provider // complete

@@ -294,6 +294,23 @@ providers:
 	}
 }
 
+// What is nested very deeply is refused before it is parsed, which took a time that grew by the square.
+func TestDeepNestingIsRefused(t *testing.T) {
+	t.Parallel()
+	const n = 300_000
+	for name, text := range map[string]string{
+		"lists":        "a: " + strings.Repeat("[", n) + strings.Repeat("]", n),
+		"lists, open":  "a: " + strings.Repeat("[", n),
+		"maps":         "a: " + strings.Repeat("{a: ", n) + strings.Repeat("}", n),
+		"block lists":  "a:\n  " + strings.Repeat("- ", n) + "x",
+		"complex keys": "a:\n  " + strings.Repeat("? ", n) + "x",
+	} {
+		if _, err := config.Parse("c", []byte(text)); err == nil || !strings.Contains(err.Error(), "nested too deeply") {
+			t.Errorf("%s: %.200v", name, err)
+		}
+	}
+}
+
 func TestManyCredentials(t *testing.T) {
 	t.Parallel()
 	var b strings.Builder

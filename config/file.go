@@ -32,6 +32,8 @@ type File struct {
 	Defaults *DefaultsIn `json:"defaults,omitempty"`
 	// IANA zone of all schedules. Default UTC.
 	Timezone string `json:"timezone,omitempty"`
+	// Variables of the environment that commands of exec: references see beside PATH, HOME and LANG, such as VAULT_ADDR.
+	ExecEnv []string `json:"exec_env,omitempty"`
 	// From results to verdicts.
 	Verdict *VerdictIn `json:"verdict,omitempty"`
 	// Where findings are told.

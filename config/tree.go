@@ -79,6 +79,9 @@ func readPart(text, rest []byte, l list, each takeItem) (*tree, error) {
 			return n
 		}
 	}
+	if at := tooDeep(rest); at > 0 {
+		return nil, problem{at: place{t.line(at), 1}, message: "nested too deeply"}
+	}
 	file, err := parser.ParseBytes(rest, 0, parser.AllowDuplicateMapKey())
 	if err != nil {
 		return nil, t.syntaxProblem(err)
@@ -105,6 +108,37 @@ func readPart(text, rest []byte, l list, each takeItem) (*tree, error) {
 	}
 	t.root = root
 	return t, nil
+}
+
+// deepest is far beyond maxDepth: brackets in quotes are counted as well.
+const deepest = 1000
+
+// tooDeep returns the line on which a text is nested so deeply that parsing it would take a time that grows by the square; 0:
+// it is not.
+func tooDeep(text []byte) (line int) {
+	line, depth := 1, 0
+	begun, leads := false, 0 // in a line: something that is no indicator, and how many indicators came before
+	for _, c := range text {
+		switch c {
+		case '\n':
+			line, begun, leads = line+1, false, 0
+		case '[', '{':
+			depth, begun = depth+1, true
+		case ']', '}':
+			depth, begun = max(0, depth-1), true
+		case '-', '?', ':':
+			if !begun {
+				leads++
+			}
+		case ' ':
+		default:
+			begun = true
+		}
+		if depth > deepest || leads > deepest {
+			return line
+		}
+	}
+	return 0
 }
 
 func (t *tree) syntaxProblem(err error) problem {

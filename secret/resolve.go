@@ -31,8 +31,8 @@ var ErrUnreadable = errors.New("secret unreadable")
 // (RFC 7517) of several lines is kept in one. An encrypted key is an error: ResolveKey opens it.
 //
 // A file must be a regular one; a named pipe is refused, not
-// waited for. A command runs by /bin/sh within 10 s and what it says on standard error is dropped, since it may hold
-// the secret. Sealed references are opened by a Sealer instead, and the zero Reference names nothing: both are errors
+// waited for. A command runs by /bin/sh within 10 s, with PATH, HOME, LANG and what KeepInExec names of our environment, and what it
+// says on standard error is dropped, since it may hold the secret. Sealed references are opened by a Sealer instead, and the zero Reference names nothing: both are errors
 // here.
 func Resolve(ctx context.Context, r Reference) (Value, error) { return ResolveKey(ctx, r, Reference{}) }
 
@@ -75,7 +75,7 @@ func output(ctx context.Context, command string) ([]byte, error) {
 	defer cancel()
 	var out limited
 	cmd := exec.CommandContext(ctx, "/bin/sh", "-c", command)
-	cmd.Stdout = &out
+	cmd.Stdout, cmd.Env = &out, execEnv()
 	cmd.WaitDelay = time.Second
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }

@@ -1,6 +1,7 @@
 package secret
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -13,6 +14,7 @@ import (
 // The zero Scrubber knows no secrets and still cleans.
 type Scrubber struct {
 	forms []string
+	loose []string // in lower case: those with hexadecimal digits, which are found in either case
 	keys  []string // the base64 of keys, in the letters of unbroken: found however it is broken into lines
 }
 
@@ -27,6 +29,9 @@ func NewScrubber(vs ...Value) Scrubber {
 			continue
 		}
 		for _, sp := range Spellings(plain) {
+			if sp.Encoding == Hex {
+				s.loose = append(s.loose, asciiLower(sp.Text))
+			}
 			if len(plain) >= 8 || sp.Shift == 0 { // else what is left is too short to tell from chance
 				s.forms = append(s.forms, sp.Text)
 			}
@@ -34,9 +39,18 @@ func NewScrubber(vs ...Value) Scrubber {
 		s.forms = append(s.forms, oddForms(plain)...)
 		s.keys = append(s.keys, keyBodies(v)...)
 	}
-	slices.SortFunc(s.forms, func(a, b string) int { return len(b) - len(a) })
-	s.forms = slices.Compact(s.forms)
+	for _, f := range s.forms {
+		if strings.Contains(f, "%") || strings.Contains(f, `\u`) {
+			s.loose = append(s.loose, asciiLower(f))
+		}
+	}
+	s.forms, s.loose = longestFirst(s.forms), longestFirst(s.loose)
 	return s
+}
+
+func longestFirst(list []string) []string {
+	slices.SortFunc(list, func(a, b string) int { return cmp.Or(len(b)-len(a), strings.Compare(a, b)) })
+	return slices.Compact(list)
 }
 
 // oddForms are ways to write a secret back that only servers have: every byte of it percent-encoded, and its bytes
@@ -80,10 +94,43 @@ func (s Scrubber) Redact(text string) string {
 	for _, f := range s.forms {
 		text = strings.ReplaceAll(text, f, Redacted)
 	}
+	for _, f := range s.loose {
+		text = replaceFold(text, f)
+	}
 	if len(s.keys) > 0 {
 		text = s.redactKeys(text)
 	}
 	return text
+}
+
+// replaceFold redacts form, which is in lower case, in whatever case it stands.
+func replaceFold(text, form string) string {
+	lower := asciiLower(text)
+	var out strings.Builder
+	for from := 0; ; {
+		i := strings.Index(lower[from:], form)
+		if i < 0 {
+			if from == 0 {
+				return text
+			}
+			out.WriteString(text[from:])
+			return out.String()
+		}
+		out.WriteString(text[from : from+i])
+		out.WriteString(Redacted)
+		from += i + len(form)
+	}
+}
+
+// asciiLower keeps every byte where it is.
+func asciiLower(s string) string {
+	b := []byte(s)
+	for i, c := range b {
+		if 'A' <= c && c <= 'Z' {
+			b[i] = c + 'a' - 'A'
+		}
+	}
+	return string(b)
 }
 
 func printable(r rune) rune {

@@ -195,6 +195,10 @@ func TestScrub(t *testing.T) {
 		"base64url": base64.RawURLEncoding.EncodeToString([]byte(canary)),
 		"hex":       hex.EncodeToString([]byte(canary)),
 		"HEX":       strings.ToUpper(hex.EncodeToString([]byte(canary))),
+		"hEx":       mixedCase(hex.EncodeToString([]byte(canary))),
+		"qUery":     mixedPercent(url.QueryEscape(canary)),
+		"pErcent":   mixedPercent(percentAll(canary)),
+		"jSon":      strings.ReplaceAll(string(esc), `\u003c`, `\u003C`),
 		"query":     url.QueryEscape(canary),
 		"path":      url.PathEscape(canary),
 		"json":      string(esc),
@@ -223,6 +227,67 @@ func TestScrub(t *testing.T) {
 	cut := s.Clean(strings.Repeat("x", 95)+canary, 100)
 	if strings.Contains(cut, "c4n") {
 		t.Errorf("part of a secret at the cut: %q", cut)
+	}
+}
+
+// mixedCase changes the case from letter to letter.
+func mixedCase(s string) string {
+	b := []byte(strings.ToLower(s))
+	for i, up := 0, false; i < len(b); i++ {
+		if 'a' <= b[i] && b[i] <= 'f' {
+			if up {
+				b[i] -= 'a' - 'A'
+			}
+			up = !up
+		}
+	}
+	return string(b)
+}
+
+// mixedPercent changes the case of every second percent-encoded byte.
+func mixedPercent(s string) string {
+	parts := strings.Split(s, "%")
+	for i := range parts {
+		if i > 0 && i%2 == 0 {
+			parts[i] = strings.ToLower(parts[i][:2]) + parts[i][2:]
+		}
+	}
+	return strings.Join(parts, "%")
+}
+
+func percentAll(s string) string {
+	var b strings.Builder
+	for i := range len(s) {
+		fmt.Fprintf(&b, "%%%02X", s[i])
+	}
+	return b.String()
+}
+
+// A command of an exec reference sees what it needs of our environment, and no secret of others.
+func TestExecSeesNoOtherSecrets(t *testing.T) {
+	t.Setenv("KR_OTHER_SECRET", canary)
+	t.Setenv("VAULT_ADDR", "https://vault.example")
+	t.Setenv("LANG", "C.UTF-8")
+	see := func() string {
+		t.Helper()
+		ref, err := secret.ParseReference(`exec:env | sort | tr '\n' ';'`)
+		if err != nil {
+			t.Fatal(err)
+		}
+		v, err := secret.Resolve(t.Context(), ref)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return v.Reveal()
+	}
+	got := see()
+	if strings.Contains(got, canary) || strings.Contains(got, "VAULT") || !strings.Contains(got, "PATH=") || !strings.Contains(got, "LANG=C.UTF-8") {
+		t.Errorf("it sees %s", strings.ReplaceAll(got, canary, "another secret"))
+	}
+	secret.KeepInExec([]string{"VAULT_ADDR", "KR_NOT_SET"})
+	defer secret.KeepInExec(nil)
+	if got := see(); strings.Contains(got, canary) || !strings.Contains(got, "VAULT_ADDR=https://vault.example;") || strings.Contains(got, "NOT_SET") {
+		t.Errorf("with VAULT_ADDR it sees %s", strings.ReplaceAll(got, canary, "another secret"))
 	}
 }
 

@@ -28,6 +28,9 @@ func main() {
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(50) // half the memory where many credentials are read, for a few percent of the time
 	}
+	if err := harden(); err != nil {
+		fmt.Fprintln(os.Stderr, "keyrounds: core files could not be switched off: "+err.Error())
+	}
 	os.Exit(run(os.Args[1:]))
 }
 

@@ -42,7 +42,6 @@ func newRun(o *options) *cobra.Command {
 			if os.Geteuid() == 0 {
 				log.Warn("keyrounds runs as root, which it does not need: a user of its own is safer (docs/security.md)")
 			}
-			harden(log)
 			tuneMemory()
 			return o.daemon(
 				cmd.Context(),
@@ -102,15 +101,12 @@ func (o *options) daemon(ctx context.Context, path string, opts app.Options) err
 }
 
 // harden keeps the secrets of this process out of core files and from other processes of the same
-// user.
-func harden(log *slog.Logger) {
-	err := errors.Join(
+// user. Every command may read secrets.
+func harden() error {
+	return errors.Join(
 		unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0),
 		unix.Setrlimit(unix.RLIMIT_CORE, &unix.Rlimit{}),
 	)
-	if err != nil {
-		log.Warn("core files could not be switched off", "error", err)
-	}
 }
 
 func (o *options) reload(ctx context.Context, a *app.App, path string, log *slog.Logger) {

@@ -26,8 +26,8 @@ func (*NoGitError) Hint() string {
 }
 
 func openGit(ctx context.Context, dir string) (git, error) {
-	if _, err := exec.LookPath("git"); err != nil {
-		return git{}, &NoGitError{err}
+	if err := checkGit(ctx); err != nil {
+		return git{}, err
 	}
 	g := git{dir}
 	return g, g.lines(ctx, []string{"rev-parse", "--git-dir"}, nil, '\n', func([]byte) {})
@@ -36,7 +36,8 @@ func openGit(ctx context.Context, dir string) (git, error) {
 func (g git) command(ctx context.Context, args ...string) *exec.Cmd {
 	safe := []string{
 		"--no-pager", "--no-replace-objects", "--literal-pathspecs", "-C", g.dir, "-c", "safe.directory=*",
-		"-c", "protocol.allow=never", "-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null", "-c", "core.quotePath=false",
+		"-c", "protocol.allow=never", "-c", "protocol.ext.allow=never", "-c", "protocol.file.allow=never", "-c", "protocol.git.allow=never",
+		"-c", "protocol.http.allow=never", "-c", "protocol.https.allow=never", "-c", "protocol.ssh.allow=never", "-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null", "-c", "core.quotePath=false",
 		"-c", "gc.auto=0", "-c", "log.showSignature=false", "-c", "diff.external=",
 	}
 	cmd := exec.CommandContext(ctx, "git", append(safe, args...)...)

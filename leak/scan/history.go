@@ -29,7 +29,8 @@ import (
 func (s *Scanner) history(ctx context.Context, dir, named string) error {
 	g, err := openGit(ctx, dir)
 	var no *NoGitError
-	if errors.As(err, &no) {
+	var old *OldGitError
+	if errors.As(err, &no) || errors.As(err, &old) {
 		return err
 	}
 	if err != nil {

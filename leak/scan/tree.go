@@ -20,7 +20,7 @@ import (
 //
 // Symbolic links below root are not followed, and what is no regular file is not opened. What cannot be
 // read is in Found.Skipped. Errors are a root that cannot be read, the end of ctx, a history that git cannot list, and
-// *NoGitError where there is a history and no git.
+// *NoGitError or *OldGitError where there is a history and no git that may read it.
 func (s *Scanner) Tree(ctx context.Context, root string) error {
 	real, err := filepath.EvalSymlinks(root)
 	if err != nil {

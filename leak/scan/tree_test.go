@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"compress/gzip"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -414,11 +415,44 @@ func TestHostileRepository(t *testing.T) {
 		r.git("config", key, program)
 	}
 	r.git("config", "log.showSignature", "true")
+	// A repository that is not whole says how to fetch the rest, and that it may.
+	r.git("config", "core.repositoryformatversion", "1")
+	r.git("config", "extensions.partialclone", "origin")
+	r.git("config", "remote.origin.promisor", "true")
+	r.git("config", "remote.origin.url", "ext::"+program)
+	for _, transport := range []string{"ext", "file", "git", "http", "https", "ssh"} {
+		r.git("config", "protocol."+transport+".allow", "always")
+	}
+	r.git("config", "protocol.allow", "always")
+	put(t, r.dir, ".git/refs/heads/lacking", []byte(strings.Repeat("1", 40)+"\n"))
 	put(t, r.dir, ".gitattributes", []byte("* diff=x\n"))
 	_, got := scan(t, Options{History: true, Unreachable: true}, r.dir)
-	want(t, got, "app.env:1 secret plain")
+	if !slices.Contains(got, "app.env:1 secret plain") {
+		t.Errorf("found %q", got)
+	}
 	if _, err := os.Stat(ran); err == nil {
 		t.Error("a program that the repository names was run")
+	}
+}
+
+// A git that would fetch what a repository lacks is not run on one.
+func TestOldGit(t *testing.T) {
+	r := newRepository(t)
+	r.commit("app.env", []byte(canary))
+	bin := t.TempDir()
+	for version, ok := range map[string]bool{
+		"2.39.3": false, "2.39.4": true, "2.39.5": true, "2.44.0": false, "2.44.1": true, "2.45.0": true, "3.0.0": true, "2.30.2": false,
+		"2.51.GIT": true, "2.39.5 (Apple Git-154)": true, "2.45.1.windows.1": true, "unknown": false,
+	} {
+		script := "#!/bin/sh\ntest \"$1\" = version && echo git version " + strings.ReplaceAll(strings.ReplaceAll(version, "(", `\(`), ")", `\)`) + "\n"
+		if err := os.WriteFile(filepath.Join(bin, "git"), []byte(script), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		t.Setenv("PATH", bin)
+		var old *OldGitError
+		if err := checkGit(t.Context()); ok != (err == nil) || !ok && (!errors.As(err, &old) || old.Hint() == "") {
+			t.Errorf("git %s: %v", version, err)
+		}
 	}
 }
 

@@ -4,6 +4,8 @@ import (
 	"fmt"
 
 	"github.com/itchyny/gojq"
+
+	"github.com/keyrounds/keyrounds/bounded"
 )
 
 // What gojq runs within a native program.
@@ -67,7 +69,9 @@ func (n *native) part(q *gojq.Query, s *scope) (expression, bool) {
 		for i, slot := range slots {
 			values[i] = f.vars[slot]
 		}
-		v, is := code.RunWithContext(f.ctx, in, values...).Next()
+		ctx, done := bounded.Memory(f.ctx)
+		defer done()
+		v, is := code.RunWithContext(ctx, in, values...).Next()
 		if err, failed := v.(error); failed {
 			return nil, false, err
 		}

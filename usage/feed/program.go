@@ -7,6 +7,8 @@ import (
 	"sync"
 
 	"github.com/itchyny/gojq"
+
+	"github.com/keyrounds/keyrounds/bounded"
 )
 
 // program is the jq of a format. It is safe for concurrent use.
@@ -40,6 +42,8 @@ func (p program) run(ctx context.Context, record any, each func(v any) error) er
 	if parts, is := p.parts(ctx, record); is {
 		return p.runNative(ctx, parts, each)
 	}
+	ctx, done := bounded.Memory(ctx)
+	defer done()
 	for it := p.code.RunWithContext(ctx, record); ; {
 		v, more := it.Next()
 		if !more {
