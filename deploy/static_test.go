@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -329,5 +330,29 @@ func (am alertmanager) post(t *testing.T, alerts ...map[string]any) {
 	defer resp.Body.Close()
 	if text, _ := io.ReadAll(resp.Body); resp.StatusCode != http.StatusOK {
 		t.Fatalf("%d %s", resp.StatusCode, text)
+	}
+}
+
+// The unit is one that systemd takes, and leaves out little that it could keep out.
+func TestSystemdUnit(t *testing.T) {
+	t.Parallel()
+	analyze, err := exec.LookPath("systemd-analyze")
+	if err != nil {
+		t.Skip("no systemd here")
+	}
+	const unit = "systemd/keyrounds.service"
+	said, _ := exec.Command(analyze, "verify", unit).CombinedOutput()
+	for _, line := range strings.Split(strings.TrimSpace(string(said)), "\n") {
+		if line != "" && !strings.Contains(line, "Command /usr/local/bin/keyrounds is not executable") {
+			t.Errorf("systemd says: %s", line)
+		}
+	}
+	said, err = exec.Command(analyze, "security", "--offline=true", unit).CombinedOutput()
+	level := regexp.MustCompile(`Overall exposure level for keyrounds.service: (\d+\.\d+)`).FindSubmatch(said)
+	if err != nil || level == nil {
+		t.Skipf("this systemd-analyze does not look at files: %v", err)
+	}
+	if n, err := strconv.ParseFloat(string(level[1]), 64); err != nil || n > 2 {
+		t.Errorf("exposure level %s, %v", level[1], err)
 	}
 }

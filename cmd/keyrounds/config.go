@@ -7,6 +7,7 @@ import (
 	"io"
 	"maps"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -35,11 +36,14 @@ func newConfig(o *options) *cobra.Command {
 
 func newConfigCheck(o *options) *cobra.Command {
 	var noSecrets bool
+	var as string
 	cmd := &cobra.Command{
 		Use:   "check [FILE]",
 		Short: "Check the configuration file, and what its schedules add up to",
 		Long: "Check the configuration file: every problem at once, with its place. The secrets that it refers to are\n" +
-			"read and dropped, exec: commands among them; nothing is sent anywhere. Exit 0: valid; 2: not.",
+			"read and dropped, exec: commands among them, and the logs and repositories that it names are opened; nothing is\n" +
+			"sent anywhere. What can be read is a matter of who reads: root tries it as the user that will run the daemon by\n" +
+			"--user. Exit 0: valid; 2: not.",
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 1 {
@@ -49,8 +53,18 @@ func newConfigCheck(o *options) *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if as != "" && !noSecrets {
+				abs, err := filepath.Abs(path)
+				if err == nil {
+					err = checkAs(cmd.Context(), as, []string{"config", "check", "--config", abs})
+				}
+				if err != nil {
+					return err
+				}
+			}
+			secret.KeepInExec(c.ExecEnv)
 			if !noSecrets {
-				if err := readSecrets(cmd.Context(), c, path); err != nil {
+				if err := readAll(cmd.Context(), c, path); err != nil {
 					return err
 				}
 			}
@@ -60,45 +74,18 @@ func newConfigCheck(o *options) *cobra.Command {
 			return summarize(cmd.OutOrStdout(), c, path)
 		},
 	}
-	cmd.Flags().BoolVar(&noSecrets, "no-secrets", false, "do not read the secrets")
+	cmd.Flags().BoolVar(&noSecrets, "no-secrets", false, "do not read the secrets, logs and repositories")
+	cmd.Flags().StringVar(&as, "user", "", "read them as this user (root only)")
 	return cmd
 }
 
-// readSecrets tries every reference of the file and returns all that cannot be read.
-func readSecrets(ctx context.Context, c *config.Config, path string) error {
+// readAll tries all that the file names on this host, and returns what cannot be read.
+func readAll(ctx context.Context, c *config.Config, path string) error {
 	text, err := os.ReadFile(path)
 	if err != nil {
 		return err
 	}
-	var bad []config.Unreadable
-	tryKey := func(at string, ref, passphrase secret.Reference) {
-		if !ref.ReachesHost() {
-			return
-		}
-		v, err := secret.ResolveKey(ctx, ref, passphrase)
-		v.Wipe()
-		if err != nil {
-			bad = append(bad, config.Unreadable{Path: at, Err: err})
-		}
-	}
-	try := func(at string, ref secret.Reference) { tryKey(at, ref, secret.Reference{}) }
-	for i, cred := range c.Credentials {
-		tryKey(fmt.Sprintf("credentials.%d.secret", i), cred.Secret, cred.KeyPassphrase)
-	}
-	try("database.url", c.Database.Ref)
-	try("database.admin_url", c.AdminDatabase.Ref)
-	try("slack.token", c.Slack.Token)
-	try("slack.app_token", c.Slack.AppToken)
-	try("slack.webhook_url", c.Slack.Webhook)
-	for i, r := range c.Receivers {
-		try(fmt.Sprintf("receivers.%d.url", i), r.URL)
-		try(fmt.Sprintf("receivers.%d.token", i), r.Token)
-		try(fmt.Sprintf("receivers.%d.password", i), r.Password)
-	}
-	for i, f := range c.Feeds {
-		try(fmt.Sprintf("feeds.%d.token", i), f.Token)
-	}
-	return config.Locate(path, text, bad)
+	return config.Locate(path, text, unread(ctx, c))
 }
 
 func summarize(w io.Writer, c *config.Config, path string) error {

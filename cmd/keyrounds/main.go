@@ -56,6 +56,10 @@ func run(args []string) int {
 	case errors.Is(err, errFound):
 		return exitFound
 	}
+	var other exitWith
+	if errors.As(err, &other) {
+		return int(other)
+	}
 	explainError(os.Stderr, err)
 	var unread *usage.UnreadError
 	var unlike *feed.NotDetectedError
