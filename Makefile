@@ -6,12 +6,13 @@ build:
 	go build -trimpath -ldflags "-X main.version=$(VERSION)" -o bin/keyrounds ./cmd/keyrounds
 
 demo: build
+	@test/setup.sh postgresql
 	./bin/keyrounds demo $(ARGS)
 
 setup:
 	@test/setup.sh
 
-# golangci-lint is a tool of tools/go.mod, built from the module proxy; its modules are not the project's.
+# golangci-lint and govulncheck are tools of tools/go.mod, built from the module proxy; its modules are not the project's.
 GOLANGCI := bin/golangci-lint
 $(GOLANGCI): tools/go.mod tools/go.sum
 	go build -C tools -o ../$(GOLANGCI) github.com/golangci/golangci-lint/v2/cmd/golangci-lint
@@ -25,6 +26,7 @@ lint: format $(GOLANGCI)
 	$(GOLANGCI) run ./... $(foreach dir,$(MODULES),&& (cd $(dir) && $(CURDIR)/$(GOLANGCI) run --config $(CURDIR)/.golangci.yml ./...))
 	go mod tidy -diff
 	go mod verify
+	@test/vulncheck.sh
 
 # The loop of a working day: no race detector, and nothing that lasts. Its Postgres is kept in bin/ between runs.
 quick: format

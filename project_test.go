@@ -283,3 +283,33 @@ func TestDocumentsGiveSeverities(t *testing.T) {
 		}
 	}
 }
+
+// The tests that docs/security.md names exist.
+func TestSecurityNamesItsTests(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile("docs/security.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all strings.Builder
+	err = filepath.WalkDir(".", func(path string, _ os.DirEntry, err error) error {
+		if err == nil && strings.HasSuffix(path, "_test.go") {
+			var b []byte
+			b, err = os.ReadFile(path)
+			all.Write(b)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	named := regexp.MustCompile("`(Test\\w+)`").FindAllStringSubmatch(string(text), -1)
+	if len(named) < 15 {
+		t.Errorf("it names %d tests", len(named))
+	}
+	for _, m := range named {
+		if !strings.Contains(all.String(), "func "+m[1]+"(") {
+			t.Errorf("docs/security.md names %s, which does not exist", m[1])
+		}
+	}
+}

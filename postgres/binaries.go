@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -12,9 +11,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
-
-	embedded "github.com/fergusstrange/embedded-postgres"
 )
 
 const oldestMajor = 14
@@ -85,27 +81,4 @@ func majorOf(ctx context.Context, dir string) (int, error) {
 		return 0, errNoBinaries
 	}
 	return strconv.Atoi(string(m[1]))
-}
-
-// download fetches Postgres binaries into dir, once, with the embedded-postgres library. The
-// library starts what it fetched to try it; that server is stopped again. As root it cannot
-// start, which does not matter here.
-func download(dir string) (string, error) {
-	bin := filepath.Join(dir, "bin")
-	if _, err := os.Stat(filepath.Join(bin, "initdb")); err == nil {
-		return bin, nil
-	}
-	trial := filepath.Join(dir, "trial")
-	defer os.RemoveAll(trial)
-	e := embedded.NewDatabase(embedded.DefaultConfig().
-		BinariesPath(dir).CachePath(filepath.Join(dir, "cache")).RuntimePath(trial).DataPath(filepath.Join(trial, "data")).
-		Port(54329).Logger(io.Discard).StartTimeout(30 * time.Second))
-	err := e.Start()
-	if err == nil {
-		_ = e.Stop()
-	}
-	if _, statErr := os.Stat(filepath.Join(bin, "initdb")); statErr != nil {
-		return "", fmt.Errorf("%w, and the download failed: %w", errNoBinaries, err)
-	}
-	return bin, nil
 }

@@ -22,7 +22,18 @@ import (
 const migrationLock = 7306086981207326
 
 // ErrNewer is returned where the schema was made by a newer keyrounds.
-var ErrNewer = errors.New("the database was made by a newer keyrounds: this one is too old for it")
+var ErrNewer error = newerError{}
+
+type newerError struct{}
+
+func (newerError) Error() string {
+	return "the database was made by a newer keyrounds: this one is too old for it"
+}
+
+// Hint says what a person does about it.
+func (newerError) Hint() string {
+	return "run the newer keyrounds again; the way back to an older one is a backup from before the upgrade (docs/upgrade.md)"
+}
 
 // Version is a schema's place in the line of migrations: where the database is, and where this binary wants it.
 type Version struct{ Current, Target int64 }

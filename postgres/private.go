@@ -59,7 +59,7 @@ const (
 )
 
 // StartPrivate starts the private server, or finds the one that a daemon runs already. The first start makes the
-// database, which takes seconds; binaries are downloaded where the machine has no Postgres 14 or later.
+// database, which takes seconds. It takes the newest Postgres of this machine, 14 or later.
 //
 // A second daemon on the same data_dir gets an *InUseError. Where a command has it, it waits for that command to end.
 // It gives up after a minute of waiting, and another of starting.

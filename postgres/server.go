@@ -46,9 +46,7 @@ func (s *server) start(ctx context.Context) (err error) {
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
 	if s.bin, err = findBinaries(ctx); err != nil {
-		if s.bin, err = download(filepath.Join(s.dataDir, "postgres-binaries")); err != nil {
-			return &noBinariesError{err}
-		}
+		return &noBinariesError{err}
 	}
 	if err := s.reachable(); err != nil {
 		return err

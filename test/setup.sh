@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Installs what the tests need and a machine may lack, from Debian: Postgres' programs, docker-compose, Prometheus
 # with promtool, amtool, git, openssl, a compiler, Node.js with npm. What is there already is left alone.
+# With the name of a package, as make demo: only that one.
 set -euo pipefail
 
 missing=()
@@ -17,15 +18,18 @@ command -v openssl >/dev/null || missing+=(openssl) # makes the encrypted keys t
 command -v node >/dev/null || missing+=(nodejs) # authorization servers of npm (sim/authserver)
 command -v npm >/dev/null || missing+=(npm)
 command -v gcc >/dev/null || missing+=(gcc libc6-dev) # the race detector is linked with cgo
+if [ $# -gt 0 ]; then
+	[[ " ${missing[*]} " == *" $1 "* ]] && missing=("$1") || missing=()
+fi
 [ ${#missing[@]} -gt 0 ] || exit 0
 
 if ! command -v apt-get >/dev/null; then
-	echo "make test needs: ${missing[*]}. Install them and try again." >&2
+	echo "this needs: ${missing[*]}. Install them and try again." >&2
 	exit 1
 fi
 as_root=()
 if [ "$(id -u)" != 0 ]; then
-	command -v sudo >/dev/null || { echo "make test needs: ${missing[*]}. Install them as root and try again." >&2; exit 1; }
+	command -v sudo >/dev/null || { echo "this needs: ${missing[*]}. Install them as root and try again." >&2; exit 1; }
 	as_root=(sudo)
 fi
 echo "installing ${missing[*]}"
