@@ -24,6 +24,7 @@ import (
 	"github.com/keyrounds/keyrounds/audit"
 	"github.com/keyrounds/keyrounds/checker"
 	"github.com/keyrounds/keyrounds/config"
+	"github.com/keyrounds/keyrounds/confine"
 	"github.com/keyrounds/keyrounds/credential"
 	"github.com/keyrounds/keyrounds/exposure"
 	"github.com/keyrounds/keyrounds/finding"
@@ -50,6 +51,8 @@ type Options struct {
 	Daemon  bool          // takes the data_dir for itself
 	Tick    time.Duration // between sweeps; 0: the default of rounds
 	Judge   time.Duration // between judgements of usage; likewise
+	// Confine starts git for scans; the zero value: as it is.
+	Confine confine.Launcher
 	// JobTimeout and RescueAfter are those of rounds.Options; 0: its defaults.
 	JobTimeout, RescueAfter time.Duration
 	Now                     func() time.Time // default time.Now
@@ -201,6 +204,7 @@ func (a *App) open(ctx context.Context) error {
 		Version:  a.Version,
 		Log:      a.Log,
 		Look:     a.look(),
+		Confine:  a.Confine,
 		Now:      a.Now,
 	}, exposureSettings(c))
 	a.Rounds.Follow(a.Exposure)

@@ -18,6 +18,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/keyrounds/keyrounds/audit"
+	"github.com/keyrounds/keyrounds/confine"
 	"github.com/keyrounds/keyrounds/leak"
 	"github.com/keyrounds/keyrounds/leak/intake"
 	"github.com/keyrounds/keyrounds/postgres"
@@ -38,7 +39,9 @@ type Options struct {
 	Version  string // in the User-Agent of what is fetched
 	Log      *slog.Logger
 	Look     time.Duration // between looks for sources that are due; default 10 s
-	Now      func() time.Time
+	// Confine starts git for scans of sources; the zero value: as it is.
+	Confine confine.Launcher
+	Now     func() time.Time
 }
 
 // Settings is the part of the configuration that a reload changes.

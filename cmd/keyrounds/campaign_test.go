@@ -158,7 +158,9 @@ var faults = []fault{
 }
 
 // pause is the time for which something is broken.
-func (c *campaign) pause(r *rand.Rand, most time.Duration) { time.Sleep(most/2 + time.Duration(r.Int64N(int64(most/2)))) }
+func (c *campaign) pause(r *rand.Rand, most time.Duration) {
+	time.Sleep(most/2 + time.Duration(r.Int64N(int64(most/2))))
+}
 
 func (c *campaign) signal(pid int, sig syscall.Signal) {
 	c.t.Helper()
@@ -281,7 +283,7 @@ func TestCampaign(t *testing.T) {
 	c.back("the start")
 	rounds := 1
 	if os.Getenv("KEYROUNDS_LONG") != "" {
-		rounds = 8
+		rounds = 4
 	}
 	slowest := map[string]time.Duration{}
 	for range rounds {

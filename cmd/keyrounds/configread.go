@@ -130,6 +130,7 @@ func checkAs(ctx context.Context, name string, args []string) error {
 		return err
 	}
 	cmd := exec.CommandContext(ctx, "/proc/self/exe", args...)
+	cmd.Args[0] = os.Args[0]
 	cmd.Dir, cmd.Env = "/", append(os.Environ(), "HOME="+u.HomeDir)
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: who}

@@ -118,6 +118,7 @@ func scanPaths(cmd *cobra.Command, a *app.App, o scan.Options, secretsOnly bool,
 		o.Progress = func(n int64) { _ = bar.Set64(n) }
 		end = func() { _ = bar.Finish() }
 	}
+	o.Confine = confineCommand()
 	s, short := scan.NewScanner(terms, o)
 	for _, t := range short {
 		fmt.Fprintf(cmd.ErrOrStderr(), "not looked for: the %s of %s: with fewer than %d characters it is too common in text\n",

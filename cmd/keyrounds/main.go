@@ -137,6 +137,7 @@ func newRoot() *cobra.Command {
 	})
 	root.AddCommand(
 		newRun(o),
+		newConfined(),
 		newDemo(o),
 		newCheck(o),
 		newCredentials(o),

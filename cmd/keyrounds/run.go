@@ -83,7 +83,7 @@ func (o *options) daemon(ctx context.Context, path string, opts app.Options) err
 	for _, w := range c.Warnings {
 		log.Warn("configuration", "file", w.File, "line", w.Line, "warning", w.Message, "hint", w.Hint)
 	}
-	opts.Version, opts.Tracer, opts.Daemon = buildVersion(), tracer, true
+	opts.Version, opts.Tracer, opts.Daemon, opts.Confine = buildVersion(), tracer, true, confineCommand()
 	a, err := app.Open(ctx, opts)
 	if err != nil {
 		return err

@@ -9,11 +9,17 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+
+	"github.com/keyrounds/keyrounds/confine"
 )
 
 // git runs git on a repository that is not trusted: its configuration may name programs, and none of them is
 // run; it asks no other machine for anything, and writes nothing.
-type git struct{ dir string }
+type git struct {
+	dir     string
+	confine confine.Launcher
+	reads   []string // where it may read
+}
 
 // NoGitError says that a history cannot be searched, because git is not installed.
 type NoGitError struct{ error }
@@ -25,11 +31,11 @@ func (*NoGitError) Hint() string {
 	return "install git to search histories, or search the files as they are with --history=false"
 }
 
-func openGit(ctx context.Context, dir string) (git, error) {
+func openGit(ctx context.Context, dir string, launcher confine.Launcher) (git, error) {
 	if err := checkGit(ctx); err != nil {
 		return git{}, err
 	}
-	g := git{dir}
+	g := git{dir, launcher, partsOf(dir)}
 	return g, g.lines(ctx, []string{"rev-parse", "--git-dir"}, nil, '\n', func([]byte) {})
 }
 
@@ -40,7 +46,7 @@ func (g git) command(ctx context.Context, args ...string) *exec.Cmd {
 		"-c", "protocol.http.allow=never", "-c", "protocol.https.allow=never", "-c", "protocol.ssh.allow=never", "-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null", "-c", "core.quotePath=false",
 		"-c", "gc.auto=0", "-c", "log.showSignature=false", "-c", "diff.external=",
 	}
-	cmd := exec.CommandContext(ctx, "git", append(safe, args...)...)
+	cmd := g.confine.Command(ctx, g.reads, "git", append(safe, args...)...)
 	cmd.Env = []string{
 		"PATH=" + os.Getenv("PATH"), "HOME=/nonexistent", "LC_ALL=C", "GIT_CONFIG_NOSYSTEM=1", "GIT_CONFIG_GLOBAL=/dev/null",
 		"GIT_OPTIONAL_LOCKS=0", "GIT_NO_LAZY_FETCH=1", "GIT_TERMINAL_PROMPT=0", "GIT_ASKPASS=true", "GIT_ATTR_NOSYSTEM=1",

@@ -27,7 +27,7 @@ import (
 
 // history searches the objects of a git repository.
 func (s *Scanner) history(ctx context.Context, dir, named string) error {
-	g, err := openGit(ctx, dir)
+	g, err := openGit(ctx, dir, s.Confine)
 	var no *NoGitError
 	var old *OldGitError
 	if errors.As(err, &no) || errors.As(err, &old) {

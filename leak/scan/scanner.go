@@ -12,6 +12,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/keyrounds/keyrounds/confine"
 	"github.com/keyrounds/keyrounds/secret"
 )
 
@@ -35,6 +36,8 @@ type Options struct {
 	Unreachable bool  // with History, also objects that no ref reaches
 	Workers     int   // files that Tree searches at once; 0: one a processor
 	Unpack      int64 // bytes that are unpacked of one file at most; 0: DefaultUnpack
+	// Confine starts git so that it reads its repository alone; the zero value: git is started as it is.
+	Confine confine.Launcher
 	// Progress is told the bytes that were searched so far, from any goroutine; may be nil.
 	Progress func(bytes int64)
 }
