@@ -62,7 +62,8 @@ credentials: [{name: a, provider: idp, client_id: a, secret: env:HOME, schedule:
 		}
 	}
 	var name string
-	if err := a.Pool.QueryRow(t.Context(), `SELECT tableowner FROM pg_tables WHERE tablename = 'checks'`).Scan(&name); err != nil || name != "keyrounds" {
+	if err := a.Pool.QueryRow(t.Context(), `SELECT tableowner FROM pg_tables WHERE tablename = 'checks'`).Scan(&name); err != nil ||
+		name != "keyrounds" {
 		t.Errorf("checks belongs to %q, %v", name, err)
 	}
 	a.Stop()

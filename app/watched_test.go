@@ -252,7 +252,8 @@ func TestLogLevel(t *testing.T) {
 	if code, text := w.ask("PUT", url, "debug"); code != http.StatusUnauthorized || !strings.Contains(text, "debug-token") {
 		t.Errorf("without the token: %d %s", code, text)
 	}
-	if code, text := w.ask("PUT", url, "loud", held); code != http.StatusBadRequest || !strings.Contains(text, "debug, info, warn or error") {
+	if code, text := w.ask("PUT", url, "loud", held); code != http.StatusBadRequest ||
+		!strings.Contains(text, "debug, info, warn or error") {
 		t.Errorf("%d %s", code, text)
 	}
 	crossSite := func(r *http.Request) { r.Header.Set("Sec-Fetch-Site", "cross-site") }

@@ -17,7 +17,8 @@ func (s *Store) Write(ctx context.Context, replica string, now time.Time) error 
 		_, err := tx.Exec(ctx, `SET LOCAL synchronous_commit = on`)
 		if err == nil {
 			_, err = tx.Exec(ctx, `
-				INSERT INTO replica_writes (replica, at) VALUES ($1, $2) ON CONFLICT (replica) DO UPDATE SET at = excluded.at`, replica, now)
+				INSERT INTO replica_writes (replica, at) VALUES ($1, $2)
+				ON CONFLICT (replica) DO UPDATE SET at = excluded.at`, replica, now)
 		}
 		if err == nil {
 			_, err = tx.Exec(ctx, `DELETE FROM replica_writes WHERE at < $1`, now.Add(-forgetReplica))

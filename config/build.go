@@ -110,7 +110,11 @@ func (b *builder) storage(c *Config, f File) {
 	c.ExecEnv = f.ExecEnv
 	for i, name := range f.ExecEnv {
 		if !variable.MatchString(name) {
-			b.fail(fmt.Sprintf("exec_env.%d", i), "a name such as VAULT_ADDR; its value stays in the environment", "not the name of a variable")
+			b.fail(
+				fmt.Sprintf("exec_env.%d", i),
+				"a name such as VAULT_ADDR; its value stays in the environment",
+				"not the name of a variable",
+			)
 		}
 	}
 	if f.Database != nil {

@@ -118,7 +118,10 @@ func (x *Exposure) scan(ctx context.Context, s leak.Source) (scan.Found, error) 
 	for name, why := range unreadable {
 		x.Log.Warn("a secret cannot be read, so it is not looked for", "credential", name, "error", why)
 	}
-	scanner, _ := scan.NewScanner(terms, scan.Options{History: s.History, Unreachable: s.Unreachable, Workers: 1, Confine: x.Confine}) // beside the rounds
+	scanner, _ := scan.NewScanner(
+		terms,
+		scan.Options{History: s.History, Unreachable: s.Unreachable, Workers: 1, Confine: x.Confine},
+	) // beside the rounds
 	if err := scanner.Tree(ctx, s.Path); err != nil {
 		return scan.Found{}, err
 	}

@@ -279,7 +279,8 @@ var storageFailing = Entry{
 	Steps: do("Look at the database: its disk, its log, whether it takes writes. See that it goes on: keyrounds ready"),
 	Sample: func(f *Finding, _ time.Time) {
 		f.Subject = Subject{}
-		f.Evidence.Message = "a host: database: could not extend file: No space left on device. This is a test of keyrounds, nothing happened"
+		f.Evidence.Message = "a host: database: could not extend file: No space left on device. " +
+			"This is a test of keyrounds, nothing happened"
 	},
 	Alert: "KeyroundsDatabaseErrors", Page: "reliability.md",
 }

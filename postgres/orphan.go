@@ -40,7 +40,12 @@ func (s *server) stopOrphan(ctx context.Context) error {
 	why, err := s.another(pid, began)
 	switch {
 	case err != nil:
-		return fmt.Errorf("postmaster.pid in %s names process %d, of which it cannot be told whether it is our Postgres: %w", s.data(), pid, err)
+		return fmt.Errorf(
+			"postmaster.pid in %s names process %d, of which it cannot be told whether it is our Postgres: %w",
+			s.data(),
+			pid,
+			err,
+		)
 	case why != "":
 		s.log.Warn("postmaster.pid of the private Postgres was left behind, and its number is another process' by now; it is removed",
 			"dir", s.data(), "pid", pid, "why", why)

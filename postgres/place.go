@@ -97,7 +97,12 @@ func (p place) handOver() error {
 	case owner == uid:
 		return nil
 	case p.user == nil || owner != 0:
-		return fmt.Errorf("%s belongs to %s, and the private Postgres runs as %s", p.servers(), safefile.UserName(owner), safefile.UserName(uid))
+		return fmt.Errorf(
+			"%s belongs to %s, and the private Postgres runs as %s",
+			p.servers(),
+			safefile.UserName(owner),
+			safefile.UserName(uid),
+		)
 	}
 	return dir.Chown(int(p.user.Uid), int(p.user.Gid))
 }
@@ -116,7 +121,11 @@ func (p place) makeSocketDir(ctx context.Context) error {
 		uid = p.user.Uid
 	}
 	if owner := st.Sys().(*syscall.Stat_t).Uid; owner != uid || !st.IsDir() || st.Mode().Perm()&0o077 != 0 {
-		return fmt.Errorf("%s, for the socket of the private Postgres, belongs to %s or is open to others", p.socket, safefile.UserName(owner))
+		return fmt.Errorf(
+			"%s, for the socket of the private Postgres, belongs to %s or is open to others",
+			p.socket,
+			safefile.UserName(owner),
+		)
 	}
 	return nil
 }

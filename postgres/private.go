@@ -82,6 +82,7 @@ func StartPrivate(ctx context.Context, o PrivateOptions) (*Private, error) {
 	}
 	return &Private{place: where, server: s, stop: func() {
 		s.shutdown()
+		s.said.close()
 		lock.release()
 	}}, nil
 }

@@ -292,7 +292,16 @@ func TestOnlyOurServerIsStopped(t *testing.T) {
 		}
 		postgresBin = found[len(found)-1]
 	}
-	orphan := run(data, postgresBin, "-D", data, "-c", "listen_addresses=", "-c", "unix_socket_directories="+filepath.Join(dir, "postgres", "run"))
+	orphan := run(
+		data,
+		postgresBin,
+		"-D",
+		data,
+		"-c",
+		"listen_addresses=",
+		"-c",
+		"unix_socket_directories="+filepath.Join(dir, "postgres", "run"),
+	)
 	eventually(t, func() bool {
 		b, err := os.ReadFile(filepath.Join(data, "postmaster.pid"))
 		return err == nil && strings.Contains(string(b), "ready")
@@ -350,7 +359,8 @@ func TestWordsOfAServerThatDoesNotStart(t *testing.T) {
 			}
 			_, err = start(t, dir, true)
 			var hinted interface{ Hint() string }
-			if err == nil || !errors.As(err, &hinted) || !strings.Contains(err.Error(), d.says[0]) || !strings.Contains(hinted.Hint(), d.says[1]) {
+			if err == nil || !errors.As(err, &hinted) || !strings.Contains(err.Error(), d.says[0]) ||
+				!strings.Contains(hinted.Hint(), d.says[1]) {
 				t.Fatalf("%v; hint %v", err, hinted)
 			}
 			if !strings.Contains(err.Error(), filepath.Join(dir, "postgres.log")) {

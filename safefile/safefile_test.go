@@ -29,7 +29,13 @@ func TestOpenFollowsOnlyLinksOfThoseWhoMayRead(t *testing.T) {
 	}
 	file := func(name string, uid int) {
 		t.Helper()
-		must(errors.Join(os.MkdirAll(filepath.Dir(at(name)), 0o755), os.WriteFile(at(name), []byte(name), 0o600), os.Chown(at(name), uid, uid)))
+		must(
+			errors.Join(
+				os.MkdirAll(filepath.Dir(at(name)), 0o755),
+				os.WriteFile(at(name), []byte(name), 0o600),
+				os.Chown(at(name), uid, uid),
+			),
+		)
 	}
 	link := func(to, name string, uid int) {
 		t.Helper()
@@ -76,7 +82,9 @@ func TestOpenFollowsOnlyLinksOfThoseWhoMayRead(t *testing.T) {
 		}
 		_ = f.Close()
 	}
-	for name, want := range map[string]error{"logs/none": fs.ErrNotExist, "logs/none/his": fs.ErrNotExist, "roots/his": syscall.ENOTDIR, "logs/loop": syscall.ELOOP} {
+	for name, want := range map[string]error{
+		"logs/none": fs.ErrNotExist, "logs/none/his": fs.ErrNotExist, "roots/his": syscall.ENOTDIR, "logs/loop": syscall.ELOOP,
+	} {
 		if _, err := safefile.Open(at(name)); !errors.Is(err, want) {
 			t.Errorf("%s: %v", name, err)
 		}

@@ -30,10 +30,9 @@ var ErrUnreadable = errors.New("secret unreadable")
 // them, indented or all in one, is kept with lines of 64 characters, without what stands beside its blocks; a JWK
 // (RFC 7517) of several lines is kept in one. An encrypted key is an error: ResolveKey opens it.
 //
-// A file must be a regular one; a named pipe is refused, not
-// waited for. A command runs by /bin/sh within 10 s, with PATH, HOME, LANG and what KeepInExec names of our environment, and what it
-// says on standard error is dropped, since it may hold the secret. Sealed references are opened by a Sealer instead, and the zero Reference names nothing: both are errors
-// here.
+// A file must be a regular one; a named pipe is refused, not waited for. A command runs by /bin/sh within 10 s, with PATH, HOME,
+// LANG and what KeepInExec names of our environment, and what it says on standard error is dropped, since it may hold the secret.
+// Sealed references are opened by a Sealer instead, and the zero Reference names nothing: both are errors here.
 func Resolve(ctx context.Context, r Reference) (Value, error) { return ResolveKey(ctx, r, Reference{}) }
 
 func read(ctx context.Context, r Reference) ([]byte, error) {

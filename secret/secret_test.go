@@ -281,12 +281,14 @@ func TestExecSeesNoOtherSecrets(t *testing.T) {
 		return v.Reveal()
 	}
 	got := see()
-	if strings.Contains(got, canary) || strings.Contains(got, "VAULT") || !strings.Contains(got, "PATH=") || !strings.Contains(got, "LANG=C.UTF-8") {
+	if strings.Contains(got, canary) || strings.Contains(got, "VAULT") || !strings.Contains(got, "PATH=") ||
+		!strings.Contains(got, "LANG=C.UTF-8") {
 		t.Errorf("it sees %s", strings.ReplaceAll(got, canary, "another secret"))
 	}
 	secret.KeepInExec([]string{"VAULT_ADDR", "KR_NOT_SET"})
 	defer secret.KeepInExec(nil)
-	if got := see(); strings.Contains(got, canary) || !strings.Contains(got, "VAULT_ADDR=https://vault.example;") || strings.Contains(got, "NOT_SET") {
+	if got := see(); strings.Contains(got, canary) || !strings.Contains(got, "VAULT_ADDR=https://vault.example;") ||
+		strings.Contains(got, "NOT_SET") {
 		t.Errorf("with VAULT_ADDR it sees %s", strings.ReplaceAll(got, canary, "another secret"))
 	}
 }

@@ -75,7 +75,11 @@ func (d *Door) Before(signIn, pages http.Handler) http.Handler {
 		case d.SignIn:
 			d.signIn(signIn, w, r)
 		case r.Host != "" && !d.Ours(hostOf(r.Host)): // no browser leaves it out
-			refuse(w, http.StatusMisdirectedRequest, "without sign-in keyrounds answers to loopback addresses, to external_url's host and to hosts: only")
+			refuse(
+				w,
+				http.StatusMisdirectedRequest,
+				"without sign-in keyrounds answers to loopback addresses, to external_url's host and to hosts: only",
+			)
 		default:
 			pages.ServeHTTP(w, r)
 		}

@@ -66,7 +66,12 @@ func newCampaign(t *testing.T) *campaign {
 		t.Fatal(err)
 	}
 	changed := strings.Replace(string(text), "0 0 1 1 *", "@every 1s", 1)
-	changed = strings.Replace(changed, "rate: 1000/s", fmt.Sprintf("rate: 1000/s\n    min_interval: 1s\n    concurrency: %d", campaignConcurrency), 1)
+	changed = strings.Replace(
+		changed,
+		"rate: 1000/s",
+		fmt.Sprintf("rate: 1000/s\n    min_interval: 1s\n    concurrency: %d", campaignConcurrency),
+		1,
+	)
 	c.write("keyrounds.yaml", changed)
 	quick := c.front.next
 	c.front.next = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { // so that something is always under way

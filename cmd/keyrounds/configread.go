@@ -117,7 +117,10 @@ func unnamed(err error) error {
 func checkAs(ctx context.Context, name string, args []string) error {
 	u, err := user.Lookup(name)
 	if err != nil {
-		return &hintError{fmt.Errorf("there is no user %q", name), "name the one that will run the daemon, such as that of the systemd unit"}
+		return &hintError{
+			fmt.Errorf("there is no user %q", name),
+			"name the one that will run the daemon, such as that of the systemd unit",
+		}
 	}
 	if self, err := user.Current(); err == nil && self.Uid == u.Uid {
 		return nil

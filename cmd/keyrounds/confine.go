@@ -14,7 +14,8 @@ func confineCommand() confine.Launcher { return confine.Launcher{"/proc/self/exe
 // newConfined is for keyrounds itself: it gives up what it does not need and becomes git.
 func newConfined() *cobra.Command {
 	return &cobra.Command{
-		Use: confined, Hidden: true, DisableFlagParsing: true, Short: "Become a program that reads only what it is given (for keyrounds itself)",
-		RunE: func(_ *cobra.Command, args []string) error { return confine.Become(args) },
+		Use: confined, Hidden: true, DisableFlagParsing: true,
+		Short: "Become a program that reads only what it is given (for keyrounds itself)",
+		RunE:  func(_ *cobra.Command, args []string) error { return confine.Become(args) },
 	}
 }

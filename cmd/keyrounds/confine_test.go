@@ -68,7 +68,9 @@ func TestAScanStaysInItsRepository(t *testing.T) {
 	s := newSite(t, 1)
 	git := func(dir string, args ...string) string {
 		t.Helper()
-		cmd := exec.Command("git", append([]string{"-C", dir, "-c", "safe.directory=*", "-c", "user.name=a", "-c", "user.email=a@example.com"}, args...)...)
+		cmd := exec.Command(
+			"git",
+			append([]string{"-C", dir, "-c", "safe.directory=*", "-c", "user.name=a", "-c", "user.email=a@example.com"}, args...)...)
 		out, err := cmd.CombinedOutput()
 		if err != nil {
 			t.Fatalf("git %v: %v\n%s", args, err, out)
@@ -76,7 +78,7 @@ func TestAScanStaysInItsRepository(t *testing.T) {
 		return strings.TrimSpace(string(out))
 	}
 	const him, her = 4001, 4002
-	repository := func(owner int) string {
+	repository := func() string {
 		t.Helper()
 		dir := pgtest.Dir(t)
 		git(dir, "init", "-q")
@@ -89,7 +91,7 @@ func TestAScanStaysInItsRepository(t *testing.T) {
 			t.Fatalf("%v %s", err, out)
 		}
 	}
-	hers := repository(her)
+	hers := repository()
 	if err := os.WriteFile(filepath.Join(hers, "env"), []byte("SECRET="+goodSecret+"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -98,8 +100,9 @@ func TestAScanStaysInItsRepository(t *testing.T) {
 	commit := git(hers, "rev-parse", "HEAD")
 	borrower := func(owner int) string {
 		t.Helper()
-		dir := repository(owner)
-		if err := os.WriteFile(filepath.Join(dir, ".git", "objects", "info", "alternates"), []byte(hers+"/.git/objects\n"), 0o644); err != nil {
+		dir := repository()
+		alternates := filepath.Join(dir, ".git", "objects", "info", "alternates")
+		if err := os.WriteFile(alternates, []byte(hers+"/.git/objects\n"), 0o644); err != nil {
 			t.Fatal(err)
 		}
 		git(dir, "update-ref", "refs/heads/main", commit)

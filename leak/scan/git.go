@@ -42,9 +42,11 @@ func openGit(ctx context.Context, dir string, launcher confine.Launcher) (git, e
 func (g git) command(ctx context.Context, args ...string) *exec.Cmd {
 	safe := []string{
 		"--no-pager", "--no-replace-objects", "--literal-pathspecs", "-C", g.dir, "-c", "safe.directory=*",
-		"-c", "protocol.allow=never", "-c", "protocol.ext.allow=never", "-c", "protocol.file.allow=never", "-c", "protocol.git.allow=never",
-		"-c", "protocol.http.allow=never", "-c", "protocol.https.allow=never", "-c", "protocol.ssh.allow=never", "-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null", "-c", "core.quotePath=false",
-		"-c", "gc.auto=0", "-c", "log.showSignature=false", "-c", "diff.external=",
+		"-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null", "-c", "core.quotePath=false", "-c", "gc.auto=0",
+		"-c", "log.showSignature=false", "-c", "diff.external=", "-c", "protocol.allow=never",
+	}
+	for _, transport := range []string{"ext", "file", "git", "http", "https", "ssh"} { // its own settings go before protocol.allow
+		safe = append(safe, "-c", "protocol."+transport+".allow=never")
 	}
 	cmd := g.confine.Command(ctx, g.reads, "git", append(safe, args...)...)
 	cmd.Env = []string{

@@ -444,7 +444,11 @@ func TestOldGit(t *testing.T) {
 		"2.39.3": false, "2.39.4": true, "2.39.5": true, "2.44.0": false, "2.44.1": true, "2.45.0": true, "3.0.0": true, "2.30.2": false,
 		"2.51.GIT": true, "2.39.5 (Apple Git-154)": true, "2.45.1.windows.1": true, "unknown": false,
 	} {
-		script := "#!/bin/sh\ntest \"$1\" = version && echo git version " + strings.ReplaceAll(strings.ReplaceAll(version, "(", `\(`), ")", `\)`) + "\n"
+		script := "#!/bin/sh\ntest \"$1\" = version && echo git version " + strings.ReplaceAll(
+			strings.ReplaceAll(version, "(", `\(`),
+			")",
+			`\)`,
+		) + "\n"
 		if err := os.WriteFile(filepath.Join(bin, "git"), []byte(script), 0o755); err != nil {
 			t.Fatal(err)
 		}
