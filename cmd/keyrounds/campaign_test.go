@@ -25,6 +25,7 @@ import (
 type campaign struct {
 	*site
 	server  *postgres.Private
+	data    string // of the server
 	disk    string // its own; "": there is none
 	daemons [2]*process
 	owner   *pgxpool.Pool
@@ -46,9 +47,10 @@ func newCampaign(t *testing.T) *campaign {
 	if dir == "" {
 		dir = pgtest.Dir(t)
 	}
+	c.data = filepath.Join(dir, "d")
 	var err error
 	c.server, err = postgres.StartPrivate(t.Context(), postgres.PrivateOptions{
-		DataDir: filepath.Join(dir, "d"), Daemon: true, Log: slog.New(slog.DiscardHandler),
+		DataDir: c.data, Daemon: true, Log: slog.New(slog.DiscardHandler),
 		Settings: map[string]string{"fsync": "off", "max_connections": "60", "superuser_reserved_connections": "3"},
 	})
 	if err != nil {
@@ -78,6 +80,9 @@ func newCampaign(t *testing.T) *campaign {
 		time.Sleep(100*time.Millisecond + rand.N(200*time.Millisecond))
 		quick.ServeHTTP(w, r)
 	})
+	if os.Getenv("KEYROUNDS_LONG") == "" { // leases of 3.5 s in place of 35
+		c.args = []string{"--job-timeout", "6s", "--rescue-after", "8s"}
+	}
 	for i := range c.daemons {
 		c.daemons[i] = c.run()
 	}
@@ -200,8 +205,7 @@ func (c *campaign) admin(sql string) {
 
 func (c *campaign) postmaster() int {
 	c.t.Helper()
-	dir := c.disk
-	text, err := os.ReadFile(filepath.Join(dir, "d", "postgres", "data", "postmaster.pid"))
+	text, err := os.ReadFile(filepath.Join(c.data, "postgres", "data", "postmaster.pid"))
 	if err != nil {
 		c.t.Fatal(err)
 	}
