@@ -34,10 +34,10 @@ initdb: removing data directory "/data/postgres/data.new"
 		},
 		"another version": {
 			`2026-11-27 10:00:00 UTC FATAL:  database files are incompatible with server
-2026-11-27 10:00:00 UTC DETAIL:  The data directory was initialized by PostgreSQL version 14, which is not compatible with this version 15.14.
+2026-11-27 10:00:00 UTC DETAIL:  The data directory was initialized by PostgreSQL version 14, which is not compatible with this version.
 `,
 			"database files are incompatible with server: The data directory was initialized by PostgreSQL version 14, " +
-				"which is not compatible with this version 15.14", "install the Postgres of that version",
+				"which is not compatible with this version", "install the Postgres of that version",
 		},
 		"a hint of Postgres' own": {
 			`2026-11-27 10:00:00 UTC FATAL:  could not map anonymous memory: Cannot allocate
