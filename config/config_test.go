@@ -337,3 +337,16 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+// A number needs no quotes where a word may stand as well.
+func TestLockoutIsAWordOrANumber(t *testing.T) {
+	t.Parallel()
+	for given, want := range map[string]string{"4": "4", `"4"`: "4", "none": "none", "unknown": "unknown", `""`: "unknown"} {
+		c, err := config.Parse("config.yaml", []byte("providers:\n  sr: {preset: smartrecruiters, lockout: "+given+"}\n"))
+		if err != nil {
+			t.Errorf("%s: %v", given, err)
+		} else if got := c.Providers["sr"].Lockout.String(); got != want {
+			t.Errorf("%s is read as %s", given, got)
+		}
+	}
+}

@@ -118,7 +118,7 @@ type ProviderIn struct {
 	MinInterval string `json:"min_interval,omitempty"`
 	// What it bears of refusals of one client before it locks it out: none (it locks nobody out), unknown, or how many
 	// an hour. What is refused is looked at again by that. Default that of the preset, else unknown.
-	Lockout string `json:"lockout,omitempty"`
+	Lockout LockoutIn `json:"lockout,omitempty"`
 	// Never exchange its credentials; only feeds tell of them.
 	Passive bool `json:"passive,omitempty"`
 	// Send the declared scopes as the scope parameter.

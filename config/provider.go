@@ -38,7 +38,7 @@ func (b *builder) provider(path, name string, in ProviderIn) checker.Provider {
 	b.duration(path+".min_interval", in.MinInterval, &p.MinInterval)
 	if in.Lockout != "" {
 		var err error
-		if p.Lockout, err = checker.ParseLockout(in.Lockout); err != nil {
+		if p.Lockout, err = checker.ParseLockout(string(in.Lockout)); err != nil {
 			b.fail(path+".lockout", "none, unknown, or how many refusals an hour the provider bears", "%v", err)
 		}
 	}

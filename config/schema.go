@@ -155,7 +155,7 @@ func (t *tree) explain(e *validator.ValidationError) []problem {
 		return ps
 	case *kind.Type:
 		hint := ""
-		if slices.Contains(k.Want, "string") && k.Got != "object" && k.Got != "array" {
+		if slices.Equal(k.Want, []string{"string"}) && k.Got != "object" && k.Got != "array" {
 			hint = "put it in quotes"
 		}
 		return one(fmt.Sprintf("%s is expected here, not %s", typeWords(k.Want), typeWords([]string{k.Got})), hint)
