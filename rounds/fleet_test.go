@@ -637,3 +637,85 @@ func TestTrialsOfATimeout(t *testing.T) {
 		}
 	}
 }
+
+// A small provider: who dies there, alone or with another one in the same second, is told as soon as elsewhere, also where
+// a peer's secret cannot be read or a peer was refused before.
+func TestTrialsOfASmallProvider(t *testing.T) {
+	t.Parallel()
+	for n := 2; n <= 6; n++ {
+		for dead := 1; dead <= 2; dead++ {
+			for _, beside := range []string{"nothing", "unreadable", "refused before", "refused lately", "both"} {
+				others := map[string]int{"nothing": 0, "both": 2}
+				asked, known := others[beside]
+				if !known {
+					asked = 1
+				}
+				if n-dead-asked < 1 {
+					continue // nobody is left who could clear the provider
+				}
+				t.Run(fmt.Sprintf("%d of %d, %s", dead, n, beside), func(t *testing.T) {
+					t.Parallel()
+					for seed := range 5 * runsOfTrials() {
+						rnd := rand.New(rand.NewPCG(seed, uint64(n)))
+						tr := newTrial(t, n, "* * * * *", "p")
+						from := begin.Add(3*time.Hour + time.Duration(rnd.Int64N(int64(time.Hour))))
+						before := from.Add(-2 * time.Hour)
+						if beside == "refused lately" {
+							before = from.Add(-time.Duration(rnd.Int64N(int64(4 * time.Minute))))
+						}
+						tr.answer = func(c *one, at time.Time) (checker.Outcome, checker.Reason) {
+							switch {
+							case c.i < dead && !at.Before(from):
+								return checker.Rejected, checker.Unspecified
+							case c.i == n-1 && (beside == "unreadable" || beside == "both"):
+								return checker.Misconfigured, checker.SecretUnreadable
+							case c.i == n-asked && asked > 0 && beside != "unreadable" && !at.Before(before):
+								return checker.Rejected, checker.Unspecified
+							}
+							return checker.OK, ""
+						}
+						tr.run(from.Add(20 * time.Minute))
+						if incidents := tr.of(finding.ProviderIncident); len(incidents) > 0 && beside != "refused lately" {
+							t.Fatalf("seed %d: %+v", seed, incidents)
+						}
+						for _, c := range tr.creds[:dead] {
+							e, open := tr.open["revoked credential/"+c.Name]
+							if _, incident := tr.open["provider_incident provider/p"]; incident && dead == 2 {
+								continue // three in the same minutes
+							}
+							if took := e.At.Sub(from); !open || took > 4*time.Minute {
+								t.Errorf("seed %d: %s is told %t, after %s", seed, c.Name, open, took)
+							}
+						}
+					}
+				})
+			}
+		}
+	}
+}
+
+// An incident of a small provider that begins slowly blames nobody for long.
+func TestTrialsOfASmallIncident(t *testing.T) {
+	t.Parallel()
+	for n := 3; n <= 6; n++ {
+		for seed := range 20 * runsOfTrials() {
+			rnd := rand.New(rand.NewPCG(seed, uint64(n)))
+			tr := newTrial(t, n, "* * * * *", "p")
+			from := make([]time.Time, n)
+			for i := range from {
+				from[i] = begin.Add(time.Hour + time.Duration(rnd.Int64N(int64(90*time.Second))))
+			}
+			tr.answer = func(c *one, at time.Time) (checker.Outcome, checker.Reason) {
+				if !at.Before(from[c.i]) {
+					return checker.Rejected, checker.Unspecified
+				}
+				return checker.OK, ""
+			}
+			tr.run(begin.Add(time.Hour + 30*time.Minute))
+			pages, incidents := tr.of(finding.Revoked), tr.of(finding.ProviderIncident)
+			if len(incidents) != 1 || len(pages) > 0 || len(tr.incident().Affected) != n {
+				t.Errorf("%d, seed %d: %+v", n, seed, tr.told)
+			}
+		}
+	}
+}

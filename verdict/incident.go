@@ -112,6 +112,7 @@ type crowd struct {
 	stands   int         // of them that work, as far as is known
 	refused  []turned    // that worked before; by the time of their first refusal
 	accepted []time.Time // when each of those that are not refused was accepted last; sorted
+	mute     []time.Time // since when some of those get no certain answer; zero: their secret cannot be read
 }
 
 // turned is a credential that worked and is refused.
@@ -129,6 +130,7 @@ func (c *crowd) other(o Other) {
 	case o.Status.works():
 		c.stands++
 		c.accepted = append(c.accepted, o.LastCertain)
+		c.mutes(o.SecretLost, o.UncertainSince)
 	case o.Status.refused() && o.EverHealthy:
 		c.refuse(turned{o.CredentialID, o.Credential, o.Provider, o.SuspectSince, o.Status == Revoked, o.Cleared}, o.Proven || o.Flapping)
 	}
@@ -154,6 +156,20 @@ func (c *crowd) result(s State, r checker.Result) {
 	default: // what it said before counts, where that is fresh
 		c.stands++
 		c.accepted = append(c.accepted, s.LastCertain)
+		since := s.UncertainSince
+		if since.IsZero() {
+			since = r.At
+		}
+		c.mutes(r.Reason == checker.SecretUnreadable, since)
+	}
+}
+
+// mutes notes one of those that stand that gets no certain answer since a time (zero: it does).
+func (c *crowd) mutes(secretLost bool, since time.Time) {
+	if secretLost {
+		c.mute = append(c.mute, time.Time{})
+	} else if !since.IsZero() {
+		c.mute = append(c.mute, since)
 	}
 }
 
@@ -194,8 +210,12 @@ func (c crowd) answered(t time.Time) (refused, accepted int) {
 	return len(c.since(t)), len(c.accepted) - i
 }
 
-// unclear returns how many are refused since t without others having cleared the provider: only those make an incident.
+// unclear returns how many are refused since t without others having cleared the provider: only those make an incident,
+// unless nobody is accepted any more.
 func (c crowd) unclear(t time.Time) (n int) {
+	if c.stands == 0 {
+		return len(c.since(t))
+	}
 	for _, r := range c.since(t) {
 		if !r.cleared {
 			n++
@@ -240,12 +260,29 @@ func (c crowd) chain(t time.Time, p Policy) time.Time {
 // enough is how many answers say how a crowd does.
 const enough = 10
 
-// clears reports whether others show that a refusal at first is the credential's own: enough answered since, or all,
-// some were accepted, and so many were not refused as well that it may be an incident.
+// clears reports whether others show that a refusal at first is the credential's own: enough answered since, or all that
+// can, some were accepted, and not so many were refused as well that it is an incident.
 func (c crowd) clears(p Policy, first time.Time) bool {
-	refused, accepted := c.answered(c.chain(first, p))
-	return accepted >= min(c.stands, max(1, enough-refused)) && accepted > 0 &&
-		(refused < 2 || float64(refused) < p.Incident.Share*float64(refused+accepted))
+	first = c.chain(first, p)
+	refused, _ := c.answered(first)
+	_, accepted := c.answered(c.clearing(p, first))
+	can := c.stands
+	for _, since := range c.mute { // from long before: that says nothing of the refusal
+		if since.Before(first.Add(-p.Incident.Within)) {
+			can--
+		}
+	}
+	return accepted >= min(can, max(1, enough-refused)) && accepted > 0 && (refused < 2 || !p.Incident.many(refused, refused+accepted))
+}
+
+// clearing is since when others must be accepted to clear the provider of what is refused since first: where only
+// IncidentPolicy.Count is missing for an incident, they have more time to be refused as well.
+func (c crowd) clearing(p Policy, first time.Time) time.Time {
+	first = c.chain(first, p)
+	if refused, accepted := c.answered(first); refused > 1 && float64(refused) >= p.Incident.Share*float64(refused+accepted) {
+		return first.Add(p.soon(0) + p.apart())
+	}
+	return first
 }
 
 // many reports whether so many of those that answered are an incident.

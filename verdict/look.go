@@ -109,6 +109,9 @@ func Wishes(f Fleet, rs []checker.Result, next []State, p Policy) []Wish {
 		}
 	}
 	if !doubt.IsZero() && !f.Incident.open() {
+		if since := later(in.own.clearing(p, doubt), in.all.clearing(p, doubt)); !since.After(in.now) {
+			doubt = since
+		}
 		wishes = append(unanswered(f.Others, doubt, mostLooks), unanswered(f.Neighbours, doubt, mostBeside)...)
 	}
 	rest := p.Again[0] // what was looked at sooner is not asked again for another's recovery

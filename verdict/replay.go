@@ -52,9 +52,9 @@ func Replay(before map[int64]State, results []checker.Result, p Policy, told map
 // other is what others' batches know of it.
 func (s State) other() Other {
 	return Other{
-		s.CredentialID, s.Credential, s.Provider, s.Status, s.SuspectSince, s.LastCheck, s.LastCertain, !s.NeverHealthy(), s.UncertainSince,
-		s.Flapping, s.Proven, s.Cleared, s.Refusals,
-		checker.Lockout{},
+		CredentialID: s.CredentialID, Credential: s.Credential, Provider: s.Provider, Status: s.Status, SuspectSince: s.SuspectSince,
+		LastCheck: s.LastCheck, LastCertain: s.LastCertain, EverHealthy: !s.NeverHealthy(), UncertainSince: s.UncertainSince,
+		SecretLost: s.SecretLost, Flapping: s.Flapping, Proven: s.Proven, Cleared: s.Cleared, Refusals: s.Refusals,
 	}
 }
 

@@ -213,6 +213,9 @@ func (j *judgement) suspect() {
 		}
 	}
 	if confirmed < needed {
+		if soon := at.Add(j.policy.apart()); j.mayBeSoon() && soon.Before(next) && j.nearlyClear(from) {
+			next = soon
+		}
 		if j.NextCheck = next; j.policy.Early && !j.NeverHealthy() && !j.Flapping {
 			j.open(finding.Revoked, finding.Evidence{
 				Since:   j.SuspectSince,
@@ -231,6 +234,14 @@ func (j *judgement) suspect() {
 func (j *judgement) mayBeSoon() bool {
 	most := j.policy.mostAnHour(j.fleet.Lockout)
 	return !j.Flapping && j.incident.own.total > 1 && (most == 0 || most >= len(j.policy.Confirm)+2)
+}
+
+// nearlyClear reports whether others were accepted since its refusals began, and are asked once more.
+func (j *judgement) nearlyClear(from time.Time) bool {
+	own, at := j.incident.own, j.result.At
+	since := own.clearing(j.policy, from)
+	_, accepted := own.answered(from)
+	return accepted > 0 && since.After(own.chain(from, j.policy)) && !at.Before(since) && at.Before(since.Add(j.policy.soon(1)))
 }
 
 // cleared reports whether the answers of others show that its refusals since then are its own.

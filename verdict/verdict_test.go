@@ -304,7 +304,7 @@ func other(s verdict.State) verdict.Other {
 	return verdict.Other{
 		CredentialID: s.CredentialID, Credential: s.Credential, Provider: s.Provider, Status: s.Status, SuspectSince: s.SuspectSince,
 		LastCheck: s.LastCheck, LastCertain: s.LastCertain, EverHealthy: !s.NeverHealthy(), UncertainSince: s.UncertainSince,
-		Flapping: s.Flapping, Proven: s.Proven, Cleared: s.Cleared, Refusals: s.Refusals,
+		SecretLost: s.SecretLost, Flapping: s.Flapping, Proven: s.Proven, Cleared: s.Cleared, Refusals: s.Refusals,
 	}
 }
 
@@ -597,5 +597,72 @@ func TestLateLooksAreFollowed(t *testing.T) {
 	}
 	if got := s.see(21*time.Minute, checker.Rejected, checker.Unspecified); got != verdict.Revoked {
 		t.Errorf("then it is %s", got)
+	}
+}
+
+// A small provider: two of four that are refused together are no incident once the other two are accepted, and whose secret
+// cannot be read, or who got no answer long before, has no say in it.
+func TestSmallProvidersAreCleared(t *testing.T) {
+	t.Parallel()
+	const unreadable, unreachable = checker.SecretUnreadable, checker.TimedOut
+	for name, c := range map[string]struct {
+		dead   []int64
+		silent checker.Outcome // of the last one
+		why    checker.Reason
+	}{
+		"one of four":                      {[]int64{0}, checker.OK, ""},
+		"two of four":                      {[]int64{0, 1}, checker.OK, ""},
+		"one, and a secret that is lost":   {[]int64{0}, checker.Misconfigured, unreadable},
+		"two, and a secret that is lost":   {[]int64{0, 1}, checker.Misconfigured, unreadable},
+		"one, and one that is not reached": {[]int64{0}, checker.Unreachable, unreachable},
+	} {
+		f := newFleet(4)
+		told := map[int64]time.Duration{}
+		for at := -15 * time.Minute; at < 5*time.Minute; at += 30 * time.Second {
+			for id := range int64(4) {
+				o, why := checker.OK, checker.Reason("")
+				switch s := f.states[id]; {
+				case slices.Contains(c.dead, id) && at >= 0:
+					if o, why = checker.Rejected, checker.Unspecified; s.NextCheck.After(start.Add(at)) {
+						continue
+					}
+				case id == 3:
+					o, why = c.silent, c.why
+				}
+				f.see(result(id, at, o, why))
+				if f.opened(finding.Revoked) > 0 {
+					told[id] = at
+				}
+			}
+		}
+		for _, id := range c.dead {
+			if told[id] != 2*time.Minute {
+				t.Errorf("%s: c%d is told after %s", name, id, told[id])
+			}
+		}
+	}
+}
+
+// Where nobody of a small provider is accepted any more it is an incident, also of those whom the others had cleared.
+func TestNobodyIsLeft(t *testing.T) {
+	t.Parallel()
+	f := newFleet(4)
+	withdrawn := 0
+	for at := time.Duration(0); at < 8*time.Minute; at += 30 * time.Second {
+		for id := range int64(4) {
+			o := checker.OK
+			if id < 2 || at > 4*time.Minute {
+				o = checker.Rejected
+			}
+			f.see(result(id, at, o, checker.Unspecified))
+			for _, e := range f.events {
+				if e.Op == finding.OpWithdraw {
+					withdrawn++
+				}
+			}
+		}
+	}
+	if len(f.f.Incident.Affected) != 4 || withdrawn != 2 {
+		t.Errorf("%d withdrawn, the incident is of %v", withdrawn, f.f.Incident.Affected)
 	}
 }
