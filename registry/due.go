@@ -58,30 +58,38 @@ func (s *Store) Reschedule(ctx context.Context, tx pgx.Tx, ds []Due) error {
 // Hasten says how credentials of a provider are made due out of turn.
 type Hasten struct {
 	Provider string
-	At       time.Time     // when they are due
-	Rested   time.Duration // none that was checked less than that before At
+	Now      time.Time
+	Rested   time.Duration // none sooner after its last check
+	Wait     bool          // for that; false: it is passed over
 	Why      string
 }
 
-// Hasten makes those of ids due at h.At that are due later, in tx. It passes over what somebody checks just now, what is
-// locked, and what is retired: all of that has an answer soon, or needs none.
-func (s *Store) Hasten(ctx context.Context, tx pgx.Tx, h Hasten, ids []int64) error {
-	if len(ids) == 0 {
+// Hasten makes credentials due at their times that are due later, in tx. It passes over what somebody checks just now, what
+// is locked, and what is retired: all of that has an answer soon, or needs none.
+func (s *Store) Hasten(ctx context.Context, tx pgx.Tx, h Hasten, ds []Due) error {
+	if len(ds) == 0 {
 		return nil
 	}
-	_, err := tx.Exec(ctx, hastenSQL, ids, h.At, h.Why, h.Rested)
+	ids, at := make([]int64, len(ds)), make([]time.Time, len(ds))
+	for i, d := range ds {
+		ids[i], at[i] = d.ID, d.At
+	}
+	_, err := tx.Exec(ctx, hastenSQL, ids, at, h.Now, h.Rested, h.Wait, h.Why)
 	return err
 }
 
 const hastenSQL = `
-	UPDATE credentials c SET next_check_at = $2, next_check_why = $3
+	UPDATE credentials c SET next_check_at = h.at, next_check_why = $6
 	FROM (
-		SELECT id FROM credentials
-		WHERE id = ANY($1) AND next_check_at > $2 AND leased_until <= $2 AND retired_at IS NULL
-			AND ($4::interval <= '0' OR NOT EXISTS (
-				SELECT FROM credential_state s WHERE s.credential_id = id AND s.last_check_at > $2::timestamptz - $4::interval))
-		ORDER BY id
-		FOR UPDATE SKIP LOCKED) AS h
+		SELECT c.id, w.at FROM credentials c
+		JOIN (
+			SELECT d.id, greatest(d.at, CASE WHEN $5 THEN s.last_check_at + $4::interval END) AS at
+			FROM unnest($1::bigint[], $2::timestamptz[]) AS d (id, at) LEFT JOIN credential_state s ON s.credential_id = d.id
+			WHERE $5 OR s.last_check_at IS NULL OR $4::interval <= '0' OR s.last_check_at <= d.at - $4::interval
+		) AS w ON w.id = c.id
+		WHERE c.next_check_at > w.at AND c.leased_until <= $3 AND c.retired_at IS NULL
+		ORDER BY c.id
+		FOR UPDATE OF c SKIP LOCKED) AS h
 	WHERE c.id = h.id`
 
 // Zone is the time zone that schedules are read in.

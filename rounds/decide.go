@@ -16,7 +16,8 @@ import (
 //     again no sooner than its provider's min_interval allows.
 //  3. Else when its schedule says, no sooner than its provider's min_interval allows. What was checked so late that a
 //     slot was left out comes again no sooner than an interval later, and off its slots: whoever had the luck of a slot
-//     that comes soon would be checked more often than the others that are late.
+//     that comes soon would be checked more often than the others that are late. A slot that comes seconds after a look
+//     out of turn is passed over.
 //  4. In no case sooner than the verdict bears: a provider may lock a client out that is refused often.
 //
 // At a passive provider nothing is checked; the schedule goes on, for the day when that changes.
@@ -84,6 +85,9 @@ func (l Load) allows(p checker.Provider, now time.Time) time.Time {
 // maxLateTurn bounds how far what was late moves off its slots.
 const maxLateTurn = 15 * time.Minute
 
+// leastAfterTurn is how long after a look out of turn a slot of the schedule is passed over.
+const leastAfterTurn = 20 * time.Second
+
 // slot is the first slot of c's schedule that is not sooner than its provider's min_interval allows.
 func slot(c credential.Credential, p checker.Provider, schedules *credential.Schedules, now time.Time) (at time.Time, why string) {
 	scheduled, why := schedules.Next(c, now)
@@ -94,6 +98,11 @@ func slot(c credential.Credential, p checker.Provider, schedules *credential.Sch
 		every := intervalAt(c.Schedule, p)
 		if at := now.Add(min(every, maxLateTurn)); now.Sub(c.NextCheck) > every && at.After(scheduled) {
 			return at, whyLate
+		}
+	}
+	if c.NextWhy == whyPeer || c.NextWhy == whyRecovered { // a slot seconds later would say nothing more
+		if at, why = schedules.Next(c, now.Add(min(leastAfterTurn, intervalAt(c.Schedule, p)/2))); at.After(scheduled) {
+			scheduled = at
 		}
 	}
 	if p.MinInterval <= time.Second {

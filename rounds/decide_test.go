@@ -25,16 +25,17 @@ func TestDecide(t *testing.T) {
 		load  Load
 		at    time.Time
 		why   string
+		now   time.Time // zero: now
 	}{
-		{"nothing special", hourly, checker.Provider{}, verdict.State{}, Load{}, slot, "as scheduled"},
+		{name: "nothing special", cred: hourly, at: slot, why: "as scheduled"},
 		{
 			name: "a schedule that cannot be read",
 			cred: broken,
 			at:   in(24 * time.Hour),
 			why:  "tomorrow, since its schedule cannot be read or names no time any more",
 		},
-		{"passive", hourly, checker.Provider{Passive: true}, verdict.State{}, Load{}, slot, whyPassive},
-		{"min_interval", hourly, checker.Provider{MinInterval: 90 * time.Minute}, verdict.State{}, Load{}, slot.Add(time.Hour), whySlow},
+		{name: "passive", cred: hourly, p: checker.Provider{Passive: true}, at: slot, why: whyPassive},
+		{name: "min_interval", cred: hourly, p: checker.Provider{MinInterval: 90 * time.Minute}, at: slot.Add(time.Hour), why: whySlow},
 		{
 			name:  "suspected",
 			cred:  hourly,
@@ -71,7 +72,21 @@ func TestDecide(t *testing.T) {
 			at:    slot,
 			why:   "as scheduled",
 		},
-		{"within the budget", hourly, checker.Provider{Budget: 1000}, verdict.State{}, Load{Requests: 1}, slot, "as scheduled"},
+		{
+			name: "a slot seconds after a look out of turn",
+			cred: credential.Credential{Name: "a", Schedule: "0 * * * *", NextWhy: whyPeer, NextCheck: slot.Add(-5 * time.Second)},
+			now:  slot.Add(-5 * time.Second),
+			at:   slot.Add(time.Hour),
+			why:  "as scheduled",
+		},
+		{
+			name: "within the budget",
+			cred: hourly,
+			p:    checker.Provider{Budget: 1000},
+			load: Load{Requests: 1},
+			at:   slot,
+			why:  "as scheduled",
+		},
 		{
 			name: "beyond the budget",
 			cred: hourly,
@@ -89,7 +104,10 @@ func TestDecide(t *testing.T) {
 			why:  whyPassive,
 		},
 	} {
-		if at, why := Decide(c.cred, c.p, c.state, c.load, credential.NewSchedules(time.UTC), now); !at.Equal(c.at) || why != c.why {
+		if c.now.IsZero() {
+			c.now = now
+		}
+		if at, why := Decide(c.cred, c.p, c.state, c.load, credential.NewSchedules(time.UTC), c.now); !at.Equal(c.at) || why != c.why {
 			t.Errorf("%s: %s %q, want %s %q", c.name, at, why, c.at, c.why)
 		}
 	}

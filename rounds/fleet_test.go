@@ -101,6 +101,10 @@ func (tr *trial) run(until time.Time) {
 func (tr *trial) check(c *one, at time.Time) {
 	r := checker.Result{CredentialID: c.ID, Credential: c.Name, Provider: c.Provider, At: at}
 	r.Outcome, r.Reason = tr.answer(c, at)
+	refused := c.state.Status == verdict.Suspect || c.state.Status == verdict.Revoked
+	if last := c.state.LastCheck; refused && at.Sub(last) < 10*time.Second {
+		tr.t.Errorf("%s, which is %s, is looked at at %s and %s", c.Name, c.state.Status, last, at)
+	}
 	if r.Outcome == checker.Rejected {
 		c.refused = append(c.refused, at)
 	}
@@ -111,8 +115,12 @@ func (tr *trial) check(c *one, at time.Time) {
 	c.NextCheck = c.due
 	c.due, _ = Decide(c.Credential, tr.providers[c.Provider], c.state, Load{}, tr.schedules, at)
 	for _, w := range wishes {
-		if o := tr.creds[w.CredentialID-1]; o.due.After(tr.now) {
-			o.due = tr.now
+		at := w.At
+		if at.Before(tr.now) {
+			at = tr.now
+		}
+		if o := tr.creds[w.CredentialID-1]; o.due.After(at) {
+			o.due = at
 		}
 	}
 	for _, e := range events {
@@ -134,9 +142,9 @@ func (tr *trial) fleet(c *one, r checker.Result) verdict.Fleet {
 		switch {
 		case o == c:
 		case o.Provider == c.Provider:
-			f.Others = append(f.Others, otherOf(o.state))
+			f.Others = append(f.Others, tr.other(o))
 		case tr.endpoint:
-			f.Neighbours = append(f.Neighbours, otherOf(o.state))
+			f.Neighbours = append(f.Neighbours, tr.other(o))
 		}
 	}
 	for _, e := range tr.open {
@@ -151,6 +159,12 @@ func (tr *trial) fleet(c *one, r checker.Result) verdict.Fleet {
 		}
 	}
 	return f
+}
+
+func (tr *trial) other(o *one) verdict.Other {
+	v := otherOf(o.state)
+	v.Lockout = tr.providers[o.Provider].Lockout
+	return v
 }
 
 func (tr *trial) apply(e finding.Event) {
@@ -585,7 +599,7 @@ func TestTrialsOfNoise(t *testing.T) {
 				t.Errorf("what is dead was refused %d times in an hour", n)
 			}
 			e, open := tr.open["revoked credential/c07"]
-			if !open || e.At.Sub(from) > 20*time.Minute || len(tr.of(finding.ProviderIncident)) > 0 {
+			if !open || e.At.Sub(from) > schedulesOfTrials[every]+11*time.Minute || len(tr.of(finding.ProviderIncident)) > 0 {
 				t.Errorf("c07 %t at %s, incidents %+v", open, e.At, tr.of(finding.ProviderIncident))
 			}
 		})
@@ -716,6 +730,146 @@ func TestTrialsOfASmallIncident(t *testing.T) {
 			if len(incidents) != 1 || len(pages) > 0 || len(tr.incident().Affected) != n {
 				t.Errorf("%d, seed %d: %+v", n, seed, tr.told)
 			}
+		}
+	}
+}
+
+// Who is still refused when an incident ends is told minutes later, however often it was refused before, and whoever works
+// again is looked at when another one is seen to.
+func TestTrialsOfAnIncidentThatComesBack(t *testing.T) {
+	t.Parallel()
+	for every := range schedulesOfTrials {
+		for _, lockout := range []string{"unknown", "none", "4", "3"} {
+			for seed := range 4 * runsOfTrials() {
+				t.Run(fmt.Sprintf("%s/%s/%d", every, lockout, seed), func(t *testing.T) {
+					t.Parallel()
+					rnd := rand.New(rand.NewPCG(seed, 12))
+					tr := newTrial(t, 12, every, "p")
+					l, _ := checker.ParseLockout(lockout)
+					tr.providers["p"] = checker.Provider{Name: "p", Lockout: l}
+					first := begin.Add(time.Hour + time.Duration(rnd.Int64N(int64(time.Hour))))
+					then := first.Add(7*time.Minute + time.Duration(rnd.Int64N(int64(time.Minute))))
+					ends := then.Add(2*time.Minute + time.Duration(rnd.Int64N(int64(40*time.Minute))))
+					tr.answer = func(c *one, at time.Time) (checker.Outcome, checker.Reason) {
+						switch {
+						case c.i < 2 && !at.Before(first), c.i < 10 && !at.Before(then) && at.Before(ends):
+							return checker.Rejected, checker.Unspecified
+						}
+						return checker.OK, ""
+					}
+					due := func(i int, at time.Time) { tr.creds[i].due = at } // somebody looks at it
+					tr.run(first)
+					due(0, first)
+					due(1, first)
+					tr.run(then)
+					for i := 2; i < 10; i++ {
+						due(i, then.Add(time.Duration(i)*time.Second))
+					}
+					tr.run(ends)
+					if tr.incident().Affected == nil {
+						t.Fatalf("no incident: %+v", tr.told)
+					}
+					due(5, ends.Add(time.Second)) // by hand
+					tr.run(ends.Add(45 * time.Second)) // half a minute after the last look at the soonest
+					for _, c := range tr.creds[2:] {
+						if (c.state.Status == verdict.Suspect || c.state.Status == verdict.Revoked) && l.PerHour() == 0 {
+							t.Errorf("%s is %s, next %s after it works", c.Name, c.state.Status, c.due.Sub(ends))
+						}
+					}
+					within := 5 * time.Minute
+					if l.PerHour() > 0 {
+						within = time.Hour + 5*time.Minute // it bears no more
+					}
+					tr.run(ends.Add(within))
+					for _, c := range tr.creds[:2] {
+						if e, open := tr.open["revoked credential/"+c.Name]; !open || e.At.Sub(ends) > within {
+							t.Errorf("%s is %s, told %t, next %s after the end", c.Name, c.state.Status, open, c.due.Sub(ends))
+						}
+						if n := mostInAnHour(c.refused); l.PerHour() > 0 && n > l.PerHour() || n > 12 && !l.None() {
+							t.Errorf("%s was refused %d times in an hour", c.Name, n)
+						}
+					}
+					if _, open := tr.open["provider_incident provider/p"]; open || len(tr.open) != 2 {
+						t.Errorf("still open: %+v", tr.open)
+					}
+				})
+			}
+		}
+	}
+}
+
+// When one is accepted again the others are looked at at once, also those that are not in an incident.
+func TestTrialsOfRecoveryTogether(t *testing.T) {
+	t.Parallel()
+	for n := 4; n <= 8; n++ {
+		for seed := range 5 * runsOfTrials() {
+			rnd := rand.New(rand.NewPCG(seed, uint64(n)))
+			tr := newTrial(t, n, "* * * * *", "p")
+			from := begin.Add(time.Hour)
+			works := from.Add(5*time.Minute + time.Duration(rnd.Int64N(int64(5*time.Hour))))
+			tr.answer = func(c *one, at time.Time) (checker.Outcome, checker.Reason) {
+				if c.i < 2 && !at.Before(from) && at.Before(works) {
+					return checker.Rejected, checker.Unspecified
+				}
+				return checker.OK, ""
+			}
+			tr.run(works)
+			if len(tr.open) != 2 {
+				t.Fatalf("%+v", tr.open)
+			}
+			tr.creds[0].due = tr.creds[0].state.LastCheck.Add(time.Minute) // by hand
+			if tr.creds[0].due.Before(works) {
+				tr.creds[0].due = works
+			}
+			tr.run(tr.creds[0].due.Add(time.Minute))
+			if len(tr.open) != 0 {
+				t.Errorf("%d, seed %d: %+v, next %s after", n, seed, tr.open, tr.creds[1].due.Sub(works))
+			}
+		}
+	}
+}
+
+// All of an incident work for half a minute, and some are refused again: whoever it is, they are told minutes after its end.
+func TestTrialsOfABriefRecovery(t *testing.T) {
+	t.Parallel()
+	for _, early := range []int{0, 2} { // so many are refused minutes before the others
+		for seed := range 10 * runsOfTrials() {
+			t.Run(fmt.Sprintf("%d/%d", early, seed), func(t *testing.T) {
+				t.Parallel()
+				rnd := rand.New(rand.NewPCG(seed, 13))
+				tr := newTrial(t, 12, "* * * * *", "p")
+				first := begin.Add(time.Hour + time.Duration(rnd.Int64N(int64(time.Hour))))
+				then := first.Add(7 * time.Minute)
+				works := then.Add(2*time.Minute + time.Duration(rnd.Int64N(int64(20*time.Minute))))
+				again := works.Add(30 * time.Second)
+				tr.answer = func(c *one, at time.Time) (checker.Outcome, checker.Reason) {
+					switch {
+					case !at.Before(works) && at.Before(again), at.Before(first), c.i >= 10, c.i >= early && at.Before(then):
+						return checker.OK, ""
+					case at.Before(works), c.i < 3:
+						return checker.Rejected, checker.Unspecified
+					}
+					return checker.OK, ""
+				}
+				tr.run(works)
+				tr.creds[7].due = works.Add(time.Second) // by hand
+				if least := tr.creds[7].state.LastCheck.Add(10 * time.Second); least.After(tr.creds[7].due) {
+					tr.creds[7].due = least
+				}
+				tr.run(again.Add(15 * time.Minute))
+				ended := tr.last["p"].Ended
+				if len(tr.of(finding.ProviderIncident)) != 1 || ended.IsZero() || ended.After(again) {
+					t.Fatalf("%+v", tr.told)
+				}
+				for _, c := range tr.creds[:3] {
+					if e, open := tr.open["revoked credential/"+c.Name]; !open || e.At.Sub(again) > 4*time.Minute {
+						t.Errorf("%s is %s, told %t, %s after", c.Name, c.state.Status, open, e.At.Sub(again))
+					}
+				}
+				if len(tr.open) != 3 {
+					t.Errorf("%+v", tr.open)
+				}
+			})
 		}
 	}
 }

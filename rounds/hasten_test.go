@@ -45,7 +45,6 @@ func TestOthersAreLookedAtAtOnce(t *testing.T) {
 	}
 	h.idp.BreakFor(h.clients[0], sim.NoFault)
 	h.idp.Break(sim.NoFault)
-	h.exec(`UPDATE credential_state SET last_check_at = now() - interval '6 minutes'`)
 	h.exec(`UPDATE credentials SET next_check_at = now() WHERE name = 'c0001'`)
 	h.await("all is well", func() bool {
 		return h.count(`SELECT count(*) FROM credential_state WHERE status = 'healthy'`) == 6 &&
@@ -90,5 +89,34 @@ func TestOthersAreAskedWithinTheirLimits(t *testing.T) {
 		if n := h.count(`SELECT count(*) FROM credentials WHERE next_check_at <= now()`); n != c.due {
 			t.Errorf("%s: %d are due, want %d", name, n, c.due)
 		}
+	}
+}
+
+// Who is refused is not looked at again within seconds, whoever wants it: not where its last look was stored while others were
+// judged, and not where it is being looked at.
+func TestALookIsNotFollowedByAnotherWithinSeconds(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, 3, nil)
+	r := h.replica(h.pool)
+	h.exec(`UPDATE credentials SET next_check_at = now() + interval '1 year'`)
+	h.exec(`UPDATE credential_state SET last_check_at = now() - interval '10 seconds'`)
+	h.exec(`UPDATE credential_state SET last_check_at = now() - interval '10 minutes' WHERE credential = 'c0001'`)
+	h.exec(`UPDATE credentials SET leased_until = now() + interval '35 seconds' WHERE name = 'c0002'`)
+	err := pgx.BeginFunc(t.Context(), h.pool, func(tx pgx.Tx) error {
+		var wishes []verdict.Wish
+		for id := range int64(3) {
+			wishes = append(wishes, verdict.Wish{CredentialID: id + 1, Provider: "idp", Again: true})
+		}
+		return r.hasten(t.Context(), tx, r.settings.Load(), wishes)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := h.count(`
+		SELECT count(*) FROM credentials JOIN credential_state ON credential_id = id WHERE next_check_at = CASE name
+			WHEN 'c0000' THEN last_check_at + interval '30 seconds' WHEN 'c0001' THEN least(next_check_at, now()) ELSE next_check_at END
+			AND (name <> 'c0002' OR next_check_at > now() + interval '1 day')`)
+	if n != 3 {
+		t.Errorf("%d of 3 are due as they should be", n)
 	}
 }

@@ -280,7 +280,7 @@ func (c crowd) clears(p Policy, first time.Time) bool {
 func (c crowd) clearing(p Policy, first time.Time) time.Time {
 	first = c.chain(first, p)
 	if refused, accepted := c.answered(first); refused > 1 && float64(refused) >= p.Incident.Share*float64(refused+accepted) {
-		return first.Add(p.soon(0) + p.apart())
+		return first.Add(p.soon(0) + p.Apart())
 	}
 	return first
 }
@@ -359,14 +359,14 @@ func (in incident) calm(p Policy) bool {
 	return len(refused) == 0 || in.now.Sub(refused[len(refused)-1].since) >= 3*p.Incident.Within
 }
 
-// release has those of an incident that is over, and that are still refused, judged one by one as soon as they may be
-// refused again.
+// release has those of an incident that is over, and that are still refused, judged one by one when the others had two
+// minutes to be accepted as well.
 func (in incident) release(f Fleet, states []State, p Policy) {
 	for i := range states {
 		s := &states[i]
 		member := slices.ContainsFunc(in.affected, func(t turned) bool { return t.id == s.CredentialID })
 		if member && s.Status == Suspect {
-			s.NextCheck, s.NotBefore = in.now.Add(p.soon(0)), p.capped(s.Refusals, f.Lockout, in.now)
+			s.NextCheck, s.NotBefore = in.now.Add(p.soon(1)), p.cappedAfter(in.now, s.Refusals, f.Lockout, in.now)
 		}
 	}
 }

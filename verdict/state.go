@@ -126,8 +126,8 @@ func (p Policy) soon(k int) time.Duration {
 	return after
 }
 
-// apart is the least time between two looks at what is refused, whoever wants them.
-func (p Policy) apart() time.Duration { return p.soon(0) / 2 }
+// Apart is the least time between two looks at what is refused, whoever wants them.
+func (p Policy) Apart() time.Duration { return p.soon(0) / 2 }
 
 // confirmations returns how many later refusals confirm the first one at or after from: the k-th counts only when it
 // comes Confirm[k] or more after the first, or, where soon, soon(k) once others have cleared the provider. next is when
@@ -171,6 +171,9 @@ func (p Policy) confirmations(refusals []time.Time, from time.Time, soon, cleare
 		if next.IsZero() || due.Before(next) {
 			next = due
 		}
+	}
+	if !next.IsZero() {
+		next = later(next, last.Add(p.Apart()))
 	}
 	return n, next
 }

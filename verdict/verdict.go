@@ -22,7 +22,7 @@ import (
 //     it last worked, the first refusal is enough.
 //  3. A credential that never worked since we have its present secret stays pending for the grace.
 //  4. Where many of a provider's credentials turn at once, that is one incident (incident.go); none of them is
-//     revoked before it is over and the refusals were confirmed anew.
+//     revoked before it is over, and refused once more when others of its provider are accepted.
 //  5. An outcome that says nothing of the credential changes no status; when such outcomes last too
 //     long, that is a finding.
 //  6. Where that holds for most of a provider's credentials, or for all providers at once, it is one
@@ -168,12 +168,24 @@ func (j *judgement) refused() {
 		j.NextCheck = j.again()
 		j.NotBefore = j.NextCheck
 	}
-	j.NotBefore = later(j.NotBefore, j.policy.capped(j.Refusals, j.fleet.Lockout, j.result.At))
+	j.NotBefore = later(j.NotBefore, j.capped())
 	for i := range j.events {
 		if e := &j.events[i]; e.Kind == finding.Revoked {
 			e.Evidence.NextCheck = later(j.NextCheck, j.NotBefore)
 		}
 	}
+}
+
+// capped is until when it may not be refused again.
+func (j *judgement) capped() time.Time {
+	at, lockout := j.result.At, j.fleet.Lockout
+	switch ended := j.fleet.LastIncident.Ended; {
+	case j.incident.on:
+		return j.policy.capped(j.Refusals, lockout, at, -1)
+	case j.Status == Suspect && ended.After(j.SuspectSince):
+		return j.policy.cappedAfter(ended, j.Refusals, lockout, at)
+	}
+	return j.policy.capped(j.Refusals, lockout, at, 0)
 }
 
 func later(a, b time.Time) time.Time {
@@ -198,8 +210,9 @@ func (j *judgement) suspect() {
 	if j.incident.on {
 		return
 	}
-	from := j.SuspectSince
-	if ended := j.fleet.LastIncident.Ended; ended.After(from) {
+	from, ended := j.SuspectSince, j.fleet.LastIncident.Ended
+	left := ended.After(from) // refused before an incident ended, and since
+	if left {
 		from = ended
 	}
 	needed := len(j.policy.Confirm)
@@ -207,13 +220,24 @@ func (j *judgement) suspect() {
 		needed = min(1, needed)
 	}
 	confirmed, next := j.policy.confirmations(j.Refusals, from, j.mayBeSoon(), j.cleared(from))
+	if judged := from.Add(j.policy.soon(1)); left && !j.Flapping {
+		switch {
+		case at.Before(judged): // the others may be accepted as well by then
+			next = later(judged, at.Add(j.policy.Apart()))
+		case !j.cleared(from):
+		case j.RefusalCount > needed:
+			confirmed = needed
+		default:
+			next = at.Add(j.policy.soon(0))
+		}
+	}
 	if dead := j.SuspectSince.Add(flapDeath); j.Flapping && at.Before(dead) {
 		if confirmed, next = min(confirmed, needed-1), at.Add(j.policy.soon(1)); next.After(dead) {
 			next = dead
 		}
 	}
 	if confirmed < needed {
-		if soon := at.Add(j.policy.apart()); j.mayBeSoon() && soon.Before(next) && j.nearlyClear(from) {
+		if soon := at.Add(j.policy.Apart()); j.mayBeSoon() && soon.Before(next) && j.nearlyClear(from) {
 			next = soon
 		}
 		if j.NextCheck = next; j.policy.Early && !j.NeverHealthy() && !j.Flapping {

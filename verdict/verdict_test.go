@@ -142,7 +142,7 @@ func TestRefusalsAreCapped(t *testing.T) {
 	const m = time.Minute
 	for lockout, want := range map[string][]time.Duration{
 		"unknown": {0, 2 * m, 10 * m, 15 * m, 30 * m, 60 * m, 180 * m, 420 * m, 780 * m, 1140 * m, 1500 * m},
-		"none":    {0, 2 * m, 10 * m, 25 * m, 40 * m, 55 * m, 70 * m, 85 * m, 100 * m, 115 * m, 130 * m},
+		"none":    {0, 2 * m, 10 * m, 15 * m, 30 * m, 45 * m, 60 * m, 75 * m, 90 * m, 105 * m, 120 * m},
 		"3":       {0, 2 * m, 10 * m, 60 * m, 180 * m, 420 * m, 780 * m, 1140 * m, 1500 * m, 1860 * m, 2220 * m},
 	} {
 		s := newStory()
@@ -249,6 +249,7 @@ type fleet struct {
 	states map[int64]verdict.State
 	f      verdict.Fleet
 	events []finding.Event
+	wishes []verdict.Wish
 }
 
 func newFleet(n int64) *fleet {
@@ -275,6 +276,7 @@ func (f *fleet) see(rs ...checker.Result) {
 		}
 	}
 	next, events := verdict.Judge(v, rs, verdict.DefaultPolicy())
+	f.wishes = verdict.Wishes(v, rs, next, verdict.DefaultPolicy())
 	for _, s := range next {
 		f.states[s.CredentialID] = s
 	}
@@ -664,5 +666,97 @@ func TestNobodyIsLeft(t *testing.T) {
 	}
 	if len(f.f.Incident.Affected) != 4 || withdrawn != 2 {
 		t.Errorf("%d withdrawn, the incident is of %v", withdrawn, f.f.Incident.Affected)
+	}
+}
+
+// When one is accepted again whoever else is refused at the provider is looked at: in an incident and outside, half a
+// minute after its last look at the soonest, and as often as is borne.
+func TestARecoveryHasOthersLookedAt(t *testing.T) {
+	t.Parallel()
+	const m = time.Minute
+	for name, c := range map[string]struct {
+		dead  []int64
+		looks []time.Duration // at which they are refused
+		by    time.Duration   // when c0 is accepted
+		want  time.Duration   // when the others are wished for; 0: not
+	}{
+		"in an incident":            {[]int64{0, 1, 2, 3}, []time.Duration{0, m, 2 * m}, 5 * m, 5 * m},
+		"outside":                   {[]int64{0, 1}, []time.Duration{0, m, 2 * m, 10 * m}, 11 * m, 11 * m},
+		"seconds after a look":      {[]int64{0, 1}, []time.Duration{0, m, 2 * m, 10 * m}, 10*m + time.Second, 10*m + 30*time.Second},
+		"after too many refusals":   {[]int64{0, 1}, []time.Duration{0, m, 2 * m, 3 * m, 4 * m, 5 * m, 6 * m}, 8 * m, 0},
+		"of one that was no matter": {[]int64{0, 1}, []time.Duration{0}, m, 0},
+	} {
+		f := newFleet(8)
+		for _, at := range c.looks {
+			for id := range int64(8) {
+				o := checker.OK
+				if slices.Contains(c.dead, id) {
+					o = checker.Rejected
+				}
+				f.see(result(id, at, o, checker.Unspecified))
+			}
+		}
+		f.see(result(0, c.by, checker.OK, ""))
+		var wished []int64
+		for _, w := range f.wishes {
+			if wished = append(wished, w.CredentialID); !w.Again || !w.At.Equal(start.Add(c.want)) {
+				t.Errorf("%s: %+v", name, w)
+			}
+		}
+		want := slices.Clone(c.dead[1:])
+		if c.want == 0 {
+			want = nil
+		}
+		if slices.Sort(wished); !slices.Equal(wished, want) {
+			t.Errorf("%s: %v are looked at, want %v", name, wished, want)
+		}
+	}
+}
+
+// Who is still refused when its incident ends is judged by what it was refused before, and by one refusal two minutes after
+// the end with others accepted, though its refusals of the hour are used up.
+func TestTheEndOfAnIncidentLeavesNobodyUntold(t *testing.T) {
+	t.Parallel()
+	const m = time.Minute
+	f := newFleet(12)
+	dead := func(id int64) bool { return id < 6 }
+	for _, at := range []time.Duration{0, m, 2 * m, 3 * m, 4 * m, 5 * m, 6 * m} { // some by hand
+		for id := range int64(12) {
+			o := checker.OK
+			if dead(id) {
+				o = checker.Rejected
+			}
+			f.see(result(id, at, o, checker.Unspecified))
+		}
+	}
+	if len(f.f.Incident.Affected) != 6 {
+		t.Fatalf("no incident: %+v", f.f)
+	}
+	for _, id := range []int64{5, 4, 3} {
+		f.see(result(id, 20*m, checker.OK, ""))
+	}
+	var wished []int64
+	for _, w := range f.wishes {
+		if w.Again {
+			wished = append(wished, w.CredentialID)
+		}
+	}
+	if slices.Sort(wished); !slices.Equal(wished, []int64{0, 1, 2}) || !f.f.Incident.Opened.IsZero() {
+		t.Fatalf("at the end of %+v %v are looked at", f.f.Incident, wished)
+	}
+	f.see(result(0, 20*m+time.Second, checker.Rejected, checker.Unspecified))
+	if next := f.states[0].NextCheck; f.opened(finding.Revoked) > 0 || !next.Equal(start.Add(22*m)) || f.states[0].NotBefore.After(next) {
+		t.Errorf("at once: %+v", f.states[0])
+	}
+	for id := int64(6); id < 12; id++ {
+		f.see(result(id, 21*m, checker.OK, ""))
+	}
+	for id := int64(3); id < 6; id++ {
+		f.see(result(id, 21*m, checker.OK, ""))
+	}
+	for id := range int64(3) {
+		if f.see(result(id, 22*m, checker.Rejected, checker.Unspecified)); f.opened(finding.Revoked) != 1 {
+			t.Errorf("c%d is %s", id, f.states[id].Status)
+		}
 	}
 }
