@@ -54,6 +54,32 @@ func (s *Store) CloseAll(
 	return changes, s.publish(ctx, tx, actor, changes)
 }
 
+// NextLook is when a credential that is refused is looked at again.
+type NextLook struct {
+	Subject finding.Subject
+	At      time.Time
+}
+
+// SetNextLooks has the open findings of the kind revoked say when their credentials are looked at again, in tx. That moves
+// with every look and is no news: it is neither recorded nor told, and whoever reads or tells the finding has it. It locks
+// the findings, by id.
+func (s *Store) SetNextLooks(ctx context.Context, tx pgx.Tx, ls []NextLook) error {
+	if len(ls) == 0 {
+		return nil
+	}
+	keys, at := make([]string, len(ls)), make([]string, len(ls))
+	for i, l := range ls {
+		keys[i], at[i] = l.Subject.Key(), l.At.UTC().Format(time.RFC3339Nano)
+	}
+	_, err := tx.Exec(ctx, `
+		WITH open AS (
+			SELECT id, n.at FROM findings JOIN unnest($1::text[], $2::text[]) AS n (key, at) ON subject = n.key
+			WHERE kind = $3 AND state <> 'resolved' ORDER BY id FOR UPDATE OF findings)
+		UPDATE findings f SET evidence = jsonb_set(evidence, '{next_check_at}', to_jsonb(open.at)) FROM open WHERE f.id = open.id`,
+		keys, at, finding.Revoked)
+	return err
+}
+
 // Acknowledge says that actor looks after a finding, which ends its snooze. One that is acknowledged already stays
 // with the first: the change has the same state before and after, and nothing is recorded.
 //

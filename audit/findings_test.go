@@ -4,7 +4,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	"github.com/keyrounds/keyrounds/audit"
+	"github.com/keyrounds/keyrounds/finding"
 	"github.com/keyrounds/keyrounds/postgres/pgtest"
 )
 
@@ -35,5 +38,37 @@ func TestAPageGoesOnAfterItsLastFindingEnded(t *testing.T) {
 	}
 	if len(seen) != 20 {
 		t.Errorf("%d of 20 findings are on the pages", len(seen))
+	}
+}
+
+// When a credential is looked at again moves with every look: its open finding says it, and nobody is told of that.
+func TestTheNextLookIsKeptQuietly(t *testing.T) {
+	t.Parallel()
+	pool := pgtest.New(t)
+	store := audit.New(audit.Options{Pool: pool})
+	e := event(finding.OpOpen, noon)
+	e.Kind, e.Evidence.NextCheck = finding.Revoked, noon.Add(15*time.Minute)
+	id := apply(t, pool, e)[0].Finding.ID
+	var before, after int
+	count := func(n *int) {
+		t.Helper()
+		const both = `SELECT (SELECT count(*) FROM record) + (SELECT count(*) FROM finding_outbox)`
+		if err := pool.QueryRow(t.Context(), both).Scan(n); err != nil {
+			t.Fatal(err)
+		}
+	}
+	count(&before)
+	for at := range 3 {
+		next := noon.Add(time.Duration(at+1) * time.Hour)
+		inTx(t, pool, func(tx pgx.Tx) error {
+			return store.SetNextLooks(t.Context(), tx, []audit.NextLook{{Subject: e.Subject, At: next}})
+		})
+		f, err := store.Finding(t.Context(), id)
+		if err != nil || !f.Evidence.NextCheck.Equal(next) || !f.UpdatedAt.Equal(noon) {
+			t.Errorf("%+v, error %v", f, err)
+		}
+	}
+	if count(&after); after != before {
+		t.Errorf("%d records and outbox entries more", after-before)
 	}
 }

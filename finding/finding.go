@@ -126,7 +126,7 @@ type Refusal struct {
 	CouldBe      []string    `json:"could_be,omitempty"`      // why it was refused, beside revoked and rotated
 	NeverHealthy bool        `json:"never_healthy,omitempty"` // it never worked here
 	SetupChanged bool        `json:"setup_changed,omitempty"` // the provider's settings here changed since it last worked
-	NextCheck    time.Time   `json:"next_check_at,omitzero"`  // when it was to be looked at again, at that time
+	NextCheck    time.Time   `json:"next_check_at,omitzero"`  // when it is looked at again, as of its last look
 	RevokedAt    time.Time   `json:"revoked_at,omitzero"`     // as the provider's own log says
 	RevokedBy    string      `json:"revoked_by,omitempty"`    // likewise
 	RevokedFeed  string      `json:"revoked_feed,omitempty"`  // which feed of the log said so

@@ -298,7 +298,7 @@ func digest(m Message, traits Traits) string {
 	h := sha256.New()
 	enc := json.NewEncoder(h)
 	for _, f := range m.Findings {
-		f.UpdatedAt = time.Time{}
+		f.UpdatedAt, f.Evidence.NextCheck = time.Time{}, time.Time{} // it moves with every look
 		if !traits.Edits {
 			f = finding.Finding{ID: f.ID, ResolvedAt: f.ResolvedAt, Evidence: finding.Evidence{Answer: finding.Answer{Message: news(f)}}}
 		}

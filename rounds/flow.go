@@ -11,6 +11,7 @@ import (
 	"github.com/riverqueue/river/rivertype"
 	"go.opentelemetry.io/otel/attribute"
 
+	"github.com/keyrounds/keyrounds/audit"
 	"github.com/keyrounds/keyrounds/checker"
 	"github.com/keyrounds/keyrounds/credential"
 	"github.com/keyrounds/keyrounds/finding"
@@ -236,6 +237,9 @@ func (r *Rounds) storeOnce(
 	if events, err = r.weigh(ctx, tx, results, events); err != nil {
 		return nil, nil, err
 	}
+	if err := r.Audit.SetNextLooks(ctx, tx, r.nextLooks(s, o, creds, states)); err != nil {
+		return nil, nil, err
+	}
 	changes, err := r.Audit.Publish(ctx, tx, events)
 	if err != nil {
 		return nil, nil, err
@@ -256,6 +260,25 @@ func (r *Rounds) storeOnce(
 		judged[i] = Judged{results[i], states[i]}
 	}
 	return judged, changes, tx.Commit(ctx)
+}
+
+// nextLooks returns when what is refused is looked at again, for its finding.
+func (r *Rounds) nextLooks(s *Settings, o Order, creds []credential.Credential, states []verdict.State) []audit.NextLook {
+	var looks []audit.NextLook
+	for _, st := range states {
+		if st.Status != verdict.Suspect && st.Status != verdict.Revoked {
+			continue
+		}
+		i := slices.IndexFunc(creds, func(c credential.Credential) bool { return c.ID == st.CredentialID })
+		if i < 0 {
+			continue
+		}
+		at, _ := Decide(creds[i], s.Providers[o.Provider], st, Load{}, r.schedules, r.Now())
+		looks = append(looks, audit.NextLook{
+			Subject: finding.Subject{Credential: st.Credential, CredentialID: st.CredentialID, Provider: st.Provider}, At: at,
+		})
+	}
+	return looks
 }
 
 // rested has what events say of the next look be no sooner than its provider's min_interval allows, as Decide does.

@@ -31,6 +31,17 @@ func TestOthersAreLookedAtAtOnce(t *testing.T) {
 		fs[0].Evidence.NextCheck.Sub(fs[0].Evidence.Since) != 15*time.Minute {
 		t.Fatalf("%+v", fs)
 	}
+	looks := h.count(`SELECT count(*) FROM checks`)
+	h.exec(`UPDATE credential_state SET suspect_since = suspect_since - interval '40 minutes' WHERE credential = 'c0000'`)
+	h.exec(`UPDATE credentials SET next_check_at = now() WHERE name = 'c0000'`)
+	h.await("it says when it is looked at next after this look", func() bool {
+		e := h.findings()[0].Evidence
+		return h.count(`SELECT count(*) FROM checks`) > looks && e.NextCheck.Sub(e.Since) == 20*time.Minute
+	})
+	if n := len(h.told.messages()); n != 1 {
+		t.Errorf("%d messages", n)
+	}
+	h.exec(`UPDATE credential_state SET suspect_since = suspect_since + interval '40 minutes' WHERE credential = 'c0000'`)
 	h.idp.Break(sim.Refuse)
 	h.exec(`UPDATE credentials SET next_check_at = now() WHERE name = 'c0001'`)
 	h.await("an incident", func() bool {
