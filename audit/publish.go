@@ -16,10 +16,13 @@ import (
 // returns the changes, for the log.
 //
 // Opening what is open already changes it only if the evidence says something new; uses and leaks are kept even if
-// they do not, and nobody is told. Ending what is not open does nothing. It locks the findings that are open, but
-// nothing against another transaction that opens the same finding at the same time: one of the two fails on the
-// unique index. An error leaves tx to be rolled back.
+// they do not, and nobody is told. Ending what is not open does nothing. It locks the findings that are open, by id as
+// everybody who locks several does, but nothing against another transaction that opens the same finding at the same
+// time: one of the two fails on the unique index. An error leaves tx to be rolled back.
 func (s *Store) Publish(ctx context.Context, tx pgx.Tx, evs []finding.Event) ([]finding.Change, error) {
+	if err := lockFindings(ctx, tx, evs); err != nil {
+		return nil, err
+	}
 	var changes []finding.Change
 	for _, e := range evs {
 		change, err := s.apply(ctx, tx, e)
@@ -31,6 +34,22 @@ func (s *Store) Publish(ctx context.Context, tx pgx.Tx, evs []finding.Event) ([]
 		}
 	}
 	return changes, s.publish(ctx, tx, Daemon, changes)
+}
+
+// lockFindings locks the open findings that several events are about: an incident withdraws those of credentials that
+// somebody else retires.
+func lockFindings(ctx context.Context, tx pgx.Tx, evs []finding.Event) error {
+	if len(evs) < 2 {
+		return nil
+	}
+	kinds, keys := make([]string, len(evs)), make([]string, len(evs))
+	for i, e := range evs {
+		kinds[i], keys[i] = string(e.Kind), e.Subject.Key()
+	}
+	_, err := tx.Exec(ctx, `
+		SELECT FROM findings JOIN (SELECT DISTINCT * FROM unnest($1::text[], $2::text[]) AS e (kind, subject)) AS e USING (kind, subject)
+		WHERE state <> 'resolved' ORDER BY id FOR UPDATE OF findings`, kinds, keys)
+	return err
 }
 
 // publish records changes that actor made, and queues them to be told.

@@ -130,3 +130,49 @@ func TestTheOutbox(t *testing.T) {
 		return err
 	})
 }
+
+// Two that change several findings never wait for each other: both lock them by id, whatever the order of the events.
+func TestPublishLocksFindingsInTheirOrder(t *testing.T) {
+	t.Parallel()
+	pool := pgtest.New(t)
+	store := audit.New(audit.Options{Pool: pool})
+	of := func(name string, op finding.Op) finding.Event {
+		e := event(op, noon)
+		e.Subject.Credential = name
+		return e
+	}
+	cs := apply(t, pool, of("a", finding.OpOpen), of("b", finding.OpOpen))
+	first, second := cs[0].Finding.ID, cs[1].Finding.ID
+	tx, err := pool.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = tx.Rollback(context.WithoutCancel(t.Context())) }()
+	lock := func(id int64) {
+		t.Helper()
+		if _, err := tx.Exec(t.Context(), `SELECT FROM findings WHERE id = $1 FOR UPDATE NOWAIT`, id); err != nil {
+			t.Fatal(err)
+		}
+	}
+	lock(first)
+	done := make(chan error, 1)
+	go func() {
+		done <- pgx.BeginFunc(t.Context(), pool, func(tx pgx.Tx) error {
+			_, err := store.Publish(t.Context(), tx, []finding.Event{of("b", finding.OpWithdraw), of("a", finding.OpWithdraw)})
+			return err
+		})
+	}()
+	for waiting := 0; waiting == 0; { // for the first
+		const waits = `SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`
+		if err := pool.QueryRow(t.Context(), waits).Scan(&waiting); err != nil {
+			t.Fatal(err)
+		}
+	}
+	lock(second)
+	if err := tx.Rollback(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+}
