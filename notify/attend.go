@@ -105,7 +105,7 @@ func (a attendance) route(ctx context.Context) (again time.Duration, err error) 
 		// What is more severe is not found in a message of what is less; what is held for a while has a message of its own.
 		key := string(c.f.Kind) + " " + c.f.Subject.Provider + " " + string(c.f.Severity)
 		if until, _ := silenced(c.f, silences, a.now); !until.IsZero() {
-			key += " silenced"
+			key += heldBurst
 		}
 		bursts[key] = append(bursts[key], c)
 	}
@@ -241,6 +241,9 @@ func (a attendance) create(ctx context.Context, t Target, key string, findings [
 
 // nudge sends the reminders of findings that nobody acknowledged, and escalates those that are due for it.
 func (a attendance) nudge(ctx context.Context) error {
+	if err := a.postpone(ctx); err != nil {
+		return err
+	}
 	_, err := a.tx.Exec(ctx, `
 		UPDATE notify_messages SET nudge = $2, due_at = $1, version = version + 1, remind_at = NULL
 		WHERE least(remind_at, escalate_at) <= $1 AND remind_at <= $1`, a.now, nudgeRemind)
@@ -277,6 +280,65 @@ func (a attendance) nudge(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// postpone puts off the reminders and escalations of messages in which nobody is told now of anything that is open.
+func (a attendance) postpone(ctx context.Context) error {
+	rows, err := a.tx.Query(ctx, `
+		SELECT id, ARRAY(SELECT finding_id FROM notify_members WHERE message_id = m.id)
+		FROM notify_messages m WHERE least(remind_at, escalate_at) <= $1`, a.now)
+	if err != nil {
+		return err
+	}
+	type due struct {
+		id       int64
+		findings []int64
+	}
+	list, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (d due, err error) {
+		err = row.Scan(&d.id, &d.findings)
+		return d, err
+	})
+	if err != nil || len(list) == 0 {
+		return err
+	}
+	silences, err := a.n.Silences(ctx, false)
+	if err != nil {
+		return err
+	}
+	for _, d := range list {
+		until, err := a.heldUntil(ctx, d.findings, silences)
+		if err == nil && !until.IsZero() {
+			_, err = a.tx.Exec(ctx, `
+				UPDATE notify_messages SET remind_at = CASE WHEN remind_at <= $2 THEN $3 ELSE remind_at END,
+					escalate_at = CASE WHEN escalate_at <= $2 THEN $3 ELSE escalate_at END
+				WHERE id = $1`, d.id, a.now, soon(until, a.now))
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// heldUntil is when people are told of one of these findings again; zero: one of them is not held, or none is open.
+func (a attendance) heldUntil(ctx context.Context, ids []int64, silences []Silence) (until time.Time, err error) {
+	for _, id := range ids {
+		f, err := a.n.Findings.Finding(ctx, id)
+		if errors.Is(err, finding.ErrNotFound) || err == nil && !nagging(f) {
+			continue
+		}
+		if err != nil { // it holds nobody up
+			return time.Time{}, nil
+		}
+		h := a.setup.Policy.holdOf(f, silences, a.now)
+		if h.until.IsZero() {
+			return time.Time{}, nil
+		}
+		if until.IsZero() || h.until.Before(until) {
+			until = h.until
+		}
+	}
+	return until, nil
 }
 
 // tellMore has the findings of messages told in more places, where they are not told yet.
@@ -389,9 +451,13 @@ func (a attendance) divert(ctx context.Context, receiver, channel string) error 
 	if err != nil {
 		return err
 	}
+	silences, err := a.n.Silences(ctx, false)
+	if err != nil {
+		return err
+	}
 	return a.tellMore(ctx, ids, func(f finding.Finding) ([]Target, error) {
-		held, _ := a.setup.Policy.Hold(f, a.now)
-		if f.State == finding.Resolved || !held.IsZero() || f.Severity != finding.Critical && f.Subject != (finding.Subject{}) {
+		h := a.setup.Policy.holdOf(f, silences, a.now)
+		if f.State == finding.Resolved || !h.until.IsZero() || f.Severity != finding.Critical && f.Subject != (finding.Subject{}) {
 			return nil, nil
 		}
 		return spare, nil

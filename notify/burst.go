@@ -2,6 +2,7 @@ package notify
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/keyrounds/keyrounds/finding"
 )
@@ -127,13 +128,20 @@ func standings(fs []finding.Finding, open int) string {
 // item is one finding in a line; it says only what the others do not.
 func item(f finding.Finding, fs []finding.Finding) string {
 	text := f.Subject.Name()
-	if !common(fs, func(f finding.Finding) string { return string(f.Kind) }) {
+	if !common(fs, func(f finding.Finding) string { return f.Subject.Provider }) {
+		text = f.Subject.Who()
+	}
+	several := !common(fs, func(f finding.Finding) string { return string(f.Kind) })
+	switch {
+	case several && f.State != finding.Resolved:
+		text += " " + f.Kind.Of().Says(f)
+	case several:
 		text += ": " + words(string(f.Kind))
 	}
 	if f.About.Owner != "" && !common(fs, func(f finding.Finding) string { return f.About.Owner }) {
 		text += " (owner " + f.About.Owner + ")"
 	}
-	if why := f.Evidence.Reason; why != "" && why != "unspecified" &&
+	if why := f.Evidence.Reason; why != "" && why != "unspecified" && !several &&
 		!common(fs, func(f finding.Finding) string { return f.Evidence.Reason }) {
 		text += ", " + words(why)
 	}
@@ -153,4 +161,24 @@ func common(fs []finding.Finding, of func(finding.Finding) string) bool {
 		}
 	}
 	return true
+}
+
+// openAlready is the title of what a new place hears: how many of which severity, and who and what, the most severe first.
+func openAlready(fs []finding.Finding) string {
+	var counts, whats []string
+	for _, s := range []finding.Severity{finding.Critical, finding.Warning, finding.Info} {
+		n := 0
+		for _, f := range fs {
+			if f.State != finding.Resolved && f.Severity == s {
+				n++
+			}
+		}
+		if n > 0 {
+			counts = append(counts, fmt.Sprintf("%d %s", n, s))
+		}
+	}
+	for _, f := range fs {
+		whats = append(whats, f.Headline())
+	}
+	return "Open already (" + strings.Join(counts, ", ") + "): " + list(whats, 3)
 }

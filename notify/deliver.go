@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -47,7 +48,7 @@ func (n *Notifier) deliver(ctx context.Context, id int64) (sent, error) {
 		return sent{}, n.giveUp(ctx, r, "the receiver is not configured any more")
 	}
 	traits := receiver.Traits()
-	m, err := n.message(ctx, r, traits)
+	m, err := n.message(ctx, &r, traits)
 	if err != nil { // it waits, and holds nobody up
 		n.Log.Error("a message cannot be written yet", "message", id, "error", err)
 		return sent{}, n.tryLater(ctx, r, "it cannot be written yet; keyrounds' log says why")
@@ -55,11 +56,7 @@ func (n *Notifier) deliver(ctx context.Context, id int64) (sent, error) {
 	if !slices.ContainsFunc(m.Findings, nagging) {
 		r.nudge = ""
 	}
-	until, why, err := n.held(ctx, r, m)
-	if err != nil {
-		return sent{}, err
-	}
-	if !until.IsZero() {
+	if until, why := r.held(m); !until.IsZero() {
 		n.Log.Debug("a message is held", "message", id, "until", until, "why", why)
 		return sent{}, n.putOff(ctx, r, until)
 	}
@@ -122,7 +119,16 @@ type record struct {
 	steps                        int // of the escalation that were told
 	escalation                   bool
 	trace                        string
+	burst                        string
 	was                          map[int64]told // by finding
+	holds                        map[int64]hold // likewise, of what nobody is told of now
+	unsaid                       map[int64]bool // of these, what is new and is said when the hold is over
+}
+
+// hold is until when nobody is told of a finding, and why.
+type hold struct {
+	until time.Time
+	why   string
 }
 
 // told is what a receiver knows of a finding. The zero value: nothing yet.
@@ -135,10 +141,10 @@ type told struct {
 func knownOf(f finding.Finding) told { return told{f.State, news(f)} }
 
 func (n *Notifier) load(ctx context.Context, id int64) (record, error) {
-	r := record{id: id, was: map[int64]told{}}
+	r := record{id: id, was: map[int64]told{}, holds: map[int64]hold{}, unsaid: map[int64]bool{}}
 	err := n.Pool.QueryRow(ctx, `
 		SELECT receiver, channel, mention, letter, made_at, version, nudge, posted_channel, ref, told_digest, attempted_at,
-			failing_since, tries, posted_at, remind_at, escalate_at, steps, escalation, trace
+			failing_since, tries, posted_at, remind_at, escalate_at, steps, escalation, trace, burst
 		FROM notify_messages WHERE id = $1`, id).Scan(
 		&r.receiver,
 		&r.channel,
@@ -159,6 +165,7 @@ func (n *Notifier) load(ctx context.Context, id int64) (record, error) {
 		&r.steps,
 		&r.escalation,
 		&r.trace,
+		&r.burst,
 	)
 	if err != nil {
 		return r, err
@@ -175,8 +182,9 @@ func (n *Notifier) load(ctx context.Context, id int64) (record, error) {
 	return r, err
 }
 
-// message is what the receiver gets.
-func (n *Notifier) message(ctx context.Context, r record, traits Traits) (Message, error) {
+// message is what the receiver gets. What nobody is told of now, and was not in the message before, is put into one of its
+// own that waits; it leaves r.
+func (n *Notifier) message(ctx context.Context, r *record, traits Traits) (Message, error) {
 	m := Message{
 		Key: fmt.Sprintf("%d-%d", r.id, r.made.UnixMicro()), Mention: r.mention, Channel: r.channel, Made: r.made, Told: r.told,
 		Unclear: r.attempted != nil,
@@ -203,10 +211,16 @@ func (n *Notifier) message(ctx context.Context, r record, traits Traits) (Messag
 		}
 		m.Findings = append(m.Findings, f)
 	}
-	all := m.Findings
+	all, err := n.setAside(ctx, r, m.Findings)
+	if err != nil {
+		return m, err
+	}
 	m.Findings = r.worthTelling(newest(all))
 	slices.SortFunc(m.Findings, bySeverity)
 	m.Words, m.Zone = n.setup.Load().words(m.Findings), n.setup.Load().Policy.Zone
+	if strings.TrimSuffix(r.burst, heldBurst) == catchUpKey && Ended(m.Findings) == "" {
+		m.Words.Title = openAlready(m.Findings)
+	}
 	m.Turn, m.Loud = r.turn(m.Findings, all, traits, n.Now())
 	m.Same = r.digest == digest(m, traits) && !m.Unclear
 	m.TurnKey = m.Key + "-" + digest(m, traits) + "-" + r.nudge
@@ -239,32 +253,106 @@ func newest(fs []finding.Finding) (list []finding.Finding) {
 	return list
 }
 
-// held returns until when nothing is posted. What is posted already is kept up to date.
-func (n *Notifier) held(ctx context.Context, r record, m Message) (until time.Time, why string, err error) {
-	if m.Letter != nil || r.digest != "" && !m.Loud {
-		return time.Time{}, "", nil
+// holdOf returns until when nobody is told of f, since its provider is worked on, the hour is quiet or a person silenced it;
+// the zero hold: it is told.
+func (p Policy) holdOf(f finding.Finding, silences []Silence, now time.Time) hold {
+	until, why := p.Hold(f, now)
+	if quiet, by := silenced(f, silences, now); quiet.After(until) {
+		until, why = quiet, by
 	}
+	return hold{until, why}
+}
+
+// setAside notes which of fs nobody is told of now. Those that the message did not have yet go into another one, which waits
+// until they may be told, so that the others need not wait and a later end is told aloud. It returns what stays.
+func (n *Notifier) setAside(ctx context.Context, r *record, fs []finding.Finding) ([]finding.Finding, error) {
 	silences, err := n.Silences(ctx, false)
 	if err != nil {
-		return time.Time{}, "", err
+		return nil, err
 	}
-	p := n.setup.Load().Policy
-	for _, f := range m.Findings {
-		end, because := p.Hold(f, n.Now())
-		if quiet, by := silenced(f, silences, n.Now()); quiet.After(end) {
-			end, because = quiet, by
+	now, p := n.Now(), n.setup.Load().Policy
+	var waits, stays []finding.Finding
+	var ids []int64
+	var until time.Time
+	others := r.digest != "" // what is not held
+	for _, f := range fs {
+		h := p.holdOf(f, silences, now)
+		if h.until.IsZero() || f.State == finding.Resolved {
+			others = others || f.State != finding.Resolved
+			stays = append(stays, f)
+			continue
 		}
+		r.holds[f.ID] = h
+		if r.was[f.ID].state != "" {
+			stays = append(stays, f)
+			continue
+		}
+		waits, ids = append(waits, f), append(ids, f.ID)
+		if until.IsZero() || h.until.Before(until) {
+			until = h.until
+		}
+	}
+	if len(waits) == 0 || !others || r.attempted != nil { // all of it waits, or nobody knows what was told
+		return fs, nil
+	}
+	_, err = n.Pool.Exec(ctx, `
+		WITH made AS (
+			INSERT INTO notify_messages (receiver, channel, mention, made_at, due_at, escalation, trace, burst)
+			SELECT receiver, channel, mention, $2, $3, escalation, trace,
+				CASE WHEN burst = '' OR burst LIKE '%' || $5 THEN burst ELSE burst || $5 END
+			FROM notify_messages WHERE id = $1 RETURNING id)
+		UPDATE notify_members SET message_id = made.id FROM made WHERE message_id = $1 AND finding_id = ANY($4)`,
+		r.id, now, soon(until, now), ids, heldBurst)
+	if err != nil {
+		return nil, err
+	}
+	for _, id := range ids {
+		delete(r.was, id)
+		delete(r.holds, id)
+	}
+	return stays, nil
+}
+
+// heldBurst ends the burst of what waits: what is not held does not join it.
+const heldBurst = " silenced"
+
+// held returns until when the message is not posted, and why: all in it waits. What is posted already is kept up to date.
+func (r record) held(m Message) (until time.Time, why string) {
+	if m.Letter != nil || r.digest != "" {
+		return time.Time{}, ""
+	}
+	for _, f := range m.Findings {
+		h := r.holds[f.ID]
 		if f.State == finding.Resolved {
 			continue
 		}
-		if end.IsZero() {
-			return time.Time{}, "", nil
+		if h.until.IsZero() {
+			return time.Time{}, ""
 		}
-		if until.IsZero() || end.Before(until) {
-			until, why = end, because
+		if until.IsZero() || h.until.Before(until) {
+			until, why = h.until, h.why
 		}
 	}
-	return until, why, nil
+	return until, why
+}
+
+// next is when what is unsaid can be told; nil: nothing is.
+func (r record) next(now time.Time) *time.Time {
+	var at *time.Time
+	for id := range r.unsaid {
+		if until := soon(r.holds[id].until, now); at == nil || until.Before(*at) {
+			at = &until
+		}
+	}
+	return at
+}
+
+// soon is until, and at the latest a minute from now: a hold may end sooner than it said.
+func soon(until, now time.Time) time.Time {
+	if most := now.Add(time.Minute); until.After(most) {
+		return most
+	}
+	return until
 }
 
 // nothingToTell returns why a receiver need not be told, or "".
@@ -280,7 +368,9 @@ func (r record) nothingToTell(m Message, traits Traits) string {
 		return "it was resolved before anybody was told"
 	case traits.Again > 0 && !m.over():
 		return ""
-	case r.digest == digest(m, traits) && r.nudge == "" && !m.Unclear:
+	case r.escalation && r.digest == "" && !m.Unclear && !slices.ContainsFunc(m.Findings, nagging):
+		return "somebody looks after it by now"
+	case r.digest == digest(m, traits) && r.nudge == "" && !m.Unclear && !m.Loud:
 		return "the receiver knows it as it is"
 	case !traits.Edits && r.digest != "" && !m.over() && !m.Loud:
 		return "it does not edit, and nothing in it is worth another message"
@@ -313,30 +403,43 @@ const (
 	nudgeEscalate = "escalate"
 )
 
-// putOff looks again at the latest after a minute: the reason may end sooner than it said.
+// putOff looks again when a hold is over, at the latest after a minute.
 func (n *Notifier) putOff(ctx context.Context, r record, until time.Time) error {
-	if most := n.Now().Add(time.Minute); until.After(most) {
-		until = most
-	}
-	_, err := n.Pool.Exec(ctx, `UPDATE notify_messages SET due_at = $2 WHERE id = $1 AND version = $3`, r.id, until, r.version)
+	_, err := n.Pool.Exec(ctx, `UPDATE notify_messages SET due_at = $2 WHERE id = $1 AND version = $3`,
+		r.id, soon(until, n.Now()), r.version)
 	return err
 }
 
-// settle notes that there is nothing to do until something changes.
+// settle notes that there is nothing to do until something changes. What was not worth a message to a receiver that only posts
+// is known there all the same: that it is open again is news then.
 func (n *Notifier) settle(ctx context.Context, r record, m Message, traits Traits) error {
 	due := r.again(m, traits, n.Now())
-	_, err := n.Pool.Exec(ctx, `
-		UPDATE notify_messages SET due_at = CASE WHEN version = $2 THEN $3 ELSE due_at END,
-			nudge = CASE WHEN version = $2 THEN '' ELSE nudge END,
-			remind_at = CASE WHEN $4 THEN remind_at END, escalate_at = CASE WHEN $5 THEN escalate_at END
-		WHERE id = $1`, r.id, r.version, due, slices.ContainsFunc(m.Findings, nagging), slices.ContainsFunc(m.Findings, urgent))
-	return err
+	return pgx.BeginFunc(ctx, n.Pool, func(tx pgx.Tx) error {
+		_, err := tx.Exec(ctx, `
+			UPDATE notify_messages SET due_at = CASE WHEN version = $2 THEN $3 ELSE due_at END,
+				nudge = CASE WHEN version = $2 THEN '' ELSE nudge END,
+				remind_at = CASE WHEN $4 THEN remind_at END, escalate_at = CASE WHEN $5 THEN escalate_at END
+			WHERE id = $1`, r.id, r.version, due, slices.ContainsFunc(m.Findings, nagging), slices.ContainsFunc(m.Findings, urgent))
+		for _, f := range m.Findings {
+			if err == nil && r.looksAfter(f) {
+				_, err = tx.Exec(ctx, `
+					UPDATE notify_members SET told_state = $3 WHERE message_id = $1 AND finding_id = $2`, r.id, f.ID, f.State)
+			}
+		}
+		return err
+	})
 }
 
-// again is when a receiver that forgets is told again; nil: it need not be.
+// looksAfter reports whether somebody looks after f who did not when it was told.
+func (r record) looksAfter(f finding.Finding) bool {
+	return r.was[f.ID].state == finding.Open && (f.State == finding.Acknowledged || f.State == finding.Snoozed)
+}
+
+// again is when a message is looked at again by itself: the receiver forgets, or something in it is unsaid; nil: it need not
+// be.
 func (r record) again(m Message, traits Traits, now time.Time) *time.Time {
 	if traits.Again == 0 || m.over() {
-		return nil
+		return r.next(now)
 	}
 	at := now.Add(traits.Again)
 	return &at
@@ -420,8 +523,7 @@ func (n *Notifier) keep(ctx context.Context, r record, m Message, receipt Receip
 			return err
 		}
 		for _, f := range m.Findings {
-			was := r.was[f.ID]
-			if was == knownOf(f) {
+			if r.was[f.ID] == knownOf(f) || r.unsaid[f.ID] {
 				continue
 			}
 			_, err := tx.Exec(ctx, `

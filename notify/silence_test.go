@@ -1,7 +1,10 @@
 package notify_test
 
 import (
+	"context"
 	"errors"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -92,13 +95,19 @@ func TestHeldTellsWhatStillHolds(t *testing.T) {
 	wantIn(t, d.only().Text, "CRITICAL: b (idp) is refused")
 }
 
-// A receiver that is new hears in one message what is open already, and nobody hears it twice.
+// A receiver that is new hears in one message what is open already, each as it stands, and nobody hears it twice.
 func TestANewPlaceHearsWhatIsOpen(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t, notify.Policy{Digest: true})
 	d.open("a", "b", "over")
 	d.apply(finding.OpOpen, finding.ScopeLost, "c")
 	d.apply(finding.OpOpen, finding.Unused, "d")
+	d.tx(func(ctx context.Context, tx pgx.Tx) ([]finding.Change, error) {
+		return d.audit.Publish(ctx, tx, []finding.Event{{
+			Op: finding.OpOpen, Kind: finding.Revoked, Subject: finding.Subject{Credential: "e", Provider: "other"}, At: d.clock(),
+			Evidence: finding.Evidence{LastSuccess: d.clock(), Refusal: finding.Refusal{Suspected: true}},
+		}})
+	})
 	d.settled()
 	d.resolve("over")
 	d.settled()
@@ -111,9 +120,106 @@ func TestANewPlaceHearsWhatIsOpen(t *testing.T) {
 		d.later(time.Minute)
 	}
 	got := mail.titles()
-	if len(got) != 1 || got[0] != "CRITICAL: 3 findings of idp: a, b, c" || len(d.slack.Messages()) != before {
+	want := "Open already (2 critical, 2 warning): a (idp) is refused, b (idp) is refused, c (idp) may do less than it needs and 1 more"
+	if len(got) != 1 || got[0] != want || !strings.Contains(mail.got[0], "e (other) is refused; that is not confirmed yet") || len(d.slack.Messages()) != before {
 		t.Errorf("it got %q; on Slack there are %d messages, before %d", got, len(d.slack.Messages()), before)
 	}
 	d.resolve("a")
 	d.settled()
+}
+
+// What is silenced is in no message with what is not: not in a burst, in what a new place hears, in a reminder or an
+// escalation. When one silence of a burst ends, what another still holds is not told.
+func TestSilencedAmongOthers(t *testing.T) {
+	t.Parallel()
+	oncall, mail := &pager{name: "pager"}, &pager{name: "mail"}
+	d := newDesk(t, notify.Policy{
+		RemindEvery: 10 * time.Minute,
+		Escalation:  []notify.Step{{After: 5 * time.Minute, To: notify.Route{Receivers: []string{"pager"}}}},
+		Routes:      []notify.Route{{Receivers: []string{"slack", "mail"}}},
+	}, oncall)
+	d.change = func(f *finding.Finding) {
+		if f.Subject.Credential != "open" {
+			f.About.Labels = map[string]string{"env": "test"}
+		}
+	}
+	start := d.clock()
+	d.silence(notify.Silence{Credential: "sil-01", Until: start.Add(2 * time.Hour)})
+	d.silence(notify.Silence{Labels: map[string]string{"env": "test"}, Until: start.Add(time.Hour)})
+	d.open("sil-01", "sil-02", "open")
+	d.settled()
+	d.setup.Receivers = append(d.setup.Receivers, mail)
+	d.Reload(d.setup)
+	nothing := func(when string, names ...string) {
+		t.Helper()
+		var all []string
+		for _, m := range d.slack.Messages() {
+			all = append(all, said(m))
+			for _, r := range m.Replies {
+				all = append(all, r.Text)
+			}
+		}
+		all = append(append(all, mail.got...), oncall.got...)
+		for _, text := range all {
+			for _, name := range names {
+				if strings.Contains(text, name) {
+					t.Errorf("%s %s is silenced, and people read:\n%s", when, name, text)
+				}
+			}
+		}
+	}
+	for range 5 {
+		d.later(10 * time.Minute)
+		d.settled()
+	}
+	nothing("in the first hour", "sil-01", "sil-02")
+	if got := mail.titles(); len(got) < 2 || len(oncall.titles()) == 0 {
+		t.Errorf("what is not silenced was told by mail %q, by pager %q", got, oncall.titles())
+	}
+	for range 5 {
+		d.later(10 * time.Minute)
+		d.settled()
+	}
+	nothing("when the other silence was over", "sil-01")
+	if !slices.ContainsFunc(mail.got, func(text string) bool { return strings.Contains(text, "sil-02") }) {
+		t.Errorf("its silence is over, and by mail there is only %q", mail.titles())
+	}
+	for range 3 {
+		d.later(10 * time.Minute)
+		d.settled()
+	}
+	if !slices.ContainsFunc(mail.got, func(text string) bool { return strings.Contains(text, "sil-01") }) {
+		t.Errorf("all silences are over, and by mail there is only %q", mail.titles())
+	}
+}
+
+// What becomes worse while it is silenced, in a message that was there before, is said when the silence is over.
+func TestSilencedAndWorse(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t, notify.Policy{})
+	tell := func(suspected bool, names ...string) {
+		d.tx(func(ctx context.Context, tx pgx.Tx) ([]finding.Change, error) {
+			var evs []finding.Event
+			for _, name := range names {
+				evs = append(evs, finding.Event{
+					Op: finding.OpOpen, Kind: finding.Revoked, Subject: finding.Subject{Credential: name, Provider: "idp"}, At: d.clock(),
+					Evidence: finding.Evidence{LastSuccess: d.clock().Add(-time.Hour), Refusal: finding.Refusal{Suspected: suspected}},
+				})
+			}
+			return d.audit.Publish(ctx, tx, evs)
+		})
+		d.settled()
+	}
+	tell(true, "a", "b")
+	d.silence(notify.Silence{Credential: "a", Until: d.clock().Add(time.Hour)})
+	tell(false, "a", "b")
+	r := d.only().Replies
+	if len(r) != 1 || !strings.Contains(r[0].Text, "b (idp)") || strings.Contains(r[0].Text, "a,") {
+		t.Errorf("a is silenced: %+v", r)
+	}
+	d.later(61 * time.Minute)
+	d.settled()
+	if r = d.only().Replies; len(r) != 2 || !r[1].Broadcast || !strings.HasPrefix(r[1].Text, "a (idp)") {
+		t.Errorf("its silence is over: %+v", r)
+	}
 }

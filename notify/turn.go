@@ -39,6 +39,10 @@ func (r record) turn(fs, all []finding.Finding, traits Traits, now time.Time) (t
 		if was.state == "" && ended.IsZero() && traits.Edits && !calm {
 			told = false // it joined what people look at already
 		}
+		if told && r.holds[f.ID] != (hold{}) {
+			r.unsaid[f.ID] = true
+			continue
+		}
 		if told && f.Severity != finding.Info {
 			loud = true
 		}
@@ -55,8 +59,8 @@ func (r record) turn(fs, all []finding.Finding, traits Traits, now time.Time) (t
 		}
 		lines = append(lines, subjects(of[what])+space+what)
 	}
-	if r.nudge != "" && slices.ContainsFunc(fs, nagging) {
-		lines, loud = append(lines, nudge(r.nudge, fs, now)), true
+	if open := r.nagging(fs); r.nudge != "" && len(open) > 0 {
+		lines, loud = append(lines, nudge(r.nudge, open, now)), true
 	}
 	return strings.Join(lines, "\n"), loud
 }
@@ -130,14 +134,18 @@ func subjects(fs []finding.Finding) string {
 	return text
 }
 
-// nudge says again that it is open.
-func nudge(kind string, fs []finding.Finding, now time.Time) string {
-	var open []finding.Finding
+// nagging are those of fs that people are told of again: not what nobody is told of now.
+func (r record) nagging(fs []finding.Finding) (list []finding.Finding) {
 	for _, f := range fs {
-		if nagging(f) {
-			open = append(open, f)
+		if nagging(f) && r.holds[f.ID] == (hold{}) {
+			list = append(list, f)
 		}
 	}
+	return list
+}
+
+// nudge says again that all of open are.
+func nudge(kind string, open []finding.Finding, now time.Time) string {
 	since := open[0].OpenedAt
 	for _, f := range open {
 		if f.OpenedAt.Before(since) {
