@@ -497,21 +497,11 @@ func (n *Notifier) keep(ctx context.Context, r record, m Message, receipt Receip
 	if m.Letter == nil {
 		told = digest(m, traits)
 	}
-	posted, remind, escalate := r.posted, r.remindAt, r.escalateAt
+	posted := r.posted
 	if posted == nil {
 		posted = &now
 	}
-	switch every := p.remindEvery(m.Findings); {
-	case every == 0 || traits.Again > 0:
-		remind = nil
-	case remind == nil:
-		at := now.Add(every)
-		remind = &at
-	}
-	if escalate = nil; slices.ContainsFunc(m.Findings, urgent) && r.steps < len(p.Escalation) && !r.escalation {
-		at := posted.Add(p.Escalation[r.steps].After)
-		escalate = &at
-	}
+	remind, escalate := r.nudges(p, m, traits, now)
 	return pgx.BeginFunc(ctx, n.Pool, func(tx pgx.Tx) error {
 		_, err := tx.Exec(ctx, `
 			UPDATE notify_messages SET posted_channel = $3, ref = $4, told_digest = $5, posted_at = $6, sent_at = $7,
@@ -543,4 +533,33 @@ func (n *Notifier) keep(ctx context.Context, r record, m Message, receipt Receip
 		}
 		return nil
 	})
+}
+
+// nudges are when people are reminded of the message next, and when others are told; nil: never. Both count from when it was
+// told as critical: a quiet warning before that takes none of the time.
+func (r record) nudges(p Policy, m Message, traits Traits, now time.Time) (remind, escalate *time.Time) {
+	in := func(d time.Duration) *time.Time {
+		at := now.Add(d)
+		return &at
+	}
+	told := slices.DeleteFunc(slices.Clone(m.Findings), func(f finding.Finding) bool { return r.unsaid[f.ID] })
+	isUrgent := slices.ContainsFunc(told, urgent)
+	becomes := isUrgent && !slices.ContainsFunc(told, func(f finding.Finding) bool { return urgent(f) && r.was[f.ID] == knownOf(f) })
+	remind, escalate = r.remindAt, r.escalateAt
+	switch every := p.remindEvery(m.Findings); {
+	case every == 0 || traits.Again > 0:
+		remind = nil
+	case remind == nil || becomes || remind.Sub(now) > every:
+		remind = in(every)
+	}
+	switch steps := p.Escalation; {
+	case !isUrgent || r.escalation || r.steps >= len(steps):
+		escalate = nil
+	case escalate != nil && !becomes:
+	case r.steps == 0:
+		escalate = in(steps[0].After)
+	default:
+		escalate = in(steps[r.steps].After - steps[r.steps-1].After)
+	}
+	return remind, escalate
 }

@@ -453,3 +453,52 @@ func TestEarly(t *testing.T) {
 		t.Errorf("the thread: %+v", m.Replies)
 	}
 }
+
+// What is told early takes none of the time that people have once it is critical: reminders and each step of an escalation
+// count from then.
+func TestEarlyTakesNoTime(t *testing.T) {
+	t.Parallel()
+	first, second := &pager{name: "first"}, &pager{name: "second"}
+	d := newDesk(t, notify.Policy{
+		RemindEvery: 4 * time.Hour, RemindLow: 24 * time.Hour,
+		Routes: []notify.Route{{Receivers: []string{"slack"}}},
+		Escalation: []notify.Step{
+			{After: 2 * time.Minute, To: notify.Route{Receivers: []string{"first"}}},
+			{After: 5 * time.Minute, To: notify.Route{Receivers: []string{"second"}}},
+		},
+	}, first, second)
+	tell := func(suspected bool) {
+		d.tx(func(ctx context.Context, tx pgx.Tx) ([]finding.Change, error) {
+			return d.audit.Publish(ctx, tx, []finding.Event{{
+				Op: finding.OpOpen, Kind: finding.Revoked, Subject: finding.Subject{Credential: "a", Provider: "idp"}, At: d.clock(),
+				Evidence: finding.Evidence{LastSuccess: d.clock().Add(-time.Hour), Refusal: finding.Refusal{Suspected: suspected}},
+			}})
+		})
+		d.settled()
+	}
+	tell(true)
+	d.later(10 * time.Minute)
+	tell(false)
+	told := func() [2]int { return [2]int{len(first.titles()), len(second.titles())} }
+	for _, c := range []struct {
+		later time.Duration
+		want  [2]int
+	}{{0, [2]int{}}, {time.Minute, [2]int{}}, {61 * time.Second, [2]int{1, 0}}, {2 * time.Minute, [2]int{1, 0}}, {61 * time.Second, [2]int{1, 1}}} {
+		d.later(c.later)
+		d.settled()
+		if got := told(); got != c.want {
+			t.Errorf("%s later the steps told %v, want %v", c.later, got, c.want)
+		}
+	}
+	before := len(d.only().Replies)
+	d.later(3*time.Hour + 50*time.Minute)
+	d.settled()
+	if n := len(d.only().Replies); n != before {
+		t.Errorf("%d replies before the reminder is due, then %d", before, n)
+	}
+	d.later(10 * time.Minute)
+	d.settled()
+	if r := d.only().Replies; len(r) != before+1 || !strings.Contains(r[len(r)-1].Text, "4 h") {
+		t.Errorf("after remind_every: %+v", r)
+	}
+}
