@@ -16,6 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/keyrounds/keyrounds/config"
+	"github.com/keyrounds/keyrounds/finding"
 	"github.com/keyrounds/keyrounds/usage/feed"
 )
 
@@ -348,5 +349,24 @@ func TestLockoutIsAWordOrANumber(t *testing.T) {
 		} else if got := c.Providers["sr"].Lockout.String(); got != want {
 			t.Errorf("%s is read as %s", given, got)
 		}
+	}
+}
+
+// The form of the example, a pager and a channel of Slack, tells both; without Slack config check says that nobody is told there.
+func TestAChannelBesideAPager(t *testing.T) {
+	t.Parallel()
+	text := "receivers: [{name: pager, url: env:PAGER_URL}]\n" +
+		"notifications: {escalate_after: 30m, escalate_to: {receivers: [pager], channel: \"#on-call\", mention: \"<!here>\"}}\n"
+	c, err := config.Parse("config.yaml", []byte(text+"slack: {token: env:SLACK, channel: \"#alerts\"}\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := fmt.Sprint(c.Notify.Escalated(finding.Finding{}, 0, c.ReceiverNames())),
+		"[{slack {#on-call <!here>}} {pager {#on-call <!here>}}]"; got != want {
+		t.Errorf("%s are told, want %s", got, want)
+	}
+	c, err = config.Parse("config.yaml", []byte(text))
+	if err != nil || !strings.Contains(fmt.Sprint(c.Warnings), "no receiver has channels") {
+		t.Errorf("without Slack: warnings %v, error %v", c.Warnings, err)
 	}
 }

@@ -34,6 +34,9 @@ func (b *builder) notifications(c *Config, f File) {
 		b.httpURL("external_url", f.ExternalURL)
 	}
 	b.slack(c, f.Slack)
+	if !c.Slack.Token.IsZero() {
+		c.Notify.Channels = []string{slackReceiver}
+	}
 	for i, in := range f.Receivers {
 		b.receiver(c, fmt.Sprintf("receivers.%d", i), in)
 	}
@@ -236,6 +239,9 @@ func (b *builder) tell(c *Config, path string, in Tell) notify.Route {
 	b.place(path, in.Channel, in.Mention)
 	for i, name := range in.Receivers {
 		b.known(fmt.Sprintf("%s.receivers.%d", path, i), "receiver", name, c.ReceiverNames())
+	}
+	if in.Channel != "" && len(in.Receivers) > 0 && c.Slack.Token.IsZero() {
+		b.warn(path+".channel", "slack.token makes a receiver that has channels", "nobody is told there: no receiver has channels")
 	}
 	return notify.Route{Receivers: in.Receivers, Place: notify.Place{Channel: in.Channel, Mention: in.Mention}}
 }

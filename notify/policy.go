@@ -18,6 +18,7 @@ type Policy struct {
 	RemindLow     time.Duration    // likewise of open warnings
 	Escalation    []Step           // without acknowledgement of a critical one, by After
 	Fallback      string           // the receiver that is told when another fails; "": any that works
+	Channels      []string         // receivers that have channels: whoever names a channel tells them as well
 	Quiet         []Quiet
 	Maintenance   []Maintenance
 	Zone          *time.Location // of Quiet; nil: UTC
@@ -115,6 +116,10 @@ func (p Policy) of(r Route, f finding.Finding, receivers []string) []Target {
 		if place = owner.Place; len(owner.Receivers) > 0 {
 			named = owner.Receivers
 		}
+	}
+	has := func(name string) bool { return slices.Contains(p.Channels, name) }
+	if place.Channel != "" && len(named) > 0 && !slices.ContainsFunc(named, has) {
+		named = slices.Concat(named, p.Channels)
 	}
 	var targets []Target
 	for _, name := range receivers {

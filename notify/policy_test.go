@@ -105,6 +105,31 @@ func TestRoutes(t *testing.T) {
 	}
 }
 
+// A channel is told although only receivers are named that have none: by a route, for an owner, in an escalation.
+func TestAChannelBesideAPager(t *testing.T) {
+	t.Parallel()
+	f := finding.Finding{Kind: finding.Revoked, Severity: finding.Critical, About: finding.About{Owner: "web"}}
+	place := notify.Place{Channel: "#on-call", Mention: "<!here>"}
+	pager := notify.Route{Receivers: []string{"pager"}, Place: place}
+	owned := notify.Route{Receivers: []string{"pager"}, ToOwner: true}
+	for name, p := range map[string]notify.Policy{
+		"a route":                       {Routes: []notify.Route{pager}},
+		"an owner's channel":            {Routes: []notify.Route{owned}, Owners: map[string]notify.Owner{"web": {Place: place}}},
+		"an owner's pager and channel":  {Routes: []notify.Route{owned}, Owners: map[string]notify.Owner{"web": {[]string{"pager"}, place}}},
+		"a step of an escalation, also": {Routes: []notify.Route{pager}, Escalation: []notify.Step{{To: pager}}},
+	} {
+		p.Channels = []string{"slack"}
+		names := []string{"slack", "pager", "mail"}
+		got := p.Targets(f, names)
+		if len(p.Escalation) > 0 {
+			got = p.Escalated(f, 0, names)
+		}
+		if want := "[{slack {#on-call <!here>}} {pager {#on-call <!here>}}]"; fmt.Sprint(got) != want {
+			t.Errorf("%s: %v, want %s", name, got, want)
+		}
+	}
+}
+
 // Quiet hours hold what is not critical until they end, also over midnight, weekends and daylight saving;
 // maintenance holds what it can cause, whatever the severity, and nothing else.
 func TestHold(t *testing.T) {
