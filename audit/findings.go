@@ -215,19 +215,19 @@ func (s *Store) Awaken(ctx context.Context, tx pgx.Tx, now time.Time, forgotten 
 }
 
 const findingColumns = `id, kind, severity, credential_id, credential, provider, state, evidence, opened_at, updated_at,
-	resolved_at, resolved_why, acknowledged_by, snoozed_until, false_alarm_by, false_alarm_why, withdrawn`
+	resolved_at, resolved_why, acknowledged_by, acknowledged_at, snoozed_until, false_alarm_by, false_alarm_why, withdrawn`
 
 func scanFinding(row pgx.CollectableRow) (f finding.Finding, err error) {
 	var (
-		credentialID      *int64
-		resolved, snoozed *time.Time
+		credentialID             *int64
+		resolved, acked, snoozed *time.Time
 	)
 	err = row.Scan(&f.ID, &f.Kind, &f.Severity, &credentialID, &f.Subject.Credential, &f.Subject.Provider, &f.State, &f.Evidence,
-		&f.OpenedAt, &f.UpdatedAt, &resolved, &f.ResolvedWhy, &f.AcknowledgedBy, &snoozed, &f.FalseAlarmBy, &f.FalseAlarmWhy, &f.Withdrawn)
+		&f.OpenedAt, &f.UpdatedAt, &resolved, &f.ResolvedWhy, &f.AcknowledgedBy, &acked, &snoozed, &f.FalseAlarmBy, &f.FalseAlarmWhy, &f.Withdrawn)
 	if credentialID != nil {
 		f.Subject.CredentialID = *credentialID
 	}
-	f.ResolvedAt, f.SnoozedUntil = fromNull(resolved), fromNull(snoozed)
+	f.ResolvedAt, f.AcknowledgedAt, f.SnoozedUntil = fromNull(resolved), fromNull(acked), fromNull(snoozed)
 	return f, err
 }
 

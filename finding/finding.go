@@ -321,8 +321,9 @@ type Finding struct {
 	UpdatedAt      time.Time
 	ResolvedAt     time.Time // zero: not resolved
 	ResolvedWhy    string
-	Withdrawn      bool // it is resolved since it should not have been told, by ResolvedWhy
-	AcknowledgedBy string
+	Withdrawn      bool      // it is resolved since it should not have been told, by ResolvedWhy
+	AcknowledgedBy string    // also of one that is open again since
+	AcknowledgedAt time.Time // likewise; zero: it was not, or that is not known
 	SnoozedUntil   time.Time
 	FalseAlarmBy   string // who says that it was none; "": nobody
 	FalseAlarmWhy  string

@@ -228,14 +228,14 @@ func (a attendance) join(ctx context.Context, t Target, key string, findings []i
 }
 
 // create inserts a message about findings. trace is the trace context of one of the changes that the message is about.
-// key is what others need to join it; "": nothing joins it, it is an escalation.
+// key is what others need to join it; "": nothing joins it, it is an escalation. One of divertKey is told beside its place too.
 func (a attendance) create(ctx context.Context, t Target, key string, findings []int64, trace string) error {
 	_, err := a.tx.Exec(ctx, `
 		WITH made AS (
 			INSERT INTO notify_messages (receiver, channel, mention, made_at, due_at, escalation, trace, burst)
-			VALUES ($1, $2, $3, $4, $4, $7 = '', $6, $7) RETURNING id)
+			VALUES ($1, $2, $3, $4, $4, $8, $6, $7) RETURNING id)
 		INSERT INTO notify_members (message_id, finding_id) SELECT made.id, f FROM made, unnest($5::bigint[]) AS f`,
-		t.Receiver, t.Channel, t.Mention, a.now, findings, trace, key)
+		t.Receiver, t.Channel, t.Mention, a.now, findings, trace, key, key == "" || key == divertKey)
 	return err
 }
 
@@ -269,7 +269,7 @@ func (a attendance) nudge(ctx context.Context) error {
 		return err
 	}
 	for step, ids := range steps {
-		err := a.tellMore(ctx, ids, func(f finding.Finding) ([]Target, error) {
+		err := a.tellMore(ctx, ids, "", func(f finding.Finding) ([]Target, error) {
 			if !urgent(f) {
 				return nil, nil
 			}
@@ -342,7 +342,7 @@ func (a attendance) heldUntil(ctx context.Context, ids []int64, silences []Silen
 }
 
 // tellMore has the findings of messages told in more places, where they are not told yet.
-func (a attendance) tellMore(ctx context.Context, messages []int64, where func(finding.Finding) ([]Target, error)) error {
+func (a attendance) tellMore(ctx context.Context, messages []int64, key string, where func(finding.Finding) ([]Target, error)) error {
 	rows, err := a.tx.Query(ctx, `SELECT DISTINCT finding_id FROM notify_members WHERE message_id = ANY($1)`, messages)
 	if err != nil {
 		return err
@@ -375,7 +375,7 @@ func (a attendance) tellMore(ctx context.Context, messages []int64, where func(f
 		}
 	}
 	for t, ids := range of {
-		if err := a.create(ctx, t, "", ids, ""); err != nil {
+		if err := a.create(ctx, t, key, ids, ""); err != nil {
 			return err
 		}
 	}
@@ -435,6 +435,9 @@ func (a attendance) failing(ctx context.Context) error {
 	return nil
 }
 
+// divertKey is the burst of what the fallback is told for another receiver.
+const divertKey = "what another receiver cannot take"
+
 // divert has the fallback told of what waits in a failing lane and cannot wait.
 func (a attendance) divert(ctx context.Context, receiver, channel string) error {
 	rows, err := a.tx.Query(ctx, `
@@ -455,7 +458,7 @@ func (a attendance) divert(ctx context.Context, receiver, channel string) error 
 	if err != nil {
 		return err
 	}
-	return a.tellMore(ctx, ids, func(f finding.Finding) ([]Target, error) {
+	return a.tellMore(ctx, ids, divertKey, func(f finding.Finding) ([]Target, error) {
 		h := a.setup.Policy.holdOf(f, silences, a.now)
 		if f.State == finding.Resolved || !h.until.IsZero() || f.Severity != finding.Critical && f.Subject != (finding.Subject{}) {
 			return nil, nil

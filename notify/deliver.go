@@ -222,6 +222,9 @@ func (n *Notifier) message(ctx context.Context, r *record, traits Traits) (Messa
 		m.Words.Title = openAlready(m.Findings)
 	}
 	m.Turn, m.Loud = r.turn(m.Findings, all, traits, n.Now())
+	if !traits.Edits {
+		m.Occasion = r.occasion(m.Findings, all)
+	}
 	m.Same = r.digest == digest(m, traits) && !m.Unclear
 	m.TurnKey = m.Key + "-" + digest(m, traits) + "-" + r.nudge
 	return m, nil

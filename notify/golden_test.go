@@ -62,6 +62,7 @@ func TestMessages(t *testing.T) {
 			}
 			m := Message{Findings: c.fs, Words: DescribeAll(c.fs)}
 			m.Turn, m.Loud = c.r.turn(c.fs, c.all, Traits{}, now.Add(4*time.Hour))
+			m.Occasion = c.r.occasion(c.fs, c.all)
 			title, body := m.Plain()
 			fmt.Fprintf(&text, "=== %s\n%s\n%s\n\n", c.name, title, body)
 			for _, line := range append(strings.Split(m.Turn, "\n"), title) {

@@ -64,6 +64,7 @@ type Message struct {
 	LastSeen string            // channel where this lane last posted anything, as the receiver calls it; "": nothing yet
 	Turn     string            // what happened since it was told, for the thread; "": nothing that is told there
 	TurnKey  string            // the same for the same turn
+	Occasion string            // why it is told again by a receiver that only posts, for its title: REMINDER; "": it is news, or over
 	Loud     bool              // the turn is for everybody in the channel
 	Unclear  bool              // an earlier send of it may have been done: look for it first
 	Direct   bool              // no database knows of it: nobody can acknowledge it, and there is no page about it

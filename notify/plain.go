@@ -7,6 +7,14 @@ import (
 	"github.com/keyrounds/keyrounds/finding"
 )
 
+// Title is what the message is called: how urgent, who and what, after why it is told again.
+func (m Message) Title() string {
+	if m.Occasion != "" {
+		return m.Occasion + ": " + m.Words.Title
+	}
+	return m.Words.Title
+}
+
 // Plain returns a message as plain text, for receivers that have no layout of their own: its title, and the
 // rest of it. Nothing in it mentions anybody by the usual words for everybody.
 func (m Message) Plain() (title, body string) {
@@ -20,7 +28,7 @@ func (m Message) Plain() (title, body string) {
 			add("", "The file "+m.Letter.File.Name+" is not attached here: see keyrounds report.")
 		}
 	default:
-		title = m.Words.Title
+		title = m.Title()
 		if m.Turn != "" {
 			add(strings.Split(m.Turn, "\n")...)
 		} else if m.Words.State != "" {

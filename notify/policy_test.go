@@ -527,3 +527,62 @@ func TestEarlyTakesNoTime(t *testing.T) {
 		t.Errorf("after remind_every: %+v", r)
 	}
 }
+
+// Where a message cannot be updated, its title says why it comes again: a mailbox tells a reminder from the first message. What was
+// acknowledged and forgotten is heard as well where it was escalated to, and whose acknowledgement ran out is said.
+func TestTitlesSayWhyItComesAgain(t *testing.T) {
+	t.Parallel()
+	mail, oncall := &pager{name: "mail"}, &pager{name: "oncall"}
+	d := newDesk(t, notify.Policy{
+		RemindEvery: time.Hour,
+		Routes:      []notify.Route{{Receivers: []string{"mail", "slack"}}},
+		Escalation:  []notify.Step{{After: 30 * time.Minute, To: notify.Route{Receivers: []string{"oncall"}}}},
+	}, mail, oncall)
+	tell := func(suspected bool) int64 {
+		c := d.tx(func(ctx context.Context, tx pgx.Tx) ([]finding.Change, error) {
+			return d.audit.Publish(ctx, tx, []finding.Event{{
+				Op: finding.OpOpen, Kind: finding.Revoked, Subject: finding.Subject{Credential: "a", Provider: "idp"}, At: d.clock(),
+				Evidence: finding.Evidence{LastSuccess: d.clock().Add(-time.Hour), Refusal: finding.Refusal{Suspected: suspected}},
+			}})
+		})
+		d.settled()
+		return c[0].Finding.ID
+	}
+	id := tell(true)
+	d.later(time.Minute)
+	tell(false)
+	d.later(31 * time.Minute)
+	d.settled()
+	d.ack(id)
+	d.settled()
+	d.later(3 * time.Minute)
+	d.tx(func(ctx context.Context, tx pgx.Tx) ([]finding.Change, error) {
+		return d.audit.Awaken(ctx, tx, d.clock(), 3*time.Minute)
+	})
+	d.settled()
+	d.later(61 * time.Minute)
+	d.settled()
+	d.resolve("a")
+	d.settled()
+	if got, want := mail.titles(), []string{
+		"WARNING: a (idp) is refused; that is not confirmed yet",
+		"CONFIRMED: CRITICAL: a (idp) is refused",
+		"ESCALATED: CRITICAL: a (idp) is refused",
+		"OPEN AGAIN: CRITICAL: a (idp) is refused",
+		"REMINDER: CRITICAL: a (idp) is refused",
+		"RESOLVED: a (idp) was refused for 1 h 36 min",
+	}; !slices.Equal(got, want) {
+		t.Errorf("by mail %q", got)
+	}
+	if got, want := oncall.titles(), []string{
+		"ESCALATED: CRITICAL: a (idp) is refused",
+		"OPEN AGAIN: CRITICAL: a (idp) is refused",
+		"REMINDER: CRITICAL: a (idp) is refused",
+		"RESOLVED: a (idp) was refused for 1 h 36 min",
+	}; !slices.Equal(got, want) {
+		t.Errorf("who was escalated to heard %q", got)
+	}
+	ranOut := "the acknowledgement of user ann ran out after 3 min"
+	wantIn(t, oncall.got[1], "a (idp) is refused, and is open again: "+ranOut)
+	wantIn(t, oncall.got[2], "; "+ranOut+", and nobody has acknowledged it since")
+}

@@ -65,6 +65,36 @@ func (r record) turn(fs, all []finding.Finding, traits Traits, now time.Time) (t
 	return strings.Join(lines, "\n"), loud
 }
 
+// occasion is why a message is told again where it cannot be updated, or told elsewhere, in a word for its title; "": it is news,
+// or the end.
+func (r record) occasion(fs, all []finding.Finding) string {
+	is := func(of func(f finding.Finding, was told) bool) bool {
+		return slices.ContainsFunc(fs, func(f finding.Finding) bool {
+			return f.State == finding.Open && r.holds[f.ID] == (hold{}) && of(f, r.was[f.ID])
+		})
+	}
+	switch {
+	case Ended(fs) != "":
+		return ""
+	case r.digest == "":
+		if r.escalation && r.burst == "" {
+			return "ESCALATED"
+		}
+		return ""
+	case is(func(f finding.Finding, was told) bool { return was.news == notConfirmed && news(f) == "" }):
+		return "CONFIRMED"
+	case is(func(f finding.Finding, was told) bool {
+		return was.state != "" && was.state != finding.Open || was.state == "" && !before(f, all).IsZero()
+	}):
+		return "OPEN AGAIN"
+	case r.nudge == nudgeRemind && len(r.nagging(fs)) > 0:
+		return "REMINDER"
+	case r.nudge == nudgeEscalate && len(r.nagging(fs)) > 0:
+		return "ESCALATED"
+	}
+	return ""
+}
+
 // before is when the same was over the last time; zero: it was not found before.
 func before(f finding.Finding, all []finding.Finding) (ended time.Time) {
 	for _, o := range all {
@@ -95,9 +125,21 @@ func happened(f finding.Finding, was told, ended time.Time) string {
 	case f.State == finding.Open && was.state == "":
 		return f.Kind.Of().Says(f) + ", too"
 	case f.State == finding.Open:
-		return f.Kind.Of().Says(f) + ", and is open again"
+		return f.Kind.Of().Says(f) + ", and is open again" + forgotten(": ", f)
 	}
 	return f.Kind.Of().Says(f) + ": " + stateOf(f)
+}
+
+// forgotten says of what is open again that somebody acknowledged it, and that the time for that ran out; else "".
+func forgotten(before string, f finding.Finding) string {
+	if f.State != finding.Open || f.AcknowledgedBy == "" {
+		return ""
+	}
+	text := before + "the acknowledgement of " + f.AcknowledgedBy + " ran out"
+	if !f.AcknowledgedAt.IsZero() && f.UpdatedAt.After(f.AcknowledgedAt) {
+		text += " after " + finding.Span(f.UpdatedAt.Sub(f.AcknowledgedAt))
+	}
+	return text
 }
 
 // amongOthers is happened in few words, the same for those to which the same happened.
@@ -113,7 +155,7 @@ func amongOthers(f finding.Finding, was told, ended time.Time) string {
 	case f.State == finding.Open && was.state == "" && ended.IsZero():
 		what = "found, too"
 	case f.State == finding.Open:
-		what = "open again"
+		what = "open again" + forgotten(": ", f)
 	}
 	return words(string(f.Kind)) + ", " + what
 }
@@ -156,7 +198,16 @@ func nudge(kind string, open []finding.Finding, now time.Time) string {
 	if len(open) > 1 {
 		text = together(open)
 	}
-	text += fmt.Sprintf(", for %s by now, and nobody has acknowledged it", finding.Span(now.Sub(since)))
+	text += fmt.Sprintf(", for %s by now", finding.Span(now.Sub(since)))
+	them := "it"
+	if len(open) > 1 {
+		them = "them"
+	}
+	if again := forgotten("; ", open[0]); again != "" && common(open, func(f finding.Finding) string { return forgotten("", f) }) {
+		text += again + ", and nobody has acknowledged " + them + " since"
+	} else {
+		text += ", and nobody has acknowledged " + them
+	}
 	if kind == nudgeEscalate {
 		text += ". Others are told now."
 	}

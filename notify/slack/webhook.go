@@ -47,7 +47,7 @@ func (w *Webhook) Send(ctx context.Context, m notify.Message) (notify.Receipt, e
 	}
 	defer raw.Wipe()
 	d := &delivery{&Receiver{}, nil, m}
-	msg := &slack.WebhookMessage{Text: escape(m.Words.Title, 300)}
+	msg := &slack.WebhookMessage{Text: escape(m.Title(), 300)}
 	unfurl := false
 	msg.UnfurlLinks, msg.UnfurlMedia = &unfurl, &unfurl
 	blocks := []slack.Block{}
@@ -61,7 +61,7 @@ func (w *Webhook) Send(ctx context.Context, m notify.Message) (notify.Receipt, e
 		if m.Turn != "" {
 			blocks = append(blocks, section("*"+dated(escape(m.Turn, 600))+"*"))
 		}
-		blocks = append(blocks, d.blocks(mark(m.Findings)+" "+m.Words.Title)...)
+		blocks = append(blocks, d.blocks(mark(m.Findings)+" "+m.Title())...)
 	}
 	msg.Blocks = &slack.Blocks{BlockSet: blocks}
 	if err := slack.PostWebhookCustomHTTPContext(ctx, strings.TrimSpace(raw.Reveal()), w.client, msg); err != nil {
