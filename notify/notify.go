@@ -211,7 +211,7 @@ func (s *Setup) places(targets []Target) []Target {
 
 func (s *Setup) words(fs []finding.Finding) Words {
 	w := s.Templates.Describe(fs)
-	if s.Link != nil && len(fs) > 0 && fs[0].Kind != finding.StorageFailing {
+	if s.Link != nil && len(fs) > 0 && fs[0].ID > 0 { // what is not stored has no page
 		w.Link = s.Link(fs[0])
 	}
 	return w

@@ -33,9 +33,9 @@ func Sample(k finding.Kind, now time.Time) finding.Finding {
 }
 
 // Test sends a sample to every receiver but those that page somebody, or to the one of that name, and keeps nothing. It
-// takes at most 30 seconds for all of them. It returns the receivers that have it, also with an error, which joins those
-// of the others, and those that it left out. No receiver of that name, or none at all, is ErrNoReceiver.
-func (n *Notifier) Test(ctx context.Context, k finding.Kind, receiver string) (sent, left []string, err error) {
+// takes at most 30 seconds for all of them. It returns the receivers that have it, and where, also with an error, which joins
+// those of the others, and those that it left out. No receiver of that name, or none at all, is ErrNoReceiver.
+func (n *Notifier) Test(ctx context.Context, k finding.Kind, receiver string) (sent []Reached, left []string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, sendTimeout)
 	defer cancel()
 	var errs []error
@@ -57,13 +57,20 @@ func (n *Notifier) Test(ctx context.Context, k finding.Kind, receiver string) (s
 			errs = append(errs, err)
 			continue
 		}
-		sent = append(sent, r.Name())
+		to := Reached{Receiver: r.Name()}
+		if w, says := r.(interface{ Where(context.Context) string }); says {
+			to.Where = w.Where(ctx)
+		}
+		sent = append(sent, to)
 	}
 	if !found {
 		errs = append(errs, ErrNoReceiver)
 	}
 	return sent, left, errors.Join(errs...)
 }
+
+// Reached is a receiver that has a message, and of which kind it is, and where it posts, without a secret; "": it does not say.
+type Reached struct{ Receiver, Where string }
 
 // ErrNoReceiver says that there is nobody to tell: no receiver is configured, or none of that name.
 var ErrNoReceiver = errors.New("no such receiver is configured")

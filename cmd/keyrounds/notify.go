@@ -42,8 +42,12 @@ func newNotifyTest(o *options) *cobra.Command {
 			}
 			defer a.Close()
 			sent, left, err := a.Notifier.Test(cmd.Context(), finding.Kind(kind), receiver)
-			for _, name := range sent {
-				fmt.Fprintf(cmd.OutOrStdout(), "%s has a sample of %s\n", name, kind)
+			for _, to := range sent {
+				where := ""
+				if to.Where != "" {
+					where = " (" + to.Where + ")"
+				}
+				fmt.Fprintf(cmd.OutOrStdout(), "%s%s has a sample of %s\n", to.Receiver, where, kind)
 			}
 			for _, name := range left {
 				fmt.Fprintf(cmd.OutOrStdout(), "%s has none, since it pages somebody; to test it all the same: --receiver %s\n", name, name)

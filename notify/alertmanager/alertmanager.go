@@ -12,6 +12,7 @@ import (
 	"io"
 	"maps"
 	"net/http"
+	"net/url"
 	"regexp"
 	"slices"
 	"strconv"
@@ -62,6 +63,14 @@ type alert struct {
 	StartsAt     time.Time         `json:"startsAt,omitzero"`
 	EndsAt       time.Time         `json:"endsAt"`
 	GeneratorURL string            `json:"generatorURL,omitempty"`
+}
+
+// Where says what it is, and its host.
+func (r *Receiver) Where(context.Context) string {
+	if u, err := url.Parse(r.o.URL); err == nil {
+		return "Alertmanager at " + u.Host
+	}
+	return "Alertmanager"
 }
 
 // Send posts the alerts of m, one for each finding (POST /api/v2/alerts). A resolved finding ends its alert; a
@@ -176,7 +185,7 @@ func (r *Receiver) alert(f finding.Finding, burst notify.Words) alert {
 	w := notify.Describe(f)
 	a := alert{
 		Labels:      map[string]string{"alertname": alertName(f.Kind), "severity": string(f.Severity), "kind": string(f.Kind)},
-		Annotations: map[string]string{"summary": w.Title, "finding": strconv.FormatInt(f.ID, 10)},
+		Annotations: map[string]string{"summary": w.Title},
 		StartsAt:    f.OpenedAt, EndsAt: r.o.Now().Add(expires), GeneratorURL: burst.Link,
 	}
 	for name, v := range map[string]string{"provider": f.Subject.Provider, "credential": f.Subject.Credential, "owner": f.About.Owner} {
@@ -186,6 +195,9 @@ func (r *Receiver) alert(f finding.Finding, burst notify.Words) alert {
 	}
 	for name, v := range f.About.Labels {
 		a.Labels["label_"+notInName.ReplaceAllString(name, "_")] = v
+	}
+	if f.ID > 0 { // a sample has none
+		a.Annotations["finding"] = strconv.FormatInt(f.ID, 10)
 	}
 	var lines []string
 	if w.Effect != "" {

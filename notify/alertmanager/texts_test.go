@@ -26,6 +26,7 @@ func TestTexts(t *testing.T) {
 	var text strings.Builder
 	for _, k := range finding.Kinds() {
 		open := notify.Sample(k, now)
+		open.ID = 7
 		ended := open
 		ended.State, ended.ResolvedAt, ended.ResolvedWhy = finding.Resolved, now.Add(10*time.Minute), "the reason in words"
 		for _, f := range []finding.Finding{open, ended} {

@@ -42,6 +42,25 @@ func (r *Receiver) Name() string { return r.name }
 // Traits says that it posts only, in its one channel, without a pace.
 func (*Receiver) Traits() notify.Traits { return notify.Traits{} }
 
+// hosted are the services whose URLs have the host of a server there, and no secret.
+var hosted = []string{"bark", "generic", "gotify", "matrix", "mattermost", "ntfy", "rocketchat", "signal", "smtp"}
+
+// Where says which service it is, and on which host where its URL has one: of the URL, only what is no secret. It reads the
+// URL.
+func (r *Receiver) Where(ctx context.Context) string {
+	raw, err := r.url(ctx)
+	if err != nil {
+		return ""
+	}
+	defer raw.Wipe()
+	scheme, rest, _ := strings.Cut(raw.Reveal(), "://")
+	scheme, _, _ = strings.Cut(strings.ToLower(scheme), "+")
+	if u, err := url.Parse("https://" + rest); err == nil && u.Host != "" && slices.Contains(hosted, scheme) {
+		return scheme + " at " + u.Host
+	}
+	return scheme
+}
+
 // Pages reports whether its messages page somebody: its URL is one of PagerDuty or Opsgenie. It reads the URL.
 func (r *Receiver) Pages(ctx context.Context) bool {
 	raw, err := r.url(ctx)

@@ -76,6 +76,8 @@ func (d *delivery) blocks(title string) []slack.Block {
 	blocks = blocks[:min(len(blocks), maxBlocks-1)]
 	what := fmt.Sprintf("keyrounds finding %d · %s · keyrounds findings show %d", fs[0].ID, fs[0].Kind, fs[0].ID)
 	switch {
+	case fs[0].ID == 0 && !d.m.Direct:
+		what = fmt.Sprintf("keyrounds · %s · a test, nothing is stored", fs[0].Kind)
 	case d.m.Direct:
 		what = fmt.Sprintf("keyrounds · %s · told without the database", fs[0].Kind)
 	case len(fs) > 1:

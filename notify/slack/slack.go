@@ -45,6 +45,9 @@ func New(o Options) *Receiver {
 // Name is "slack", the name that routes use.
 func (*Receiver) Name() string { return "slack" }
 
+// Where says what it is, and its channel.
+func (r *Receiver) Where(context.Context) string { return "Slack, " + r.o.Channel }
+
 // Traits says that it edits, posts to any channel, and takes a message in Options.Pace and channel
 // (docs.slack.dev/apis/web-api/rate-limits).
 func (r *Receiver) Traits() notify.Traits {

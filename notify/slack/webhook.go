@@ -30,6 +30,11 @@ func NewWebhook(url func(context.Context) (secret.Value, error), client *http.Cl
 // Name is "webhook", the name that routes use.
 func (*Webhook) Name() string { return "webhook" }
 
+// Where says what it is; Slack chose its channel when it was made.
+func (*Webhook) Where(context.Context) string {
+	return "an incoming webhook of Slack, in the channel it was made for"
+}
+
 // Traits says that it posts only, in its one channel, a message a second.
 func (*Webhook) Traits() notify.Traits { return notify.Traits{Pace: time.Second} }
 
