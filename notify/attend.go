@@ -420,7 +420,7 @@ func (a attendance) failing(ctx context.Context) error {
 		for _, l := range lanes {
 			name := strings.TrimSpace(l.Receiver + " " + l.Channel)
 			event.Evidence.Affected = append(event.Evidence.Affected, name)
-			why = append(why, name+": "+l.Error)
+			why = append(why, name+": "+strings.TrimPrefix(l.Error, l.Receiver+": "))
 		}
 		event.Evidence.Message = strings.Join(why, "; ")
 	}

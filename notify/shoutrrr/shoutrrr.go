@@ -9,9 +9,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"net/url"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
+	"time"
 
 	"github.com/nicholas-fedor/shoutrrr/pkg/router"
 	"github.com/nicholas-fedor/shoutrrr/pkg/types"
@@ -73,8 +77,9 @@ func (r *Receiver) Pages(ctx context.Context) bool {
 }
 
 // Send posts m, whether it was posted before or not; m.Told is not used. A URL that cannot be read or is none of
-// shoutrrr's, or a policy that cannot be used, is a *notify.RefusedError that needs a person. Any other error is what
-// the service said: it may have been posted. No part of the URL that can be a secret is in an error.
+// shoutrrr's, or a policy that cannot be used, is a *notify.RefusedError that needs a person. What a server
+// answered by HTTP says more: 401, 403, 404 and 410 need a person, 429 is *notify.RetryError. Any other error is what the
+// service said: it may have been posted. No part of the URL that can be a secret is in an error.
 //
 // Most services know no context. When ctx ends, Send returns, and the service goes on until its own timeout.
 func (r *Receiver) Send(ctx context.Context, m notify.Message) (notify.Receipt, error) {
@@ -104,10 +109,44 @@ func (r *Receiver) Send(ctx context.Context, m notify.Message) (notify.Receipt, 
 		err = errors.New("no answer in time")
 	}
 	if err != nil {
-		return notify.Receipt{}, fmt.Errorf("%s: %s", r.name, scrub.Clean(err.Error(), 200))
+		return notify.Receipt{}, r.failed(scheme, scrub.Clean(err.Error(), 200))
 	}
 	return notify.Receipt{Channel: scheme}, nil
 }
+
+// The services have no types for what a server answered; each writes the HTTP status into its error.
+var statusIn = regexp.MustCompile(`(?i)(?:status|code|http)[^0-9]{0,40}\b([45][0-9]{2})\b|\b([45][0-9]{2}) [A-Z]`)
+
+// failed is the error of a send, by what the service's error says of the server's answer.
+func (r *Receiver) failed(scheme, text string) error {
+	err := fmt.Errorf("%s: %s", r.name, text)
+	if strings.HasPrefix(scheme, "smtp") { // its numbers are not those of HTTP
+		if strings.Contains(text, "535") {
+			return &notify.RefusedError{Err: err, NeedsPerson: true, Fix: "the mail server refuses user and password: put the right ones into its URL"}
+		}
+		return err
+	}
+	found := statusIn.FindStringSubmatch(text)
+	if found == nil {
+		return err
+	}
+	switch status, _ := strconv.Atoi(found[1] + found[2]); {
+	case status == http.StatusUnauthorized || status == http.StatusForbidden:
+		return &notify.RefusedError{
+			Err: err, NeedsPerson: true, Fix: "its address or its token is no longer accepted: make a new one there, and store its URL",
+		}
+	case status == http.StatusNotFound || status == http.StatusGone:
+		return &notify.RefusedError{Err: err, NeedsPerson: true, Fix: "there is nothing at its address any more: make a new one there, and store its URL"}
+	case status == http.StatusTooManyRequests:
+		return &notify.RetryError{After: limitWait, Err: err}
+	case status >= http.StatusInternalServerError:
+		return fmt.Errorf("%w; that server is in trouble, and it is tried again", err)
+	}
+	return err
+}
+
+// limitWait is until a message is tried again that a service limits: shoutrrr does not say how long the service asks for.
+const limitWait = 30 * time.Second
 
 func (r *Receiver) refused(err error, fix string) error {
 	return &notify.RefusedError{Err: fmt.Errorf("%s: %w", r.name, err), NeedsPerson: true, Fix: fix}

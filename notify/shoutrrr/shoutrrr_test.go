@@ -164,3 +164,54 @@ func postOffice(l net.Listener, mails chan<- string) {
 		}
 	}
 }
+
+// What a server answers is named once, with what cures it; a limit is no failure.
+func TestCures(t *testing.T) {
+	t.Parallel()
+	status := 0
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(status) }))
+	t.Cleanup(server.Close)
+	host := strings.TrimPrefix(server.URL, "http://")
+	for _, service := range []string{
+		"generic://" + host + "/hooks/c4n4ry-path?disabletls=yes",
+		"gotify://" + host + "/Ac4n4rytoken123?disabletls=yes",
+		"mattermost://" + host + "/c4n4rytoken?disabletls=yes",
+		"ntfy://" + host + "/topic?scheme=http",
+	} {
+		for status = range map[int]bool{401: true, 403: true, 404: true, 410: true, 429: true, 503: true} {
+			_, err := receiver(service).Send(t.Context(), message(finding.Open))
+			var refused *notify.RefusedError
+			var retry *notify.RetryError
+			isRefused, isRetry := errors.As(err, &refused), errors.As(err, &retry)
+			var cure string
+			if isRefused {
+				cure = refused.Fix
+			}
+			switch {
+			case status < 429 && (!isRefused || !refused.NeedsPerson || !strings.Contains(cure, "store its URL")):
+			case status == 429 && !isRetry:
+			case status == 503 && (isRefused || isRetry || !strings.Contains(err.Error(), "that server is in trouble")):
+			case strings.Count(err.Error(), "pager: ") != 1 || strings.Contains(err.Error(), "c4n4ry"):
+			default:
+				continue
+			}
+			t.Errorf("%s, HTTP %d: %v; cure %q", service[:8], status, err, cure)
+		}
+	}
+}
+
+// Where a receiver posts is said without what can be a secret.
+func TestWhere(t *testing.T) {
+	t.Parallel()
+	for url, want := range map[string]string{
+		"generic+https://hooks.example.com/c4n4ry":                   "generic at hooks.example.com",
+		"smtp://user:c4n4ry@mail.example.com:587/?from=a@b.c&to=d@e": "smtp at mail.example.com:587",
+		"discord://c4n4ry-token@12345":                               "discord",
+		"pushbullet://o.c4n4ry":                                      "pushbullet",
+		"pagerduty:///c4n4ry":                                        "pagerduty",
+	} {
+		if got := receiver(url).Where(t.Context()); got != want {
+			t.Errorf("%s: %q, want %q", url, got, want)
+		}
+	}
+}
