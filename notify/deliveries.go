@@ -3,10 +3,13 @@ package notify
 import (
 	"cmp"
 	"context"
+	"errors"
 	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/keyrounds/keyrounds/finding"
 )
 
 // Delivery is a message as it stands with its receiver, also as JSON.
@@ -21,7 +24,14 @@ type Delivery struct {
 	Error    string    `json:"error,omitempty"`
 	Channel  string    `json:"channel,omitempty"`
 	Ref      string    `json:"ref,omitempty"`
+	Posted   time.Time `json:"posted_at,omitzero"`  // when it was first posted; zero: it was not
+	Updated  time.Time `json:"updated_at,omitzero"` // when it was last posted or updated
+	About    string    `json:"about,omitempty"`     // kind and subject of the first finding
+	Waits    string    `json:"waits_for,omitempty"` // why it waits: a silence, maintenance, quiet hours; "": it is on its way
 }
+
+// mostAbout bounds how many deliveries say what they are about.
+const mostAbout = 500
 
 // Deliveries lists what waits, fails or was given up, the oldest first and at most 10,000, and then the newest that
 // were sent, at most limit of these.
@@ -32,21 +42,67 @@ func (n *Notifier) Deliveries(ctx context.Context, limit int) ([]Delivery, error
 				CASE WHEN m.given_up THEN 'given_up'
 					WHEN m.due_at IS NULL OR m.told_digest <> '' AND m.due_at > $2 THEN 'sent'
 					WHEN m.failing_since IS NOT NULL OR l.failing_since IS NOT NULL THEN 'failing' ELSE 'waiting' END AS state,
-				greatest(m.tries, l.failures, 0) AS tries,
+				m.posted_at, m.sent_at, greatest(m.tries, l.failures, 0) AS tries,
 				CASE WHEN m.due_at IS NULL OR m.told_digest <> '' AND m.due_at > $2 THEN coalesce(m.sent_at, m.made_at)
 					ELSE greatest(m.due_at, nullif(l.next_at, '-infinity')) END AS at,
 				coalesce(nullif(m.error, ''), l.error, '') AS error, coalesce(nullif(m.posted_channel, ''), m.channel) AS channel, m.ref
 			FROM notify_messages m LEFT JOIN notify_lanes l USING (receiver, channel))
 		SELECT id, receiver, ARRAY(SELECT finding_id FROM notify_members WHERE message_id = d.id ORDER BY 1), letter, state,
 			CASE state WHEN 'failing' THEN tries ELSE 0 END, at,
-			CASE WHEN state IN ('failing', 'given_up') THEN error ELSE '' END, channel, ref
+			CASE WHEN state IN ('failing', 'given_up') THEN error ELSE '' END, channel, ref,
+			coalesce(posted_at, 'epoch'), CASE WHEN posted_at IS NULL THEN 'epoch' ELSE coalesce(sent_at, 'epoch') END, '', ''
 		FROM ((SELECT * FROM d WHERE state <> 'sent' ORDER BY id LIMIT 10000)
 			UNION ALL (SELECT * FROM d WHERE state = 'sent' ORDER BY at DESC LIMIT $1)) AS d
 		ORDER BY state = 'sent', CASE WHEN state <> 'sent' THEN id END, at DESC`, limit, n.Now())
 	if err != nil {
 		return nil, err
 	}
-	return pgx.CollectRows(rows, pgx.RowToStructByPos[Delivery])
+	list, err := pgx.CollectRows(rows, pgx.RowToStructByPos[Delivery])
+	if err != nil {
+		return nil, err
+	}
+	silences, err := n.Silences(ctx, false)
+	for i := range list[:min(len(list), mostAbout)] {
+		if err == nil {
+			err = n.about(ctx, &list[i], silences)
+		}
+	}
+	for i := range list {
+		list[i].Posted, list[i].Updated = fromEpoch(list[i].Posted), fromEpoch(list[i].Updated)
+	}
+	return list, err
+}
+
+// about says what d is about, and why it waits.
+func (n *Notifier) about(ctx context.Context, d *Delivery, silences []Silence) error {
+	ids, now := d.Findings, n.Now()
+	if d.State != "waiting" {
+		ids = ids[:min(len(ids), 1)]
+	}
+	for i, id := range ids {
+		f, err := n.Findings.Finding(ctx, id)
+		if errors.Is(err, finding.ErrNotFound) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		if i == 0 {
+			d.About = string(f.Kind) + " " + f.Subject.Who()
+		}
+		h := n.setup.Load().Policy.holdOf(f, silences, now)
+		if d.Waits == "" && d.State == "waiting" && !h.until.IsZero() && f.State != finding.Resolved {
+			d.Waits = h.why + ", until " + clock(h.until)
+		}
+	}
+	return nil
+}
+
+func fromEpoch(t time.Time) time.Time {
+	if t.Unix() == 0 {
+		return time.Time{}
+	}
+	return t
 }
 
 // LaneState is how a way to people is: a receiver, and a channel of it ("": its own).
@@ -70,11 +126,7 @@ func (n *Notifier) Lanes(ctx context.Context) ([]LaneState, error) {
 	}
 	list, err := pgx.CollectRows(rows, pgx.RowToStructByPos[LaneState])
 	for i := range list {
-		for _, t := range []*time.Time{&list[i].Oldest, &list[i].FailingSince} {
-			if t.Unix() == 0 {
-				*t = time.Time{}
-			}
-		}
+		list[i].Oldest, list[i].FailingSince = fromEpoch(list[i].Oldest), fromEpoch(list[i].FailingSince)
 	}
 	for _, name := range n.setup.Load().names() {
 		if !slices.ContainsFunc(list, func(l LaneState) bool { return l.Receiver == name }) {

@@ -32,3 +32,29 @@ func TestLanesBeforeTheFirstMessage(t *testing.T) {
 	d.settled()
 	want("a message was told", notify.LaneState{Receiver: "am"}, notify.LaneState{Receiver: "slack", Channel: "#team"})
 }
+
+// Of each message it is said what it is about, when it was posted and when it was last sent; of one that waits, for what.
+func TestDeliveriesSayWhenAndWhy(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t, notify.Policy{})
+	until := d.clock().Add(time.Hour)
+	d.silence(notify.Silence{Credential: "quiet", Until: until})
+	d.open("ats-sync", "quiet")
+	d.settled()
+	posted := d.clock()
+	d.later(10 * time.Minute)
+	d.resolve("ats-sync")
+	d.settled()
+	list, err := d.Deliveries(t.Context(), 10)
+	if err != nil || len(list) != 2 {
+		t.Fatalf("%+v, error %v", list, err)
+	}
+	waits, sent := list[0], list[1]
+	if waits.State != "waiting" || waits.About != "revoked quiet (idp)" || waits.Waits != "a silence of ann, until 2 Mar 2026 10:00:00 UTC" ||
+		!waits.Posted.IsZero() {
+		t.Errorf("what waits: %+v", waits)
+	}
+	if sent.About != "revoked ats-sync (idp)" || posted.Sub(sent.Posted) > time.Second || sent.Updated.Sub(sent.Posted) < 10*time.Minute {
+		t.Errorf("what was sent: %+v", sent)
+	}
+}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -35,7 +36,7 @@ func newNotifications(o *options) *cobra.Command {
 			for _, d := range list {
 				what := d.Letter
 				if n := len(d.Findings); n > 0 {
-					what = "finding " + strconv.FormatInt(d.Findings[0], 10)
+					what = strings.TrimSpace("finding " + strconv.FormatInt(d.Findings[0], 10) + " " + d.About)
 					if n > 1 {
 						what += fmt.Sprintf(" and %d more", n-1)
 					}
@@ -44,13 +45,20 @@ func newNotifications(o *options) *cobra.Command {
 				if d.Ref != "" && len(d.Ref) <= 40 { // an Alertmanager's are all the labels
 					where += " " + d.Ref
 				}
-				rows = append(rows, []string{d.Receiver, what, d.State, fmt.Sprint(d.Tries), stamp(d.At), cmp.Or(d.Error, where)})
+				next := ""
+				if d.State != "sent" && d.State != "given_up" {
+					next = stamp(d.At)
+				}
+				why := cmp.Or(d.Error, d.Waits, where)
+				rows = append(rows, []string{
+					d.Receiver, what, d.State, stamp(d.Posted), stamp(d.Updated), next, fmt.Sprint(d.Tries), why,
+				})
 			}
 			if len(rows) == 0 && out.format == "table" {
 				fmt.Fprintln(cmd.OutOrStdout(), "nothing was told yet")
 				return nil
 			}
-			columns := []string{"RECEIVER", "WHAT", "STATE", "TRIES", "AT", "WHERE, OR WHY NOT"}
+			columns := []string{"RECEIVER", "WHAT", "STATE", "POSTED", "LAST SENT", "NEXT TRY", "FAILED", "WHERE, OR WHY NOT"}
 			if err := out.list(cmd.OutOrStdout(), columns, rows, orEmpty(list)); err != nil {
 				return err
 			}
