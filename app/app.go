@@ -353,6 +353,11 @@ func (t tellable) Finding(ctx context.Context, id int64) (finding.Finding, error
 	if errors.Is(err, registry.ErrNotFound) {
 		return f, nil
 	}
+	if f.About.InFile = c.Source == credential.FromFile; c.Secret.ReachesHost() {
+		if f.About.Kept = c.Secret.String(); c.Secret.Scheme() == secret.SchemeExec { // a command may hold anything
+			f.About.Kept = secret.SchemeExec
+		}
+	}
 	f.About.Owner, f.About.Description, f.About.Scopes, f.About.Labels = c.Owner, c.Description, c.Scopes, c.Labels
 	return f, postgres.Plain(err)
 }

@@ -3,6 +3,7 @@ package finding_test
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -37,6 +38,28 @@ func TestCatalogue(t *testing.T) {
 	}
 	if k := finding.Kind("made_up").Of(); k.Severity != finding.Warning || k.Says(finding.Finding{}) == "" {
 		t.Errorf("%+v", k)
+	}
+}
+
+// What people are told to do can be done: a secret that the host keeps is changed there, and what the configuration file registers
+// is taken out of it.
+func TestStepsFitHowTheSecretIsKept(t *testing.T) {
+	t.Parallel()
+	for _, k := range finding.Kinds() {
+		e := k.Of()
+		if e.Steps == nil {
+			continue
+		}
+		f := finding.Finding{Kind: k}
+		sealed := strings.Join(e.Steps(f, "ats-sync"), "\n")
+		f.About.Kept, f.About.InFile = "file:/run/ats", true
+		kept := strings.Join(e.Steps(f, "ats-sync"), "\n")
+		if strings.Contains(kept, "credentials rotate") || strings.Contains(kept, "credentials retire") {
+			t.Errorf("%s: it is kept by the host, and its steps say:\n%s", k, kept)
+		}
+		if strings.Contains(sealed, "credentials rotate") && !strings.Contains(kept, "where it is kept (file:/run/ats). Then try it: keyrounds check ats-sync") {
+			t.Errorf("%s: its steps do not say where its secret is kept:\n%s", k, kept)
+		}
 	}
 }
 

@@ -7,6 +7,7 @@ package finding
 import (
 	"errors"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -173,6 +174,39 @@ type About struct {
 	Scopes      []string
 	Labels      map[string]string
 	Console     string // where the provider shows its credentials
+	Kept        string // where the host keeps its secret, as its reference says: file:/path; "": keyrounds has it, or it is not known
+	InFile      bool   // it is registered by the configuration file
+}
+
+// keptElsewhere is Kept of several whose secrets are not in one place.
+const keptElsewhere = "keyrounds credentials show NAME says where"
+
+// Together is what holds of all of abouts, which are of several findings, for the steps of all of them.
+func Together(abouts []About) About {
+	a := abouts[0]
+	for _, other := range abouts[1:] {
+		if other.Kept != a.Kept {
+			a.Kept = keptElsewhere
+		}
+		a.InFile = a.InFile || other.InFile
+	}
+	return a
+}
+
+// store says where a new secret goes, after "store it": to keyrounds, or to where the host keeps it.
+func (a About) store(name, flags string) string {
+	if a.Kept == "" {
+		return ": " + strings.TrimSpace("keyrounds credentials rotate "+name+" "+flags)
+	}
+	return " where it is kept (" + a.Kept + "). Then try it: keyrounds check " + name
+}
+
+// retire says how its registration ends.
+func (a About) retire(name string) string {
+	if a.InFile {
+		return "take it out of the configuration file"
+	}
+	return "keyrounds credentials retire " + name
 }
 
 // Use is what one network did with a credential.

@@ -38,18 +38,18 @@ var revoked = Entry{
 		case e.NeverHealthy:
 			return []string{
 				"Compare what is registered with what the provider shows, then try it: keyrounds check -v " + name,
-				"To store another secret: keyrounds credentials rotate " + name,
+				"To give it another secret, store that" + f.About.store(name, ""),
 			}
 		case e.Reason == "expired_secret":
 			return []string{
-				"Make a new secret at the provider, give it to those who use it, and store it: keyrounds credentials rotate " + name,
-				"If nobody needs it any more: keyrounds credentials retire " + name,
+				"Make a new secret at the provider, give it to those who use it, and store it" + f.About.store(name, ""),
+				"If nobody needs it any more: " + f.About.retire(name),
 			}
 		}
 		return []string{
 			"Ask the owner and the provider's administrators whether it was revoked or its secret changed on purpose.",
-			"If the secret changed, store the new one: keyrounds credentials rotate " + name,
-			"If it is gone for good: keyrounds credentials retire " + name,
+			"If the secret changed, store the new one" + f.About.store(name, ""),
+			"If it is gone for good: " + f.About.retire(name),
 		}
 	}),
 	Sample: func(f *Finding, now time.Time) {

@@ -62,11 +62,13 @@ var unexpectedUse = Entry{
 	Effect: says("Somebody may have the secret who should not."),
 	Says:   says("is used from an unexpected network"),
 	Was:    "was used from an unexpected network", Many: "are used from unexpected networks",
-	Steps: do(
-		"Ask the owner whether that network is theirs. If it is: add it to expected_networks. "+
-			"If it is not: keyrounds credentials rotate NAME",
-		"Its use: keyrounds usage show NAME",
-	),
+	Steps: func(f Finding, name string) []string {
+		return []string{
+			"Ask the owner whether that network is theirs. If it is: add it to expected_networks. " +
+				"If it is not: make a new secret at the provider, and store it" + f.About.store(name, ""),
+			"Its use: keyrounds usage show " + name,
+		}
+	},
 	Sample: someUse,
 	Alert:  "KeyroundsCredentialMisused", Page: "usage.md",
 }
@@ -98,10 +100,12 @@ var canaryTripped = Entry{
 	Effect: says("Somebody has been where it was planted, and has what they found there."),
 	Says:   says("is a canary, and was used: somebody has what only a thief can have"),
 	Over:   "is a canary, and was used", Many: "are canaries, and were used: somebody has what only a thief can have",
-	Steps: atConsole(do(
-		"Take the place where it was planted for breached. Look where the address leads.",
-		"Then make a new canary: keyrounds credentials rotate NAME",
-	)),
+	Steps: atConsole(func(f Finding, name string) []string {
+		return []string{
+			"Take the place where it was planted for breached. Look where the address leads.",
+			"Then make a new canary, and store its secret" + f.About.store(name, ""),
+		}
+	}),
 	Sample: someUse,
 	Alert:  "KeyroundsCredentialMisused", Page: "usage.md",
 }
@@ -124,8 +128,10 @@ var staleSecret = Entry{
 	Means: "The secret is older than max_age.",
 	Says:  says("has a secret that is too old"),
 	Over:  "no longer has a secret that is too old", Many: "have secrets that are too old",
-	Steps: atConsole(do("Make a new secret at the provider and store it: keyrounds credentials rotate NAME")),
-	Page:  "usage.md",
+	Steps: atConsole(func(f Finding, name string) []string {
+		return []string{"Make a new secret at the provider, and store it" + f.About.store(name, "")}
+	}),
+	Page: "usage.md",
 }
 
 var expiring = Entry{
@@ -144,10 +150,13 @@ var expiring = Entry{
 		return "ends on " + day(f.Evidence.ExpiresAt)
 	},
 	Over: "does not end soon any more", Many: "end soon",
-	Steps: atConsole(do(
-		"Make a new one in time, give it to those who use it, and store it: keyrounds credentials rotate NAME --expires DATE",
-		"A secret that is read from the host is replaced there, and expires in the configuration.",
-	)),
+	Steps: atConsole(func(f Finding, name string) []string {
+		flags, list := "--expires DATE", []string{}
+		if f.About.InFile {
+			flags, list = "", []string{"Write the new end into the configuration file: expires of the credential."}
+		}
+		return append([]string{"Make a new one in time, give it to those who use it, and store it" + f.About.store(name, flags)}, list...)
+	}),
 	Sample: func(f *Finding, now time.Time) {
 		f.Evidence.ExpiresAt, f.Evidence.ExpiresBy, f.Evidence.Ahead = now.AddDate(0, 0, 7), "certificate", 7*24*time.Hour
 	},
@@ -188,7 +197,7 @@ var leaked = Entry{
 			}
 		}
 		return []string{
-			"Make a new credential at the provider, and store it: keyrounds credentials rotate " + name + " --verify-revoked",
+			"Make a new credential at the provider, and store it" + f.About.store(name, "--verify-revoked"),
 			"Give it to those who use it, then revoke the old one at the provider: what leaked stays leaked, also where it is deleted.",
 			"Who used it meanwhile: keyrounds usage show " + name,
 		}

@@ -87,9 +87,12 @@ func howSure(fs []finding.Finding) []Fact {
 // sharing is the first finding with only that evidence for its steps which holds of all.
 func sharing(fs []finding.Finding) finding.Finding {
 	f := fs[0]
+	var abouts []finding.About
 	for _, other := range fs {
+		abouts = append(abouts, other.About)
 		f.Evidence.NeverHealthy = f.Evidence.NeverHealthy && other.Evidence.NeverHealthy
 	}
+	f.About = finding.Together(abouts)
 	return f
 }
 
