@@ -91,6 +91,9 @@ func (a *Actions) unusedText(ctx context.Context) (string, error) {
 		page.After = cs[len(cs)-1].Name
 	}
 	head := fmt.Sprintf("%d of %d credentials are not used.", unused, all)
+	if unused == 1 && all == 1 {
+		head = "The only credential is not used."
+	}
 	if unknown > 0 {
 		head += fmt.Sprintf(" Of %d it is not known: no feed watched them long enough.", unknown)
 	}

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -348,6 +349,9 @@ func (t tellable) Finding(ctx context.Context, id int64) (finding.Finding, error
 	if err != nil {
 		return f, postgres.Plain(err)
 	}
+	if f.Subject.Credential == "" {
+		f.About.Owners = a.ownersOf(ctx, f.Evidence.Affected)
+	}
 	f.About.Console = a.config.Load().Providers[f.Subject.Provider].ConsoleURL
 	c, err := a.Registry.Get(ctx, f.Subject.Credential)
 	if errors.Is(err, registry.ErrNotFound) {
@@ -360,6 +364,19 @@ func (t tellable) Finding(ctx context.Context, id int64) (finding.Finding, error
 	}
 	f.About.Owner, f.About.Description, f.About.Scopes, f.About.Labels = c.Owner, c.Description, c.Scopes, c.Labels
 	return f, postgres.Plain(err)
+}
+
+// mostOwned bounds the credentials whose owners a finding about a provider names.
+const mostOwned = 50
+
+// ownersOf are the owners of credentials, each once.
+func (a *App) ownersOf(ctx context.Context, names []string) (owners []string) {
+	for _, name := range names[:min(len(names), mostOwned)] {
+		if c, err := a.Registry.Get(ctx, name); err == nil && c.Owner != "" { // one that is gone has none
+			owners = append(owners, c.Owner)
+		}
+	}
+	return slices.Compact(slices.Sorted(slices.Values(owners)))
 }
 
 // Finding returns a finding as receivers are told it: with what is registered of its credential and the console of

@@ -135,7 +135,7 @@ func (t *teller) watch(ctx context.Context) {
 		}
 	}
 	if fresh > 0 {
-		t.line("0", "status", fmt.Sprintf("%d credentials are registered", fresh))
+		t.line("0", "status", finding.Plural(fresh, "credential")+map[bool]string{true: " is registered", false: " are registered"}[fresh == 1])
 	}
 }
 

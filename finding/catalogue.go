@@ -66,19 +66,25 @@ func (s Subject) Who() string {
 	return s.Credential + " (" + s.Provider + ")"
 }
 
+// Who names what f is about, as messages begin: the credential and its provider, or the providers, or keyrounds.
+func (f Finding) Who() string {
+	if ps := f.Evidence.Providers; len(ps) > 1 {
+		return join(ps)
+	}
+	return f.Subject.Who()
+}
+
 // Headline is who and what, in one line.
 func (f Finding) Headline() string {
-	e := f.Kind.Of()
-	who := f.Subject.Who()
-	if ps := f.Evidence.Providers; len(ps) > 1 {
-		who = join(ps)
-	}
+	e, who := f.Kind.Of(), f.Who()
 	if f.State != Resolved {
 		return who + " " + e.Says(f)
 	}
 	switch {
 	case e.Over != "":
 		return who + " " + e.Over
+	case f.Withdrawn && strings.HasPrefix(f.ResolvedWhy, "it "): // it belongs to the incident of …
+		return who + " " + strings.TrimPrefix(f.ResolvedWhy, "it ")
 	case f.Withdrawn:
 		return who + " " + e.Was
 	}

@@ -170,6 +170,7 @@ type Outage struct {
 // About is what is registered of the credential of a finding, as messages say it. It is filled in when it is told.
 type About struct {
 	Owner       string
+	Owners      []string // of what is about a provider: of the credentials that are affected
 	Description string
 	Scopes      []string
 	Labels      map[string]string

@@ -178,19 +178,23 @@ var providerIncident = Entry{
 	Means:  "Many credentials of a provider, or behind one token endpoint, that worked were refused at about the same time.",
 	Effect: says("Whoever uses them gets no new token. No credential is blamed alone while this lasts."),
 	Says: func(f Finding) string {
-		if len(f.Evidence.Providers) > 1 {
-			return fmt.Sprintf("refuse %s at once; they share a token endpoint", Plural(len(f.Evidence.Affected), "credential"))
+		n := Plural(len(f.Evidence.Affected), "credential")
+		if all := f.Evidence.PeersTotal; all >= len(f.Evidence.Affected) && all > 1 {
+			n = fmt.Sprintf("%d of %d credentials", len(f.Evidence.Affected), all)
 		}
-		return fmt.Sprintf("refuses %s at once", Plural(len(f.Evidence.Affected), "credential"))
+		if len(f.Evidence.Providers) > 1 {
+			return "refuse " + n + " at once; they share a token endpoint"
+		}
+		return "refuses " + n + " at once"
 	},
 	Was: "refused many credentials at once", Many: "refuse many credentials at once",
 	Steps: do(
 		"Look at the provider first: its status page, its administrators. Then at what changed here: proxy, clock, token_url, "+
 			"a secret store.",
-		"keyrounds tries one of them every 10 minutes, and all as soon as one is accepted. To try one now: keyrounds check NAME",
+		"keyrounds goes on trying them in turn, and all as soon as one is accepted. To try one now: keyrounds check NAME",
 	),
 	Sample: ofProvider(func(f *Finding, _ time.Time) {
-		f.Evidence.Affected = []string{"sample-one", "sample-two", "sample-three"}
+		f.Evidence.Affected, f.Evidence.PeersTotal = []string{"sample-one", "sample-two", "sample-three"}, 4
 	}),
 	Alert: "KeyroundsProviderIncident", Page: "verdicts.md",
 }
@@ -199,8 +203,8 @@ var providerDown = Entry{
 	Kind: ProviderDown, Severity: Critical,
 	Means:  "For verdict.provider_down_after nobody whom the provider was asked for got a certain answer.",
 	Effect: says("Nobody gets a new token there. Tokens that were issued work until they end. No credential is blamed."),
-	Says:   says("answers nobody"),
-	Was:    "answered nobody", Many: "answer nobody",
+	Says:   says("gives nobody a token"),
+	Was:    "gave nobody a token", Many: "give nobody a token",
 	Steps: do("Look at the provider's status page, and at the way to it. What keyrounds sees: keyrounds check -v NAME"),
 	Sample: ofProvider(func(f *Finding, _ time.Time) {
 		f.Evidence.Affected = []string{"sample-one", "sample-two", "sample-three"}

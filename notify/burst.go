@@ -2,7 +2,9 @@ package notify
 
 import (
 	"fmt"
+	"slices"
 	"strings"
+	"time"
 
 	"github.com/keyrounds/keyrounds/finding"
 )
@@ -51,15 +53,17 @@ func DescribeAll(fs []finding.Finding) Words {
 	entry := fs[0].Kind.Of()
 	w.Guide = guide(entry)
 	if entry.Effect != nil {
-		w.Effect = one(entry.Effect)
+		w.Effect = ofSeveral(one(entry.Effect))
 	}
 	if entry.Steps != nil {
 		w.Steps = entry.Steps(sharing(fs), "NAME")
 	}
-	if open == 0 {
-		w.Effect, w.Steps = "", nil
+	if open == 0 { // the evidence of what is over is stale
+		w.Effect, w.Steps, w.Guide = "", nil, ""
+		return w
 	}
 	w.Facts = append(w.Facts, howSure(fs)...)
+	w.Facts = append(w.Facts, nextLook(fs)...)
 	var label string
 	answer := one(func(f finding.Finding) (text string) { label, text = said(f); return text })
 	if answer != "" {
@@ -70,18 +74,59 @@ func DescribeAll(fs []finding.Finding) Words {
 
 // howSure says it of several refusals: what holds of each of them.
 func howSure(fs []finding.Finding) []Fact {
-	least, certain := len(fs[0].Evidence.Refusals), true
+	least, most, certain, newest := len(fs[0].Evidence.Refusals), 0, true, fs[0]
+	var from, to time.Time
 	for _, f := range fs {
-		least, certain = min(least, len(f.Evidence.Refusals)), certain && f.Evidence.Certain
+		n := len(f.Evidence.Refusals)
+		least, most, certain = min(least, n), max(most, n), certain && f.Evidence.Certain
+		if t := first(f.Evidence.Refusals); n > 0 && (from.IsZero() || t.Before(from)) {
+			from = t
+		}
+		if t := last(f.Evidence.Refusals); t.After(to) {
+			to, newest = t, f
+		}
 	}
 	if least == 0 || fs[0].Kind != finding.Revoked {
 		return nil
 	}
-	text := "The provider refused each of them " + times(least) + " or more. It does not say why."
-	if certain {
-		text = "The provider refused each of them " + times(least) + " or more, and says why."
+	text := "The provider refused each of them " + times(least)
+	if least < most {
+		text += " or more"
 	}
-	return []Fact{{"How sure", text}}
+	text += fmt.Sprintf(", from %s to %s", clock(from), clock(to))
+	if certain {
+		text += ", and says why."
+	} else {
+		text += ". It does not say why."
+	}
+	return []Fact{{"How sure", text + peers(newest.Evidence)}}
+}
+
+// nextLook is when the first of several refused credentials is looked at again.
+func nextLook(fs []finding.Finding) []Fact {
+	var at time.Time
+	for _, f := range fs {
+		if t := f.Evidence.NextCheck; f.State != finding.Resolved && !t.IsZero() && (at.IsZero() || t.Before(at)) {
+			at = t
+		}
+	}
+	if at.IsZero() {
+		return nil
+	}
+	return []Fact{{"Looked at again", "the first of them " + clock(at) + ", then less often. Now: keyrounds check NAME"}}
+}
+
+// ofSeveral has an effect of one credential speak of several.
+func ofSeveral(effect string) string {
+	return strings.NewReplacer(
+		"If it is confirmed, whoever uses it", "If that is confirmed, whoever uses them",
+		"Whoever uses it", "Whoever uses one of them",
+		"It has never worked here with this secret", "None of them has ever worked here with its secret",
+		"cannot check it", "cannot check them",
+		"What uses it", "What uses them",
+		"It should have ended by now; the provider may refuse it", "They should have ended by now; the provider may refuse them",
+		"The provider refuses it", "The provider refuses them",
+	).Replace(effect)
 }
 
 // sharing is the first finding with only that evidence for its steps which holds of all.
@@ -109,15 +154,26 @@ func together(fs []finding.Finding) string {
 	if !common(fs, func(f finding.Finding) string { return string(f.Kind) }) {
 		return fmt.Sprintf("%d findings%s: %s", n, at, list(names, 3))
 	}
+	why := fs[0].ResolvedWhy
+	if Ended(fs) == withdrawn && strings.HasPrefix(why, "it belongs ") && common(fs, func(f finding.Finding) string { return f.ResolvedWhy }) {
+		where, _, _ := strings.Cut(strings.TrimPrefix(why, "it belongs "), ",")
+		return fmt.Sprintf("%d credentials%s belong %s: %s", n, at, where, list(names, 3))
+	}
 	if Ended(fs) != "" {
 		return fmt.Sprintf("%d credentials%s (%s): %s", n, at, words(string(fs[0].Kind)), list(names, 3))
 	}
-	return fmt.Sprintf("%d credentials%s %s: %s", n, at, fs[0].Kind.Of().Many, list(names, 3))
+	many := fs[0].Kind.Of().Many
+	if !slices.ContainsFunc(fs, func(f finding.Finding) bool { return !f.Evidence.Suspected }) {
+		many += ", which is not confirmed yet"
+	}
+	return fmt.Sprintf("%d credentials%s %s: %s", n, at, many, list(names, 3))
 }
 
 // standings is where several findings stand; "" while all are open.
 func standings(fs []finding.Finding, open int) string {
 	switch first := stateOf(fs[0]); {
+	case open == 0 && Ended(fs) == withdrawn:
+		return "all withdrawn"
 	case open == 0:
 		return "all resolved"
 	case open < len(fs):

@@ -3,7 +3,6 @@ package notify
 import (
 	"cmp"
 	"context"
-	"errors"
 	"slices"
 	"time"
 
@@ -63,9 +62,7 @@ func (n *Notifier) Deliveries(ctx context.Context, limit int) ([]Delivery, error
 	}
 	silences, err := n.Silences(ctx, false)
 	for i := range list[:min(len(list), mostAbout)] {
-		if err == nil {
-			err = n.about(ctx, &list[i], silences)
-		}
+		n.about(ctx, &list[i], silences)
 	}
 	for i := range list {
 		list[i].Posted, list[i].Updated = fromEpoch(list[i].Posted), fromEpoch(list[i].Updated)
@@ -74,18 +71,15 @@ func (n *Notifier) Deliveries(ctx context.Context, limit int) ([]Delivery, error
 }
 
 // about says what d is about, and why it waits.
-func (n *Notifier) about(ctx context.Context, d *Delivery, silences []Silence) error {
+func (n *Notifier) about(ctx context.Context, d *Delivery, silences []Silence) {
 	ids, now := d.Findings, n.Now()
 	if d.State != "waiting" {
 		ids = ids[:min(len(ids), 1)]
 	}
 	for i, id := range ids {
 		f, err := n.Findings.Finding(ctx, id)
-		if errors.Is(err, finding.ErrNotFound) {
+		if err != nil { // it is gone, or cannot be read; the rest is shown
 			continue
-		}
-		if err != nil {
-			return err
 		}
 		if i == 0 {
 			d.About = string(f.Kind) + " " + f.Subject.Who()
@@ -95,7 +89,6 @@ func (n *Notifier) about(ctx context.Context, d *Delivery, silences []Silence) e
 			d.Waits = h.why + ", until " + clock(h.until)
 		}
 	}
-	return nil
 }
 
 func fromEpoch(t time.Time) time.Time {

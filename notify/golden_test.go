@@ -102,3 +102,56 @@ func golden(t *testing.T, name, got string) {
 		t.Errorf("%s: -update writes it anew:\n%s", name, d)
 	}
 }
+
+// Several findings in one message speak of several: what is not confirmed is said so, and what became of it; what belongs to an
+// incident says that, without the evidence that is stale by then.
+func TestWordsOfSeveral(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC)
+	a, b := Sample(finding.Revoked, now), Sample(finding.Revoked, now)
+	a.ID, a.Subject.Credential, b.ID, b.Subject.Credential = 1, "sil-01", 2, "sil-02"
+	a.Evidence.Suspected, b.Evidence.Suspected = true, true
+	early := DescribeAll([]finding.Finding{a, b})
+	if want := "2 credentials of sample-provider are refused, which is not confirmed yet: sil-01, sil-02"; !strings.HasSuffix(early.Title, want) ||
+		!strings.HasPrefix(early.Effect, "If that is confirmed, whoever uses them") {
+		t.Errorf("early: %s\n%s", early.Title, early.Effect)
+	}
+	r := record{digest: "x", was: map[int64]told{1: knownOf(a), 2: knownOf(b)}, holds: map[int64]hold{}, unsaid: map[int64]bool{}}
+	a.Evidence.Suspected = false
+	text, loud := r.turn([]finding.Finding{a, b}, nil, Traits{Edits: true}, now)
+	if want := "sil-01 (sample-provider): revoked, and that is confirmed now"; text != want || !loud {
+		t.Errorf("confirmed: %q, loud %t", text, loud)
+	}
+	for _, f := range []*finding.Finding{&a, &b} {
+		f.State, f.Withdrawn, f.ResolvedAt = finding.Resolved, true, now
+		f.ResolvedWhy = "it belongs to the incident of sample-provider, and nobody blames it alone any more"
+	}
+	w := DescribeAll([]finding.Finding{a, b})
+	if want := "WITHDRAWN: 2 credentials of sample-provider belong to the incident of sample-provider: sil-01, sil-02"; w.Title != want ||
+		w.State != "all withdrawn" || len(w.Facts) != 1 {
+		t.Errorf("withdrawn: %+v", w)
+	}
+	if w := Describe(a); w.Title != "WITHDRAWN: sil-01 (sample-provider) belongs to the incident of sample-provider, and nobody blames it alone any more" {
+		t.Errorf("one is withdrawn: %s", w.Title)
+	}
+}
+
+// An incident of several providers names each of them once, and its commands name a credential that it is about.
+func TestAJointIncident(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC)
+	f := Sample(finding.ProviderIncident, now)
+	f.ID, f.Subject.Provider, f.Evidence.Providers = 1, "sr", []string{"hris", "sr"}
+	w := Describe(f)
+	if want := "CRITICAL: hris and sr refuse 3 of 4 credentials at once; they share a token endpoint"; w.Title != want {
+		t.Errorf("open: %s", w.Title)
+	}
+	if steps := strings.Join(w.Steps, "\n"); !strings.Contains(steps, "keyrounds check sample-one") || strings.Contains(steps, "NAME") {
+		t.Errorf("its steps:\n%s", steps)
+	}
+	r := record{digest: "x", was: map[int64]told{1: knownOf(f)}, holds: map[int64]hold{}, unsaid: map[int64]bool{}}
+	f.State, f.ResolvedAt, f.ResolvedWhy = finding.Resolved, now, "all are accepted again"
+	if text, _ := r.turn([]finding.Finding{f}, nil, Traits{Edits: true}, now); !strings.HasPrefix(text, "hris and sr refused many credentials at once for") {
+		t.Errorf("over: %s", text)
+	}
+}

@@ -60,29 +60,32 @@ func (m Message) Plain() (title, body string) {
 			add("", m.Words.Link)
 		}
 	}
-	return harmless(title), Localize(harmless(strings.Join(lines, "\n")), func(t time.Time) string { return m.in(t).Format(TimeLayout) })
+	return harmless(title), Localize(harmless(strings.Join(lines, "\n")), func(t time.Time) string { return m.In(t).Format(TimeLayout) })
 }
 
-func (m Message) in(t time.Time) time.Time {
+// In is t in the zone of the message.
+func (m Message) In(t time.Time) time.Time {
 	if m.Zone == nil {
 		return t.UTC()
 	}
 	return t.In(m.Zone)
 }
 
+const withdrawn = "WITHDRAWN"
+
 // Ended is WITHDRAWN where all of fs were, RESOLVED where all are over, and "" where one of them is not.
 func Ended(fs []finding.Finding) string {
-	withdrawn := 0
+	taken := 0
 	for _, f := range fs {
 		if f.State != finding.Resolved {
 			return ""
 		}
 		if f.Withdrawn {
-			withdrawn++
+			taken++
 		}
 	}
-	if withdrawn > 0 && withdrawn == len(fs) {
-		return "WITHDRAWN"
+	if taken > 0 && taken == len(fs) {
+		return withdrawn
 	}
 	return "RESOLVED"
 }

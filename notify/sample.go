@@ -42,7 +42,7 @@ func (n *Notifier) Test(ctx context.Context, k finding.Kind, receiver string) (s
 	found := false
 	setup, now := n.setup.Load(), n.Now()
 	fs := []finding.Finding{Sample(k, now)}
-	m := Message{Key: fmt.Sprintf("sample-%d", now.UnixMicro()), Findings: fs, Words: setup.words(fs), Made: now}
+	m := Message{Key: fmt.Sprintf("sample-%d", now.UnixMicro()), Findings: fs, Words: setup.words(fs), Zone: setup.Policy.Zone, Made: now}
 	m.Words.Title = "TEST: " + m.Words.Title
 	for _, r := range setup.Receivers {
 		if receiver != "" && r.Name() != receiver {

@@ -115,10 +115,12 @@ func happened(f finding.Finding, was told, ended time.Time) string {
 		return ""
 	case was.news != news(f) && was.state != "" && f.State != finding.Resolved:
 		return strings.TrimSuffix("has "+news(f)+"; "+stateOf(f), "; ")
+	case f.State == finding.Resolved && f.Withdrawn && strings.HasPrefix(f.ResolvedWhy, "it "):
+		return strings.TrimPrefix(f.ResolvedWhy, "it ") + ": withdrawn"
 	case f.State == finding.Resolved && f.Withdrawn:
-		return strings.TrimPrefix(f.Headline(), f.Subject.Who()+" ") + ": withdrawn, " + f.ResolvedWhy
+		return strings.TrimPrefix(f.Headline(), f.Who()+" ") + ": withdrawn, " + f.ResolvedWhy
 	case f.State == finding.Resolved:
-		said := strings.TrimPrefix(f.Headline(), f.Subject.Who()+" ")
+		said := strings.TrimPrefix(f.Headline(), f.Who()+" ")
 		return strings.TrimSuffix(said+"; "+f.ResolvedWhy, "; ")
 	case f.State == finding.Open && !ended.IsZero() && was.state == "":
 		return fmt.Sprintf("%s, again: %s after it was over", f.Kind.Of().Says(f), finding.Span(f.OpenedAt.Sub(ended)))
@@ -150,6 +152,8 @@ func amongOthers(f finding.Finding, was told, ended time.Time) string {
 		what = "withdrawn, " + f.ResolvedWhy
 	case f.State == finding.Resolved:
 		what = strings.TrimSuffix("resolved, "+f.ResolvedWhy, ", ")
+	case was.news == notConfirmed && news(f) == "" && was.state != "":
+		return words(string(f.Kind)) + ", and that is confirmed now"
 	case was.news != news(f) && was.state != "":
 		what = strings.TrimSuffix(news(f)+"; "+what, "; ")
 	case f.State == finding.Open && was.state == "" && ended.IsZero():
@@ -163,7 +167,7 @@ func amongOthers(f finding.Finding, was told, ended time.Time) string {
 // subjects names those of fs: credentials of one provider with it.
 func subjects(fs []finding.Finding) string {
 	if len(fs) == 1 {
-		return fs[0].Subject.Who()
+		return fs[0].Who()
 	}
 	var names []string
 	for _, f := range fs {

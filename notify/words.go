@@ -1,6 +1,7 @@
 package notify
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -32,7 +33,7 @@ type Fact struct{ Label, Text string }
 // is pure.
 func Describe(f finding.Finding) Words {
 	e, entry := f.Evidence, f.Kind.Of()
-	w := Words{Title: urgency(f) + ": " + f.Headline(), State: stateOf(f), Owner: f.About.Owner, Guide: guide(entry)}
+	w := Words{Title: urgency(f) + ": " + f.Headline(), State: stateOf(f), Owner: cmp.Or(f.About.Owner, list(f.About.Owners, 6)), Guide: guide(entry)}
 	add := func(label, text string) {
 		if text != "" {
 			w.Facts = append(w.Facts, Fact{label, text})
@@ -48,9 +49,9 @@ func Describe(f finding.Finding) Words {
 		w.Effect = entry.Effect(f)
 	}
 	if entry.Steps != nil {
-		name := f.Subject.Credential
-		if name == "" {
-			name = "NAME"
+		name := cmp.Or(f.Subject.Credential, "NAME")
+		if a := f.Evidence.Affected; f.Subject.Provider != "" && f.Subject.Credential == "" && len(a) > 0 {
+			name = a[0]
 		}
 		w.Steps = entry.Steps(f, name)
 	}
@@ -216,16 +217,20 @@ func certainty(f finding.Finding) string {
 	if e.NeverHealthy {
 		text += " It never worked with the present secret."
 	}
+	return text + peers(e)
+}
+
+// peers says how the provider's other credentials do, in a sentence after others; "": there are none, or it is not known.
+func peers(e finding.Evidence) string {
 	switch {
 	case e.PeersTotal == 0:
+		return ""
 	case e.PeersHealthy == 1 && e.PeersTotal == 1:
-		text += " The provider's other credential works."
+		return " The provider's other credential works."
 	case e.PeersHealthy == e.PeersTotal:
-		text += fmt.Sprintf(" All %d other credentials of the provider work.", e.PeersTotal)
-	default:
-		text += fmt.Sprintf(" %d of the provider's %s work.", e.PeersHealthy, finding.Plural(e.PeersTotal, "other credential"))
+		return fmt.Sprintf(" All %d other credentials of the provider work.", e.PeersTotal)
 	}
-	return text
+	return fmt.Sprintf(" %d of the provider's %s work.", e.PeersHealthy, finding.Plural(e.PeersTotal, "other credential"))
 }
 
 func times(n int) string {
@@ -256,10 +261,13 @@ func said(f finding.Finding) (label, text string) {
 	e := f.Evidence
 	switch {
 	case f.Kind == finding.Expiring:
-		return "Time", e.Message
+		return "How soon", e.Message
 	case e.HTTPStatus == 0:
 		return "What happened", e.Message
 	case e.Outcome == "intercepted":
+		if strings.Contains(e.Message, " instead of ") { // it says so itself
+			return "What answered", fmt.Sprintf("%s (HTTP %d)", e.Message, e.HTTPStatus)
+		}
 		return "What answered", fmt.Sprintf(
 			"a web page, a firewall or a proxy answered instead of the provider (HTTP %d): %s", e.HTTPStatus, e.Message)
 	}

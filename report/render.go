@@ -272,6 +272,9 @@ func headline(r *Report) string {
 		return fmt.Sprintf("No credential is known to be unused; of %d of %d it is not known.", unknown, all)
 	}
 	text := fmt.Sprintf("%d of %d credentials are not used.", idle, all)
+	if all == 1 {
+		text = "The only credential is not used."
+	}
 	if unknown > 0 {
 		text += fmt.Sprintf(" Of %d it is not known.", unknown)
 	}

@@ -31,7 +31,7 @@ func (d *delivery) content(blocks bool) []slack.MsgOption {
 	}
 	options := []slack.MsgOption{marked(metadataMessage, d.m.Key), slack.MsgOptionDisableLinkUnfurl(), slack.MsgOptionDisableMediaUnfurl()}
 	if !blocks {
-		for _, b := range textOf(d.m.Words) {
+		for _, b := range d.textOf(d.m.Words) {
 			text += "\n" + b
 		}
 		return append(options, slack.MsgOptionText(cut(text, maxSection), false), slack.MsgOptionBlocks([]slack.Block{}...))
@@ -46,7 +46,7 @@ func (d *delivery) blocks(title string) []slack.Block {
 		blocks = append(blocks, section(d.m.Mention))
 	}
 	if w.State != "" {
-		blocks = append(blocks, section("*"+dated(escape(upperFirst(w.State), 600))+"*"))
+		blocks = append(blocks, section("*"+d.dated(escape(upperFirst(w.State), 600))+"*"))
 	}
 	var lead []string
 	if w.Effect != "" {
@@ -59,15 +59,15 @@ func (d *delivery) blocks(title string) []slack.Block {
 	if b := d.buttons(); b != nil {
 		blocks = append(blocks, b)
 	}
-	blocks = append(blocks, sections(bullets(w.Items, 300))...)
-	blocks = append(blocks, sections(bullets(w.Steps, 600))...)
+	blocks = append(blocks, sections(d.bullets(w.Items, 300))...)
+	blocks = append(blocks, sections(d.bullets(w.Steps, 600))...)
 	var facts []string
 	for _, fact := range w.Facts {
 		if fact.Label == "" {
-			facts = append(facts, dated(escape(fact.Text, 600)))
+			facts = append(facts, d.dated(escape(fact.Text, 600)))
 			continue
 		}
-		facts = append(facts, fmt.Sprintf("*%s:* %s", escape(fact.Label, 60), dated(escape(fact.Text, 600))))
+		facts = append(facts, fmt.Sprintf("*%s:* %s", escape(fact.Label, 60), d.dated(escape(fact.Text, 600))))
 	}
 	if w.Guide != "" {
 		facts = append(facts, "<"+w.Guide+"|Runbook>")
@@ -107,32 +107,32 @@ func sections(lines []string) (blocks []slack.Block) {
 	return blocks
 }
 
-func bullets(lines []string, most int) (list []string) {
+func (d *delivery) bullets(lines []string, most int) (list []string) {
 	for _, l := range lines {
-		list = append(list, "• "+dated(escape(l, most)))
+		list = append(list, "• "+d.dated(escape(l, most)))
 	}
 	return list
 }
 
-// dated lets Slack show each time of a text in the zone of its reader
+// dated lets Slack show each time of a text in the zone of its reader; who has no such Slack reads it in the message's.
 // (docs.slack.dev/messaging/formatting-message-text#date-formatting).
-func dated(text string) string {
+func (d *delivery) dated(text string) string {
 	return notify.Localize(text, func(t time.Time) string {
-		return fmt.Sprintf("<!date^%d^{date_short_pretty} {time_secs}|%s>", t.Unix(), t.UTC().Format(notify.TimeLayout))
+		return fmt.Sprintf("<!date^%d^{date_short_pretty} {time_secs}|%s>", t.Unix(), d.m.In(t).Format(notify.TimeLayout))
 	})
 }
 
 // textOf is what the blocks say, in lines.
-func textOf(w notify.Words) (lines []string) {
+func (d *delivery) textOf(w notify.Words) (lines []string) {
 	add := func(label, text string) {
 		if text != "" {
-			lines = append(lines, dated(escape(strings.TrimPrefix(label+": "+text, ": "), 300)))
+			lines = append(lines, d.dated(escape(strings.TrimPrefix(label+": "+text, ": "), 300)))
 		}
 	}
 	add("", upperFirst(w.State))
 	add("", w.Effect)
 	add("Owner", w.Owner)
-	lines = append(lines, bullets(append(w.Items, w.Steps...), 300)...)
+	lines = append(lines, d.bullets(append(w.Items, w.Steps...), 300)...)
 	for _, f := range w.Facts {
 		add(f.Label, f.Text)
 	}
@@ -142,6 +142,8 @@ func textOf(w notify.Words) (lines []string) {
 // mark tells severity and state by shape, beside the words.
 func mark(fs []finding.Finding) string {
 	switch {
+	case notify.Ended(fs) == "WITHDRAWN":
+		return "↩"
 	case notify.Ended(fs) != "":
 		return "✔"
 	case fs[0].Severity == finding.Critical:

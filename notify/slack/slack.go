@@ -173,7 +173,7 @@ func (d *delivery) reply(ctx context.Context, told notify.Receipt) error {
 			return err
 		}
 	}
-	text := dated(escape(d.m.Turn, maxSection-200))
+	text := d.dated(escape(d.m.Turn, maxSection-200))
 	options := []slack.MsgOption{
 		slack.MsgOptionTS(
 			told.Ref,

@@ -64,7 +64,7 @@ func (w *Webhook) Send(ctx context.Context, m notify.Message) (notify.Receipt, e
 			msg.Text = m.Mention + " " + msg.Text
 		}
 		if m.Turn != "" {
-			blocks = append(blocks, section("*"+dated(escape(m.Turn, 600))+"*"))
+			blocks = append(blocks, section("*"+d.dated(escape(m.Turn, 600))+"*"))
 		}
 		blocks = append(blocks, d.blocks(mark(m.Findings)+" "+m.Title())...)
 	}
