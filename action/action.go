@@ -18,11 +18,11 @@ import (
 	"github.com/keyrounds/keyrounds/postgres"
 	"github.com/keyrounds/keyrounds/registry"
 	"github.com/keyrounds/keyrounds/rounds"
-	"github.com/keyrounds/keyrounds/secret"
+	"github.com/keyrounds/keyrounds/sealing"
 	"github.com/keyrounds/keyrounds/usage"
 )
 
-// Options are options of New. All are required but Sealer; all stores are on Pool.
+// Options are options of New. All are required; all stores are on Pool.
 type Options struct {
 	Pool     *pgxpool.Pool
 	Registry *registry.Store
@@ -31,10 +31,8 @@ type Options struct {
 	Leaks    *leak.Store
 	Notifier *notify.Notifier
 	Rounds   *rounds.Rounds
-	// Sealer seals secrets; nil: none can be, and SealerErr says why.
-	Sealer    *secret.Sealer
-	SealerErr error
-	Now       func() time.Time
+	Sealing  *sealing.Keeper // seals secrets
+	Now      func() time.Time
 }
 
 // Actions is what can be asked for. It is safe for concurrent use.

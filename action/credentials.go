@@ -37,7 +37,7 @@ func (a *Actions) Sync(ctx context.Context, creds []credential.Credential, feeds
 
 // Add registers credentials with their secrets, all or none, for actor. secrets has one for each of creds, in their
 // order; they are sealed, and not wiped here. creds must be valid. An error that a name exists, or that nothing can
-// be sealed (Options.SealerErr), registers none. copied is told how many are on their way to the database; nil: nobody
+// be sealed, registers none. copied is told how many are on their way to the database; nil: nobody
 // is.
 func (a *Actions) Add(
 	ctx context.Context,
@@ -47,15 +47,18 @@ func (a *Actions) Add(
 	first FirstCheck,
 	copied func(n int),
 ) error {
-	sealed := slices.Clone(creds)
-	for i := range sealed {
-		var err error
-		sealed[i].Secret = secret.Sealed
-		if sealed[i].Sealed, err = a.seal(secrets[i], sealed[i].Name); err != nil {
-			return err
-		}
-	}
 	return a.register(ctx, actor, func(tx pgx.Tx) ([]registry.Change, error) {
+		sealer, err := a.Sealing.Hold(ctx, tx)
+		if err != nil {
+			return nil, err
+		}
+		sealed := slices.Clone(creds)
+		for i := range sealed {
+			sealed[i].Secret = secret.Sealed
+			if sealed[i].Sealed, err = sealer.Seal(secrets[i], sealed[i].Name); err != nil {
+				return nil, err
+			}
+		}
 		changes, err := a.Registry.Add(ctx, tx, sealed, a.Now(), copied)
 		if err != nil {
 			return nil, err
@@ -99,7 +102,11 @@ func (a *Actions) Rotate(
 		if err := a.keepOld(ctx, tx, c, v); err != nil {
 			return nil, err
 		}
-		sealed, err := a.seal(v, name)
+		sealer, err := a.Sealing.Hold(ctx, tx)
+		if err != nil {
+			return nil, err
+		}
+		sealed, err := sealer.Seal(v, name)
 		if err != nil {
 			return nil, err
 		}
@@ -124,10 +131,10 @@ func (e *HostSecretError) Error() string {
 
 // keepOld keeps the secret that next replaces. One that cannot be opened any more cannot be kept.
 func (a *Actions) keepOld(ctx context.Context, tx pgx.Tx, c credential.Credential, next secret.Value) error {
-	if err := a.Registry.Lock(ctx, tx, []int64{c.ID}); err != nil || c.Sealed == nil || a.Sealer == nil {
+	if err := a.Registry.Lock(ctx, tx, []int64{c.ID}); err != nil || c.Sealed == nil {
 		return err
 	}
-	old, err := a.Sealer.Open(c.Sealed, c.Name)
+	old, err := a.Sealing.Open(c.Sealed, c.Name)
 	if err != nil || old.Equal(next) {
 		return nil
 	}
@@ -163,13 +170,6 @@ func (a *Actions) Retire(ctx context.Context, actor, name string) error {
 		change, err := a.Registry.Retire(ctx, tx, name, a.Now())
 		return []registry.Change{change}, err
 	})
-}
-
-func (a *Actions) seal(v secret.Value, name string) ([]byte, error) {
-	if a.Sealer == nil {
-		return nil, a.SealerErr
-	}
-	return a.Sealer.Seal(v, name)
 }
 
 // register changes the registry, and in the same transaction what hangs on it: states begin or

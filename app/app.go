@@ -36,6 +36,7 @@ import (
 	"github.com/keyrounds/keyrounds/report"
 	"github.com/keyrounds/keyrounds/rounds"
 	"github.com/keyrounds/keyrounds/safefile"
+	"github.com/keyrounds/keyrounds/sealing"
 	"github.com/keyrounds/keyrounds/secret"
 	"github.com/keyrounds/keyrounds/usage"
 )
@@ -79,14 +80,13 @@ type App struct {
 	Leaks    *leak.Store
 	Exposure *exposure.Exposure // follows secrets that got out
 	Actions  *action.Actions    // does what people ask for
+	Sealing  *sealing.Keeper
 
 	owner     postgres.Owner
 	storage   storing
 	announcer *report.Announcer
 	config    atomic.Pointer[config.Config]           // without credentials
 	file      atomic.Pointer[[]credential.Credential] // of the configuration, not registered yet; nil: they are
-	sealer    *secret.Sealer
-	sealerErr error
 	reloaded  reloadMetrics
 
 	ready              atomic.Pointer[string] // why not; nil: ready
@@ -139,7 +139,6 @@ func (a *App) open(ctx context.Context) error {
 	}
 	a.ends.push(a.Pool.Close)
 	a.owner.App = a.Pool
-	a.openSealer()
 	a.Metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	a.reloaded = newReloadMetrics(a.Metrics, a.Version)
 	waker, err := notify.NewWaker(a.Pool)
@@ -148,7 +147,9 @@ func (a *App) open(ctx context.Context) error {
 	}
 	a.Registry, a.Audit = registry.New(a.Pool, c.Zone), audit.New(audit.Options{Pool: a.Pool, Wake: waker.Wake, Now: a.Now})
 	a.Usage = rounds.OpenUsage(a.Pool, c.Zone, a.Registry, a.Audit)
-	a.Leaks = leak.NewStore(leak.StoreOptions{Pool: a.Pool, Registry: a.Registry, Sealer: a.sealer})
+	a.Sealing = a.newKeeper()
+	a.Leaks = leak.NewStore(leak.StoreOptions{Pool: a.Pool, Registry: a.Registry, Sealer: a.Sealing})
+	a.Sealing.Over(a.Registry, a.Leaks)
 	setup, err := a.notifySetup(c)
 	if err != nil {
 		return err
@@ -176,7 +177,7 @@ func (a *App) open(ctx context.Context) error {
 		Audit:       a.Audit,
 		Usage:       a.Usage,
 		Notifier:    a.Notifier,
-		Sealer:      a.sealer,
+		Sealing:     a.Sealing,
 		Checker:     checker.New(checker.Options{Version: a.Version, Now: a.Now}),
 		Metrics:     a.Metrics,
 		Daemon:      a.Daemon,
@@ -211,7 +212,7 @@ func (a *App) open(ctx context.Context) error {
 	a.Rounds.Follow(a.Exposure)
 	a.Actions = action.New(action.Options{
 		Pool: a.Pool, Registry: a.Registry, Audit: a.Audit, Usage: a.Usage, Leaks: a.Leaks, Notifier: a.Notifier, Rounds: a.Rounds,
-		Sealer: a.sealer, SealerErr: a.sealerErr, Now: a.Now,
+		Sealing: a.Sealing, Now: a.Now,
 	})
 	return nil
 }
@@ -281,21 +282,36 @@ func (a *App) database(ctx context.Context) (string, error) {
 	return p.URL(), nil
 }
 
-// openSealer keeps the error for those who need the key; without sealed secrets nobody does.
-func (a *App) openSealer() {
+// newKeeper makes what seals. Whether the key is there is asked by those who need it; without sealed secrets nobody does.
+func (a *App) newKeeper() *sealing.Keeper {
 	path, own := a.Options.Config.SealingKey, false
 	if path == "" {
 		own, path = true, filepath.Join(a.Options.Config.DataDir, "sealing.key")
-		err := safefile.Ours(a.Options.Config.DataDir)
-		if err == nil {
-			err = os.MkdirAll(a.Options.Config.DataDir, 0o711)
-		}
-		if err != nil {
-			a.sealerErr = fmt.Errorf("data_dir: %w", err)
-			return
-		}
 	}
-	a.sealer, a.sealerErr = secret.OpenSealer(path, own)
+	dir := filepath.Dir(path)
+	return sealing.New(sealing.Options{
+		Pool: a.Pool,
+		File: secret.KeyFile{Path: path},
+		Make: own,
+		Dir: func() error {
+			err := safefile.Ours(dir)
+			if err == nil && own {
+				err = os.MkdirAll(dir, 0o711)
+			}
+			if err != nil {
+				return fmt.Errorf("the directory of the sealing key: %w", err)
+			}
+			return nil
+		},
+		Record: func(ctx context.Context, tx pgx.Tx, actor, act string, detail any) error {
+			e, err := audit.NewEntry(a.Now(), actor, act, "sealing", detail)
+			if err != nil {
+				return err
+			}
+			return a.Audit.Append(ctx, tx, e)
+		},
+		Now: a.Now,
+	})
 }
 
 // Prepare brings the schema up to date, makes the partitions ahead, and registers the credentials of the file. It
@@ -308,6 +324,12 @@ func (a *App) Prepare(ctx context.Context) error {
 	err := a.owner.Do(ctx, func(owner *pgxpool.Pool) error { return audit.EnsurePartitions(ctx, owner, a.Now(), keep) })
 	if err != nil {
 		return postgres.Plain(err)
+	}
+	if err := a.Sealing.Check(ctx); err != nil {
+		if ctx.Err() != nil {
+			return err
+		}
+		a.Log.Warn("what is sealed cannot be opened, and nothing can be sealed", "error", err)
 	}
 	for file := a.file.Load(); file != nil; file = a.file.Load() { // again, if it was reloaded meanwhile
 		if err := a.sync(ctx, a.config.Load(), *file); err != nil {

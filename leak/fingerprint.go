@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/jackc/pgx/v5"
 	"golang.org/x/crypto/scrypt"
 
 	"github.com/keyrounds/keyrounds/leak/intake"
@@ -87,16 +88,8 @@ func (s *Store) prints(ctx context.Context) (prints, error) {
 	if s.Sealer == nil {
 		return prints{}, errors.New("no sealing key is configured, and without it there are no fingerprints")
 	}
-	fresh := make([]byte, 32)
-	_, _ = rand.Read(fresh)
-	sealed, err := s.Sealer.Seal(secret.New([]byte(hex.EncodeToString(fresh))), keyName)
+	sealed, err := s.sealedKey(ctx)
 	if err != nil {
-		return prints{}, err
-	}
-	if _, err := s.Pool.Exec(ctx, `INSERT INTO leak_key (sealed) VALUES ($1) ON CONFLICT DO NOTHING`, sealed); err != nil {
-		return prints{}, err
-	}
-	if err := s.Pool.QueryRow(ctx, `SELECT sealed FROM leak_key`).Scan(&sealed); err != nil {
 		return prints{}, err
 	}
 	v, err := s.Sealer.Open(sealed, keyName)
@@ -107,4 +100,28 @@ func (s *Store) prints(ctx context.Context) (prints, error) {
 		return prints{}, errors.New("the key of the fingerprints is damaged")
 	}
 	return prints{s.key}, nil
+}
+
+// sealedKey returns the key as it is stored, which is the first that anybody stored.
+func (s *Store) sealedKey(ctx context.Context) (sealed []byte, err error) {
+	const read = `SELECT sealed FROM leak_key`
+	if err = s.Pool.QueryRow(ctx, read).Scan(&sealed); !errors.Is(err, pgx.ErrNoRows) {
+		return sealed, err
+	}
+	fresh := make([]byte, 32)
+	_, _ = rand.Read(fresh)
+	err = pgx.BeginFunc(ctx, s.Pool, func(tx pgx.Tx) error {
+		sealer, err := s.Sealer.Hold(ctx, tx)
+		if err != nil {
+			return err
+		}
+		if sealed, err = sealer.Seal(secret.New([]byte(hex.EncodeToString(fresh))), keyName); err != nil {
+			return err
+		}
+		if _, err := tx.Exec(ctx, `INSERT INTO leak_key (sealed) VALUES ($1) ON CONFLICT DO NOTHING`, sealed); err != nil {
+			return err
+		}
+		return tx.QueryRow(ctx, read).Scan(&sealed)
+	})
+	return sealed, err
 }

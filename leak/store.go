@@ -5,8 +5,8 @@ import (
 	"context"
 	"encoding/hex"
 	"errors"
-	"fmt"
 	"slices"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -45,7 +45,7 @@ type Registry interface {
 type StoreOptions struct {
 	Pool     *pgxpool.Pool
 	Registry Registry
-	Sealer   *secret.Sealer // seals former secrets and the key of the fingerprints; nil: without both, only scans find anything
+	Sealer   Sealer // seals former secrets and the key of the fingerprints; nil: without both, only scans find anything
 }
 
 // NewStore returns a Store. It does not speak to the database yet.
@@ -94,7 +94,11 @@ func (s *Store) Keep(ctx context.Context, tx pgx.Tx, c credential.Credential, ol
 	if err := noteAll(ctx, tx, []*note{n}); err != nil {
 		return err
 	}
-	sealed, err := s.Sealer.Seal(old, sealName(c.ID, p.whole(old.Reveal())))
+	sealer, err := s.Sealer.Hold(ctx, tx)
+	if err != nil {
+		return err
+	}
+	sealed, err := sealer.Seal(old, sealName(c.ID, p.whole(old.Reveal())))
 	if err != nil {
 		return err
 	}
@@ -108,7 +112,7 @@ func (s *Store) Keep(ctx context.Context, tx pgx.Tx, c credential.Credential, ol
 }
 
 func sealName(credentialID int64, print []byte) string {
-	return fmt.Sprintf("former secret %d %s", credentialID, hex.EncodeToString(print))
+	return formerName(strconv.FormatInt(credentialID, 10), hex.EncodeToString(print))
 }
 
 // SecretRow is what is stored of a secret that a credential has or had.

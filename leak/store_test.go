@@ -17,6 +17,7 @@ import (
 	"github.com/keyrounds/keyrounds/leak/intake"
 	"github.com/keyrounds/keyrounds/postgres/pgtest"
 	"github.com/keyrounds/keyrounds/registry"
+	"github.com/keyrounds/keyrounds/sealing"
 	"github.com/keyrounds/keyrounds/secret"
 )
 
@@ -32,13 +33,9 @@ type book struct {
 
 func newBook(t *testing.T, names ...string) *book {
 	t.Helper()
-	sealer, err := secret.OpenSealer(filepath.Join(t.TempDir(), "key"), true)
-	if err != nil {
-		t.Fatal(err)
-	}
 	b := &book{T: t, now: time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC), creds: map[string]credential.Credential{}}
 	pool := pgtest.New(t)
-	b.Store = NewStore(StoreOptions{Pool: pool, Registry: registry.New(pool, time.UTC), Sealer: sealer})
+	b.Store = newStore(t, pool)
 	b.Store.WantHMSL(true)
 	reg := registry.New(b.Pool, time.UTC)
 	for _, name := range names {
@@ -54,6 +51,16 @@ func newBook(t *testing.T, names ...string) *book {
 		b.learn(name, secretOf(name))
 	}
 	return b
+}
+
+// newStore makes a Store with a sealing key of its own.
+func newStore(tb testing.TB, pool *pgxpool.Pool) *Store {
+	tb.Helper()
+	k := sealing.New(sealing.Options{Pool: pool, File: secret.KeyFile{Path: filepath.Join(tb.TempDir(), "key")}, Make: true})
+	r := registry.New(pool, time.UTC)
+	s := NewStore(StoreOptions{Pool: pool, Registry: r, Sealer: k})
+	k.Over(r, s)
+	return s
 }
 
 func secretOf(name string) string { return "secret-of-" + name + "-0123456789abcdef" }
@@ -361,11 +368,7 @@ func TestALateResult(t *testing.T) {
 // Ten thousand credentials are matched by an index, not by reading them all.
 func BenchmarkMatch(b *testing.B) {
 	pool := pgtest.New(b)
-	sealer, err := secret.OpenSealer(filepath.Join(b.TempDir(), "key"), true)
-	if err != nil {
-		b.Fatal(err)
-	}
-	s := NewStore(StoreOptions{Pool: pool, Registry: registry.New(pool, time.UTC), Sealer: sealer})
+	s := newStore(b, pool)
 	fillSecrets(b, s, pool, 10_000)
 	rep := intake.Reported{Values: []string{"AKIAFOREIGNFOREIGN", "x-0123456789"}}
 	b.Run("reports", func(b *testing.B) {

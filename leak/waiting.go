@@ -37,27 +37,33 @@ func (s *Store) AddDelivery(ctx context.Context, w WaitingDelivery) error {
 		return errors.New("no sealing key is configured")
 	}
 	digest := sha256.Sum256(w.Body)
-	sealed, err := s.Sealer.Seal(secret.New(w.Body), waitingName(w.Reporter, digest[:]))
-	if err != nil {
+	return pgx.BeginFunc(ctx, s.Pool, func(tx pgx.Tx) error {
+		sealer, err := s.Sealer.Hold(ctx, tx)
+		if err != nil {
+			return err
+		}
+		sealed, err := sealer.Seal(secret.New(w.Body), waitingName(w.Reporter, digest[:]))
+		if err != nil {
+			return err
+		}
+		var waiting int
+		others := tx.QueryRow(ctx, `SELECT count(*) FROM leak_waiting WHERE receiver = $1 AND digest <> $2`, w.Reporter, digest[:])
+		if err := others.Scan(&waiting); err != nil {
+			return err
+		}
+		if waiting >= mostWaiting {
+			return fmt.Errorf("%d deliveries of %s are waiting already", waiting, w.Reporter)
+		}
+		_, err = tx.Exec(ctx, `
+			INSERT INTO leak_waiting (receiver, digest, event, sealed, since, next_try_at, why) VALUES ($1, $2, $3, $4, $5, $6, $7)
+			ON CONFLICT DO NOTHING`,
+			w.Reporter, digest[:], w.Event, sealed, w.Since, w.Next, w.Why)
 		return err
-	}
-	var waiting int
-	others := s.Pool.QueryRow(ctx, `SELECT count(*) FROM leak_waiting WHERE receiver = $1 AND digest <> $2`, w.Reporter, digest[:])
-	if err := others.Scan(&waiting); err != nil {
-		return err
-	}
-	if waiting >= mostWaiting {
-		return fmt.Errorf("%d deliveries of %s are waiting already", waiting, w.Reporter)
-	}
-	_, err = s.Pool.Exec(ctx, `
-		INSERT INTO leak_waiting (receiver, digest, event, sealed, since, next_try_at, why) VALUES ($1, $2, $3, $4, $5, $6, $7)
-		ON CONFLICT DO NOTHING`,
-		w.Reporter, digest[:], w.Event, sealed, w.Since, w.Next, w.Why)
-	return err
+	})
 }
 
 func waitingName(reporter string, digest []byte) string {
-	return "waiting delivery " + reporter + " " + hex.EncodeToString(digest)
+	return deliveryName(reporter, hex.EncodeToString(digest))
 }
 
 const waitingColumns = "receiver, event, since, tries, next_try_at, why, digest"

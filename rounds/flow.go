@@ -3,6 +3,7 @@ package rounds
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"time"
 
@@ -120,7 +121,7 @@ func (r *Rounds) recorded(results []checker.Result) (kept []checker.Result, unre
 }
 
 // Resolve reads the secret that a credential has now, from the host or sealed; the caller wipes it. Errors wrap
-// secret.ErrUnreadable, but where no sealing key is configured. Whoever follows leaks sees what was read, unless this
+// secret.ErrUnreadable. Whoever follows leaks sees what was read, unless this
 // is a command whose shell may have another secret than the daemon.
 func (r *Rounds) Resolve(ctx context.Context, c credential.Credential) (v secret.Value, err error) {
 	defer func() {
@@ -132,10 +133,10 @@ func (r *Rounds) Resolve(ctx context.Context, c credential.Credential) (v secret
 	if c.Secret != secret.Sealed || c.Sealed == nil {
 		return secret.ResolveKey(ctx, c.Secret, c.KeyPassphrase)
 	}
-	if r.Sealer == nil {
-		return secret.Value{}, errors.New("no sealing key is configured")
+	if r.Sealing == nil {
+		return secret.Value{}, fmt.Errorf("%w: nothing opens what is sealed here", secret.ErrUnreadable)
 	}
-	return r.Sealer.Open(c.Sealed, c.Name)
+	return r.Sealing.Open(c.Sealed, c.Name)
 }
 
 // Judged is a result and the state that the verdict made of it. Of a check that a daemon made for this process, the

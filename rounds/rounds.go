@@ -27,7 +27,7 @@ import (
 	"github.com/keyrounds/keyrounds/notify"
 	"github.com/keyrounds/keyrounds/postgres"
 	"github.com/keyrounds/keyrounds/registry"
-	"github.com/keyrounds/keyrounds/secret"
+	"github.com/keyrounds/keyrounds/sealing"
 	"github.com/keyrounds/keyrounds/usage"
 	"github.com/keyrounds/keyrounds/usage/feed"
 	"github.com/keyrounds/keyrounds/verdict"
@@ -80,7 +80,7 @@ type Options struct {
 	Usage    *usage.Store
 	Checker  *checker.Checker
 	Notifier *notify.Notifier
-	Sealer   *secret.Sealer // nil: sealed secrets cannot be opened
+	Sealing  *sealing.Keeper // nil: sealed secrets cannot be opened
 	Metrics  prometheus.Registerer
 	// Daemon says that this process may run the rounds: what it cannot read of secrets is recorded. Commands
 	// read secrets in a shell, which says nothing of what the daemon reads.

@@ -2,12 +2,17 @@ package secret
 
 import (
 	"bytes"
+	"context"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
+	"strconv"
+	"syscall"
 
 	"github.com/tink-crypto/tink-go/v2/aead"
 	"github.com/tink-crypto/tink-go/v2/insecurecleartextkeyset"
@@ -15,73 +20,27 @@ import (
 	"github.com/tink-crypto/tink-go/v2/tink"
 )
 
-// Sealer seals secrets for the database with Tink AEAD (AES-256-GCM). The credential's name is the associated data:
-// sealed bytes moved to another credential do not open. It is safe for concurrent use.
-type Sealer struct{ aead tink.AEAD }
-
-// OpenSealer reads the sealing key at path and, where create is set, makes it there first if it is missing; of
-// several processes that make it at once, one does. The file holds a Tink keyset in JSON and has mode 0600; one that
-// others can read is refused. Replicas share one key. Without create, a missing file is an error that wraps
-// fs.ErrNotExist.
-func OpenSealer(path string, create bool) (*Sealer, error) {
-	s, err := openSealer(path)
-	if errors.Is(err, fs.ErrNotExist) && create {
-		if err = makeKey(path); err == nil || errors.Is(err, fs.ErrExist) {
-			s, err = openSealer(path)
-		}
-	}
-	if err != nil {
-		return nil, fmt.Errorf("sealing key %s: %w", path, err)
-	}
-	return s, nil
+// Sealer seals secrets for the database with one key, Tink AEAD (AES-256-GCM). The credential's name is the associated
+// data: sealed bytes moved to another credential do not open. It is safe for concurrent use.
+type Sealer struct {
+	id   string
+	aead tink.AEAD
 }
 
-func openSealer(path string) (*Sealer, error) {
-	b, err := readFile(path)
-	if err != nil {
-		return nil, err
+// ID names the key: 8 hexadecimal digits that Tink chose at random when it made it. It is no part of the key, and begins
+// everything that the key seals.
+func (s *Sealer) ID() string { return s.id }
+
+// SealedWith is the ID of the key that sealed these bytes; "" where they are none that a Sealer made.
+func SealedWith(sealed []byte) string {
+	if len(sealed) <= tinkPrefix || sealed[0] != 1 {
+		return ""
 	}
-	defer clear(b)
-	if st, err := os.Stat(path); err != nil {
-		return nil, err
-	} else if st.Mode().Perm()&0o077 != 0 {
-		return nil, fmt.Errorf("mode %04o lets others read it: chmod 600 it", st.Mode().Perm())
-	}
-	h, err := insecurecleartextkeyset.Read(keyset.NewJSONReader(bytes.NewReader(b)))
-	if err != nil {
-		return nil, errors.New("not a Tink keyset in JSON")
-	}
-	a, err := aead.New(h)
-	if err != nil {
-		return nil, errors.New("not a keyset of AEAD keys")
-	}
-	return &Sealer{a}, nil
+	return hex.EncodeToString(sealed[1:tinkPrefix])
 }
 
-// makeKey writes a whole key or none: it is linked to path only when it is on the disk.
-func makeKey(path string) error {
-	h, err := keyset.NewHandle(aead.AES256GCMKeyTemplate())
-	if err != nil {
-		return err
-	}
-	f, err := os.CreateTemp(filepath.Dir(path), ".key-")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(f.Name())
-	defer f.Close()
-	if err := writeKey(h, f); err != nil {
-		return err
-	}
-	if err := f.Sync(); err != nil {
-		return err
-	}
-	return os.Link(f.Name(), path)
-}
-
-func writeKey(h *keyset.Handle, w io.Writer) error {
-	return insecurecleartextkeyset.Write(h, keyset.NewJSONWriter(w))
-}
+// tinkPrefix is the length of what begins a text that Tink sealed: 1, and the key's id.
+const tinkPrefix = 5
 
 // Seal encrypts v for the credential of that name, differently each time. v is not wiped.
 func (s *Sealer) Seal(v Value, name string) ([]byte, error) {
@@ -98,3 +57,221 @@ func (s *Sealer) Open(sealed []byte, name string) (Value, error) {
 	defer clear(b)
 	return New(b), nil
 }
+
+// MissingKeyError says that what is sealed cannot be opened, since the file of keys has not the one that sealed it.
+type MissingKeyError struct {
+	ID   string // of the key that is missing
+	Path string // of the file; it has others, or does not exist
+}
+
+func (e *MissingKeyError) Error() string {
+	return fmt.Sprintf("sealed with key %s, which is not in %s: restore it from your backup", e.ID, e.Path)
+}
+
+// Unwrap makes it an ErrUnreadable.
+func (e *MissingKeyError) Unwrap() error { return ErrUnreadable }
+
+// KeyFile is a file of sealing keys: a Tink keyset in JSON with mode 0600. One that others can read is refused. Replicas have
+// the same keys. Errors say which file, and never what is in it.
+type KeyFile struct{ Path string }
+
+// Keyset is what a KeyFile holds: one key, and more while they are replaced.
+type Keyset struct{ handle *keyset.Handle }
+
+// Read reads the keys. A missing file is an error that wraps fs.ErrNotExist.
+func (f KeyFile) Read(_ context.Context) (*Keyset, error) {
+	k, err := f.read()
+	if err != nil {
+		return nil, f.failed(err)
+	}
+	return k, nil
+}
+
+func (f KeyFile) failed(err error) error { return fmt.Errorf("sealing key %s: %w", f.Path, bare(err)) }
+
+func (f KeyFile) read() (*Keyset, error) {
+	st, err := os.Stat(f.Path)
+	if err != nil {
+		return nil, err
+	}
+	if st.Mode().Perm()&0o077 != 0 {
+		return nil, fmt.Errorf("mode %04o lets others read it: chmod 600 %s", st.Mode().Perm(), f.Path)
+	}
+	b, err := readFile(f.Path)
+	if err != nil {
+		return nil, err
+	}
+	defer clear(b)
+	h, err := insecurecleartextkeyset.Read(keyset.NewJSONReader(bytes.NewReader(b)))
+	if err != nil {
+		return nil, errors.New("not a Tink keyset in JSON")
+	}
+	if _, err := aead.New(h); err != nil {
+		return nil, errors.New("not a keyset of AEAD keys")
+	}
+	for _, key := range h.KeysetInfo().GetKeyInfo() {
+		if key.GetOutputPrefixType().String() != "TINK" {
+			return nil, errors.New("a key of it has another output prefix than TINK: what it seals would not say by which key")
+		}
+	}
+	return &Keyset{h}, nil
+}
+
+// Make writes a file with a new key: the whole file, or none. The error wraps fs.ErrExist where there is one: of several
+// processes that make it at once, one does.
+func (f KeyFile) Make(_ context.Context) error {
+	h, err := keyset.NewHandle(aead.AES256GCMKeyTemplate())
+	if err == nil {
+		err = f.write(&Keyset{h}, func(whole *os.File) error { return os.Link(whole.Name(), f.Path) })
+	}
+	if err != nil {
+		return f.failed(err)
+	}
+	return nil
+}
+
+// Replace writes k in the place of the file that is there, whole or not at all; who owns the file goes on owning it. A link is
+// not replaced.
+func (f KeyFile) Replace(_ context.Context, k *Keyset) error {
+	err := func() error {
+		st, err := os.Lstat(f.Path)
+		if err != nil {
+			return err
+		}
+		if !st.Mode().IsRegular() {
+			return errors.New("it is a link or no file, so that its keys cannot be replaced here: name the file itself")
+		}
+		return f.write(k, func(whole *os.File) error {
+			owner := st.Sys().(*syscall.Stat_t)
+			if int(owner.Uid) != os.Geteuid() || int(owner.Gid) != os.Getegid() {
+				if err := whole.Chown(int(owner.Uid), int(owner.Gid)); err != nil {
+					return err
+				}
+			}
+			return os.Rename(whole.Name(), f.Path)
+		})
+	}()
+	if err != nil {
+		return f.failed(err)
+	}
+	return nil
+}
+
+// write puts k in place when it is on the disk.
+func (f KeyFile) write(k *Keyset, put func(whole *os.File) error) error {
+	dir := filepath.Dir(f.Path)
+	whole, err := os.CreateTemp(dir, ".key-") // mode 0600
+	if err != nil {
+		return err
+	}
+	defer os.Remove(whole.Name())
+	defer whole.Close()
+	if err := k.write(whole); err != nil {
+		return err
+	}
+	if err := whole.Sync(); err != nil {
+		return err
+	}
+	if err := put(whole); err != nil {
+		var le *os.LinkError
+		if errors.As(err, &le) {
+			return le.Err
+		}
+		return err
+	}
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	return d.Sync()
+}
+
+func (k *Keyset) write(w io.Writer) error {
+	return insecurecleartextkeyset.Write(k.handle, keyset.NewJSONWriter(w))
+}
+
+// Lock has other processes of this machine wait that want to replace the keys. unlock ends it, as the end of the process does.
+func (f KeyFile) Lock() (unlock func(), err error) {
+	d, err := os.Open(filepath.Dir(f.Path))
+	if err != nil {
+		return nil, f.failed(err)
+	}
+	if err := syscall.Flock(int(d.Fd()), syscall.LOCK_EX); err != nil {
+		d.Close()
+		return nil, f.failed(err)
+	}
+	return func() { d.Close() }, nil
+}
+
+// Primary is the ID of the key that a Tink program would seal with: the newest.
+func (k *Keyset) Primary() string { return idText(k.handle.KeysetInfo().GetPrimaryKeyId()) }
+
+// IDs names the keys.
+func (k *Keyset) IDs() (ids []string) {
+	for _, key := range k.handle.KeysetInfo().GetKeyInfo() {
+		ids = append(ids, idText(key.GetKeyId()))
+	}
+	return ids
+}
+
+func idText(id uint32) string { return fmt.Sprintf("%08x", id) }
+
+// Sealer returns the key of that ID, nil where there is none.
+func (k *Keyset) Sealer(id string) *Sealer {
+	only, err := k.Only(id)
+	if err != nil {
+		return nil
+	}
+	a, err := aead.New(only.handle)
+	if err != nil {
+		return nil
+	}
+	return &Sealer{id, a}
+}
+
+// Only returns a keyset of these keys alone, of which the first is the Primary.
+func (k *Keyset) Only(ids ...string) (*Keyset, error) {
+	m := keyset.NewManagerFromHandle(k.handle)
+	for i, id := range ids {
+		number, err := strconv.ParseUint(id, 16, 32)
+		if err != nil || !slices.Contains(k.IDs(), id) {
+			return nil, fmt.Errorf("no key %s", id)
+		}
+		if i > 0 {
+			continue
+		}
+		if err := m.SetPrimary(uint32(number)); err != nil {
+			return nil, err
+		}
+	}
+	for _, key := range k.handle.KeysetInfo().GetKeyInfo() {
+		if !slices.Contains(ids, idText(key.GetKeyId())) {
+			if err := m.Delete(key.GetKeyId()); err != nil {
+				return nil, err
+			}
+		}
+	}
+	h, err := m.Handle()
+	if err != nil {
+		return nil, err
+	}
+	return &Keyset{h}, nil
+}
+
+// WithNew returns a keyset of these keys and a new one, which is its Primary.
+func (k *Keyset) WithNew() (*Keyset, error) {
+	m := keyset.NewManagerFromHandle(k.handle)
+	id, err := m.Add(aead.AES256GCMKeyTemplate())
+	if err == nil {
+		err = m.SetPrimary(id)
+	}
+	if err != nil {
+		return nil, err
+	}
+	h, err := m.Handle()
+	return &Keyset{h}, err
+}
+
+// Missing reports whether err says that there is no file of keys.
+func Missing(err error) bool { return errors.Is(err, fs.ErrNotExist) }

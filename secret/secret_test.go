@@ -4,11 +4,14 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -148,36 +151,121 @@ func TestResolve(t *testing.T) {
 
 func TestSeal(t *testing.T) {
 	t.Parallel()
-	path := filepath.Join(t.TempDir(), "key")
-	if _, err := secret.OpenSealer(path, false); err == nil {
-		t.Fatal("a missing key was opened")
+	file := secret.KeyFile{Path: filepath.Join(t.TempDir(), "key")}
+	if _, err := file.Read(t.Context()); !secret.Missing(err) {
+		t.Fatalf("a missing key: %v", err)
 	}
-	s, err := secret.OpenSealer(path, true)
-	if err != nil {
+	if err := file.Make(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if st, _ := os.Stat(path); st.Mode().Perm() != 0o600 {
+	if st, _ := os.Stat(file.Path); st.Mode().Perm() != 0o600 {
 		t.Errorf("the key has mode %o", st.Mode().Perm())
 	}
+	if err := file.Make(t.Context()); !errors.Is(err, fs.ErrExist) {
+		t.Errorf("a second key in the place of the first: %v", err)
+	}
+	s := sealerOf(t, file, "")
 	sealed, err := s.Seal(secret.New([]byte(canary)), "ats-sync")
 	if err != nil || strings.Contains(string(sealed), "c4n4ry") {
 		t.Fatalf("sealed bytes hold the secret, or error %v", err)
 	}
-	again, err := secret.OpenSealer(path, true)
-	if err != nil {
-		t.Fatal(err)
+	if got := secret.SealedWith(sealed); got != s.ID() || len(got) != 8 {
+		t.Errorf("sealed with %q, the key is %q", got, s.ID())
 	}
+	again := sealerOf(t, file, "")
 	if v, err := again.Open(sealed, "ats-sync"); err != nil || v.Reveal() != canary {
 		t.Errorf("the same key does not open it: %v", err)
 	}
 	if _, err := again.Open(sealed, "other"); err == nil {
 		t.Error("it opens under another credential's name")
 	}
-	if err := os.Chmod(path, 0o644); err != nil {
+	if err := os.Chmod(file.Path, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := secret.OpenSealer(path, true); err == nil || !strings.Contains(err.Error(), "chmod 600") {
+	_, err = file.Read(t.Context())
+	if err == nil || !strings.Contains(err.Error(), "mode 0644 lets others read it: chmod 600 "+file.Path) {
 		t.Errorf("a key that others can read: %v", err)
+	}
+}
+
+// sealerOf returns the key of that id, or else the primary one.
+func sealerOf(t *testing.T, file secret.KeyFile, id string) *secret.Sealer {
+	t.Helper()
+	keys, err := file.Read(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if id == "" {
+		id = keys.Primary()
+	}
+	s := keys.Sealer(id)
+	if s == nil {
+		t.Fatalf("no key %s among %v", id, keys.IDs())
+	}
+	return s
+}
+
+// A key is added and taken out; what it sealed meanwhile opens as long as it is there. A link is not replaced by a file.
+func TestReplaceTheKey(t *testing.T) {
+	t.Parallel()
+	file := secret.KeyFile{Path: filepath.Join(t.TempDir(), "key")}
+	if err := file.Make(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	old := sealerOf(t, file, "")
+	replace := func(change func(*secret.Keyset) (*secret.Keyset, error)) error {
+		keys, err := file.Read(t.Context())
+		if err == nil {
+			keys, err = change(keys)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		return file.Replace(t.Context(), keys)
+	}
+	if err := replace((*secret.Keyset).WithNew); err != nil {
+		t.Fatal(err)
+	}
+	fresh := sealerOf(t, file, "")
+	sealed, err := sealerOf(t, file, old.ID()).Seal(secret.New([]byte(canary)), "x")
+	if err != nil || fresh.ID() == old.ID() || secret.SealedWith(sealed) != old.ID() {
+		t.Fatalf("%s and %s: %v", old.ID(), fresh.ID(), err)
+	}
+	if v, err := old.Open(sealed, "x"); err != nil || v.Reveal() != canary {
+		t.Error(err)
+	}
+	if _, err := fresh.Open(sealed, "x"); err == nil {
+		t.Error("the new key opens what the old one sealed")
+	}
+	link := secret.KeyFile{Path: file.Path + "-link"}
+	if err := os.Symlink(file.Path, link.Path); err != nil {
+		t.Fatal(err)
+	}
+	keys, err := link.Read(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := link.Replace(t.Context(), keys); err == nil {
+		t.Error("a link was replaced")
+	}
+	if err := replace(func(k *secret.Keyset) (*secret.Keyset, error) { return k.Only(fresh.ID()) }); err != nil {
+		t.Fatal(err)
+	}
+	keys, err = file.Read(t.Context())
+	if err != nil || !slices.Equal(keys.IDs(), []string{fresh.ID()}) {
+		t.Errorf("%v, %v", keys, err)
+	}
+	if st, _ := os.Stat(file.Path); st.Mode().Perm() != 0o600 {
+		t.Errorf("the key has mode %o", st.Mode().Perm())
+	}
+	if left, _ := filepath.Glob(filepath.Join(filepath.Dir(file.Path), ".key-*")); len(left) > 0 {
+		t.Errorf("left over: %v", left)
+	}
+	if err := os.WriteFile(file.Path, []byte(canary), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := file.Read(t.Context()); err == nil || strings.Contains(err.Error(), "c4n4ry") {
+		t.Errorf("no keyset: %v", err)
 	}
 }
 

@@ -1,0 +1,76 @@
+package sealing
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// Status is what is known of the keys.
+type Status struct {
+	Path    string    `json:"path"`
+	Current string    `json:"current"` // ID of the key that seals; "": none is registered yet
+	Since   time.Time `json:"since"`
+	InFile  []string  `json:"in_file"` // IDs of the keys of the file, the newest last
+	// Sealed is how many things are sealed, by what they are and by the ID of the key.
+	Sealed map[string]map[string]int `json:"sealed"`
+	// Problem says what is wrong with the file; "": nothing.
+	Problem string `json:"problem,omitempty"`
+}
+
+// Missing names the keys with which something is sealed and that the file has not, with how many things that are.
+func (s Status) Missing() map[string]int {
+	missing := map[string]int{}
+	for _, byKey := range s.Sealed {
+		for id, n := range byKey {
+			if !slices.Contains(s.InFile, id) {
+				missing[id] += n
+			}
+		}
+	}
+	return missing
+}
+
+// Status reads how things are. It makes and changes nothing.
+func (k *Keeper) Status(ctx context.Context) (st Status, err error) {
+	st = Status{Path: k.File.Path, InFile: []string{}}
+	err = k.inTx(ctx, func(tx pgx.Tx) error {
+		c, err := current(ctx, tx, "")
+		if err != nil {
+			return err
+		}
+		st.Current, st.Since = c.id, c.since.UTC()
+		st.Sealed, err = k.count(ctx, tx)
+		return err
+	})
+	if err != nil {
+		return st, err
+	}
+	keys, problem := k.fresh(ctx)
+	switch missing := st.Missing(); {
+	case problem != nil:
+		st.Problem = problem.Error()
+	case keys != nil:
+		st.InFile = keys.IDs()
+		if missing = st.Missing(); len(missing) == 0 {
+			break
+		}
+		fallthrough
+	case len(missing) > 0:
+		for _, id := range sortedKeys(missing) {
+			st.Problem = fmt.Sprintf("%d sealed with key %s, which is not in %s: restore it from your backup", missing[id], id, st.Path)
+		}
+	}
+	return st, nil
+}
+
+func sortedKeys(m map[string]int) (keys []string) {
+	for id := range m {
+		keys = append(keys, id)
+	}
+	slices.Sort(keys)
+	return keys
+}
