@@ -109,12 +109,29 @@ func (s *Store) Reseal(
 			return 0, nil, err
 		}
 		_, err = tx.Exec(ctx, `
-			UPDATE `+t.table+` SET sealed = f.sealed FROM unnest($1::text[], $2::bytea[]) AS f (id, sealed)
-			WHERE (`+t.row+`)[1] = f.id`, ids, fresh)
+			UPDATE `+t.table+` SET sealed = f.sealed FROM unnest($1::text[], $2::bytea[]) AS f (one, sealed)
+			WHERE (`+t.row+`)[1] = f.one`, ids, fresh)
 		if err != nil {
 			return 0, nil, fmt.Errorf("%s: %w", t.what, err)
 		}
 		done += len(ids)
 	}
 	return done, failed, nil
+}
+
+// Abandon forgets what the key of that ID sealed, and returns how many things that were. Without the key of fingerprints a new one
+// is made, and with it every present secret is noted anew; a process that has read the old one goes on with it until it ends.
+func (s *Store) Abandon(ctx context.Context, tx pgx.Tx, id string) (n int, err error) {
+	for _, sql := range []string{
+		`UPDATE leak_secrets SET sealed = NULL, next_try_at = NULL WHERE ` + sealedBy + ` = $1`,
+		`DELETE FROM leak_waiting WHERE ` + sealedBy + ` = $1`,
+		`DELETE FROM leak_key WHERE ` + sealedBy + ` = $1`,
+	} {
+		tag, err := tx.Exec(ctx, sql, id)
+		if err != nil {
+			return 0, err
+		}
+		n += int(tag.RowsAffected())
+	}
+	return n, nil
 }

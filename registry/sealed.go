@@ -68,3 +68,9 @@ func (s *Store) Reseal(
 		ids, fresh)
 	return len(ids), failed, err
 }
+
+// Abandon forgets the secrets that the key of that ID sealed, and returns how many those were.
+func (s *Store) Abandon(ctx context.Context, tx pgx.Tx, id string) (int, error) {
+	tag, err := tx.Exec(ctx, `UPDATE credentials SET sealed_secret = NULL WHERE `+sealedBy("sealed_secret")+` = $1`, id)
+	return int(tag.RowsAffected()), err
+}

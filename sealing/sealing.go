@@ -36,6 +36,8 @@ type Store interface {
 	// Reseal seals anew, by reseal, up to limit things that one of the keys from sealed, without those that skip names. done
 	// is how many; failed names those that reseal could not. name is what the thing was sealed for.
 	Reseal(ctx context.Context, tx pgx.Tx, from, skip []string, limit int, reseal Reseal) (done int, failed []string, err error)
+	// Abandon forgets what the key of that ID sealed, and returns how many things that was.
+	Abandon(ctx context.Context, tx pgx.Tx, id string) (int, error)
 }
 
 // Reseal opens what is sealed for a name and seals it with the current key.
@@ -59,11 +61,12 @@ type Options struct {
 type Keeper struct {
 	Options
 	stores []Store
+	batch  int // things that are sealed anew in one transaction
 
 	mu   sync.Mutex
 	keys map[string]*secret.Sealer // all that were read: what was sealed a moment ago opens, whatever the file has now
 	read *reading
-	stop func(step string) error // for tests: ends a rotation there; nil: never
+	stop func(step string) error // for tests: ends a rotation as if it were killed there; nil: never
 }
 
 // reading is the last time that the file was read.
@@ -95,7 +98,7 @@ func New(o Options, stores ...Store) *Keeper {
 	if o.Record == nil {
 		o.Record = func(context.Context, pgx.Tx, string, string, any) error { return nil }
 	}
-	return &Keeper{Options: o, stores: stores, keys: map[string]*secret.Sealer{}}
+	return &Keeper{Options: o, stores: stores, batch: 500, keys: map[string]*secret.Sealer{}}
 }
 
 // Over adds stores; call it before anything else.
@@ -170,11 +173,11 @@ func (k *Keeper) fresh(ctx context.Context) (*secret.Keyset, error) {
 // is sealed it makes the key if there is none, and Options.Make allows that. *secret.MissingKeyError: something is
 // sealed with a key that the file has not.
 func (k *Keeper) Hold(ctx context.Context, tx pgx.Tx) (*secret.Sealer, error) {
-	keys, err := k.fresh(ctx)
+	c, err := current(ctx, tx, "FOR SHARE")
 	if err != nil {
 		return nil, err
 	}
-	c, err := current(ctx, tx, "FOR SHARE")
+	keys, err := k.fresh(ctx) // after the row is held: the key does not leave the file now
 	if err != nil {
 		return nil, err
 	}
@@ -213,11 +216,18 @@ type key struct {
 
 // current returns the key that seals, the zero key where there is none yet.
 func current(ctx context.Context, tx pgx.Tx, lock string) (c key, err error) {
-	err = tx.QueryRow(ctx, `SELECT id, proof, since FROM sealing_keys WHERE current `+lock).Scan(&c.id, &c.proof, &c.since)
-	if errors.Is(err, pgx.ErrNoRows) {
-		err = nil
+	for {
+		err = tx.QueryRow(ctx, `SELECT id, proof, since FROM sealing_keys WHERE current `+lock).Scan(&c.id, &c.proof, &c.since)
+		if !errors.Is(err, pgx.ErrNoRows) {
+			return c, err
+		}
+		// Whoever waited for the row while another became the current one gets none: a second look finds the other.
+		another := false
+		err = tx.QueryRow(ctx, `SELECT EXISTS (SELECT FROM sealing_keys WHERE current)`).Scan(&another)
+		if err != nil || !another {
+			return c, err
+		}
 	}
-	return c, err
 }
 
 const proofName = "sealing key"

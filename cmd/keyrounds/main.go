@@ -148,6 +148,7 @@ func newRoot() *cobra.Command {
 		newUsage(o),
 		newLeaks(o),
 		newReport(o),
+		newSealing(o),
 		newExplain(o),
 		newConfig(o),
 		newMigrate(o),
