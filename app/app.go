@@ -110,6 +110,9 @@ func Open(ctx context.Context, o Options) (*App, error) {
 		o.Metrics = prometheus.NewRegistry()
 	}
 	secret.KeepInExec(o.Config.ExecEnv)
+	if err := readVault(o.Config.Vault, o.Now); err != nil {
+		return nil, err
+	}
 	a := &App{Options: o}
 	a.file.Store(&o.Config.Credentials)
 	a.Options.Config = withoutCredentials(o.Config)

@@ -222,6 +222,9 @@ func (a *App) reload(ctx context.Context, c *config.Config) error {
 	if err != nil {
 		return err
 	}
+	if err := readVault(c.Vault, a.Now); err != nil {
+		return err
+	}
 	if a.ready.Load() == nil {
 		if err := a.sync(ctx, c, file); err != nil {
 			return err

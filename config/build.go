@@ -131,6 +131,7 @@ func (b *builder) storage(c *Config, f File) {
 			c.SealingKey = strings.TrimPrefix(ref.String(), "file:")
 		}
 	}
+	b.vault(c, f.Vault)
 	if f.Retention != "" {
 		months, err := parseMonths(f.Retention)
 		if err != nil {

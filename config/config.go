@@ -19,6 +19,7 @@ import (
 	"github.com/keyrounds/keyrounds/notify"
 	"github.com/keyrounds/keyrounds/secret"
 	"github.com/keyrounds/keyrounds/usage/feed"
+	"github.com/keyrounds/keyrounds/vault"
 	"github.com/keyrounds/keyrounds/verdict"
 )
 
@@ -28,7 +29,8 @@ type Config struct {
 	Database Address // zero: the private Postgres in DataDir
 	// AdminDatabase is the same database as the owner of its tables; zero: Database is.
 	AdminDatabase Address
-	SealingKey    string // a file; "": made in DataDir
+	SealingKey    string         // a file; "": made in DataDir
+	Vault         vault.Settings // without what the environment says; Address "": only that
 	Listen        string
 	WebConfig     string   // exporter-toolkit's file for TLS and sign-in
 	Hosts         []string // in lower case; beside loopback and ExternalURL

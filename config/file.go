@@ -11,6 +11,9 @@ type File struct {
 	Database *DatabaseSection `json:"database,omitempty"`
 	// Key that seals secrets in the database. Absent: made in data_dir.
 	Sealing *SealingSection `json:"sealing,omitempty"`
+	// Vault or OpenBao, for vault: references. What is not said here is taken from the environment: VAULT_ADDR, VAULT_NAMESPACE,
+	// VAULT_CACERT, VAULT_TOKEN or VAULT_TOKEN_FILE, or the same with BAO_.
+	Vault *VaultSection `json:"vault,omitempty"`
 	// Address of the pages, /metrics, /healthz and /readyz. Default 127.0.0.1:8181; on any other than
 	// loopback web_config must ask for sign-in.
 	Listen string `json:"listen,omitempty"`
@@ -83,6 +86,50 @@ type DatabaseSection struct {
 type SealingSection struct {
 	// file:/path of a Tink keyset with mode 0600. Replicas share one.
 	Key string `json:"key"`
+}
+
+// VaultSection is vault:.
+type VaultSection struct {
+	// Where it is, such as https://vault.example.com:8200. http:// only to this machine, or with allow_http.
+	Address string `json:"address,omitempty"`
+	// Namespace of all requests.
+	Namespace string `json:"namespace,omitempty"`
+	// Certificate authorities in PEM. Default the system's.
+	CAFile string `json:"ca_file,omitempty"`
+	// Also speak plain http:// to other machines, which shows tokens and secrets to the network.
+	AllowHTTP bool `json:"allow_http,omitempty"`
+	// How to sign in. Default VAULT_TOKEN, or VAULT_TOKEN_FILE.
+	Auth *VaultAuth `json:"auth,omitempty"`
+}
+
+// VaultAuth is vault.auth. One of its keys.
+type VaultAuth struct {
+	// Reference to a token, such as file:/run/vault/token. It is read for each request.
+	Token string `json:"token,omitempty"`
+	// The auth method AppRole.
+	AppRole *VaultAppRole `json:"approle,omitempty"`
+	// The auth method Kubernetes.
+	Kubernetes *VaultKubernetes `json:"kubernetes,omitempty"`
+}
+
+// VaultAppRole is vault.auth.approle.
+type VaultAppRole struct {
+	// Role id.
+	RoleID string `json:"role_id"`
+	// Reference to the secret id, such as file:/run/keyrounds/secret-id.
+	SecretID string `json:"secret_id"`
+	// Where the method is mounted. Default approle.
+	Mount string `json:"mount,omitempty"`
+}
+
+// VaultKubernetes is vault.auth.kubernetes.
+type VaultKubernetes struct {
+	// Role that is bound to the service account.
+	Role string `json:"role"`
+	// Where the method is mounted. Default kubernetes.
+	Mount string `json:"mount,omitempty"`
+	// Token of the service account. Default that of the pod.
+	TokenFile string `json:"token_file,omitempty"`
 }
 
 // ProviderIn is one of providers:.
@@ -208,10 +255,11 @@ type CredentialIn struct {
 	// Which of the client's keys it is, as the provider's log names it (Entra: servicePrincipalCredentialKeyId). Uses of
 	// another key are not its own. Default: all uses of the client are, but of keys that are known to be another's.
 	KeyID string `json:"key_id,omitempty"`
-	// Where the secret is: env:NAME, file:/path, exec:command, systemd:NAME, or sealed: for the database.
+	// Where the secret is: env:NAME, file:/path, exec:command, systemd:NAME, vault:mount/path#field, or sealed: for the
+	// database.
 	Secret string `json:"secret"`
 	// Where the passphrase of the key is that secret names, where that is encrypted (PEM or PKCS #12): env:NAME, file:/path,
-	// exec:command or systemd:NAME.
+	// exec:command, systemd:NAME or vault:mount/path#field.
 	KeyPassphrase string `json:"key_passphrase,omitempty"`
 	// What it is for.
 	Description string `json:"description,omitempty"`

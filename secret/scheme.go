@@ -15,6 +15,7 @@ const (
 	SchemeFile    = "file"
 	SchemeExec    = "exec"
 	SchemeSystemd = "systemd"
+	SchemeVault   = "vault"
 	SchemeSealed  = "sealed"
 )
 
@@ -36,6 +37,7 @@ func schemes() []scheme {
 		{SchemeFile, "file:/path", validPath, func(_ context.Context, path string) ([]byte, error) { return readFile(path) }, false},
 		{SchemeExec, "exec:command", validCommand, output, true},
 		{SchemeSystemd, "systemd:NAME", validCredential, readSystemd, true},
+		{SchemeVault, "vault:mount/path#field", validVault, readVault, true},
 		{
 			SchemeSealed,
 			"sealed: (the secret is in the database, put there by `keyrounds credentials add` or `rotate`)",

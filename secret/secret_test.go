@@ -1,6 +1,7 @@
 package secret_test
 
 import (
+	"context"
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
@@ -69,7 +70,7 @@ func TestValueCannotBePrinted(t *testing.T) {
 
 func TestParseReference(t *testing.T) {
 	t.Parallel()
-	for _, good := range []string{"env:A_B1", "file:/a/b", "exec:pass show x", "systemd:ats", "sealed:"} {
+	for _, good := range []string{"env:A_B1", "file:/a/b", "exec:pass show x", "systemd:ats", "vault:kv/a/b#c", "vault:team%2Fkv/a b#c d", "sealed:"} {
 		r, err := secret.ParseReference(good)
 		if err != nil || r.String() != good {
 			t.Errorf("%q: got %q, %v", good, r, err)
@@ -77,7 +78,8 @@ func TestParseReference(t *testing.T) {
 	}
 	for _, bad := range []string{
 		"", canary, "env:", "env:A-B", "env:1A", "file:relative", "exec: ", "systemd:../x", "systemd:..", "sealed:x", "vault",
-		"http://x",
+		"http://x", "vault:", "vault:kv/a", "vault:kv#c", "vault:/a#c", "vault:kv/#c", "vault:kv/a#", "vault:kv/../a#c", "vault:kv/a/./b#c",
+		"vault:kv%2F..%2Fsys/a#c", "vault:kv/a\n#c", "vault:kv%zz/a#c",
 	} {
 		_, err := secret.ParseReference(bad)
 		if err == nil {
@@ -146,6 +148,39 @@ func TestResolve(t *testing.T) {
 		case name != "exec fails" && strings.Contains(err.Error(), "c4n4ry"):
 			t.Errorf("%s: the error holds the secret", name)
 		}
+	}
+}
+
+// A vault reference is read by what the process was given for it, and its value is kept as that of others is.
+func TestVaultReferences(t *testing.T) {
+	ref := must(t, "vault:team%2Fkv/ats/x#value")
+	_, err := secret.Resolve(t.Context(), ref)
+	if !errors.Is(err, secret.ErrUnreadable) || !strings.Contains(err.Error(), "set VAULT_ADDR") {
+		t.Errorf("without a Vault: %v", err)
+	}
+	var asked secret.VaultPlace
+	secret.ReadVaultBy(func(_ context.Context, p secret.VaultPlace) ([]byte, error) {
+		asked = p
+		return []byte(canary + "\n"), nil
+	})
+	defer secret.ReadVaultBy(nil)
+	v, err := secret.Resolve(t.Context(), ref)
+	want := secret.VaultPlace{Mount: "team/kv", Path: "ats/x", Field: "value"}
+	if err != nil || v.Reveal() != canary || asked != want {
+		t.Errorf("%+v, %v", asked, err)
+	}
+	t.Setenv("VAULT_ADDR", "https://vault.example")
+	t.Setenv("VAULT_TOKEN", canary)
+	t.Setenv("BAO_NAMESPACE", "b")
+	t.Setenv("VAULT_NAMESPACE", "v")
+	e := secret.ReadVaultEnv()
+	if e.Address != "https://vault.example" || e.Namespace != "b" || e.Token.String() != "env:VAULT_TOKEN" {
+		t.Errorf("%+v", e)
+	}
+	t.Setenv("VAULT_TOKEN_FILE", "/run/token")
+	if e := (secret.VaultEnv{Address: "https://other.example"}).Or(secret.ReadVaultEnv()); e.Address != "https://other.example" ||
+		e.Token.String() != "file:/run/token" {
+		t.Errorf("%+v", e)
 	}
 }
 

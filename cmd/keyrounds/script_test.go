@@ -2,9 +2,13 @@ package main
 
 import (
 	"context"
+	"fmt"
+	"io"
+	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -30,6 +34,24 @@ const (
 	otherSecret = "c4n4ry-other-s3cret"
 )
 
+// vaultOfScripts is a Vault in which secret/ats has the secret of good as its value. Its token is c4n4ry-vault-token; the secret id
+// c4n4ry-secret-id gets that.
+func vaultOfScripts(w http.ResponseWriter, r *http.Request) {
+	body, _ := io.ReadAll(r.Body)
+	switch {
+	case r.URL.Path == "/v1/auth/approle/login" && strings.Contains(string(body), `"secret_id":"c4n4ry-secret-id"`):
+		fmt.Fprint(w, `{"auth": {"client_token": "c4n4ry-vault-token", "lease_duration": 3600}}`)
+	case r.Header.Get("X-Vault-Token") != "c4n4ry-vault-token":
+		w.WriteHeader(http.StatusForbidden)
+		fmt.Fprintf(w, `{"errors": ["permission denied, not for %s"]}`, r.Header.Get("X-Vault-Token"))
+	case r.URL.Path == "/v1/secret/data/ats":
+		fmt.Fprintf(w, `{"data": {"data": {"value": %q}, "metadata": {"version": 1}}}`, goodSecret)
+	default:
+		w.WriteHeader(http.StatusNotFound)
+		fmt.Fprint(w, `{"errors": []}`)
+	}
+}
+
 // Each script has a provider at $IDP, which knows the clients good and other, and an empty database
 // at $DATABASE_URL; $DATA is for a private one.
 func TestScripts(t *testing.T) {
@@ -48,6 +70,9 @@ func TestScripts(t *testing.T) {
 			server := httptest.NewServer(idp)
 			env.Defer(server.Close)
 			env.Values["idp"] = idp
+			vault := httptest.NewServer(http.HandlerFunc(vaultOfScripts))
+			env.Defer(vault.Close)
+			env.Setenv("VAULT", vault.URL)
 			env.Setenv("IDP", server.URL)
 			env.Setenv("GOOD", goodSecret)
 			env.Setenv("OTHER", otherSecret)
