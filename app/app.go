@@ -39,6 +39,7 @@ import (
 	"github.com/keyrounds/keyrounds/sealing"
 	"github.com/keyrounds/keyrounds/secret"
 	"github.com/keyrounds/keyrounds/usage"
+	"github.com/keyrounds/keyrounds/vault"
 )
 
 // Options are options of Open. Config and Log are required.
@@ -150,7 +151,9 @@ func (a *App) open(ctx context.Context) error {
 	}
 	a.Registry, a.Audit = registry.New(a.Pool, c.Zone), audit.New(audit.Options{Pool: a.Pool, Wake: waker.Wake, Now: a.Now})
 	a.Usage = rounds.OpenUsage(a.Pool, c.Zone, a.Registry, a.Audit)
-	a.Sealing = a.newKeeper()
+	if a.Sealing, err = a.newKeeper(); err != nil {
+		return err
+	}
 	a.Leaks = leak.NewStore(leak.StoreOptions{Pool: a.Pool, Registry: a.Registry, Sealer: a.Sealing})
 	a.Sealing.Over(a.Registry, a.Leaks)
 	setup, err := a.notifySetup(c)
@@ -286,15 +289,27 @@ func (a *App) database(ctx context.Context) (string, error) {
 }
 
 // newKeeper makes what seals. Whether the key is there is asked by those who need it; without sealed secrets nobody does.
-func (a *App) newKeeper() *sealing.Keeper {
+func (a *App) newKeeper() (*sealing.Keeper, error) {
 	path, own := a.Options.Config.SealingKey, false
 	if path == "" {
 		own, path = true, filepath.Join(a.Options.Config.DataDir, "sealing.key")
 	}
 	dir := filepath.Dir(path)
+	file := secret.KeyFile{Path: path}
+	if t := a.Options.Config.SealingKMS; t.Key != "" {
+		client, err := newVault(a.Options.Config.Vault, a.Now)
+		if err != nil {
+			return nil, err
+		}
+		if client == nil {
+			return nil, errors.New("sealing.kms needs a Vault: set vault.address, or VAULT_ADDR")
+		}
+		a.ends.push(client.Close)
+		file.KMS = vault.Transit{Client: client, Mount: t.Mount, Key: t.Key}
+	}
 	return sealing.New(sealing.Options{
 		Pool: a.Pool,
-		File: secret.KeyFile{Path: path},
+		File: file,
 		Make: own,
 		Dir: func() error {
 			err := safefile.Ours(dir)
@@ -314,7 +329,7 @@ func (a *App) newKeeper() *sealing.Keeper {
 			return a.Audit.Append(ctx, tx, e)
 		},
 		Now: a.Now,
-	})
+	}), nil
 }
 
 // Prepare brings the schema up to date, makes the partitions ahead, and registers the credentials of the file. It

@@ -246,7 +246,7 @@ func (a *App) reload(ctx context.Context, c *config.Config) error {
 		"data_dir": old.DataDir != c.DataDir,
 		"database": old.Database != c.Database,
 		"listen":   old.Listen != c.Listen,
-		"sealing":  old.SealingKey != c.SealingKey,
+		"sealing":  old.SealingKey != c.SealingKey || old.SealingKMS != c.SealingKMS,
 		"timezone": old.Zone.String() != c.Zone.String(),
 		"metrics":  !reflect.DeepEqual(old.Metrics, c.Metrics),
 		"debug":    old.DebugListen != c.DebugListen,

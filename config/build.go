@@ -123,7 +123,14 @@ func (b *builder) storage(c *Config, f File) {
 			c.AdminDatabase = b.address("database.admin_url", f.Database.AdminURL)
 		}
 	}
-	if f.Sealing != nil {
+	if f.Sealing != nil && f.Sealing.KMS != nil {
+		if t := f.Sealing.KMS.Transit; t == nil || t.Key == "" {
+			b.fail("sealing.kms", "transit: {key: keyrounds}", "transit.key is missing")
+		} else {
+			c.SealingKMS = Transit{t.Key, t.Mount}
+		}
+	}
+	if f.Sealing != nil && (f.Sealing.Key != "" || f.Sealing.KMS == nil) {
 		ref, err := secret.ParseReference(f.Sealing.Key)
 		if err != nil || ref.Scheme() != secret.SchemeFile {
 			b.fail("sealing.key", "file:/path", "the sealing key is named as a file")

@@ -29,7 +29,8 @@ type Config struct {
 	Database Address // zero: the private Postgres in DataDir
 	// AdminDatabase is the same database as the owner of its tables; zero: Database is.
 	AdminDatabase Address
-	SealingKey    string         // a file; "": made in DataDir
+	SealingKey    string // a file; "": made in DataDir
+	SealingKMS    Transit
 	Vault         vault.Settings // without what the environment says; Address "": only that
 	Listen        string
 	WebConfig     string   // exporter-toolkit's file for TLS and sign-in
@@ -62,6 +63,9 @@ type Config struct {
 	Keep               int // months of results
 	Warnings           []Problem
 }
+
+// Transit is a key of Vault that encrypts the file of the sealing key. The zero value: nothing does.
+type Transit struct{ Key, Mount string }
 
 // Defaults are for credentials that say nothing else, also those that a command adds.
 type Defaults struct {

@@ -84,8 +84,25 @@ type DatabaseSection struct {
 
 // SealingSection is sealing:.
 type SealingSection struct {
-	// file:/path of a Tink keyset with mode 0600. Replicas share one.
+	// file:/path of a Tink keyset with mode 0600. Replicas share one. Default sealing.key in data_dir, which is made at the first
+	// start.
+	Key string `json:"key,omitempty"`
+	// What encrypts that file. Absent: nothing but its mode protects it.
+	KMS *KMSSection `json:"kms,omitempty"`
+}
+
+// KMSSection is sealing.kms.
+type KMSSection struct {
+	// Key of a transit engine of the Vault or OpenBao that vault: names.
+	Transit *TransitSection `json:"transit,omitempty"`
+}
+
+// TransitSection is sealing.kms.transit.
+type TransitSection struct {
+	// Name of the key, of the type aes256-gcm96 or chacha20-poly1305. It must exist.
 	Key string `json:"key"`
+	// Where the engine is mounted. Default transit.
+	Mount string `json:"mount,omitempty"`
 }
 
 // VaultSection is vault:.

@@ -1,6 +1,7 @@
 package sealing
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -8,7 +9,11 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
+	"github.com/jackc/pgx/v5"
+
+	"github.com/keyrounds/keyrounds/registry"
 	"github.com/keyrounds/keyrounds/secret"
 )
 
@@ -234,5 +239,87 @@ func TestAbandon(t *testing.T) {
 	s.must(s.add("after"))
 	if c, err := r.Get(t.Context(), s.names[0]); err != nil || c.Sealed != nil || c.Secret != secret.Sealed {
 		t.Errorf("%+v, %v", c, err)
+	}
+}
+
+// kms is a KMS that can be away. What it encrypted says nothing, and is not to be broken by anybody who reads it here.
+type kms struct {
+	sync.Mutex
+	away  bool
+	asked int
+}
+
+func (*kms) String() string { return "a KMS" }
+
+func (m *kms) turn(b []byte) ([]byte, error) {
+	m.Lock()
+	defer m.Unlock()
+	if m.asked++; m.away {
+		return nil, errors.New("the KMS is away")
+	}
+	b = slices.Clone(b)
+	for i := range b {
+		b[i] ^= 0x55
+	}
+	return b, nil
+}
+
+func (m *kms) EncryptWithContext(_ context.Context, text, _ []byte) ([]byte, error) {
+	return m.turn(text)
+}
+
+func (m *kms) DecryptWithContext(_ context.Context, sealed, _ []byte) ([]byte, error) {
+	return m.turn(sealed)
+}
+
+// A KMS is asked when the file is read, and not for each secret. While it is away what was read goes on opening and sealing; a
+// process that has read nothing asks it every few seconds, however many secrets wait.
+func TestAKMSIsAskedAtTheStart(t *testing.T) {
+	t.Parallel()
+	s, m, now := newSite(t), &kms{}, noon
+	keeper := func() *Keeper {
+		r := registry.New(s.pool, time.UTC)
+		return New(Options{
+			Pool: s.pool, File: secret.KeyFile{Path: s.path, KMS: m}, Make: true, Now: func() time.Time { return now },
+		}, r)
+	}
+	k := keeper()
+	var sealed []byte
+	seal := func(k *Keeper) error {
+		return pgx.BeginFunc(t.Context(), s.pool, func(tx pgx.Tx) error {
+			sealer, err := k.Hold(t.Context(), tx)
+			if err == nil {
+				sealed, err = sealer.Seal(secret.New([]byte("c4n4ry")), "x")
+			}
+			return err
+		})
+	}
+	s.must(seal(k))
+	if text, err := os.ReadFile(s.path); err != nil || !strings.Contains(string(text), "encryptedKeyset") {
+		t.Errorf("the file is not encrypted: %v", err)
+	}
+	m.away = true
+	s.must(seal(k))
+	if v, err := k.Open(sealed, "x"); err != nil || v.Reveal() != "c4n4ry" {
+		t.Errorf("while the KMS is away: %v", err)
+	}
+	fresh, before := keeper(), m.asked
+	for range 10 {
+		if _, err := fresh.Open(sealed, "x"); !errors.Is(err, secret.ErrUnreadable) || !strings.Contains(err.Error(), "the KMS is away") {
+			t.Fatalf("a new process: %v", err)
+		}
+	}
+	if m.asked != before+1 {
+		t.Errorf("it was asked %d times in a moment", m.asked-before)
+	}
+	if err := seal(fresh); err == nil {
+		t.Error("it seals with a key that nobody opened")
+	}
+	m.away, now = false, now.Add(readAgain)
+	if v, err := fresh.Open(sealed, "x"); err != nil || v.Reveal() != "c4n4ry" {
+		t.Errorf("when the KMS is back: %v", err)
+	}
+	if r, err := fresh.Rotate(t.Context(), "ann", func(int) {}); err != nil || r.Resumed {
+		t.Errorf("%+v, %v", r, err)
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"os"
 	"slices"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -65,8 +66,10 @@ type Keeper struct {
 
 	mu   sync.Mutex
 	keys map[string]*secret.Sealer // all that were read: what was sealed a moment ago opens, whatever the file has now
-	read *reading
-	stop func(step string) error // for tests: ends a rotation as if it were killed there; nil: never
+	// reading is held while the file is read, which may wait for a KMS.
+	reading sync.Mutex
+	read    *reading
+	stop    func(step string) error // for tests: ends a rotation as if it were killed there; nil: never
 }
 
 // reading is the last time that the file was read.
@@ -82,6 +85,7 @@ type stamp struct {
 	changed time.Time
 	size    int64
 	mode    fs.FileMode
+	inode   uint64
 }
 
 // readAgain is after how long a file that could not be read is read again, though it was not changed.
@@ -119,15 +123,13 @@ func (k *Keeper) Open(sealed []byte, name string) (secret.Value, error) {
 }
 
 func (k *Keeper) sealer(id string) (*secret.Sealer, error) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if s := k.keys[id]; s != nil {
+	if s := k.known(id); s != nil {
 		return s, nil
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
-	_, err := k.readFile(ctx, false)
-	switch s := k.keys[id]; {
+	_, err := k.readFile(ctx)
+	switch s := k.known(id); {
 	case s != nil:
 		return s, nil
 	case err != nil && !secret.Missing(err):
@@ -137,13 +139,21 @@ func (k *Keeper) sealer(id string) (*secret.Sealer, error) {
 	}
 }
 
-// readFile reads the keys, unless the file is what it was when it was last read and fresh does not ask for it. k.mu is held.
-func (k *Keeper) readFile(ctx context.Context, fresh bool) (*secret.Keyset, error) {
+func (k *Keeper) known(id string) *secret.Sealer {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.keys[id]
+}
+
+// readFile reads the keys, unless the file is what it was when it was last read: a KMS is not asked again for what is known.
+func (k *Keeper) readFile(ctx context.Context) (*secret.Keyset, error) {
+	k.reading.Lock()
+	defer k.reading.Unlock()
 	var now stamp
 	if st, err := os.Stat(k.File.Path); err == nil {
-		now = stamp{st.ModTime(), st.Size(), st.Mode()}
+		now = stamp{st.ModTime(), st.Size(), st.Mode(), st.Sys().(*syscall.Stat_t).Ino}
 	}
-	if r := k.read; r != nil && !fresh && r.file == now && (r.err == nil || k.Now().Sub(r.at) < readAgain) {
+	if r := k.read; r != nil && r.file == now && (r.err == nil || k.Now().Sub(r.at) < readAgain) {
 		return r.keys, r.err
 	}
 	keys, err := k.File.Read(ctx)
@@ -151,6 +161,8 @@ func (k *Keeper) readFile(ctx context.Context, fresh bool) (*secret.Keyset, erro
 	if err != nil {
 		return nil, err
 	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
 	for _, id := range keys.IDs() {
 		if s := keys.Sealer(id); s != nil {
 			k.keys[id] = s
@@ -159,10 +171,9 @@ func (k *Keeper) readFile(ctx context.Context, fresh bool) (*secret.Keyset, erro
 	return keys, nil
 }
 
+// fresh returns the keys of the file as it is now, nil where there is none.
 func (k *Keeper) fresh(ctx context.Context) (*secret.Keyset, error) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	keys, err := k.readFile(ctx, true)
+	keys, err := k.readFile(ctx)
 	if secret.Missing(err) {
 		return nil, nil
 	}

@@ -17,6 +17,8 @@ type Status struct {
 	InFile  []string  `json:"in_file"` // IDs of the keys of the file, the newest last
 	// Sealed is how many things are sealed, by what they are and by the ID of the key.
 	Sealed map[string]map[string]int `json:"sealed"`
+	// KMS names the key that encrypts the file; "": the keys stand in it as they are.
+	KMS string `json:"kms,omitempty"`
 	// Problem says what is wrong with the file; "": nothing.
 	Problem string `json:"problem,omitempty"`
 }
@@ -55,6 +57,11 @@ func (k *Keeper) Status(ctx context.Context) (st Status, err error) {
 		st.Problem = problem.Error()
 	case keys != nil:
 		st.InFile = keys.IDs()
+		if keys.Encrypted() {
+			st.KMS = k.File.KMS.String()
+		} else if k.File.KMS != nil {
+			st.Problem = st.Path + " is not encrypted yet: keyrounds sealing rotate replaces its key by one that never was in clear"
+		}
 		if missing = st.Missing(); len(missing) == 0 {
 			break
 		}

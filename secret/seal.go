@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -73,14 +74,34 @@ func (e *MissingKeyError) Unwrap() error { return ErrUnreadable }
 
 // KeyFile is a file of sealing keys: a Tink keyset in JSON with mode 0600. One that others can read is refused. Replicas have
 // the same keys. Errors say which file, and never what is in it.
-type KeyFile struct{ Path string }
+type KeyFile struct {
+	Path string
+	// KMS encrypts the keyset in the file; nil: it stands there as it is. A file that was made without is read all the same, and
+	// encrypted when it is replaced.
+	KMS KMS
+}
+
+// KMS encrypts and decrypts with a key that it does not give away. String names that key.
+type KMS interface {
+	tink.AEADWithContext
+	fmt.Stringer
+}
 
 // Keyset is what a KeyFile holds: one key, and more while they are replaced.
-type Keyset struct{ handle *keyset.Handle }
+type Keyset struct {
+	handle    *keyset.Handle
+	encrypted bool
+}
+
+// Encrypted reports whether the file had it encrypted by a KMS.
+func (k *Keyset) Encrypted() bool { return k.encrypted }
+
+// ofKeys is the associated data of an encrypted keyset.
+const ofKeys = "keyrounds sealing keys"
 
 // Read reads the keys. A missing file is an error that wraps fs.ErrNotExist.
-func (f KeyFile) Read(_ context.Context) (*Keyset, error) {
-	k, err := f.read()
+func (f KeyFile) Read(ctx context.Context) (*Keyset, error) {
+	k, err := f.read(ctx)
 	if err != nil {
 		return nil, f.failed(err)
 	}
@@ -89,7 +110,7 @@ func (f KeyFile) Read(_ context.Context) (*Keyset, error) {
 
 func (f KeyFile) failed(err error) error { return fmt.Errorf("sealing key %s: %w", f.Path, bare(err)) }
 
-func (f KeyFile) read() (*Keyset, error) {
+func (f KeyFile) read(ctx context.Context) (*Keyset, error) {
 	st, err := os.Stat(f.Path)
 	if err != nil {
 		return nil, err
@@ -102,9 +123,9 @@ func (f KeyFile) read() (*Keyset, error) {
 		return nil, err
 	}
 	defer clear(b)
-	h, err := insecurecleartextkeyset.Read(keyset.NewJSONReader(bytes.NewReader(b)))
+	h, encrypted, err := f.decode(ctx, b)
 	if err != nil {
-		return nil, errors.New("not a Tink keyset in JSON")
+		return nil, err
 	}
 	if _, err := aead.New(h); err != nil {
 		return nil, errors.New("not a keyset of AEAD keys")
@@ -114,15 +135,40 @@ func (f KeyFile) read() (*Keyset, error) {
 			return nil, errors.New("a key of it has another output prefix than TINK: what it seals would not say by which key")
 		}
 	}
-	return &Keyset{h}, nil
+	return &Keyset{h, encrypted}, nil
 }
+
+func (f KeyFile) decode(ctx context.Context, b []byte) (h *keyset.Handle, encrypted bool, err error) {
+	var form struct {
+		Encrypted string `json:"encryptedKeyset"`
+	}
+	noKeyset := errors.New("not a Tink keyset in JSON")
+	switch err := json.Unmarshal(b, &form); {
+	case err != nil:
+		return nil, false, noKeyset
+	case form.Encrypted == "":
+		if h, err = insecurecleartextkeyset.Read(keyset.NewJSONReader(bytes.NewReader(b))); err != nil {
+			return nil, false, noKeyset
+		}
+		return h, false, nil
+	case f.KMS == nil:
+		return nil, false, errors.New("it is encrypted by a KMS, and sealing.kms names none")
+	}
+	if h, err = keyset.ReadWithContext(ctx, keyset.NewJSONReader(bytes.NewReader(b)), f.KMS, []byte(ofKeys)); err != nil {
+		return nil, false, failedAtKMS(err) // which does not wrap: a missing file of a token is no missing key
+	}
+	return h, true, nil
+}
+
+// failedAtKMS is an error of a KMS, whose causes are not ours.
+func failedAtKMS(err error) error { return errors.New(err.Error()) }
 
 // Make writes a file with a new key: the whole file, or none. The error wraps fs.ErrExist where there is one: of several
 // processes that make it at once, one does.
-func (f KeyFile) Make(_ context.Context) error {
+func (f KeyFile) Make(ctx context.Context) error {
 	h, err := keyset.NewHandle(aead.AES256GCMKeyTemplate())
 	if err == nil {
-		err = f.write(&Keyset{h}, func(whole *os.File) error { return os.Link(whole.Name(), f.Path) })
+		err = f.write(ctx, &Keyset{handle: h}, func(whole *os.File) error { return os.Link(whole.Name(), f.Path) })
 	}
 	if err != nil {
 		return f.failed(err)
@@ -132,7 +178,7 @@ func (f KeyFile) Make(_ context.Context) error {
 
 // Replace writes k in the place of the file that is there, whole or not at all; who owns the file goes on owning it. A link is
 // not replaced.
-func (f KeyFile) Replace(_ context.Context, k *Keyset) error {
+func (f KeyFile) Replace(ctx context.Context, k *Keyset) error {
 	err := func() error {
 		st, err := os.Lstat(f.Path)
 		if err != nil {
@@ -141,7 +187,7 @@ func (f KeyFile) Replace(_ context.Context, k *Keyset) error {
 		if !st.Mode().IsRegular() {
 			return errors.New("it is a link or no file, so that its keys cannot be replaced here: name the file itself")
 		}
-		return f.write(k, func(whole *os.File) error {
+		return f.write(ctx, k, func(whole *os.File) error {
 			owner := st.Sys().(*syscall.Stat_t)
 			if int(owner.Uid) != os.Geteuid() || int(owner.Gid) != os.Getegid() {
 				if err := whole.Chown(int(owner.Uid), int(owner.Gid)); err != nil {
@@ -158,7 +204,7 @@ func (f KeyFile) Replace(_ context.Context, k *Keyset) error {
 }
 
 // write puts k in place when it is on the disk.
-func (f KeyFile) write(k *Keyset, put func(whole *os.File) error) error {
+func (f KeyFile) write(ctx context.Context, k *Keyset, put func(whole *os.File) error) error {
 	dir := filepath.Dir(f.Path)
 	whole, err := os.CreateTemp(dir, ".key-") // mode 0600
 	if err != nil {
@@ -166,7 +212,7 @@ func (f KeyFile) write(k *Keyset, put func(whole *os.File) error) error {
 	}
 	defer os.Remove(whole.Name())
 	defer whole.Close()
-	if err := k.write(whole); err != nil {
+	if err := f.encode(ctx, k, whole); err != nil {
 		return err
 	}
 	if err := whole.Sync(); err != nil {
@@ -187,8 +233,14 @@ func (f KeyFile) write(k *Keyset, put func(whole *os.File) error) error {
 	return d.Sync()
 }
 
-func (k *Keyset) write(w io.Writer) error {
-	return insecurecleartextkeyset.Write(k.handle, keyset.NewJSONWriter(w))
+func (f KeyFile) encode(ctx context.Context, k *Keyset, w io.Writer) error {
+	if f.KMS == nil {
+		return insecurecleartextkeyset.Write(k.handle, keyset.NewJSONWriter(w))
+	}
+	if err := k.handle.WriteWithContext(ctx, keyset.NewJSONWriter(w), f.KMS, []byte(ofKeys)); err != nil {
+		return failedAtKMS(err)
+	}
+	return nil
 }
 
 // Lock has other processes of this machine wait that want to replace the keys. unlock ends it, as the end of the process does.
@@ -256,7 +308,7 @@ func (k *Keyset) Only(ids ...string) (*Keyset, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Keyset{h}, nil
+	return &Keyset{h, k.encrypted}, nil
 }
 
 // WithNew returns a keyset of these keys and a new one, which is its Primary.
@@ -270,7 +322,7 @@ func (k *Keyset) WithNew() (*Keyset, error) {
 		return nil, err
 	}
 	h, err := m.Handle()
-	return &Keyset{h}, err
+	return &Keyset{h, k.encrypted}, err
 }
 
 // Missing reports whether err says that there is no file of keys.

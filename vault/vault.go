@@ -140,13 +140,13 @@ func (e *answerError) Error() string {
 }
 
 // ask sends a request with a token. Where one of a sign-in is refused it signs in again, once.
-func (c *Client) ask(ctx context.Context, method, path string, body, into any) error {
+func (c *Client) ask(ctx context.Context, method, path string, body, into any, secrets ...secret.Value) error {
 	for again := false; ; again = true {
 		token, mine, err := c.signIn(ctx, again)
 		if err != nil {
 			return err
 		}
-		err = c.send(ctx, method, path, token, body, into)
+		err = c.send(ctx, method, path, token, body, into, secrets...)
 		var refused *answerError
 		if again || !mine || !errors.As(err, &refused) || refused.status != http.StatusForbidden {
 			return err

@@ -411,7 +411,7 @@ func TestAddress(t *testing.T) {
 }
 
 // standIn answers as the documentation of Vault's and OpenBao's API says: /api-docs/secret/kv/kv-v2, /api-docs/auth/approle,
-// /api-docs/auth/kubernetes.
+// /api-docs/auth/kubernetes, /api-docs/secret/transit.
 type standIn struct {
 	mu      sync.Mutex
 	tokens  map[string]string         // token: what it may read, as a prefix
@@ -419,10 +419,11 @@ type standIn struct {
 	secret  string                    // id of the role kr
 	review  func(context.Context, string) bool
 	next    int
+	sealed  map[string][2]any // ciphertext of transit: plaintext and associated data
 }
 
 func newStandIn() *standIn {
-	return &standIn{tokens: map[string]string{rootToken: ""}, secrets: map[string]map[string]any{}}
+	return &standIn{tokens: map[string]string{rootToken: ""}, secrets: map[string]map[string]any{}, sealed: map[string][2]any{}}
 }
 
 func (v *standIn) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -482,6 +483,21 @@ func (v *standIn) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		host, _ := in["kubernetes_host"].(string)
 		v.review = func(ctx context.Context, token string) bool { return reviewed(ctx, host, token) }
 		w.WriteHeader(http.StatusNoContent)
+	case strings.HasPrefix(path, "kms/keys/"):
+		answer(http.StatusOK, object{"data": object{"name": "keyrounds"}})
+	case path == "kms/encrypt/keyrounds":
+		v.next++
+		name := fmt.Sprint("vault:v1:", v.next)
+		v.sealed[name] = [2]any{in["plaintext"], in["associated_data"]}
+		answer(http.StatusOK, object{"data": object{"ciphertext": name, "key_version": 1}})
+	case path == "kms/decrypt/keyrounds":
+		name, _ := in["ciphertext"].(string)
+		sealed, there := v.sealed[name]
+		if !there || sealed[1] != in["associated_data"] {
+			refuse(http.StatusBadRequest, "cipher: message authentication failed")
+			return
+		}
+		answer(http.StatusOK, object{"data": object{"plaintext": sealed[0]}})
 	case strings.HasPrefix(path, "sys/") || strings.HasPrefix(path, "auth/"):
 		w.WriteHeader(http.StatusNoContent)
 	case !isKV || mount != "secret" && mount != "team/kv":
@@ -520,4 +536,73 @@ func reviewed(ctx context.Context, host, token string) bool {
 	defer resp.Body.Close()
 	var review struct{ Status struct{ Authenticated bool } }
 	return json.NewDecoder(resp.Body).Decode(&review) == nil && review.Status.Authenticated
+}
+
+// The key of a transit engine encrypts the file of sealing keys; a file in clear is taken over by a rotation.
+func TestTransit(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, s *server) {
+		s.admin("POST", "sys/mounts/kms", object{"type": "transit"})
+		s.admin("POST", "kms/keys/keyrounds", nil)
+		kms := Transit{Client: s.client(Settings{Token: s.file("token", rootToken)}), Mount: "kms", Key: "keyrounds"}
+		sealed, err := kms.EncryptWithContext(t.Context(), []byte(canary), []byte("for this"))
+		if err != nil || bytes.Contains(sealed, []byte("c4n4ry")) {
+			t.Fatal(err)
+		}
+		s.admin("POST", "kms/keys/keyrounds/rotate", nil)
+		if text, err := kms.DecryptWithContext(t.Context(), sealed, []byte("for this")); err != nil || string(text) != canary {
+			t.Errorf("after a rotation: %v", err)
+		}
+		if _, err := kms.DecryptWithContext(t.Context(), sealed, []byte("for that")); err == nil {
+			t.Error("it opens for another use")
+		}
+		file := secret.KeyFile{Path: filepath.Join(t.TempDir(), "key")}
+		if err := file.Make(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		clear, err := file.Read(t.Context())
+		if err != nil || clear.Encrypted() {
+			t.Fatal(err)
+		}
+		file.KMS = kms
+		keys, err := file.Read(t.Context())
+		if err != nil || keys.Encrypted() || keys.Primary() != clear.Primary() {
+			t.Fatalf("a file in clear: %v", err)
+		}
+		if err := file.Replace(t.Context(), keys); err != nil {
+			t.Fatal(err)
+		}
+		text, err := os.ReadFile(file.Path)
+		if err != nil || !bytes.Contains(text, []byte("encryptedKeyset")) || bytes.Contains(text, []byte(`"value"`)) {
+			t.Errorf("it is not encrypted: %v", err)
+		}
+		keys, err = file.Read(t.Context())
+		if err != nil || !keys.Encrypted() || keys.Primary() != clear.Primary() {
+			t.Fatalf("an encrypted file: %v", err)
+		}
+		if v, err := clear.Sealer(clear.Primary()).Seal(secret.New([]byte(canary)), "x"); err != nil {
+			t.Error(err)
+		} else if v, err := keys.Sealer(keys.Primary()).Open(v, "x"); err != nil || v.Reveal() != canary {
+			t.Errorf("the key is another: %v", err)
+		}
+		_, err = secret.KeyFile{Path: file.Path}.Read(t.Context())
+		if err == nil || !strings.Contains(err.Error(), "encrypted by a KMS") {
+			t.Errorf("without the KMS: %v", err)
+		}
+		missing, err := secret.ParseReference("file:/nonexistent/c4n4ry")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for what, client := range map[string]*Client{
+			"a wrong token":   s.client(Settings{Token: s.file("wrong", "c4n4ry-wrong-token")}),
+			"a missing token": s.client(Settings{Token: missing}),
+		} {
+			file.KMS = Transit{Client: client, Mount: "kms", Key: "keyrounds"}
+			_, err := file.Read(t.Context())
+			if err == nil || secret.Missing(err) || !strings.Contains(err.Error(), "decrypt with kms/keys/keyrounds at "+s.address) ||
+				strings.Contains(err.Error(), "c4n4ry-") {
+				t.Errorf("%s: %v", what, err)
+			}
+		}
+	})
 }

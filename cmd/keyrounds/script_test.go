@@ -2,12 +2,14 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -35,7 +37,7 @@ const (
 )
 
 // vaultOfScripts is a Vault in which secret/ats has the secret of good as its value. Its token is c4n4ry-vault-token; the secret id
-// c4n4ry-secret-id gets that.
+// c4n4ry-secret-id gets that. Its transit engine has the key keyrounds.
 func vaultOfScripts(w http.ResponseWriter, r *http.Request) {
 	body, _ := io.ReadAll(r.Body)
 	switch {
@@ -44,6 +46,12 @@ func vaultOfScripts(w http.ResponseWriter, r *http.Request) {
 	case r.Header.Get("X-Vault-Token") != "c4n4ry-vault-token":
 		w.WriteHeader(http.StatusForbidden)
 		fmt.Fprintf(w, `{"errors": ["permission denied, not for %s"]}`, r.Header.Get("X-Vault-Token"))
+	case r.URL.Path == "/v1/transit/encrypt/keyrounds" || r.URL.Path == "/v1/transit/decrypt/keyrounds":
+		var in struct{ Plaintext, Ciphertext string }
+		_ = json.Unmarshal(body, &in)
+		text := []byte(in.Plaintext + strings.TrimPrefix(in.Ciphertext, "vault:v1:")) // one of them
+		slices.Reverse(text)
+		fmt.Fprintf(w, `{"data": {"plaintext": %q, "ciphertext": %q}}`, text, "vault:v1:"+string(text))
 	case r.URL.Path == "/v1/secret/data/ats":
 		fmt.Fprintf(w, `{"data": {"data": {"value": %q}, "metadata": {"version": 1}}}`, goodSecret)
 	default:

@@ -62,6 +62,9 @@ func sealingRows(st sealing.Status) (rows [][]string) {
 	slices.Sort(ids)
 	for _, id := range ids {
 		state, since, file := "not in use", "", st.Path
+		if st.KMS != "" {
+			file += ", encrypted by " + st.KMS
+		}
 		var things []string
 		for _, what := range slices.Sorted(maps.Keys(st.Sealed)) {
 			if n := st.Sealed[what][id]; n > 0 {
