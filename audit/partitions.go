@@ -26,11 +26,8 @@ func EnsurePartitions(ctx context.Context, owner *pgxpool.Pool, now time.Time, k
 	}
 	month := time.Date(now.UTC().Year(), now.UTC().Month(), 1, 0, 0, 0, 0, time.UTC)
 	for i := range PartitionsAhead + 1 {
-		from := month.AddDate(0, i, 0)
-		_, err := tx.Exec(ctx, fmt.Sprintf(`CREATE TABLE IF NOT EXISTS %s PARTITION OF checks FOR VALUES FROM ('%s') TO ('%s')`,
-			partition(from), from.Format(time.RFC3339), from.AddDate(0, 1, 0).Format(time.RFC3339)))
-		if err != nil {
-			return fmt.Errorf("partition %s: %w", partition(from), err)
+		if err := MakePartition(ctx, tx, month.AddDate(0, i, 0)); err != nil {
+			return err
 		}
 	}
 	if keep > 0 {
@@ -39,6 +36,16 @@ func EnsurePartitions(ctx context.Context, owner *pgxpool.Pool, now time.Time, k
 		}
 	}
 	return tx.Commit(ctx)
+}
+
+// MakePartition makes the partition of checks for the month (UTC) that begins at from, where it is missing.
+func MakePartition(ctx context.Context, tx pgx.Tx, from time.Time) error {
+	_, err := tx.Exec(ctx, fmt.Sprintf(`CREATE TABLE IF NOT EXISTS %s PARTITION OF checks FOR VALUES FROM ('%s') TO ('%s')`,
+		partition(from), from.Format(time.RFC3339), from.AddDate(0, 1, 0).Format(time.RFC3339)))
+	if err != nil {
+		return fmt.Errorf("partition %s: %w", partition(from), err)
+	}
+	return nil
 }
 
 // Ahead returns for how many whole months (UTC) after the one of now there are partitions of checks.

@@ -41,41 +41,52 @@ type Version struct{ Current, Target int64 }
 // Migrate brings the schema up to date, our tables and River's, and returns where it is then. Processes that come at
 // the same time wait for each other. It refuses a schema that is newer than the binary (ErrNewer). Its other errors
 // are plain (Plain); after one it can be called again. It needs a connection of pool, and one more.
-func Migrate(ctx context.Context, pool *pgxpool.Pool) (Version, error) {
+func Migrate(ctx context.Context, pool *pgxpool.Pool) (v Version, err error) {
+	err = alone(ctx, pool, func() error {
+		v, err = withGoose(pool, func(g *goose.Provider) (Version, error) {
+			v, err := versionOf(ctx, pool, g)
+			if err != nil {
+				return v, err
+			}
+			_, err = g.Up(ctx)
+			v.Current = v.Target
+			return v, err
+		})
+		if err != nil {
+			return fmt.Errorf("migrate: %w", Plain(err))
+		}
+		return migrateQueue(ctx, pool)
+	})
+	return v, err
+}
+
+// alone calls f while no other process migrates.
+func alone(ctx context.Context, pool *pgxpool.Pool, f func() error) error {
 	conn, err := pool.Acquire(ctx)
 	if err != nil {
-		return Version{}, Plain(err)
+		return Plain(err)
 	}
 	defer conn.Release()
 	if _, err := conn.Exec(ctx, `SET statement_timeout = 0`); err != nil {
-		return Version{}, Plain(err)
+		return Plain(err)
 	}
 	if _, err := conn.Exec(ctx, `SELECT pg_advisory_lock($1)`, migrationLock); err != nil {
-		return Version{}, Plain(err)
+		return Plain(err)
 	}
 	defer func() { _, _ = conn.Exec(context.WithoutCancel(ctx), `SELECT pg_advisory_unlock($1)`, migrationLock) }()
 	defer func() { _, _ = conn.Exec(context.WithoutCancel(ctx), `RESET statement_timeout`) }()
+	return f()
+}
 
-	v, err := withGoose(pool, func(g *goose.Provider) (Version, error) {
-		v, err := versionOf(ctx, pool, g)
-		if err != nil {
-			return v, err
-		}
-		_, err = g.Up(ctx)
-		v.Current = v.Target
-		return v, err
-	})
-	if err != nil {
-		return v, fmt.Errorf("migrate: %w", Plain(err))
-	}
+func migrateQueue(ctx context.Context, pool *pgxpool.Pool) error {
 	river, err := riverMigrator(pool)
 	if err == nil {
 		_, err = river.Migrate(ctx, rivermigrate.DirectionUp, nil)
 	}
 	if err != nil {
-		return v, fmt.Errorf("migrate the job queue: %w", Plain(err))
+		return fmt.Errorf("migrate the job queue: %w", Plain(err))
 	}
-	return v, nil
+	return nil
 }
 
 // OlderError says that the schema is older than what this binary reads.
@@ -116,6 +127,13 @@ const undefinedTable = "42P01" // SQLSTATE
 func versionOf(ctx context.Context, pool *pgxpool.Pool, g *goose.Provider) (v Version, err error) {
 	sources := g.ListSources()
 	v.Target = sources[len(sources)-1].Version
+	var half bool
+	if err = pool.QueryRow(ctx, halfSQL).Scan(&half); err != nil {
+		return v, err
+	}
+	if half {
+		return v, ErrHalfRestored
+	}
 	err = pool.QueryRow(ctx, `SELECT coalesce(max(version_id), 0) FROM schema_migrations WHERE is_applied`).Scan(&v.Current)
 	var failed *pgconn.PgError
 	if errors.As(err, &failed) && failed.Code == undefinedTable {

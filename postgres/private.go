@@ -61,8 +61,8 @@ const (
 // StartPrivate starts the private server, or finds the one that a daemon runs already. The first start makes the
 // database, which takes seconds. It takes the newest Postgres of this machine, 14 or later.
 //
-// A second daemon on the same data_dir gets an *InUseError. Where a command has it, it waits for that command to end.
-// It gives up after a minute of waiting, and another of starting.
+// Where a restore was cut short it returns a *CutShortError. A second daemon on the same data_dir gets an *InUseError. Where a
+// command has it, it waits for that command to end. It gives up after a minute of waiting, and another of starting.
 func StartPrivate(ctx context.Context, o PrivateOptions) (*Private, error) {
 	where, err := findPlace(o.DataDir)
 	if err != nil {
@@ -75,6 +75,14 @@ func StartPrivate(ctx context.Context, o PrivateOptions) (*Private, error) {
 	}
 	if lock == nil { // another process runs it
 		return &Private{place: where, stop: func() {}}, nil
+	}
+	if err := where.cutShort(); err != nil {
+		lock.release()
+		return nil, err
+	}
+	if err := clearRestoring(ctx, where, o.Log); err != nil { // of a restore that was killed when all was done
+		lock.release()
+		return nil, fmt.Errorf("data_dir: %w", err)
 	}
 	if err := s.start(ctx); err != nil {
 		lock.release()
