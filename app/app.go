@@ -292,7 +292,7 @@ func (a *App) database(ctx context.Context) (string, error) {
 func (a *App) newKeeper() (*sealing.Keeper, error) {
 	path, own := a.Options.Config.SealingKey, false
 	if path == "" {
-		own, path = true, filepath.Join(a.Options.Config.DataDir, "sealing.key")
+		own, path = true, filepath.Join(a.Options.Config.DataDir, ownKey)
 	}
 	dir := filepath.Dir(path)
 	file := secret.KeyFile{Path: path}

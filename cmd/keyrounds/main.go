@@ -152,6 +152,8 @@ func newRoot() *cobra.Command {
 		newExplain(o),
 		newConfig(o),
 		newMigrate(o),
+		newBackup(o),
+		newRestore(o),
 		newAudit(o),
 		newReady(o),
 		newVersion(),

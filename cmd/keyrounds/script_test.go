@@ -61,7 +61,7 @@ func vaultOfScripts(w http.ResponseWriter, r *http.Request) {
 }
 
 // Each script has a provider at $IDP, which knows the clients good and other, and an empty database
-// at $DATABASE_URL; $DATA is for a private one.
+// at $DATABASE_URL and $EMPTY_URL; $DATA is for a private one.
 func TestScripts(t *testing.T) {
 	t.Parallel()
 	testscript.Run(t, testscript.Params{
@@ -88,6 +88,7 @@ func TestScripts(t *testing.T) {
 			env.Setenv("GORACE", os.Getenv("GORACE"))
 			env.Setenv("DATA", pgtest.Dir(tb))
 			env.Setenv("DATABASE_URL", pgtest.EmptyURL(tb))
+			env.Setenv("EMPTY_URL", pgtest.EmptyURL(tb))
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
