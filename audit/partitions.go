@@ -14,8 +14,13 @@ const PartitionsAhead = 2
 
 // EnsurePartitions makes the monthly partitions (UTC) of checks for now and PartitionsAhead months, and drops those
 // that ended keep months ago or earlier (0: none is dropped), in a transaction of its own. It may run anywhere, any
-// time, on any replica: it holds an advisory lock meanwhile. Only the owner of the schema can do it.
+// time, on any replica: where there is something to do it holds an advisory lock meanwhile, for which it waits while a backup
+// is made. Only the owner of the schema can do it.
 func EnsurePartitions(ctx context.Context, owner *pgxpool.Pool, now time.Time, keep int) error {
+	month := time.Date(now.UTC().Year(), now.UTC().Month(), 1, 0, 0, 0, 0, time.UTC)
+	if done, err := partitioned(ctx, owner, month, keep); err != nil || done {
+		return err
+	}
 	tx, err := owner.Begin(ctx)
 	if err != nil {
 		return err
@@ -24,7 +29,6 @@ func EnsurePartitions(ctx context.Context, owner *pgxpool.Pool, now time.Time, k
 	if _, err := tx.Exec(ctx, `SELECT pg_advisory_xact_lock(hashtext('keyrounds partitions'))`); err != nil {
 		return err
 	}
-	month := time.Date(now.UTC().Year(), now.UTC().Month(), 1, 0, 0, 0, 0, time.UTC)
 	for i := range PartitionsAhead + 1 {
 		if err := MakePartition(ctx, tx, month.AddDate(0, i, 0)); err != nil {
 			return err
@@ -36,6 +40,24 @@ func EnsurePartitions(ctx context.Context, owner *pgxpool.Pool, now time.Time, k
 		}
 	}
 	return tx.Commit(ctx)
+}
+
+// partitioned reports whether there is nothing to make and nothing to drop.
+func partitioned(ctx context.Context, owner *pgxpool.Pool, month time.Time, keep int) (bool, error) {
+	var names []string
+	for i := range PartitionsAhead + 1 {
+		names = append(names, partition(month.AddDate(0, i, 0)))
+	}
+	before := ""
+	if keep > 0 {
+		before = partition(month.AddDate(0, -keep, 0))
+	}
+	var made, old int
+	err := owner.QueryRow(ctx, `
+		SELECT count(*) FILTER (WHERE c.relname = ANY ($1)), count(*) FILTER (WHERE c.relname < $2)
+		FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
+		WHERE i.inhparent = 'checks'::regclass AND c.relname ~ '^checks_\d{4}_\d{2}$'`, names, before).Scan(&made, &old)
+	return made == len(names) && old == 0, err
 }
 
 // MakePartition makes the partition of checks for the month (UTC) that begins at from, where it is missing.

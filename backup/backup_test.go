@@ -283,6 +283,50 @@ func TestABackupOfAnEarlierVersion(t *testing.T) {
 	}
 }
 
+// While a backup is written others write, and it has what was there at its beginning, all of one moment. Housekeeping that finds
+// nothing to do does not wait for it.
+func TestABackupStopsNobody(t *testing.T) {
+	t.Parallel()
+	pool := pgtest.New(t)
+	owner := pgtest.Owner(t, pool)
+	if err := audit.EnsurePartitions(t.Context(), owner, time.Now(), 1); err != nil {
+		t.Fatal(err)
+	}
+	lock, key, _ := keys(t)
+	var b bytes.Buffer
+	hook := &hooked{w: &b, first: func() error {
+		if _, err := pool.Exec(t.Context(), `
+			INSERT INTO record (at, actor, action, subject, detail) VALUES (now(), 'a', 'b', 'c', '{}');
+			INSERT INTO provider_state VALUES ('x')`); err != nil {
+			return err
+		}
+		return audit.EnsurePartitions(t.Context(), owner, time.Now(), 1)
+	}}
+	c, err := backup.Write(t.Context(), hook, options(pool, lock))
+	if err != nil || hook.first != nil {
+		t.Fatal(err)
+	}
+	if _, err := backup.Check(&b, key, nil); err != nil || c.Sums["record"].Rows != 0 || c.Sums["provider_state"].Rows != 0 {
+		t.Errorf("what came later is in it: %v, %v", c.Sums, err)
+	}
+}
+
+// hooked calls first at the first write.
+type hooked struct {
+	w     io.Writer
+	first func() error
+}
+
+func (h *hooked) Write(p []byte) (int, error) {
+	if f := h.first; f != nil {
+		h.first = nil
+		if err := f(); err != nil {
+			return 0, err
+		}
+	}
+	return h.w.Write(p)
+}
+
 // A database where a restore was cut short is refused by all who open it.
 func TestHalfRestored(t *testing.T) {
 	t.Parallel()
