@@ -288,25 +288,30 @@ func (a *App) database(ctx context.Context) (string, error) {
 	return p.URL(), nil
 }
 
-// newKeeper makes what seals. Whether the key is there is asked by those who need it; without sealed secrets nobody does.
-func (a *App) newKeeper() (*sealing.Keeper, error) {
-	path, own := a.Options.Config.SealingKey, false
-	if path == "" {
-		own, path = true, filepath.Join(a.Options.Config.DataDir, ownKey)
-	}
-	dir := filepath.Dir(path)
-	file := secret.KeyFile{Path: path}
+// sealingFile is where the sealing key is, and what opens it.
+func (a *App) sealingFile() (secret.KeyFile, error) {
+	file := secret.KeyFile{Path: keyPath(a.Options.Config)}
 	if t := a.Options.Config.SealingKMS; t.Key != "" {
 		client, err := newVault(a.Options.Config.Vault, a.Now)
 		if err != nil {
-			return nil, err
+			return file, err
 		}
 		if client == nil {
-			return nil, errors.New("sealing.kms needs a Vault: set vault.address, or VAULT_ADDR")
+			return file, errors.New("sealing.kms needs a Vault: set vault.address, or VAULT_ADDR")
 		}
 		a.ends.push(client.Close)
 		file.KMS = vault.Transit{Client: client, Mount: t.Mount, Key: t.Key}
 	}
+	return file, nil
+}
+
+// newKeeper makes what seals. Whether the key is there is asked by those who need it; without sealed secrets nobody does.
+func (a *App) newKeeper() (*sealing.Keeper, error) {
+	file, err := a.sealingFile()
+	if err != nil {
+		return nil, err
+	}
+	own, dir := a.Options.Config.SealingKey == "", filepath.Dir(file.Path)
 	return sealing.New(sealing.Options{
 		Pool: a.Pool,
 		File: file,

@@ -48,7 +48,11 @@ func Backup(ctx context.Context, o BackupOptions) (c backup.Contents, err error)
 		}
 	}
 	if !o.WithoutKey {
-		if b.SealingKey, err = readKey(keyPath(o.Config)); err != nil {
+		file, err := a.sealingFile()
+		if err != nil {
+			return c, err
+		}
+		if b.SealingKey, err = readKey(ctx, file); err != nil {
 			return c, err
 		}
 		defer clear(b.SealingKey)
@@ -88,15 +92,15 @@ func keyPath(c *config.Config) string {
 const ownKey = "sealing.key"
 
 // readKey reads a key that can be used.
-func readKey(path string) ([]byte, error) {
-	_, err := secret.OpenSealer(path, false)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, &noKeyError{path}
+func readKey(ctx context.Context, file secret.KeyFile) ([]byte, error) {
+	_, err := file.Read(ctx)
+	if secret.Missing(err) {
+		return nil, &noKeyError{file.Path}
 	}
 	if err != nil {
 		return nil, err
 	}
-	return os.ReadFile(path)
+	return os.ReadFile(file.Path)
 }
 
 type noDatabaseError struct{ dir string }

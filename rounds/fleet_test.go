@@ -769,7 +769,7 @@ func TestTrialsOfAnIncidentThatComesBack(t *testing.T) {
 					if tr.incident().Affected == nil {
 						t.Fatalf("no incident: %+v", tr.told)
 					}
-					due(5, ends.Add(time.Second)) // by hand
+					due(5, ends.Add(time.Second))      // by hand
 					tr.run(ends.Add(45 * time.Second)) // half a minute after the last look at the soonest
 					for _, c := range tr.creds[2:] {
 						if (c.state.Status == verdict.Suspect || c.state.Status == verdict.Revoked) && l.PerHour() == 0 {
