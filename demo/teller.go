@@ -135,7 +135,11 @@ func (t *teller) watch(ctx context.Context) {
 		}
 	}
 	if fresh > 0 {
-		t.line("0", "status", finding.Plural(fresh, "credential")+map[bool]string{true: " is registered", false: " are registered"}[fresh == 1])
+		verb := "are"
+		if fresh == 1 {
+			verb = "is"
+		}
+		t.line("0", "status", finding.Plural(fresh, "credential")+" "+verb+" registered")
 	}
 }
 

@@ -57,7 +57,8 @@ func TestStepsFitHowTheSecretIsKept(t *testing.T) {
 		if strings.Contains(kept, "credentials rotate") || strings.Contains(kept, "credentials retire") {
 			t.Errorf("%s: it is kept by the host, and its steps say:\n%s", k, kept)
 		}
-		if strings.Contains(sealed, "credentials rotate") && !strings.Contains(kept, "where it is kept (file:/run/ats). Then try it: keyrounds check ats-sync") {
+		where := "where it is kept (file:/run/ats). Then try it: keyrounds check ats-sync"
+		if strings.Contains(sealed, "credentials rotate") && !strings.Contains(kept, where) {
 			t.Errorf("%s: its steps do not say where its secret is kept:\n%s", k, kept)
 		}
 	}

@@ -155,7 +155,8 @@ func together(fs []finding.Finding) string {
 		return fmt.Sprintf("%d findings%s: %s", n, at, list(names, 3))
 	}
 	why := fs[0].ResolvedWhy
-	if Ended(fs) == withdrawn && strings.HasPrefix(why, "it belongs ") && common(fs, func(f finding.Finding) string { return f.ResolvedWhy }) {
+	alike := common(fs, func(f finding.Finding) string { return f.ResolvedWhy })
+	if Ended(fs) == withdrawn && strings.HasPrefix(why, "it belongs ") && alike {
 		where, _, _ := strings.Cut(strings.TrimPrefix(why, "it belongs "), ",")
 		return fmt.Sprintf("%d credentials%s belong %s: %s", n, at, where, list(names, 3))
 	}

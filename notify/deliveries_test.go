@@ -50,8 +50,8 @@ func TestDeliveriesSayWhenAndWhy(t *testing.T) {
 		t.Fatalf("%+v, error %v", list, err)
 	}
 	waits, sent := list[0], list[1]
-	if waits.State != "waiting" || waits.About != "revoked quiet (idp)" || waits.Waits != "a silence of ann, until 2 Mar 2026 10:00:00 UTC" ||
-		!waits.Posted.IsZero() {
+	if waits.State != "waiting" || waits.About != "revoked quiet (idp)" ||
+		waits.Waits != "a silence of ann, until 2 Mar 2026 10:00:00 UTC" || !waits.Posted.IsZero() {
 		t.Errorf("what waits: %+v", waits)
 	}
 	if sent.About != "revoked ats-sync (idp)" || posted.Sub(sent.Posted) > time.Second || sent.Updated.Sub(sent.Posted) < 10*time.Minute {

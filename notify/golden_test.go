@@ -112,7 +112,8 @@ func TestWordsOfSeveral(t *testing.T) {
 	a.ID, a.Subject.Credential, b.ID, b.Subject.Credential = 1, "sil-01", 2, "sil-02"
 	a.Evidence.Suspected, b.Evidence.Suspected = true, true
 	early := DescribeAll([]finding.Finding{a, b})
-	if want := "2 credentials of sample-provider are refused, which is not confirmed yet: sil-01, sil-02"; !strings.HasSuffix(early.Title, want) ||
+	want := "2 credentials of sample-provider are refused, which is not confirmed yet: sil-01, sil-02"
+	if !strings.HasSuffix(early.Title, want) ||
 		!strings.HasPrefix(early.Effect, "If that is confirmed, whoever uses them") {
 		t.Errorf("early: %s\n%s", early.Title, early.Effect)
 	}
@@ -131,7 +132,8 @@ func TestWordsOfSeveral(t *testing.T) {
 		w.State != "all withdrawn" || len(w.Facts) != 1 {
 		t.Errorf("withdrawn: %+v", w)
 	}
-	if w := Describe(a); w.Title != "WITHDRAWN: sil-01 (sample-provider) belongs to the incident of sample-provider, and nobody blames it alone any more" {
+	want = "WITHDRAWN: sil-01 (sample-provider) belongs to the incident of sample-provider, and nobody blames it alone any more"
+	if w := Describe(a); w.Title != want {
 		t.Errorf("one is withdrawn: %s", w.Title)
 	}
 }
@@ -151,7 +153,8 @@ func TestAJointIncident(t *testing.T) {
 	}
 	r := record{digest: "x", was: map[int64]told{1: knownOf(f)}, holds: map[int64]hold{}, unsaid: map[int64]bool{}}
 	f.State, f.ResolvedAt, f.ResolvedWhy = finding.Resolved, now, "all are accepted again"
-	if text, _ := r.turn([]finding.Finding{f}, nil, Traits{Edits: true}, now); !strings.HasPrefix(text, "hris and sr refused many credentials at once for") {
+	text, _ := r.turn([]finding.Finding{f}, nil, Traits{Edits: true}, now)
+	if !strings.HasPrefix(text, "hris and sr refused many credentials at once for") {
 		t.Errorf("over: %s", text)
 	}
 }

@@ -113,9 +113,11 @@ func TestAChannelBesideAPager(t *testing.T) {
 	pager := notify.Route{Receivers: []string{"pager"}, Place: place}
 	owned := notify.Route{Receivers: []string{"pager"}, ToOwner: true}
 	for name, p := range map[string]notify.Policy{
-		"a route":                       {Routes: []notify.Route{pager}},
-		"an owner's channel":            {Routes: []notify.Route{owned}, Owners: map[string]notify.Owner{"web": {Place: place}}},
-		"an owner's pager and channel":  {Routes: []notify.Route{owned}, Owners: map[string]notify.Owner{"web": {[]string{"pager"}, place}}},
+		"a route":            {Routes: []notify.Route{pager}},
+		"an owner's channel": {Routes: []notify.Route{owned}, Owners: map[string]notify.Owner{"web": {Place: place}}},
+		"an owner's pager and channel": {
+			Routes: []notify.Route{owned}, Owners: map[string]notify.Owner{"web": {[]string{"pager"}, place}},
+		},
 		"a step of an escalation, also": {Routes: []notify.Route{pager}, Escalation: []notify.Step{{To: pager}}},
 	} {
 		p.Channels = []string{"slack"}
@@ -508,7 +510,13 @@ func TestEarlyTakesNoTime(t *testing.T) {
 	for _, c := range []struct {
 		later time.Duration
 		want  [2]int
-	}{{0, [2]int{}}, {time.Minute, [2]int{}}, {61 * time.Second, [2]int{1, 0}}, {2 * time.Minute, [2]int{1, 0}}, {61 * time.Second, [2]int{1, 1}}} {
+	}{
+		{0, [2]int{}},
+		{time.Minute, [2]int{}},
+		{61 * time.Second, [2]int{1, 0}},
+		{2 * time.Minute, [2]int{1, 0}},
+		{61 * time.Second, [2]int{1, 1}},
+	} {
 		d.later(c.later)
 		d.settled()
 		if got := told(); got != c.want {

@@ -121,7 +121,8 @@ func TestANewPlaceHearsWhatIsOpen(t *testing.T) {
 	}
 	got := mail.titles()
 	want := "Open already (2 critical, 2 warning): a (idp) is refused, b (idp) is refused, c (idp) may do less than it needs and 1 more"
-	if len(got) != 1 || got[0] != want || !strings.Contains(mail.got[0], "e (other) is refused; that is not confirmed yet") || len(d.slack.Messages()) != before {
+	early := "e (other) is refused; that is not confirmed yet"
+	if len(got) != 1 || got[0] != want || !strings.Contains(mail.got[0], early) || len(d.slack.Messages()) != before {
 		t.Errorf("it got %q; on Slack there are %d messages, before %d", got, len(d.slack.Messages()), before)
 	}
 	d.resolve("a")

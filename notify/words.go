@@ -33,7 +33,8 @@ type Fact struct{ Label, Text string }
 // is pure.
 func Describe(f finding.Finding) Words {
 	e, entry := f.Evidence, f.Kind.Of()
-	w := Words{Title: urgency(f) + ": " + f.Headline(), State: stateOf(f), Owner: cmp.Or(f.About.Owner, list(f.About.Owners, 6)), Guide: guide(entry)}
+	w := Words{Title: urgency(f) + ": " + f.Headline(), State: stateOf(f), Guide: guide(entry)}
+	w.Owner = cmp.Or(f.About.Owner, list(f.About.Owners, 6))
 	add := func(label, text string) {
 		if text != "" {
 			w.Facts = append(w.Facts, Fact{label, text})

@@ -569,7 +569,7 @@ func TestPageIsInert(t *testing.T) {
 	for _, want := range []string{
 		"&lt;script&gt;alert(1)",
 		"&lt;svg onload=alert(1)&gt;",
-		"1 of 1 credentials are not used.",
+		"The only credential is not used.",
 		"default-src &#39;none&#39;",
 	} {
 		if !strings.Contains(page, want) && !strings.Contains(page, strings.ReplaceAll(want, "&#39;", "'")) {

@@ -122,7 +122,9 @@ func (r *Receiver) failed(scheme, text string) error {
 	err := fmt.Errorf("%s: %s", r.name, text)
 	if strings.HasPrefix(scheme, "smtp") { // its numbers are not those of HTTP
 		if strings.Contains(text, "535") {
-			return &notify.RefusedError{Err: err, NeedsPerson: true, Fix: "the mail server refuses user and password: put the right ones into its URL"}
+			return &notify.RefusedError{
+				Err: err, NeedsPerson: true, Fix: "the mail server refuses user and password: put the right ones into its URL",
+			}
 		}
 		return err
 	}
@@ -136,7 +138,9 @@ func (r *Receiver) failed(scheme, text string) error {
 			Err: err, NeedsPerson: true, Fix: "its address or its token is no longer accepted: make a new one there, and store its URL",
 		}
 	case status == http.StatusNotFound || status == http.StatusGone:
-		return &notify.RefusedError{Err: err, NeedsPerson: true, Fix: "there is nothing at its address any more: make a new one there, and store its URL"}
+		return &notify.RefusedError{
+			Err: err, NeedsPerson: true, Fix: "there is nothing at its address any more: make a new one there, and store its URL",
+		}
 	case status == http.StatusTooManyRequests:
 		return &notify.RetryError{After: limitWait, Err: err}
 	case status >= http.StatusInternalServerError:
