@@ -113,7 +113,8 @@ func TestTheDoorWithoutSignIn(t *testing.T) {
 	to := func(host string) func(*http.Request) { return func(r *http.Request) { r.Host = host } }
 	hosts := map[string]bool{}
 	for _, ours := range []string{
-		"localhost", "localhost:80", "127.0.0.1", "[::1]", "[::1]:8181", "LOCALHOST.", "keyrounds.example.com", "keyrounds.example.com:8443",
+		"localhost", "localhost:80", "127.0.0.1", "[::1]", "[::1]:8181", "LOCALHOST.", "keyrounds.example.com",
+		"keyrounds.example.com:8443",
 		"proxy.internal",
 	} {
 		hosts[ours] = true

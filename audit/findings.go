@@ -222,8 +222,26 @@ func scanFinding(row pgx.CollectableRow) (f finding.Finding, err error) {
 		credentialID             *int64
 		resolved, acked, snoozed *time.Time
 	)
-	err = row.Scan(&f.ID, &f.Kind, &f.Severity, &credentialID, &f.Subject.Credential, &f.Subject.Provider, &f.State, &f.Evidence,
-		&f.OpenedAt, &f.UpdatedAt, &resolved, &f.ResolvedWhy, &f.AcknowledgedBy, &acked, &snoozed, &f.FalseAlarmBy, &f.FalseAlarmWhy, &f.Withdrawn)
+	err = row.Scan(
+		&f.ID,
+		&f.Kind,
+		&f.Severity,
+		&credentialID,
+		&f.Subject.Credential,
+		&f.Subject.Provider,
+		&f.State,
+		&f.Evidence,
+		&f.OpenedAt,
+		&f.UpdatedAt,
+		&resolved,
+		&f.ResolvedWhy,
+		&f.AcknowledgedBy,
+		&acked,
+		&snoozed,
+		&f.FalseAlarmBy,
+		&f.FalseAlarmWhy,
+		&f.Withdrawn,
+	)
 	if credentialID != nil {
 		f.Subject.CredentialID = *credentialID
 	}

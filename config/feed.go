@@ -67,7 +67,11 @@ func (b *builder) feedToken(path string, in FeedKeys, f *Feed) {
 	if in.Token != "" {
 		var err error
 		if f.Token, err = secret.ParseReference(in.Token); err != nil || f.Token.Scheme() == secret.SchemeSealed {
-			b.fail(path+".token", "env:NAME, file:/path, exec:command, systemd:NAME or vault:mount/path#field", "not a reference that a feed can have")
+			b.fail(
+				path+".token",
+				"env:NAME, file:/path, exec:command, systemd:NAME or vault:mount/path#field",
+				"not a reference that a feed can have",
+			)
 		}
 	}
 	if in.Credential == "" {

@@ -119,7 +119,11 @@ func (b *builder) leakReference(path, text string, wanted bool, what string) sec
 	}
 	ref, err := secret.ParseReference(text)
 	if err != nil || ref.Scheme() == secret.SchemeSealed {
-		b.fail(path, "env:NAME, file:/path, exec:command, systemd:NAME or vault:mount/path#field", "not a reference that a webhook can have")
+		b.fail(
+			path,
+			"env:NAME, file:/path, exec:command, systemd:NAME or vault:mount/path#field",
+			"not a reference that a webhook can have",
+		)
 	}
 	return ref
 }

@@ -29,7 +29,7 @@ initdb: removing data directory "/data/postgres/data.new"
 			`could not extend file "base/1/1255": No space left on device`, "the disk of /data is full",
 		},
 		"initdb that may not write": {
-			"creating directory /data/postgres/data.new ... initdb: error: could not create directory \"/data/postgres\": Permission denied\n",
+			"creating directory /data/d.new ... initdb: error: could not create directory \"/data/postgres\": Permission denied\n",
 			`could not create directory "/data/postgres": Permission denied`, "",
 		},
 		"another version": {

@@ -70,7 +70,10 @@ func TestValueCannotBePrinted(t *testing.T) {
 
 func TestParseReference(t *testing.T) {
 	t.Parallel()
-	for _, good := range []string{"env:A_B1", "file:/a/b", "exec:pass show x", "systemd:ats", "vault:kv/a/b#c", "vault:team%2Fkv/a b#c d", "sealed:"} {
+	for _, good := range []string{
+		"env:A_B1", "file:/a/b", "exec:pass show x", "systemd:ats",
+		"vault:kv/a/b#c", "vault:team%2Fkv/a b#c d", "sealed:",
+	} {
 		r, err := secret.ParseReference(good)
 		if err != nil || r.String() != good {
 			t.Errorf("%q: got %q, %v", good, r, err)
