@@ -187,6 +187,7 @@ func others(ctx context.Context, tx pgx.Tx, providers []string, but []int64) ([]
 	rows, err := tx.Query(ctx, `
 		SELECT credential_id, credential, provider, status, suspect_since, last_check_at, last_certain_at,
 			coalesce(last_success_at >= changed_at, false), (memory->>'uncertain_since')::timestamptz,
+			(memory->>'trouble_since')::timestamptz,
 			coalesce((memory->>'flapping')::boolean, false), coalesce((memory->>'proven')::boolean, false),
 			coalesce((memory->>'cleared')::boolean, false), coalesce((memory->>'secret_lost')::boolean, false),
 			CASE WHEN status IN ('suspect', 'revoked') THEN memory->'refusals' END
@@ -196,11 +197,11 @@ func others(ctx context.Context, tx pgx.Tx, providers []string, but []int64) ([]
 		return nil, err
 	}
 	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (o verdict.Other, err error) {
-		var since, check, certain, uncertain *time.Time
+		var since, check, certain, uncertain, trouble *time.Time
 		err = row.Scan(&o.CredentialID, &o.Credential, &o.Provider, &o.Status, &since, &check, &certain, &o.EverHealthy, &uncertain,
-			&o.Flapping, &o.Proven, &o.Cleared, &o.SecretLost, &o.Refusals)
+			&trouble, &o.Flapping, &o.Proven, &o.Cleared, &o.SecretLost, &o.Refusals)
 		o.SuspectSince, o.LastCheck = fromNull(since), fromNull(check)
-		o.LastCertain, o.UncertainSince = fromNull(certain), fromNull(uncertain)
+		o.LastCertain, o.UncertainSince, o.TroubleSince = fromNull(certain), fromNull(uncertain), fromNull(trouble)
 		return o, err
 	})
 }

@@ -312,7 +312,8 @@ func otherOf(s verdict.State) verdict.Other {
 	return verdict.Other{
 		CredentialID: s.CredentialID, Credential: s.Credential, Provider: s.Provider, Status: s.Status, SuspectSince: s.SuspectSince,
 		LastCheck: s.LastCheck, LastCertain: s.LastCertain, EverHealthy: !s.NeverHealthy(), UncertainSince: s.UncertainSince,
-		SecretLost: s.SecretLost, Flapping: s.Flapping, Proven: s.Proven, Cleared: s.Cleared, Refusals: s.Refusals,
+		TroubleSince: s.TroubleSince,
+		SecretLost:   s.SecretLost, Flapping: s.Flapping, Proven: s.Proven, Cleared: s.Cleared, Refusals: s.Refusals,
 	}
 }
 

@@ -48,6 +48,7 @@ type Other struct {
 	LastCertain    time.Time
 	EverHealthy    bool      // with its present secret
 	UncertainSince time.Time // zero: the last answer was certain
+	TroubleSince   time.Time // State.TroubleSince
 	SecretLost     bool      // State.SecretLost
 	Flapping       bool
 	Proven         bool            // State.Proven

@@ -15,7 +15,7 @@ type outage struct {
 	total int
 	alone bool      // nobody else's provider is reached either: it is us
 	down  bool      // the provider answers nobody whom it was asked for, or it answers that it is in trouble
-	since time.Time // the first answer of that kind after the last certain one; zero: there is none
+	since time.Time // since when there is only trouble, after the last certain answer; zero: there is none
 }
 
 // blindness counts the credentials that get no certain answer.
@@ -32,7 +32,7 @@ func (f Fleet) blindness(rs []checker.Result, p Policy) outage {
 			continue
 		}
 		o.total++
-		w := wait{asked: r.At, certain: s.LastCertain}
+		w := wait{asked: r.At, certain: s.LastCertain, trouble: troubleSince(s, r)}
 		if r.Outcome.Certain() {
 			w.certain = r.At
 		} else if r.Reason != checker.SecretUnreadable {
@@ -46,7 +46,7 @@ func (f Fleet) blindness(rs []checker.Result, p Policy) outage {
 	}
 	for _, other := range f.Others {
 		o.total++
-		waits = append(waits, wait{other.LastCheck, other.LastCertain, other.UncertainSince})
+		waits = append(waits, wait{other.LastCheck, other.LastCertain, other.UncertainSince, other.TroubleSince})
 	}
 	uncertain, asked := 0, 0
 	for _, w := range waits {
@@ -62,8 +62,8 @@ func (f Fleet) blindness(rs []checker.Result, p Policy) outage {
 		if w.asked.After(certain) {
 			asked++
 		}
-		if w.since.After(certain) && (o.since.IsZero() || w.since.Before(o.since)) {
-			o.since = w.since
+		if w.trouble.After(certain) && (o.since.IsZero() || w.trouble.Before(o.since)) {
+			o.since = w.trouble
 		}
 	}
 	o.need = p.Incident.most(o.total)
@@ -73,9 +73,21 @@ func (f Fleet) blindness(rs []checker.Result, p Policy) outage {
 	return o
 }
 
-// wait is when a credential was asked for last, and got its last certain answer; and since when it waits for one, zero
-// where it does not.
-type wait struct{ asked, certain, since time.Time }
+// wait is when a credential was asked for last, and got its last certain answer; since when it waits for one, zero
+// where it does not, and since when all that came of it was the provider's trouble.
+type wait struct{ asked, certain, since, trouble time.Time }
+
+// troubleSince is since when there is only the provider's trouble, with this result: zero where it is none. A provider that
+// limits how often it is asked does answer, so what was limited for hours is not down at its first timeout.
+func troubleSince(s State, r checker.Result) time.Time {
+	switch {
+	case !slices.Contains(ofProvider, r.Outcome):
+		return time.Time{}
+	case s.TroubleSince.IsZero():
+		return r.At
+	}
+	return s.TroubleSince
+}
 
 // ofProvider are the outcomes that lie with the provider, as far as can be seen from here.
 var ofProvider = []checker.Outcome{checker.Unreachable, checker.ProviderError, checker.Malformed}

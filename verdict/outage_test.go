@@ -55,6 +55,33 @@ func TestAProviderThatIsDown(t *testing.T) {
 	}
 }
 
+// A provider that limits how often it is asked does answer: one timeout after hours of that is no provider that is down, ten minutes
+// of them are.
+func TestAProviderThatLimitsIsNotDown(t *testing.T) {
+	t.Parallel()
+	f := newFleet(4)
+	all := func(at time.Duration, o checker.Outcome) {
+		var rs []checker.Result
+		for id := range int64(4) {
+			rs = append(rs, result(id, at, o, ""))
+		}
+		f.see(rs...)
+	}
+	at := time.Duration(0)
+	for ; at < 3*time.Hour; at += 15 * time.Minute {
+		all(at, checker.RateLimited)
+	}
+	for _, o := range []checker.Outcome{checker.Unreachable, checker.RateLimited, checker.Unreachable} {
+		if all(at, o); f.f.Down {
+			t.Fatalf("down at once, by %s", o)
+		}
+		at += 5 * time.Minute
+	}
+	if all(at+6*time.Minute, checker.ProviderError); !f.f.Down {
+		t.Error("not down after ten minutes of trouble")
+	}
+}
+
 // Where no provider can be reached it is us, which is one finding, and soon
 // (docs/promises.md#our-own-network-is-told-from-a-provider).
 func TestOurOwnNetwork(t *testing.T) {

@@ -51,6 +51,7 @@ type State struct {
 	NarrowSince    time.Time   `json:"narrow_since,omitzero"`
 	MissingScopes  []string    `json:"missing_scopes,omitempty"`
 	UncertainSince time.Time   `json:"uncertain_since,omitzero"`
+	TroubleSince   time.Time   `json:"trouble_since,omitzero"` // the provider has answered nothing, or that it is in trouble; only that
 	SecretLost     bool        `json:"secret_lost,omitempty"`
 	Turns          []time.Time `json:"turns,omitempty"` // between working and not, in the last hour
 	Flapping       bool        `json:"flapping,omitempty"`

@@ -320,6 +320,7 @@ func (j *judgement) narrowed() {
 // certain: the provider answered for itself.
 func (j *judgement) certain() {
 	j.LastCertain = j.result.At
+	j.TroubleSince = time.Time{}
 	if !j.UncertainSince.IsZero() {
 		j.UncertainSince = time.Time{}
 		j.resolve(finding.Unverifiable, "the provider gives a certain answer again")
@@ -334,6 +335,7 @@ func (j *judgement) uncertain() {
 	if j.UncertainSince.IsZero() {
 		j.UncertainSince = at
 	}
+	j.TroubleSince = troubleSince(j.State, j.result)
 	if j.Status.refused() { // it is looked at again soon, then less and less often
 		wait := min(max(at.Sub(j.UncertainSince), j.policy.soon(0)), j.policy.Again[0])
 		j.NextCheck = at.Add(wait)
@@ -342,7 +344,8 @@ func (j *judgement) uncertain() {
 		j.open(finding.Unverifiable, finding.Evidence{Since: j.UncertainSince})
 	}
 	// Whoever got no answer first is asked again when its provider counts as down.
-	if told := j.UncertainSince.Add(j.policy.ProviderDownAfter); j.UncertainSince.Equal(j.outage.since) && told.After(at) {
+	if told := j.TroubleSince.Add(j.policy.ProviderDownAfter); !j.TroubleSince.IsZero() && j.TroubleSince.Equal(j.outage.since) &&
+		told.After(at) {
 		j.NotAfter = told
 	}
 }
