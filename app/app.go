@@ -85,6 +85,7 @@ type App struct {
 
 	owner     postgres.Owner
 	storage   storing
+	watched   *postgres.Metrics
 	announcer *report.Announcer
 	config    atomic.Pointer[config.Config]           // without credentials
 	file      atomic.Pointer[[]credential.Credential] // of the configuration, not registered yet; nil: they are
@@ -138,7 +139,8 @@ func (a *App) open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if a.Pool, err = postgres.OpenWatched(ctx, url, postgres.NewMetrics(a.Metrics)); err != nil {
+	a.watched = postgres.NewMetrics(a.Metrics)
+	if a.Pool, err = postgres.OpenWatched(ctx, url, a.watched); err != nil {
 		return err
 	}
 	a.ends.push(a.Pool.Close)

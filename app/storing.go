@@ -73,6 +73,9 @@ func (a *App) tryWrite(ctx context.Context, replica string) error {
 	if err := a.Audit.Write(ctx, replica, a.Now()); err != nil {
 		return postgres.Plain(err)
 	}
+	if err := a.watched.TakesNoWrites(notStoring); err != nil {
+		return err // a small write that needs no room says nothing of others
+	}
 	if since := a.Rounds.Unstored(); !since.IsZero() && time.Since(since) > notStoring {
 		return errUnstored
 	}

@@ -23,12 +23,10 @@ func fleet(t *testing.T, pool *pgxpool.Pool, n int) {
 		SELECT i, 'c-' || lpad(i::text, 6, '0'), 'p' || i % 10,
 			CASE i % 1000 WHEN 7 THEN 'revoked' WHEN 8 THEN 'suspect' WHEN 9 THEN 'retired' ELSE 'healthy' END, $2, $2
 		FROM generate_series(1, $1::bigint) i`, n, noon)
-	if err == nil {
-		_, err = pool.Exec(t.Context(), `ANALYZE credential_state`)
-	}
 	if err != nil {
 		t.Fatal(err)
 	}
+	pgtest.Analyze(t, pool, "credential_state")
 }
 
 // Pages by cursor have every credential once, the worst first, then by name, also while others come and go.
@@ -158,12 +156,10 @@ func TestPlansOfPages(t *testing.T) {
 	if err == nil {
 		_, err = pool.Exec(t.Context(), historySQL, noon)
 	}
-	if err == nil {
-		_, err = pool.Exec(t.Context(), `ANALYZE checks`)
-	}
 	if err != nil {
 		t.Fatal(err)
 	}
+	pgtest.Analyze(t, pool, "checks")
 	_, next, err := store.Page(t.Context(), audit.Query{})
 	if err != nil {
 		t.Fatal(err)

@@ -183,7 +183,7 @@ func (r *running) stop() {
 // newDatabase makes an empty one, and returns its URL.
 func (b *bed) newDatabase(ctx context.Context) (string, error) {
 	name := fmt.Sprintf("bench_%d", time.Now().UnixNano())
-	conn, err := pgx.Connect(ctx, b.database.URL())
+	conn, err := pgx.Connect(ctx, b.database.AdminURL())
 	if err != nil {
 		return "", err
 	}
@@ -192,7 +192,7 @@ func (b *bed) newDatabase(ctx context.Context) (string, error) {
 		return "", err
 	}
 	_, err = conn.Exec(ctx, "CHECKPOINT")
-	return b.database.URL() + " dbname=" + name, err
+	return b.database.AdminURL() + " dbname=" + name, err
 }
 
 // writeProfile writes five seconds of what the first daemon does into a file; "": nothing.

@@ -192,9 +192,7 @@ func TestDatabaseAway(t *testing.T) {
 func BenchmarkScrape(b *testing.B) {
 	pool := pgtest.New(b)
 	fill(b, pool, 100_000, 100)
-	if _, err := pool.Exec(b.Context(), `ANALYZE`); err != nil {
-		b.Fatal(err)
-	}
+	pgtest.Analyze(b, pool)
 	for _, limit := range []int{0, 1000, 10_000, 100_000} {
 		b.Run(fmt.Sprintf("limit=%d", limit), func(b *testing.B) {
 			reg := registered(pool, collector.Series{PerCredential: limit > 0, Limit: limit, Labels: []string{"env"}})

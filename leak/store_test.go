@@ -400,10 +400,8 @@ func fillSecrets(b *testing.B, s *Store, pool *pgxpool.Pool, n int) {
 			v := fmt.Sprintf("secret-%d-0123456789abcdef0123456789", i)
 			return []any{i, fmt.Sprint("client-", i), p.whole(v), p.prefixes(v), time.Now()}, nil
 		}))
-	if err == nil {
-		_, err = pool.Exec(context.Background(), `ANALYZE leak_secrets`)
-	}
 	if err != nil {
 		b.Fatal(err)
 	}
+	pgtest.Analyze(b, pool, "leak_secrets")
 }

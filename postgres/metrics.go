@@ -3,7 +3,10 @@ package postgres
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
+	"sync/atomic"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -16,6 +19,25 @@ import (
 type Metrics struct {
 	reg    prometheus.Registerer
 	errors *prometheus.CounterVec
+	full   atomic.Pointer[refusal]
+}
+
+// refusal is that the server took something no more.
+type refusal struct {
+	at  time.Time
+	err error
+}
+
+// The codes with which a server answers that takes no writes: disk_full and read_only_sql_transaction.
+var takesNoWrites = []string{"53100", "25006"}
+
+// TakesNoWrites returns why some statement of the last while was refused that any other would be as well: a disk that is full, a
+// database that can only be read; nil: none was. What is small may still find room where that is so.
+func (m *Metrics) TakesNoWrites(while time.Duration) error {
+	if r := m.full.Load(); r != nil && time.Since(r.at) < while {
+		return Plain(r.err)
+	}
+	return nil
 }
 
 // The classes of errors, a closed list.
@@ -29,7 +51,7 @@ const (
 
 // NewMetrics makes Metrics that are shown by reg. It panics where reg has them already: make one a registry.
 func NewMetrics(reg prometheus.Registerer) *Metrics {
-	m := &Metrics{reg, prometheus.NewCounterVec(prometheus.CounterOpts{
+	m := &Metrics{reg: reg, errors: prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "keyrounds_database_errors_total",
 		Help: "Errors of the database that this process met, by class (connection, resources, conflict, timeout, other).",
 	}, []string{"class"})}
@@ -59,6 +81,10 @@ func (m *Metrics) TraceConnectStart(ctx context.Context, _ pgx.TraceConnectStart
 func (m *Metrics) TraceConnectEnd(_ context.Context, d pgx.TraceConnectEndData) { m.count(d.Err) }
 
 func (m *Metrics) count(err error) {
+	var pe *pgconn.PgError
+	if errors.As(err, &pe) && slices.Contains(takesNoWrites, pe.Code) {
+		m.full.Store(&refusal{time.Now(), err})
+	}
 	if class := classOf(err); class != "" {
 		m.errors.WithLabelValues(class).Inc()
 	}

@@ -25,12 +25,10 @@ func TestPlansOfOneAndOfPages(t *testing.T) {
 			canary, expected_networks, source, registered_at, changed_at, next_check_at)
 		SELECT 'c-' || lpad(i::text, 6, '0'), 'p' || i % 10, 'id' || i, 'env:A', '', '{}', '', '{}', '@daily', '90 days', '0',
 			false, '{}', 'file', $1, $1, $1 FROM generate_series(1, 20000) i`, noon)
-	if err == nil {
-		_, err = pool.Exec(t.Context(), `ANALYZE credentials`)
-	}
 	if err != nil {
 		t.Fatal(err)
 	}
+	pgtest.Analyze(t, pool, "credentials")
 	page, err := registry.New(pool, time.UTC).Page(t.Context(), false, "c-000100", 50)
 	if err != nil || len(page) != 50 || page[0].Name != "c-000101" || page[49].Name != "c-000150" {
 		t.Fatal(len(page), err)

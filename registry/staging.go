@@ -153,7 +153,7 @@ func upsert(ctx context.Context, tx pgx.Tx, n int) (map[string]int64, error) {
 		return nil
 	})
 	if err == nil && n >= many {
-		_, err = tx.Exec(ctx, `ANALYZE credentials`)
+		_, err = tx.Exec(ctx, `SELECT analyze_credentials()`)
 	}
 	return ids, err
 }

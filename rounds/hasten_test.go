@@ -44,15 +44,24 @@ func TestOthersAreLookedAtAtOnce(t *testing.T) {
 	h.exec(`UPDATE credential_state SET suspect_since = suspect_since + interval '40 minutes' WHERE credential = 'c0000'`)
 	h.idp.Break(sim.Refuse)
 	h.exec(`UPDATE credentials SET next_check_at = now() WHERE name = 'c0001'`)
-	h.await("an incident", func() bool {
-		fs := h.findings()
-		return len(fs) == 2 && fs[0].Kind == finding.ProviderIncident && len(fs[0].Evidence.Affected) == 6
+	withdrawn := 0 // on a slow machine some are told alone first
+	h.await("an incident, and nobody is blamed alone", func() bool {
+		incident := 0
+		withdrawn = 0
+		for _, f := range h.findings() {
+			switch {
+			case f.Kind == finding.ProviderIncident && len(f.Evidence.Affected) == 6:
+				incident++
+			case f.State == finding.Resolved && f.Withdrawn:
+				withdrawn++
+			default:
+				return false
+			}
+		}
+		return incident == 1 && withdrawn > 0
 	})
-	if f := h.findings()[1]; f.State != finding.Resolved || !f.Withdrawn {
-		t.Fatalf("what was blamed alone: %+v", f)
-	}
-	if n := h.count(`SELECT count(*) FROM record WHERE action = 'finding.withdrawn'`); n != 1 {
-		t.Errorf("%d records of that", n)
+	if n := h.count(`SELECT count(*) FROM record WHERE action = 'finding.withdrawn'`); n != withdrawn {
+		t.Errorf("%d records of %d that were withdrawn", n, withdrawn)
 	}
 	h.idp.BreakFor(h.clients[0], sim.NoFault)
 	h.idp.Break(sim.NoFault)

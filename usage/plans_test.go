@@ -35,12 +35,12 @@ func TestPlans(t *testing.T) {
 			SELECT 'p' || i % 60, 'c' || i, 'k', 1 FROM generate_series(1, 20000) i`,
 		`INSERT INTO usage_lifecycle (provider, event_id, at, action, client_id, credential_id, actor, feed)
 			SELECT 'p' || 1 + i % 60, i, now() - i * interval '3 hours', 'created', '', i % 8000, '', 'f' FROM generate_series(1, 40000) i`,
-		`ANALYZE usage_feeds, usage_feed_days, usage_months, usage_scopes, usage_days, usage_keys, usage_lifecycle`,
 	} {
 		if _, err := d.pool.Exec(t.Context(), sql); err != nil {
 			t.Fatal(err, sql)
 		}
 	}
+	pgtest.Analyze(t, d.pool)
 	one := credential.Credential{ID: 7, Name: "c7", Provider: "p7", ClientID: "c7", UnusedAfter: 90 * 24 * time.Hour}
 	page, ids := []credential.Credential{}, []int64{}
 	for id := range int64(50) {

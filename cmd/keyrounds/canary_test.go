@@ -306,7 +306,7 @@ func TestDemo(t *testing.T) {
 		"got the file unused-credentials-", "REVOKE: offer-letters",
 		"screening (smartrecruiters) has a secret that got out", "howto/screening.md:3", "only in history",
 		"the secret is proven dead", "the provider is up again",
-		"hris and smartrecruiters refuse 15 credentials at once; they share a token endpoint", "it comes to its senses",
+		"hris and smartrecruiters refuse 15 of 15 credentials at once; they share a token endpoint", "it comes to its senses",
 		"hris and smartrecruiters refused many credentials at once for",
 	}
 	summary := []string{

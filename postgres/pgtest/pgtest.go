@@ -86,6 +86,14 @@ func Owner(t testing.TB, pool *pgxpool.Pool) *pgxpool.Pool {
 	return owner
 }
 
+// Analyze makes the statistics of tables, of all where none is named, which only their owner may.
+func Analyze(t testing.TB, pool *pgxpool.Pool, tables ...string) {
+	t.Helper()
+	if _, err := Owner(t, pool).Exec(t.Context(), "ANALYZE "+strings.Join(tables, ", ")); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // URL returns where a new, migrated database is that is the test's own, for the application's role.
 func URL(t testing.TB) string {
 	t.Helper()
