@@ -2,6 +2,7 @@ package verdict
 
 import (
 	"cmp"
+	"fmt"
 	"math"
 	"slices"
 	"time"
@@ -342,8 +343,11 @@ func (in incident) events(f Fleet, next []State, p Policy) []finding.Event {
 
 // over returns why the incident is over, or "".
 func (in incident) over(f Fleet, affected []string, next []State, p Policy) string {
-	if 2*f.stillRefused(affected, next) <= len(affected) {
-		return "most of its credentials are accepted again; the others are judged one by one"
+	switch still := f.stillRefused(affected, next); {
+	case still == 0:
+		return fmt.Sprintf("all %d are accepted again", len(affected))
+	case 2*still <= len(affected):
+		return fmt.Sprintf("%d of %d are accepted again; the others are judged one by one", len(affected)-still, len(affected))
 	}
 	refused, accepted := in.crowd().answered(in.first)
 	if float64(refused) < p.Incident.Share/2*float64(refused+accepted) ||
