@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -85,6 +86,9 @@ func (s *server) postmaster() (pid int, began time.Time, err error) {
 		return 0, began, err
 	}
 	defer f.Close()
+	if st, err := f.Stat(); err != nil || !st.Mode().IsRegular() {
+		return 0, began, cmp.Or(err, fmt.Errorf("%s is no file, as Postgres makes it; remove it", f.Name()))
+	}
 	lines := bufio.NewScanner(io.LimitReader(f, 4096))
 	var line [3]string // the number, the data directory, the time of its start in seconds
 	for i := range line {

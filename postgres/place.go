@@ -45,6 +45,9 @@ func findPlace(dataDir string) (p place, err error) {
 		err = os.MkdirAll(dataDir, 0o711)
 	}
 	if err == nil {
+		err = safefile.Ours(dataDir) // as it is now
+	}
+	if err == nil {
 		p.dataDir, err = filepath.EvalSymlinks(dataDir)
 	}
 	if err != nil {
@@ -140,11 +143,12 @@ func (p place) asUser(ctx context.Context, name string, args ...string) error {
 	return nil
 }
 
-// dress makes cmd run as the server's user, and keeps our environment, with its secrets, from it.
+// dress makes cmd run as the server's user, and keeps our environment, with its secrets, from it, and our terminal: whoever has
+// root's as his controlling terminal can type into it (TIOCSTI).
 func (p place) dress(cmd *exec.Cmd) {
 	cmd.Dir = p.servers()
 	cmd.Env = []string{"PATH=/usr/local/bin:/usr/bin:/bin", "LC_ALL=C", "TZ=UTC"}
-	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: p.user, Setpgid: true}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: p.user, Setsid: true}
 }
 
 // reachable: an unprivileged server needs to pass through every directory above its own.

@@ -119,7 +119,30 @@ func TestRootKeepsOutOfTheDirectoriesOfOthers(t *testing.T) {
 	if err := os.Symlink(his, link); err != nil {
 		t.Fatal(err)
 	}
-	for _, dir := range []string{his, filepath.Join(his, "below"), open, filepath.Join(open, "below"), link} {
+	groups, sticky, ours := filepath.Join(
+		pgtest.Dir(t),
+		"groups",
+	), filepath.Join(
+		pgtest.Dir(t),
+		"sticky",
+	), filepath.Join(
+		pgtest.Dir(t),
+		"ours",
+	)
+	victim := filepath.Join(pgtest.Dir(t), "victim")
+	if err := errors.Join(
+		os.Mkdir(groups, 0o755), os.Chmod(groups, 0o775), os.Mkdir(sticky, 0o755), os.Chmod(sticky, 0o777|os.ModeSticky),
+		os.Mkdir(ours, 0o755), os.WriteFile(victim, []byte("as it was"), 0o600), os.Symlink(victim, filepath.Join(ours, "lock")),
+	); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := start(t, ours, true); err == nil {
+		t.Error("it started by a lock that is a link")
+	}
+	if text, err := os.ReadFile(victim); err != nil || string(text) != "as it was" {
+		t.Errorf("what the lock led to holds %q, %v", text, err)
+	}
+	for _, dir := range []string{his, filepath.Join(his, "below"), open, filepath.Join(open, "below"), link, groups, sticky} {
 		_, err := start(t, dir, true)
 		var notOurs *safefile.NotOursError
 		if !errors.As(err, &notOurs) || notOurs.Hint() == "" {
@@ -197,7 +220,66 @@ func TestRolesOfThePrivateServer(t *testing.T) {
 		t.Fatal(err)
 	}
 	check(p, "again")
+
+	// Who speaks for the application once locks nobody out.
+	app := open(t, p.URL())
+	exec1(t, app, `ALTER ROLE keyrounds_app SET statement_timeout = 1`)
+	exec1(t, app, `ALTER ROLE keyrounds_app IN DATABASE keyrounds SET search_path = nowhere`)
+	exec1(t, app, `ALTER ROLE keyrounds_app PASSWORD 'another'`)
 	p.Stop()
+	if p, err = start(t, dir, true); err != nil {
+		t.Fatal(err)
+	}
+	check(p, "after the application changed its role")
+	var timeout, path string
+	app = open(t, p.URL())
+	err = app.QueryRow(t.Context(), `SELECT current_setting('statement_timeout'), current_setting('search_path')`).Scan(&timeout, &path)
+	if err != nil || timeout == "1ms" || path == "nowhere" {
+		t.Errorf("the role keeps its settings: %s, %s, %v", timeout, path, err)
+	}
+	p.Stop()
+
+	// The passwords of another cluster.
+	passwords := filepath.Join(dir, "database-passwords")
+	if err := os.WriteFile(passwords, []byte("*:*:*:keyrounds:x\n*:*:*:keyrounds_app:y\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var hint interface{ Hint() string }
+	if _, err = start(t, dir, true); !errors.As(err, &hint) || !strings.Contains(hint.Hint(), "remove it") {
+		t.Errorf("with the passwords of another cluster: %v", err)
+	}
+	if err := os.Remove(passwords); err != nil {
+		t.Fatal(err)
+	}
+	if p, err = start(t, dir, true); err != nil {
+		t.Fatal(err)
+	}
+	check(p, "with new passwords")
+	p.Stop()
+}
+
+// The server has not the terminal of whoever started it, into which it could type.
+func TestTheServerHasNoTerminalOfOurs(t *testing.T) {
+	lasting.Test(t, "it starts a server")
+	t.Parallel()
+	p, err := start(t, filepath.Join(pgtest.Dir(t), "d"), true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Stop()
+	var pid, session int
+	var stat string
+	app := open(t, p.AdminURL())
+	err = app.QueryRow(t.Context(), `SELECT split_part(pg_read_file('postmaster.pid'), E'\n', 1)::int`).Scan(&pid)
+	if err == nil {
+		err = app.QueryRow(t.Context(), `SELECT pg_read_file($1, 0, 4096)`, fmt.Sprintf("/proc/%d/stat", pid)).Scan(&stat)
+	}
+	if err == nil {
+		_, err = fmt.Sscanf(stat[strings.LastIndex(stat, ")")+1:], " S %d %d %d", new(int), new(int), &session)
+	}
+	if err != nil || session != pid {
+		t.Errorf("the server %d is in the session %d of another: %v", pid, session, err)
+	}
 }
 
 // Only what is proven to be our server is signalled, whatever postmaster.pid says.
@@ -261,6 +343,21 @@ func TestOnlyOurServerIsStopped(t *testing.T) {
 	works("another program")
 	leave(fmt.Sprintf("%d\n%s\n%d\n", os.Getpid(), data, 1))
 	works("ourselves")
+	pidFile := filepath.Join(data, "postmaster.pid")
+	_ = os.Remove(pidFile)
+	if err := syscall.Mkfifo(pidFile, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	writer, err := os.OpenFile(pidFile, os.O_RDWR, 0) // says nothing
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := start(t, dir, true); err == nil || !strings.Contains(err.Error(), "is no file") {
+		t.Errorf("with a pipe in place of postmaster.pid: %v", err)
+	}
+	if err := errors.Join(writer.Close(), os.Remove(pidFile)); err != nil {
+		t.Fatal(err)
+	}
 	leave("nonsense\n")
 	if _, err := start(t, dir, true); err == nil {
 		t.Error("it started over a postmaster.pid that cannot be read")

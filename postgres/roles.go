@@ -93,7 +93,7 @@ func (p place) furnish(ctx context.Context, c *pgx.Conn, known bool) error {
 		}
 	}
 	if known {
-		return nil
+		return p.asMade(ctx, c)
 	}
 	if err := c.QueryRow(ctx, `SELECT EXISTS (SELECT FROM pg_roles WHERE rolname = $1)`, appRole).Scan(&exists); err != nil {
 		return err
@@ -103,7 +103,7 @@ func (p place) furnish(ctx context.Context, c *pgx.Conn, known bool) error {
 			return err
 		}
 	}
-	if _, err := c.Exec(ctx, "ALTER ROLE "+appRole+" LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS"); err != nil {
+	if _, err := c.Exec(ctx, "ALTER ROLE "+appRole+appIs); err != nil {
 		return err
 	}
 	var file strings.Builder
@@ -128,6 +128,31 @@ func (p place) furnish(ctx context.Context, c *pgx.Conn, known bool) error {
 	}
 	_, err := c.Exec(ctx, `SELECT pg_reload_conf()`)
 	return err
+}
+
+const appIs = " LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS"
+
+// asMade takes back what a role can always change of itself, its password and its settings: who came to speak for the application
+// once would lock the daemon out by them.
+func (p place) asMade(ctx context.Context, c *pgx.Conn) error {
+	text, err := os.ReadFile(p.passwords())
+	if err != nil {
+		return err
+	}
+	for line := range strings.Lines(string(text)) {
+		password, ok := strings.CutPrefix(strings.TrimSpace(line), "*:*:*:"+appRole+":")
+		if !ok {
+			continue
+		}
+		_, err := c.Exec(ctx, fmt.Sprintf(`
+			SET LOCAL password_encryption = 'scram-sha-256';
+			ALTER ROLE %[1]s %[2]s PASSWORD '%[3]s' VALID UNTIL 'infinity' CONNECTION LIMIT -1;
+			ALTER ROLE %[1]s RESET ALL;
+			ALTER ROLE %[1]s IN DATABASE %[4]s RESET ALL`,
+			appRole, appIs, strings.ReplaceAll(password, "'", "''"), database))
+		return err
+	}
+	return fmt.Errorf("%s has no password of %s; remove it, and the next start makes new ones", p.passwords(), appRole)
 }
 
 // replaceFile writes a file of ours whole, or not at all.

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 )
 
 // server is one postgres process and what it needs.
@@ -207,12 +208,26 @@ func (s *server) ready(ctx context.Context, known bool) (err error) {
 		default:
 		}
 		last = s.withConn(ctx, adminRole, "postgres", func(c *pgx.Conn) error { return s.furnish(ctx, c, known) })
+		if refused := (*pgconn.PgError)(nil); known && errors.As(last, &refused) && refused.Code == "28P01" { // invalid_password
+			return false, &passwordsError{s.passwords()}
+		}
 		return last == nil, nil
 	})
 	if err != nil && last != nil && ctx.Err() != nil {
 		return Plain(last)
 	}
 	return err
+}
+
+// passwordsError says that the passwords of the roles are not those of this cluster.
+type passwordsError struct{ file string }
+
+func (e *passwordsError) Error() string {
+	return "the private Postgres takes none of the passwords in " + e.file
+}
+
+func (e *passwordsError) Hint() string {
+	return "it comes from another data_dir, or is older than the database: remove it, and the next start makes new ones"
 }
 
 func (p place) answers(ctx context.Context) bool {

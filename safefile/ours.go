@@ -4,21 +4,29 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/user"
 	"path/filepath"
+	"strconv"
 	"syscall"
 )
 
 // NotOursError says that root was given a directory in which another user can change what lies there.
 type NotOursError struct {
 	Dir string // it, or one above it
-	UID uint32 // its owner; 0: everybody can write to it
+	UID uint32 // its owner; 0: others can write to it
+	// Group can write to it; "": everybody can.
+	Group string
 }
 
 func (e *NotOursError) Error() string {
 	if e.UID != 0 {
 		return fmt.Sprintf("%s belongs to %s, and root does not work in the directories of other users", e.Dir, UserName(e.UID))
 	}
-	return fmt.Sprintf("everybody can write to %s, and root does not work there", e.Dir)
+	who := "everybody"
+	if e.Group != "" {
+		who = "the group " + e.Group
+	}
+	return fmt.Sprintf("%s can write to %s, and root does not work there", who, e.Dir)
 }
 
 // Hint says what a person does about it.
@@ -26,11 +34,19 @@ func (e *NotOursError) Hint() string {
 	if e.UID != 0 {
 		return fmt.Sprintf("run it as that user: runuser -u %s -- keyrounds …; or give a directory that root owns", UserName(e.UID))
 	}
-	return "give another directory, for example one under /var/lib, or chmod o-w " + e.Dir
+	return "give another directory, for example one under /var/lib, or chmod go-w " + e.Dir
 }
 
-// Ours returns a *NotOursError where we are root, and somebody else can exchange dir, or what is above it. What is not there
-// yet is as safe as what is above it. Anybody but root may work wherever he can.
+func groupName(gid uint32) string {
+	id := strconv.FormatUint(uint64(gid), 10)
+	if g, err := user.LookupGroupId(id); err == nil {
+		return g.Name
+	}
+	return id
+}
+
+// Ours returns a *NotOursError where we are root, and somebody else can put something into dir, or exchange it or what is above it. What
+// is not there yet is as safe as what is above it. Anybody but root may work wherever he can.
 func Ours(dir string) error {
 	if os.Geteuid() != 0 {
 		return nil
@@ -39,7 +55,7 @@ func Ours(dir string) error {
 	if err != nil {
 		return err
 	}
-	if err := above(abs); err != nil {
+	if err := alone(abs); err != nil {
 		return err
 	}
 	real, err := filepath.EvalSymlinks(abs)
@@ -49,23 +65,38 @@ func Ours(dir string) error {
 	if err != nil {
 		return err
 	}
-	return above(real)
+	return alone(real)
 }
 
-func above(dir string) error {
-	for ; ; dir = filepath.Dir(dir) {
-		st, err := os.Stat(dir)
+func alone(dir string) error {
+	for at := dir; ; at = filepath.Dir(at) {
+		st, err := os.Stat(at)
 		if err != nil && !errors.Is(err, os.ErrNotExist) {
 			return err
 		}
 		if err == nil {
-			owner := st.Sys().(*syscall.Stat_t).Uid
-			if owner != 0 || st.Mode().Perm()&0o002 != 0 && st.Mode()&os.ModeSticky == 0 {
-				return &NotOursError{dir, owner}
+			if err := rootAlone(at, st, at != dir); err != nil {
+				return err
 			}
 		}
-		if dir == filepath.Dir(dir) {
+		if at == filepath.Dir(at) {
 			return nil
 		}
 	}
+}
+
+// rootAlone: the group root is no better than another: not only root is in it everywhere. In a directory above, with the sticky bit,
+// others can make what is not there, and exchange nothing that is.
+func rootAlone(dir string, st os.FileInfo, above bool) error {
+	of, mode := st.Sys().(*syscall.Stat_t), st.Mode()
+	sticky := above && mode&os.ModeSticky != 0
+	switch {
+	case of.Uid != 0:
+		return &NotOursError{Dir: dir, UID: of.Uid}
+	case mode.Perm()&0o002 != 0 && !sticky:
+		return &NotOursError{Dir: dir}
+	case mode.Perm()&0o020 != 0 && !sticky:
+		return &NotOursError{Dir: dir, Group: groupName(of.Gid)}
+	}
+	return nil
 }

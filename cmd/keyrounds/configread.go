@@ -136,7 +136,7 @@ func checkAs(ctx context.Context, name string, args []string) error {
 	cmd.Args[0] = os.Args[0]
 	cmd.Dir, cmd.Env = "/", append(os.Environ(), "HOME="+u.HomeDir)
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
-	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: who}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: who, Setsid: true} // without root's terminal, into which he could type
 	err = cmd.Run()
 	var ended *exec.ExitError
 	if errors.As(err, &ended) && ended.Exited() {
