@@ -273,7 +273,7 @@ func (a *App) listen(c *config.Config, pages http.Handler) (*server, error) {
 	systemd := false
 	door := (&web.Door{
 		Trusted: func() []netip.Prefix { return a.config.Load().TrustedProxies },
-		SignIn:  c.WebConfig != "" && config.SignIn(c.WebConfig) == nil,
+		SignIn:  func() ([]string, bool, error) { return signIn(c) },
 		Ours:    func(host string) bool { return a.config.Load().Answers(host) },
 		Log:     a.Log,
 		Now:     a.Now,
@@ -287,6 +287,19 @@ func (a *App) listen(c *config.Config, pages http.Handler) (*server, error) {
 		listener: l,
 		flags:    &toolkit.FlagConfig{WebListenAddresses: &[]string{c.Listen}, WebSystemdSocket: &systemd, WebConfigFile: &c.WebConfig},
 	}, nil
+}
+
+// signIn is whom the file of the web names now, and whether anybody has to sign in. The error says that nobody is let in: the file
+// was changed so that others than this machine would come in without.
+func signIn(c *config.Config) (users []string, needed bool, err error) {
+	if c.WebConfig == "" {
+		return nil, false, nil
+	}
+	users, err = config.SignIn(c.WebConfig)
+	if host, _, _ := net.SplitHostPort(c.Listen); err != nil && config.Loopback(host) {
+		return nil, false, nil
+	}
+	return users, err == nil, err
 }
 
 func (s *server) serve(a *App) {

@@ -105,6 +105,34 @@ func TestTheDoorWithSignIn(t *testing.T) {
 	}
 }
 
+// Who is written into the file of the web while the daemon runs is asked for his password from then on.
+func TestTheDoorOfAFileThatChanges(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "web.yaml")
+	write := func(text string) {
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	headers := "http_server_config:\n  headers:\n    X-Frame-Options: deny\n"
+	write(headers)
+	o := newOffice(t, time.Now(), "web_config: "+file)
+	if status := o.ask(http.MethodGet, "/healthz", func(*http.Request) {}); status != http.StatusOK {
+		t.Errorf("without users: %d", status)
+	}
+	hash, err := bcrypt.GenerateFromPassword([]byte("c4n4ry-ada"), bcrypt.MinCost)
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(fmt.Sprintf("%sbasic_auth_users:\n  ada: %s\n", headers, hash))
+	if status := o.ask(http.MethodGet, "/healthz", func(*http.Request) {}); status != http.StatusUnauthorized {
+		t.Errorf("with a user: %d", status)
+	}
+	if status := o.ask(http.MethodGet, "/healthz", as("ada", "c4n4ry-ada")); status != http.StatusOK {
+		t.Errorf("with his password: %d", status)
+	}
+}
+
 // Where nobody signs in, the pages answer to our own names only: a web page that has a browser ask for them under a name of its
 // own (DNS rebinding) reads nothing.
 func TestTheDoorWithoutSignIn(t *testing.T) {

@@ -204,7 +204,7 @@ func (b *builder) web(c *Config, f File) {
 		return
 	}
 	if c.WebConfig != "" {
-		if err := SignIn(c.WebConfig); err != nil && !Loopback(host) {
+		if _, err := SignIn(c.WebConfig); err != nil && !Loopback(host) {
 			b.fail("web_config", "basic_auth_users with bcrypt hashes, as for Prometheus exporters", "%v", err)
 		}
 	} else if !Loopback(host) {

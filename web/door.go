@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -20,15 +21,17 @@ import (
 // token or a signature of its own past the sign-in, slows those who guess passwords, and, where nobody signs in, answers
 // only to names that are ours, so that no web page reads it through a browser under a name that it made up (DNS rebinding).
 type Door struct {
-	Trusted func() []netip.Prefix  // proxies, whose X-Forwarded-For is believed
-	SignIn  bool                   // somebody asks for a password or a certificate
-	Ours    func(host string) bool // of a Host header, without its port; asked where nobody signs in
-	Log     *slog.Logger
-	Now     func() time.Time
+	Trusted func() []netip.Prefix // proxies, whose X-Forwarded-For is believed
+	// SignIn reports whether somebody asks for a password or a certificate, and the names that he knows. It is asked at each
+	// request: users come and go while the daemon runs. An error lets nobody in.
+	SignIn func() (users []string, needed bool, err error)
+	Ours   func(host string) bool // of a Host header, without its port; asked where nobody signs in
+	Log    *slog.Logger
+	Now    func() time.Time
 
 	failed  failures
-	slow    chan struct{} // one at a time
-	known   sync.Map      // the hashes of Authorization headers that were let in lately, with when
+	lanes   lanes
+	known   sync.Map // the hashes of Authorization headers that were let in lately, with when
 	refused *prometheus.CounterVec
 }
 
@@ -40,7 +43,6 @@ const (
 
 // Open makes a door ready, and shows by reg how often sign-ins were refused.
 func (d *Door) Open(reg prometheus.Registerer) *Door {
-	d.slow = make(chan struct{}, 1)
 	d.refused = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "keyrounds_sign_ins_refused_total",
 		Help: "Sign-ins that were refused, by reason: wrong_password (a user that is not there, too), " +
@@ -69,11 +71,14 @@ type signedIn struct{}
 func (d *Door) Before(signIn, pages http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		r.RemoteAddr = net.JoinHostPort(d.client(r), "0")
+		users, needed, err := d.SignIn()
 		switch {
 		case ownProof(r):
 			pages.ServeHTTP(w, r)
-		case d.SignIn:
-			d.signIn(signIn, w, r)
+		case err != nil:
+			refuse(w, http.StatusServiceUnavailable, "nobody is let in: "+err.Error())
+		case needed:
+			d.signIn(signIn, users, w, r)
 		case r.Host != "" && !d.Ours(hostOf(r.Host)): // no browser leaves it out
 			refuse(
 				w,
@@ -81,7 +86,7 @@ func (d *Door) Before(signIn, pages http.Handler) http.Handler {
 				"without sign-in keyrounds answers to loopback addresses, to external_url's host and to hosts: only",
 			)
 		default:
-			pages.ServeHTTP(w, r)
+			signIn.ServeHTTP(w, r) // which asks for nothing, and sets the headers of its file
 		}
 	})
 }
@@ -92,27 +97,30 @@ func ownProof(r *http.Request) bool {
 	return r.Method == http.MethodPost && (r.URL.Path == "/api/v1/usage" || strings.HasPrefix(r.URL.Path, "/api/v1/leaks/"))
 }
 
-// The times of guessing.
-const (
-	knownFor  = 10 * time.Minute
-	slowEvery = time.Second // an address that has guessed too often: one sign-in, all such addresses together
-	slowWait  = 5 * time.Second
-)
+// knownFor is how long a right password passes by the lanes of those who guess.
+const knownFor = 24 * time.Hour
 
-func (d *Door) signIn(next http.Handler, w http.ResponseWriter, r *http.Request) {
+func (d *Door) signIn(next http.Handler, users []string, w http.ResponseWriter, r *http.Request) {
 	given := r.Header.Get("Authorization")
 	if given == "" {
 		next.ServeHTTP(w, r)
 		return
 	}
+	user, _, _ := r.BasicAuth()
 	key, host, now := sha256.Sum256([]byte(given)), hostOf(r.RemoteAddr), d.Now()
 	before, known := d.known.Load(key)
 	known = known && now.Sub(before.(time.Time)) < knownFor
-	if !known && d.failed.tooMany(host, now) && !d.turn(r.Context()) {
-		d.refused.WithLabelValues(slowedDown).Inc()
-		w.Header().Set("Retry-After", "60")
-		refuse(w, http.StatusTooManyRequests, "too many wrong passwords from this address: wait a minute")
-		return
+	if !known && d.failed.tooMany(host, now) {
+		lane := user
+		if !slices.Contains(users, user) {
+			lane = ""
+		}
+		if !d.lanes.pass(r.Context(), who(host), lane, now) {
+			d.refused.WithLabelValues(slowedDown).Inc()
+			w.Header().Set("Retry-After", "60")
+			refuse(w, http.StatusTooManyRequests, "too many wrong passwords from this address: wait a minute")
+			return
+		}
 	}
 	var in bool
 	next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), signedIn{}, &in)))
@@ -123,21 +131,7 @@ func (d *Door) signIn(next http.Handler, w http.ResponseWriter, r *http.Request)
 	d.known.Delete(key)
 	d.refused.WithLabelValues(wrongPassword).Inc()
 	if n := d.failed.add(host, now); n <= mostFailures {
-		user, _, _ := r.BasicAuth()
 		d.Log.Warn("a sign-in was refused", "address", host, "user", secret.Scrubber{}.Clean(user, 64), "last", n == mostFailures)
-	}
-}
-
-// turn waits for the one place of those who have guessed too often.
-func (d *Door) turn(ctx context.Context) bool {
-	ctx, cancel := context.WithTimeout(ctx, slowWait)
-	defer cancel()
-	select {
-	case d.slow <- struct{}{}:
-		time.AfterFunc(slowEvery, func() { <-d.slow })
-		return true
-	case <-ctx.Done():
-		return false
 	}
 }
 

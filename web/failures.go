@@ -19,9 +19,25 @@ type failures struct {
 }
 
 func (f *failures) at(now time.Time) {
-	if m := now.Unix() / 60; f.minute != m || f.by == nil || len(f.by) > 10_000 {
+	if m := now.Unix() / 60; f.minute != m || f.by == nil {
 		f.minute, f.by = m, map[string]int{}
 	}
+}
+
+// maxCounted addresses. Beyond them one that has not failed too often yet is forgotten, so that nobody is forgotten by a crowd of others.
+const maxCounted = 10_000
+
+func (f *failures) room() {
+	if len(f.by) < maxCounted {
+		return
+	}
+	last := ""
+	for address, n := range f.by {
+		if last = address; n < mostFailures {
+			break
+		}
+	}
+	delete(f.by, last)
 }
 
 // who is what is counted of an address: of IPv6 the network that one customer has, who could take another address each time.
@@ -46,6 +62,9 @@ func (f *failures) add(host string, now time.Time) int {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.at(now)
+	if f.by[who(host)] == 0 {
+		f.room()
+	}
 	f.by[who(host)]++
 	return f.by[who(host)]
 }

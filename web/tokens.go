@@ -13,7 +13,7 @@ import (
 // tokens are the hashes of the push feeds' tokens as they were read last. A token that fits none has them read anew, at most
 // once a second: a stranger who guesses runs no `exec:` each time, and a token that was changed holds at once.
 type tokens struct {
-	mu   sync.Mutex
+	mu   sync.Mutex // for as long as they are read
 	read time.Time
 	sums map[string][sha256.Size]byte // by feed
 }
@@ -40,7 +40,9 @@ func (s *site) feedOf(ctx context.Context, r *http.Request) (match PushFeed, fou
 		match, found = t.find(sum, feeds)
 	}
 	if !found && s.Now().Sub(t.read) >= tokensAgain {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), pushTime) // for all who come: whoever asked may hang up
 		s.readTokens(ctx, feeds)
+		cancel()
 		match, found = t.find(sum, feeds)
 	}
 	return match, found
@@ -57,7 +59,7 @@ func (t *tokens) find(sum [sha256.Size]byte, feeds []PushFeed) (match PushFeed, 
 }
 
 func (s *site) readTokens(ctx context.Context, feeds []PushFeed) {
-	s.tokens.read, s.tokens.sums = s.Now(), map[string][sha256.Size]byte{}
+	sums := map[string][sha256.Size]byte{}
 	for _, f := range feeds {
 		token, err := f.Token(ctx)
 		if err != nil {
@@ -65,8 +67,9 @@ func (s *site) readTokens(ctx context.Context, feeds []PushFeed) {
 			continue
 		}
 		if !token.IsZero() {
-			s.tokens.sums[f.Name] = sha256.Sum256([]byte(token.Reveal()))
+			sums[f.Name] = sha256.Sum256([]byte(token.Reveal()))
 		}
 		token.Wipe()
 	}
+	s.tokens.read, s.tokens.sums = s.Now(), sums
 }
