@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/keyrounds/keyrounds/audit"
 	"github.com/keyrounds/keyrounds/finding"
 	"github.com/keyrounds/keyrounds/notify"
 	"github.com/keyrounds/keyrounds/postgres"
@@ -45,7 +46,10 @@ func (a *App) watchStorage(ctx context.Context) {
 	told := a.readTold()
 	var tried time.Time
 	for {
-		a.noteWrite(a.tryWrite(ctx, replica))
+		// Before the begin another replica may be at the migrations, for minutes: that says nothing of whether it can be stored.
+		if err := a.tryWrite(ctx, replica); !errors.Is(err, audit.ErrNoSchema) || a.ready.Load() == nil {
+			a.noteWrite(err)
+		}
 		if ctx.Err() != nil {
 			return
 		}
@@ -71,7 +75,7 @@ func (a *App) tryWrite(ctx context.Context, replica string) error {
 	ctx, cancel := context.WithTimeout(ctx, writeTimeout)
 	defer cancel()
 	if err := a.Audit.Write(ctx, replica, a.Now()); err != nil {
-		return postgres.Plain(err)
+		return postgres.Plain(err) // which leaves ErrNoSchema as it is
 	}
 	if err := a.watched.TakesNoWrites(notStoring); err != nil {
 		return err // a small write that needs no room says nothing of others

@@ -14,6 +14,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	"github.com/keyrounds/keyrounds/app"
 	"github.com/keyrounds/keyrounds/config"
 	"github.com/keyrounds/keyrounds/postgres/pgtest"
@@ -136,6 +138,74 @@ slack: {token: "file:%[3]s/slack", channel: "#x", api_url: "%[4]s/"}
 	}
 	if strings.Contains(log.String(), "c4n4ry") {
 		t.Error("a secret is in the log")
+	}
+}
+
+// While another replica migrates there are no tables to store anything in: that is no failure to store.
+func TestAMigrationElsewhereIsNoFailureToStore(t *testing.T) {
+	t.Parallel()
+	url := pgtest.EmptyURL(t)
+	other, err := pgx.Connect(t.Context(), url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close(t.Context())
+	const migrationLock = 7306086981207326 // postgres.Migrate's
+	if _, err := other.Exec(t.Context(), `SELECT pg_advisory_lock($1)`, int64(migrationLock)); err != nil {
+		t.Fatal(err)
+	}
+	c, err := config.Parse("keyrounds.yaml", fmt.Appendf(nil, `
+data_dir: %s
+database: {url: %q}
+listen: 127.0.0.1:0
+providers: {idp: {token_url: "http://127.0.0.1:1/token", allow_private_networks: true}}
+`, t.TempDir(), url))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var ahead atomic.Int64
+	var log buffer
+	a, err := app.Open(t.Context(), app.Options{
+		Config: c, Version: "test", Log: slog.New(slog.NewJSONHandler(&log, nil)), Daemon: true, Tick: 200 * time.Millisecond,
+		Now: func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) },
+	})
+	if err == nil {
+		err = a.Start(t.Context())
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(a.Stop)
+	says := func() (int, string) {
+		resp, err := http.Get("http://" + a.Addr() + "/readyz")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		text, _ := io.ReadAll(resp.Body)
+		return resp.StatusCode, string(text)
+	}
+	ahead.Add(int64(3 * time.Minute))
+	for range 15 { // some of its small writes
+		if status, text := says(); status == http.StatusOK || strings.Contains(text, "stored") {
+			t.Fatalf("while another one migrates: %d %s", status, text)
+		}
+		time.Sleep(time.Second)
+	}
+	if strings.Contains(log.String(), "nothing can be stored") {
+		t.Error("people were told")
+	}
+	if err := other.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(100 * time.Millisecond) {
+		status, text := says()
+		if status == http.StatusOK {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("after the migration: %d %s", status, text)
+		}
 	}
 }
 
