@@ -31,14 +31,41 @@ func (e *LinkError) Error() string {
 // Open opens a regular file to read it, and does not wait for a pipe. Links on the way are followed where root or we made them,
 // or where what is opened belongs to who made them: whoever may write in a directory cannot have another file read in place
 // of his own (*LinkError). Other errors are of the type *fs.PathError.
+//
+// What the shell opened for us, /dev/fd/63 of <(zcat …) or /dev/stdin, is read as it is, also where it is a pipe.
 func Open(path string) (*os.File, error) {
 	abs, err := filepath.Abs(path)
 	if err != nil {
 		return nil, err
 	}
+	if fd, ok := given(abs); ok {
+		return reopen(path, fd)
+	}
 	w := walk{path: path, parts: strings.Split(strings.TrimPrefix(abs, "/"), "/")}
 	defer w.close()
 	return w.open()
+}
+
+// given is the descriptor that a path names.
+func given(path string) (fd int, ok bool) {
+	if path == "/dev/stdin" {
+		return 0, true
+	}
+	for _, dir := range []string{"/dev/fd/", "/proc/self/fd/"} {
+		if number, found := strings.CutPrefix(path, dir); found {
+			fd, err := strconv.Atoi(number)
+			return fd, err == nil
+		}
+	}
+	return 0, false
+}
+
+func reopen(path string, fd int) (*os.File, error) {
+	twin, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 3)
+	if err != nil {
+		return nil, &fs.PathError{Op: "open", Path: path, Err: err}
+	}
+	return os.NewFile(uintptr(twin), path), nil
 }
 
 // walk goes along a path, one name at a time, each in the directory that was opened before.

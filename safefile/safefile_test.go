@@ -2,6 +2,7 @@ package safefile_test
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"os"
@@ -93,5 +94,31 @@ func TestOpenFollowsOnlyLinksOfThoseWhoMayRead(t *testing.T) {
 		t.Error(err)
 	} else {
 		_ = f.Close()
+	}
+}
+
+// What the shell opened is read by its number: usage import <(zcat access.log.gz).
+func TestOpenReadsWhatTheShellOpened(t *testing.T) {
+	t.Parallel()
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	if _, err := w.WriteString("through a pipe"); err != nil {
+		t.Fatal(err)
+	}
+	_ = w.Close()
+	f, err := safefile.Open(fmt.Sprintf("/dev/fd/%d", r.Fd()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if text, err := io.ReadAll(f); err != nil || string(text) != "through a pipe" {
+		t.Errorf("read %q, %v", text, err)
+	}
+	var pe *fs.PathError
+	if _, err := safefile.Open("/dev/fd/987654"); !errors.As(err, &pe) {
+		t.Errorf("a number that nothing has: %v", err)
 	}
 }
