@@ -3,9 +3,11 @@ package exposure
 import (
 	"context"
 	"errors"
+	"sync"
 	"time"
 
 	"github.com/keyrounds/keyrounds/audit"
+	"github.com/keyrounds/keyrounds/confine"
 	"github.com/keyrounds/keyrounds/credential"
 	"github.com/keyrounds/keyrounds/leak"
 	"github.com/keyrounds/keyrounds/leak/scan"
@@ -48,6 +50,13 @@ const (
 // ScanSources scans the sources of the configuration when they are due, until ctx ends. Of several replicas one
 // scans each; told may be nil.
 func (x *Exposure) ScanSources(ctx context.Context, told func(source string, f scan.Found, err error)) {
+	sayConfined := sync.OnceFunc(func() {
+		if abi := confine.Landlock(); abi > 0 {
+			x.Log.Info("git and archives are read under Landlock", "version", abi)
+			return
+		}
+		x.Log.Warn("git and archives are read without Landlock: this kernel has none, or a filter of system calls keeps it from us")
+	})
 	for {
 		for _, s := range x.settings.Load().Sources {
 			mine, err := x.Leaks.ClaimSource(ctx, s.Name, x.Now(), scanHold)
@@ -55,6 +64,7 @@ func (x *Exposure) ScanSources(ctx context.Context, told func(source string, f s
 				x.Log.Warn("a scan for leaks could not begin", "source", s.Name, "error", err)
 			}
 			if err == nil && mine {
+				sayConfined()
 				f, err := x.scanSource(ctx, s)
 				if told != nil && ctx.Err() == nil {
 					told(s.Name, f, err)

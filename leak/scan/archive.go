@@ -15,6 +15,8 @@ import (
 
 	"github.com/klauspost/compress/zstd"
 	"golang.org/x/text/encoding/unicode"
+
+	"github.com/keyrounds/keyrounds/confine"
 )
 
 // DefaultUnpack is how many bytes are unpacked of one file at most, where Options.Unpack does not say.
@@ -43,7 +45,14 @@ type budget struct {
 // one searches a file with all that is packed in it, as far as the bounds go. whole is what it reads from, where
 // that can be read at any place, and else nil.
 func (s *Scanner) one(ctx context.Context, at place, r io.Reader, whole *section, to sink) error {
-	err := s.contents(ctx, at, r, whole, &budget{s.Unpack, maxMembers, maxDepth}, to)
+	in := bufio.NewReaderSize(r, 4096)
+	search := func() error { return s.contents(ctx, at, in, whole, &budget{s.Unpack, maxMembers, maxDepth}, to) }
+	var err error
+	if head, _ := in.Peek(headLength); container(head) != nil {
+		err = confine.Apart(search)
+	} else {
+		err = search()
+	}
 	if errors.Is(err, errBudget) || errors.Is(err, errCount) {
 		s.skip(at, "%v", err)
 		return nil

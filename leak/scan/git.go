@@ -9,6 +9,8 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"syscall"
+	"time"
 
 	"github.com/keyrounds/keyrounds/confine"
 )
@@ -16,9 +18,28 @@ import (
 // git runs git on a repository that is not trusted: its configuration may name programs, and none of them is
 // run; it asks no other machine for anything, and writes nothing.
 type git struct {
-	dir     string
-	confine confine.Launcher
-	reads   []string // where it may read
+	dir      string
+	confine  confine.Launcher
+	reads    []string // where it may read
+	patience time.Duration
+}
+
+// gitPatience is how long git may say nothing: by a pipe in the place of one of its files it would wait for ever.
+const gitPatience = 5 * time.Minute
+
+var errSilent = errors.New("git said nothing for minutes and was ended; is one of its files a pipe?")
+
+// watched ends git where it says nothing for too long. The time that what it said is worked on does not count.
+type watched struct {
+	io.Reader
+	patience time.Duration
+	end      context.CancelCauseFunc
+}
+
+func (w watched) Read(b []byte) (int, error) {
+	timer := time.AfterFunc(w.patience, func() { w.end(errSilent) })
+	defer timer.Stop()
+	return w.Reader.Read(b)
 }
 
 // NoGitError says that a history cannot be searched, because git is not installed.
@@ -31,11 +52,11 @@ func (*NoGitError) Hint() string {
 	return "install git to search histories, or search the files as they are with --history=false"
 }
 
-func openGit(ctx context.Context, dir string, launcher confine.Launcher) (git, error) {
+func openGit(ctx context.Context, dir string, s *Scanner) (git, error) {
 	if err := checkGit(ctx); err != nil {
 		return git{}, err
 	}
-	g := git{dir, launcher, partsOf(dir)}
+	g := git{dir, s.Confine, partsOf(dir), s.patience}
 	return g, g.lines(ctx, []string{"rev-parse", "--git-dir"}, nil, '\n', func([]byte) {})
 }
 
@@ -53,13 +74,14 @@ func (g git) command(ctx context.Context, args ...string) *exec.Cmd {
 		"PATH=" + os.Getenv("PATH"), "HOME=/nonexistent", "LC_ALL=C", "GIT_CONFIG_NOSYSTEM=1", "GIT_CONFIG_GLOBAL=/dev/null",
 		"GIT_OPTIONAL_LOCKS=0", "GIT_NO_LAZY_FETCH=1", "GIT_TERMINAL_PROMPT=0", "GIT_ASKPASS=true", "GIT_ATTR_NOSYSTEM=1",
 	}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true} // without our terminal
 	return cmd
 }
 
 // lines runs git and calls each for every record of what it prints. Its error has what git said.
 func (g git) lines(ctx context.Context, args []string, in io.Reader, end byte, each func([]byte)) error {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
 	cmd := g.command(ctx, args...)
 	said := &beginning{most: 500}
 	cmd.Stdin, cmd.Stderr = in, said
@@ -70,7 +92,7 @@ func (g git) lines(ctx context.Context, args []string, in io.Reader, end byte, e
 	if err := cmd.Start(); err != nil {
 		return err
 	}
-	r := bufio.NewReaderSize(out, 1<<20)
+	r := bufio.NewReaderSize(watched{out, g.patience, cancel}, 1<<20)
 	for {
 		record, err := r.ReadSlice(end)
 		for errors.Is(err, bufio.ErrBufferFull) { // no name of a path is so long
@@ -84,6 +106,9 @@ func (g git) lines(ctx context.Context, args []string, in io.Reader, end byte, e
 		}
 	}
 	if err := cmd.Wait(); err != nil {
+		if errors.Is(context.Cause(ctx), errSilent) {
+			return errSilent
+		}
 		if text := strings.TrimSpace(string(said.text)); text != "" {
 			text, _, _ = strings.Cut(text, "\n")
 			return errors.New(text)

@@ -27,7 +27,7 @@ import (
 
 // history searches the objects of a git repository.
 func (s *Scanner) history(ctx context.Context, dir, named string) error {
-	g, err := openGit(ctx, dir, s.Confine)
+	g, err := openGit(ctx, dir, s)
 	var no *NoGitError
 	var old *OldGitError
 	if errors.As(err, &no) || errors.As(err, &old) {
@@ -152,6 +152,10 @@ func (h *history) search(ctx context.Context, ids []objectName) error {
 		if err == nil {
 			return nil
 		}
+		if errors.Is(err, errSilent) {
+			h.skip(place{h.named, ""}, "%d objects were not searched: %v", len(ids), err)
+			return nil
+		}
 		if len(ids) == 0 {
 			return err
 		}
@@ -163,8 +167,8 @@ func (h *history) search(ctx context.Context, ids []objectName) error {
 
 // batch reads objects until the end, or until git gives up at one, and says how many it read.
 func (h *history) batch(ctx context.Context, ids []objectName) (done int, err error) {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
 	cmd := h.git.command(ctx, "cat-file", "--batch", "--buffer")
 	in, err := cmd.StdinPipe()
 	if err != nil {
@@ -178,7 +182,7 @@ func (h *history) batch(ctx context.Context, ids []objectName) (done int, err er
 		return 0, err
 	}
 	defer func() {
-		cancel()
+		cancel(nil)
 		_ = cmd.Wait()
 	}()
 	go func() {
@@ -191,9 +195,13 @@ func (h *history) batch(ctx context.Context, ids []objectName) (done int, err er
 		}
 		_ = w.Flush()
 	}()
-	r := bufio.NewReaderSize(out, 1<<20)
+	r := bufio.NewReaderSize(watched{out, h.git.patience, cancel}, 1<<20)
 	for ; done < len(ids); done++ {
-		if err := h.object(ctx, r, ids[done]); err != nil {
+		err := h.object(ctx, r, ids[done])
+		if errors.Is(context.Cause(ctx), errSilent) {
+			return done, errSilent
+		}
+		if err != nil {
 			return done, err
 		}
 	}

@@ -8,42 +8,63 @@ import (
 	"syscall"
 )
 
+// The bounds of what a repository may consist of; git itself borrows of those who borrow five times.
+const (
+	mostParts  = 100
+	mostBorrow = 5
+)
+
 // partsOf returns the directories that a repository consists of: its own, and those elsewhere that it names (the repository of a
-// work tree, objects that it borrows), where who names them could read them himself, or is root or us.
+// work tree, objects that it borrows, also of one that borrows), where who names them could read them himself, or is root or us.
 func partsOf(dir string) []string {
-	parts := []string{dir}
-	add := func(named, by string) {
-		if named != "" && !filepath.IsAbs(named) {
-			named = filepath.Join(filepath.Dir(by), named)
-		}
-		if named != "" && mayName(by, named) {
-			parts = append(parts, named)
-		}
-	}
+	p := parts{dir}
 	gitDir := filepath.Join(dir, ".git")
 	if st, err := os.Lstat(gitDir); err == nil && st.Mode().IsRegular() {
 		named, _ := strings.CutPrefix(firstLine(gitDir), "gitdir: ")
-		add(named, gitDir)
-		if gitDir = dir; len(parts) > 1 {
-			gitDir = parts[1]
-			common := filepath.Join(gitDir, "commondir")
-			if named = firstLine(common); named != "" {
-				add(filepath.Clean(filepath.Join(gitDir, named)), common)
-			}
+		if gitDir = p.add(named, dir, gitDir); gitDir == "" {
+			return p
+		}
+		common := filepath.Join(gitDir, "commondir")
+		if whole := p.add(firstLine(common), gitDir, common); whole != "" {
+			gitDir = whole
 		}
 	} else if err != nil {
 		gitDir = dir // a bare one
 	}
-	for _, part := range append([]string{gitDir}, parts[1:]...) {
-		borrowed := filepath.Join(part, "objects", "info", "alternates")
-		for line := range strings.Lines(small(borrowed)) {
-			if line = strings.TrimSpace(line); line != "" && !filepath.IsAbs(line) {
-				line = filepath.Join(part, "objects", line)
-			}
-			add(line, borrowed)
+	p.objects(filepath.Join(gitDir, "objects"), 0)
+	return p
+}
+
+type parts []string
+
+// add takes in a directory that the file by names, from dir on, and returns it; "": there is none, or who names it may not.
+func (p *parts) add(named, dir, by string) string {
+	if named == "" || len(*p) >= mostParts {
+		return ""
+	}
+	if !filepath.IsAbs(named) {
+		named = filepath.Join(dir, named)
+	}
+	if !mayName(by, named) {
+		return ""
+	}
+	*p = append(*p, named)
+	return named
+}
+
+// objects takes in where objects are: elsewhere, where the directory is a link, and where it borrows some.
+func (p *parts) objects(dir string, depth int) {
+	if to, err := os.Readlink(dir); err == nil {
+		if dir = p.add(to, filepath.Dir(dir), dir); dir == "" {
+			return
 		}
 	}
-	return parts
+	borrowed := filepath.Join(dir, "info", "alternates")
+	for line := range strings.Lines(small(borrowed)) {
+		if named := p.add(strings.TrimSpace(line), dir, borrowed); named != "" && depth < mostBorrow {
+			p.objects(named, depth+1)
+		}
+	}
 }
 
 // mayName reports whether who owns the file by may have us read dir.

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/keyrounds/keyrounds/confine"
 	"github.com/keyrounds/keyrounds/secret"
@@ -23,6 +24,8 @@ type Scanner struct {
 	matcher *matcher
 	buffers sync.Pool
 	carry   int // bytes of a buffer that are searched again with what follows
+
+	patience time.Duration // with git
 
 	files, bytes atomic.Int64
 	mu           sync.Mutex
@@ -60,7 +63,7 @@ func NewScanner(terms []Term, o Options) (s *Scanner, short []Term) {
 	if o.Unpack <= 0 {
 		o.Unpack = DefaultUnpack
 	}
-	s = &Scanner{Options: o, terms: terms, matcher: newMatcher(terms)}
+	s = &Scanner{Options: o, terms: terms, matcher: newMatcher(terms), patience: gitPatience}
 	s.carry = widened(s.matcher.longest) + 2*margin
 	s.buffers.New = func() any { b := make([]byte, chunk+s.carry); return &b }
 	return s, short

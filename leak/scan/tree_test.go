@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"compress/gzip"
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
@@ -14,12 +15,14 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/klauspost/compress/zstd"
 
+	"github.com/keyrounds/keyrounds/confine"
 	"github.com/keyrounds/keyrounds/secret"
 	"github.com/keyrounds/keyrounds/test/lasting"
 )
@@ -432,6 +435,114 @@ func TestHostileRepository(t *testing.T) {
 	}
 	if _, err := os.Stat(ran); err == nil {
 		t.Error("a program that the repository names was run")
+	}
+}
+
+// A pipe in the place of a file of git's does not hold up the scan, and is told.
+func TestPipesInRepositories(t *testing.T) {
+	lasting.Test(t, "it waits for git")
+	t.Parallel()
+	for _, name := range []string{"config", "packed-refs", "HEAD", "refs/heads/pipe", "info/grafts", "shallow", "objects/info/alternates"} {
+		t.Run(strings.ReplaceAll(name, "/", "-"), func(t *testing.T) {
+			t.Parallel()
+			r := newRepository(t)
+			r.commit("gone.env", []byte(canary))
+			r.commit("gone.env", nil)
+			put(t, r.dir, "app.env", []byte(canary))
+			pipe := filepath.Join(r.dir, ".git", filepath.FromSlash(name))
+			_ = os.Remove(pipe)
+			if err := errors.Join(os.MkdirAll(filepath.Dir(pipe), 0o755), syscall.Mkfifo(pipe, 0o666)); err != nil {
+				t.Fatal(err)
+			}
+			s, _ := NewScanner(planted, Options{History: true})
+			s.patience = time.Second
+			if err := s.Tree(t.Context(), r.dir); err != nil && !strings.Contains(err.Error(), errSilent.Error()) {
+				t.Fatal(err)
+			}
+			f := s.Found()
+			if !slices.ContainsFunc(f.Hits, func(h Hit) bool { return h.Path == "app.env" }) {
+				t.Errorf("the files were not searched: %v", f.Hits)
+			}
+			if !slices.ContainsFunc(f.Hits, func(h Hit) bool { return h.Commit != "" }) && len(f.Skipped) == 0 {
+				t.Error("nothing says that the history was not searched")
+			}
+		})
+	}
+}
+
+// What a repository borrows is searched, also of one that borrows itself, and where its objects are a link.
+func TestBorrowedObjects(t *testing.T) {
+	lasting.Test(t, "it runs git many times")
+	t.Parallel()
+	r := newRepository(t)
+	r.commit("app.env", []byte(canary))
+	r.commit("app.env", nil)
+	above := t.TempDir()
+	at := func(name string) string { return filepath.Join(above, name) }
+	r.git("clone", "-q", "--shared", "--bare", r.dir, at("first"))
+	r.git("clone", "-q", "--shared", "--bare", at("first"), at("second"))
+	r.git("clone", "-q", "--shared", at("second"), at("third"))
+	r.git("clone", "-q", at("third"), at("linked"))
+	objects := filepath.Join(at("linked"), ".git", "objects")
+	if err := errors.Join(os.Rename(objects, at("objects")), os.Symlink(at("objects"), objects)); err != nil {
+		t.Fatal(err)
+	}
+	for dir, wants := range map[string][]string{
+		"first":  {filepath.Join(r.dir, ".git", "objects")},
+		"third":  {at("second/objects"), at("first/objects"), filepath.Join(r.dir, ".git", "objects")},
+		"linked": {at("objects")},
+	} {
+		parts := partsOf(at(dir))
+		for _, part := range wants {
+			if !slices.Contains(parts, part) {
+				t.Errorf("%s: %s is no part of it: %v", dir, part, parts)
+			}
+		}
+		f, _ := scan(t, Options{History: true}, at(dir))
+		if !slices.ContainsFunc(f.Hits, func(h Hit) bool { return h.Commit != "" }) {
+			t.Errorf("%s: nothing was found in its history: %v", dir, f.Skipped)
+		}
+	}
+	put(t, at("second"), "objects/info/alternates", []byte(strings.Repeat("../../second/objects\n", 1000)))
+	if n := len(partsOf(at("third"))); n > mostParts+1 {
+		t.Errorf("one that borrows of itself has %d parts", n)
+	}
+}
+
+// nosy tries to open a file whenever it is read.
+type nosy struct {
+	io.Reader
+	could *atomic.Int64
+	tried *atomic.Int64
+}
+
+func (n nosy) Read(b []byte) (int, error) {
+	n.tried.Add(1)
+	if _, err := os.ReadFile("/etc/passwd"); err == nil {
+		n.could.Add(1)
+	}
+	return n.Reader.Read(b)
+}
+
+// An archive is read where nothing can be opened.
+func TestArchivesAreReadApart(t *testing.T) {
+	t.Parallel()
+	if confine.Landlock() == 0 {
+		t.Skip("this kernel has no Landlock")
+	}
+	var packed bytes.Buffer
+	w := gzip.NewWriter(&packed)
+	random := make([]byte, 100<<10)
+	_, _ = rand.Read(random)
+	_, _ = w.Write(random)
+	_ = w.Close()
+	var could, tried atomic.Int64
+	s, _ := NewScanner(planted, Options{})
+	if err := s.Reader(t.Context(), "-", nosy{&packed, &could, &tried}); err != nil {
+		t.Fatal(err)
+	}
+	if could.Load() != 1 || tried.Load() < 5 { // the first time, to see what it is
+		t.Errorf("of %d readings %d could open another file", tried.Load(), could.Load())
 	}
 }
 
