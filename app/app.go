@@ -112,7 +112,7 @@ func Open(ctx context.Context, o Options) (*App, error) {
 		o.Metrics = prometheus.NewRegistry()
 	}
 	secret.KeepInExec(o.Config.ExecEnv)
-	if err := readVault(o.Config.Vault, o.Now); err != nil {
+	if err := ReadVault(o.Config.Vault, o.Now); err != nil {
 		return nil, err
 	}
 	a := &App{Options: o}

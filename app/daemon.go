@@ -222,7 +222,7 @@ func (a *App) reload(ctx context.Context, c *config.Config) error {
 	if err != nil {
 		return err
 	}
-	if err := readVault(c.Vault, a.Now); err != nil {
+	if err := ReadVault(c.Vault, a.Now); err != nil {
 		return err
 	}
 	if a.ready.Load() == nil {

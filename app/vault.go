@@ -9,9 +9,9 @@ import (
 	"github.com/keyrounds/keyrounds/vault"
 )
 
-// readVault has vault references read from the Vault that the configuration names, or else the environment. Without either they
+// ReadVault has vault references read from the Vault that the configuration names, or else the environment. Without either they
 // say so when they are read; an address of the environment that cannot be used too.
-func readVault(s vault.Settings, now func() time.Time) error {
+func ReadVault(s vault.Settings, now func() time.Time) error {
 	named := s.Address != ""
 	client, err := newVault(s, now)
 	switch {

@@ -14,6 +14,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/keyrounds/keyrounds/app"
 	"github.com/keyrounds/keyrounds/config"
 	"github.com/keyrounds/keyrounds/credential"
 	"github.com/keyrounds/keyrounds/secret"
@@ -41,9 +42,9 @@ func newConfigCheck(o *options) *cobra.Command {
 		Use:   "check [FILE]",
 		Short: "Check the configuration file, and what its schedules add up to",
 		Long: "Check the configuration file: every problem at once, with its place. The secrets that it refers to are\n" +
-			"read and dropped, exec: commands among them, and the logs and repositories that it names are opened; nothing is\n" +
-			"sent anywhere. What can be read is a matter of who reads: root tries it as the user that will run the daemon by\n" +
-			"--user. Exit 0: valid; 2: not.",
+			"read and dropped, exec: commands and those of Vault among them, and the logs, repositories, keys and files of\n" +
+			"certificates that it names are opened; nothing else is asked or sent. What can be read is a matter of who\n" +
+			"reads: root tries it as the user that will run the daemon by --user. Exit 0: valid; 2: not.",
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 1 {
@@ -56,7 +57,7 @@ func newConfigCheck(o *options) *cobra.Command {
 			if as != "" && !noSecrets {
 				abs, err := filepath.Abs(path)
 				if err == nil {
-					err = checkAs(cmd.Context(), as, []string{"config", "check", "--config", abs})
+					err = checkAs(cmd.Context(), c, as, []string{"config", "check", "--config", abs})
 				}
 				if err != nil {
 					return err
@@ -64,6 +65,9 @@ func newConfigCheck(o *options) *cobra.Command {
 			}
 			secret.KeepInExec(c.ExecEnv)
 			if !noSecrets {
+				if err := app.ReadVault(c.Vault, time.Now); err != nil {
+					return err
+				}
 				if err := readAll(cmd.Context(), c, path); err != nil {
 					return err
 				}

@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"os/user"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -18,38 +19,54 @@ import (
 	"github.com/keyrounds/keyrounds/secret"
 )
 
-// unread tries everything on the host that the configuration names, and returns what cannot be read.
+// refAt is a reference of the configuration, and where it stands.
+type refAt struct {
+	at              string
+	ref, passphrase secret.Reference
+}
+
+// references are those of the configuration that are read outside of it.
+func references(c *config.Config) (all []refAt) {
+	add := func(at string, ref secret.Reference) { all = append(all, refAt{at: at, ref: ref}) }
+	for i, cred := range c.Credentials {
+		all = append(all, refAt{fmt.Sprintf("credentials.%d.secret", i), cred.Secret, cred.KeyPassphrase})
+	}
+	add("database.url", c.Database.Ref)
+	add("database.admin_url", c.AdminDatabase.Ref)
+	add("vault.auth.token", c.Vault.Token)
+	add("vault.auth.approle.secret_id", c.Vault.AppRole.SecretID)
+	add("slack.token", c.Slack.Token)
+	add("slack.app_token", c.Slack.AppToken)
+	add("slack.webhook_url", c.Slack.Webhook)
+	add("heartbeat.url", c.Heartbeat.URL)
+	for i, r := range c.Receivers {
+		add(fmt.Sprintf("receivers.%d.url", i), r.URL)
+		add(fmt.Sprintf("receivers.%d.token", i), r.Token)
+		add(fmt.Sprintf("receivers.%d.password", i), r.Password)
+	}
+	for i, f := range c.Feeds {
+		add(fmt.Sprintf("feeds.%d.token", i), f.Token)
+	}
+	for i, w := range c.Leaks.Webhooks {
+		add(fmt.Sprintf("leaks.webhooks.%d.secret", i), w.Secret)
+		add(fmt.Sprintf("leaks.webhooks.%d.token", i), w.Token)
+	}
+	return slices.DeleteFunc(all, func(n refAt) bool { return !n.ref.ReachesHost() })
+}
+
+// unread tries everything outside of the configuration that it names, and returns what cannot be read.
 func unread(ctx context.Context, c *config.Config) (bad []config.Unreadable) {
 	note := func(at string, err error) {
 		if err != nil {
 			bad = append(bad, config.Unreadable{Path: at, Err: err})
 		}
 	}
-	tryKey := func(at string, ref, passphrase secret.Reference) {
-		if !ref.ReachesHost() {
-			return
-		}
-		v, err := secret.ResolveKey(ctx, ref, passphrase)
+	for _, n := range references(c) {
+		v, err := secret.ResolveKey(ctx, n.ref, n.passphrase)
 		v.Wipe()
-		note(at, err)
-	}
-	try := func(at string, ref secret.Reference) { tryKey(at, ref, secret.Reference{}) }
-	for i, cred := range c.Credentials {
-		tryKey(fmt.Sprintf("credentials.%d.secret", i), cred.Secret, cred.KeyPassphrase)
-	}
-	try("database.url", c.Database.Ref)
-	try("database.admin_url", c.AdminDatabase.Ref)
-	try("slack.token", c.Slack.Token)
-	try("slack.app_token", c.Slack.AppToken)
-	try("slack.webhook_url", c.Slack.Webhook)
-	try("heartbeat.url", c.Heartbeat.URL)
-	for i, r := range c.Receivers {
-		try(fmt.Sprintf("receivers.%d.url", i), r.URL)
-		try(fmt.Sprintf("receivers.%d.token", i), r.Token)
-		try(fmt.Sprintf("receivers.%d.password", i), r.Password)
+		note(n.at, err)
 	}
 	for i, f := range c.Feeds {
-		try(fmt.Sprintf("feeds.%d.token", i), f.Token)
 		for j, pattern := range f.Paths {
 			note(fmt.Sprintf("feeds.%d.paths.%d", i, j), readable(pattern))
 		}
@@ -57,9 +74,15 @@ func unread(ctx context.Context, c *config.Config) (bad []config.Unreadable) {
 	for i, s := range c.Leaks.Sources {
 		note(fmt.Sprintf("leaks.sources.%d.path", i), readable(s.Path))
 	}
-	for i, w := range c.Leaks.Webhooks {
-		try(fmt.Sprintf("leaks.webhooks.%d.secret", i), w.Secret)
-		try(fmt.Sprintf("leaks.webhooks.%d.token", i), w.Token)
+	for at, name := range map[string]string{"web_config": c.WebConfig, "sealing.key": c.SealingKey} {
+		if name == "" {
+			continue
+		}
+		err := readable(name)
+		if at == "sealing.key" && errors.Is(err, fs.ErrNotExist) {
+			continue // it is made at the first start
+		}
+		note(at, err)
 	}
 	return bad
 }
@@ -114,7 +137,7 @@ func unnamed(err error) error {
 }
 
 // checkAs runs the same command as another user, for root: what can be read is a matter of who reads.
-func checkAs(ctx context.Context, name string, args []string) error {
+func checkAs(ctx context.Context, c *config.Config, name string, args []string) error {
 	u, err := user.Lookup(name)
 	if err != nil {
 		return &hintError{
@@ -134,7 +157,7 @@ func checkAs(ctx context.Context, name string, args []string) error {
 	}
 	cmd := exec.CommandContext(ctx, "/proc/self/exe", args...)
 	cmd.Args[0] = os.Args[0]
-	cmd.Dir, cmd.Env = "/", append(os.Environ(), "HOME="+u.HomeDir)
+	cmd.Dir, cmd.Env = "/", append(environmentFor(c), "HOME="+u.HomeDir)
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: who, Setsid: true} // without root's terminal, into which he could type
 	err = cmd.Run()
@@ -146,6 +169,28 @@ func checkAs(ctx context.Context, name string, args []string) error {
 		return &hintError{fmt.Errorf("as %s: %w", name, err), "that user needs to be able to run this program"}
 	}
 	return exitWith(0)
+}
+
+// environmentFor is what another user's process gets of our environment, which he can read there: what the configuration
+// refers to, and nothing else of root's.
+func environmentFor(c *config.Config) (env []string) {
+	names := append([]string{
+		"PATH", "LANG", "CREDENTIALS_DIRECTORY", "VAULT_ADDR", "VAULT_NAMESPACE", "VAULT_CACERT", "VAULT_TOKEN", "VAULT_TOKEN_FILE",
+		"BAO_ADDR", "BAO_NAMESPACE", "BAO_CACERT", "BAO_TOKEN", "BAO_TOKEN_FILE",
+	}, c.ExecEnv...)
+	for _, n := range references(c) {
+		for _, ref := range []secret.Reference{n.ref, n.passphrase} {
+			if name, ok := strings.CutPrefix(ref.String(), secret.SchemeEnv+":"); ok {
+				names = append(names, name)
+			}
+		}
+	}
+	for _, name := range names {
+		if v, ok := os.LookupEnv(name); ok {
+			env = append(env, name+"="+v)
+		}
+	}
+	return env
 }
 
 func credentialOf(u *user.User) (*syscall.Credential, error) {
