@@ -179,6 +179,9 @@ func (b batch) check(ctx context.Context, t Target) *Result {
 	token := b.exchange(ctx, client, b.provider, t.Credential, auth, cert, &r)
 	defer token.Wipe()
 	r.blameUs(b.provider, t, value, cert)
+	if r.Outcome == ScopeDenied {
+		r.Missing = refusedOf(r.ErrorDescription, t.Credential.Scopes)
+	}
 	r.trace("read as %s %s by: %s", r.Outcome, r.Reason, ours(r.Rule))
 	if !token.IsZero() {
 		b.introspect(b.optional, client, b.provider, t.Credential, value, token, &r)

@@ -1,6 +1,7 @@
 package checker
 
 import (
+	"regexp"
 	"slices"
 	"strings"
 
@@ -61,6 +62,30 @@ func (r *Reading) compare(granted, declared []string) {
 		r.Outcome, r.Rule, r.Message = ScopeReduced, "granted scopes (RFC 6749 §3.3)", ""
 		r.Message = explainReading(*r)
 	}
+}
+
+// goodWords begin what a provider says of other scopes than those that it refuses, unless they are negated.
+var goodWords = regexp.MustCompile(`(?i)(\b(?:not|cannot be|never|n't) |in|un|dis)?(allowed|valid|available|supported|permitted)\b`)
+
+// refusedOf returns the declared scopes that the words about a refusal name, in the order of declared.
+func refusedOf(description string, declared []string) (refused []string) {
+	for _, m := range goodWords.FindAllStringSubmatchIndex(description, -1) {
+		if m[2] < 0 {
+			description = description[:m[0]]
+			break
+		}
+	}
+	words := map[string]bool{}
+	between := func(r rune) bool { return strings.ContainsRune(" \t\n\"'`\\,;“”‘’«»()[]{}<>", r) }
+	for _, word := range strings.FieldsFunc(description, between) {
+		words[word], words[strings.TrimRight(word, ".:!?")] = true, true
+	}
+	for _, scope := range declared {
+		if words[scope] {
+			refused = append(refused, scope)
+		}
+	}
+	return refused
 }
 
 // isDefault: a scope of Microsoft Entra that stands for whatever was consented to.

@@ -279,8 +279,8 @@ func (b *builder) policy(c *Config, v *VerdictIn) {
 		}
 	}
 	if v.RefusalsPerHour != nil {
-		if p.RefusalsPerHour = *v.RefusalsPerHour; p.RefusalsPerHour < 0 {
-			b.fail("verdict.refusals_per_hour", "0 for no cap", "%d is out of range: 0 or more", p.RefusalsPerHour)
+		if p.RefusalsPerHour = *v.RefusalsPerHour; p.RefusalsPerHour < 0 || p.RefusalsPerHour > verdict.MostRefusals {
+			b.fail("verdict.refusals_per_hour", "0 for no cap", "%d is out of range: 0 to %d", p.RefusalsPerHour, verdict.MostRefusals)
 		}
 	}
 	b.duration("verdict.unverifiable_after", v.UnverifiableAfter, &p.UnverifiableAfter)

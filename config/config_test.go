@@ -72,7 +72,7 @@ func TestOutOfRange(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	told := regexp.MustCompile(`: "?-?[0-9]\S* is out of range: (from \S+ to \d|above \S+, to \d|at most \d|\S+ or more)`)
+	told := regexp.MustCompile(`: "?-?[0-9]\S* is out of range: (from \S+ to \d|\d+ to \d|above \S+, to \d|at most \d|\S+ or more)`)
 	var found int
 	for line := range strings.Lines(string(text)) {
 		if !strings.HasPrefix(line, "config.yaml:") || strings.Contains(line, "is missing") {

@@ -322,7 +322,7 @@ type VerdictIn struct {
 	// [15m, 30m, 1h, 3h, 7h, 13h].
 	Again []string `json:"again,omitempty"`
 	// Authentication failures of one credential, unless its provider's lockout is none; up to twice as many where that is
-	// unknown and an incident ended. 0: no cap. Default 6.
+	// unknown and an incident ended. 0: no cap; at most 11. Default 6.
 	RefusalsPerHour *int `json:"refusals_per_hour,omitempty"`
 	// How long without a certain answer. Default 6h.
 	UnverifiableAfter string `json:"unverifiable_after,omitempty"`

@@ -13,14 +13,14 @@ type Entry struct {
 	Severity Severity // where nothing of the event says otherwise: Event.Severity
 
 	Means string // when such a finding opens, in a sentence
-	// Effect is what it does to those who use the credential, in a sentence; "" where it does nothing.
-	Effect func(Finding) string
+	// Effect is what it does to those who use the credential, or n of them, in a sentence; nil where it does nothing.
+	Effect func(f Finding, n int) string
 	// Says is what is the matter, after the subject: "is refused".
 	Says func(Finding) string
 	// Was says it of one that is over, before how long it lasted: "was refused". Over says it where that means nothing.
 	Was, Over string
-	// Many says it of several, after how many: "3 credentials of sr are refused".
-	Many string
+	// Many says it of several, after how many, by what holds of all of them: "3 credentials of sr are refused".
+	Many func(Finding) string
 	// Steps are what a person does, the first thing first. name is the credential's, or NAME for several.
 	Steps func(f Finding, name string) []string
 
@@ -36,7 +36,14 @@ func (k Kind) Of() Entry {
 			return e
 		}
 	}
-	return Entry{Kind: k, Severity: Warning, Says: says("has a finding of the kind " + string(k)), Was: "had one", Page: "verdicts.md"}
+	return Entry{
+		Kind:     k,
+		Severity: Warning,
+		Says:     says("has a finding of the kind " + string(k)),
+		Was:      "had one",
+		Many:     says("have findings of the kind " + string(k)),
+		Page:     "verdicts.md",
+	}
 }
 
 // Kinds lists every kind, in the order of the constants.
@@ -81,14 +88,32 @@ func (f Finding) Headline() string {
 		return who + " " + e.Says(f)
 	}
 	switch {
+	case f.Incident() != "":
+		return who + " " + strings.TrimPrefix(f.ResolvedWhy, "it ")
+	case f.Withdrawn: // what was told is taken back as it was told
+		return who + " " + e.Says(f)
 	case e.Over != "":
 		return who + " " + e.Over
-	case f.Withdrawn && strings.HasPrefix(f.ResolvedWhy, "it "): // it belongs to the incident of …
-		return who + " " + strings.TrimPrefix(f.ResolvedWhy, "it ")
-	case f.Withdrawn:
-		return who + " " + e.Was
 	}
 	return who + " " + e.Was + " for " + Span(f.ResolvedAt.Sub(f.Began()))
+}
+
+// The reason of a withdrawal for an incident, around its provider.
+const (
+	belongs = "it belongs to the incident of "
+	noBlame = ", and nobody blames it alone any more"
+)
+
+// BelongsTo is why a finding about one credential is withdrawn: it is part of the incident of a provider.
+func BelongsTo(provider string) string { return belongs + provider + noBlame }
+
+// Incident is the provider of the incident that a finding was withdrawn for; "": there is none.
+func (f Finding) Incident() string {
+	provider, ok := strings.CutPrefix(f.ResolvedWhy, belongs)
+	if !ok || !f.Withdrawn {
+		return ""
+	}
+	return strings.TrimSuffix(provider, noBlame)
 }
 
 // Began is when it began, as far as is known: not after it was opened.
@@ -115,6 +140,25 @@ func Span(d time.Duration) string {
 	return fmt.Sprintf("%d days", d/(24*time.Hour))
 }
 
+// Age says how old something is, as people say it: 12 days, 3 months, 4 years and 1 month.
+func Age(d time.Duration) string {
+	const day = 24 * time.Hour
+	days := int(d / day)
+	months := days * 12 / 365
+	switch years := months / 12; {
+	case d < 2*day:
+		return Span(d)
+	case days < 60:
+		return Plural(days, "day")
+	case months < 12:
+		return Plural(months, "month")
+	case months%12 == 0:
+		return Plural(years, "year")
+	default:
+		return Plural(years, "year") + " and " + Plural(months%12, "month")
+	}
+}
+
 // Plural writes a number of things: 1 credential, 2 credentials.
 func Plural(n int, thing string) string {
 	if n == 1 {
@@ -124,6 +168,18 @@ func Plural(n int, thing string) string {
 }
 
 func says(text string) func(Finding) string { return func(Finding) string { return text } }
+
+// does is an effect that is always the same: of one and, where that is said otherwise, of several.
+func does(one string, several ...string) func(Finding, int) string {
+	return func(_ Finding, n int) string { return pick(n, one, append(several, one)[0]) }
+}
+
+func pick(n int, one, several string) string {
+	if n == 1 {
+		return one
+	}
+	return several
+}
 
 func do(steps ...string) func(Finding, string) []string {
 	return func(_ Finding, name string) []string {

@@ -20,10 +20,11 @@ func TestCatalogue(t *testing.T) {
 		if e.Sample != nil {
 			e.Sample(&f, now)
 		}
-		if e.Kind != k || e.Means == "" || e.Says(f) == "" || e.Was+e.Over == "" || e.Many == "" || len(e.Steps(f, "c")) == 0 {
+		if e.Kind != k || e.Means == "" || e.Says(f) == "" || e.Was+e.Over == "" || e.Many(f) == "" || len(e.Steps(f, "c")) == 0 {
 			t.Errorf("%s: %+v", k, e)
 		}
-		if e.Severity != finding.Info && k != finding.UsedAfterRevocation && (e.Effect == nil || e.Effect(f) == "") {
+		if e.Severity != finding.Info && k != finding.UsedAfterRevocation &&
+			(e.Effect == nil || e.Effect(f, 1) == "" || e.Effect(f, 2) == "") {
 			t.Errorf("%s: it is no mere information, and has no effect", k)
 		}
 		pages := []string{filepath.Join("..", "docs", e.Page)}

@@ -128,10 +128,12 @@ type Refusal struct {
 	NeverHealthy bool        `json:"never_healthy,omitempty"` // it never worked here
 	SetupChanged bool        `json:"setup_changed,omitempty"` // the provider's settings here changed since it last worked
 	NextCheck    time.Time   `json:"next_check_at,omitzero"`  // when it is looked at again, as of its last look
-	RevokedAt    time.Time   `json:"revoked_at,omitzero"`     // as the provider's own log says
-	RevokedBy    string      `json:"revoked_by,omitempty"`    // likewise
-	RevokedFeed  string      `json:"revoked_feed,omitempty"`  // which feed of the log said so
-	RevokedOne   bool        `json:"revoked_one,omitempty"`   // it does not say which credential
+	// LooksEvery is how often it is looked at after that; 0: less and less often.
+	LooksEvery  time.Duration `json:"looks_every_ns,omitempty"`
+	RevokedAt   time.Time     `json:"revoked_at,omitzero"`    // as the provider's own log says
+	RevokedBy   string        `json:"revoked_by,omitempty"`   // likewise
+	RevokedFeed string        `json:"revoked_feed,omitempty"` // which feed of the log said so
+	RevokedOne  bool          `json:"revoked_one,omitempty"`  // it does not say which credential
 }
 
 // Scopes are what a token lacks, or has too much.

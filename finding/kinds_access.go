@@ -11,14 +11,19 @@ import (
 var revoked = Entry{
 	Kind: Revoked, Severity: Critical,
 	Means: "The provider refused the credential, and later refusals confirmed it.",
-	Effect: func(f Finding) string {
+	Effect: func(f Finding, n int) string {
 		if f.Evidence.Suspected {
-			return "If it is confirmed, whoever uses it gets no new token."
+			return pick(
+				n,
+				"If it is confirmed, whoever uses it gets no new token.",
+				"If that is confirmed, whoever uses them gets no new token.",
+			)
 		}
 		if f.Evidence.NeverHealthy {
-			return "It has never worked here with this secret, so nothing that worked has stopped."
+			return pick(n, "It has never worked here with this secret, so nothing that worked has stopped.",
+				"None of them has ever worked here with its secret, so nothing that worked has stopped.")
 		}
-		return "Whoever uses it gets no new token. What runs on it stops when its last token ends" + tokenEnds(f) + "."
+		return noToken(f, n)
 	},
 	Says: func(f Finding) string {
 		switch r := f.Evidence.Reason; {
@@ -30,7 +35,13 @@ var revoked = Entry{
 			return "is refused: " + words(r)
 		}
 	},
-	Was: "was refused", Many: "are refused",
+	Was: "was refused",
+	Many: func(f Finding) string {
+		if f.Evidence.Suspected {
+			return "are refused, which is not confirmed yet"
+		}
+		return "are refused"
+	},
 	Steps: atConsole(func(f Finding, name string) []string {
 		switch e := f.Evidence; {
 		case e.Suspected:
@@ -62,6 +73,12 @@ var revoked = Entry{
 	Alert: "KeyroundsCredentialRevoked", Page: "verdicts.md",
 }
 
+// noToken is the effect where no token comes any more.
+func noToken(f Finding, n int) string {
+	return pick(n, "Whoever uses it", "Whoever uses one of them") + " gets no new token. What runs on it stops when its last token ends" +
+		tokenEnds(f) + "."
+}
+
 // tokenEnds says how long tokens live, where that is known.
 func tokenEnds(f Finding) string {
 	if life := f.Evidence.UsualLife; life > 0 {
@@ -74,9 +91,9 @@ var scopeLost = Entry{
 	Kind: ScopeLost, Severity: Warning,
 	Means: "Tokens come without a declared scope, or a request that needs it is refused, or no token comes for want of it; " +
 		"twice in a row.",
-	Effect: func(f Finding) string {
+	Effect: func(f Finding, n int) string {
 		if f.Evidence.NoToken {
-			return "Whoever uses it gets no new token. What runs on it stops when its last token ends" + tokenEnds(f) + "."
+			return noToken(f, n)
 		}
 		return "What needs the missing scopes fails; the rest works."
 	},
@@ -92,9 +109,15 @@ var scopeLost = Entry{
 		case missing == "":
 			return "gets no token: its scopes are refused"
 		}
-		return "gets no token: " + missing + " is refused"
+		return "gets no token: " + missing + pick(len(f.Evidence.MissingScopes), " is refused", " are refused")
 	},
-	Was: "could do less than it needs", Many: "may do less than they need",
+	Was: "could do less than it needs",
+	Many: func(f Finding) string {
+		if f.Evidence.NoToken {
+			return "get no token for want of scopes or the grant"
+		}
+		return "may do less than they need"
+	},
 	Steps: func(f Finding, name string) []string {
 		if f.Evidence.Outcome == "grant_denied" {
 			return []string{"Allow the client the client credentials grant at the provider. Then try it: keyrounds check -v " + name}
@@ -114,7 +137,7 @@ var scopeExcess = Entry{
 	Says: func(f Finding) string {
 		return "has more than is declared: " + strings.Join(f.Evidence.ExtraScopes, " ")
 	},
-	Was: "had more than is declared", Many: "have more than is declared",
+	Was: "had more than is declared", Many: says("have more than is declared"),
 	Steps: atConsole(func(f Finding, _ string) []string {
 		return []string{
 			"Ask for a smaller credential, with only: " + strings.Join(f.About.Scopes, " "),
@@ -127,10 +150,11 @@ var scopeExcess = Entry{
 
 var secretUnreadable = Entry{
 	Kind: SecretUnreadable, Severity: Warning,
-	Means:  "keyrounds cannot read the secret that the credential's reference names.",
-	Effect: says("keyrounds cannot check it, so a revocation would not be noticed. The provider is not asked."),
-	Says:   says("has a secret that cannot be read"),
-	Was:    "had a secret that could not be read", Many: "have secrets that cannot be read",
+	Means: "keyrounds cannot read the secret that the credential's reference names.",
+	Effect: does("keyrounds cannot check it, so a revocation would not be noticed. The provider is not asked.",
+		"keyrounds cannot check them, so a revocation would not be noticed. The provider is not asked."),
+	Says: says("has a secret that cannot be read"),
+	Was:  "had a secret that could not be read", Many: says("have secrets that cannot be read"),
 	Steps: do("Fix the secret reference, or what it names; keyrounds reads it again at the next check. To see it now: " +
 		"keyrounds check -v NAME"),
 	Alert: "KeyroundsSecretUnreadable", Page: "security.md",
@@ -140,7 +164,7 @@ var unverifiable = Entry{
 	Kind: Unverifiable, Severity: Warning,
 	Means: "For verdict.unverifiable_after no answer said anything of the credential, or of most of a provider's; " +
 		"or no provider was reached.",
-	Effect: says("A revocation would not be noticed meanwhile. Every status stays as it was."),
+	Effect: does("A revocation would not be noticed meanwhile. Every status stays as it was."),
 	Says: func(f Finding) string {
 		switch {
 		case f.Subject == Subject{}:
@@ -150,7 +174,7 @@ var unverifiable = Entry{
 		}
 		return "cannot be verified"
 	},
-	Was: "could not be verified", Many: "cannot be verified",
+	Was: "could not be verified", Many: says("cannot be verified"),
 	Steps: func(f Finding, name string) []string {
 		switch {
 		case f.Subject == Subject{}:
@@ -166,9 +190,9 @@ var unverifiable = Entry{
 var flapping = Entry{
 	Kind: Flapping, Severity: Warning,
 	Means:  "The credential changed four times in an hour between accepted and refused.",
-	Effect: says("What uses it works and fails in turn."),
+	Effect: does("What uses it works and fails in turn.", "What uses them works and fails in turn."),
 	Says:   says("is accepted and refused in turn"),
-	Was:    "was accepted and refused in turn", Many: "are accepted and refused in turn",
+	Was:    "was accepted and refused in turn", Many: says("are accepted and refused in turn"),
 	Steps: do("Look for two parties that change the secret, or a provider whose nodes disagree. The answers: keyrounds check -v NAME"),
 	Page:  "verdicts.md",
 }
@@ -176,7 +200,7 @@ var flapping = Entry{
 var providerIncident = Entry{
 	Kind: ProviderIncident, Severity: Critical,
 	Means:  "Many credentials of a provider, or behind one token endpoint, that worked were refused at about the same time.",
-	Effect: says("Whoever uses them gets no new token. No credential is blamed alone while this lasts."),
+	Effect: does("Whoever uses them gets no new token. No credential is blamed alone while this lasts."),
 	Says: func(f Finding) string {
 		n := Plural(len(f.Evidence.Affected), "credential")
 		if all := f.Evidence.PeersTotal; all >= len(f.Evidence.Affected) && all > 1 {
@@ -187,7 +211,7 @@ var providerIncident = Entry{
 		}
 		return "refuses " + n + " at once"
 	},
-	Was: "refused many credentials at once", Many: "refuse many credentials at once",
+	Was: "refused many credentials at once", Many: says("refuse many credentials at once"),
 	Steps: do(
 		"Look at the provider first: its status page, its administrators. Then at what changed here: proxy, clock, token_url, "+
 			"a secret store.",
@@ -202,9 +226,9 @@ var providerIncident = Entry{
 var providerDown = Entry{
 	Kind: ProviderDown, Severity: Critical,
 	Means:  "For verdict.provider_down_after nobody whom the provider was asked for got a certain answer.",
-	Effect: says("Nobody gets a new token there. Tokens that were issued work until they end. No credential is blamed."),
+	Effect: does("Nobody gets a new token there. Tokens that were issued work until they end. No credential is blamed."),
 	Says:   says("gives nobody a token"),
-	Was:    "gave nobody a token", Many: "give nobody a token",
+	Was:    "gave nobody a token", Many: says("give nobody a token"),
 	Steps: do("Look at the provider's status page, and at the way to it. What keyrounds sees: keyrounds check -v NAME"),
 	Sample: ofProvider(func(f *Finding, _ time.Time) {
 		f.Evidence.Affected = []string{"sample-one", "sample-two", "sample-three"}
@@ -216,9 +240,9 @@ var providerDown = Entry{
 var fallingBehind = Entry{
 	Kind: FallingBehind, Severity: Warning,
 	Means:  "At a provider whole checks are left out: its schedules ask for more than is possible.",
-	Effect: says("Its credentials are checked less often than their schedules say, so a revocation is noticed later."),
+	Effect: does("Its credentials are checked less often than their schedules say, so a revocation is noticed later."),
 	Says:   says("is asked for more checks than are possible"),
-	Was:    "was asked for more checks than were possible", Many: "are asked for more checks than are possible",
+	Was:    "was asked for more checks than were possible", Many: says("are asked for more checks than are possible"),
 	Steps: do(
 		"Raise concurrency or rate of the provider in the configuration, if it bears that, or lengthen the schedules of its credentials. "+
 			"They add up in: keyrounds config check",
@@ -235,11 +259,11 @@ var fallingBehind = Entry{
 var lifetimeShrunk = Entry{
 	Kind: LifetimeShrunk, Severity: Info,
 	Means:  "Tokens live at most half as long as they used to, twice in a row.",
-	Effect: says("Whoever keeps tokens for as long as before uses some that have ended."),
+	Effect: does("Whoever keeps tokens for as long as before uses some that have ended."),
 	Says: func(f Finding) string {
 		return fmt.Sprintf("gets tokens that live %s, before it was %s", Span(f.Evidence.TokenLife), Span(f.Evidence.UsualLife))
 	},
-	Was: "got tokens that lived shorter", Many: "get tokens that live shorter than before",
+	Was: "got tokens that lived shorter", Many: says("get tokens that live shorter than before"),
 	Steps:  do("Ask the provider's administrators what changed. Whoever keeps tokens must get new ones sooner."),
 	Sample: func(f *Finding, _ time.Time) { f.Evidence.TokenLife, f.Evidence.UsualLife = 10*time.Minute, time.Hour },
 	Page:   "verdicts.md",
@@ -248,11 +272,11 @@ var lifetimeShrunk = Entry{
 var receiverFailing = Entry{
 	Kind: ReceiverFailing, Severity: Critical,
 	Means:  "A receiver of messages takes none.",
-	Effect: says("People are not told there of what is found, until this is fixed. Nothing is lost: what waits is sent then."),
+	Effect: does("People are not told there of what is found, until this is fixed. Nothing is lost: what waits is sent then."),
 	Says: func(f Finding) string {
 		return "cannot tell people: " + join(f.Evidence.Affected) + " takes no messages"
 	},
-	Was: "could not tell people", Many: "cannot tell people",
+	Was: "could not tell people", Many: says("cannot tell people"),
 	Steps:  do("See what waits, and why: keyrounds notifications. When it is fixed, try it: keyrounds notify test"),
 	Sample: func(f *Finding, _ time.Time) { f.Subject, f.Evidence.Affected = Subject{}, []string{"sample-receiver"} },
 	Alert:  "KeyroundsNotificationsFailing", Page: "notifications.md",
@@ -261,9 +285,9 @@ var receiverFailing = Entry{
 var reloadFailed = Entry{
 	Kind: ReloadFailed, Severity: Warning,
 	Means:  "The configuration file was changed, and the new one could not be taken.",
-	Effect: says("The old configuration stays in force, whole: what was changed has no effect."),
+	Effect: does("The old configuration stays in force, whole: what was changed has no effect."),
 	Says:   says("has not taken the new configuration"),
-	Was:    "had not taken a new configuration", Many: "have not taken the new configuration",
+	Was:    "had not taken a new configuration", Many: says("have not taken the new configuration"),
 	Steps: do("See what is wrong with it: keyrounds config check. It is read again when it changes."),
 	Sample: func(f *Finding, _ time.Time) {
 		f.Subject = Subject{}
@@ -276,10 +300,10 @@ var reloadFailed = Entry{
 var storageFailing = Entry{
 	Kind: StorageFailing, Severity: Critical,
 	Means: "For two minutes nothing could be written to the database, or results of checks waited to be stored.",
-	Effect: says("A revocation would not be noticed: no credential is checked, or what checks find is lost after five minutes. " +
+	Effect: does("A revocation would not be noticed: no credential is checked, or what checks find is lost after five minutes. " +
 		"Statuses, findings and reports stand still."),
 	Says: says("cannot store anything"),
-	Was:  "could not store anything", Many: "cannot store anything",
+	Was:  "could not store anything", Many: says("cannot store anything"),
 	Steps: do("Look at the database: its disk, its log, whether it takes writes. See that it goes on: keyrounds ready"),
 	Sample: func(f *Finding, _ time.Time) {
 		f.Subject = Subject{}

@@ -17,7 +17,7 @@ var unused = Entry{
 		}
 		return "is not used"
 	},
-	Over: "is no longer unused", Many: "are not used",
+	Over: "is no longer unused", Many: says("are not used"),
 	Steps: atConsole(do("Ask the owner, then revoke it at the provider. The plan for it: keyrounds usage show NAME")),
 	Sample: func(f *Finding, now time.Time) {
 		f.Evidence.LastUsed, f.Evidence.DaysUnused = now.AddDate(0, 0, -120), 120
@@ -30,7 +30,7 @@ var neverUsed = Entry{
 	Kind: NeverUsed, Severity: Info,
 	Means: "Nobody ever used the credential, and its feeds watched for unused_after at least.",
 	Says:  says("was never used"),
-	Over:  "is no longer unused", Many: "were never used",
+	Over:  "is no longer unused", Many: says("were never used"),
 	Steps: atConsole(do("Ask the owner, then revoke it at the provider. The plan for it: keyrounds usage show NAME")),
 	Alert: "KeyroundsUnusedRising", Page: "usage.md",
 }
@@ -41,7 +41,7 @@ var unusedScopes = Entry{
 	Says: func(f Finding) string {
 		return "has scopes that nobody uses: " + strings.Join(f.Evidence.UnusedScopes, " ")
 	},
-	Over: "no longer has scopes that nobody uses", Many: "have scopes that nobody uses",
+	Over: "no longer has scopes that nobody uses", Many: says("have scopes that nobody uses"),
 	Steps:  atConsole(do("Ask the owner, then make a credential without them, and take them out of its scopes in keyrounds.")),
 	Sample: func(f *Finding, _ time.Time) { f.Evidence.UnusedScopes = []string{"sample_write"} },
 	Page:   "usage.md",
@@ -51,7 +51,7 @@ var unpresented = Entry{
 	Kind: Unpresented, Severity: Info,
 	Means: "Somebody gets tokens with the credential, and no feed shows that they are presented anywhere.",
 	Says:  says("gets tokens that nobody presents"),
-	Was:   "got tokens that nobody presented", Many: "get tokens that nobody presents",
+	Was:   "got tokens that nobody presented", Many: says("get tokens that nobody presents"),
 	Steps: do("Find out who gets tokens and does nothing with them: keyrounds usage show NAME"),
 	Page:  "usage.md",
 }
@@ -59,9 +59,9 @@ var unpresented = Entry{
 var unexpectedUse = Entry{
 	Kind: UnexpectedUse, Severity: Warning,
 	Means:  "A use came from outside of expected_networks.",
-	Effect: says("Somebody may have the secret who should not."),
+	Effect: does("Somebody may have the secret who should not."),
 	Says:   says("is used from an unexpected network"),
-	Was:    "was used from an unexpected network", Many: "are used from unexpected networks",
+	Was:    "was used from an unexpected network", Many: says("are used from unexpected networks"),
 	Steps: func(f Finding, name string) []string {
 		return []string{
 			"Ask the owner whether that network is theirs. If it is: add it to expected_networks. " +
@@ -76,6 +76,12 @@ var unexpectedUse = Entry{
 var usedAfterRevocation = Entry{
 	Kind: UsedAfterRevocation, Severity: Critical,
 	Means: "The credential, or a secret of it, has ended, and somebody still uses it or tries to.",
+	Effect: func(f Finding, n int) string {
+		if f.Severity == Info {
+			return "Nothing is let in: each use was refused."
+		}
+		return pick(n, "It still works somewhere: whoever has it is let in.", "They still work somewhere: whoever has one is let in.")
+	},
 	Says: func(f Finding) string {
 		switch {
 		case f.Severity == Info:
@@ -85,7 +91,7 @@ var usedAfterRevocation = Entry{
 		}
 		return "has ended, and a forgotten job still uses it"
 	},
-	Was: "was tried after its end", Many: "have ended, and are still tried",
+	Was: "was tried after its end", Many: says("have ended, and are still tried"),
 	Steps: do(
 		"If the network is known, find the job and stop it. If it is not, take the secret for leaked.",
 		"Its use: keyrounds usage show NAME",
@@ -97,9 +103,9 @@ var usedAfterRevocation = Entry{
 var canaryTripped = Entry{
 	Kind: CanaryTripped, Severity: Critical,
 	Means:  "A canary, which nobody may ever use, was used.",
-	Effect: says("Somebody has been where it was planted, and has what they found there."),
+	Effect: does("Somebody has been where it was planted, and has what they found there."),
 	Says:   says("is a canary, and was used: somebody has what only a thief can have"),
-	Over:   "is a canary, and was used", Many: "are canaries, and were used: somebody has what only a thief can have",
+	Over:   "is a canary, and was used", Many: says("are canaries, and were used: somebody has what only a thief can have"),
 	Steps: atConsole(func(f Finding, name string) []string {
 		return []string{
 			"Take the place where it was planted for breached. Look where the address leads.",
@@ -118,7 +124,7 @@ var orphaned = Entry{
 	Kind: Orphaned, Severity: Info,
 	Means: "Nobody is named as the owner, though others' owners are.",
 	Says:  says("has no owner"),
-	Over:  "has an owner", Many: "have no owner",
+	Over:  "has an owner", Many: says("have no owner"),
 	Steps: do("Name who answers for it: owner of the credential in the configuration."),
 	Page:  "usage.md",
 }
@@ -127,7 +133,7 @@ var staleSecret = Entry{
 	Kind: StaleSecret, Severity: Info,
 	Means: "The secret is older than max_age.",
 	Says:  says("has a secret that is too old"),
-	Over:  "no longer has a secret that is too old", Many: "have secrets that are too old",
+	Over:  "no longer has a secret that is too old", Many: says("have secrets that are too old"),
 	Steps: atConsole(func(f Finding, name string) []string {
 		return []string{"Make a new secret at the provider, and store it" + f.About.store(name, "")}
 	}),
@@ -137,11 +143,12 @@ var staleSecret = Entry{
 var expiring = Entry{
 	Kind: Expiring, Severity: Warning,
 	Means: "The credential ends by itself soon: its certificate, its key, or as the provider or expires says.",
-	Effect: func(f Finding) string {
+	Effect: func(f Finding, n int) string {
 		if f.Evidence.Ahead == 0 {
-			return "It should have ended by now; the provider may refuse it at any time."
+			return pick(n, "It should have ended by now; the provider may refuse it at any time.",
+				"They should have ended by now; the provider may refuse them at any time.")
 		}
-		return "The provider refuses it from then on."
+		return pick(n, "The provider refuses it from then on.", "The provider refuses each from its end on.")
 	},
 	Says: func(f Finding) string {
 		if f.Evidence.Ahead == 0 {
@@ -149,7 +156,7 @@ var expiring = Entry{
 		}
 		return "ends on " + day(f.Evidence.ExpiresAt)
 	},
-	Over: "does not end soon any more", Many: "end soon",
+	Over: "does not end soon any more", Many: says("end soon"),
 	Steps: atConsole(func(f Finding, name string) []string {
 		flags, list := "--expires DATE", []string{}
 		if f.About.InFile {
@@ -166,9 +173,10 @@ var expiring = Entry{
 var leaked = Entry{
 	Kind: Leaked, Severity: Critical,
 	Means: "There is evidence that a secret of the credential got out.",
-	Effect: func(f Finding) string {
+	Effect: func(f Finding, n int) string {
 		if l := f.Evidence.Leak; l != nil && l.Works != nil && !*l.Works {
-			return "The provider refuses it now; what was done with it before stays done."
+			return pick(n, "The provider refuses it now; what was done with it before stays done.",
+				"The provider refuses them now; what was done with them before stays done.")
 		}
 		return "Whoever has the secret can do what the credential may do."
 	},
@@ -181,7 +189,7 @@ var leaked = Entry{
 		}
 		return "has a secret that got out; it is refused now"
 	},
-	Over: "had a secret that got out", Many: "have secrets that got out",
+	Over: "had a secret that got out", Many: says("have secrets that got out"),
 	Steps: atConsole(func(f Finding, name string) []string {
 		l := f.Evidence.Leak
 		switch {

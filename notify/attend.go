@@ -91,6 +91,12 @@ func (a attendance) route(ctx context.Context) (again time.Duration, err error) 
 			continue
 		}
 		c := change{f, p.Since, p.Trace}
+		if f.Incident() != "" { // whoever reads it has the incident's own message by then
+			if wait := p.Since.Add(a.setup.Policy.GroupWait + withdrawAfter).Sub(a.now); wait > 0 {
+				again = soonest(again, wait)
+				continue
+			}
+		}
 		known, err := a.known(ctx, c.f, c.trace)
 		if err == nil && known && urgent(c.f) && c.f.Kind != finding.ReceiverFailing {
 			err = a.tellAlso(ctx, c)
@@ -112,9 +118,7 @@ func (a attendance) route(ctx context.Context) (again time.Duration, err error) 
 	for key, burst := range bursts {
 		oldest := slices.MinFunc(burst, func(a, b change) int { return a.since.Compare(b.since) }).since
 		if wait := oldest.Add(a.setup.Policy.GroupWait).Sub(a.now); wait > 0 && burst[0].f.Kind != finding.ReceiverFailing {
-			if again == 0 || wait < again {
-				again = wait
-			}
+			again = soonest(again, wait)
 			continue
 		}
 		if err := a.announce(ctx, key, burst); err != nil {
@@ -127,6 +131,17 @@ func (a attendance) route(ctx context.Context) (again time.Duration, err error) 
 	// What came meanwhile for the same finding goes as well: a message reads its findings when it is sent,
 	// which is after this commits.
 	return again, a.n.Findings.Done(ctx, a.tx, done)
+}
+
+// withdrawAfter is how long after an incident was told those are taken back that it takes in.
+const withdrawAfter = time.Second
+
+// soonest of two waits, where 0 is none.
+func soonest(a, b time.Duration) time.Duration {
+	if a == 0 {
+		return b
+	}
+	return min(a, b)
 }
 
 // known marks the messages that f is in as due. If f is in none, and the same finding was resolved less than
@@ -241,7 +256,7 @@ func (a attendance) create(ctx context.Context, t Target, key string, findings [
 
 // nudge sends the reminders of findings that nobody acknowledged, and escalates those that are due for it.
 func (a attendance) nudge(ctx context.Context) error {
-	if err := a.postpone(ctx); err != nil {
+	if err := errors.Join(a.relieve(ctx), a.postpone(ctx)); err != nil {
 		return err
 	}
 	_, err := a.tx.Exec(ctx, `
@@ -280,6 +295,17 @@ func (a attendance) nudge(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// relieve ends the reminders of what the fallback was told for another receiver, once that one has it.
+func (a attendance) relieve(ctx context.Context) error {
+	_, err := a.tx.Exec(ctx, `
+		UPDATE notify_messages d SET remind_at = NULL, escalate_at = NULL
+		WHERE burst = $2 AND least(remind_at, escalate_at) <= $1 AND NOT EXISTS (
+			SELECT FROM notify_members m WHERE m.message_id = d.id AND NOT EXISTS (
+				SELECT FROM notify_members o JOIN notify_messages other ON other.id = o.message_id
+				WHERE o.finding_id = m.finding_id AND other.burst <> $2 AND other.told_digest <> ''))`, a.now, divertKey)
+	return err
 }
 
 // postpone puts off the reminders and escalations of messages in which nobody is told now of anything that is open.

@@ -2,7 +2,6 @@ package notify
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -53,10 +52,13 @@ func DescribeAll(fs []finding.Finding) Words {
 	entry := fs[0].Kind.Of()
 	w.Guide = guide(entry)
 	if entry.Effect != nil {
-		w.Effect = ofSeveral(one(entry.Effect))
+		w.Effect = one(func(f finding.Finding) string { return entry.Effect(f, len(fs)) })
 	}
 	if entry.Steps != nil {
-		w.Steps = entry.Steps(sharing(fs), "NAME")
+		name := exampleOf(fs[0])
+		if w.Steps = entry.Steps(sharing(fs), name); strings.Contains(strings.Join(w.Steps, " "), name) {
+			w.Steps = append(w.Steps, "The same for each of the others.")
+		}
 	}
 	if open == 0 { // the evidence of what is over is stale
 		w.Effect, w.Steps, w.Guide = "", nil, ""
@@ -105,7 +107,9 @@ func howSure(fs []finding.Finding) []Fact {
 // nextLook is when the first of several refused credentials is looked at again.
 func nextLook(fs []finding.Finding) []Fact {
 	var at time.Time
+	var names []string
 	for _, f := range fs {
+		names = append(names, f.Subject.Credential)
 		if t := f.Evidence.NextCheck; f.State != finding.Resolved && !t.IsZero() && (at.IsZero() || t.Before(at)) {
 			at = t
 		}
@@ -113,29 +117,30 @@ func nextLook(fs []finding.Finding) []Fact {
 	if at.IsZero() {
 		return nil
 	}
-	return []Fact{{"Looked at again", "the first of them " + clock(at) + ", then less often. Now: keyrounds check NAME"}}
+	return []Fact{
+		{
+			"Looked at again",
+			"the first of them " + clock(
+				at,
+			) + ", then " + looks(
+				fs[0].Evidence,
+			) + ". Now: keyrounds check " + strings.Join(
+				names[:min(len(names), 5)],
+				" ",
+			),
+		},
+	}
 }
 
-// ofSeveral has an effect of one credential speak of several.
-func ofSeveral(effect string) string {
-	return strings.NewReplacer(
-		"If it is confirmed, whoever uses it", "If that is confirmed, whoever uses them",
-		"Whoever uses it", "Whoever uses one of them",
-		"It has never worked here with this secret", "None of them has ever worked here with its secret",
-		"cannot check it", "cannot check them",
-		"What uses it", "What uses them",
-		"It should have ended by now; the provider may refuse it", "They should have ended by now; the provider may refuse them",
-		"The provider refuses it", "The provider refuses them",
-	).Replace(effect)
-}
-
-// sharing is the first finding with only that evidence for its steps which holds of all.
+// sharing is the first finding with only that evidence for what is said of all which holds of all.
 func sharing(fs []finding.Finding) finding.Finding {
 	f := fs[0]
 	var abouts []finding.About
 	for _, other := range fs {
 		abouts = append(abouts, other.About)
 		f.Evidence.NeverHealthy = f.Evidence.NeverHealthy && other.Evidence.NeverHealthy
+		f.Evidence.Suspected = f.Evidence.Suspected && other.Evidence.Suspected
+		f.Evidence.NoToken = f.Evidence.NoToken && other.Evidence.NoToken
 	}
 	f.About = finding.Together(abouts)
 	return f
@@ -154,20 +159,13 @@ func together(fs []finding.Finding) string {
 	if !common(fs, func(f finding.Finding) string { return string(f.Kind) }) {
 		return fmt.Sprintf("%d findings%s: %s", n, at, list(names, 3))
 	}
-	why := fs[0].ResolvedWhy
-	alike := common(fs, func(f finding.Finding) string { return f.ResolvedWhy })
-	if Ended(fs) == withdrawn && strings.HasPrefix(why, "it belongs ") && alike {
-		where, _, _ := strings.Cut(strings.TrimPrefix(why, "it belongs "), ",")
-		return fmt.Sprintf("%d credentials%s belong %s: %s", n, at, where, list(names, 3))
+	if in := fs[0].Incident(); in != "" && Ended(fs) == withdrawn && common(fs, finding.Finding.Incident) {
+		return fmt.Sprintf("%d credentials%s belong to the incident of %s: %s", n, at, in, list(names, 3))
 	}
 	if Ended(fs) != "" {
 		return fmt.Sprintf("%d credentials%s (%s): %s", n, at, words(string(fs[0].Kind)), list(names, 3))
 	}
-	many := fs[0].Kind.Of().Many
-	if !slices.ContainsFunc(fs, func(f finding.Finding) bool { return !f.Evidence.Suspected }) {
-		many += ", which is not confirmed yet"
-	}
-	return fmt.Sprintf("%d credentials%s %s: %s", n, at, many, list(names, 3))
+	return fmt.Sprintf("%d credentials%s %s: %s", n, at, fs[0].Kind.Of().Many(sharing(fs)), list(names, 3))
 }
 
 // standings is where several findings stand; "" while all are open.

@@ -138,6 +138,37 @@ func TestWordsOfSeveral(t *testing.T) {
 	}
 }
 
+// Who gets no token for want of scopes hears which ones the provider named, and until when its last token works.
+func TestWordsOfRefusedScopes(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC)
+	f := Sample(finding.ScopeLost, now)
+	f.Severity = finding.Critical
+	f.Evidence.NoToken, f.Evidence.MissingScopes, f.Evidence.UsualLife = true, []string{"a_read", "b_read"}, 30*time.Minute
+	f.Evidence.Outcome, f.Evidence.HTTPStatus, f.Evidence.ErrorCode = "scope_denied", 400, "invalid_scope"
+	w := Describe(f)
+	if want := "CRITICAL: sample-credential (sample-provider) gets no token: a_read b_read are refused"; w.Title != want {
+		t.Error(w.Title)
+	}
+	if !strings.HasSuffix(w.Effect, "stops when its last token ends, within 30 min.") {
+		t.Error(w.Effect)
+	}
+	other := f
+	other.ID, other.Subject.Credential = 2, "another-one"
+	w = DescribeAll([]finding.Finding{f, other})
+	want := "CRITICAL: 2 credentials of sample-provider get no token for want of scopes or the grant: sample-credential, another-one"
+	if w.Title != want || !strings.HasPrefix(w.Effect, "Whoever uses one of them gets no new token.") {
+		t.Errorf("%s\n%s", w.Title, w.Effect)
+	}
+	// A token came, and a probe was refused: what the token endpoint said is no answer to that.
+	f.Evidence.NoToken, f.Evidence.HTTPStatus, f.Evidence.ErrorCode, f.Evidence.Message = false, 200, "", "GET /jobs was refused: HTTP 403"
+	for _, fact := range Describe(f).Facts {
+		if fact.Label == "The provider said" {
+			t.Errorf("%s: %s", fact.Label, fact.Text)
+		}
+	}
+}
+
 // An incident of several providers names each of them once, and its commands name a credential that it is about.
 func TestAJointIncident(t *testing.T) {
 	t.Parallel()

@@ -62,6 +62,40 @@ func TestWithdrawn(t *testing.T) {
 	wantIn(t, said(d.only()), "WITHDRAWN", "Withdrawn", "it works again")
 }
 
+// Who was told of one credential alone hears of the incident before that is taken back, also where messages are not edited.
+func TestTheIncidentIsToldBeforeItsWithdrawals(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t, notify.Policy{GroupWait: 10 * time.Second})
+	mail := &pager{name: "mail"}
+	d.setup.Receivers = append(d.setup.Receivers, mail)
+	d.Reload(d.setup)
+	d.open("c1")
+	d.later(10 * time.Second)
+	d.settle()
+	d.later(time.Minute)
+	d.tx(func(ctx context.Context, tx pgx.Tx) ([]finding.Change, error) {
+		return d.audit.Publish(ctx, tx, []finding.Event{
+			{
+				Op: finding.OpWithdraw, Kind: finding.Revoked, Subject: finding.Subject{Credential: "c1", Provider: "idp"}, At: d.clock(),
+				Why: finding.BelongsTo("idp"),
+			},
+			{
+				Op: finding.OpOpen, Kind: finding.ProviderIncident, Subject: finding.Subject{Provider: "idp"}, At: d.clock(),
+				Evidence: finding.Evidence{Outage: finding.Outage{Affected: []string{"c1", "c2", "c3"}}},
+			},
+		})
+	})
+	for range 15 {
+		d.settle()
+		d.later(time.Second)
+	}
+	got := mail.titles()
+	if len(got) != 3 || !strings.HasPrefix(got[1], "CRITICAL: idp refuses 3 credentials at once") ||
+		got[2] != "WITHDRAWN: c1 (idp) belongs to the incident of idp, and nobody blames it alone any more" {
+		t.Errorf("by mail: %q", got)
+	}
+}
+
 // What is critical is not found in the message of a warning, and what becomes critical is said aloud and told to those who are
 // told of that.
 func TestWhatIsMoreSevereIsHeard(t *testing.T) {

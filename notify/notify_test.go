@@ -322,7 +322,7 @@ func TestFoundAgain(t *testing.T) {
 		turns = append(turns, r.Text)
 	}
 	if len(turns) != 6 || turns[0] != "ats-sync (idp) was refused for 1 min; it works again" ||
-		turns[1] != "ats-sync (idp) is refused, again: 1 min after it was over" {
+		turns[1] != "ats-sync (idp) is refused; open again, 1 min after it was over" {
 		t.Errorf("the thread: %q", turns)
 	}
 	d.resolve("ats-sync")

@@ -274,13 +274,13 @@ func TestRemindersAndEscalation(t *testing.T) {
 	i := slices.IndexFunc(ms, func(m sim.SlackMessage) bool { return strings.HasPrefix(m.Text, "<@U1> ■") })
 	var told []string
 	for _, r := range ms[i].Replies {
-		if !r.Broadcast || !strings.HasPrefix(r.Text, "<@U1> a (idp) is refused, for") {
+		if !r.Broadcast || !strings.HasPrefix(r.Text, "<@U1> a (idp) is refused; open for") {
 			t.Errorf("a reply: %+v", r)
 		}
 		told = append(told, strings.TrimPrefix(r.Text, "<@U1> "))
 	}
-	if len(told) != 3 || !strings.HasSuffix(told[0], "30 min by now, and nobody has acknowledged it. Others are told now.") ||
-		!strings.HasPrefix(told[1], "a (idp) is refused, for 1 h by now, and nobody") {
+	if len(told) != 3 || !strings.HasSuffix(told[0], "open for 30 min, and nobody has acknowledged it. Others are told now.") ||
+		!strings.HasPrefix(told[1], "a (idp) is refused; open for 1 h, and nobody") {
 		t.Errorf("the thread: %q", told)
 	}
 	d.ack(first)
@@ -309,7 +309,7 @@ func TestTheFallback(t *testing.T) {
 		t.Run(fault, func(t *testing.T) {
 			t.Parallel()
 			spare := &pager{name: "spare"}
-			d := newDesk(t, notify.Policy{Fallback: "spare"}, spare)
+			d := newDesk(t, notify.Policy{Fallback: "spare", RemindEvery: time.Hour}, spare)
 			for range 20 {
 				d.slack.FailNext(fault)
 			}
@@ -335,6 +335,13 @@ func TestTheFallback(t *testing.T) {
 			}
 			if got := spare.titles(); len(got) != 3 || !strings.HasPrefix(got[2], "RESOLVED: keyrounds could not tell people") {
 				t.Errorf("the fallback got %q", got)
+			}
+			for range 13 { // the receiver has it by now, and reminds of it
+				d.later(10 * time.Minute)
+				d.settle()
+			}
+			if got := spare.titles(); len(got) != 3 {
+				t.Errorf("the fallback goes on: %q", got)
 			}
 			d.resolve("a")
 			d.settle()
@@ -421,7 +428,7 @@ func TestStepsAndWarnings(t *testing.T) {
 	d.settled()
 	i := slices.IndexFunc(d.slack.Messages(), func(m sim.SlackMessage) bool { return strings.Contains(m.Text, "b (idp)") })
 	r := d.slack.Messages()[i].Replies
-	if len(r) != 1 || !strings.Contains(r[0].Text, "b (idp) may do less than it needs, for") {
+	if len(r) != 1 || !strings.Contains(r[0].Text, "b (idp) may do less than it needs; open for") {
 		t.Errorf("the warning's thread: %+v", r)
 	}
 }

@@ -29,6 +29,9 @@ func Sample(k finding.Kind, now time.Time) finding.Finding {
 	if fill := k.Of().Sample; fill != nil {
 		fill(&f, now)
 	}
+	if f.Subject.Credential == "" { // nothing is registered of it but who is asked
+		f.About = finding.About{Owner: f.About.Owner}
+	}
 	return f
 }
 

@@ -115,7 +115,7 @@ func happened(f finding.Finding, was told, ended time.Time) string {
 		return ""
 	case was.news != news(f) && was.state != "" && f.State != finding.Resolved:
 		return strings.TrimSuffix("has "+news(f)+"; "+stateOf(f), "; ")
-	case f.State == finding.Resolved && f.Withdrawn && strings.HasPrefix(f.ResolvedWhy, "it "):
+	case f.State == finding.Resolved && f.Incident() != "":
 		return strings.TrimPrefix(f.ResolvedWhy, "it ") + ": withdrawn"
 	case f.State == finding.Resolved && f.Withdrawn:
 		return strings.TrimPrefix(f.Headline(), f.Who()+" ") + ": withdrawn, " + f.ResolvedWhy
@@ -123,7 +123,7 @@ func happened(f finding.Finding, was told, ended time.Time) string {
 		said := strings.TrimPrefix(f.Headline(), f.Who()+" ")
 		return strings.TrimSuffix(said+"; "+f.ResolvedWhy, "; ")
 	case f.State == finding.Open && !ended.IsZero() && was.state == "":
-		return fmt.Sprintf("%s, again: %s after it was over", f.Kind.Of().Says(f), finding.Span(f.OpenedAt.Sub(ended)))
+		return fmt.Sprintf("%s; open again, %s after it was over", f.Kind.Of().Says(f), finding.Span(f.OpenedAt.Sub(ended)))
 	case f.State == finding.Open && was.state == "":
 		return f.Kind.Of().Says(f) + ", too"
 	case f.State == finding.Open:
@@ -202,7 +202,7 @@ func nudge(kind string, open []finding.Finding, now time.Time) string {
 	if len(open) > 1 {
 		text = together(open)
 	}
-	text += fmt.Sprintf(", for %s by now", finding.Span(now.Sub(since)))
+	text += "; open for " + finding.Span(now.Sub(since))
 	them := "it"
 	if len(open) > 1 {
 		them = "them"

@@ -47,14 +47,10 @@ func Describe(f finding.Finding) Words {
 		return w
 	}
 	if entry.Effect != nil {
-		w.Effect = entry.Effect(f)
+		w.Effect = entry.Effect(f, 1)
 	}
 	if entry.Steps != nil {
-		name := cmp.Or(f.Subject.Credential, "NAME")
-		if a := f.Evidence.Affected; f.Subject.Provider != "" && f.Subject.Credential == "" && len(a) > 0 {
-			name = a[0]
-		}
-		w.Steps = entry.Steps(f, name)
+		w.Steps = entry.Steps(f, exampleOf(f))
 	}
 	w.Facts = append(w.Facts, Evidence(f)...)
 	return w
@@ -80,14 +76,18 @@ func Evidence(f finding.Finding) (facts []Fact) {
 		add("Ends", clock(e.ExpiresAt)+", "+credential.EndSource(e.ExpiresBy).Words())
 	}
 	if !e.NextCheck.IsZero() {
-		add("Looked at again", clock(e.NextCheck)+", then less often, and at once when another credential of "+f.Subject.Provider+
+		add("Looked at again", clock(e.NextCheck)+", then "+looks(e)+", and at once when another credential of "+f.Subject.Provider+
 			" is accepted again. Now: keyrounds check "+f.Subject.Name())
 	}
 	add("Last used", clock(e.LastUsed))
 	add("Watched", e.Coverage)
 	add("Used from", usedFrom(e.Uses))
 	facts = append(facts, leakFacts(e.Leak, false)...)
-	add("Scopes missing", strings.Join(e.MissingScopes, " "))
+	if e.NoToken {
+		add("Scopes refused", strings.Join(e.MissingScopes, " "))
+	} else {
+		add("Scopes missing", strings.Join(e.MissingScopes, " "))
+	}
 	add("Scopes not declared", strings.Join(e.ExtraScopes, " "))
 	if f.Kind != finding.ReceiverFailing {
 		add("Credentials", list(e.Affected, 30))
@@ -99,6 +99,22 @@ func Evidence(f finding.Finding) (facts []Fact) {
 		add("Clock", fmt.Sprintf("the provider's clock and this machine's differ by %s", skew))
 	}
 	return facts
+}
+
+// exampleOf is the credential that the steps name: that of the finding, or one of its provider's that is affected.
+func exampleOf(f finding.Finding) string {
+	if a := f.Evidence.Affected; f.Subject.Provider != "" && f.Subject.Credential == "" && len(a) > 0 {
+		return a[0]
+	}
+	return cmp.Or(f.Subject.Credential, "NAME")
+}
+
+// looks says how often what is refused is looked at, after the next time.
+func looks(e finding.Evidence) string {
+	if e.LooksEvery > 0 {
+		return "every " + finding.Span(e.LooksEvery)
+	}
+	return "less often"
 }
 
 // urgency is how a title begins.
@@ -176,7 +192,7 @@ func usedFrom(uses []finding.Use) string {
 			if u.UserAgent != "" {
 				text += " by " + u.UserAgent
 			}
-			text += fmt.Sprintf(", last %s, events: %d", clock(u.Last), u.Uses+u.Failures)
+			text += fmt.Sprintf(", last %s, %s", clock(u.Last), finding.Plural(int(u.Uses+u.Failures), "event"))
 			if u.Failures > 0 {
 				text += fmt.Sprintf(" (%d refused)", u.Failures)
 			}
@@ -263,7 +279,7 @@ func said(f finding.Finding) (label, text string) {
 	switch {
 	case f.Kind == finding.Expiring:
 		return "How soon", e.Message
-	case e.HTTPStatus == 0:
+	case e.HTTPStatus == 0, e.HTTPStatus < 300 && e.ErrorCode == "" && e.Outcome != "intercepted": // what it said was a token
 		return "What happened", e.Message
 	case e.Outcome == "intercepted":
 		if strings.Contains(e.Message, " instead of ") { // it says so itself

@@ -341,7 +341,7 @@ func (c Case) lasting(now time.Time) map[finding.Kind]finding.Evidence {
 		holds[finding.StaleSecret] = finding.Evidence{
 			Since: SecretSince(cred),
 			Answer: finding.Answer{Message: fmt.Sprintf(
-				"the secret is at least %d days old; max_age is %s", int(age.Hours()/24), credential.FormatDuration(cred.MaxAge))},
+				"the secret is at least %s old; max_age is %s", finding.Age(age), finding.Age(cred.MaxAge))},
 		}
 	}
 	if e, ok := c.expiring(now); ok {

@@ -45,6 +45,8 @@ type incident struct {
 	own      crowd    // the provider's credentials
 	all      crowd    // with those of its neighbours
 	healthy  int      // of own, as far as is known
+	// answer is what most of those that were refused in the batch were told.
+	answer finding.Answer
 }
 
 // assess asks whether so many were refused, among those that answered since the first refusal, that it is not theirs.
@@ -96,8 +98,27 @@ func (f Fleet) assess(rs []checker.Result, p Policy) incident {
 	if in.on {
 		in.first = in.crowd().chain(in.first, p) // two replicas store at the same time what began at the same time
 		in.affected = in.crowd().since(in.first)
+		in.answer = commonest(rs)
 	}
 	return in
+}
+
+// commonest is the answer that most of those had that were refused.
+func commonest(rs []checker.Result) (most finding.Answer) {
+	count := map[finding.Answer]int{}
+	for _, r := range rs {
+		if r.Outcome != checker.Rejected {
+			continue
+		}
+		a := finding.Answer{
+			Outcome: string(r.Outcome), Reason: string(r.Reason), HTTPStatus: r.HTTPStatus, ErrorCode: r.ErrorCode,
+			ErrorDescription: r.ErrorDescription, Message: r.Message,
+		}
+		if count[a]++; count[a] > count[most] {
+			most = a
+		}
+	}
+	return most
 }
 
 func (in incident) crowd() crowd {
@@ -314,7 +335,7 @@ func (in incident) events(f Fleet, next []State, p Policy) []finding.Event {
 			events = append(events, finding.Event{
 				Op: finding.OpWithdraw, Kind: finding.Revoked, At: in.now,
 				Subject: finding.Subject{Credential: t.name, CredentialID: t.id, Provider: t.provider},
-				Why:     "it belongs to the incident of " + provider + ", and nobody blames it alone any more",
+				Why:     finding.BelongsTo(provider),
 			})
 		}
 	}
@@ -334,6 +355,7 @@ func (in incident) events(f Fleet, next []State, p Policy) []finding.Event {
 	if in.began || len(all) > len(f.Incident.Affected) || len(providers) > len(f.Incident.Providers) {
 		is.Evidence = finding.Evidence{
 			Since:  in.first,
+			Answer: in.answer,
 			Outage: finding.Outage{Affected: all, Providers: providers, PeersTotal: in.crowd().total, PeersHealthy: in.healthy},
 		}
 		events = append(events, is)

@@ -67,9 +67,9 @@ func (p Policy) mostAnHour(l checker.Lockout) int {
 		return 0
 	}
 	if most == 0 || bears > 0 && bears < most {
-		return bears
+		most = bears
 	}
-	return most
+	return min(most, MostRefusals)
 }
 
 // capped returns until when what was refused at those times may not be refused again; the zero time: it may be at now.

@@ -72,7 +72,8 @@ type State struct {
 	NotBefore time.Time `json:"-"` // no check before it, whatever is scheduled
 }
 
-const maxRefusals = 12
+// MostRefusals in an hour is what can be counted: so many times of refusals are kept, beside the first one.
+const MostRefusals = 11
 
 // NeverHealthy reports whether no check of the credential succeeded since its client id, secret or provider last
 // changed here (Changed).

@@ -156,7 +156,7 @@ func (j *judgement) refused() {
 	}
 	j.RefusalCount++
 	j.Refusals = append(j.Refusals, at)
-	if len(j.Refusals) > maxRefusals { // the first one says since when, the rest are the newest
+	if len(j.Refusals) > 1+MostRefusals { // the first one says since when, the rest are the newest
 		j.Refusals = slices.Delete(j.Refusals, 1, 2)
 	}
 	if j.Status != Revoked {
@@ -171,7 +171,9 @@ func (j *judgement) refused() {
 	j.NotBefore = later(j.NotBefore, j.capped())
 	for i := range j.events {
 		if e := &j.events[i]; e.Kind == finding.Revoked {
-			e.Evidence.NextCheck = later(j.NextCheck, j.NotBefore)
+			if e.Evidence.NextCheck = later(j.NextCheck, j.NotBefore); j.fleet.Lockout.None() {
+				e.Evidence.LooksEvery = j.policy.Again[0]
+			}
 		}
 	}
 }
@@ -439,11 +441,15 @@ func (j *judgement) unattributed() (Revocation, bool) {
 }
 
 func (j *judgement) openScopeLost() {
-	j.open(finding.ScopeLost, finding.Evidence{
+	e := finding.Evidence{
 		Since:   j.NarrowSince,
 		Scopes:  finding.Scopes{MissingScopes: j.MissingScopes, NoToken: !j.result.Outcome.HasToken()},
 		Refusal: finding.Refusal{NeverHealthy: j.NeverHealthy()},
-	})
+	}
+	if e.NoToken {
+		e.UsualLife = j.TokenLife // until then its last token works
+	}
+	j.open(finding.ScopeLost, e)
 }
 
 // open asks for a finding, with what the result says added to its evidence.

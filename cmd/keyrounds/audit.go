@@ -17,7 +17,7 @@ func newAudit(o *options) *cobra.Command {
 		Use: "log", Short: "Show the record of who did what, the newest first", Args: cobra.NoArgs,
 		Example: "  keyrounds audit log --subject credential/ats-sync",
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			a, err := o.openAsIs(cmd.Context())
+			a, err := o.openAnyhow(cmd)
 			if err != nil {
 				return err
 			}

@@ -321,7 +321,7 @@ func newCredentialsList(o *options) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "list", Short: "List credentials with what we hold of them", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			a, err := o.openAsIs(cmd.Context())
+			a, err := o.openAnyhow(cmd)
 			if err != nil {
 				return err
 			}

@@ -35,7 +35,7 @@ func newFindingsPrecision(o *options) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "precision", Short: "Count how many findings were false alarms, by provider and kind", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			a, err := o.openAsIs(cmd.Context())
+			a, err := o.openAnyhow(cmd)
 			if err != nil {
 				return err
 			}

@@ -37,7 +37,7 @@ func newFindingsList(o *options) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "list", Short: "List findings, the most severe first", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			a, err := o.openAsIs(cmd.Context())
+			a, err := o.openAnyhow(cmd)
 			if err != nil {
 				return err
 			}
@@ -179,7 +179,7 @@ func (o *options) withFinding(
 	if err != nil || id < 1 {
 		return &hintError{fmt.Errorf("%q is not the number of a finding", arg), "see keyrounds findings list"}
 	}
-	a, err := o.openAsIs(cmd.Context())
+	a, err := o.openAnyhow(cmd)
 	if err != nil {
 		return err
 	}

@@ -23,7 +23,7 @@ func newNotifications(o *options) *cobra.Command {
 		Long:  "Show what receivers were told, what waits, and what failed and why. Exit 1: something fails, or was given up.",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			a, err := o.openAsIs(cmd.Context())
+			a, err := o.openAnyhow(cmd)
 			if err != nil {
 				return err
 			}

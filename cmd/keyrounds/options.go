@@ -10,6 +10,7 @@ import (
 	"os/user"
 	"slices"
 
+	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
 	"github.com/keyrounds/keyrounds/app"
@@ -97,6 +98,25 @@ func (o *options) open(ctx context.Context) (*app.App, error) {
 // registry is touched.
 func (o *options) openAsIs(ctx context.Context) (*app.App, error) {
 	return o.openWith(ctx, config.LoadSettings, (*app.App).RequireSchema)
+}
+
+// openAnyhow is openAsIs for commands that need nothing of the configuration but where the database is: they go on where the rest
+// of the file is not valid, and say so.
+func (o *options) openAnyhow(cmd *cobra.Command) (*app.App, error) {
+	load := func(path string) (*config.Config, error) {
+		c, err := config.LoadSettings(path)
+		var invalid *config.Errors
+		if !errors.As(err, &invalid) {
+			return c, err
+		}
+		c, rescue := config.Rescue(path)
+		if rescue != nil {
+			return nil, err
+		}
+		fmt.Fprintf(cmd.ErrOrStderr(), "%s is not valid (see keyrounds config check); this goes on with the database that it names\n", path)
+		return c, nil
+	}
+	return o.openWith(cmd.Context(), load, (*app.App).RequireSchema)
 }
 
 func (o *options) openWith(

@@ -36,7 +36,7 @@ func newSilenceAdd(o *options) *cobra.Command {
 			if s.Until, err = untilOf(howLong, until, time.Now()); err != nil {
 				return err
 			}
-			a, err := o.openAsIs(cmd.Context())
+			a, err := o.openAnyhow(cmd)
 			if err != nil {
 				return err
 			}
@@ -86,7 +86,7 @@ func newSilenceList(o *options) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "list", Short: "List the silences that hold, the next to end first", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			a, err := o.openAsIs(cmd.Context())
+			a, err := o.openAnyhow(cmd)
 			if err != nil {
 				return err
 			}
@@ -123,7 +123,7 @@ func newSilenceEnd(o *options) *cobra.Command {
 			if err != nil || id < 1 {
 				return &hintError{fmt.Errorf("%q is not the number of a silence", args[0]), "see keyrounds silence list"}
 			}
-			a, err := o.openAsIs(cmd.Context())
+			a, err := o.openAnyhow(cmd)
 			if err != nil {
 				return err
 			}
