@@ -151,7 +151,7 @@ func (t *teller) slack(m sim.SlackMessage) {
 			"35",
 			"slack",
 			"reply in the thread of a message: "+secret.Scrubber{}.Clean(
-				strings.ReplaceAll(html.UnescapeString(m.Text), "\n", "; "),
+				strings.ReplaceAll(html.UnescapeString(sim.Read(m.Text)), "\n", "; "),
 				maxShown,
 			),
 		)
@@ -171,7 +171,7 @@ func (t *teller) slack(m sim.SlackMessage) {
 		verb = fmt.Sprintf("got the file %s (%d KiB) in its thread", f.Name, len(f.Content)>>10)
 	}
 	for _, l := range m.Lines() {
-		fmt.Fprintf(&b, "\n         │ %s", secret.Scrubber{}.Clean(html.UnescapeString(strings.ReplaceAll(l, "*", "")), maxShown))
+		fmt.Fprintf(&b, "\n         │ %s", secret.Scrubber{}.Clean(html.UnescapeString(sim.Read(strings.ReplaceAll(l, "*", ""))), maxShown))
 	}
 	t.line("35", "slack", "message "+verb+" in #"+strings.TrimPrefix(m.Channel, "C")+":"+b.String())
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/invopop/jsonschema"
 
 	"github.com/keyrounds/keyrounds/credential"
+	"github.com/keyrounds/keyrounds/finding"
 	"github.com/keyrounds/keyrounds/usage"
 	"github.com/keyrounds/keyrounds/verdict"
 )
@@ -164,7 +165,7 @@ func (r *Row) recommend(c credential.Credential, a usage.Answer, end credential.
 		add(Rotate, "%s on %s, %s", verb, end.At.In(zone).Format("2 Jan 2006"), end.By.Words())
 	}
 	if age := at.Sub(usage.SecretSince(c)); c.MaxAge > 0 && age > c.MaxAge && !refused {
-		add(Rotate, "its secret is %d days old, more than %s", int(age.Hours()/24), credential.FormatDuration(c.MaxAge))
+		add(Rotate, "its secret is %s old, more than %s", finding.Age(age), finding.Age(c.MaxAge))
 	}
 	if a.State == usage.Used && a.Overdue.IsZero() && len(a.Unscoped) > 0 && !c.Canary {
 		add(DropScopes, "nobody used %s", strings.Join(a.Unscoped, ", "))

@@ -202,7 +202,7 @@ func TestRecommendations(t *testing.T) {
 		"young":      {"not_known", "wait", "until 8 Jan 2027: it exists only since 10 Oct 2026"},
 		"canary":     {"never_used", "keep", "a canary"},
 		"tripped":    {"used", "revoke", "a canary that somebody used"},
-		"old":        {"used", "rotate", "its secret is 975 days old"},
+		"old":        {"used", "rotate", "its secret is 2 years and 8 months old"},
 		"ends":       {"used", "rotate", "it ends on 20 Dec 2026, as expires says"},
 		"ends-later": {"used", "keep", ""},
 		"nobodys":    {"used", "name_owner", "nobody answers for it"},

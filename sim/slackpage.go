@@ -96,16 +96,26 @@ func show(m SlackMessage) shown {
 var (
 	bold     = regexp.MustCompile(`\*([^*\n]+)\*`)
 	mentions = regexp.MustCompile(`&lt;([!@][A-Za-z0-9^]+)&gt;`)
+	dates    = regexp.MustCompile(
+		`<!date\^[0-9]+\^[^|<>]*\|([^<>]*)>`,
+	) // https://docs.slack.dev/messaging/formatting-message-text/#date-formatting
+	links = regexp.MustCompile(`<(https?://[^|<> ]+)\|([^<>]*)>`)
 )
+
+// Read is a text of Slack's as a person reads it, in plain text: dates in words, links with where they lead.
+func Read(s string) string { return links.ReplaceAllString(dates.ReplaceAllString(s, "$1"), "$2: $1") }
 
 // mrkdwn is Slack's text as HTML: what Slack would take for a mention is shown as one.
 func mrkdwn(s string) template.HTML {
 	// Slack's own escapes are kept apart from its signs: only an unescaped <…> is a mention.
+	s = dates.ReplaceAllString(s, "$1")
+	s = links.ReplaceAllString(s, "\x04$1\x05$2\x06")
 	s = strings.NewReplacer("&amp;", "\x01", "&lt;", "\x02", "&gt;", "\x03").Replace(s)
 	s = html.EscapeString(s)
 	s = mentions.ReplaceAllString(s, `<span class="mention">$1</span>`)
 	s = bold.ReplaceAllString(s, "<b>$1</b>")
-	s = strings.NewReplacer("\x01", "&amp;", "\x02", "&lt;", "\x03", "&gt;", "\n", "<br>").Replace(s)
+	s = strings.NewReplacer("\x01", "&amp;", "\x02", "&lt;", "\x03", "&gt;", "\n", "<br>",
+		"\x04", `<a href="`, "\x05", `">`, "\x06", "</a>").Replace(s)
 	return template.HTML(s)
 }
 
