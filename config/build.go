@@ -426,7 +426,7 @@ func CheckProvider(c credential.Credential, providers map[string]checker.Provide
 		{
 			Field:   "provider",
 			Message: fmt.Sprintf("unknown provider %q", c.Provider),
-			Hint:    didYouMean(c.Provider, slices.Collect(maps.Keys(providers))),
+			Hint:    DidYouMean(c.Provider, slices.Collect(maps.Keys(providers))),
 		},
 	}
 }

@@ -45,14 +45,14 @@ func (b *builder) feed(c *Config, path string, in FeedIn) Feed {
 		b.fail(path+".name", "lower-case letters, digits and hyphens", "%q is not a valid name", in.Name)
 	}
 	if _, ok := c.Providers[in.Provider]; !ok {
-		b.fail(path+".provider", didYouMean(in.Provider, slices.Collect(maps.Keys(c.Providers))), "unknown provider %q", in.Provider)
+		b.fail(path+".provider", DidYouMean(in.Provider, slices.Collect(maps.Keys(c.Providers))), "unknown provider %q", in.Provider)
 	}
 	b.duration(path+".silence", in.Silence, &f.Silence)
 	f.Learns = in.Silence == "" && !f.Polled()
 	b.watching(path+".watching", in.Watching, &f)
 	b.feedToken(path, in.FeedKeys, &f)
 	if in.own == nil {
-		b.fail(path+".type", didYouMean(in.Type, feedTypes()), "unknown type %q of a feed", in.Type)
+		b.fail(path+".type", DidYouMean(in.Type, feedTypes()), "unknown type %q of a feed", in.Type)
 	} else {
 		in.own.build(b, path, in.FeedKeys, &f)
 	}
@@ -248,6 +248,6 @@ func (b *builder) format(path string, in FeedKeys, f *Feed) {
 		for _, p := range feed.Presets() {
 			known = append(known, p.Name)
 		}
-		b.fail(path+".format", didYouMean(name, known), "unknown format %q", name)
+		b.fail(path+".format", DidYouMean(name, known), "unknown format %q", name)
 	}
 }

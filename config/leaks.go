@@ -83,7 +83,7 @@ func (b *builder) leakSource(c *Config, path string, in LeakSourceIn) leak.Sourc
 func (b *builder) webhook(path string, in WebhookIn) intake.Webhook {
 	w := intake.Webhook{Name: in.Name, Type: in.Type, API: in.API, Keys: in.Keys, AllowPrivateNetworks: in.AllowPrivateNetworks}
 	if !slices.Contains(intake.WebhookTypes(), in.Type) {
-		b.fail(path+".type", didYouMean(in.Type, intake.WebhookTypes()), "unknown type %q of a webhook", in.Type)
+		b.fail(path+".type", DidYouMean(in.Type, intake.WebhookTypes()), "unknown type %q of a webhook", in.Type)
 		return w
 	}
 	partner, github := in.Type == intake.GitHubPartner, in.Type == intake.GitHub
@@ -130,7 +130,7 @@ func (b *builder) leakReference(path, text string, wanted bool, what string) sec
 
 func (b *builder) transmitter(c *Config, path string, in TransmitterIn) intake.Transmitter {
 	if _, ok := c.Providers[in.Provider]; !ok {
-		b.fail(path+".provider", didYouMean(in.Provider, slices.Collect(maps.Keys(c.Providers))), "unknown provider %q", in.Provider)
+		b.fail(path+".provider", DidYouMean(in.Provider, slices.Collect(maps.Keys(c.Providers))), "unknown provider %q", in.Provider)
 	}
 	for key, text := range map[string]string{"issuer": in.Issuer, "audience": in.Audience} {
 		if text == "" {

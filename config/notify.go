@@ -192,7 +192,7 @@ func (b *builder) receiver(c *Config, path string, in ReceiverIn) {
 			b.fail(path, "a token, or a username and a password", "its sign-in is not clear")
 		}
 	default:
-		b.fail(path+".type", didYouMean(in.Type, []string{Shoutrrr, Alertmanager}), "unknown type %q", in.Type)
+		b.fail(path+".type", DidYouMean(in.Type, []string{Shoutrrr, Alertmanager}), "unknown type %q", in.Type)
 	}
 	c.Receivers = append(c.Receivers, r)
 }
@@ -248,7 +248,7 @@ func (b *builder) tell(c *Config, path string, in Tell) notify.Route {
 
 func (b *builder) known(path, what, name string, all []string) {
 	if !slices.Contains(all, name) {
-		b.fail(path, didYouMean(name, all), "unknown %s %q", what, name)
+		b.fail(path, DidYouMean(name, all), "unknown %s %q", what, name)
 	}
 }
 

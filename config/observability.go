@@ -34,7 +34,7 @@ func (b *builder) observability(c *Config, f File) {
 	if f.Log != nil && f.Log.Level != "" {
 		levels := []string{"debug", "info", "warn", "error"}
 		if !slices.Contains(levels, f.Log.Level) || c.LogLevel.UnmarshalText([]byte(f.Log.Level)) != nil {
-			b.fail("log.level", didYouMean(f.Log.Level, levels), "unknown level %q", f.Log.Level)
+			b.fail("log.level", DidYouMean(f.Log.Level, levels), "unknown level %q", f.Log.Level)
 		}
 	}
 	if f.Debug != nil {

@@ -92,7 +92,7 @@ func (b *builder) provider(path, name string, in ProviderIn) checker.Provider {
 		for _, pre := range checker.Presets() {
 			names = append(names, pre.Name)
 		}
-		b.fail(path+".preset", didYouMean(in.Preset, names), "unknown preset %q", in.Preset)
+		b.fail(path+".preset", DidYouMean(in.Preset, names), "unknown preset %q", in.Preset)
 		return p
 	}
 	for _, pr := range complete.Validate() {

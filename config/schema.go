@@ -135,7 +135,7 @@ func (t *tree) explain(e *validator.ValidationError) []problem {
 		var ps []problem
 		for _, key := range k.Properties {
 			child := join(path, key)
-			hint := didYouMean(key, keysAt(e.InstanceLocation))
+			hint := DidYouMean(key, keysAt(e.InstanceLocation))
 			ps = append(
 				ps,
 				problem{
@@ -259,9 +259,9 @@ func resolve(root, s *jsonschema.Schema) *jsonschema.Schema {
 	return s
 }
 
-// didYouMean names the closest of the known words, or lists them.
-func didYouMean(word string, known []string) string {
-	best, bestDistance := "", 1+len(word)/3
+// DidYouMean names the closest of the known words, or lists them.
+func DidYouMean(word string, known []string) string {
+	best, bestDistance := "", max(2, 1+len(word)/4)
 	for _, k := range known {
 		if d := levenshtein.ComputeDistance(word, k); d <= bestDistance {
 			best, bestDistance = k, d

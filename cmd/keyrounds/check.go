@@ -11,9 +11,9 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/keyrounds/keyrounds/app"
 	"github.com/keyrounds/keyrounds/checker"
 	"github.com/keyrounds/keyrounds/credential"
-	"github.com/keyrounds/keyrounds/registry"
 	"github.com/keyrounds/keyrounds/rounds"
 )
 
@@ -36,7 +36,7 @@ func newCheck(o *options) *cobra.Command {
 				return err
 			}
 			defer a.Close()
-			creds, err := named(cmd.Context(), a.Registry, args)
+			creds, err := named(cmd.Context(), a, args)
 			if err != nil {
 				return err
 			}
@@ -68,20 +68,19 @@ func newCheck(o *options) *cobra.Command {
 	return cmd
 }
 
-// named chooses credentials by name; none given: all.
 // named are the credentials with these names, all where there are none. Each must be registered.
-func named(ctx context.Context, store *registry.Store, names []string) ([]credential.Credential, error) {
+func named(ctx context.Context, a *app.App, names []string) ([]credential.Credential, error) {
 	if len(names) == 0 {
-		return store.List(ctx, false)
+		return a.Registry.List(ctx, false)
 	}
 	names = slices.Compact(slices.Sorted(slices.Values(names)))
-	chosen, err := store.Named(ctx, names)
+	chosen, err := a.Registry.Named(ctx, names)
 	if err != nil {
 		return nil, err
 	}
 	for _, n := range names {
 		if !slices.ContainsFunc(chosen, func(c credential.Credential) bool { return c.Name == n }) {
-			return nil, &hintError{fmt.Errorf("no such credential: %q", n), "see keyrounds credentials list"}
+			return nil, noCredential(ctx, a, n)
 		}
 	}
 	return chosen, nil

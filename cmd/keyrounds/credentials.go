@@ -268,7 +268,7 @@ func (o *options) withCredential(cmd *cobra.Command, name string, do func(*app.A
 	defer a.Close()
 	c, err := a.Registry.Get(cmd.Context(), name)
 	if err != nil {
-		return notRegistered(err)
+		return notRegistered(cmd.Context(), a, name, err)
 	}
 	return do(a, c)
 }
@@ -298,19 +298,12 @@ func newCredentialsRetire(o *options) *cobra.Command {
 			}
 			defer a.Close()
 			if err := a.Actions.Retire(cmd.Context(), actor(), args[0]); err != nil {
-				return notRegistered(err)
+				return notRegistered(cmd.Context(), a, args[0], err)
 			}
 			fmt.Fprintf(cmd.OutOrStdout(), "%s is retired; it still works at the provider until it is revoked there\n", args[0])
 			return nil
 		},
 	}
-}
-
-func notRegistered(err error) error {
-	if errors.Is(err, registry.ErrNotFound) {
-		return &hintError{err, "see keyrounds credentials list"}
-	}
-	return err
 }
 
 func newCredentialsList(o *options) *cobra.Command {
@@ -360,7 +353,7 @@ func newCredentialsShow(o *options) *cobra.Command {
 			defer a.Close()
 			c, err := a.Registry.Get(cmd.Context(), args[0])
 			if err != nil {
-				return notRegistered(err)
+				return notRegistered(cmd.Context(), a, args[0], err)
 			}
 			standing, _, err := a.Audit.StandingOf(cmd.Context(), c.ID)
 			if err != nil {

@@ -37,6 +37,9 @@ func newFindingsList(o *options) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "list", Short: "List findings, the most severe first", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := known(cmd, "kind", finding.Kind(kind), finding.Kinds()); err != nil {
+				return err
+			}
 			a, err := o.openAnyhow(cmd)
 			if err != nil {
 				return err

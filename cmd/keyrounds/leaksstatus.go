@@ -82,7 +82,7 @@ func (o *options) withCredentials(cmd *cobra.Command, args []string, do func(a *
 	if len(args) > 0 {
 		c, err := a.Registry.Get(cmd.Context(), args[0])
 		if err != nil {
-			return notRegistered(err)
+			return notRegistered(cmd.Context(), a, args[0], err)
 		}
 		return do(a, c.ID, map[int64]string{c.ID: c.Name})
 	}

@@ -132,9 +132,6 @@ func newRoot() *cobra.Command {
 		"",
 		"debug, info, warn or error (default info for run, warn for other commands)",
 	)
-	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return &hintError{err, "see " + cmd.CommandPath() + " --help"}
-	})
 	root.AddCommand(
 		newRun(o),
 		newConfined(),
@@ -158,26 +155,9 @@ func newRoot() *cobra.Command {
 		newReady(o),
 		newVersion(),
 	)
-	refuseUnknown(root)
+	inOurWords(root)
+	o.completes(root)
 	return root
-}
-
-// refuseUnknown makes "keyrounds credentials lst" an error instead of a page of help.
-func refuseUnknown(cmd *cobra.Command) {
-	for _, c := range cmd.Commands() {
-		if c.HasSubCommands() && c.RunE == nil {
-			c.RunE = func(cmd *cobra.Command, args []string) error {
-				if len(args) > 0 {
-					return &hintError{
-						fmt.Errorf("unknown command %q for %q", args[0], cmd.CommandPath()),
-						"see " + cmd.CommandPath() + " --help",
-					}
-				}
-				return cmd.Help()
-			}
-		}
-		refuseUnknown(c)
-	}
 }
 
 type hintError struct {

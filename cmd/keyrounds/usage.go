@@ -127,7 +127,7 @@ func newUsageShow(o *options) *cobra.Command {
 			defer a.Close()
 			c, err := a.Registry.Get(ctx, args[0])
 			if err != nil {
-				return &hintError{err, "see keyrounds credentials list"}
+				return notRegistered(ctx, a, args[0], err)
 			}
 			all, err := web.Usages(ctx, a.Usage, []credential.Credential{c}, a.Now())
 			if err != nil {
