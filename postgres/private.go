@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -34,8 +35,12 @@ type PrivateOptions struct {
 	Daemon  bool // false: a command, which connects to a daemon's server where one runs
 	// Settings are added to postgresql.conf's command line; for tests.
 	Settings map[string]string
+	// Patience is how long to wait for another process. Default a minute.
+	Patience time.Duration
 	Log      *slog.Logger
 }
+
+func (o PrivateOptions) patience() time.Duration { return cmp.Or(o.Patience, startTimeout) }
 
 // InUseError says that another daemon has the data_dir.
 type InUseError struct {
@@ -62,7 +67,7 @@ const (
 // database, which takes seconds. It takes the newest Postgres of this machine, 14 or later.
 //
 // Where a restore was cut short it returns a *CutShortError. A second daemon on the same data_dir gets an *InUseError. Where a
-// command has it, it waits for that command to end. It gives up after a minute of waiting, and another of starting.
+// command has it, it waits for that command to end. It gives up after Patience (*BusyError), and a minute of starting.
 func StartPrivate(ctx context.Context, o PrivateOptions) (*Private, error) {
 	where, err := findPlace(o.DataDir)
 	if err != nil {
@@ -152,12 +157,13 @@ func takeLock(ctx context.Context, o PrivateOptions, p place) (*dirLock, error) 
 	if o.Daemon {
 		role = "daemon"
 	}
-	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+	limited, cancel := context.WithTimeout(ctx, o.patience())
 	defer cancel()
 	var lock *dirLock
-	err := waitFor(ctx, func() (bool, error) {
+	var by holder
+	err := waitFor(limited, func() (bool, error) {
 		l, h, err := lockDir(p.dataDir, role)
-		lock = l
+		lock, by = l, h
 		switch {
 		case err == nil:
 			return true, nil
@@ -166,9 +172,34 @@ func takeLock(ctx context.Context, o PrivateOptions, p place) (*dirLock, error) 
 		case h.role == "daemon" && o.Daemon:
 			return false, &InUseError{o.DataDir, h.pid}
 		case h.role == "daemon":
-			return p.answers(ctx), nil
+			return p.answers(limited), nil
 		}
 		return false, nil // a command that will end
 	})
+	if err != nil && limited.Err() != nil && ctx.Err() == nil {
+		err = &BusyError{o.DataDir, by.role == "daemon", by.pid}
+	}
 	return lock, err
+}
+
+// BusyError says that another process has the data_dir, and did not let go of it in time, or that its server did not answer.
+type BusyError struct {
+	DataDir string
+	Daemon  bool // which starts, or whose server does not answer; false: a command
+	PID     int
+}
+
+func (e *BusyError) Error() string {
+	if e.Daemon {
+		return fmt.Sprintf("the private Postgres in %s, which the daemon (process %d) runs, does not answer", e.DataDir, e.PID)
+	}
+	return fmt.Sprintf("data_dir %s is in use by another keyrounds command (process %d), which has not ended", e.DataDir, e.PID)
+}
+
+// Hint says what a person does about it.
+func (e *BusyError) Hint() string {
+	if e.Daemon {
+		return "see the log of the daemon; it may still be starting"
+	}
+	return "wait for it or end it; while a daemon runs, commands share its database"
 }

@@ -3,6 +3,7 @@ package postgres_test
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"os/exec"
 	"os/user"
@@ -11,6 +12,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -406,6 +408,25 @@ func TestOnlyOurServerIsStopped(t *testing.T) {
 	works("an orphan")
 	if err := orphan.Wait(); err != nil {
 		t.Errorf("the orphan was not stopped in good order: %v", err)
+	}
+}
+
+// Who waits in vain for another command is told for which one.
+func TestAnotherCommandHasIt(t *testing.T) {
+	lasting.Test(t, "it starts a server")
+	t.Parallel()
+	dir := filepath.Join(pgtest.Dir(t), "d")
+	p, err := start(t, dir, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Stop()
+	_, err = postgres.StartPrivate(t.Context(), postgres.PrivateOptions{
+		DataDir: dir, Log: slog.New(slog.DiscardHandler), Patience: 200 * time.Millisecond,
+	})
+	var busy *postgres.BusyError
+	if !errors.As(err, &busy) || busy.PID != os.Getpid() || busy.Daemon || busy.Hint() == "" {
+		t.Errorf("while another command has it: %v", err)
 	}
 }
 

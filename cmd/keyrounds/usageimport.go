@@ -307,14 +307,18 @@ func (r readThrough) Close() error {
 
 // contentOf is the digest of a file's content.
 func contentOf(name string) (string, error) {
+	gone := &hintError{errors.New("--replace reads the file twice, and standard input or a pipe is gone then"), "name the file"}
 	if name == "-" {
-		return "", &hintError{errors.New("--replace reads the file twice, and standard input is gone then"), "name the file"}
+		return "", gone
 	}
 	f, err := safefile.Open(name)
 	if err != nil {
 		return "", err
 	}
 	defer f.Close()
+	if st, err := f.Stat(); err == nil && !st.Mode().IsRegular() {
+		return "", gone
+	}
 	digest, err := feed.ContentDigest(f)
 	if err != nil {
 		err = fmt.Errorf("%s: %w", name, err)
