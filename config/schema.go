@@ -263,7 +263,11 @@ func resolve(root, s *jsonschema.Schema) *jsonschema.Schema {
 func DidYouMean(word string, known []string) string {
 	best, bestDistance := "", max(2, 1+len(word)/4)
 	for _, k := range known {
-		if d := levenshtein.ComputeDistance(word, k); d <= bestDistance {
+		d := levenshtein.ComputeDistance(word, k)
+		if short := min(len(word), len(k)); short >= 3 && word[:short] == k[:short] { // monday for mon, or ats for ats-sync
+			d = min(d, 2)
+		}
+		if d <= bestDistance {
 			best, bestDistance = k, d
 		}
 	}
