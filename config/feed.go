@@ -210,7 +210,8 @@ func (b *builder) watching(path string, in *WatchingIn, f *Feed) {
 
 // mayAsk: https, or http where the provider may be in a private network.
 func (b *builder) mayAsk(provider string, u *url.URL) bool {
-	p, _ := b.tree.root["providers"].(map[string]any)[provider].(map[string]any)
+	providers, _ := b.tree.root["providers"].(map[string]any)
+	p, _ := providers[provider].(map[string]any)
 	return u.Scheme == "https" || u.Scheme == "http" && p["allow_private_networks"] == true
 }
 
