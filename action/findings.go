@@ -25,6 +25,17 @@ func (a *Actions) Snooze(ctx context.Context, actor string, id int64, long time.
 	return a.act(ctx, func(tx pgx.Tx) (finding.Change, error) { return a.snooze(ctx, tx, actor, id, long) })
 }
 
+// Unacknowledge takes back for actor that somebody looks after a finding, or that it was a false alarm. The errors are
+// those of Acknowledge, and wrap audit.ErrNotSo where it is not acknowledged.
+func (a *Actions) Unacknowledge(ctx context.Context, actor string, id int64) (finding.Finding, error) {
+	return a.act(ctx, func(tx pgx.Tx) (finding.Change, error) { return a.Audit.Unacknowledge(ctx, tx, actor, id, a.Now()) })
+}
+
+// Unsnooze ends for actor the time for which a finding is put aside. The errors are those of Unacknowledge.
+func (a *Actions) Unsnooze(ctx context.Context, actor string, id int64) (finding.Finding, error) {
+	return a.act(ctx, func(tx pgx.Tx) (finding.Change, error) { return a.Audit.Unsnooze(ctx, tx, actor, id, a.Now()) })
+}
+
 // FalseAlarm says for actor that a finding was none, and why; of a leak, the evidence is put aside with it. What
 // happened once is resolved by that; what still holds is acknowledged. The errors are those of Acknowledge.
 func (a *Actions) FalseAlarm(ctx context.Context, actor string, id int64, why string) (finding.Finding, error) {

@@ -16,6 +16,9 @@ import (
 // ErrResolved is returned where somebody acts on a finding that is over.
 var ErrResolved = errors.New("is resolved")
 
+// ErrNotSo is wrapped by the errors of what cannot be taken back, since it is not so.
+var ErrNotSo = errors.New("is not")
+
 // OpenOf returns the findings of some kinds that are not resolved, the oldest first. It locks none of them.
 func (s *Store) OpenOf(ctx context.Context, tx pgx.Tx, kinds ...finding.Kind) ([]finding.Finding, error) {
 	return find(ctx, tx, `state <> 'resolved' AND kind = ANY($1) ORDER BY id`, kinds)
@@ -100,6 +103,29 @@ func (s *Store) Acknowledge(ctx context.Context, tx pgx.Tx, actor string, id int
 func (s *Store) Snooze(ctx context.Context, tx pgx.Tx, actor string, id int64, now, until time.Time) (finding.Change, error) {
 	return s.act(ctx, tx, actor, id, func(finding.Finding) (finding.Finding, error) {
 		return updateFinding(ctx, tx, `state = 'snoozed', snoozed_until = $2, updated_at = $3`, id, until, now)
+	})
+}
+
+// Unacknowledge takes back for actor that somebody looks after a finding, and that it was a false alarm: it is open again.
+// The error wraps ErrNotSo where it is not acknowledged; else errors and record are as with Acknowledge.
+func (s *Store) Unacknowledge(ctx context.Context, tx pgx.Tx, actor string, id int64, now time.Time) (finding.Change, error) {
+	return s.act(ctx, tx, actor, id, func(old finding.Finding) (finding.Finding, error) {
+		if old.State != finding.Acknowledged {
+			return old, fmt.Errorf("finding %d %w acknowledged", id, ErrNotSo)
+		}
+		return updateFinding(ctx, tx, `state = 'open', acknowledged_by = '', acknowledged_at = NULL, false_alarm_by = '',
+			false_alarm_why = '', updated_at = $2`, id, now)
+	})
+}
+
+// Unsnooze ends for actor the time for which a finding is put aside. The error wraps ErrNotSo where it is not; else errors and
+// record are as with Acknowledge.
+func (s *Store) Unsnooze(ctx context.Context, tx pgx.Tx, actor string, id int64, now time.Time) (finding.Change, error) {
+	return s.act(ctx, tx, actor, id, func(old finding.Finding) (finding.Finding, error) {
+		if old.State != finding.Snoozed {
+			return old, fmt.Errorf("finding %d %w snoozed", id, ErrNotSo)
+		}
+		return updateFinding(ctx, tx, `state = 'open', snoozed_until = NULL, updated_at = $2`, id, now)
 	})
 }
 
@@ -313,13 +339,22 @@ func (s *Store) Findings(ctx context.Context, f Filter) ([]finding.Finding, erro
 	if f.Limit <= 0 {
 		f.Limit = 1000
 	}
-	return find(ctx, s.pool, chosenFindings, f.Resolved, f.Kind, f.Credential, f.Limit, f.Severity, f.After)
+	return find(ctx, s.pool, chosenFindings, f.Resolved, f.Kind, f.Credential, f.Severity, f.After, f.Limit)
 }
 
-const chosenFindings = `
-	($1 OR state <> 'resolved') AND ($2 = '' OR kind = $2) AND ($3 = '' OR credential = $3) AND ($5 = '' OR severity = $5)
-		AND ($6 = 0 OR (` + mostSevere + `) > (SELECT $1 AND state = 'resolved', ` + severest + ` FROM findings WHERE id = $6))
-	ORDER BY ` + mostSevere + ` LIMIT $4`
+// CountFindings returns how many Findings would return without a limit.
+func (s *Store) CountFindings(ctx context.Context, f Filter) (n int, err error) {
+	err = s.pool.QueryRow(ctx, `SELECT count(*) FROM findings WHERE `+theseFindings, f.Resolved, f.Kind, f.Credential, f.Severity, f.After).
+		Scan(&n)
+	return n, err
+}
+
+const (
+	chosenFindings = theseFindings + ` ORDER BY ` + mostSevere + ` LIMIT $6`
+	theseFindings  = `
+		($1 OR state <> 'resolved') AND ($2 = '' OR kind = $2) AND ($3 = '' OR credential = $3) AND ($4 = '' OR severity = $4)
+			AND ($5 = 0 OR (` + mostSevere + `) > (SELECT $1 AND state = 'resolved', ` + severest + ` FROM findings WHERE id = $5))`
+)
 
 // mostSevere is a finding's place in lists, and severest its place among those that are open, or among those that are not.
 // Where only open ones are listed, one that was resolved since still says where its page ended.

@@ -1,6 +1,7 @@
 package audit
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"time"
@@ -60,11 +61,23 @@ func (s *Store) Note(ctx context.Context, actor, action, subject string, detail 
 	return pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error { return s.Append(ctx, tx, e) })
 }
 
-// Log returns the newest entries first, at most limit; of one subject (finding.Subject.Key), or of all for "".
-func (s *Store) Log(ctx context.Context, subject string, limit int) ([]Entry, error) {
+// LogFilter chooses entries of the record; the zero value chooses all.
+type LogFilter struct {
+	Subject string    // finding.Subject.Key, such as credential/ats-sync
+	Actor   string    // the actor has it in his name, in any case: ann
+	Action  string    // the action, or how it begins: finding.
+	Since   time.Time // not before
+	Before  int64     // only those before the entry with this id
+	Limit   int       // 0: 100
+}
+
+// Log returns the entries that f chooses, the newest first.
+func (s *Store) Log(ctx context.Context, f LogFilter) ([]Entry, error) {
 	rows, err := s.pool.Query(ctx, `
 		SELECT id, at, actor, action, subject, detail FROM record
-		WHERE $1 = '' OR subject = $1 ORDER BY id DESC LIMIT $2`, subject, limit)
+		WHERE ($1 = '' OR subject = $1) AND ($2 = '' OR strpos(lower(actor), lower($2)) > 0) AND ($3 = '' OR starts_with(action, $3))
+			AND at >= $4 AND ($5 = 0 OR id < $5)
+		ORDER BY id DESC LIMIT $6`, f.Subject, f.Actor, f.Action, f.Since, f.Before, cmp.Or(f.Limit, 100))
 	if err != nil {
 		return nil, err
 	}

@@ -9,19 +9,20 @@ import (
 
 	"github.com/keyrounds/keyrounds/app"
 	"github.com/keyrounds/keyrounds/audit"
-	"github.com/keyrounds/keyrounds/credential"
 	"github.com/keyrounds/keyrounds/finding"
 	"github.com/keyrounds/keyrounds/notify"
 	"github.com/keyrounds/keyrounds/web"
 )
 
 func newFindings(o *options) *cobra.Command {
-	cmd := &cobra.Command{Use: "findings", Short: "What someone should know: list, show, ack, snooze, false-alarm, precision"}
+	cmd := &cobra.Command{Use: "findings", Short: "What someone should know: list, show, ack, snooze, false-alarm, and take that back"}
 	cmd.AddCommand(
 		newFindingsList(o),
 		newFindingsShow(o),
 		newFindingsAck(o),
+		newFindingsUnack(o),
 		newFindingsSnooze(o),
+		newFindingsUnsnooze(o),
 		newFindingsFalseAlarm(o),
 		newFindingsPrecision(o),
 	)
@@ -65,6 +66,7 @@ func newFindingsList(o *options) *cobra.Command {
 						string(f.State),
 						stamp(f.OpenedAt),
 						stamp(f.ResolvedAt),
+						notify.Describe(f).Title,
 					},
 				)
 			}
@@ -72,9 +74,12 @@ func newFindingsList(o *options) *cobra.Command {
 				fmt.Fprintln(cmd.OutOrStdout(), "no findings")
 				return nil
 			}
+			if err := sayMore(cmd, a, filter, list); err != nil {
+				return err
+			}
 			return out.list(
 				cmd.OutOrStdout(),
-				[]string{"ID", "SEVERITY", "KIND", "SUBJECT", "PROVIDER", "STATE", "OPENED", "RESOLVED"},
+				[]string{"ID", "SEVERITY", "KIND", "SUBJECT", "PROVIDER", "STATE", "OPENED", "RESOLVED", "TITLE"},
 				rows,
 				values,
 			)
@@ -89,16 +94,38 @@ func newFindingsList(o *options) *cobra.Command {
 	return cmd
 }
 
+// sayMore says on standard error how many findings a list leaves out, and how to see them.
+func sayMore(cmd *cobra.Command, a *app.App, f audit.Filter, list []finding.Finding) error {
+	if len(list) < f.Limit {
+		return nil
+	}
+	f.After = list[len(list)-1].ID
+	more, err := a.Audit.CountFindings(cmd.Context(), f)
+	if err == nil && more > 0 {
+		fmt.Fprintf(cmd.ErrOrStderr(), "%d more are not shown: --after %d shows the next, --limit more of them\n", more, f.After)
+	}
+	return err
+}
+
 func newFindingsShow(o *options) *cobra.Command {
 	var out output
 	cmd := &cobra.Command{
 		Use: "show ID", Short: "Show a finding with its evidence", Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return o.withFinding(cmd, args[0], func(a *app.App, id int64) (finding.Finding, error) {
-				return a.Finding(cmd.Context(), id)
-			}, func(f finding.Finding) error {
-				return out.one(cmd.OutOrStdout(), web.NewFindingJSON(f), story(f))
-			})
+			ids, err := findingNumbers(args)
+			if err != nil {
+				return err
+			}
+			a, err := o.openAnyhow(cmd)
+			if err != nil {
+				return err
+			}
+			defer a.Close()
+			f, err := a.Finding(cmd.Context(), ids[0])
+			if err != nil {
+				return err
+			}
+			return out.one(cmd.OutOrStdout(), web.NewFindingJSON(f), story(f))
 		},
 	}
 	out.flags(cmd, "table", "json")
@@ -135,61 +162,4 @@ func story(f finding.Finding) string {
 		}
 	}
 	return b.String()
-}
-
-func newFindingsAck(o *options) *cobra.Command {
-	return &cobra.Command{
-		Use: "ack ID", Aliases: []string{"acknowledge"}, Short: "Say that someone looks after a finding", Args: cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			return o.withFinding(cmd, args[0], func(a *app.App, id int64) (finding.Finding, error) {
-				return a.Actions.Acknowledge(cmd.Context(), actor(), id)
-			}, func(f finding.Finding) error {
-				fmt.Fprintf(cmd.OutOrStdout(), "finding %d is acknowledged by %s\n", f.ID, f.AcknowledgedBy)
-				return nil
-			})
-		},
-	}
-}
-
-func newFindingsSnooze(o *options) *cobra.Command {
-	var howLong string
-	cmd := &cobra.Command{
-		Use: "snooze ID", Short: "Put a finding aside for a time", Args: cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			d, err := credential.ParseDuration(howLong)
-			if err != nil || d <= 0 {
-				return &hintError{fmt.Errorf("--for %q is not a time", howLong), "for example 1h, 1d or 7d"}
-			}
-			return o.withFinding(cmd, args[0], func(a *app.App, id int64) (finding.Finding, error) {
-				return a.Actions.Snooze(cmd.Context(), actor(), id, d)
-			}, func(f finding.Finding) error {
-				fmt.Fprintf(cmd.OutOrStdout(), "finding %d is snoozed until %s\n", f.ID, stamp(f.SnoozedUntil))
-				return nil
-			})
-		},
-	}
-	cmd.Flags().StringVar(&howLong, "for", "1d", "how long")
-	return cmd
-}
-
-func (o *options) withFinding(
-	cmd *cobra.Command,
-	arg string,
-	do func(*app.App, int64) (finding.Finding, error),
-	show func(finding.Finding) error,
-) error {
-	id, err := strconv.ParseInt(arg, 10, 64)
-	if err != nil || id < 1 {
-		return &hintError{fmt.Errorf("%q is not the number of a finding", arg), "see keyrounds findings list"}
-	}
-	a, err := o.openAnyhow(cmd)
-	if err != nil {
-		return err
-	}
-	defer a.Close()
-	f, err := do(a, id)
-	if err != nil {
-		return err
-	}
-	return show(f)
 }

@@ -34,7 +34,7 @@ func TestMistakes(t *testing.T) {
 		"fndings --limit 3": "keyrounds: keyrounds has no command \"fndings\"\nhint: did you mean keyrounds findings?\n",
 		"findings lst":      "keyrounds: keyrounds findings has no command \"lst\"\nhint: did you mean keyrounds findings list?\n",
 		"findings nothing":  "keyrounds: keyrounds findings has no command \"nothing\"\nhint: see keyrounds findings --help\n",
-		"findings ack":      "keyrounds: ID is missing\nhint: keyrounds findings ack ID\n",
+		"findings ack":      "keyrounds: ID is missing\nhint: keyrounds findings ack ID...\n",
 		"findings show 1 2": "keyrounds: \"2\" is one too many\nhint: keyrounds findings show ID\n",
 		"findings list --limit x": "keyrounds: --limit needs a whole number, and was given \"x\"\n" +
 			"hint: see keyrounds findings list --help\n",

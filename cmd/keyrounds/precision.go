@@ -6,29 +6,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/keyrounds/keyrounds/app"
 	"github.com/keyrounds/keyrounds/finding"
 )
-
-func newFindingsFalseAlarm(o *options) *cobra.Command {
-	var why string
-	cmd := &cobra.Command{
-		Use: "false-alarm ID", Short: "Say that a finding was none, and why",
-		Long: "Say that a finding was none, and why. What happened once, such as a use from an unexpected network, is resolved\n" +
-			"by that. What still holds is acknowledged, and ends when it does not hold any more. `findings precision` counts.",
-		Args: cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			return o.withFinding(cmd, args[0], func(a *app.App, id int64) (finding.Finding, error) {
-				return a.Actions.FalseAlarm(cmd.Context(), actor(), id, why)
-			}, func(f finding.Finding) error {
-				fmt.Fprintf(cmd.OutOrStdout(), "finding %d is a false alarm, says %s; it is %s\n", f.ID, f.FalseAlarmBy, f.State)
-				return nil
-			})
-		},
-	}
-	cmd.Flags().StringVar(&why, "why", "", "what it was instead")
-	return cmd
-}
 
 func newFindingsPrecision(o *options) *cobra.Command {
 	var out output
