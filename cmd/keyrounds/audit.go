@@ -44,14 +44,14 @@ func newAudit(o *options) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if len(entries) == 0 && out.format == "table" {
+			if len(entries) == 0 && out.people() {
 				fmt.Fprintln(cmd.OutOrStdout(), "no entries")
 				return nil
 			}
 			var rows [][]string
 			for _, e := range entries {
 				detail := string(e.Detail)
-				if out.format == "table" {
+				if out.people() {
 					detail = inWords(e.Detail)
 				}
 				rows = append(rows, []string{strconv.FormatInt(e.ID, 10), stamp(e.At), e.Actor, e.Action, e.Subject, detail})

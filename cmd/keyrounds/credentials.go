@@ -326,7 +326,7 @@ func newCredentialsList(o *options) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if l.n == 0 && out.format == "table" {
+			if l.n == 0 && out.people() {
 				fmt.Fprintln(
 					cmd.OutOrStdout(),
 					"no credential is registered yet; name some in the configuration, or: keyrounds credentials add",

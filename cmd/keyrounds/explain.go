@@ -48,7 +48,7 @@ func newExplain(o *options) *cobra.Command {
 			return explainAll(cmd.InOrStdin(), cmd.OutOrStdout(), out, providers)
 		},
 	}
-	out.flags(cmd, "table", "json")
+	out.offers(cmd, "table", "json")
 	cmd.Flags().BoolVar(&list, "list", false, "list the presets")
 	cmd.Flags().Int64Var(&id, "finding", 0, "judge again what the finding of this id rests on")
 	return cmd

@@ -70,7 +70,7 @@ func newFindingsList(o *options) *cobra.Command {
 					},
 				)
 			}
-			if len(rows) == 0 && out.format == "table" {
+			if len(rows) == 0 && out.people() {
 				fmt.Fprintln(cmd.OutOrStdout(), "no findings")
 				return nil
 			}

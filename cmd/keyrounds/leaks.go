@@ -190,7 +190,7 @@ func printHits(w io.Writer, out output, f scan.Found, paths []string) error {
 	switch {
 	case out.format == "sarif":
 		return writeSARIF(w, f)
-	case out.format == "table" && len(rows) == 0:
+	case out.people() && len(rows) == 0:
 		fmt.Fprintf(w, "no registered secret or client id in %s (searched: %d, %s)\n",
 			strings.Join(paths, ", "), f.Files, megabytes(f.Bytes))
 		return nil

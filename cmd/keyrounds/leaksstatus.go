@@ -41,7 +41,7 @@ func newLeaksList(o *options) *cobra.Command {
 						stamp(ev.At), stamp(ev.Seen), ev.What,
 					})
 				}
-				if len(rows) == 0 && out.format == "table" {
+				if len(rows) == 0 && out.people() {
 					fmt.Fprintln(cmd.OutOrStdout(), "no evidence; look for some: keyrounds leaks scan PATH")
 					return nil
 				}
@@ -106,8 +106,8 @@ func newLeaksStatus(o *options) *cobra.Command {
 				if err != nil {
 					return err
 				}
-				if out.format == "json" {
-					return writeJSON(cmd.OutOrStdout(), s)
+				if out.data() {
+					return out.one(cmd.OutOrStdout(), s, "")
 				}
 				return s.print(cmd.OutOrStdout(), id == 0)
 			})

@@ -54,7 +54,7 @@ func newNotifications(o *options) *cobra.Command {
 					d.Receiver, what, d.State, stamp(d.Posted), stamp(d.Updated), next, fmt.Sprint(d.Tries), why,
 				})
 			}
-			if len(rows) == 0 && out.format == "table" {
+			if len(rows) == 0 && out.people() {
 				fmt.Fprintln(cmd.OutOrStdout(), "nothing was told yet")
 				return nil
 			}

@@ -6,24 +6,43 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"os"
+	"reflect"
+	"slices"
+	"strconv"
 	"strings"
-	"text/tabwriter"
 	"time"
 	"unicode"
 
+	"github.com/goccy/go-yaml"
 	"github.com/spf13/cobra"
 
+	"github.com/keyrounds/keyrounds/config"
 	"github.com/keyrounds/keyrounds/report"
 )
 
-// output is the flag -o and what it means.
+// output is the flag -o and what it means; of lists also --columns and --sort.
 type output struct {
 	format  string
 	allowed []string
+	columns []string
+	sort    string
 }
 
+// flags adds -o with these formats. What can be a table of rows (csv) can also be wide, name and yaml.
 func (o *output) flags(cmd *cobra.Command, formats ...string) {
+	if slices.Contains(formats, "json") {
+		formats = append(formats, "yaml")
+	}
+	if slices.Contains(formats, "csv") {
+		formats = append(formats, "wide", "name")
+		cmd.Flags().StringSliceVar(&o.columns, "columns", nil, "only these columns of a table or CSV, in this order")
+		cmd.Flags().StringVar(&o.sort, "sort", "", "order by this column; -NAME is the other way round")
+	}
+	o.offers(cmd, formats...)
+}
+
+// offers adds -o with just these formats.
+func (o *output) offers(cmd *cobra.Command, formats ...string) {
 	o.allowed = formats
 	cmd.Flags().StringVarP(&o.format, "output", "o", formats[0], "one of "+joinComma(formats))
 	_ = cmd.RegisterFlagCompletionFunc("output", cobra.FixedCompletions(formats, cobra.ShellCompDirectiveNoFileComp))
@@ -39,39 +58,102 @@ func (o *output) flags(cmd *cobra.Command, formats ...string) {
 	}
 }
 
+// people: the output is for people to read, so an empty list is a sentence.
+func (o *output) people() bool { return o.format == "table" || o.format == "wide" }
+
+// data: the output is for programs, with all there is.
+func (o *output) data() bool { return o.format == "json" || o.format == "yaml" }
+
 func joinComma(s []string) string { return strings.Join(s, ", ") }
 
-// list prints rows as a table or CSV, or values as one JSON list.
+// list prints rows as a table or CSV, or values, which are as many, as one JSON or YAML list.
 func (o *output) list(w io.Writer, head []string, rows [][]string, values any) error {
+	if o.sort != "" {
+		places, err := order(o.sort, head, rows)
+		if err != nil {
+			return err
+		}
+		rows, values = inOrder(places, rows), sorted(places, values)
+	}
 	switch o.format {
 	case "json":
 		return writeJSON(w, values)
-	case "csv":
+	case "yaml":
+		return writeYAML(w, values)
+	}
+	return o.rows(w, layoutOf(w, o.format == "wide"), head, rows)
+}
+
+// rows prints them as a table, CSV or names.
+func (o *output) rows(w io.Writer, l layout, head []string, rows [][]string) error {
+	if o.format == "name" {
+		for _, r := range rows {
+			if _, err := fmt.Fprintln(w, printable(r[0], false)); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	head, rows, err := choose(o.columns, head, rows)
+	if err != nil {
+		return err
+	}
+	if o.format == "csv" {
 		return writeCSV(w, head, rows)
 	}
-	return writeTable(w, head, rows)
+	return l.write(w, head, rows)
+}
+
+func inOrder[T any](places []int, of []T) []T {
+	all := make([]T, len(places))
+	for i, n := range places {
+		all[i] = of[n]
+	}
+	return all
+}
+
+// sorted is inOrder of a slice of any type.
+func sorted(places []int, values any) any {
+	from := reflect.ValueOf(values)
+	if from.Kind() != reflect.Slice || from.Len() != len(places) {
+		return values
+	}
+	to := reflect.MakeSlice(from.Type(), 0, len(places))
+	for _, n := range places {
+		to = reflect.Append(to, from.Index(n))
+	}
+	return to.Interface()
 }
 
 // begin begins a list that is printed as it is read: add takes a row of it and its value, end prints the rest of it. Only
 // a page of a table is held, and laid out by itself, with its columns at least as wide as those of head.
 func (o *output) begin(w io.Writer, head []string) *list {
-	return &list{w: w, format: o.format, head: head}
+	return &list{w: w, output: o, head: head, layout: layoutOf(w, o.format == "wide")}
 }
 
 // tablePage is how many rows of a table are laid out together.
 const tablePage = 1000
 
 type list struct {
+	*output
 	w      io.Writer
-	format string
+	layout layout
 	head   []string
 	n      int // rows so far
 	rows   [][]string
+	values []any // where all are held, to sort them or for YAML
 	err    error // the first
 }
 
+// holds: nothing can be printed before the last row is known.
+func (l *list) holds() bool { return l.sort != "" || l.format == "yaml" }
+
 func (l *list) add(row []string, value any) {
 	l.n++
+	if l.holds() {
+		l.rows, l.values = append(l.rows, row), append(l.values, value)
+		return
+	}
 	if l.format != "json" {
 		if l.rows = append(l.rows, row); len(l.rows) == tablePage {
 			l.flush()
@@ -85,6 +167,8 @@ func (l *list) add(row []string, value any) {
 
 func (l *list) end() error {
 	switch {
+	case l.holds():
+		l.fail(l.output.list(l.w, l.head, l.rows, orEmpty(l.values)))
 	case l.format != "json":
 		l.flush()
 	case l.n == 0:
@@ -102,13 +186,9 @@ func (l *list) flush() {
 		return
 	}
 	var b strings.Builder
-	if l.format == "csv" {
-		l.fail(writeCSV(&b, l.head, l.rows))
-	} else {
-		l.fail(writeTable(&b, l.head, l.rows))
-	}
+	l.fail(l.output.rows(&b, l.layout, l.head, l.rows))
 	text := b.String()
-	if !first {
+	if !first && l.format != "name" {
 		_, text, _ = strings.Cut(text, "\n")
 	}
 	l.print(text)
@@ -123,12 +203,28 @@ func (l *list) print(text string) {
 
 func (l *list) fail(err error) { l.err = cmp.Or(l.err, err) }
 
-// one prints one value as JSON, or text.
+// one prints one value as JSON or YAML, or text.
 func (o *output) one(w io.Writer, value any, text string) error {
-	if o.format == "json" {
+	switch o.format {
+	case "json":
 		return writeJSON(w, value)
+	case "yaml":
+		return writeYAML(w, value)
 	}
 	_, err := io.WriteString(w, text)
+	return err
+}
+
+// writeYAML has the names and the order of JSON.
+func writeYAML(w io.Writer, v any) error {
+	text, err := json.Marshal(v)
+	if err == nil {
+		text, err = yaml.JSONToYAML(text)
+	}
+	if err != nil {
+		return err
+	}
+	_, err = w.Write(text)
 	return err
 }
 
@@ -138,17 +234,25 @@ func writeJSON(w io.Writer, v any) error {
 	return e.Encode(v)
 }
 
-func writeTable(w io.Writer, head []string, rows [][]string) error {
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, strings.Join(head, "\t"))
-	for _, r := range rows {
-		cells := make([]string, len(r))
-		for i, c := range r {
-			cells[i] = printable(c, false)
+// columnName is the name of a column in CSV and flags.
+func columnName(head string) string { return strings.ReplaceAll(strings.ToLower(head), " ", "_") }
+
+func columnOf(name string, head []string) (int, error) {
+	var names []string
+	for i, h := range head {
+		if columnName(h) == columnName(name) {
+			return i, nil
 		}
-		fmt.Fprintln(t, strings.TrimRight(strings.Join(cells, "\t"), "\t "))
+		names = append(names, columnName(h))
 	}
-	return t.Flush()
+	return 0, &hintError{fmt.Errorf("there is no column %q", name), config.DidYouMean(columnName(name), names)}
+}
+
+// leadingNumber reads a cell that begins with a number, such as 12.5 ms.
+func leadingNumber(cell string) (float64, bool) {
+	number, _, _ := strings.Cut(strings.TrimSpace(cell), " ")
+	f, err := strconv.ParseFloat(number, 64)
+	return f, err == nil
 }
 
 // writeCSV quotes what a spreadsheet would take for a formula.
@@ -156,7 +260,7 @@ func writeCSV(w io.Writer, head []string, rows [][]string) error {
 	c := csv.NewWriter(w)
 	lower := make([]string, len(head))
 	for i, h := range head {
-		lower[i] = strings.ReplaceAll(strings.ToLower(h), " ", "_")
+		lower[i] = columnName(h)
 	}
 	_ = c.Write(lower)
 	for _, r := range rows {
@@ -187,7 +291,7 @@ func printable(s string, lines bool) string {
 
 // paint colours text on a terminal, unless NO_COLOR is set.
 func paint(w io.Writer, code, text string) string {
-	if !isTerminal(w) || os.Getenv("NO_COLOR") != "" {
+	if !coloured(w) {
 		return text
 	}
 	return "\x1b[" + code + "m" + text + "\x1b[0m"

@@ -46,7 +46,7 @@ func newFindingsPrecision(o *options) *cobra.Command {
 					},
 				)
 			}
-			if len(rows) == 0 && out.format == "table" {
+			if len(rows) == 0 && out.people() {
 				fmt.Fprintln(cmd.OutOrStdout(), "no findings yet")
 				return nil
 			}

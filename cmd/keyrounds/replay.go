@@ -58,7 +58,7 @@ func explainFinding(cmd *cobra.Command, o *options, out output, id int64) error 
 		return fmt.Errorf("the results that finding %d rests on are no longer stored", id)
 	}
 	steps, again := replayed(f, story, a.Config().Policy)
-	if out.format == "json" {
+	if out.data() {
 		return out.one(cmd.OutOrStdout(), struct {
 			Finding int64      `json:"finding"`
 			Kind    string     `json:"kind"`

@@ -95,7 +95,7 @@ func newSilenceList(o *options) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if len(list) == 0 && out.format == "table" {
+			if len(list) == 0 && out.people() {
 				fmt.Fprintln(cmd.OutOrStdout(), "nothing is silenced")
 				return nil
 			}

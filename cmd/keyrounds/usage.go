@@ -189,7 +189,7 @@ func newUsageShow(o *options) *cobra.Command {
 			for i, p := range row.Plan {
 				line(map[bool]string{true: "Plan"}[i == 0], p)
 			}
-			if out.format == "json" {
+			if out.data() {
 				return out.one(cmd.OutOrStdout(), value, "")
 			}
 			if len(sources) > 0 {
@@ -286,7 +286,7 @@ func newUsageStatus(o *options) *cobra.Command {
 					state,
 				})
 			}
-			if len(rows) == 0 && out.format == "table" {
+			if len(rows) == 0 && out.people() {
 				fmt.Fprintln(
 					cmd.OutOrStdout(),
 					"no feeds; config.example.yaml shows how to connect one, `keyrounds usage import` takes files",
@@ -308,7 +308,7 @@ func newUsageStatus(o *options) *cobra.Command {
 				"SILENCE",
 				"STATE",
 			}
-			if err := out.list(cmd.OutOrStdout(), columns, rows, orEmpty(feeds)); err != nil || out.format != "table" {
+			if err := out.list(cmd.OutOrStdout(), columns, rows, orEmpty(feeds)); err != nil || !out.people() {
 				return err
 			}
 			for _, f := range feeds {
@@ -377,14 +377,14 @@ func newUsageUnregistered(o *options) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if l.n == 0 && out.format == "table" {
+			if l.n == 0 && out.people() {
 				fmt.Fprintln(cmd.OutOrStdout(), "none: every client id in the feeds is registered")
 				return nil
 			}
 			if more {
 				fmt.Fprintf(cmd.ErrOrStderr(), "there are more than %d: --limit 0 lists all\n", limit)
 			}
-			if err := l.end(); err != nil || out.format != "table" {
+			if err := l.end(); err != nil || !out.people() {
 				return err
 			}
 			fmt.Fprintf(

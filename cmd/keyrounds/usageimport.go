@@ -200,7 +200,7 @@ func (f importFlags) importFiles(
 		v.warn(cmd.ErrOrStderr())
 	}
 	columns := []string{"FILE", "RECORDS", "USES", "REFUSED", "OWN", "UNREGISTERED", "LEFT OUT", "TWICE", "BAD", "FIRST", "LAST", "NOTE"}
-	if err := out.list(cmd.OutOrStdout(), columns, rows, values); err != nil || out.format != "table" {
+	if err := out.list(cmd.OutOrStdout(), columns, rows, values); err != nil || !out.people() {
 		return err
 	}
 	for _, v := range values {

@@ -52,8 +52,8 @@ func newUsageTry(o *options) *cobra.Command {
 				all = append(all, t)
 				understood = understood && t.understood()
 			}
-			if out.format == "json" {
-				err = writeJSON(cmd.OutOrStdout(), all)
+			if out.data() {
+				err = out.one(cmd.OutOrStdout(), all, "")
 			} else {
 				for i, t := range all {
 					if i > 0 {
