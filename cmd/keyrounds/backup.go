@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
 
 	"github.com/keyrounds/keyrounds/app"
 	"github.com/keyrounds/keyrounds/backup"
@@ -154,8 +153,8 @@ func passphrase(cmd *cobra.Command, path string, fresh bool) (v secret.Value, er
 		defer clear(b)
 		return secret.New(bytes.TrimRight(b, "\r\n")), nil
 	}
-	f, ok := cmd.InOrStdin().(*os.File)
-	if !ok || !term.IsTerminal(int(f.Fd())) {
+	f, ok := terminalOf(cmd)
+	if !ok {
 		if fresh {
 			return v, &hintError{
 				errors.New("a backup is always encrypted, and nothing says to whom"),
@@ -182,11 +181,9 @@ func passphrase(cmd *cobra.Command, path string, fresh bool) (v secret.Value, er
 }
 
 func askPassphrase(cmd *cobra.Command, f *os.File, prompt string) (secret.Value, error) {
-	fmt.Fprintf(cmd.ErrOrStderr(), "%s: ", prompt)
-	b, err := term.ReadPassword(int(f.Fd()))
-	fmt.Fprintln(cmd.ErrOrStderr())
+	b, err := hidden(cmd, f, prompt, "passphrase")
 	if err != nil {
-		return secret.Value{}, fmt.Errorf("read the passphrase: %w", err)
+		return secret.Value{}, err
 	}
 	defer clear(b)
 	return secret.New(b), nil

@@ -1,17 +1,16 @@
 package main
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
 	"maps"
-	"os"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
 
 	"github.com/keyrounds/keyrounds/action"
 	"github.com/keyrounds/keyrounds/app"
@@ -162,12 +161,13 @@ func askSecret(cmd *cobra.Command, prompt string) (secret.Value, error) {
 		return phrase, err
 	}
 	defer phrase.Wipe()
-	if f, ok := cmd.InOrStdin().(*os.File); ok && term.IsTerminal(int(f.Fd())) {
-		fmt.Fprintf(cmd.ErrOrStderr(), "%s: ", prompt)
-		b, err := term.ReadPassword(int(f.Fd()))
-		fmt.Fprintln(cmd.ErrOrStderr())
+	if f, ok := terminalOf(cmd); ok {
+		b, err := hidden(cmd, f, prompt, "secret")
 		if err != nil {
-			return secret.Value{}, fmt.Errorf("read the secret: %w", err)
+			return secret.Value{}, err
+		}
+		if warning := blanksAround(b); warning != "" {
+			fmt.Fprintln(cmd.ErrOrStderr(), warning)
 		}
 		return secret.ParseKey(b, phrase)
 	}
@@ -183,6 +183,14 @@ func askSecret(cmd *cobra.Command, prompt string) (secret.Value, error) {
 		}
 	}
 	return v, nil
+}
+
+// blanksAround warns of a secret with blanks at an end, which were perhaps copied with it; "": there are none.
+func blanksAround(b []byte) string {
+	if len(bytes.TrimSpace(b)) == len(b) {
+		return ""
+	}
+	return "warning: the secret begins or ends with a blank, which is kept: was it copied with it?"
 }
 
 func newCredentialsRotate(o *options) *cobra.Command {
@@ -287,7 +295,8 @@ func changedOnHost(cmd *cobra.Command, a *app.App, c credential.Credential, veri
 }
 
 func newCredentialsRetire(o *options) *cobra.Command {
-	return &cobra.Command{
+	var yes bool
+	cmd := &cobra.Command{
 		Use:   "retire NAME",
 		Short: "End the registration of a credential; its history stays, its sealed secret goes",
 		Args:  cobra.ExactArgs(1),
@@ -297,6 +306,17 @@ func newCredentialsRetire(o *options) *cobra.Command {
 				return err
 			}
 			defer a.Close()
+			c, err := a.Registry.Get(cmd.Context(), args[0])
+			if err != nil {
+				return notRegistered(cmd.Context(), a, args[0], err)
+			}
+			question := "Retire " + c.Name + "? It is not checked any more"
+			if c.Secret == secret.Sealed {
+				question += ", and its sealed secret is removed for good"
+			}
+			if err := confirmed(cmd, yes, question); err != nil {
+				return err
+			}
 			if err := a.Actions.Retire(cmd.Context(), actor(), args[0]); err != nil {
 				return notRegistered(cmd.Context(), a, args[0], err)
 			}
@@ -304,6 +324,8 @@ func newCredentialsRetire(o *options) *cobra.Command {
 			return nil
 		},
 	}
+	cmd.Flags().BoolVarP(&yes, "yes", "y", false, "do not ask on a terminal")
+	return cmd
 }
 
 func newCredentialsList(o *options) *cobra.Command {

@@ -39,6 +39,8 @@ func main() {
 const (
 	exitFound = 1
 	exitError = 2
+	// 128 and the number of SIGINT, as shells have it.
+	exitInterrupted = 130
 )
 
 // errFound ends a command that did its work and found something. It prints nothing more.
@@ -61,6 +63,9 @@ func run(args []string) int {
 		return int(other)
 	}
 	explainError(os.Stderr, err)
+	if errors.Is(err, errInterrupted) || ctx.Err() != nil && errors.Is(err, context.Canceled) {
+		return exitInterrupted
+	}
 	var unread *usage.UnreadError
 	var unlike *feed.NotDetectedError
 	var broken *feed.BrokenError
