@@ -30,19 +30,13 @@ func (a *Actions) statusText(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	counts, all := map[verdict.Status]int{}, 0
+	counts := map[verdict.Status]int{}
 	for _, statuses := range byProvider {
 		for status, n := range statuses {
 			counts[status] += n
-			all += n
 		}
 	}
-	lines := []string{fmt.Sprintf("%d of %d credentials work.", counts[verdict.Healthy], all)}
-	for _, s := range []verdict.Status{verdict.Revoked, verdict.Suspect, verdict.Degraded, verdict.Pending, verdict.Unknown} {
-		if n := counts[s]; n > 0 {
-			lines = append(lines, fmt.Sprintf("%s: %d", s, n))
-		}
-	}
+	lines := []string{verdict.Sentence(counts, audit.Waiting(findings))}
 	more := -len(open)
 	for _, c := range findings {
 		more += c.N

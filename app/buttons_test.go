@@ -259,7 +259,7 @@ func TestCommand(t *testing.T) {
 	c := newCounter(t)
 	for _, k := range []struct{ user, text, want string }{
 		{"U99", "status", "You may not do this here"},
-		{"U01", "status", "2 of 2 credentials work."},
+		{"U01", "status", "Both credentials work"},
 		{"U02", "unused", "0 of 2 credentials are not used. Of 2 it is not known"},
 		{"U01", "check b", "Checking b …"},
 		{"U01", "check <!channel>", "Checking &lt;!channel&gt; …"},
@@ -288,6 +288,6 @@ func TestCommand(t *testing.T) {
 	}
 	c.await("everybody is answered", func() bool {
 		got, err := c.slack.Command("U99", "mallory", "status")
-		return err == nil && strings.Contains(got, "2 of 2")
+		return err == nil && strings.Contains(got, "Both credentials work")
 	})
 }

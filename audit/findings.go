@@ -400,6 +400,16 @@ func (s *Store) Counts(ctx context.Context) ([]Count, error) {
 	return pgx.CollectRows(rows, pgx.RowToStructByPos[Count])
 }
 
+// Waiting is how many of the findings that are counted wait for somebody: they are open, and no mere information.
+func Waiting(counts []Count) (n int) {
+	for _, c := range counts {
+		if c.State == finding.Open && c.Severity != finding.Info {
+			n += c.N
+		}
+	}
+	return n
+}
+
 // OpenFinding is what metrics say of a finding.
 type OpenFinding struct {
 	ID                   string

@@ -126,17 +126,8 @@ func newView(h held, a asked, now time.Time, version string) view {
 		v.Low = append(v.Low, row{f, notify.Words{Title: notify.Brief(f)}})
 	}
 	v.MoreUrgent, v.MoreLow = max(0, urgent-len(v.Findings)), max(0, low-len(v.Low))
-	switch {
-	case all == 0:
-		v.Answer = "No credential is registered yet."
-	case urgent+low == 0 && counts[verdict.Healthy] == all:
-		v.Answer = fmt.Sprintf("All %d credentials work.", all)
-	case urgent == 0:
-		v.Answer = fmt.Sprintf("%d of %d credentials work; nothing needs you now.", counts[verdict.Healthy], all)
-	default:
-		v.Answer = fmt.Sprintf("%d of %d credentials work; open findings: %d.", counts[verdict.Healthy], all, urgent)
-		v.Bad = true
-	}
+	v.Answer = verdict.Sentence(counts, urgent)
+	v.Bad = urgent > 0 || counts[verdict.Revoked]+counts[verdict.Suspect] > 0
 	return v
 }
 

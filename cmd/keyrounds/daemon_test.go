@@ -388,7 +388,7 @@ func TestKilledAtRandom(t *testing.T) {
 		if i == 0 {
 			s.await("all are healthy", func() bool {
 				_, page := d.get("/")
-				return strings.Contains(page, "All 8 credentials work.")
+				return strings.Contains(page, "All 8 credentials work;")
 			})
 			s.idp.Revoke("id-03")
 		}

@@ -1,0 +1,145 @@
+package main
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/keyrounds/keyrounds/audit"
+	"github.com/keyrounds/keyrounds/finding"
+	"github.com/keyrounds/keyrounds/notify"
+	"github.com/keyrounds/keyrounds/verdict"
+)
+
+// standingJSON is a promise: scripts of users depend on its names.
+type standingJSON struct {
+	Sentence  string                            `json:"sentence"`
+	Providers map[string]map[verdict.Status]int `json:"providers"` // how many credentials have which status
+	Waiting   int                               `json:"waiting"`   // findings that wait for somebody
+	Findings  []waitingJSON                     `json:"findings"`  // of them the most severe
+}
+
+type waitingJSON struct {
+	ID       int64            `json:"id"`
+	Severity finding.Severity `json:"severity"`
+	Title    string           `json:"title"`
+}
+
+// mostWaiting findings are named on one screen.
+const mostWaiting = 10
+
+func newStatus(o *options) *cobra.Command {
+	var out output
+	cmd := &cobra.Command{
+		Use:   "status",
+		Short: "Say on one screen how the credentials do, and what waits for somebody",
+		Long: "Say on one screen how the credentials do, by provider, and which findings wait for somebody. Exit 0: all work, and\n" +
+			"nothing waits; 1: something does; 2: it could not be done.",
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			a, err := o.openAnyhow(cmd)
+			if err != nil {
+				return err
+			}
+			defer a.Close()
+			byProvider, err := a.Audit.StatusCounts(cmd.Context())
+			if err != nil {
+				return err
+			}
+			counts, err := a.Audit.Counts(cmd.Context())
+			if err != nil {
+				return err
+			}
+			open, err := a.Audit.Findings(cmd.Context(), audit.Filter{Limit: 10 * mostWaiting})
+			if err != nil {
+				return err
+			}
+			s := statusOf(byProvider, counts, open)
+			if err := out.one(cmd.OutOrStdout(), s, s.screen(layoutOf(cmd.OutOrStdout(), false))); err != nil {
+				return err
+			}
+			if s.Waiting > 0 || s.refused() > 0 {
+				return errFound
+			}
+			return nil
+		},
+	}
+	out.flags(cmd, "table", "json")
+	return cmd
+}
+
+func statusOf(byProvider map[string]map[verdict.Status]int, counts []audit.Count, open []finding.Finding) standingJSON {
+	s := standingJSON{Providers: byProvider, Waiting: audit.Waiting(counts), Findings: []waitingJSON{}}
+	all := map[verdict.Status]int{}
+	for _, statuses := range byProvider {
+		for status, n := range statuses {
+			all[status] += n
+		}
+	}
+	s.Sentence = verdict.Sentence(all, s.Waiting)
+	for _, f := range open {
+		if f.State == finding.Open && f.Severity != finding.Info && len(s.Findings) < mostWaiting {
+			s.Findings = append(s.Findings, waitingJSON{f.ID, f.Severity, notify.Describe(f).Title})
+		}
+	}
+	return s
+}
+
+func (s standingJSON) refused() (n int) {
+	for _, statuses := range s.Providers {
+		n += statuses[verdict.Revoked] + statuses[verdict.Suspect]
+	}
+	return n
+}
+
+func (s standingJSON) screen(l layout) string {
+	var b strings.Builder
+	fmt.Fprintln(&b, s.Sentence)
+	if len(s.Providers) > 0 {
+		head, rows := []string{"PROVIDER", "CREDENTIALS"}, [][]string{}
+		var shown []verdict.Status
+		for _, status := range verdict.Statuses() {
+			if slices.ContainsFunc(
+				slices.Collect(maps.Values(s.Providers)),
+				func(of map[verdict.Status]int) bool { return of[status] > 0 },
+			) {
+				shown = append(shown, status)
+				head = append(head, strings.ToUpper(string(status)))
+			}
+		}
+		for _, name := range slices.Sorted(maps.Keys(s.Providers)) {
+			of, all := s.Providers[name], 0
+			row := []string{name, ""}
+			for _, n := range of {
+				all += n
+			}
+			row[1] = strconv.Itoa(all)
+			for _, status := range shown {
+				cell := "" // no zero where nothing is
+				if n := of[status]; n > 0 {
+					cell = strconv.Itoa(n)
+				}
+				row = append(row, cell)
+			}
+			rows = append(rows, row)
+		}
+		fmt.Fprintln(&b)
+		_ = l.write(&b, head, rows)
+	}
+	if len(s.Findings) > 0 {
+		var rows [][]string
+		for _, f := range s.Findings {
+			rows = append(rows, []string{strconv.FormatInt(f.ID, 10), string(f.Severity), f.Title})
+		}
+		fmt.Fprintln(&b)
+		_ = l.write(&b, []string{"FINDING", "SEVERITY", "TITLE"}, rows)
+	}
+	if more := s.Waiting - len(s.Findings); more > 0 {
+		fmt.Fprintf(&b, "and %d more: keyrounds findings list\n", more)
+	}
+	return b.String()
+}
