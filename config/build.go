@@ -67,6 +67,10 @@ func (b *builder) build(many []CredentialIn) *Config {
 	if c.DataDir == "" {
 		c.DataDir = DefaultDataDir()
 	}
+	if !filepath.IsAbs(c.DataDir) {
+		whole, _ := filepath.Abs(c.DataDir)
+		b.fail("data_dir", "the whole path; from here it would be "+whole, "%q depends on where keyrounds is started", c.DataDir)
+	}
 	if c.Listen == "" {
 		c.Listen = "127.0.0.1:8181"
 	}

@@ -157,10 +157,26 @@ func (t *tree) explain(e *validator.ValidationError) []problem {
 		hint := ""
 		if slices.Equal(k.Want, []string{"string"}) && k.Got != "object" && k.Got != "array" {
 			hint = "put it in quotes"
+			switch key := path[strings.LastIndex(path, ".")+1:]; {
+			case isDuration(key):
+				hint = "with its unit, such as 90d, 12h or 15m"
+			case path == "listen":
+				hint = "an address and a port, such as 127.0.0.1:8181"
+			}
 		}
 		return one(fmt.Sprintf("%s is expected here, not %s", typeWords(k.Want), typeWords([]string{k.Got})), hint)
 	}
 	return one("this value does not fit", "")
+}
+
+// isDuration reports whether a key has a duration, by its name.
+func isDuration(key string) bool {
+	for _, end := range []string{"_after", "_every", "_wait", "_interval", "_age", "_timeout"} {
+		if strings.HasSuffix(key, end) {
+			return true
+		}
+	}
+	return slices.Contains([]string{"grace", "within", "every", "first", "for", "lag", "overlap", "silence"}, key)
 }
 
 func typeWords(types []string) string {

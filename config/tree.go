@@ -145,10 +145,40 @@ func (t *tree) syntaxProblem(err error) problem {
 	var syntax *yaml.SyntaxError
 	p := problem{message: "this is not YAML", syntax: true}
 	if errors.As(err, &syntax) {
-		p.message = "this is not YAML: " + strings.ReplaceAll(syntax.Message, "\n", " ")
+		p.message = "this is not YAML: " + yamlWords(syntax.Message)
 		p.at = t.placeOfToken(syntax.Token)
 	}
 	return p
+}
+
+// yamlMistakes are what people do, by the words of the library that finds it.
+var yamlMistakes = []struct{ found, means string }{
+	{"tab character", "a tab is here, and YAML is indented with blanks"},
+	{"'\t'", "a tab is here, and YAML is indented with blanks"},
+	{
+		"mapping value is not allowed",
+		"a “key:” is not expected here: keys of one mapping begin in one column, and a text with a colon goes in quotes",
+	},
+	{"reserved", "a text that begins with @ or ` goes in quotes"},
+	{"']'", "a list that begins with [ does not end: ] or a comma is missing"},
+	{"'['", "] ends a list that did not begin"},
+	{"'}'", "a mapping that begins with { does not end: } or a comma is missing"},
+	{"'{'", "} ends a mapping that did not begin"},
+	{"end character of", "a quote does not end"},
+	{"end of a literal", "a quote does not end"},
+	{"alias", "there is an alias (*name) for which there is no anchor (&name); a text that begins with * goes in quotes"},
+	{"anchor", "an anchor (&name) is not allowed here; a text that begins with & goes in quotes"},
+	{"tag", "a tag (!name) is not allowed here; a text that begins with ! goes in quotes"},
+	{"directive", "a directive (%) is not allowed here; a text that begins with % goes in quotes"},
+}
+
+func yamlWords(found string) string {
+	for _, m := range yamlMistakes {
+		if strings.Contains(found, m.found) {
+			return m.means
+		}
+	}
+	return "it cannot be read from here on; is this indented as the lines around it, with a blank after the colon?"
 }
 
 func (t *tree) placeOf(n ast.Node) place { return t.placeOfToken(n.GetToken()) }

@@ -52,7 +52,7 @@ func ParseSchedule(expr string, zone *time.Location) (Schedule, error) {
 	}
 	spec, err := cron.ParseStandard(expr)
 	if err != nil {
-		return Schedule{}, fmt.Errorf("%q is not a cron schedule: %w", expr, err)
+		return Schedule{}, fmt.Errorf("%q is not a cron schedule: %s", expr, whyNoSchedule(expr))
 	}
 	s := Schedule{spec: spec, zone: zone}
 	switch spec := spec.(type) {
@@ -71,6 +71,43 @@ func ParseSchedule(expr string, zone *time.Location) (Schedule, error) {
 		return Schedule{}, fmt.Errorf("%q never comes", expr)
 	}
 	return s, nil
+}
+
+// fieldsOfCron are what a schedule has, with their bounds.
+var fieldsOfCron = []struct{ name, bounds string }{
+	{"minute", "0 to 59"},
+	{"hour", "0 to 23"},
+	{"day of the month", "1 to 31"},
+	{"month", "1 to 12, or jan to dec"},
+	{"weekday", "0 to 6, or sun to sat"},
+}
+
+// whyNoSchedule says what is wrong with a schedule that cannot be read.
+func whyNoSchedule(expr string) string {
+	if strings.HasPrefix(expr, "@") {
+		return "there is @every with a time such as 15m, @hourly, @daily, @weekly, @monthly and @yearly"
+	}
+	fields := strings.Fields(expr)
+	switch n := len(fields); {
+	case readable("@" + strings.TrimSpace(expr)):
+		return fmt.Sprintf("it is written %q", "@"+strings.TrimSpace(expr))
+	case n < len(fieldsOfCron):
+		return fmt.Sprintf("it has %d of five fields", n)
+	case n > len(fieldsOfCron):
+		return fmt.Sprintf("it has %d fields in place of five", n)
+	}
+	for i, f := range fields {
+		alone := []string{"*", "*", "*", "*", "*"}
+		if alone[i] = f; !readable(strings.Join(alone, " ")) {
+			return fmt.Sprintf("%q is no %s (%s)", f, fieldsOfCron[i].name, fieldsOfCron[i].bounds)
+		}
+	}
+	return "it cannot be read"
+}
+
+func readable(expr string) bool {
+	_, err := cron.ParseStandard(expr)
+	return err == nil
 }
 
 // Longest returns the longest time between two slots of a week, or of a dozen where a week has fewer.

@@ -2,6 +2,7 @@ package secret
 
 import (
 	"fmt"
+	"path/filepath"
 	"strings"
 )
 
@@ -31,6 +32,8 @@ func ParseReference(s string) (Reference, error) {
 	switch known, ok := schemeNamed(name); {
 	case !ok:
 		return Reference{}, &ReferenceError{"unknown kind of secret reference"}
+	case name == SchemeFile && rest != "" && !filepath.IsAbs(rest):
+		return Reference{}, &ReferenceError{"the path after file: depends on where keyrounds is started: give the whole path"}
 	case !known.valid(rest):
 		return Reference{}, &ReferenceError{fmt.Sprintf("not a valid %s: reference", name)}
 	}
