@@ -143,6 +143,39 @@ func TestTheAPIIsPaged(t *testing.T) {
 	}
 }
 
+// A filter that is mistyped is an error that says what there is, and never an empty list.
+func TestMistypedFilters(t *testing.T) {
+	t.Parallel()
+	site := site(t, 1)
+	for path, want := range map[string]string{
+		"/api/v1/findings?kind=revokd":         "kind \"revokd\" is none of revoked, scope_lost",
+		"/api/v1/findings?severity=high":       "severity \"high\" is none of critical, warning, info",
+		"/api/v1/findings?resolved=1":          "resolved \"1\" is none of true, false",
+		"/api/v1/findings?knd=revoked":         "there is no parameter \"knd\"; there is: after, credential, kind, limit",
+		"/api/v1/findings?kind=unused&kind=x":  "kind is given 2 times",
+		"/api/v1/credentials?status=works":     "status \"works\" is none of pending, healthy",
+		"/api/v1/credentials?owner=x":          "there is no parameter \"owner\"; there is: after, limit, provider, q, status",
+		"/api/v1/usage?state=used":             "there is no parameter \"state\"",
+		"/api/v1/feeds?x=1":                    "there is no parameter \"x\" here",
+		"/api/v1/reports?month=2026-10":        "there is no parameter \"month\" here",
+		"/api/v1/reports/2026-10?version=3":    "there is no parameter \"version\"; there is: edition, format, owner",
+		"/api/v1/credentials?%00=1":            "there is no parameter",
+		"/api/v1/findings?kind=%3Cscript%3E":   "is none of",
+		"/api/v1/findings?severity=a&limit=99": "severity",
+	} {
+		w := get(t, site, path)
+		var problem struct{ Detail string }
+		if err := json.Unmarshal(w.Body.Bytes(), &problem); err != nil || w.Code != http.StatusBadRequest ||
+			!strings.Contains(problem.Detail, want) {
+			t.Errorf("%s: HTTP %d %q", path, w.Code, problem.Detail)
+		}
+	}
+	w := get(t, site, "/api/v1/findings?resolved=true&kind=revoked&severity=critical&limit=5")
+	if w.Code != http.StatusOK || strings.TrimSpace(w.Body.String()) != "[]" || w.Header().Get("X-Total-Count") != "0" {
+		t.Errorf("right ones: HTTP %d %s, in total %q", w.Code, w.Body, w.Header().Get("X-Total-Count"))
+	}
+}
+
 // The usage of all is one list by name, or pages of it with a link to the next, and of those of one state.
 func TestTheUsageIsPaged(t *testing.T) {
 	t.Parallel()

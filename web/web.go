@@ -54,14 +54,14 @@ func New(o Options) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", s.page)
 	mux.HandleFunc("GET /style.css", s.style)
-	mux.HandleFunc("GET /api/v1/credentials", s.credentials)
-	mux.HandleFunc("GET /api/v1/findings", s.findings)
+	mux.HandleFunc("GET /api/v1/credentials", credentialParams.takes(s.credentials))
+	mux.HandleFunc("GET /api/v1/findings", findingParams.takes(s.findings))
 	mux.HandleFunc("POST /api/v1/usage", s.push)
 	mux.HandleFunc("POST /api/v1/leaks/{name}", s.leakReport)
-	mux.HandleFunc("GET /api/v1/usage", s.usage)
-	mux.HandleFunc("GET /api/v1/feeds", s.feeds)
-	mux.HandleFunc("GET /api/v1/reports", s.reports)
-	mux.HandleFunc("GET /api/v1/reports/{month}", s.report)
+	mux.HandleFunc("GET /api/v1/usage", usageParams.takes(s.usage))
+	mux.HandleFunc("GET /api/v1/feeds", params{}.takes(s.feeds))
+	mux.HandleFunc("GET /api/v1/reports", params{}.takes(s.reports))
+	mux.HandleFunc("GET /api/v1/reports/{month}", reportParams.takes(s.report))
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { text(w, http.StatusOK, "ok\n") })
 	mux.HandleFunc("GET /readyz", s.ready)
 	mux.Handle("GET /metrics", promhttp.HandlerFor(o.Gatherer, promhttp.HandlerOpts{
@@ -124,7 +124,7 @@ func (s *site) json(w http.ResponseWriter, v any, err error) {
 	_ = json.NewEncoder(w).Encode(v)
 }
 
-// findings answers with up to 1,000, or as many as limit says, and a link to the next (RFC 8288).
+// findings answers with up to 1,000, or as many as limit says, how many there are, and a link to the next (RFC 8288).
 func (s *site) findings(w http.ResponseWriter, r *http.Request) {
 	q := r.URL.Query()
 	limit, err := limitOf(q)
@@ -140,6 +140,9 @@ func (s *site) findings(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	list, err := s.Audit.Findings(r.Context(), f)
+	if f.After == 0 && err == nil {
+		err = total(w, func() (int, error) { return s.Audit.CountFindings(r.Context(), f) })
+	}
 	if len(list) > limit {
 		list = list[:limit]
 		linkNext(w, r, strconv.FormatInt(list[limit-1].ID, 10))
