@@ -6,30 +6,37 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"os"
+	"slices"
 
 	"github.com/spf13/cobra"
 
 	"github.com/keyrounds/keyrounds/checker"
+	"github.com/keyrounds/keyrounds/config"
 	"github.com/keyrounds/keyrounds/credential"
 )
 
 func newExplain(o *options) *cobra.Command {
 	var (
-		out  output
-		list bool
-		id   int64
+		out      output
+		list     bool
+		id       int64
+		provider string
+		scopes   []string
 	)
 	cmd := &cobra.Command{
 		Use:   "explain",
 		Short: "Say how answers of token endpoints are read, and by which rule",
-		Long: "Read answers as JSON Lines from standard input, with the members id, provider (one of the\n" +
+		Long: "Read an answer of a token endpoint from standard input, as curl -i prints it, and say what keyrounds makes\n" +
+			"of it; --provider says by whose rules. Or read answers as JSON Lines, with the members id, provider (one of the\n" +
 			"configuration, or a preset), status, headers, body and requested_scopes, and say for each what\n" +
 			"keyrounds makes of it. With --list, list the presets and what a check does at those providers.\n" +
 			"With --finding, judge again the stored results that a finding rests on, by the rules in force now.",
-		Example: `  echo '{"id":"a","provider":"generic","status":401,"body":"{\"error\":\"invalid_client\"}"}' | keyrounds explain`,
-		Args:    cobra.NoArgs,
+		Example: `  curl -si https://idp.example/oauth/token -d grant_type=client_credentials … | keyrounds explain --provider okta
+  echo '{"id":"a","provider":"generic","status":401,"body":"{\"error\":\"invalid_client\"}"}' | keyrounds explain`,
+		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if list {
 				return listPresets(cmd.OutOrStdout(), out)
@@ -45,10 +52,16 @@ func newExplain(o *options) *cobra.Command {
 				}
 				providers = c.Providers
 			}
-			return explainAll(cmd.InOrStdin(), cmd.OutOrStdout(), out, providers)
+			in := bufio.NewReader(cmd.InOrStdin())
+			if begins, _ := in.Peek(5); string(begins) == "HTTP/" {
+				return explainRaw(in, cmd.OutOrStdout(), out, providers, provider, scopes)
+			}
+			return explainAll(in, cmd.OutOrStdout(), out, providers)
 		},
 	}
 	out.offers(cmd, "table", "json")
+	cmd.Flags().StringVar(&provider, "provider", "generic", "of an HTTP answer: a provider of the configuration, or a preset")
+	cmd.Flags().StringSliceVar(&scopes, "scopes", nil, "of an HTTP answer: the scopes that were asked for")
 	cmd.Flags().BoolVar(&list, "list", false, "list the presets")
 	cmd.Flags().Int64Var(&id, "finding", 0, "judge again what the finding of this id rests on")
 	return cmd
@@ -117,10 +130,55 @@ func explainAll(in io.Reader, w io.Writer, out output, providers map[string]chec
 	return writeTable(w, []string{"ID", "OUTCOME", "REASON", "RULE"}, rows)
 }
 
+// explainRaw says what is made of one HTTP answer, in words.
+func explainRaw(
+	in io.Reader, w io.Writer, out output, providers map[string]checker.Provider, provider string, requested []string,
+) error {
+	text, err := io.ReadAll(io.LimitReader(in, maxLine))
+	if err != nil {
+		return fmt.Errorf("standard input: %w", err)
+	}
+	answer, err := rawAnswer(text)
+	if err != nil {
+		return &hintError{fmt.Errorf("standard input: %w", err), "give it what curl -i prints"}
+	}
+	p, err := providerOf(provider, providers)
+	if err != nil {
+		return err
+	}
+	answer.Requested = requested
+	r := checker.Classify(p, answer)
+	reading := readingJSON{json.RawMessage("null"), string(r.Outcome), orNull(string(r.Reason)), r.Rule}
+	words := fmt.Sprintf("%-10s HTTP %d\n%-10s %s\n", "Answer", answer.Status, "Outcome", r.Outcome)
+	if r.Reason != "" {
+		words += fmt.Sprintf("%-10s %s\n", "Reason", r.Reason)
+	}
+	words += fmt.Sprintf("%-10s %s\n%-10s %s\n", "Means", printable(r.Message, false), "Rule", r.Rule)
+	return out.one(w, reading, words)
+}
+
+// providerOf is a provider of the configuration, or one as a preset has it.
+func providerOf(name string, providers map[string]checker.Provider) (checker.Provider, error) {
+	if p, ok := providers[name]; ok {
+		return p, nil
+	}
+	p, err := checker.Provider{Name: name, Preset: name}.Complete()
+	if err != nil {
+		known := slices.Collect(maps.Keys(providers))
+		for _, preset := range checker.Presets() {
+			known = append(known, preset.Name)
+		}
+		return p, &hintError{
+			fmt.Errorf("%q is neither a provider of the configuration nor a preset", name), config.DidYouMean(name, known),
+		}
+	}
+	return p, nil
+}
+
 func explainLine(line []byte, providers map[string]checker.Provider) (readingJSON, error) {
 	var a answerJSON
 	if err := json.Unmarshal(line, &a); err != nil {
-		return readingJSON{}, fmt.Errorf("not an answer in JSON: %w", err)
+		return readingJSON{}, errors.New("this is no answer in JSON")
 	}
 	if a.Status < 100 || a.Status > 599 {
 		return readingJSON{}, fmt.Errorf("%d is not an HTTP status", a.Status)
@@ -128,13 +186,9 @@ func explainLine(line []byte, providers map[string]checker.Provider) (readingJSO
 	if a.ID == nil {
 		a.ID = json.RawMessage("null")
 	}
-	p, ok := providers[a.Provider]
-	if !ok {
-		var err error
-		p, err = checker.Provider{Name: a.Provider, Preset: a.Provider}.Complete()
-		if err != nil {
-			return readingJSON{}, fmt.Errorf("%q is neither a provider of the configuration nor a preset", a.Provider)
-		}
+	p, err := providerOf(a.Provider, providers)
+	if err != nil {
+		return readingJSON{}, err
 	}
 	h := http.Header{}
 	for k, v := range a.Headers {
