@@ -391,11 +391,15 @@ type tellable struct {
 
 // Finding loads a finding as receivers are told it.
 func (t tellable) Finding(ctx context.Context, id int64) (finding.Finding, error) {
-	a := t.a
-	f, err := a.Audit.Finding(ctx, id)
-	if err != nil {
-		return f, postgres.Plain(err)
+	f, err := t.a.Audit.Finding(ctx, id)
+	if err == nil {
+		f, err = t.a.about(ctx, f)
 	}
+	return f, postgres.Plain(err)
+}
+
+// about fills in what is registered of the credential of a finding, or of those of its provider.
+func (a *App) about(ctx context.Context, f finding.Finding) (finding.Finding, error) {
 	if f.Subject.Credential == "" {
 		f.About.Owners = a.ownersOf(ctx, f.Evidence.Affected)
 	}
@@ -404,13 +408,16 @@ func (t tellable) Finding(ctx context.Context, id int64) (finding.Finding, error
 	if errors.Is(err, registry.ErrNotFound) {
 		return f, nil
 	}
+	if err != nil {
+		return f, err
+	}
 	if f.About.InFile = c.Source == credential.FromFile; c.Secret.ReachesHost() {
 		if f.About.Kept = c.Secret.String(); c.Secret.Scheme() == secret.SchemeExec { // a command may hold anything
 			f.About.Kept = secret.SchemeExec
 		}
 	}
 	f.About.Owner, f.About.Description, f.About.Scopes, f.About.Labels = c.Owner, c.Description, c.Scopes, c.Labels
-	return f, postgres.Plain(err)
+	return f, nil
 }
 
 // mostOwned bounds the credentials whose owners a finding about a provider names.

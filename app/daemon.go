@@ -60,6 +60,7 @@ func (a *App) Start(ctx context.Context) error {
 		Registry:   a.Registry,
 		Usage:      a.Usage,
 		Reports:    a.Reports,
+		About:      a.about,
 		PushFeeds:  a.pushFeeds,
 		Ingest:     a.Rounds.IngestUsage,
 		TakeReport: a.Exposure.Receive,

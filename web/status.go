@@ -67,6 +67,14 @@ func (s *site) hold(ctx context.Context, a asked) (h held, err error) {
 		return h, err
 	}
 	h.urgent = slices.DeleteFunc(h.urgent, func(f finding.Finding) bool { return f.Severity == finding.Info })
+	for i := range h.urgent {
+		if s.About == nil {
+			break
+		}
+		if h.urgent[i], err = s.About(ctx, h.urgent[i]); err != nil {
+			return h, err
+		}
+	}
 	if h.low, err = s.Audit.Findings(ctx, audit.Filter{Severity: finding.Info, Limit: onePage}); err != nil {
 		return h, err
 	}

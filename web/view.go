@@ -126,7 +126,7 @@ func newView(h held, a asked, now time.Time, version string) view {
 		v.Low = append(v.Low, row{f, notify.Words{Title: notify.Brief(f)}})
 	}
 	v.MoreUrgent, v.MoreLow = max(0, urgent-len(v.Findings)), max(0, low-len(v.Low))
-	v.Answer = verdict.Sentence(counts, urgent)
+	v.Answer = verdict.Sentence(counts, audit.Waiting(h.severities))
 	v.Bad = urgent > 0 || counts[verdict.Revoked]+counts[verdict.Suspect] > 0
 	return v
 }

@@ -28,12 +28,14 @@ import (
 	"github.com/keyrounds/keyrounds/verdict"
 )
 
-// Options are options of New. All are required but PushFeeds (nil: no feed takes pushes) and Version.
+// Options are options of New. All are required but PushFeeds (nil: no feed takes pushes), About and Version.
 type Options struct {
 	Audit    *audit.Store
 	Registry *registry.Store
 	Usage    *usage.Store
 	Reports  *report.Maker
+	// About fills in what is registered of the credential of a finding; nil: nothing does.
+	About func(context.Context, finding.Finding) (finding.Finding, error)
 	// PushFeeds are the feeds that take pushes, and Ingest takes one in.
 	PushFeeds func() []PushFeed
 	Ingest    IngestFunc
