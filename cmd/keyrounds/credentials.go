@@ -26,7 +26,7 @@ func newCredentials(o *options) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "credentials",
 		Aliases: []string{"credential", "creds"},
-		Short:   "The registry: add, list, show, import, rotate, retire",
+		Short:   "The registry: add, list, show, import, rotate, retire, restore",
 	}
 	cmd.AddCommand(
 		newCredentialsAdd(o),
@@ -35,6 +35,7 @@ func newCredentials(o *options) *cobra.Command {
 		newCredentialsImport(o),
 		newCredentialsRotate(o),
 		newCredentialsRetire(o),
+		newCredentialsRestore(o),
 	)
 	return cmd
 }
@@ -330,12 +331,17 @@ func newCredentialsRetire(o *options) *cobra.Command {
 
 func newCredentialsList(o *options) *cobra.Command {
 	var (
-		out output
-		all bool
+		out  output
+		only filters
+		all  bool
 	)
 	cmd := &cobra.Command{
 		Use: "list", Short: "List credentials with what we hold of them", Args: cobra.NoArgs,
+		Example: "  keyrounds credentials list --filter owner=talent-platform --filter status=revoked --sort name",
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := only.check(cmd); err != nil {
+				return err
+			}
 			a, err := o.openAnyhow(cmd)
 			if err != nil {
 				return err
@@ -343,10 +349,22 @@ func newCredentialsList(o *options) *cobra.Command {
 			defer a.Close()
 			l := out.begin(cmd.OutOrStdout(), []string{"NAME", "PROVIDER", "STATUS", "OWNER", "SOURCE", "LAST CHECK", "NEXT CHECK"})
 			err = web.EachCredential(cmd.Context(), a.Registry, a.Audit, all, func(v web.CredentialJSON) {
+				if !only.pass(v) {
+					return
+				}
 				l.add([]string{v.Name, v.Provider, v.Status, v.Owner, v.Source, stamp(v.LastCheck), stamp(v.NextCheck)}, v)
 			})
 			if err != nil {
 				return err
+			}
+			if l.n == 0 && len(only.given) > 0 {
+				if err := only.nothing(); err != nil {
+					return err
+				}
+				if out.people() {
+					fmt.Fprintln(cmd.OutOrStdout(), "no credential is like that")
+					return nil
+				}
 			}
 			if l.n == 0 && out.people() {
 				fmt.Fprintln(
@@ -359,6 +377,7 @@ func newCredentialsList(o *options) *cobra.Command {
 		},
 	}
 	out.flags(cmd, "table", "json", "csv")
+	only.flag(cmd)
 	cmd.Flags().BoolVarP(&all, "all", "a", false, "also retired ones")
 	return cmd
 }

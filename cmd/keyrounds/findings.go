@@ -70,6 +70,11 @@ func newFindingsList(o *options) *cobra.Command {
 					},
 				)
 			}
+			if len(rows) == 0 && filter.Credential != "" {
+				if _, err := a.Registry.Get(cmd.Context(), filter.Credential); err != nil {
+					return notRegistered(cmd.Context(), a, filter.Credential, err)
+				}
+			}
 			if len(rows) == 0 && out.people() {
 				fmt.Fprintln(cmd.OutOrStdout(), "no findings")
 				return nil
