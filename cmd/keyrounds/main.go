@@ -162,6 +162,7 @@ func newRoot() *cobra.Command {
 		newRestore(o),
 		newAudit(o),
 		newReady(o),
+		newMan(),
 		newVersion(),
 	)
 	inOurWords(root)
