@@ -17,6 +17,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	toolkit "github.com/prometheus/exporter-toolkit/web"
 
+	"github.com/keyrounds/keyrounds/api"
 	"github.com/keyrounds/keyrounds/audit"
 	"github.com/keyrounds/keyrounds/collector"
 	"github.com/keyrounds/keyrounds/config"
@@ -60,6 +61,7 @@ func (a *App) Start(ctx context.Context) error {
 		Registry:   a.Registry,
 		Usage:      a.Usage,
 		Reports:    a.Reports,
+		API:        a.api(),
 		PushFeeds:  a.pushFeeds,
 		Ingest:     a.Rounds.IngestUsage,
 		TakeReport: a.Exposure.Receive,
@@ -95,6 +97,25 @@ func (a *App) Start(ctx context.Context) error {
 		return ErrStopped
 	}
 	return nil
+}
+
+// api is what answers below /api/.
+func (a *App) api() http.Handler {
+	return api.New(api.Options{
+		Actions:      a.Actions,
+		Audit:        a.Audit,
+		Registry:     a.Registry,
+		Usage:        a.Usage,
+		Leaks:        a.Leaks,
+		Notifier:     a.Notifier,
+		Reports:      a.Reports,
+		Sources:      a.Exposure.Sources,
+		Unregistered: a.Unregistered,
+		Config:       a.Config,
+		Version:      a.Version,
+		Log:          a.Log,
+		Now:          a.Now,
+	})
 }
 
 // begin tries until the database answers.

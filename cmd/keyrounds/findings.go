@@ -7,12 +7,12 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/keyrounds/keyrounds/api"
 	"github.com/keyrounds/keyrounds/app"
 	"github.com/keyrounds/keyrounds/audit"
 	"github.com/keyrounds/keyrounds/credential"
 	"github.com/keyrounds/keyrounds/finding"
 	"github.com/keyrounds/keyrounds/notify"
-	"github.com/keyrounds/keyrounds/web"
 )
 
 func newFindings(o *options) *cobra.Command {
@@ -47,10 +47,10 @@ func newFindingsList(o *options) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			values := []web.FindingJSON{}
+			values := []api.FindingJSON{}
 			var rows [][]string
 			for _, f := range list {
-				values = append(values, web.NewFindingJSON(f))
+				values = append(values, api.NewFindingJSON(f))
 				rows = append(
 					rows,
 					[]string{
@@ -94,7 +94,7 @@ func newFindingsShow(o *options) *cobra.Command {
 			return o.withFinding(cmd, args[0], func(a *app.App, id int64) (finding.Finding, error) {
 				return a.Finding(cmd.Context(), id)
 			}, func(f finding.Finding) error {
-				return out.one(cmd.OutOrStdout(), web.NewFindingJSON(f), story(f))
+				return out.one(cmd.OutOrStdout(), api.NewFindingJSON(f), story(f))
 			})
 		},
 	}
