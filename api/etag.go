@@ -4,7 +4,11 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"fmt"
+	"net/http"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/keyrounds/keyrounds/credential"
@@ -27,4 +31,21 @@ func tagOf(c credential.Credential) string {
 // tagOfFinding is the ETag of a finding. When a refused credential is looked at next is no change of it.
 func tagOfFinding(f finding.Finding) string {
 	return `"` + strconv.FormatInt(f.ID, 36) + "-" + strconv.FormatInt(f.UpdatedAt.UnixMicro(), 36) + "-" + string(f.State) + `"`
+}
+
+// OnlyIf is what every change can be asked for.
+type OnlyIf struct {
+	Match string `header:"If-Match" maxLength:"500" doc:"The ETag it was read with: what was changed since stays as it is (412)."`
+}
+
+// fits says that a thing is as whoever asks read it. "" and "*" fit anything that there is.
+func (o OnlyIf) fits(tag string) error {
+	if o.Match == "" || o.Match == "*" {
+		return nil
+	}
+	given := strings.Split(o.Match, ",")
+	if slices.ContainsFunc(given, func(t string) bool { return strings.TrimPrefix(strings.TrimSpace(t), "W/") == tag }) {
+		return nil
+	}
+	return problem(http.StatusPreconditionFailed, fmt.Sprintf("It was changed since you read it: its ETag is %s now. Read it again.", tag))
 }

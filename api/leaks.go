@@ -74,11 +74,12 @@ func NewSecretJSON(name string, r leak.SecretRow, proof *finding.Death) SecretJS
 	}
 }
 
-func orNull(t time.Time) *time.Time {
-	if t.IsZero() {
+func orNull[T comparable](v T) *T {
+	var zero T
+	if v == zero {
 		return nil
 	}
-	return &t
+	return &v
 }
 
 type proofsIn struct {

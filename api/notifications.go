@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/keyrounds/keyrounds/notify"
@@ -106,13 +107,12 @@ func (s *server) listReceivers(ctx context.Context, in *Paged) (*listed[Receiver
 
 func (s *server) knownReceiver(ctx context.Context, name string) error {
 	lanes, err := s.Notifier.Lanes(ctx)
-	for _, l := range lanes {
-		if l.Receiver == name {
-			return nil
-		}
-	}
-	if err == nil {
+	if err == nil && !hasReceiver(lanes, name) {
 		err = unknown("receiver", name, "There is no receiver %q.")
 	}
 	return err
+}
+
+func hasReceiver(lanes []notify.LaneState, name string) bool {
+	return slices.ContainsFunc(lanes, func(l notify.LaneState) bool { return l.Receiver == name })
 }

@@ -39,6 +39,22 @@ func does[In, Out any](f func(context.Context, *In) (*Out, error)) operation {
 	}
 }
 
+// accepts also takes bodies of up to so many bytes.
+func (do operation) accepts(bytes int64) operation {
+	return func(s *server, op huma.Operation) {
+		op.MaxBodyBytes = bytes
+		do(s, op)
+	}
+}
+
+// answers has the document say another status than 200.
+func (do operation) answers(status int) operation {
+	return func(s *server, op huma.Operation) {
+		op.DefaultStatus = status
+		do(s, op)
+	}
+}
+
 const deedKey = "x-keyrounds-deed" // in the document: what a role must be allowed
 
 func (s *server) register(r route) {

@@ -79,6 +79,9 @@ func (s *server) wrongBody(op *huma.Operation, e *huma.ErrorDetail, path string)
 		case additional(schema) != nil:
 			schema = s.deref(additional(schema))
 		default:
+			if why, is := hostName(part); is {
+				return []Wrong{{where, why}}
+			}
 			return []Wrong{{where, fmt.Sprintf("There is no member %q; there are %s.", clean(part),
 				strings.Join(slices.Sorted(mapsKeys(parent.Properties)), ", "))}}
 		}
