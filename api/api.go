@@ -12,11 +12,13 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
+	"github.com/klauspost/compress/gzhttp"
 
 	"github.com/keyrounds/keyrounds/action"
 	"github.com/keyrounds/keyrounds/audit"
 	"github.com/keyrounds/keyrounds/config"
 	"github.com/keyrounds/keyrounds/exposure"
+	"github.com/keyrounds/keyrounds/idempotency"
 	"github.com/keyrounds/keyrounds/leak"
 	"github.com/keyrounds/keyrounds/notify"
 	"github.com/keyrounds/keyrounds/registry"
@@ -37,7 +39,9 @@ type Options struct {
 	Sources func(context.Context) ([]exposure.Source, error)
 	// Unregistered calls each for the client ids that nobody registered (usage.Store.Unregistered).
 	Unregistered func(ctx context.Context, each func(usage.Unregistered) bool) error
+	Once         *idempotency.Store    // what was answered to requests that name themselves
 	Config       func() *config.Config // as it holds now
+	PerMinute    int                   // requests of one who asks; 0: 600
 	Version      string
 	Log          *slog.Logger
 	Now          func() time.Time
@@ -53,7 +57,16 @@ func New(o Options) http.Handler {
 		s.register(r)
 	}
 	s.serveDocument(mux)
-	return s.guard(mux)
+	return compressed(s.guard(s.limit(s.once(mux)), mux))
+}
+
+// compressed gzips answers of a page's size for those who take that.
+func compressed(next http.Handler) http.Handler {
+	gzip, err := gzhttp.NewWrapper(gzhttp.MinSize(1024), gzhttp.ExceptContentTypes([]string{"text/event-stream"}))
+	if err != nil {
+		panic(err) // of constants
+	}
+	return gzip(next)
 }
 
 const prefix = "/api"

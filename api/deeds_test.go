@@ -104,7 +104,7 @@ func TestWhatTheFileAloneMayName(t *testing.T) {
 		return `{"name": "x", "provider": "idp", "client_id": "x", ` + more + `}`
 	}
 	for body, want := range map[string]string{
-		with(`"client_secret": "env:DATABASE_URL"`):                                             "env: is a reference. References are named",
+		with(`"client_secret": "env:DATABASE_URL"`):                                             "env: is a reference. References",
 		with(`"client_secret": "file:/etc/shadow"`):                                             "file: is a reference.",
 		with(`"client_secret": "exec:id"`):                                                      "exec: is a reference.",
 		with(`"client_secret": "systemd:x"`):                                                    "systemd: is a reference.",

@@ -12,7 +12,7 @@ import (
 )
 
 // guard answers what no operation does: unknown addresses and methods, what is not UTF-8, and mistakes of ours.
-func (s *server) guard(mux *http.ServeMux) http.Handler {
+func (s *server) guard(next http.Handler, mux *http.ServeMux) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		defer func() {
 			v := recover()
@@ -34,7 +34,7 @@ func (s *server) guard(mux *http.ServeMux) http.Handler {
 			write(w, nowhere(w, mux, r))
 			return
 		}
-		mux.ServeHTTP(w, r)
+		next.ServeHTTP(w, r)
 	})
 }
 

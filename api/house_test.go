@@ -20,6 +20,7 @@ import (
 	"github.com/keyrounds/keyrounds/app"
 	"github.com/keyrounds/keyrounds/config"
 	"github.com/keyrounds/keyrounds/finding"
+	"github.com/keyrounds/keyrounds/idempotency"
 	"github.com/keyrounds/keyrounds/postgres/pgtest"
 
 	"github.com/jackc/pgx/v5"
@@ -94,7 +95,8 @@ credentials:`+people, dir, pgtest.Section(t), idp.URL))
 	}
 	o := api.Options{
 		Actions: h.Actions, Audit: h.Audit, Registry: h.Registry, Usage: h.Usage, Leaks: h.Leaks, Notifier: h.Notifier, Reports: h.Reports,
-		Sources: h.Exposure.Sources, Unregistered: h.Unregistered, Config: h.Config, Version: "test", Log: h.App.Log, Now: time.Now,
+		Sources: h.Exposure.Sources, Unregistered: h.Unregistered, Once: idempotency.New(h.Pool), Config: h.Config, PerMinute: 1e6,
+		Version: "test", Log: h.App.Log, Now: time.Now,
 	}
 	for _, f := range adjust {
 		f(&o)

@@ -93,7 +93,7 @@ var meanings = map[int]string{
 }
 
 // problemOf tells an error of an operation. Those of ours that have a method Public say themselves what they are.
-func (s *server) problemOf(ctx context.Context, operation string, err error) error {
+func (s *server) problemOf(ctx context.Context, operation string, err error) *Problem {
 	var (
 		p      *Problem
 		public interface{ Public() string }

@@ -65,6 +65,9 @@ func (s *server) register(r route) {
 		Middlewares:  huma.Middlewares{s.allow(r.deed)},
 		Responses:    s.problems(r),
 	}
+	if r.method == http.MethodPost {
+		op.Parameters = append(op.Parameters, onceParam())
+	}
 	r.does(s, op)
 	s.finish(s.operation(r.method, r.path))
 }

@@ -22,6 +22,7 @@ import (
 	"github.com/keyrounds/keyrounds/collector"
 	"github.com/keyrounds/keyrounds/config"
 	"github.com/keyrounds/keyrounds/finding"
+	"github.com/keyrounds/keyrounds/idempotency"
 	"github.com/keyrounds/keyrounds/postgres"
 	"github.com/keyrounds/keyrounds/secret"
 	"github.com/keyrounds/keyrounds/web"
@@ -111,6 +112,7 @@ func (a *App) api() http.Handler {
 		Reports:      a.Reports,
 		Sources:      a.Exposure.Sources,
 		Unregistered: a.Unregistered,
+		Once:         idempotency.New(a.Pool),
 		Config:       a.Config,
 		Version:      a.Version,
 		Log:          a.Log,
