@@ -42,6 +42,8 @@ type Options struct {
 	Once         *idempotency.Store    // what was answered to requests that name themselves
 	Config       func() *config.Config // as it holds now
 	PerMinute    int                   // requests of one who asks; 0: 600
+	EventsEvery  time.Duration         // how often it is looked for events; 0: each second
+	Ended        <-chan struct{}       // closed when the daemon stops: streams of events end
 	Version      string
 	Log          *slog.Logger
 	Now          func() time.Time
@@ -50,30 +52,39 @@ type Options struct {
 // New returns the handler of everything below /api/. Each request's context says who asks (access.With); without that, all but
 // the document and its page is refused.
 func New(o Options) http.Handler {
-	s := &server{Options: o}
+	s := &server{Options: o, streams: make(chan struct{}, mostStreams)}
 	mux := http.NewServeMux()
 	s.api = humago.NewWithPrefix(mux, prefix, s.config())
 	for _, r := range s.routes() {
 		s.register(r)
 	}
 	s.serveDocument(mux)
+	s.serveDocs(mux)
 	return compressed(s.guard(s.limit(s.once(mux)), mux))
 }
 
 // compressed gzips answers of a page's size for those who take that.
 func compressed(next http.Handler) http.Handler {
-	gzip, err := gzhttp.NewWrapper(gzhttp.MinSize(1024), gzhttp.ExceptContentTypes([]string{"text/event-stream"}))
+	gzip, err := gzhttp.NewWrapper(gzhttp.MinSize(1024))
 	if err != nil {
 		panic(err) // of constants
 	}
-	return gzip(next)
+	zipped := gzip(next)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == eventsPath { // each of them is sent at once
+			next.ServeHTTP(w, r)
+			return
+		}
+		zipped.ServeHTTP(w, r)
+	})
 }
 
 const prefix = "/api"
 
 type server struct {
 	Options
-	api huma.API
+	api     huma.API
+	streams chan struct{} // one in it for each who listens to events
 }
 
 // config is that of huma: nothing but JSON, no pages of its own, and problems of ours (see problem.go).

@@ -57,12 +57,13 @@ func (a *App) Start(ctx context.Context) error {
 	a.notReady("starting")
 	a.setLevel(c.LogLevel)
 	a.Exposure.ShowReporters()
+	ended := make(chan struct{})
 	pages := web.New(web.Options{
 		Audit:      a.Audit,
 		Registry:   a.Registry,
 		Usage:      a.Usage,
 		Reports:    a.Reports,
-		API:        a.api(),
+		API:        a.api(ended),
 		PushFeeds:  a.pushFeeds,
 		Ingest:     a.Rounds.IngestUsage,
 		TakeReport: a.Exposure.Receive,
@@ -78,6 +79,7 @@ func (a *App) Start(ctx context.Context) error {
 	}
 	a.ends.push(a.serving.Wait)
 	a.ends.push(a.web.close)
+	a.ends.push(func() { close(ended) })
 	if err := a.listenForDebug(c.DebugListen, pages); err != nil {
 		a.web.close()
 		return err
@@ -100,8 +102,8 @@ func (a *App) Start(ctx context.Context) error {
 	return nil
 }
 
-// api is what answers below /api/.
-func (a *App) api() http.Handler {
+// api is what answers below /api/; streams of it end when ended is closed.
+func (a *App) api(ended <-chan struct{}) http.Handler {
 	return api.New(api.Options{
 		Actions:      a.Actions,
 		Audit:        a.Audit,
@@ -112,6 +114,7 @@ func (a *App) api() http.Handler {
 		Reports:      a.Reports,
 		Sources:      a.Exposure.Sources,
 		Unregistered: a.Unregistered,
+		Ended:        ended,
 		Once:         idempotency.New(a.Pool),
 		Config:       a.Config,
 		Version:      a.Version,
