@@ -36,8 +36,9 @@ const canary = "c4n4ry-of-the-api"
 type house struct {
 	*testing.T
 	*app.App
-	url string
-	log logged
+	url     string
+	log     logged
+	schemas *schemas
 }
 
 type logged struct {
@@ -115,6 +116,9 @@ credentials:`+people, dir, pgtest.Section(t), idp.URL))
 		}
 	})
 	h.url = server.URL
+	if h.schemas, err = newSchemas(h.ask(http.MethodGet, "/openapi.json", "", "Ask", "nobody").body); err != nil {
+		t.Fatal(err)
+	}
 	return h
 }
 
@@ -176,7 +180,13 @@ func (h *house) ask(method, path, body string, header ...string) answer {
 	if resp.StatusCode >= 400 && resp.Header.Get("Content-Type") != "application/problem+json" {
 		h.Errorf("%s %s: HTTP %d is no problem but %s: %s", method, path, resp.StatusCode, resp.Header.Get("Content-Type"), b)
 	}
-	return answer{resp, b}
+	a := answer{resp, b}
+	if h.schemas != nil && !strings.Contains(path, "fields=") && resp.Header.Get("Content-Encoding") == "" {
+		if why := h.schemas.judge(method, path, a); why != "" {
+			h.Errorf("%s %s: HTTP %d: %s: %s", method, path, resp.StatusCode, why, b)
+		}
+	}
+	return a
 }
 
 // into asks for what must be there, and reads it.
