@@ -106,6 +106,7 @@ func TestTheTableGoesDown(t *testing.T) {
 		"notify/slack notify",
 		"notify/shoutrrr notify",
 		"notify/alertmanager notify",
+		"web api",
 		"cmd/keyrounds demo",
 	}
 	table := readTable(t)

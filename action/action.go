@@ -13,10 +13,12 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/keyrounds/keyrounds/audit"
+	"github.com/keyrounds/keyrounds/credential"
 	"github.com/keyrounds/keyrounds/leak"
 	"github.com/keyrounds/keyrounds/notify"
 	"github.com/keyrounds/keyrounds/postgres"
 	"github.com/keyrounds/keyrounds/registry"
+	"github.com/keyrounds/keyrounds/report"
 	"github.com/keyrounds/keyrounds/rounds"
 	"github.com/keyrounds/keyrounds/sealing"
 	"github.com/keyrounds/keyrounds/usage"
@@ -31,6 +33,7 @@ type Options struct {
 	Leaks    *leak.Store
 	Notifier *notify.Notifier
 	Rounds   *rounds.Rounds
+	Reports  *report.Maker
 	Sealing  *sealing.Keeper // seals secrets
 	Now      func() time.Time
 }
@@ -39,10 +42,13 @@ type Options struct {
 //
 // An actor is who asked, as the record names it: "user ann", "Ann (slack U01)", audit.Daemon. An error that
 // has a method Public says why something was refused, in words for whoever asked.
-type Actions struct{ Options }
+type Actions struct {
+	Options
+	match func(credential.Credential) error // see If
+}
 
 // New makes Actions. It asks nothing, and there is nothing to close.
-func New(o Options) *Actions { return &Actions{o} }
+func New(o Options) *Actions { return &Actions{Options: o} }
 
 // refusal is why something was not done, in words for whoever asked.
 type refusal string

@@ -87,18 +87,21 @@ func (a *Actions) Rotate(
 		return err
 	}
 	if !c.Retired.IsZero() {
-		return fmt.Errorf("%q was retired on %s: nothing rotates it any more", name, c.Retired.UTC().Format(time.DateOnly))
+		return refusal(fmt.Sprintf("%q was retired on %s: nothing rotates it any more", name, c.Retired.UTC().Format(time.DateOnly)))
 	}
 	if c.Secret != secret.Sealed {
 		return &HostSecretError{c}
 	}
 	if clientID != "" && clientID != c.ClientID && c.Source == credential.FromFile {
-		return fmt.Errorf("the client id of %q is in the configuration file: change it there", name)
+		return refusal(fmt.Sprintf("the client id of %q is in the configuration file: change it there", name))
 	}
 	if !expires.IsZero() && c.Source == credential.FromFile {
-		return fmt.Errorf("when %q expires is said in the configuration file: change it there", name)
+		return refusal(fmt.Sprintf("when %q expires is said in the configuration file: change it there", name))
 	}
 	return a.register(ctx, actor, func(tx pgx.Tx) ([]registry.Change, error) {
+		if err := a.fits(ctx, tx, c.ID); err != nil {
+			return nil, err
+		}
 		if err := a.keepOld(ctx, tx, c, v); err != nil {
 			return nil, err
 		}
@@ -129,6 +132,9 @@ func (e *HostSecretError) Error() string {
 	)
 }
 
+// Public says so to whoever asked.
+func (e *HostSecretError) Public() string { return e.Error() }
+
 // keepOld keeps the secret that next replaces. One that cannot be opened any more cannot be kept.
 func (a *Actions) keepOld(ctx context.Context, tx pgx.Tx, c credential.Credential, next secret.Value) error {
 	if err := a.Registry.Lock(ctx, tx, []int64{c.ID}); err != nil || c.Sealed == nil {
@@ -153,15 +159,18 @@ func (a *Actions) Retire(ctx context.Context, actor, name string) error {
 	case err != nil:
 		return err
 	case !c.Retired.IsZero():
-		return fmt.Errorf("the credential %q is retired already", name)
+		return refusal(fmt.Sprintf("the credential %q is retired already", name))
 	case c.Source == credential.FromFile:
-		return fmt.Errorf("the credential %q is in the configuration file: take it out there, and it is retired", name)
+		return refusal(fmt.Sprintf("the credential %q is in the configuration file: take it out there, and it is retired", name))
 	}
 	secrets, err := a.Leaks.Secrets(ctx, c.ID)
 	if err != nil {
 		return err
 	}
 	return a.register(ctx, actor, func(tx pgx.Tx) ([]registry.Change, error) {
+		if err := a.fits(ctx, tx, c.ID); err != nil {
+			return nil, err
+		}
 		if slices.ContainsFunc(secrets, func(r leak.SecretRow) bool { return r.Leaked && r.Replaced.IsZero() && r.Dead.IsZero() }) {
 			if err := a.keepOld(ctx, tx, c, secret.Value{}); err != nil {
 				return nil, err

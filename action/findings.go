@@ -2,6 +2,8 @@ package action
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -26,14 +28,30 @@ func (a *Actions) Snooze(ctx context.Context, actor string, id int64, long time.
 }
 
 // Unacknowledge takes back for actor that somebody looks after a finding, or that it was a false alarm. The errors are
-// those of Acknowledge, and wrap audit.ErrNotSo where it is not acknowledged.
+// those of Acknowledge, and wrap ErrNotSo where it is not acknowledged.
 func (a *Actions) Unacknowledge(ctx context.Context, actor string, id int64) (finding.Finding, error) {
-	return a.act(ctx, func(tx pgx.Tx) (finding.Change, error) { return a.Audit.Unacknowledge(ctx, tx, actor, id, a.Now()) })
+	return a.act(ctx, func(tx pgx.Tx) (finding.Change, error) {
+		c, err := a.Audit.Unacknowledge(ctx, tx, actor, id, a.Now())
+		return c, was(finding.Acknowledged, c, err)
+	})
 }
 
 // Unsnooze ends for actor the time for which a finding is put aside. The errors are those of Unacknowledge.
 func (a *Actions) Unsnooze(ctx context.Context, actor string, id int64) (finding.Finding, error) {
-	return a.act(ctx, func(tx pgx.Tx) (finding.Change, error) { return a.Audit.Unsnooze(ctx, tx, actor, id, a.Now()) })
+	return a.act(ctx, func(tx pgx.Tx) (finding.Change, error) {
+		c, err := a.Audit.Unsnooze(ctx, tx, actor, id, a.Now())
+		return c, was(finding.Snoozed, c, err)
+	})
+}
+
+// ErrNotSo is wrapped by the errors of what cannot be taken back, since it is not so.
+var ErrNotSo = errors.New("is not")
+
+func was(state finding.State, c finding.Change, err error) error {
+	if err == nil && c.From != state {
+		err = fmt.Errorf("finding %d %w %s", c.Finding.ID, ErrNotSo, state)
+	}
+	return err
 }
 
 // FalseAlarm says for actor that a finding was none, and why; of a leak, the evidence is put aside with it. What

@@ -220,7 +220,7 @@ func (a *App) open(ctx context.Context) error {
 	a.Rounds.Follow(a.Exposure)
 	a.Actions = action.New(action.Options{
 		Pool: a.Pool, Registry: a.Registry, Audit: a.Audit, Usage: a.Usage, Leaks: a.Leaks, Notifier: a.Notifier, Rounds: a.Rounds,
-		Sealing: a.Sealing, Now: a.Now,
+		Reports: a.Reports, Sealing: a.Sealing, Now: a.Now,
 	})
 	return nil
 }

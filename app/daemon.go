@@ -17,10 +17,12 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	toolkit "github.com/prometheus/exporter-toolkit/web"
 
+	"github.com/keyrounds/keyrounds/api"
 	"github.com/keyrounds/keyrounds/audit"
 	"github.com/keyrounds/keyrounds/collector"
 	"github.com/keyrounds/keyrounds/config"
 	"github.com/keyrounds/keyrounds/finding"
+	"github.com/keyrounds/keyrounds/idempotency"
 	"github.com/keyrounds/keyrounds/postgres"
 	"github.com/keyrounds/keyrounds/secret"
 	"github.com/keyrounds/keyrounds/web"
@@ -55,12 +57,14 @@ func (a *App) Start(ctx context.Context) error {
 	a.notReady("starting")
 	a.setLevel(c.LogLevel)
 	a.Exposure.ShowReporters()
+	ended := make(chan struct{})
 	pages := web.New(web.Options{
 		Audit:      a.Audit,
 		Registry:   a.Registry,
 		Usage:      a.Usage,
 		Reports:    a.Reports,
 		About:      a.about,
+		API:        a.api(ended),
 		PushFeeds:  a.pushFeeds,
 		Ingest:     a.Rounds.IngestUsage,
 		TakeReport: a.Exposure.Receive,
@@ -76,6 +80,7 @@ func (a *App) Start(ctx context.Context) error {
 	}
 	a.ends.push(a.serving.Wait)
 	a.ends.push(a.web.close)
+	a.ends.push(func() { close(ended) })
 	if err := a.listenForDebug(c.DebugListen, pages); err != nil {
 		a.web.close()
 		return err
@@ -96,6 +101,27 @@ func (a *App) Start(ctx context.Context) error {
 		return ErrStopped
 	}
 	return nil
+}
+
+// api is what answers below /api/; streams of it end when ended is closed.
+func (a *App) api(ended <-chan struct{}) http.Handler {
+	return api.New(api.Options{
+		Actions:      a.Actions,
+		Audit:        a.Audit,
+		Registry:     a.Registry,
+		Usage:        a.Usage,
+		Leaks:        a.Leaks,
+		Notifier:     a.Notifier,
+		Reports:      a.Reports,
+		Sources:      a.Exposure.Sources,
+		Unregistered: a.Unregistered,
+		Ended:        ended,
+		Once:         idempotency.New(a.Pool),
+		Config:       a.Config,
+		Version:      a.Version,
+		Log:          a.Log,
+		Now:          a.Now,
+	})
 }
 
 // begin tries until the database answers.

@@ -16,9 +16,6 @@ import (
 // ErrResolved is returned where somebody acts on a finding that is over.
 var ErrResolved = errors.New("is resolved")
 
-// ErrNotSo is wrapped by the errors of what cannot be taken back, since it is not so.
-var ErrNotSo = errors.New("is not")
-
 // OpenOf returns the findings of some kinds that are not resolved, the oldest first. It locks none of them.
 func (s *Store) OpenOf(ctx context.Context, tx pgx.Tx, kinds ...finding.Kind) ([]finding.Finding, error) {
 	return find(ctx, tx, `state <> 'resolved' AND kind = ANY($1) ORDER BY id`, kinds)
@@ -103,29 +100,6 @@ func (s *Store) Acknowledge(ctx context.Context, tx pgx.Tx, actor string, id int
 func (s *Store) Snooze(ctx context.Context, tx pgx.Tx, actor string, id int64, now, until time.Time) (finding.Change, error) {
 	return s.act(ctx, tx, actor, id, func(finding.Finding) (finding.Finding, error) {
 		return updateFinding(ctx, tx, `state = 'snoozed', snoozed_until = $2, updated_at = $3`, id, until, now)
-	})
-}
-
-// Unacknowledge takes back for actor that somebody looks after a finding, and that it was a false alarm: it is open again.
-// The error wraps ErrNotSo where it is not acknowledged; else errors and record are as with Acknowledge.
-func (s *Store) Unacknowledge(ctx context.Context, tx pgx.Tx, actor string, id int64, now time.Time) (finding.Change, error) {
-	return s.act(ctx, tx, actor, id, func(old finding.Finding) (finding.Finding, error) {
-		if old.State != finding.Acknowledged {
-			return old, fmt.Errorf("finding %d %w acknowledged", id, ErrNotSo)
-		}
-		return updateFinding(ctx, tx, `state = 'open', acknowledged_by = '', acknowledged_at = NULL, false_alarm_by = '',
-			false_alarm_why = '', updated_at = $2`, id, now)
-	})
-}
-
-// Unsnooze ends for actor the time for which a finding is put aside. The error wraps ErrNotSo where it is not; else errors and
-// record are as with Acknowledge.
-func (s *Store) Unsnooze(ctx context.Context, tx pgx.Tx, actor string, id int64, now time.Time) (finding.Change, error) {
-	return s.act(ctx, tx, actor, id, func(old finding.Finding) (finding.Finding, error) {
-		if old.State != finding.Snoozed {
-			return old, fmt.Errorf("finding %d %w snoozed", id, ErrNotSo)
-		}
-		return updateFinding(ctx, tx, `state = 'open', snoozed_until = NULL, updated_at = $2`, id, now)
 	})
 }
 
@@ -241,7 +215,8 @@ func (s *Store) Awaken(ctx context.Context, tx pgx.Tx, now time.Time, forgotten 
 }
 
 const findingColumns = `id, kind, severity, credential_id, credential, provider, state, evidence, opened_at, updated_at,
-	resolved_at, resolved_why, acknowledged_by, acknowledged_at, snoozed_until, false_alarm_by, false_alarm_why, withdrawn`
+	resolved_at, resolved_why, acknowledged_by, acknowledged_at, snoozed_until, false_alarm_by, false_alarm_why, withdrawn,
+	assigned_to`
 
 func scanFinding(row pgx.CollectableRow) (f finding.Finding, err error) {
 	var (
@@ -267,6 +242,7 @@ func scanFinding(row pgx.CollectableRow) (f finding.Finding, err error) {
 		&f.FalseAlarmBy,
 		&f.FalseAlarmWhy,
 		&f.Withdrawn,
+		&f.AssignedTo,
 	)
 	if credentialID != nil {
 		f.Subject.CredentialID = *credentialID
@@ -327,10 +303,22 @@ func updateFinding(ctx context.Context, tx pgx.Tx, set string, id int64, args ..
 type Filter struct {
 	Kind       finding.Kind
 	Credential string
+	Provider   string
 	Severity   finding.Severity
-	Resolved   bool  // also those
-	Limit      int   // 0: 1,000
-	After      int64 // only those after the finding with this id, in the order of Findings; 0: from the first
+	State      finding.State
+	AssignedTo string
+	IDs        []int64 // only these; nil: all
+	Among      []int64 // only those of these credentials; nil: all, also those that are of none
+	Resolved   bool    // also those; and with the state resolved only those
+	Limit      int     // 0: 1,000
+	After      int64   // only those after the finding with this id, in the order of Findings; 0: from the first
+	Newest     bool    // sorted by id, the newest first
+}
+
+func (f Filter) args(more ...any) []any {
+	return append([]any{
+		f.Resolved || f.State == finding.Resolved, f.Kind, f.Credential, f.Severity, f.Provider, f.State, f.AssignedTo, f.IDs, f.Among,
+	}, more...)
 }
 
 // Findings returns the findings that f chooses: those that are not resolved before those that are, then the most
@@ -339,22 +327,41 @@ func (s *Store) Findings(ctx context.Context, f Filter) ([]finding.Finding, erro
 	if f.Limit <= 0 {
 		f.Limit = 1000
 	}
-	return find(ctx, s.pool, chosenFindings, f.Resolved, f.Kind, f.Credential, f.Severity, f.After, f.Limit)
+	if f.Newest {
+		return find(ctx, s.pool, newestFindings, f.args(f.Limit, f.After)...)
+	}
+	return find(ctx, s.pool, severestFindings, f.args(f.Limit, f.After)...)
 }
 
-// CountFindings returns how many Findings would return without a limit.
-func (s *Store) CountFindings(ctx context.Context, f Filter) (n int, err error) {
-	err = s.pool.QueryRow(ctx, `SELECT count(*) FROM findings WHERE `+theseFindings, f.Resolved, f.Kind, f.Credential, f.Severity, f.After).
-		Scan(&n)
+// Found counts the findings that f chooses, on all pages.
+func (s *Store) Found(ctx context.Context, f Filter) (n int, err error) {
+	err = s.pool.QueryRow(ctx, `SELECT count(*) FROM findings WHERE `+chosenFindings, f.args()...).Scan(&n)
 	return n, err
 }
 
-const (
-	chosenFindings = theseFindings + ` ORDER BY ` + mostSevere + ` LIMIT $6`
-	theseFindings  = `
-		($1 OR state <> 'resolved') AND ($2 = '' OR kind = $2) AND ($3 = '' OR credential = $3) AND ($4 = '' OR severity = $4)
-			AND ($5 = 0 OR (` + mostSevere + `) > (SELECT $1 AND state = 'resolved', ` + severest + ` FROM findings WHERE id = $5))`
-)
+// FindingsOf returns the ids of all findings of some credentials, the newest first; never nil.
+func (s *Store) FindingsOf(ctx context.Context, credentialIDs []int64) ([]int64, error) {
+	rows, err := s.pool.Query(ctx, `SELECT id FROM findings WHERE credential_id = ANY($1) ORDER BY id DESC`, credentialIDs)
+	if err != nil {
+		return nil, err
+	}
+	ids, err := pgx.CollectRows(rows, pgx.RowTo[int64])
+	if ids == nil {
+		ids = []int64{}
+	}
+	return ids, err
+}
+
+const chosenFindings = `
+	($1 OR state <> 'resolved') AND ($2 = '' OR kind = $2) AND ($3 = '' OR credential = $3) AND ($4 = '' OR severity = $4)
+		AND ($5 = '' OR provider = $5) AND ($6 = '' OR state = $6) AND ($7 = '' OR assigned_to = $7)
+		AND ($8::bigint[] IS NULL OR id = ANY($8)) AND ($9::bigint[] IS NULL OR credential_id = ANY($9))`
+
+const severestFindings = chosenFindings + `
+		AND ($11 = 0 OR (` + mostSevere + `) > (SELECT $1 AND state = 'resolved', ` + severest + ` FROM findings WHERE id = $11))
+	ORDER BY ` + mostSevere + ` LIMIT $10`
+
+const newestFindings = chosenFindings + ` AND ($11 = 0 OR id < $11) ORDER BY id DESC LIMIT $10`
 
 // mostSevere is a finding's place in lists, and severest its place among those that are open, or among those that are not.
 // Where only open ones are listed, one that was resolved since still says where its page ended.

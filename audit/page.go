@@ -10,13 +10,16 @@ import (
 	"github.com/keyrounds/keyrounds/verdict"
 )
 
-// Query chooses credentials that are not retired, and a page of them. The zero value chooses all, and the first page.
+// Query chooses credentials, and a page of them. The zero value chooses all that are not retired, and the first page.
 type Query struct {
 	Provider string
 	Status   verdict.Status
 	Search   string // a part of the name, in any case
 	After    Cursor
-	Limit    int // 0: 50
+	Limit    int     // 0: 50
+	Among    []int64 // only of these ids; nil: of all
+	Retired  bool    // also those that are retired; with the status retired only those
+	ByName   bool    // sorted by name, not the worst first
 }
 
 // Cursor is a place in the order of pages: after the credential with that name and rank. The zero Cursor is before all.
@@ -66,13 +69,18 @@ func after(st Standing) Cursor {
 	return Cursor{rank, st.Credential}
 }
 
-// Page returns the credentials that q chooses as they stand, the worst first, then by name, and where the next page
-// begins; the zero Cursor: this is the last one.
+// Page returns the credentials that q chooses as they stand, the worst first, then by name, or by name alone, and where the
+// next page begins; the zero Cursor: this is the last one.
 func (s *Store) Page(ctx context.Context, q Query) (page []Standing, next Cursor, err error) {
 	if q.Limit <= 0 {
 		q.Limit = defaultPage
 	}
-	page, err = s.standings(ctx, pageSQL, q.Provider, q.Status, q.Search, q.After.rank, q.After.name, q.Limit+1)
+	sql, place := q.chosen()+` AND (`+worstFirst+`, credential) > ($6, $7) ORDER BY `+worstFirst+`, credential LIMIT $5`,
+		[]any{q.After.rank, q.After.name}
+	if q.ByName {
+		sql, place = q.chosen()+` AND credential > $6 ORDER BY credential LIMIT $5`, []any{q.After.name}
+	}
+	page, err = s.standings(ctx, sql, append(q.args(q.Limit+1), place...)...)
 	if err != nil || len(page) <= q.Limit {
 		return page, next, err
 	}
@@ -80,13 +88,23 @@ func (s *Store) Page(ctx context.Context, q Query) (page []Standing, next Cursor
 	return page, after(page[q.Limit-1]), nil
 }
 
-const chosenSQL = `status <> 'retired' AND ($1 = '' OR provider = $1) AND ($2 = '' OR status = $2)
-	AND ($3 = '' OR position(lower($3) IN credential) > 0)`
-
-const pageSQL = chosenSQL + ` AND (` + worstFirst + `, credential) > ($4, $5) ORDER BY ` + worstFirst + `, credential LIMIT $6`
-
 // Chosen counts the credentials that q chooses, on all pages.
 func (s *Store) Chosen(ctx context.Context, q Query) (n int, err error) {
-	err = s.pool.QueryRow(ctx, `SELECT count(*) FROM credential_state WHERE `+chosenSQL, q.Provider, q.Status, q.Search).Scan(&n)
+	err = s.pool.QueryRow(ctx, `SELECT count(*) FROM credential_state WHERE `+q.chosen(), q.args()...).Scan(&n)
 	return n, err
 }
+
+// chosen is the condition. The index of the worst has only what is not retired, so that is no parameter.
+func (q Query) chosen() string {
+	if q.Retired || q.Status == verdict.Retired {
+		return chosenSQL
+	}
+	return `status <> 'retired' AND ` + chosenSQL
+}
+
+func (q Query) args(more ...any) []any {
+	return append([]any{q.Provider, q.Status, q.Search, q.Among}, more...)
+}
+
+const chosenSQL = `($1 = '' OR provider = $1) AND ($2 = '' OR status = $2)
+	AND ($3 = '' OR position(lower($3) IN credential) > 0) AND ($4::bigint[] IS NULL OR credential_id = ANY($4))`

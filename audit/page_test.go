@@ -75,15 +75,19 @@ func TestWhatPagesChoose(t *testing.T) {
 		first string
 		n     int
 	}{
-		"all":            {audit.Query{}, "c-000007", 1998},
-		"a provider":     {audit.Query{Provider: "p8"}, "c-000008", 200},
-		"a status":       {audit.Query{Status: verdict.Healthy}, "c-000001", 1994},
-		"a part of it":   {audit.Query{Search: "-0012"}, "c-001200", 100},
-		"upper case":     {audit.Query{Search: "C-0012"}, "c-001200", 100},
-		"no pattern":     {audit.Query{Search: "%"}, "", 0},
-		"both":           {audit.Query{Search: "-0012", Provider: "p3"}, "c-001203", 10},
-		"none":           {audit.Query{Provider: "nobody"}, "", 0},
-		"retired is not": {audit.Query{Status: verdict.Retired}, "", 0},
+		"all":          {audit.Query{}, "c-000007", 1998},
+		"a provider":   {audit.Query{Provider: "p8"}, "c-000008", 200},
+		"a status":     {audit.Query{Status: verdict.Healthy}, "c-000001", 1994},
+		"a part of it": {audit.Query{Search: "-0012"}, "c-001200", 100},
+		"upper case":   {audit.Query{Search: "C-0012"}, "c-001200", 100},
+		"no pattern":   {audit.Query{Search: "%"}, "", 0},
+		"both":         {audit.Query{Search: "-0012", Provider: "p3"}, "c-001203", 10},
+		"none":         {audit.Query{Provider: "nobody"}, "", 0},
+		"retired":      {audit.Query{Status: verdict.Retired}, "c-000009", 2},
+		"also retired": {audit.Query{Retired: true, ByName: true}, "c-000001", 2000},
+		"by name":      {audit.Query{ByName: true}, "c-000001", 1998},
+		"among some":   {audit.Query{Among: []int64{3, 2, 9}}, "c-000002", 2},
+		"among none":   {audit.Query{Among: []int64{}}, "", 0},
 	} {
 		page, _, err := store.Page(t.Context(), c.q)
 		if err != nil {
@@ -167,12 +171,16 @@ func TestPlansOfPages(t *testing.T) {
 	for name, do := range map[string]func(*audit.Store) error{
 		"the first page": func(s *audit.Store) error { _, _, err := s.Page(t.Context(), audit.Query{}); return err },
 		"the next page":  func(s *audit.Store) error { _, _, err := s.Page(t.Context(), audit.Query{After: next}); return err },
-		"some":           func(s *audit.Store) error { _, err := s.StandingsOf(t.Context(), []int64{7, 8, 9}); return err },
-		"one":            func(s *audit.Store) error { _, _, err := s.StandingOf(t.Context(), 7); return err },
-		"its checks":     func(s *audit.Store) error { _, err := s.History(t.Context(), 7, 10); return err },
-		"its scopes":     func(s *audit.Store) error { _, err := s.Scopes(t.Context(), 7); return err },
-		"its drift":      func(s *audit.Store) error { _, err := s.ScopeDrift(t.Context(), 7, 10); return err },
-		"for metrics":    func(s *audit.Store) error { _, err := s.Briefs(t.Context(), nil, 100); return err },
+		"by name": func(s *audit.Store) error {
+			_, _, err := s.Page(t.Context(), audit.Query{ByName: true, After: next})
+			return err
+		},
+		"some":        func(s *audit.Store) error { _, err := s.StandingsOf(t.Context(), []int64{7, 8, 9}); return err },
+		"one":         func(s *audit.Store) error { _, _, err := s.StandingOf(t.Context(), 7); return err },
+		"its checks":  func(s *audit.Store) error { _, err := s.History(t.Context(), 7, 10); return err },
+		"its scopes":  func(s *audit.Store) error { _, err := s.Scopes(t.Context(), 7); return err },
+		"its drift":   func(s *audit.Store) error { _, err := s.ScopeDrift(t.Context(), 7, 10); return err },
+		"for metrics": func(s *audit.Store) error { _, err := s.Briefs(t.Context(), nil, 100); return err },
 	} {
 		plans := pgtest.Plans(t, pool, func(watched *pgxpool.Pool) error {
 			return do(audit.New(audit.Options{Pool: watched, Now: time.Now}))

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/keyrounds/keyrounds/finding"
 )
 
 // Daemon is the actor of what keyrounds does on its own schedule, without a person who asked for it.
@@ -82,4 +84,61 @@ func (s *Store) Log(ctx context.Context, f LogFilter) ([]Entry, error) {
 		return nil, err
 	}
 	return pgx.CollectRows(rows, pgx.RowToStructByPos[Entry])
+}
+
+// Timeline returns what happened to a finding, the oldest first: the entries after the one with that id, at most limit, and how
+// many there are.
+func (s *Store) Timeline(ctx context.Context, f finding.Finding, after int64, limit int) (total int, es []Entry, err error) {
+	const of = `FROM record WHERE subject = $1 AND action LIKE 'finding.%' AND detail->'finding' = to_jsonb($2::bigint)`
+	if err = s.pool.QueryRow(ctx, `SELECT count(*) `+of, f.Subject.Key(), f.ID).Scan(&total); err != nil {
+		return 0, nil, err
+	}
+	rows, err := s.pool.Query(ctx, `SELECT id, at, actor, action, subject, detail `+of+` AND id > $3 ORDER BY id LIMIT $4`,
+		f.Subject.Key(), f.ID, after, limit)
+	if err != nil {
+		return 0, nil, err
+	}
+	es, err = pgx.CollectRows(rows, pgx.RowToStructByPos[Entry])
+	return total, es, err
+}
+
+// Record chooses entries of the record; the zero value chooses all.
+type Record struct {
+	Actor, Action, Subject string    // "": any; an action that ends in a dot: all that begin so
+	Since, Until           time.Time // zero: from the first, to the last
+	Subjects               []string  // only of these; nil: of all
+	After                  int64     // 0: from the end of the list; those after the entry with this id, in the order of Entries
+	Oldest                 bool      // the oldest first; else the newest
+	Limit                  int       // 0: none
+}
+
+const chosenEntries = `
+	FROM record WHERE ($1 = '' OR actor = $1) AND ($2 = '' OR action = $2 OR $2 LIKE '%.' AND starts_with(action, $2))
+		AND ($3 = '' OR subject = $3) AND ($4::timestamptz IS NULL OR at >= $4) AND ($5::timestamptz IS NULL OR at < $5)
+		AND ($6::text[] IS NULL OR subject = ANY($6))`
+
+func (r Record) args(more ...any) []any {
+	return append([]any{r.Actor, r.Action, r.Subject, nullTime(r.Since), nullTime(r.Until), r.Subjects}, more...)
+}
+
+// Entries calls each for the entries that r chooses, as they are read.
+func (s *Store) Entries(ctx context.Context, r Record, each func(Entry) error) error {
+	order := ` AND ($7 = 0 OR id < $7) ORDER BY id DESC`
+	if r.Oldest {
+		order = ` AND id > $7 ORDER BY id`
+	}
+	rows, err := s.pool.Query(ctx, `SELECT id, at, actor, action, subject, detail `+chosenEntries+order+` LIMIT nullif($8, 0)`,
+		r.args(r.After, r.Limit)...)
+	if err != nil {
+		return err
+	}
+	var e Entry
+	_, err = pgx.ForEachRow(rows, []any{&e.ID, &e.At, &e.Actor, &e.Action, &e.Subject, &e.Detail}, func() error { return each(e) })
+	return err
+}
+
+// CountEntries counts the entries that r chooses, on all pages.
+func (s *Store) CountEntries(ctx context.Context, r Record) (n int, err error) {
+	err = s.pool.QueryRow(ctx, `SELECT count(*) `+chosenEntries, r.args()...).Scan(&n)
+	return n, err
 }

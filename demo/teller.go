@@ -14,6 +14,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/keyrounds/keyrounds/api"
 	"github.com/keyrounds/keyrounds/app"
 	"github.com/keyrounds/keyrounds/audit"
 	"github.com/keyrounds/keyrounds/finding"
@@ -22,7 +23,6 @@ import (
 	"github.com/keyrounds/keyrounds/sim"
 	"github.com/keyrounds/keyrounds/usage"
 	"github.com/keyrounds/keyrounds/verdict"
-	"github.com/keyrounds/keyrounds/web"
 )
 
 // maxShown bounds a line of a message, in characters.
@@ -91,7 +91,7 @@ func (t *teller) usage(ctx context.Context) {
 	if err != nil {
 		return
 	}
-	all, err := web.Usages(ctx, t.app.Usage, cs, time.Now())
+	all, err := api.Usages(ctx, t.app.Usage, cs, time.Now())
 	if err != nil {
 		return
 	}

@@ -364,6 +364,7 @@ type Finding struct {
 	SnoozedUntil   time.Time
 	FalseAlarmBy   string // who says that it was none; "": nobody
 	FalseAlarmWhy  string
+	AssignedTo     string // who is to look after it; "": nobody
 }
 
 // ErrNotFound says that there is no finding of an id.

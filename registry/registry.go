@@ -95,23 +95,25 @@ func (s *Store) Page(ctx context.Context, retired bool, after string, limit int)
 // Choice chooses credentials that are not retired, and a page of them. The zero value chooses all, and no limit.
 type Choice struct {
 	Provider string
-	Search   string // a part of the name, in any case
-	After    string // the name that the page begins after; "" is before all
-	Limit    int    // 0: none
+	Search   string   // a part of the name, in any case
+	After    string   // the name that the page begins after; "" is before all
+	Limit    int      // 0: none
+	Owners   []string // whose; nil: everybody's
 }
 
-const chosenSQL = `retired_at IS NULL AND ($1 = '' OR provider = $1) AND ($2 = '' OR position(lower($2) IN name) > 0)`
+const chosenSQL = `retired_at IS NULL AND ($1 = '' OR provider = $1) AND ($2 = '' OR position(lower($2) IN name) > 0)
+	AND ($3::text[] IS NULL OR owner = ANY($3))`
 
 // Choose returns a page of the credentials that c chooses, sorted by name.
 func (s *Store) Choose(ctx context.Context, c Choice) ([]credential.Credential, error) {
 	return collect(ctx, s.pool, `
-		SELECT `+columns+` FROM credentials WHERE `+chosenSQL+` AND name > $3 ORDER BY name LIMIT nullif($4, 0)`,
-		c.Provider, c.Search, c.After, c.Limit)
+		SELECT `+columns+` FROM credentials WHERE `+chosenSQL+` AND name > $4 ORDER BY name LIMIT nullif($5, 0)`,
+		c.Provider, c.Search, c.Owners, c.After, c.Limit)
 }
 
 // Chosen counts the credentials that c chooses, on all pages.
 func (s *Store) Chosen(ctx context.Context, c Choice) (n int, err error) {
-	err = s.pool.QueryRow(ctx, `SELECT count(*) FROM credentials WHERE `+chosenSQL, c.Provider, c.Search).Scan(&n)
+	err = s.pool.QueryRow(ctx, `SELECT count(*) FROM credentials WHERE `+chosenSQL, c.Provider, c.Search, c.Owners).Scan(&n)
 	return n, err
 }
 

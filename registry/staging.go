@@ -32,11 +32,13 @@ type plan struct {
 	left []credential.Credential          // of the file before, and not in given; none unless that is the file
 }
 
+const lockSQL = `SELECT pg_advisory_xact_lock(hashtext('keyrounds: registry.Sync'))`
+
 // compare locks what differs from in, and everybody else who registers something until tx ends.
 func (s *Store) compare(ctx context.Context, tx pgx.Tx, in incoming) (plan, error) {
 	p := plan{incoming: in, old: map[string]credential.Credential{}}
 	// One at a time, or two replicas would add the same rows.
-	if _, err := tx.Exec(ctx, `SELECT pg_advisory_xact_lock(hashtext('keyrounds: registry.Sync'))`); err != nil {
+	if _, err := tx.Exec(ctx, lockSQL); err != nil {
 		return p, err
 	}
 	if _, err := tx.Exec(ctx, longerSQL); err != nil {

@@ -2,6 +2,7 @@ package registry
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -85,10 +86,41 @@ func (s *Store) Add(
 	}
 	for _, c := range cs {
 		if old := p.old[c.Name]; old.ID != 0 && old.Retired.IsZero() {
-			return nil, fmt.Errorf("the credential %q exists already", c.Name)
+			return nil, fmt.Errorf("the credential %q %w", c.Name, ErrExists)
 		}
 	}
 	return s.write(ctx, tx, p)
+}
+
+// ErrExists is wrapped by the errors of Add for a name that is registered and not retired.
+var ErrExists = errors.New("exists already")
+
+// Edit makes of a credential that a command or the API brought what edit makes of it, in tx. Its sealed secret stays; edit is
+// called once it is locked, and its error is Edit's. The zero Change: nothing differs. The error wraps ErrNotFound where there is
+// none of that name.
+func (s *Store) Edit(
+	ctx context.Context, tx pgx.Tx, name string, edit func(credential.Credential) (credential.Credential, error), now time.Time,
+) (Change, error) {
+	if _, err := tx.Exec(ctx, lockSQL); err != nil { // before the row, as compare does
+		return Change{}, err
+	}
+	c, err := s.forUpdate(ctx, tx, name)
+	if err == nil {
+		c, err = edit(c)
+	}
+	if err != nil {
+		return Change{}, err
+	}
+	c.Sealed = nil
+	p, err := s.compare(ctx, tx, incoming{[]credential.Credential{c}, credential.FromCommand, now, nil})
+	if err != nil {
+		return Change{}, err
+	}
+	changes, err := s.write(ctx, tx, p)
+	if err != nil || len(changes) == 0 {
+		return Change{}, err
+	}
+	return changes[0], nil
 }
 
 // Rotate replaces the sealed secret of a credential, and its client id where clientID is not "", in tx. expires is when

@@ -210,6 +210,50 @@ func (m *Maker) List(ctx context.Context) ([]File, error) {
 	return pgx.CollectRows(rows, pgx.RowToStructByPos[File])
 }
 
+// Files chooses files of reports, and a page of them. The zero value chooses all.
+type Files struct {
+	Month   string   // 2026-10; "": any
+	Owners  []string // only extracts of these; nil: any, and the whole reports
+	Format  Format   // "": any
+	Edition int      // 0: any
+	After   FilePlace
+	Limit   int // 0: none
+}
+
+// FilePlace is a place in the order of files.
+type FilePlace struct {
+	Month   string `json:"month"`
+	Edition int    `json:"edition"`
+	Owner   string `json:"owner"`
+	Format  string `json:"format"`
+}
+
+// Place is where f stands in lists.
+func (f File) Place() FilePlace { return FilePlace{f.Month, f.Edition, f.Owner, f.Format} }
+
+const chosenFiles = `
+	FROM reports WHERE ($1 = '' OR to_char(month, 'YYYY-MM') = $1) AND ($2::text[] IS NULL OR owner = ANY($2))
+		AND ($3 = '' OR format = $3) AND ($4 = 0 OR edition = $4)`
+
+// Page returns a page of the files that f chooses, the newest month first, and how many there are on all pages.
+func (m *Maker) Page(ctx context.Context, f Files) (total int, files []File, err error) {
+	err = m.Pool.QueryRow(ctx, `SELECT count(*) `+chosenFiles, f.Month, f.Owners, string(f.Format), f.Edition).Scan(&total)
+	if err != nil {
+		return 0, nil, err
+	}
+	rows, err := m.Pool.Query(ctx, `
+		SELECT to_char(month, 'YYYY-MM'), edition, owner, format, made_at, length(content), encode(sha256, 'hex') `+chosenFiles+`
+			AND ($5 = '' OR to_char(month, 'YYYY-MM') < $5 OR to_char(month, 'YYYY-MM') = $5
+				AND (edition < $6 OR edition = $6 AND (owner, format) > ($7, $8)))
+		ORDER BY month DESC, edition DESC, owner, format LIMIT nullif($9, 0)`,
+		f.Month, f.Owners, string(f.Format), f.Edition, f.After.Month, f.After.Edition, f.After.Owner, f.After.Format, f.Limit)
+	if err != nil {
+		return 0, nil, err
+	}
+	files, err = pgx.CollectRows(rows, pgx.RowToStructByPos[File])
+	return total, files, err
+}
+
 // Freeze makes a closed month's report and the extracts of all owners, for ever. false: it was made before, and nothing
 // changed. *NotOverError before the month's end; *UnwatchedError where nothing was watched and the order does not say
 // anyway.

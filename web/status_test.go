@@ -2,7 +2,7 @@ package web_test
 
 import (
 	"context"
-	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -16,6 +16,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/keyrounds/keyrounds/access"
 	"github.com/keyrounds/keyrounds/audit"
 	"github.com/keyrounds/keyrounds/credential"
 	"github.com/keyrounds/keyrounds/postgres/pgtest"
@@ -60,6 +61,7 @@ func site(t *testing.T, n int) http.Handler {
 	return web.New(web.Options{
 		Audit: held, Registry: store, Usage: used, Gatherer: prometheus.NewRegistry(), Log: log, Now: time.Now,
 		Reports: report.New(report.Options{Pool: pool, Registry: store, Audit: held, Usage: used, Zone: time.UTC}),
+		API:     http.NotFoundHandler(),
 		Ready:   func(context.Context) error { return nil },
 	})
 }
@@ -101,125 +103,29 @@ func TestTheStatusPageIsPaged(t *testing.T) {
 	}
 }
 
-// The API has all credentials by name, or pages with a link to the next.
-func TestTheAPIIsPaged(t *testing.T) {
+// The API is asked with who asks in its context: anybody, who may look, or whom Who says; whom it does not say, with nobody.
+func TestTheAPIKnowsWhoAsks(t *testing.T) {
 	t.Parallel()
-	site := site(t, 120)
-	list := func(path string) (names []string, next string) {
-		w := get(t, site, path)
-		var cs []web.CredentialJSON
-		if err := json.Unmarshal(w.Body.Bytes(), &cs); err != nil {
-			t.Fatalf("%s: %v\n%s", path, err, w.Body)
+	var asks []string
+	o := web.Options{
+		Gatherer: prometheus.NewRegistry(),
+		API: http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+			who, ok := access.From(r.Context())
+			asks = append(asks, fmt.Sprint(r.URL.Path, who.Name, who.Role, ok))
+		}),
+	}
+	get(t, web.New(o), "/api/v1/x")
+	o.Who = func(r *http.Request) (access.Who, error) {
+		if r.URL.RawQuery != "" {
+			return access.Who{}, errors.New("nobody")
 		}
-		for _, c := range cs {
-			names = append(names, c.Name)
-		}
-		next, _, _ = strings.Cut(strings.TrimPrefix(w.Header().Get("Link"), "<"), ">")
-		return names, next
+		return access.Who{Name: "user ann", Role: access.Admin}, nil
 	}
-	all, next := list("/api/v1/credentials")
-	if len(all) != 120 || !slices.IsSorted(all) || next != "" {
-		t.Errorf("%d credentials, next %q", len(all), next)
-	}
-	var paged []string
-	for path := "/api/v1/credentials?limit=50"; path != ""; {
-		var names []string
-		names, path = list(path)
-		paged = append(paged, names...)
-	}
-	if !slices.Equal(all, paged) {
-		t.Errorf("in pages: %d %v", len(paged), paged)
-	}
-	if total := get(t, site, "/api/v1/credentials?limit=50").Header().Get("X-Total-Count"); total != "120" {
-		t.Errorf("in total %q", total)
-	}
-	if names, _ := list("/api/v1/credentials?q=nobody"); len(names) != 0 {
-		t.Errorf("nobody: %v", names)
-	}
-	for _, bad := range []string{"limit=0", "limit=1001", "limit=x", "after=x"} {
-		if w := get(t, site, "/api/v1/credentials?"+bad); w.Code != http.StatusBadRequest {
-			t.Errorf("%s: HTTP %d", bad, w.Code)
-		}
-	}
-}
-
-// A filter that is mistyped is an error that says what there is, and never an empty list.
-func TestMistypedFilters(t *testing.T) {
-	t.Parallel()
-	site := site(t, 1)
-	for path, want := range map[string]string{
-		"/api/v1/findings?kind=revokd":         "kind \"revokd\" is none of revoked, scope_lost",
-		"/api/v1/findings?severity=high":       "severity \"high\" is none of critical, warning, info",
-		"/api/v1/findings?resolved=1":          "resolved \"1\" is none of true, false",
-		"/api/v1/findings?knd=revoked":         "there is no parameter \"knd\"; there is: after, credential, kind, limit",
-		"/api/v1/findings?kind=unused&kind=x":  "kind is given 2 times",
-		"/api/v1/credentials?status=works":     "status \"works\" is none of pending, healthy",
-		"/api/v1/credentials?owner=x":          "there is no parameter \"owner\"; there is: after, limit, provider, q, status",
-		"/api/v1/usage?state=used":             "there is no parameter \"state\"",
-		"/api/v1/feeds?x=1":                    "there is no parameter \"x\" here",
-		"/api/v1/reports?month=2026-10":        "there is no parameter \"month\" here",
-		"/api/v1/reports/2026-10?version=3":    "there is no parameter \"version\"; there is: edition, format, owner",
-		"/api/v1/credentials?%00=1":            "there is no parameter",
-		"/api/v1/findings?kind=%3Cscript%3E":   "is none of",
-		"/api/v1/findings?severity=a&limit=99": "severity",
-	} {
-		w := get(t, site, path)
-		var problem struct{ Detail string }
-		if err := json.Unmarshal(w.Body.Bytes(), &problem); err != nil || w.Code != http.StatusBadRequest ||
-			!strings.Contains(problem.Detail, want) {
-			t.Errorf("%s: HTTP %d %q", path, w.Code, problem.Detail)
-		}
-	}
-	w := get(t, site, "/api/v1/findings?resolved=true&kind=revoked&severity=critical&limit=5")
-	if w.Code != http.StatusOK || strings.TrimSpace(w.Body.String()) != "[]" || w.Header().Get("X-Total-Count") != "0" {
-		t.Errorf("right ones: HTTP %d %s, in total %q", w.Code, w.Body, w.Header().Get("X-Total-Count"))
-	}
-}
-
-// The usage of all is one list by name, or pages of it with a link to the next, and of those of one state.
-func TestTheUsageIsPaged(t *testing.T) {
-	t.Parallel()
-	site := site(t, 1201)
-	list := func(path string) (names []string, next, total string) {
-		w := get(t, site, path)
-		var us []web.UsageJSON
-		if err := json.Unmarshal(w.Body.Bytes(), &us); err != nil {
-			t.Fatalf("%s: %v\n%s", path, err, w.Body)
-		}
-		for _, u := range us {
-			names = append(names, u.Credential)
-		}
-		next, _, _ = strings.Cut(strings.TrimPrefix(w.Header().Get("Link"), "<"), ">")
-		return names, next, w.Header().Get("X-Total-Count")
-	}
-	all, next, _ := list("/api/v1/usage")
-	if len(all) != 1201 || !slices.IsSorted(all) || next != "" {
-		t.Errorf("%d credentials, next %q", len(all), next)
-	}
-	for _, path := range []string{"/api/v1/usage?limit=300", "/api/v1/usage?limit=300&status=not_known", "/api/v1/usage?limit=1000"} {
-		var paged []string
-		for first := true; path != ""; first = false {
-			names, next, total := list(path)
-			if want := first && !strings.Contains(path, "status"); want && total != "1201" || !want && total != "" {
-				t.Errorf("%s: in total %q", path, total)
-			}
-			paged, path = append(paged, names...), next
-		}
-		if !slices.Equal(all, paged) {
-			t.Errorf("in pages: %d", len(paged))
-		}
-	}
-	if names, _, total := list("/api/v1/usage?q=C-010&provider=p1"); len(names) != 5 || total != "5" {
-		t.Errorf("five are asked for: %v, in total %q", names, total)
-	}
-	if names, next, _ := list("/api/v1/usage?status=used"); len(names) != 0 || next != "" {
-		t.Errorf("none is used: %v", names)
-	}
-	for bad, want := range map[string]string{
-		"limit=0": "limit", "limit=1001": "limit", "status=usd": `status "usd" is none of used, unused, never_used, not_known`,
-	} {
-		if w := get(t, site, "/api/v1/usage?"+bad); w.Code != http.StatusBadRequest || !strings.Contains(w.Body.String(), want) {
-			t.Errorf("%s: HTTP %d %s", bad, w.Code, w.Body)
-		}
+	get(t, web.New(o), "/api/v1/y")
+	get(t, web.New(o), "/api/v1/z?")
+	get(t, web.New(o), "/api/v1/z?q")
+	want := []string{"/api/v1/xanybodyviewertrue", "/api/v1/yuser annadmintrue", "/api/v1/zuser annadmintrue", "/api/v1/zfalse"}
+	if !slices.Equal(asks, want) {
+		t.Errorf("it was asked by\n%q, want\n%q", asks, want)
 	}
 }

@@ -5,6 +5,8 @@ import (
 	"net/url"
 	"time"
 
+	"github.com/keyrounds/keyrounds/api"
+
 	"github.com/keyrounds/keyrounds/audit"
 	"github.com/keyrounds/keyrounds/credential"
 	"github.com/keyrounds/keyrounds/finding"
@@ -63,13 +65,13 @@ type held struct {
 	next       audit.Cursor
 	chosen     int
 	creds      []credential.Credential // of page
-	uses       []UsageJSON             // likewise
+	uses       []api.UsageJSON         // likewise
 }
 
 // credentialRow is a credential with its status and last check, and its use as the feeds show it.
 type credentialRow struct {
 	audit.Standing
-	Use  UsageJSON
+	Use  api.UsageJSON
 	Ends credential.End
 }
 
@@ -95,7 +97,7 @@ func newView(h held, a asked, now time.Time, version string) view {
 	for _, s := range []verdict.Status{verdict.Revoked, verdict.Suspect, verdict.Degraded, verdict.Pending, verdict.Healthy} {
 		v.Counts = append(v.Counts, statusCount{s, counts[s]})
 	}
-	use, registered := map[string]UsageJSON{}, map[int64]credential.Credential{}
+	use, registered := map[string]api.UsageJSON{}, map[int64]credential.Credential{}
 	for _, c := range h.creds {
 		registered[c.ID] = c
 	}

@@ -1,7 +1,6 @@
-// Package web serves the status page, the read-only JSON API, /metrics and health.
+// Package web serves the status page, /metrics and health, and takes what feeds push and others report of leaks.
 //
-// It changes nothing but what a feed pushes and what others report of leaks: no other route takes anything but
-// GET.
+// The API is package api's, which it mounts, and tells who asks.
 package web
 
 import (
@@ -12,16 +11,15 @@ import (
 	"log/slog"
 	"net/http"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"github.com/keyrounds/keyrounds/access"
 	"github.com/keyrounds/keyrounds/audit"
 	"github.com/keyrounds/keyrounds/finding"
-	"github.com/keyrounds/keyrounds/notify"
 	"github.com/keyrounds/keyrounds/registry"
 	"github.com/keyrounds/keyrounds/report"
 	"github.com/keyrounds/keyrounds/usage"
@@ -36,6 +34,10 @@ type Options struct {
 	Reports  *report.Maker
 	// About fills in what is registered of the credential of a finding; nil: nothing does.
 	About func(context.Context, finding.Finding) (finding.Finding, error)
+	// API answers below /api/; it is asked with a context that says who asks.
+	API http.Handler
+	// Who says who asks; an error: nobody who may. nil: everybody who comes this far may look.
+	Who func(*http.Request) (access.Who, error)
 	// PushFeeds are the feeds that take pushes, and Ingest takes one in.
 	PushFeeds func() []PushFeed
 	Ingest    IngestFunc
@@ -52,18 +54,16 @@ type Options struct {
 // and reports show a token or a signature of their own. After ten wrong ones within a minute an address gets 429 for more wrong
 // ones; what is right goes through.
 func New(o Options) http.Handler {
+	if o.Who == nil {
+		o.Who = anybody
+	}
 	s := &site{Options: o}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", s.page)
 	mux.HandleFunc("GET /style.css", s.style)
-	mux.HandleFunc("GET /api/v1/credentials", credentialParams.takes(s.credentials))
-	mux.HandleFunc("GET /api/v1/findings", findingParams.takes(s.findings))
 	mux.HandleFunc("POST /api/v1/usage", s.push)
 	mux.HandleFunc("POST /api/v1/leaks/{name}", s.leakReport)
-	mux.HandleFunc("GET /api/v1/usage", usageParams.takes(s.usage))
-	mux.HandleFunc("GET /api/v1/feeds", params{}.takes(s.feeds))
-	mux.HandleFunc("GET /api/v1/reports", params{}.takes(s.reports))
-	mux.HandleFunc("GET /api/v1/reports/{month}", reportParams.takes(s.report))
+	mux.Handle("/api/", s.named(o.API))
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { text(w, http.StatusOK, "ok\n") })
 	mux.HandleFunc("GET /readyz", s.ready)
 	mux.Handle("GET /metrics", promhttp.HandlerFor(o.Gatherer, promhttp.HandlerOpts{
@@ -100,6 +100,21 @@ func guard(next http.Handler) http.Handler {
 	})
 }
 
+// named has the API know who asks. Who it is not said of, the API refuses.
+func (s *site) named(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if who, err := s.Who(r); err == nil {
+			r = r.WithContext(access.With(r.Context(), who))
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// anybody is who asks where nothing else decides: whoever gets through the door may look.
+func anybody(*http.Request) (access.Who, error) {
+	return access.Who{Name: "anybody", Role: access.Viewer}, nil
+}
+
 func text(w http.ResponseWriter, status int, s string) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	w.WriteHeader(status)
@@ -124,67 +139,6 @@ func (s *site) json(w http.ResponseWriter, v any, err error) {
 	}
 	w.Header().Set("Content-Type", "application/json")
 	_ = json.NewEncoder(w).Encode(v)
-}
-
-// findings answers with up to 1,000, or as many as limit says, how many there are, and a link to the next (RFC 8288).
-func (s *site) findings(w http.ResponseWriter, r *http.Request) {
-	q := r.URL.Query()
-	limit, err := limitOf(q)
-	f := audit.Filter{
-		Resolved: q.Get("resolved") == "true", Kind: finding.Kind(q.Get("kind")), Severity: finding.Severity(q.Get("severity")),
-		Credential: q.Get("credential"), Limit: limit + 1,
-	}
-	if after := q.Get("after"); err == nil && after != "" {
-		f.After, err = strconv.ParseInt(after, 10, 64)
-	}
-	if err != nil {
-		text(w, http.StatusBadRequest, err.Error()+"\n")
-		return
-	}
-	list, err := s.Audit.Findings(r.Context(), f)
-	if f.After == 0 && err == nil {
-		err = total(w, func() (int, error) { return s.Audit.CountFindings(r.Context(), f) })
-	}
-	if len(list) > limit {
-		list = list[:limit]
-		linkNext(w, r, strconv.FormatInt(list[limit-1].ID, 10))
-	}
-	all := []FindingJSON{}
-	for _, f := range list {
-		all = append(all, NewFindingJSON(f))
-	}
-	s.json(w, all, err)
-}
-
-// FindingJSON is a finding in JSON, here and in the commands. Its names are a promise: scripts of users depend on
-// them.
-type FindingJSON struct {
-	ID             int64            `json:"id"`
-	Kind           finding.Kind     `json:"kind"`
-	Severity       finding.Severity `json:"severity"`
-	State          finding.State    `json:"state"`
-	Credential     string           `json:"credential"`
-	Provider       string           `json:"provider"`
-	Title          string           `json:"title"`
-	OpenedAt       time.Time        `json:"opened_at"`
-	UpdatedAt      time.Time        `json:"updated_at"`
-	ResolvedAt     time.Time        `json:"resolved_at,omitzero"`
-	ResolvedWhy    string           `json:"resolved_why,omitempty"`
-	Withdrawn      bool             `json:"withdrawn,omitempty"` // it should not have been told, by resolved_why
-	AcknowledgedBy string           `json:"acknowledged_by,omitempty"`
-	SnoozedUntil   time.Time        `json:"snoozed_until,omitzero"`
-	FalseAlarmBy   string           `json:"false_alarm_by,omitempty"`
-	FalseAlarmWhy  string           `json:"false_alarm_why,omitempty"`
-	Evidence       finding.Evidence `json:"evidence"`
-}
-
-// NewFindingJSON makes the JSON of a finding, with the title that messages have.
-func NewFindingJSON(f finding.Finding) FindingJSON {
-	return FindingJSON{
-		f.ID, f.Kind, f.Severity, f.State, f.Subject.Credential, f.Subject.Provider, notify.Describe(f).Title,
-		f.OpenedAt, f.UpdatedAt, f.ResolvedAt, f.ResolvedWhy, f.Withdrawn, f.AcknowledgedBy, f.SnoozedUntil,
-		f.FalseAlarmBy, f.FalseAlarmWhy, f.Evidence,
-	}
 }
 
 var page = template.Must(template.New("page.html").Funcs(template.FuncMap{

@@ -7,10 +7,10 @@ import (
 	"io"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/keyrounds/keyrounds/api"
 	"github.com/keyrounds/keyrounds/app"
 	"github.com/keyrounds/keyrounds/checker"
 	"github.com/keyrounds/keyrounds/credential"
@@ -86,57 +86,6 @@ func named(ctx context.Context, a *app.App, names []string) ([]credential.Creden
 	return chosen, nil
 }
 
-// checkJSON is a promise: scripts of users depend on its names.
-type checkJSON struct {
-	Credential string                `json:"credential"`
-	Provider   string                `json:"provider"`
-	Outcome    string                `json:"outcome"`
-	Reason     *string               `json:"reason"`
-	Status     string                `json:"status"`
-	HTTPStatus *int                  `json:"http_status"`
-	ErrorCode  *string               `json:"error_code"`
-	LatencyMS  float64               `json:"latency_ms"`
-	PhasesMS   phasesJSON            `json:"phases_ms"`
-	Granted    []string              `json:"granted_scopes"` // null: the answer did not say
-	Missing    []string              `json:"missing_scopes"`
-	Extra      []string              `json:"extra_scopes"`
-	Unproven   []string              `json:"unproven_scopes"` // declared, and nothing of this check shows them
-	Probes     []checker.ProbeResult `json:"probes"`
-	CheckedAt  time.Time             `json:"checked_at"`
-	Message    string                `json:"message"`
-}
-
-type phasesJSON struct {
-	DNS       float64 `json:"dns"`
-	Connect   float64 `json:"connect"`
-	TLS       float64 `json:"tls"`
-	FirstByte float64 `json:"first_byte"`
-	Total     float64 `json:"total"`
-}
-
-func newCheckJSON(j rounds.Judged) checkJSON {
-	r := j.Result
-	ms := func(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
-	return checkJSON{
-		r.Credential,
-		r.Provider,
-		string(r.Outcome),
-		orNull(string(r.Reason)),
-		string(j.State.Status),
-		orNull(r.HTTPStatus),
-		orNull(r.ErrorCode),
-		ms(r.Phases.Total),
-		phasesJSON{ms(r.Phases.DNS), ms(r.Phases.Connect), ms(r.Phases.TLS), ms(r.Phases.FirstByte), ms(r.Phases.Total)},
-		r.Granted,
-		orEmpty(r.Missing),
-		orEmpty(r.Extra),
-		orEmpty(r.Unproven),
-		orEmpty(r.Probes),
-		r.At.UTC(),
-		r.Message,
-	}
-}
-
 func orNull[T comparable](v T) *T {
 	var zero T
 	if v == zero {
@@ -153,10 +102,10 @@ func orEmpty[T any](s []T) []T {
 }
 
 func printChecks(w io.Writer, out output, judged []rounds.Judged) error {
-	values := []checkJSON{}
+	values := []api.CheckJSON{}
 	var rows [][]string
 	for _, j := range judged {
-		values = append(values, newCheckJSON(j))
+		values = append(values, api.NewCheckJSON(j))
 		r := j.Result
 		rows = append(
 			rows,

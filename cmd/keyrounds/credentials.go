@@ -13,13 +13,13 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/keyrounds/keyrounds/action"
+	"github.com/keyrounds/keyrounds/api"
 	"github.com/keyrounds/keyrounds/app"
 	"github.com/keyrounds/keyrounds/audit"
 	"github.com/keyrounds/keyrounds/config"
 	"github.com/keyrounds/keyrounds/credential"
 	"github.com/keyrounds/keyrounds/registry"
 	"github.com/keyrounds/keyrounds/secret"
-	"github.com/keyrounds/keyrounds/web"
 )
 
 func newCredentials(o *options) *cobra.Command {
@@ -348,7 +348,7 @@ func newCredentialsList(o *options) *cobra.Command {
 			}
 			defer a.Close()
 			l := out.begin(cmd.OutOrStdout(), []string{"NAME", "PROVIDER", "STATUS", "OWNER", "SOURCE", "LAST CHECK", "NEXT CHECK"})
-			err = web.EachCredential(cmd.Context(), a.Registry, a.Audit, all, func(v web.CredentialJSON) {
+			err = api.EachCredential(cmd.Context(), a.Registry, a.Audit, all, func(v api.CredentialJSON) {
 				if !only.pass(v) {
 					return
 				}
@@ -400,7 +400,7 @@ func newCredentialsShow(o *options) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			value := web.NewCredentialJSON(c, standing)
+			value := api.NewCredentialJSON(c, standing)
 			history, err := a.Audit.History(cmd.Context(), c.ID, 10)
 			if err != nil {
 				return err
@@ -417,7 +417,7 @@ func newCredentialsShow(o *options) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			table := truth(
+			table := api.NewScopesJSON(
 				c,
 				a.Config().Providers[c.Provider],
 				last,
@@ -425,9 +425,9 @@ func newCredentialsShow(o *options) *cobra.Command {
 				func(scope string) string { return book.ScopeUse(c, scope, a.Now()) },
 			)
 			full := struct {
-				web.CredentialJSON
-				Truth  scopesJSON    `json:"scope_truth"`
-				Checks []audit.Check `json:"checks"`
+				api.CredentialJSON
+				Truth  api.ScopesJSON `json:"scope_truth"`
+				Checks []audit.Check  `json:"checks"`
 			}{value, table, orEmpty(history)}
 			return out.one(cmd.OutOrStdout(), full, describe(value, table, history))
 		},
@@ -436,7 +436,7 @@ func newCredentialsShow(o *options) *cobra.Command {
 	return cmd
 }
 
-func describe(v web.CredentialJSON, scopes scopesJSON, history []audit.Check) string {
+func describe(v api.CredentialJSON, scopes api.ScopesJSON, history []audit.Check) string {
 	var b strings.Builder
 	line := func(label, text string) {
 		if text != "" && text != "0s" {
@@ -473,7 +473,7 @@ func describe(v web.CredentialJSON, scopes scopesJSON, history []audit.Check) st
 	if !v.NextCheck.IsZero() {
 		line("Next check", stamp(v.NextCheck)+", "+v.NextCheckWhy)
 	}
-	b.WriteString(scopes.String())
+	b.WriteString(scopeText(scopes))
 	if len(history) > 0 {
 		b.WriteString("\n")
 		var rows [][]string

@@ -8,9 +8,9 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/keyrounds/keyrounds/api"
 	"github.com/keyrounds/keyrounds/config"
 	"github.com/keyrounds/keyrounds/verdict"
-	"github.com/keyrounds/keyrounds/web"
 )
 
 // filters choose credentials of a list: provider=NAME, owner=NAME, status=STATUS, source=file, label.KEY=VALUE; each must hold.
@@ -62,7 +62,7 @@ func (f *filters) check(cmd *cobra.Command) error {
 	return nil
 }
 
-func (f *filters) pass(c web.CredentialJSON) bool {
+func (f *filters) pass(c api.CredentialJSON) bool {
 	pass := true
 	for _, given := range f.given {
 		key, value, _ := strings.Cut(given, "=")

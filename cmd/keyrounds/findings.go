@@ -7,11 +7,11 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/keyrounds/keyrounds/api"
 	"github.com/keyrounds/keyrounds/app"
 	"github.com/keyrounds/keyrounds/audit"
 	"github.com/keyrounds/keyrounds/finding"
 	"github.com/keyrounds/keyrounds/notify"
-	"github.com/keyrounds/keyrounds/web"
 )
 
 func newFindings(o *options) *cobra.Command {
@@ -51,10 +51,10 @@ func newFindingsList(o *options) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			values := []web.FindingJSON{}
+			values := []api.FindingJSON{}
 			var rows [][]string
 			for _, f := range list {
-				values = append(values, web.NewFindingJSON(f))
+				values = append(values, api.NewFindingJSON(f))
 				rows = append(
 					rows,
 					[]string{
@@ -99,15 +99,15 @@ func newFindingsList(o *options) *cobra.Command {
 	return cmd
 }
 
-// sayMore says on standard error how many findings a list leaves out, and how to see them.
+// sayMore says on standard error how many findings there are beside those of a list, and how to see them.
 func sayMore(cmd *cobra.Command, a *app.App, f audit.Filter, list []finding.Finding) error {
-	if len(list) < f.Limit {
+	if len(list) < f.Limit || len(list) == 0 {
 		return nil
 	}
-	f.After = list[len(list)-1].ID
-	more, err := a.Audit.CountFindings(cmd.Context(), f)
-	if err == nil && more > 0 {
-		fmt.Fprintf(cmd.ErrOrStderr(), "%d more are not shown: --after %d shows the next, --limit more of them\n", more, f.After)
+	all, err := a.Audit.Found(cmd.Context(), f)
+	if err == nil && all > len(list) {
+		fmt.Fprintf(cmd.ErrOrStderr(), "%d of %d are shown: --after %d shows the next, --limit more of them\n",
+			len(list), all, list[len(list)-1].ID)
 	}
 	return err
 }
@@ -130,7 +130,7 @@ func newFindingsShow(o *options) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return out.one(cmd.OutOrStdout(), web.NewFindingJSON(f), story(f))
+			return out.one(cmd.OutOrStdout(), api.NewFindingJSON(f), story(f))
 		},
 	}
 	out.flags(cmd, "table", "json")

@@ -12,11 +12,11 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/keyrounds/keyrounds/api"
 	"github.com/keyrounds/keyrounds/app"
 	"github.com/keyrounds/keyrounds/credential"
 	"github.com/keyrounds/keyrounds/usage"
 	"github.com/keyrounds/keyrounds/usage/feed"
-	"github.com/keyrounds/keyrounds/web"
 )
 
 func newUsage(o *options) *cobra.Command {
@@ -32,7 +32,7 @@ func newUsage(o *options) *cobra.Command {
 func newUsageList(o *options) *cobra.Command {
 	var (
 		out    output
-		q      web.UsageQuery
+		q      api.UsageQuery
 		status string
 	)
 	cmd := &cobra.Command{
@@ -40,7 +40,7 @@ func newUsageList(o *options) *cobra.Command {
 		Example: "  keyrounds usage list --status unused --provider smartrecruiters\n" +
 			"  keyrounds usage list --limit 1000 --after ats-sync",
 		RunE: func(cmd *cobra.Command, _ []string) (err error) {
-			if q.State, err = web.ParseUsageState(status); err != nil {
+			if q.State, err = api.ParseUsageState(status); err != nil {
 				return err
 			}
 			if q.Limit < 0 {
@@ -55,7 +55,7 @@ func newUsageList(o *options) *cobra.Command {
 				cmd.OutOrStdout(),
 				[]string{"CREDENTIAL", "PROVIDER", "OWNER", "USAGE", "LAST USED AT", "FROM", "DAYS UNUSED", "COVERAGE", "REASON"},
 			)
-			next, err := web.EachUsage(cmd.Context(), a.Registry, a.Usage, a.Now(), q, func(u web.UsageJSON) {
+			next, err := api.EachUsage(cmd.Context(), a.Registry, a.Usage, a.Now(), q, func(u api.UsageJSON) {
 				l.add([]string{
 					u.Credential,
 					u.Provider,
@@ -129,7 +129,7 @@ func newUsageShow(o *options) *cobra.Command {
 			if err != nil {
 				return notRegistered(ctx, a, args[0], err)
 			}
-			all, err := web.Usages(ctx, a.Usage, []credential.Credential{c}, a.Now())
+			all, err := api.Usages(ctx, a.Usage, []credential.Credential{c}, a.Now())
 			if err != nil {
 				return err
 			}
@@ -150,7 +150,7 @@ func newUsageShow(o *options) *cobra.Command {
 				return err
 			}
 			value := struct {
-				web.UsageJSON
+				api.UsageJSON
 				Sources        []usage.Source    `json:"sources"`
 				Lifecycle      []usage.Lifecycle `json:"lifecycle"`
 				Keys           []usage.Key       `json:"keys"`

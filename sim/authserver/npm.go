@@ -17,22 +17,31 @@ const oldestNode = 18
 var errNode = fmt.Errorf("it needs node and npm, Node.js %d or newer: test/setup.sh installs them (on Debian: apt-get install nodejs npm)",
 	oldestNode)
 
-// install puts what the lockfile of dir names below into, once for each lockfile, and returns how to call the program. A
-// directory there is complete: it is made under another name, and the first of several processes wins.
-func install(dir, into string) ([]string, error) {
+// Packages puts what the lockfile of dir names below into, once for each lockfile, and returns in which directory. A directory
+// there is complete: it is made under another name, and the first of several processes wins.
+func Packages(dir, into string) (home string, err error) {
 	if err := findNode(); err != nil {
-		return nil, err
+		return "", err
 	}
 	lock, err := os.ReadFile(filepath.Join(dir, "package-lock.json"))
 	if err != nil {
-		return nil, err
+		return "", err
 	}
 	sum := sha256.Sum256(lock)
-	home := filepath.Join(into, fmt.Sprintf("%s-%x", filepath.Base(dir), sum[:6]))
+	home = filepath.Join(into, fmt.Sprintf("%s-%x", filepath.Base(dir), sum[:6]))
 	if _, err := os.Stat(home); errors.Is(err, os.ErrNotExist) {
 		if err := fetch(dir, into, home); err != nil {
-			return nil, err
+			return "", err
 		}
+	}
+	return home, nil
+}
+
+// install is Packages with a program, and returns how to call it.
+func install(dir, into string) ([]string, error) {
+	home, err := Packages(dir, into)
+	if err != nil {
+		return nil, err
 	}
 	// A module is found from where the program is. The program may have changed since.
 	program := filepath.Join(home, "main.js")

@@ -1,18 +1,14 @@
-package web
+package api
 
 import (
-	"cmp"
 	"context"
 	"fmt"
-	"net/http"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
 	"github.com/keyrounds/keyrounds/credential"
 	"github.com/keyrounds/keyrounds/registry"
-	"github.com/keyrounds/keyrounds/report"
 	"github.com/keyrounds/keyrounds/usage"
 )
 
@@ -175,94 +171,4 @@ func ParseUsageState(s string) (usage.State, error) {
 		states = append(states, string(known))
 	}
 	return "", fmt.Errorf("status %q is none of %s", s, strings.Join(states, ", "))
-}
-
-// usage answers for all credentials, by name; or, where it is asked for some or for a limit, with a page and a link to the
-// next (RFC 8288).
-func (s *site) usage(w http.ResponseWriter, r *http.Request) {
-	v := r.URL.Query()
-	limit, err := limitOf(v)
-	state, bad := ParseUsageState(v.Get("status"))
-	if err = cmp.Or(err, bad); err != nil {
-		text(w, http.StatusBadRequest, err.Error()+"\n")
-		return
-	}
-	q := UsageQuery{registry.Choice{Provider: v.Get("provider"), Search: v.Get("q"), After: v.Get("after")}, state}
-	if !slices.ContainsFunc(pageKeys, v.Has) {
-		stream(s, w, func(each func(UsageJSON)) error {
-			_, err := EachUsage(r.Context(), s.Registry, s.Usage, s.Now(), q, each)
-			return err
-		})
-		return
-	}
-	all := []UsageJSON{}
-	q.Limit = limit
-	next, err := EachUsage(r.Context(), s.Registry, s.Usage, s.Now(), q, func(u UsageJSON) { all = append(all, u) })
-	if next != "" && err == nil {
-		linkNext(w, r, next)
-	}
-	if q.After == "" && state == "" && err == nil {
-		err = total(w, func() (int, error) { return s.Registry.Chosen(r.Context(), q.Choice) })
-	}
-	s.json(w, all, err)
-}
-
-func (s *site) feeds(w http.ResponseWriter, r *http.Request) {
-	all, err := s.Usage.Feeds(r.Context())
-	if all == nil {
-		all = []usage.FeedStatus{}
-	}
-	s.json(w, all, err)
-}
-
-func (s *site) reports(w http.ResponseWriter, r *http.Request) {
-	made, err := s.Reports.Made(r.Context())
-	months := []string{}
-	for _, m := range made {
-		months = append(months, m.String())
-	}
-	s.json(w, months, err)
-}
-
-// report gives a report that was made. It makes none: a GET changes nothing.
-func (s *site) report(w http.ResponseWriter, r *http.Request) {
-	month, err := report.ParseMonth(r.PathValue("month"))
-	if err != nil {
-		refuse(w, http.StatusNotFound, "a month such as 2026-10 is expected")
-		return
-	}
-	format := report.Format(r.URL.Query().Get("format"))
-	if format == "" {
-		format = report.HTML
-	}
-	types := map[report.Format]string{
-		report.HTML: "text/html; charset=utf-8",
-		report.CSV:  "text/csv; charset=utf-8",
-		report.JSON: "application/json",
-	}
-	if types[format] == "" {
-		refuse(w, http.StatusBadRequest, "format is html, csv or json")
-		return
-	}
-	edition := 0
-	if text := r.URL.Query().Get("edition"); text != "" {
-		if edition, err = strconv.Atoi(text); err != nil || edition < 1 {
-			refuse(w, http.StatusBadRequest, "edition is a number from 1 on")
-			return
-		}
-	}
-	content, ok, err := s.Reports.Stored(r.Context(), month, r.URL.Query().Get("owner"), edition, format)
-	switch {
-	case err != nil:
-		s.json(w, nil, err)
-	case !ok:
-		refuse(w, http.StatusNotFound, "no such report was made; keyrounds report freeze --month "+month.String()+" makes it")
-	default:
-		w.Header().Set("Content-Type", types[format])
-		w.Header().Set(
-			"Content-Security-Policy",
-			"default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
-		)
-		_, _ = w.Write(content)
-	}
 }

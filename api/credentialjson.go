@@ -1,4 +1,4 @@
-package web
+package api
 
 import (
 	"cmp"
@@ -72,12 +72,15 @@ func NewCredentialJSON(c credential.Credential, st audit.Standing) CredentialJSO
 	return j
 }
 
+// eachAtOnce is how many credentials EachCredential holds at once.
+const eachAtOnce = 1000
+
 // EachCredential calls each for every credential, by name, retired ones only if asked for. It reads them in pages.
 func EachCredential(
 	ctx context.Context, registered *registry.Store, held *audit.Store, retired bool, each func(CredentialJSON),
 ) error {
 	for after := ""; ; {
-		creds, err := registered.Page(ctx, retired, after, mostJSON)
+		creds, err := registered.Page(ctx, retired, after, eachAtOnce)
 		if err != nil || len(creds) == 0 {
 			return err
 		}

@@ -1,0 +1,99 @@
+// Package api answers with JSON over HTTP what there is, and does what a person may do, by name of who asks.
+//
+// It asks nobody to sign in: who asks is in the context of each request (package access). It decides nothing itself: deeds
+// are those of package action, and what there is, is the stores'.
+package api
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humago"
+	"github.com/klauspost/compress/gzhttp"
+
+	"github.com/keyrounds/keyrounds/action"
+	"github.com/keyrounds/keyrounds/audit"
+	"github.com/keyrounds/keyrounds/config"
+	"github.com/keyrounds/keyrounds/exposure"
+	"github.com/keyrounds/keyrounds/idempotency"
+	"github.com/keyrounds/keyrounds/leak"
+	"github.com/keyrounds/keyrounds/notify"
+	"github.com/keyrounds/keyrounds/registry"
+	"github.com/keyrounds/keyrounds/report"
+	"github.com/keyrounds/keyrounds/usage"
+)
+
+// Options are options of New. All are required but those that say otherwise; all stores are on the same database.
+type Options struct {
+	Actions  *action.Actions
+	Audit    *audit.Store
+	Registry *registry.Store
+	Usage    *usage.Store
+	Leaks    *leak.Store
+	Notifier *notify.Notifier
+	Reports  *report.Maker
+	// Sources lists the sources that are searched for leaked secrets.
+	Sources func(context.Context) ([]exposure.Source, error)
+	// Unregistered calls each for the client ids that nobody registered (usage.Store.Unregistered).
+	Unregistered func(ctx context.Context, each func(usage.Unregistered) bool) error
+	Once         *idempotency.Store    // what was answered to requests that name themselves
+	Config       func() *config.Config // as it holds now
+	PerMinute    int                   // requests of one who asks; 0: 600
+	EventsEvery  time.Duration         // how often it is looked for events; 0: each second
+	Ended        <-chan struct{}       // closed when the daemon stops: streams of events end
+	Version      string
+	Log          *slog.Logger
+	Now          func() time.Time
+}
+
+// New returns the handler of everything below /api/. Each request's context says who asks (access.With); without that, all but
+// the document and its page is refused.
+func New(o Options) http.Handler {
+	s := &server{Options: o, streams: make(chan struct{}, mostStreams)}
+	mux := http.NewServeMux()
+	s.api = humago.NewWithPrefix(mux, prefix, s.config())
+	for _, r := range s.routes() {
+		s.register(r)
+	}
+	s.serveDocument(mux)
+	s.serveDocs(mux)
+	return compressed(s.guard(s.limit(s.once(mux)), mux))
+}
+
+// compressed gzips answers of a page's size for those who take that.
+func compressed(next http.Handler) http.Handler {
+	gzip, err := gzhttp.NewWrapper(gzhttp.MinSize(1024))
+	if err != nil {
+		panic(err) // of constants
+	}
+	zipped := gzip(next)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == eventsPath { // each of them is sent at once
+			next.ServeHTTP(w, r)
+			return
+		}
+		zipped.ServeHTTP(w, r)
+	})
+}
+
+const prefix = "/api"
+
+type server struct {
+	Options
+	api     huma.API
+	streams chan struct{} // one in it for each who listens to events
+}
+
+// config is that of huma: nothing but JSON, no pages of its own, and problems of ours (see problem.go).
+func (s *server) config() huma.Config {
+	return huma.Config{
+		OpenAPI:                      s.describe(),
+		Formats:                      map[string]huma.Format{"application/json": huma.DefaultJSONFormat, "json": huma.DefaultJSONFormat},
+		DefaultFormat:                "application/json",
+		RejectUnknownQueryParameters: true,
+		Transformers:                 []huma.Transformer{s.toProblem, onlyFields},
+	}
+}

@@ -1,0 +1,45 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/keyrounds/keyrounds/access"
+	"github.com/keyrounds/keyrounds/registry"
+)
+
+// known says that a filter names what there is, or "": a name that was mistyped is no empty list. Who may not see a thing is
+// told the same as of one that there is not.
+func (s *server) known(ctx context.Context, credential, provider, owner string) error {
+	if credential != "" {
+		_, err := s.credential(ctx, credential)
+		if errors.Is(err, registry.ErrNotFound) {
+			return unknown("credential", credential, "No credential %q is registered.")
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if _, named := s.Config().Providers[provider]; provider != "" && (!named || asking(ctx).Role == access.Owner) {
+		is, err := s.Registry.Knows(ctx, provider, "", owners(ctx))
+		if err != nil {
+			return err
+		}
+		if !is {
+			return unknown("provider", provider, "No provider %q is configured, and no credential is of it.")
+		}
+	}
+	if owner == "" {
+		return nil
+	}
+	is, err := s.Registry.Knows(ctx, "", owner, owners(ctx))
+	if err == nil && !is {
+		return unknown("owner", owner, "No credential has the owner %q.")
+	}
+	return err
+}
+
+func unknown(parameter, value, format string) error {
+	return wrongly(Wrong{"query." + parameter, fmt.Sprintf(format, clean(value))})
+}

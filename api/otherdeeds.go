@@ -1,0 +1,153 @@
+package api
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+
+	"github.com/keyrounds/keyrounds/access"
+	"github.com/keyrounds/keyrounds/finding"
+	"github.com/keyrounds/keyrounds/notify"
+	"github.com/keyrounds/keyrounds/report"
+)
+
+// SilenceIn is what nobody is to be told of.
+type SilenceIn struct {
+	Credential string            `json:"credential,omitempty" maxLength:"63" doc:"This credential."`
+	Provider   string            `json:"provider,omitempty" maxLength:"63" doc:"All of this provider."`
+	Labels     map[string]string `json:"labels,omitempty" doc:"Credentials with all of these labels."`
+	Why        string            `json:"why" minLength:"1" maxLength:"300" doc:"For those who wonder."`
+	HowLong
+}
+
+type silenceIn struct{ Body SilenceIn }
+
+type shownSilence struct{ Body notify.Silence }
+
+func (s *server) addSilence(ctx context.Context, in *silenceIn) (*shownSilence, error) {
+	b := in.Body
+	until, err := b.end(s.Now())
+	if err != nil {
+		return nil, err
+	}
+	if asking(ctx).Role == access.Owner && (b.Credential == "" || b.Provider != "" || len(b.Labels) > 0) {
+		return nil, problem(http.StatusForbidden, "You silence single credentials of yours only: name one.")
+	}
+	if b.Credential != "" {
+		if _, err := s.credential(ctx, b.Credential); err != nil {
+			return nil, wrongly(Wrong{"body.credential", fmt.Sprintf("No credential %q is registered.", clean(b.Credential))})
+		}
+	}
+	made, err := s.Actions.Silence(ctx, asking(ctx).Name, notify.Silence{
+		Credential: b.Credential, Provider: b.Provider, Labels: b.Labels, Until: until, Why: b.Why,
+	})
+	return &shownSilence{made}, err
+}
+
+type silenceOf struct {
+	ID int64 `path:"id" minimum:"1" doc:"The silence's number."`
+}
+
+func (s *server) endSilence(ctx context.Context, in *silenceOf) (*shownSilence, error) {
+	names, err := s.names(ctx)
+	if err != nil {
+		return nil, err
+	}
+	_, list, err := s.Notifier.PageOfSilences(ctx, notify.SilencePage{Credential: names, After: in.ID + 1, Limit: 1})
+	if err != nil {
+		return nil, err
+	}
+	if len(list) == 0 || list[0].ID != in.ID {
+		return nil, problem(http.StatusNotFound, "No silence of this number holds, or not for you.")
+	}
+	ended, err := s.Actions.EndSilence(ctx, asking(ctx).Name, in.ID)
+	return &shownSilence{ended}, err
+}
+
+type receiverTestIn struct {
+	Name string `path:"name" maxLength:"200" doc:"The receiver's name." example:"slack"`
+	Body ReceiverTestIn
+}
+
+// ReceiverTestIn says which sample is sent.
+type ReceiverTestIn struct {
+	Kind aKind `json:"kind" doc:"A sample of this kind."`
+}
+
+// ReceiverTestOut says who has the sample.
+type ReceiverTestOut struct {
+	Receiver string `json:"receiver"`
+	Where    string `json:"where,omitempty" doc:"Where it posts, where it says so."`
+}
+
+type receiverTestOut struct{ Body ReceiverTestOut }
+
+// testReceiver sends a sample, whose title says TEST, to a receiver. Nothing is stored but that somebody asked for it.
+func (s *server) testReceiver(ctx context.Context, in *receiverTestIn) (*receiverTestOut, error) {
+	lanes, err := s.Notifier.Lanes(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if !hasReceiver(lanes, in.Name) {
+		return nil, problem(http.StatusNotFound, "There is no such receiver.")
+	}
+	detail := map[string]any{"kind": in.Body.Kind}
+	if err := s.Audit.Note(ctx, asking(ctx).Name, "receiver.tested", "receiver/"+in.Name, detail); err != nil {
+		return nil, err
+	}
+	sent, _, err := s.Notifier.Test(ctx, finding.Kind(in.Body.Kind), in.Name)
+	if err != nil || len(sent) == 0 {
+		s.Log.Warn("a receiver did not take a sample", "receiver", in.Name, "error", err)
+		return nil, problem(http.StatusBadGateway, "The receiver did not take the sample; the log says why.")
+	}
+	return &receiverTestOut{ReceiverTestOut{sent[0].Receiver, sent[0].Where}}, nil
+}
+
+// FreezeIn names a month whose report is to be frozen.
+type FreezeIn struct {
+	Month  string `json:"month" pattern:"^[0-9]{4}-[0-9]{2}$" patternDescription:"a month such as 2026-10"`
+	Anyway bool   `json:"anyway,omitempty" doc:"Also where no feed watched."`
+}
+
+// Frozen is a report that was frozen.
+type Frozen struct {
+	Month   string `json:"month"`
+	Edition int    `json:"edition"`
+}
+
+type freezeIn struct{ Body FreezeIn }
+
+type shownFrozen struct {
+	Location string `header:"Location" doc:"Where it is."`
+	Body     Frozen
+}
+
+func (s *server) freezeReport(ctx context.Context, in *freezeIn) (*shownFrozen, error) {
+	month, err := report.ParseMonth(in.Body.Month)
+	if err != nil {
+		return nil, wrongly(Wrong{"body.month", "The member month may be a month such as 2026-10."})
+	}
+	if err := s.Actions.Freeze(ctx, asking(ctx).Name, month, in.Body.Anyway); err != nil {
+		return nil, err
+	}
+	return &shownFrozen{prefix + "/v1/reports/" + month.String(), Frozen{month.String(), 1}}, nil
+}
+
+type amendIn struct {
+	Monthly
+	Body AmendIn
+}
+
+// AmendIn says why a report is made again.
+type AmendIn struct {
+	Why string `json:"why" minLength:"1" maxLength:"300" doc:"What is known now and was not, for the record."`
+}
+
+func (s *server) amendReport(ctx context.Context, in *amendIn) (*shownFrozen, error) {
+	month, err := report.ParseMonth(in.Month)
+	if err != nil {
+		return nil, problem(http.StatusNotFound, "There is no such month.")
+	}
+	edition, err := s.Actions.Amend(ctx, asking(ctx).Name, month, in.Body.Why)
+	return &shownFrozen{prefix + "/v1/reports/" + month.String(), Frozen{month.String(), edition}}, err
+}

@@ -1,0 +1,91 @@
+package api
+
+import (
+	"context"
+	"net/http"
+	"slices"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/keyrounds/keyrounds/report"
+)
+
+type reportsIn struct {
+	Paged
+	Month   string `query:"month" pattern:"^[0-9]{4}-[0-9]{2}$" patternDescription:"a month such as 2026-10" doc:"Only those of it."`
+	Owner   string `query:"owner" maxLength:"500" doc:"Only extracts for this owner."`
+	Format  string `query:"format" enum:"html,csv,json" doc:"Only files of this format."`
+	Edition int    `query:"edition" minimum:"1" doc:"Only this edition."`
+}
+
+// listReports lists the files of the reports that were frozen, the newest month first.
+func (s *server) listReports(ctx context.Context, in *reportsIn) (*listed[report.File], error) {
+	q := report.Files{Month: in.Month, Owners: owners(ctx), Format: report.Format(in.Format), Edition: in.Edition, Limit: in.Limit + 1}
+	if err := in.after(&q.After); err != nil {
+		return nil, err
+	}
+	if in.Owner != "" {
+		if q.Owners != nil && !slices.Contains(q.Owners, in.Owner) {
+			return nil, unknown("owner", in.Owner, "There is no report for the owner %q.")
+		}
+		q.Owners = []string{in.Owner}
+	}
+	total, all, err := s.Reports.Page(ctx, q)
+	return &listed[report.File]{*pageOf(all, in.Limit, total, same, func(f report.File) any { return f.Place() })}, err
+}
+
+// Monthly names a month.
+type Monthly struct {
+	Month string `path:"month" pattern:"^[0-9]{4}-[0-9]{2}$" patternDescription:"a month such as 2026-10" doc:"The month."`
+}
+
+type reportIn struct {
+	Monthly
+	Owner   string `query:"owner" maxLength:"500" doc:"The extract for this owner; without it, the whole report."`
+	Format  string `query:"format" enum:"html,csv,json" default:"html" doc:"As a page, a table, or by its schema."`
+	Edition int    `query:"edition" minimum:"1" doc:"This edition; without it, the newest."`
+}
+
+type shownReport struct {
+	Type   string `header:"Content-Type"`
+	Policy string `header:"Content-Security-Policy"`
+	Body   []byte
+}
+
+// showReport gives a report as it was frozen, byte for byte. It makes none.
+func (s *server) showReport(ctx context.Context, in *reportIn) (*shownReport, error) {
+	month, err := report.ParseMonth(in.Month)
+	if err != nil {
+		return nil, wrongly(Wrong{"path.month", "The month " + clean(in.Month) + " is none such as 2026-10."})
+	}
+	if who := owners(ctx); who != nil && !slices.Contains(who, in.Owner) {
+		return nil, problem(http.StatusNotFound, "There is no such report here, or not for you: name one of your owners (owner=).")
+	}
+	content, ok, err := s.Reports.Stored(ctx, month, in.Owner, in.Edition, report.Format(in.Format))
+	if err != nil {
+		return nil, err
+	}
+	if !ok {
+		return nil, problem(http.StatusNotFound, "No such report was frozen: POST /api/v1/reports freezes the one of a month that is over.")
+	}
+	return &shownReport{
+		map[string]string{"html": "text/html; charset=utf-8", "csv": "text/csv; charset=utf-8", "json": "application/json"}[in.Format],
+		"default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
+		content,
+	}, nil
+}
+
+// ofTypes has the document say that an answer is no JSON of a schema here, but of these types.
+func (do operation) ofTypes(types ...string) operation {
+	return func(s *server, op huma.Operation) {
+		answer := &huma.Response{Description: http.StatusText(http.StatusOK), Content: map[string]*huma.MediaType{}}
+		for _, t := range types {
+			answer.Content[t] = &huma.MediaType{Schema: &huma.Schema{Type: huma.TypeString}}
+			if t == "application/json" {
+				answer.Content[t].Schema = &huma.Schema{Type: huma.TypeObject}
+			}
+		}
+		op.Responses["200"] = answer
+		do(s, op)
+	}
+}
