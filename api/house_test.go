@@ -81,6 +81,7 @@ database: %[2]s
 listen: 127.0.0.1:0
 providers:
   idp: {token_url: "%[3]s/token", allow_private_networks: true, auth_method: client_secret_post, min_interval: 0s}
+  smartrecruiters: {token_url: "%[3]s/token", allow_private_networks: true, auth_method: client_secret_post, min_interval: 0s}
   other: {token_url: "%[3]s/token", allow_private_networks: true, auth_method: client_secret_post, min_interval: 0s}
 receivers: [{name: pager, type: alertmanager, url: "%[3]s/"}]
 leaks: {sources: [{name: tree, path: "%[1]s"}]}
