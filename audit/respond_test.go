@@ -43,10 +43,14 @@ func TestUndo(t *testing.T) {
 		return cs[0], err
 	})
 	act(func(tx pgx.Tx) (finding.Change, error) { return store.Unacknowledge(ctx, tx, "ann", id, noon) })
-	act(func(tx pgx.Tx) (finding.Change, error) { return store.FalseAlarm(ctx, tx, "ann", id, "we did it", noon) })
+	act(func(tx pgx.Tx) (finding.Change, error) {
+		return store.FalseAlarm(ctx, tx, "ann", id, "we did it", noon)
+	})
 	act(func(tx pgx.Tx) (finding.Change, error) { return store.Unsnooze(ctx, tx, "ann", id, noon) })
 	act(func(tx pgx.Tx) (finding.Change, error) { return store.Unacknowledge(ctx, tx, "ann", id, noon) })
-	act(func(tx pgx.Tx) (finding.Change, error) { return store.Snooze(ctx, tx, "ann", id, noon, noon.Add(time.Hour)) })
+	act(func(tx pgx.Tx) (finding.Change, error) {
+		return store.Snooze(ctx, tx, "ann", id, noon, noon.Add(time.Hour))
+	})
 	act(func(tx pgx.Tx) (finding.Change, error) { return store.Unsnooze(ctx, tx, "ann", id, noon) })
 	want := "[>open open>open open>acknowledged acknowledged>acknowledged acknowledged>open open>snoozed snoozed>open]"
 	if fmt.Sprint(got) != want {
