@@ -5,10 +5,13 @@
 package api
 
 import (
+	"bytes"
 	"context"
+	"errors"
 	"log/slog"
 	"net/http"
 	"time"
+	"unicode/utf8"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
@@ -91,9 +94,22 @@ type server struct {
 func (s *server) config() huma.Config {
 	return huma.Config{
 		OpenAPI:                      s.describe(),
-		Formats:                      map[string]huma.Format{"application/json": huma.DefaultJSONFormat, "json": huma.DefaultJSONFormat},
+		Formats:                      map[string]huma.Format{"application/json": onlyText(), "json": onlyText()},
 		DefaultFormat:                "application/json",
 		RejectUnknownQueryParameters: true,
 		Transformers:                 []huma.Transformer{s.toProblem, onlyFields},
 	}
+}
+
+// onlyText is JSON, but for what is no text: Postgres takes no NUL, and what is no UTF-8 would be stored as something else.
+func onlyText() huma.Format {
+	f := huma.DefaultJSONFormat
+	read := f.Unmarshal
+	f.Unmarshal = func(data []byte, v any) error {
+		if !utf8.Valid(data) || bytes.Contains(data, []byte(`\u0000`)) {
+			return errors.New("not text")
+		}
+		return read(data, v)
+	}
+	return f
 }

@@ -34,7 +34,7 @@ const canary = "c4n4ry-of-the-api"
 // house is keyrounds on a database of its own, and its API over HTTP. The header Ask says who asks: a role, "owner web", or
 // nobody.
 type house struct {
-	*testing.T
+	testing.TB
 	*app.App
 	url     string
 	log     logged
@@ -66,9 +66,9 @@ const people = `
 `
 
 // newHouse opens one with four credentials: two of web, two of ops, one of these at another provider.
-func newHouse(t *testing.T, adjust ...func(*api.Options)) *house {
+func newHouse(t testing.TB, adjust ...func(*api.Options)) *house {
 	t.Helper()
-	h := &house{T: t}
+	h := &house{TB: t}
 	dir := t.TempDir()
 	if err := os.WriteFile(filepath.Join(dir, "secret"), []byte(canary), 0o600); err != nil {
 		t.Fatal(err)
@@ -81,7 +81,10 @@ database: %[2]s
 listen: 127.0.0.1:0
 providers:
   idp: {token_url: "%[3]s/token", allow_private_networks: true, auth_method: client_secret_post, min_interval: 0s}
+  smartrecruiters: {token_url: "%[3]s/token", allow_private_networks: true, auth_method: client_secret_post, min_interval: 0s}
   other: {token_url: "%[3]s/token", allow_private_networks: true, auth_method: client_secret_post, min_interval: 0s}
+receivers: [{name: pager, type: alertmanager, url: "%[3]s/"}]
+leaks: {sources: [{name: tree, path: "%[1]s"}]}
 feeds: [{name: pushed, provider: idp, type: push, token: "file:%[1]s/secret"}]
 credentials:`+people, dir, pgtest.Section(t), idp.URL))
 	if err == nil {

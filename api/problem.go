@@ -132,7 +132,7 @@ func (s *server) toProblem(ctx huma.Context, _ string, v any) (any, error) {
 		if len(e.Errors) == 0 {
 			return problem(e.Status, "A body is wanted, and none came."), nil
 		}
-		return problem(e.Status, "The body cannot be read as JSON."), nil
+		return problem(e.Status, "The body cannot be read as JSON, in UTF-8 and without NUL characters."), nil
 	case http.StatusUnprocessableEntity:
 		p := wrongly(s.wrongs(op, e.Errors)...)
 		return p, nil

@@ -15,7 +15,7 @@ type reportsIn struct {
 	Month   string `query:"month" pattern:"^[0-9]{4}-[0-9]{2}$" patternDescription:"a month such as 2026-10" doc:"Only those of it."`
 	Owner   string `query:"owner" maxLength:"500" doc:"Only extracts for this owner."`
 	Format  string `query:"format" enum:"html,csv,json" doc:"Only files of this format."`
-	Edition int    `query:"edition" minimum:"1" doc:"Only this edition."`
+	Edition int    `query:"edition" minimum:"1" maximum:"1000000" doc:"Only this edition."`
 }
 
 // listReports lists the files of the reports that were frozen, the newest month first.
@@ -43,7 +43,7 @@ type reportIn struct {
 	Monthly
 	Owner   string `query:"owner" maxLength:"500" doc:"The extract for this owner; without it, the whole report."`
 	Format  string `query:"format" enum:"html,csv,json" default:"html" doc:"As a page, a table, or by its schema."`
-	Edition int    `query:"edition" minimum:"1" doc:"This edition; without it, the newest."`
+	Edition int    `query:"edition" minimum:"1" maximum:"1000000" doc:"This edition; without it, the newest."`
 }
 
 type shownReport struct {

@@ -1,7 +1,6 @@
 package api_test
 
 import (
-	"encoding/json"
 	"net/http"
 	"os"
 	"slices"
@@ -78,36 +77,4 @@ func TestEveryOperationAsksWhoMay(t *testing.T) {
 			}
 		}
 	})
-}
-
-// Whoever sees the credentials of some owners sees nothing of others, whatever is asked for.
-func TestNoOperationShowsOthers(t *testing.T) {
-	t.Parallel()
-	h := newHouse(t)
-	h.fill()
-	h.operations(func(method, path string, op operation) {
-		if method != http.MethodGet || strings.HasSuffix(path, "/events") || !(access.Who{Role: access.Owner}).May(op.Deed) {
-			return
-		}
-		for _, id := range []string{"1", "2"} {
-			of := strings.NewReplacer("{name}", "ops-a", "{id}", id, "{month}", "2020-01").Replace(path)
-			a := h.ask(method, of, "", "Ask", "owner nobody")
-			var p page
-			_ = json.Unmarshal(a.body, &p)
-			switch {
-			case strings.Contains(string(a.body), "ops-") && a.StatusCode != http.StatusNotFound:
-				t.Errorf("%s: HTTP %d %s", of, a.StatusCode, a.body)
-			case strings.Contains(path, "{") && a.StatusCode != http.StatusNotFound:
-				t.Errorf("%s: HTTP %d, want 404: %s", of, a.StatusCode, a.body)
-			case a.StatusCode == http.StatusOK && p.Total != 0 && !strings.HasSuffix(path, "/receivers"):
-				t.Errorf("%s: in total %d: %s", of, p.Total, a.body)
-			}
-		}
-	})
-}
-
-// fill makes something of each sort.
-func (h *house) fill() {
-	h.Helper()
-	h.open("revoked", "ops-a", "ops-b")
 }

@@ -276,7 +276,7 @@ func TestPushIsBounded(t *testing.T) {
 		"/api/v1/reports/2026-10?owner=../..",
 		"/api/v1/reports/2026-10?format=exe",
 	} {
-		if status := o.get(path); status != http.StatusNotFound && status != http.StatusBadRequest {
+		if status := o.get(path); status != http.StatusNotFound && status != http.StatusUnprocessableEntity {
 			t.Errorf("%s: %d", path, status)
 		}
 	}

@@ -175,9 +175,21 @@ func TestPlansOfPages(t *testing.T) {
 			_, _, err := s.Page(t.Context(), audit.Query{ByName: true, After: next})
 			return err
 		},
-		"some":        func(s *audit.Store) error { _, err := s.StandingsOf(t.Context(), []int64{7, 8, 9}); return err },
-		"one":         func(s *audit.Store) error { _, _, err := s.StandingOf(t.Context(), 7); return err },
-		"its checks":  func(s *audit.Store) error { _, err := s.History(t.Context(), 7, 10); return err },
+		"some":       func(s *audit.Store) error { _, err := s.StandingsOf(t.Context(), []int64{7, 8, 9}); return err },
+		"one":        func(s *audit.Store) error { _, _, err := s.StandingOf(t.Context(), 7); return err },
+		"its checks": func(s *audit.Store) error { _, err := s.History(t.Context(), 7, 10); return err },
+		"a page of its checks": func(s *audit.Store) error {
+			_, err := s.Checked(t.Context(), audit.Checks{CredentialID: 7, Outcome: "ok", Limit: 10})
+			return err
+		},
+		"its hours": func(s *audit.Store) error {
+			_, err := s.Hours(t.Context(), 7, noon, noon.AddDate(0, 0, 7), 200)
+			return err
+		},
+		"its days": func(s *audit.Store) error {
+			_, err := s.Days(t.Context(), 7, noon, noon.AddDate(0, 0, 7), 200)
+			return err
+		},
 		"its scopes":  func(s *audit.Store) error { _, err := s.Scopes(t.Context(), 7); return err },
 		"its drift":   func(s *audit.Store) error { _, err := s.ScopeDrift(t.Context(), 7, 10); return err },
 		"for metrics": func(s *audit.Store) error { _, err := s.Briefs(t.Context(), nil, 100); return err },

@@ -15,6 +15,7 @@ command -v promtool >/dev/null && command -v prometheus >/dev/null || missing+=(
 command -v amtool >/dev/null || missing+=(prometheus-alertmanager)
 command -v git >/dev/null || missing+=(git)
 command -v openssl >/dev/null || missing+=(openssl) # makes the encrypted keys that are read
+command -v curl >/dev/null || missing+=(curl) # the commands of docs/api.md
 command -v node >/dev/null || missing+=(nodejs) # authorization servers of npm (sim/authserver)
 command -v npm >/dev/null || missing+=(npm)
 command -v gcc >/dev/null || missing+=(gcc libc6-dev) # the race detector is linked with cgo

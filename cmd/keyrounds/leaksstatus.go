@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/keyrounds/keyrounds/api"
 	"github.com/keyrounds/keyrounds/app"
 	"github.com/keyrounds/keyrounds/audit"
 	"github.com/keyrounds/keyrounds/credential"
@@ -33,9 +34,9 @@ func newLeaksList(o *options) *cobra.Command {
 				if err != nil {
 					return err
 				}
-				values, rows := []evidenceJSON{}, [][]string{}
+				values, rows := []api.EvidenceJSON{}, [][]string{}
 				for _, ev := range all {
-					values = append(values, evidenceJSON{names[ev.CredentialID], ev.Kind, ev.Sighting})
+					values = append(values, api.EvidenceJSON{Credential: names[ev.CredentialID], Kind: ev.Kind, Sighting: ev.Sighting})
 					rows = append(rows, []string{
 						names[ev.CredentialID], string(ev.Kind), ev.How, place(ev.Sighting), ev.Commit[:min(len(ev.Commit), 12)],
 						stamp(ev.At), stamp(ev.Seen), ev.What,
@@ -53,12 +54,6 @@ func newLeaksList(o *options) *cobra.Command {
 	out.flags(cmd, "table", "json", "csv")
 	cmd.Flags().IntVar(&limit, "limit", 100, "the newest so many")
 	return cmd
-}
-
-type evidenceJSON struct {
-	Credential string            `json:"credential"`
-	Kind       leak.EvidenceKind `json:"sort"`
-	finding.Sighting
 }
 
 func place(g finding.Sighting) string {
@@ -119,7 +114,7 @@ func newLeaksStatus(o *options) *cobra.Command {
 }
 
 type statusJSON struct {
-	Secrets   []secretJSON           `json:"secrets"`
+	Secrets   []api.SecretJSON       `json:"secrets"`
 	Sources   []exposure.Source      `json:"sources"`
 	Reporters []leak.Delivery        `json:"reporters"`
 	Waiting   []leak.WaitingDelivery `json:"waiting"`
@@ -142,21 +137,6 @@ func unreadLeaks(ctx context.Context, a *app.App, id int64) (ids []int64, err er
 	return ids, err
 }
 
-type secretJSON struct {
-	Credential string         `json:"credential"`
-	ClientID   string         `json:"client_id"`
-	Present    bool           `json:"present"`
-	Kept       bool           `json:"kept"` // a replaced one that keyrounds has, sealed
-	First      time.Time      `json:"first_at"`
-	Replaced   *time.Time     `json:"replaced_at"`
-	Leaked     bool           `json:"leaked"`
-	Works      *bool          `json:"works"`
-	WorksAt    *time.Time     `json:"works_at"`
-	NextTry    *time.Time     `json:"next_try_at"`
-	Dead       *time.Time     `json:"dead_at"`
-	Proof      *finding.Death `json:"proof"`
-}
-
 func leaksStatus(ctx context.Context, a *app.App, id int64, names map[int64]string, all bool) (s statusJSON, err error) {
 	rows, err := a.Leaks.Secrets(ctx, id)
 	if err != nil {
@@ -166,19 +146,16 @@ func leaksStatus(ctx context.Context, a *app.App, id int64, names map[int64]stri
 	if err != nil {
 		return s, err
 	}
-	s.Secrets = []secretJSON{}
+	s.Secrets = []api.SecretJSON{}
 	for _, r := range rows {
 		if !all && !r.Leaked && r.Replaced.IsZero() && r.Dead.IsZero() {
 			continue
 		}
-		v := secretJSON{
-			names[r.CredentialID], r.ClientID, r.Replaced.IsZero(), r.Kept, r.First, orNull(r.Replaced), r.Leaked, r.Works,
-			orNull(r.WorksAt), orNull(r.NextTry), orNull(r.Dead), nil,
-		}
+		var proof *finding.Death
 		if d, is := deaths[r.ID]; is {
-			v.Proof = &d
+			proof = &d
 		}
-		s.Secrets = append(s.Secrets, v)
+		s.Secrets = append(s.Secrets, api.NewSecretJSON(names[r.CredentialID], r, proof))
 	}
 	unread, err := unreadLeaks(ctx, a, id)
 	if err != nil {

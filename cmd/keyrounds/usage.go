@@ -149,15 +149,10 @@ func newUsageShow(o *options) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			value := struct {
-				api.UsageJSON
-				Sources        []usage.Source    `json:"sources"`
-				Lifecycle      []usage.Lifecycle `json:"lifecycle"`
-				Keys           []usage.Key       `json:"keys"`
-				Recommendation string            `json:"recommendation"`
-				Why            string            `json:"why"`
-				Plan           []string          `json:"plan"`
-			}{all[0], orEmpty(sources), orEmpty(done), orEmpty(keys), string(row.Recommendation), row.Why, row.Plan}
+			value := api.UsageDetailJSON{
+				UsageJSON: all[0], Sources: orEmpty(sources), Lifecycle: orEmpty(done), Keys: orEmpty(keys),
+				Recommendation: string(row.Recommendation), Why: row.Why, Plan: row.Plan,
+			}
 			var b strings.Builder
 			line := func(label, text string) {
 				if text != "" {
