@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
 	"os"
@@ -21,6 +22,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"go.opentelemetry.io/otel/trace"
 
+	"github.com/keyrounds/keyrounds/access"
 	"github.com/keyrounds/keyrounds/action"
 	"github.com/keyrounds/keyrounds/audit"
 	"github.com/keyrounds/keyrounds/checker"
@@ -59,6 +61,8 @@ type Options struct {
 	// JobTimeout and RescueAfter are those of rounds.Options; 0: its defaults.
 	JobTimeout, RescueAfter time.Duration
 	Now                     func() time.Time // default time.Now
+	// Stderr is where the token of the first run is printed, and nothing else; default os.Stderr.
+	Stderr io.Writer
 }
 
 // Metrics is a registry of Prometheus metrics: parts register with it, and /metrics shows what it gathers.
@@ -82,6 +86,7 @@ type App struct {
 	Exposure *exposure.Exposure // follows secrets that got out
 	Actions  *action.Actions    // does what people ask for
 	Sealing  *sealing.Keeper
+	Access   *access.Access // who may do what
 
 	owner     postgres.Owner
 	storage   storing
@@ -107,6 +112,9 @@ type App struct {
 func Open(ctx context.Context, o Options) (*App, error) {
 	if o.Now == nil {
 		o.Now = time.Now
+	}
+	if o.Stderr == nil {
+		o.Stderr = os.Stderr
 	}
 	if o.Metrics == nil {
 		o.Metrics = prometheus.NewRegistry()
@@ -152,6 +160,7 @@ func (a *App) open(ctx context.Context) error {
 		return err
 	}
 	a.Registry, a.Audit = registry.New(a.Pool, c.Zone), audit.New(audit.Options{Pool: a.Pool, Wake: waker.Wake, Now: a.Now})
+	a.Access = access.New(access.Options{Pool: a.Pool, Record: a.recordAccess, Log: a.Log, Now: a.Now}, accessSettings(c))
 	a.Usage = rounds.OpenUsage(a.Pool, c.Zone, a.Registry, a.Audit)
 	if a.Sealing, err = a.newKeeper(); err != nil {
 		return err

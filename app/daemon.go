@@ -55,7 +55,10 @@ func (a *App) Start(ctx context.Context) error {
 	a.notReady("starting")
 	a.setLevel(c.LogLevel)
 	a.Exposure.ShowReporters()
+	door := a.newDoor(c)
 	pages := web.New(web.Options{
+		Access:     a.Access,
+		Door:       door,
 		Audit:      a.Audit,
 		Registry:   a.Registry,
 		Usage:      a.Usage,
@@ -70,7 +73,7 @@ func (a *App) Start(ctx context.Context) error {
 		Now:        a.Now,
 	})
 	var err error
-	if a.web, err = a.listen(c, pages); err != nil {
+	if a.web, err = a.listen(c, door, pages); err != nil {
 		return err
 	}
 	a.ends.push(a.serving.Wait)
@@ -103,6 +106,9 @@ func (a *App) begin(ctx context.Context) {
 		err := a.Prepare(ctx)
 		if err == nil {
 			err = a.recordStart(ctx)
+		}
+		if err == nil {
+			err = a.inviteFirst(ctx)
 		}
 		if err == nil {
 			err = a.Rounds.Start(ctx)
@@ -236,6 +242,7 @@ func (a *App) reload(ctx context.Context, c *config.Config) error {
 	}
 	secret.KeepInExec(c.ExecEnv)
 	a.setLevel(c.LogLevel)
+	a.Access.Reload(accessSettings(c))
 	a.Exposure.Reload(exposureSettings(c))
 	a.announcer.Reload(announcerSettings(c))
 	a.Exposure.ShowReporters()
@@ -265,23 +272,27 @@ type server struct {
 	door     func(signIn http.Handler) http.Handler
 }
 
-func (a *App) listen(c *config.Config, pages http.Handler) (*server, error) {
+func (a *App) newDoor(c *config.Config) *web.Door {
+	return (&web.Door{
+		Trusted: func() []netip.Prefix { return a.config.Load().TrustedProxies },
+		SignIn:  c.WebConfig != "" && config.SignIn(c.WebConfig) == nil,
+		People:  func() bool { return a.Access.Settings().SignIn() },
+		Ours:    func(host string) bool { return a.config.Load().Answers(host) },
+		Log:     a.Log,
+		Now:     a.Now,
+	}).Open(a.Metrics)
+}
+
+func (a *App) listen(c *config.Config, door *web.Door, pages http.Handler) (*server, error) {
 	l, err := net.Listen("tcp", c.Listen)
 	if err != nil {
 		return nil, fmt.Errorf("listen: %w", err)
 	}
 	systemd := false
-	door := (&web.Door{
-		Trusted: func() []netip.Prefix { return a.config.Load().TrustedProxies },
-		SignIn:  c.WebConfig != "" && config.SignIn(c.WebConfig) == nil,
-		Ours:    func(host string) bool { return a.config.Load().Answers(host) },
-		Log:     a.Log,
-		Now:     a.Now,
-	}).Open(a.Metrics)
 	return &server{
 		door: func(signIn http.Handler) http.Handler { return door.Before(signIn, pages) },
 		http: &http.Server{
-			Handler: door.Pages(pages), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second,
+			Handler: door.Pages(a.basicUsers(c.WebConfig, pages)), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second,
 			WriteTimeout: 30 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 64 << 10,
 		},
 		listener: l,

@@ -22,6 +22,7 @@ import (
 type Door struct {
 	Trusted func() []netip.Prefix  // proxies, whose X-Forwarded-For is believed
 	SignIn  bool                   // somebody asks for a password or a certificate
+	People  func() bool            // the pages ask who it is, of all but web_config's users; nil: they do not
 	Ours    func(host string) bool // of a Host header, without its port; asked where nobody signs in
 	Log     *slog.Logger
 	Now     func() time.Time
@@ -35,6 +36,7 @@ type Door struct {
 // The reasons of keyrounds_sign_ins_refused_total.
 const (
 	wrongPassword = "wrong_password"
+	wrongToken    = "wrong_token"
 	slowedDown    = "slowed_down"
 )
 
@@ -43,10 +45,10 @@ func (d *Door) Open(reg prometheus.Registerer) *Door {
 	d.slow = make(chan struct{}, 1)
 	d.refused = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "keyrounds_sign_ins_refused_total",
-		Help: "Sign-ins that were refused, by reason: wrong_password (a user that is not there, too), " +
+		Help: "Sign-ins that were refused, by reason: wrong_password (a user that is not there, too), wrong_token, " +
 			"slowed_down (the address has guessed too often, and its turn did not come).",
 	}, []string{"reason"})
-	for _, reason := range []string{wrongPassword, slowedDown} {
+	for _, reason := range []string{wrongPassword, wrongToken, slowedDown} {
 		d.refused.WithLabelValues(reason)
 	}
 	reg.MustRegister(d.refused)
@@ -56,21 +58,21 @@ func (d *Door) Open(reg prometheus.Registerer) *Door {
 // Pages marks the requests that came as far as the pages: they are signed in, where anybody must be.
 func (d *Door) Pages(pages http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if in, ok := r.Context().Value(signedIn{}).(*bool); ok {
+		if in, ok := r.Context().Value(passed{}).(*bool); ok {
 			*in = true
 		}
 		pages.ServeHTTP(w, r)
 	})
 }
 
-type signedIn struct{}
+type passed struct{}
 
 // Before puts the door before the sign-in, which leads to the pages.
 func (d *Door) Before(signIn, pages http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		r.RemoteAddr = net.JoinHostPort(d.client(r), "0")
 		switch {
-		case ownProof(r):
+		case hasOwnProof(r), d.asksPages(r):
 			pages.ServeHTTP(w, r)
 		case d.SignIn:
 			d.signIn(signIn, w, r)
@@ -86,9 +88,9 @@ func (d *Door) Before(signIn, pages http.Handler) http.Handler {
 	})
 }
 
-// ownProof: what is pushed and reported carries a token or a signature of its own, so that no sender needs a password that
+// hasOwnProof: what is pushed and reported carries a token or a signature of its own, so that no sender needs a password that
 // reads everything.
-func ownProof(r *http.Request) bool {
+func hasOwnProof(r *http.Request) bool {
 	return r.Method == http.MethodPost && (r.URL.Path == "/api/v1/usage" || strings.HasPrefix(r.URL.Path, "/api/v1/leaks/"))
 }
 
@@ -115,7 +117,7 @@ func (d *Door) signIn(next http.Handler, w http.ResponseWriter, r *http.Request)
 		return
 	}
 	var in bool
-	next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), signedIn{}, &in)))
+	next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), passed{}, &in)))
 	if in {
 		d.remember(key, now)
 		return

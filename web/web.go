@@ -1,7 +1,6 @@
-// Package web serves the status page, the read-only JSON API, /metrics and health.
+// Package web serves the status page, the read-only JSON API, /metrics and health, and signs people in.
 //
-// It changes nothing but what a feed pushes and what others report of leaks: no other route takes anything but
-// GET.
+// It changes nothing but what a feed pushes, what others report of leaks, and who may sign in.
 package web
 
 import (
@@ -19,6 +18,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"github.com/keyrounds/keyrounds/access"
 	"github.com/keyrounds/keyrounds/audit"
 	"github.com/keyrounds/keyrounds/finding"
 	"github.com/keyrounds/keyrounds/notify"
@@ -28,8 +28,10 @@ import (
 	"github.com/keyrounds/keyrounds/verdict"
 )
 
-// Options are options of New. All are required but PushFeeds (nil: no feed takes pushes) and Version.
+// Options are options of New. All are required but PushFeeds (nil: no feed takes pushes), Version, Access and Door.
 type Options struct {
+	Access   *access.Access // says who asks; nil: nobody is asked, and nobody can sign in
+	Door     *Door          // slows those who guess; nil: one of its own
 	Audit    *audit.Store
 	Registry *registry.Store
 	Usage    *usage.Store
@@ -46,10 +48,12 @@ type Options struct {
 	Now        func() time.Time
 }
 
-// New returns the handler of all routes. It asks nobody to sign in: the server in front does (web_config), and pushes
-// and reports show a token or a signature of their own. After ten wrong ones within a minute an address gets 429 for more wrong
-// ones; what is right goes through.
+// New returns the handler of all routes, which lets everybody do what may says; pushes and reports show a token or a signature of
+// their own. After ten wrong ones within a minute an address gets 429 for more wrong ones; what is right goes through.
 func New(o Options) http.Handler {
+	if o.Door == nil {
+		o.Door = (&Door{Log: o.Log, Now: o.Now}).Open(prometheus.NewRegistry())
+	}
 	s := &site{Options: o}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", s.page)
@@ -67,13 +71,26 @@ func New(o Options) http.Handler {
 	mux.Handle("GET /metrics", promhttp.HandlerFor(o.Gatherer, promhttp.HandlerOpts{
 		ErrorHandling: promhttp.ContinueOnError, EnableOpenMetrics: true, MaxRequestsInFlight: maxScrapes,
 	}))
-	return guard(mux)
+	mux.HandleFunc("GET /login", s.login)
+	mux.HandleFunc("POST /login", s.signIn)
+	mux.HandleFunc("POST /logout", s.logout)
+	mux.HandleFunc("GET /first-run", s.firstRun)
+	mux.HandleFunc("POST /first-run", s.makeFirst)
+	mux.HandleFunc("GET /account", s.account)
+	mux.HandleFunc("POST /account/password", s.changePassword)
+	mux.HandleFunc("POST /account/tokens", s.makeToken)
+	mux.HandleFunc("POST /account/tokens/{id}/revoke", s.revokeToken)
+	mux.HandleFunc("POST /account/sessions/{id}/end", s.endSession)
+	mux.HandleFunc("GET /people", s.people)
+	mux.HandleFunc("POST /people", s.addPerson)
+	mux.HandleFunc("POST /people/{id}", s.changePerson)
+	return guard(s.gate(mux))
 }
 
 // maxScrapes at once; more get 503.
 const maxScrapes = 4
 
-//go:embed page.html style.css
+//go:embed page.html who.html style.css
 var files embed.FS
 
 type site struct {
@@ -191,8 +208,9 @@ var page = template.Must(template.New("page.html").Funcs(template.FuncMap{
 	"statuses": func() []verdict.Status {
 		return slices.DeleteFunc(verdict.Statuses(), func(s verdict.Status) bool { return s == verdict.Retired })
 	},
-	"ms": func(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 },
-}).ParseFS(files, "page.html"))
+	"ms":   func(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 },
+	"join": strings.Join,
+}).ParseFS(files, "page.html", "who.html"))
 
 func (s *site) style(w http.ResponseWriter, _ *http.Request) {
 	b, _ := files.ReadFile("style.css")
