@@ -98,6 +98,7 @@ type App struct {
 
 	ready              atomic.Pointer[string] // why not; nil: ready
 	web                *server
+	local              *local // nil: there is none
 	ends               cleanups
 	beginning, serving sync.WaitGroup
 	started            atomic.Bool // rounds are running

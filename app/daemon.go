@@ -82,6 +82,15 @@ func (a *App) Start(ctx context.Context) error {
 		a.web.close()
 		return err
 	}
+	if err := a.listenLocal(c, pages); err != nil {
+		a.endDebug()
+		a.web.close()
+		return err
+	}
+	if a.local != nil {
+		a.ends.push(a.local.close)
+		a.local.serve(a)
+	}
 	a.ends.push(a.endDebug)
 	a.ends.push(a.hangUp)
 	a.web.serve(a)
@@ -257,6 +266,7 @@ func (a *App) reload(ctx context.Context, c *config.Config) error {
 		"timezone": old.Zone.String() != c.Zone.String(),
 		"metrics":  !reflect.DeepEqual(old.Metrics, c.Metrics),
 		"debug":    old.DebugListen != c.DebugListen,
+		"access":   old.Access.Socket != c.Access.Socket || old.Access.SocketGroup != c.Access.SocketGroup,
 	} {
 		if differs {
 			a.Log.Warn("this change needs a restart", "key", key)
