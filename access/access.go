@@ -7,6 +7,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"log/slog"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -21,6 +22,7 @@ type Access struct {
 	settings atomic.Pointer[Settings]
 	hashing  hashing
 	noted    noted
+	issuers  issuers
 }
 
 // Options are options of New. Pool, Record and Log are required.
@@ -37,6 +39,7 @@ type Options struct {
 type Settings struct {
 	People   bool            // local people sign in with a password
 	Issuers  []Issuer        // who else vouches for people
+	Base     string          // where people reach the pages; issuers send them back there
 	Basic    map[string]Role // of users of web_config; who is not in it is a viewer
 	Idle     time.Duration   // a session that is not used so long ends; 0: 12 h
 	Lifetime time.Duration   // a session ends so long after its beginning; 0: 7 days
@@ -46,6 +49,14 @@ type Settings struct {
 
 // SignIn reports whether people sign in.
 func (s Settings) SignIn() bool { return s.People || len(s.Issuers) > 0 }
+
+// admits reports whether who signs in by an issuer, or with a password where that is "", may still be here.
+func (s *Settings) admits(issuer string) bool {
+	if issuer == "" {
+		return s.People
+	}
+	return slices.ContainsFunc(s.Issuers, func(i Issuer) bool { return i.URL == issuer })
+}
 
 // New makes an Access. It does not ask the database, and there is nothing to close.
 func New(o Options, s Settings) *Access {

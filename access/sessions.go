@@ -152,7 +152,7 @@ func (a *Access) bySession(ctx context.Context, id string) (v Visit, renewed str
 		return Visit{}, "", ErrNobody
 	case err != nil:
 		return Visit{}, "", err
-	case row.disabledAt != nil, !now.Before(row.endsAt), now.Sub(row.usedAt) >= s.Idle, !s.SignIn():
+	case row.disabledAt != nil, !now.Before(row.endsAt), now.Sub(row.usedAt) >= s.Idle, !s.admits(row.issuer):
 		return Visit{}, "", ErrNobody
 	case row.isBefore && now.After(fromNull(row.beforeUntil)):
 		return Visit{}, "", a.endStolen(ctx, v.Session, row.name)

@@ -138,18 +138,22 @@ func (a *Access) byToken(ctx context.Context, text string) (v Visit, err error) 
 	now, name := a.Now(), ""
 	var usedAt, endsAt, revokedAt, disabledAt *time.Time
 	var role *Role
+	var issuer *string
 	var limit []string
 	err = a.Pool.QueryRow(ctx, `
-		SELECT t.id, t.name, t.role, t.owners, t.used_at, t.ends_at, t.revoked_at, coalesce(p.id, 0), p.role, p.owners, p.disabled_at
+		SELECT t.id, t.name, t.role, t.owners, t.used_at, t.ends_at, t.revoked_at,
+			coalesce(p.id, 0), p.issuer, p.role, p.owners, p.disabled_at
 		FROM access_tokens t LEFT JOIN access_people p ON p.id = t.person_id
 		WHERE t.hash = $1`, hashOf(text)).Scan(
-		&v.Token, &name, &v.Role, &v.Owners, &usedAt, &endsAt, &revokedAt, &v.Person, &role, &limit, &disabledAt)
+		&v.Token, &name, &v.Role, &v.Owners, &usedAt, &endsAt, &revokedAt, &v.Person, &issuer, &role, &limit, &disabledAt)
 	switch {
 	case errors.Is(err, pgx.ErrNoRows):
 		return Visit{}, ErrRefused
 	case err != nil:
 		return Visit{}, err
 	case revokedAt != nil, disabledAt != nil, endsAt != nil && !now.Before(*endsAt):
+		return Visit{}, ErrRefused
+	case issuer != nil && !a.Settings().admits(*issuer):
 		return Visit{}, ErrRefused
 	case role != nil && !(Who{Role: *role, Owners: limit}).Covers(Grant{v.Role, v.Owners}):
 		return Visit{}, ErrRefused

@@ -14,6 +14,7 @@ import (
 
 func accessSettings(c *config.Config) access.Settings {
 	s := c.Access.Settings
+	s.Base = c.ExternalURL
 	s.Open = !s.SignIn() && (c.WebConfig == "" || config.SignIn(c.WebConfig) != nil)
 	return s
 }

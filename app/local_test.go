@@ -158,7 +158,8 @@ func TestActingNeedsTheSocket(t *testing.T) {
 	if status := o.ask(http.MethodPost, "/people", func(*http.Request) {}); status != http.StatusForbidden {
 		t.Errorf("anybody acts: %d", status)
 	}
-	if status, _, err := askSocket(t.Context(), filepath.Join(short, "k.sock"), http.MethodGet, "/people", nil); err != nil || status != 200 {
+	status, _, err := askSocket(t.Context(), filepath.Join(short, "k.sock"), http.MethodGet, "/people", nil)
+	if err != nil || status != http.StatusOK {
 		t.Errorf("the daemon's user: %d %v", status, err)
 	}
 	if _, err := access.ListenSocket(filepath.Join(short, "k.sock"), ""); !errors.Is(err, access.ErrSocketTaken) {

@@ -37,6 +37,7 @@ type Door struct {
 const (
 	wrongPassword = "wrong_password"
 	wrongToken    = "wrong_token"
+	refusedIssuer = "issuer"
 	slowedDown    = "slowed_down"
 )
 
@@ -46,9 +47,10 @@ func (d *Door) Open(reg prometheus.Registerer) *Door {
 	d.refused = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "keyrounds_sign_ins_refused_total",
 		Help: "Sign-ins that were refused, by reason: wrong_password (a user that is not there, too), wrong_token, " +
+			"issuer (what an OpenID provider answered), " +
 			"slowed_down (the address has guessed too often, and its turn did not come).",
 	}, []string{"reason"})
-	for _, reason := range []string{wrongPassword, wrongToken, slowedDown} {
+	for _, reason := range []string{wrongPassword, wrongToken, refusedIssuer, slowedDown} {
 		d.refused.WithLabelValues(reason)
 	}
 	reg.MustRegister(d.refused)

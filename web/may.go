@@ -24,14 +24,16 @@ const (
 // may says of every route of New who may use it. A route without a row is closed to all but admins, and fails
 // TestEveryRouteSaysWhoMay.
 var may = map[string]rule{
-	"GET /healthz":    {anybody, true},
-	"GET /readyz":     {anybody, true},
-	"GET /style.css":  {anybody, true},
-	"GET /login":      {anybody, true},
-	"POST /login":     {anybody, true},
-	"GET /first-run":  {anybody, true},
-	"POST /first-run": {anybody, true},
-	"POST /logout":    {anybody, true},
+	"GET /healthz":               {anybody, true},
+	"GET /readyz":                {anybody, true},
+	"GET /style.css":             {anybody, true},
+	"GET /login":                 {anybody, true},
+	"POST /login":                {anybody, true},
+	"GET /login/{name}":          {anybody, true},
+	"GET /login/{name}/callback": {anybody, true},
+	"GET /first-run":             {anybody, true},
+	"POST /first-run":            {anybody, true},
+	"POST /logout":               {anybody, true},
 
 	"POST /api/v1/usage":        {ownProof, true},
 	"POST /api/v1/leaks/{name}": {ownProof, true},

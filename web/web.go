@@ -73,6 +73,8 @@ func New(o Options) http.Handler {
 	}))
 	mux.HandleFunc("GET /login", s.login)
 	mux.HandleFunc("POST /login", s.signIn)
+	mux.HandleFunc("GET /login/{name}", s.startLogin)
+	mux.HandleFunc("GET /login/{name}/callback", s.finishLogin)
 	mux.HandleFunc("POST /logout", s.logout)
 	mux.HandleFunc("GET /first-run", s.firstRun)
 	mux.HandleFunc("POST /first-run", s.makeFirst)
