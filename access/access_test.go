@@ -463,13 +463,27 @@ func TestTokens(t *testing.T) {
 		_, err = d.bearer(token)
 		d.must(err)
 	}
-	if n, err := d.Unused(t.Context(), d.now().Add(-time.Hour)); err != nil || n != 0 {
-		t.Errorf("%d unused, %v", n, err)
+	lasting, _, err := d.MakeToken(t.Context(), access.Visit{Who: access.Who{Name: "user root (uid 0)", Role: access.Admin}},
+		access.NewToken{Name: "lasting", Grant: access.Grant{Role: access.Viewer}})
+	d.must(err)
+	for _, want := range []struct {
+		after           time.Duration
+		inForce, unused int
+	}{{0, 2, 0}, {89 * 24 * time.Hour, 1, 0}, {24 * time.Hour, 1, 1}} {
+		d.pass(want.after)
+		if n, unused, err := d.Unused(t.Context()); err != nil || n != want.inForce || unused != want.unused {
+			t.Errorf("%d in force, %d unused, %v, want %+v", n, unused, err, want)
+		}
 	}
-	d.pass(2 * time.Hour)
-	if n, err := d.Unused(t.Context(), d.now().Add(-time.Hour)); err != nil || n != 1 {
-		t.Errorf("%d unused, %v", n, err)
+	if all, err := d.Tokens(t.Context(), 0, false); err != nil || len(all) != 1 || !all[0].Unused(d.now()) {
+		t.Errorf("%+v %v", all, err)
 	}
+	_, err = d.bearer(lasting)
+	d.must(err)
+	if _, unused, err := d.Unused(t.Context()); err != nil || unused != 0 {
+		t.Errorf("%d unused after a use, %v", unused, err)
+	}
+	d.pass(-90 * 24 * time.Hour)
 	d.is(d.Revoke(t.Context(), "x", ann.ID, made.ID), access.ErrNotFound, "somebody else's")
 	d.must(d.Revoke(t.Context(), "user bob", bob.ID, made.ID))
 	_, err = d.bearer(token)

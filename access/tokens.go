@@ -29,6 +29,14 @@ type Token struct {
 	RevokedBy string    `json:"revoked_by,omitempty"`
 }
 
+// UnusedFor is how long a token may be in force without use before keyrounds says so.
+const UnusedFor = 90 * 24 * time.Hour
+
+// Unused reports whether a token was not used for UnusedFor, and is as old as that.
+func (t Token) Unused(now time.Time) bool {
+	return now.Sub(t.MadeAt) >= UnusedFor && now.Sub(t.UsedAt) >= UnusedFor
+}
+
 // NewToken is what a token is to be.
 type NewToken struct {
 	Name string
@@ -123,11 +131,12 @@ func (a *Access) Revoke(ctx context.Context, by string, whose, id int64) error {
 	})
 }
 
-// Unused counts the tokens in force that were made before a time and not used since.
-func (a *Access) Unused(ctx context.Context, since time.Time) (n int, err error) {
-	return n, a.Pool.QueryRow(ctx, `
-		SELECT count(*) FROM access_tokens
-		WHERE revoked_at IS NULL AND (ends_at IS NULL OR ends_at > $2) AND greatest(made_at, used_at) < $1`, since, a.Now()).Scan(&n)
+// Unused counts the tokens in force, and those of them that were not used for UnusedFor.
+func (a *Access) Unused(ctx context.Context) (inForce, unused int, err error) {
+	now := a.Now()
+	return inForce, unused, a.Pool.QueryRow(ctx, `
+		SELECT count(*), count(*) FILTER (WHERE greatest(made_at, used_at) <= $1) FROM access_tokens
+		WHERE revoked_at IS NULL AND (ends_at IS NULL OR ends_at > $2)`, now.Add(-UnusedFor), now).Scan(&inForce, &unused)
 }
 
 // byToken is who has a token. ErrRefused: it is none, or none any more; one that is misspelt is not looked for.

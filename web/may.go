@@ -53,9 +53,11 @@ var may = map[string]rule{
 	"POST /account/tokens/{id}/revoke": {signedIn, true},
 	"POST /account/sessions/{id}/end":  {signedIn, true},
 
-	"GET /people":       {access.Administer, false},
-	"POST /people":      {access.Administer, false},
-	"POST /people/{id}": {access.Administer, false},
+	"GET /people":                     {access.Administer, false},
+	"POST /people":                    {access.Administer, false},
+	"POST /people/{id}":               {access.Administer, false},
+	"POST /people/tokens/{id}/revoke": {access.Administer, false},
+	"POST /people/sessions/{id}/end":  {access.Administer, false},
 }
 
 // gate lets a request to its route when who sent it may use that. Whoever it is stands in the request's context

@@ -13,6 +13,8 @@ import (
 type peoplePage struct {
 	form
 	People    []access.Person
+	Tokens    []access.Token
+	Sessions  []access.Session
 	Of        string // whose temporary password is shown, once
 	Temporary string
 	Now       time.Time
@@ -26,7 +28,13 @@ func (s *site) showPeople(w http.ResponseWriter, r *http.Request, status int, of
 	p := peoplePage{form: s.form("People", r), Of: of, Temporary: temporary.Reveal(), Now: s.Now()}
 	p.Wrong = wrong
 	var err error
-	if p.People, err = s.Access.People(r.Context()); err != nil {
+	if p.People, err = s.Access.People(r.Context()); err == nil {
+		p.Tokens, err = s.Access.Tokens(r.Context(), 0, false)
+	}
+	if err == nil {
+		p.Sessions, err = s.Access.Sessions(r.Context(), 0)
+	}
+	if err != nil {
 		s.json(w, nil, err)
 		return
 	}
@@ -77,4 +85,15 @@ func (s *site) answerPeople(w http.ResponseWriter, r *http.Request, of string, t
 	default:
 		http.Redirect(w, r, "/people", http.StatusSeeOther)
 	}
+}
+
+// revokeAny and endAny are for admins: of anybody.
+func (s *site) revokeAny(w http.ResponseWriter, r *http.Request) {
+	v, _ := access.VisitOf(r.Context())
+	s.answerPeople(w, r, "", secret.Value{}, s.Access.Revoke(r.Context(), v.Name, 0, idOf(r)))
+}
+
+func (s *site) endAny(w http.ResponseWriter, r *http.Request) {
+	v, _ := access.VisitOf(r.Context())
+	s.answerPeople(w, r, "", secret.Value{}, s.Access.EndSession(r.Context(), v.Name, 0, idOf(r)))
 }

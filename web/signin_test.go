@@ -436,8 +436,32 @@ func TestTokensOverHTTP(t *testing.T) {
 	}
 	tokens, err := h.access.Tokens(t.Context(), 0, false)
 	h.must(err)
-	if a := b.post(fmt.Sprintf("/account/tokens/%d/revoke", tokens[0].ID), nil); a.status != http.StatusSeeOther {
+	h.person("zoe", access.Grant{Role: access.Admin})
+	zoe := h.browser().mustSignIn("zoe")
+	if a := zoe.post(fmt.Sprintf("/account/tokens/%d/revoke", tokens[0].ID), nil); a.status != http.StatusNotFound {
+		t.Errorf("somebody else's as one's own: %d", a.status)
+	}
+	if a := zoe.get("/people"); !strings.Contains(a.body, "<b>ci</b>") || !strings.Contains(a.body, "Who is signed in") {
+		t.Errorf("%d %s", a.status, a.body)
+	}
+	if a := b.post(fmt.Sprintf("/people/tokens/%d/revoke", tokens[0].ID), nil); a.status != http.StatusForbidden {
+		t.Errorf("a responder revokes anybody's: %d", a.status)
+	}
+	if a := zoe.post(fmt.Sprintf("/people/tokens/%d/revoke", tokens[0].ID), nil); a.status != http.StatusSeeOther {
 		t.Errorf("%d", a.status)
+	}
+	sessions, err := h.access.Sessions(t.Context(), 0)
+	h.must(err)
+	for _, open := range sessions {
+		if open.Name != "ann" {
+			continue
+		}
+		if a := zoe.post(fmt.Sprintf("/people/sessions/%d/end", open.ID), nil); a.status != http.StatusSeeOther {
+			t.Errorf("%d", a.status)
+		}
+	}
+	if a := b.get("/account"); a.status != http.StatusSeeOther {
+		t.Errorf("whose session an admin ended: %d", a.status)
 	}
 	h.pass(time.Minute)
 	if a := use(token); a.status != http.StatusUnauthorized {

@@ -86,6 +86,8 @@ func New(o Options) http.Handler {
 	mux.HandleFunc("GET /people", s.people)
 	mux.HandleFunc("POST /people", s.addPerson)
 	mux.HandleFunc("POST /people/{id}", s.changePerson)
+	mux.HandleFunc("POST /people/tokens/{id}/revoke", s.revokeAny)
+	mux.HandleFunc("POST /people/sessions/{id}/end", s.endAny)
 	return guard(s.gate(mux))
 }
 
