@@ -17,6 +17,7 @@ import (
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 	"github.com/klauspost/compress/gzhttp"
 
+	"github.com/keyrounds/keyrounds/access"
 	"github.com/keyrounds/keyrounds/action"
 	"github.com/keyrounds/keyrounds/audit"
 	"github.com/keyrounds/keyrounds/config"
@@ -48,13 +49,18 @@ type Options struct {
 	EventsEvery  time.Duration         // how often it is looked for events; 0: each second
 	Ended        <-chan struct{}       // closed when the daemon stops: streams of events end
 	Version      string
-	Log          *slog.Logger
+	// Refused notes that somebody asked for what his role may not; nil: nobody notes it.
+	Refused func(r *http.Request, who access.Who, why string)
+	Log     *slog.Logger
 	Now          func() time.Time
 }
 
 // New returns the handler of everything below /api/. Each request's context says who asks (access.With); without that, all but
 // the document and its page is refused.
 func New(o Options) http.Handler {
+	if o.Refused == nil {
+		o.Refused = func(*http.Request, access.Who, string) {}
+	}
 	s := &server{Options: o, streams: make(chan struct{}, mostStreams)}
 	mux := http.NewServeMux()
 	s.api = humago.NewWithPrefix(mux, prefix, s.config())

@@ -17,12 +17,13 @@ import (
 func (s *server) allow(d access.Deed) func(huma.Context, func(huma.Context)) {
 	return func(ctx huma.Context, next func(huma.Context)) {
 		who, ok := access.From(ctx.Context())
-		_, w := humago.Unwrap(ctx)
+		r, w := humago.Unwrap(ctx)
 		switch {
 		case !ok:
 			w.Header().Set("WWW-Authenticate", `Bearer realm="keyrounds"`)
 			write(w, problem(http.StatusUnauthorized, "Nobody is signed in here: sign in, or send a token (Authorization: Bearer …)."))
 		case !who.May(d):
+			s.Refused(r, who, "the role "+string(who.Role)+" may not")
 			write(w, problem(http.StatusForbidden, fmt.Sprintf("%s has the role %s, which may not %s.", who.Name, who.Role, deeds[d])))
 		default:
 			next(ctx)

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
 	"os"
@@ -21,6 +22,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"go.opentelemetry.io/otel/trace"
 
+	"github.com/keyrounds/keyrounds/access"
 	"github.com/keyrounds/keyrounds/action"
 	"github.com/keyrounds/keyrounds/audit"
 	"github.com/keyrounds/keyrounds/checker"
@@ -59,6 +61,8 @@ type Options struct {
 	// JobTimeout and RescueAfter are those of rounds.Options; 0: its defaults.
 	JobTimeout, RescueAfter time.Duration
 	Now                     func() time.Time // default time.Now
+	// Stderr is where the token of the first run is printed, and nothing else; default os.Stderr.
+	Stderr io.Writer
 }
 
 // Metrics is a registry of Prometheus metrics: parts register with it, and /metrics shows what it gathers.
@@ -82,6 +86,7 @@ type App struct {
 	Exposure *exposure.Exposure // follows secrets that got out
 	Actions  *action.Actions    // does what people ask for
 	Sealing  *sealing.Keeper
+	Access   *access.Access // who may do what
 
 	owner     postgres.Owner
 	storage   storing
@@ -92,7 +97,9 @@ type App struct {
 	reloaded  reloadMetrics
 
 	ready              atomic.Pointer[string] // why not; nil: ready
+	broken             chan error // why the daemon has to end
 	web                *server
+	local              *local // nil: there is none
 	ends               cleanups
 	beginning, serving sync.WaitGroup
 	started            atomic.Bool // rounds are running
@@ -108,6 +115,9 @@ func Open(ctx context.Context, o Options) (*App, error) {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
+	if o.Stderr == nil {
+		o.Stderr = os.Stderr
+	}
 	if o.Metrics == nil {
 		o.Metrics = prometheus.NewRegistry()
 	}
@@ -115,7 +125,7 @@ func Open(ctx context.Context, o Options) (*App, error) {
 	if err := ReadVault(o.Config.Vault, o.Now); err != nil {
 		return nil, err
 	}
-	a := &App{Options: o}
+	a := &App{Options: o, broken: make(chan error, 1)}
 	a.file.Store(&o.Config.Credentials)
 	a.Options.Config = withoutCredentials(o.Config)
 	a.config.Store(a.Options.Config)
@@ -152,6 +162,7 @@ func (a *App) open(ctx context.Context) error {
 		return err
 	}
 	a.Registry, a.Audit = registry.New(a.Pool, c.Zone), audit.New(audit.Options{Pool: a.Pool, Wake: waker.Wake, Now: a.Now})
+	a.Access = access.New(access.Options{Pool: a.Pool, Record: a.recordAccess, Log: a.Log, Now: a.Now}, accessSettings(c))
 	a.Usage = rounds.OpenUsage(a.Pool, c.Zone, a.Registry, a.Audit)
 	if a.Sealing, err = a.newKeeper(); err != nil {
 		return err
@@ -438,6 +449,9 @@ func (a *App) ownersOf(ctx context.Context, names []string) (owners []string) {
 func (a *App) Finding(ctx context.Context, id int64) (finding.Finding, error) {
 	return tellable{a.Audit, a}.Finding(ctx, id)
 }
+
+// Broken says why a daemon that has started cannot go on. What it says has to end it.
+func (a *App) Broken() <-chan error { return a.broken }
 
 // Config returns the configuration that is in force, without its credentials, which are in Registry. It is shared: do not
 // change it.

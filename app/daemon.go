@@ -58,7 +58,10 @@ func (a *App) Start(ctx context.Context) error {
 	a.setLevel(c.LogLevel)
 	a.Exposure.ShowReporters()
 	ended := make(chan struct{})
+	door := a.newDoor(c)
 	pages := web.New(web.Options{
+		Access:     a.Access,
+		Door:       door,
 		Audit:      a.Audit,
 		Registry:   a.Registry,
 		Usage:      a.Usage,
@@ -75,7 +78,7 @@ func (a *App) Start(ctx context.Context) error {
 		Now:        a.Now,
 	})
 	var err error
-	if a.web, err = a.listen(c, pages); err != nil {
+	if a.web, err = a.listen(c, door, pages); err != nil {
 		return err
 	}
 	a.ends.push(a.serving.Wait)
@@ -84,6 +87,15 @@ func (a *App) Start(ctx context.Context) error {
 	if err := a.listenForDebug(c.DebugListen, pages); err != nil {
 		a.web.close()
 		return err
+	}
+	if err := a.listenLocal(c, pages); err != nil {
+		a.endDebug()
+		a.web.close()
+		return err
+	}
+	if a.local != nil {
+		a.ends.push(a.local.close)
+		a.local.serve(a)
 	}
 	a.ends.push(a.endDebug)
 	a.ends.push(a.hangUp)
@@ -116,6 +128,7 @@ func (a *App) api(ended <-chan struct{}) http.Handler {
 		Sources:      a.Exposure.Sources,
 		Unregistered: a.Unregistered,
 		Ended:        ended,
+		Refused:      a.refused,
 		Once:         idempotency.New(a.Pool),
 		Config:       a.Config,
 		Version:      a.Version,
@@ -132,14 +145,17 @@ func (a *App) begin(ctx context.Context) {
 			err = a.recordStart(ctx)
 		}
 		if err == nil {
+			err = a.inviteFirst(ctx)
+		}
+		if err == nil {
 			err = a.Rounds.Start(ctx)
 		}
 		if err == nil {
 			a.started.Store(true)
+			a.tellReload(ctx, nil)
 			a.ready.Store(nil)
 			debug.FreeOSMemory() // that the credentials of the file took
 			a.listenToSlack(a.config.Load())
-			a.tellReload(ctx, nil)
 			a.beginning.Go(func() { a.Exposure.ScanSources(ctx, nil) })
 			a.Log.Info(
 				"the rounds begin",
@@ -244,6 +260,9 @@ func (a *App) tellReload(ctx context.Context, err error) {
 
 func (a *App) reload(ctx context.Context, c *config.Config) error {
 	old, file := a.config.Load(), c.Credentials
+	if err := config.CheckWeb(c.WebConfig); err != nil {
+		return err
+	}
 	c = withoutCredentials(c)
 	setup, err := a.notifySetup(c)
 	if err != nil {
@@ -263,6 +282,7 @@ func (a *App) reload(ctx context.Context, c *config.Config) error {
 	}
 	secret.KeepInExec(c.ExecEnv)
 	a.setLevel(c.LogLevel)
+	a.Access.Reload(accessSettings(c))
 	a.Exposure.Reload(exposureSettings(c))
 	a.announcer.Reload(announcerSettings(c))
 	a.Exposure.ShowReporters()
@@ -277,6 +297,7 @@ func (a *App) reload(ctx context.Context, c *config.Config) error {
 		"timezone": old.Zone.String() != c.Zone.String(),
 		"metrics":  !reflect.DeepEqual(old.Metrics, c.Metrics),
 		"debug":    old.DebugListen != c.DebugListen,
+		"access":   old.Access.Socket != c.Access.Socket || old.Access.SocketGroup != c.Access.SocketGroup,
 	} {
 		if differs {
 			a.Log.Warn("this change needs a restart", "key", key)
@@ -289,26 +310,33 @@ type server struct {
 	http     *http.Server
 	listener net.Listener
 	flags    *toolkit.FlagConfig
-	door     func(signIn http.Handler) http.Handler
+	door     func(toolkit http.Handler) http.Handler
 }
 
-func (a *App) listen(c *config.Config, pages http.Handler) (*server, error) {
+func (a *App) newDoor(c *config.Config) *web.Door {
+	return (&web.Door{
+		Trusted: func() []netip.Prefix { return a.config.Load().TrustedProxies },
+		Asked:   func() (web.Asked, error) { return asked(c) },
+		People:  func() bool { return a.Access.Settings().SignIn() },
+		Ours:    func(host string) bool { return a.config.Load().Answers(host) },
+		Log:     a.Log,
+		Now:     a.Now,
+	}).Open(a.Metrics)
+}
+
+func (a *App) listen(c *config.Config, door *web.Door, pages http.Handler) (*server, error) {
+	if err := config.CheckWeb(c.WebConfig); err != nil {
+		return nil, err
+	}
 	l, err := net.Listen("tcp", c.Listen)
 	if err != nil {
 		return nil, fmt.Errorf("listen: %w", err)
 	}
 	systemd := false
-	door := (&web.Door{
-		Trusted: func() []netip.Prefix { return a.config.Load().TrustedProxies },
-		SignIn:  func() ([]string, bool, error) { return signIn(c) },
-		Ours:    func(host string) bool { return a.config.Load().Answers(host) },
-		Log:     a.Log,
-		Now:     a.Now,
-	}).Open(a.Metrics)
 	return &server{
-		door: func(signIn http.Handler) http.Handler { return door.Before(signIn, pages) },
+		door: func(toolkit http.Handler) http.Handler { return door.Before(toolkit, pages) },
 		http: &http.Server{
-			Handler: door.Pages(pages), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second,
+			Handler: pages, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second,
 			WriteTimeout: 30 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 64 << 10,
 		},
 		listener: l,
@@ -316,24 +344,27 @@ func (a *App) listen(c *config.Config, pages http.Handler) (*server, error) {
 	}, nil
 }
 
-// signIn is whom the file of the web names now, and whether anybody has to sign in. The error says that nobody is let in: the file
-// was changed so that others than this machine would come in without.
-func signIn(c *config.Config) (users []string, needed bool, err error) {
+// asked is what the file of the web asks of people now. The error says that nobody is let in: the file cannot be read, or was changed
+// so that others than this machine would come in without.
+func asked(c *config.Config) (web.Asked, error) {
 	if c.WebConfig == "" {
-		return nil, false, nil
+		return web.Asked{}, nil
 	}
-	users, err = config.SignIn(c.WebConfig)
-	if host, _, _ := net.SplitHostPort(c.Listen); err != nil && config.Loopback(host) {
-		return nil, false, nil
+	f, err := config.ReadWeb(c.WebConfig)
+	if err != nil {
+		return web.Asked{}, err
 	}
-	return users, err == nil, err
+	if host, _, _ := net.SplitHostPort(c.Listen); !f.SignIn() && !c.Access.SignIn() && !config.Loopback(host) {
+		return web.Asked{}, config.ErrNoUsers
+	}
+	return web.Asked{Users: f.Users, Certificate: f.Certificate()}, nil
 }
 
 func (s *server) serve(a *App) {
 	a.serving.Go(func() {
 		l := &beforeFirst{s.listener, sync.OnceFunc(func() { s.http.Handler = s.door(s.http.Handler) })}
 		if err := toolkit.Serve(l, s.http, s.flags, a.Log); err != nil && !errors.Is(err, http.ErrServerClosed) {
-			a.Log.Error("the web ended", "error", err)
+			a.broken <- fmt.Errorf("listen: %w", err)
 		}
 	})
 }

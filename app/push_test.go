@@ -39,6 +39,7 @@ type office struct {
 	slack *sim.Slack
 	now   atomic.Pointer[time.Time]
 	log   buffer
+	said  buffer // on standard error
 }
 
 func newOffice(t *testing.T, now time.Time, top string) *office {
@@ -73,6 +74,7 @@ slack: {token: "file:%[1]s/slack", channel: "#x", api_url: "%[3]s/"}
 		Version: "test",
 		Log:     slog.New(slog.NewJSONHandler(&o.log, nil)),
 		Daemon:  true,
+		Stderr:  &o.said,
 		Tick:    100 * time.Millisecond,
 		Judge:   200 * time.Millisecond,
 		Now:     func() time.Time { return *o.now.Load() },

@@ -84,6 +84,8 @@ func leftOut() map[string]string {
 		"river_leader":        queue,
 		"river_queue":         queue,
 		"river_notification":  queue,
+		"access_sessions":     "a session that was ended must not come back: people sign in again",
+		"access_first_run":    "likewise a token that was used",
 		"keyrounds_restoring": "is there while a database is being restored, and then nothing is backed up",
 	}
 }

@@ -76,6 +76,7 @@ func (b *builder) build(many []CredentialIn) *Config {
 	}
 	b.zone(c, f.Timezone)
 	b.storage(c, f)
+	b.access(c, f)
 	b.web(c, f)
 	b.policy(c, f.Verdict)
 	b.defaults(c, f.Defaults)
@@ -207,12 +208,21 @@ func (b *builder) web(c *Config, f File) {
 		b.fail("listen", "host:port, such as 127.0.0.1:8181", "not an address")
 		return
 	}
+	var file WebFile
 	if c.WebConfig != "" {
-		if _, err := SignIn(c.WebConfig); err != nil && !Loopback(host) {
+		if file, err = ReadWeb(c.WebConfig); err == nil && !file.SignIn() {
+			err = ErrNoUsers
+		}
+		if err != nil && !Loopback(host) && !c.Access.SignIn() {
 			b.fail("web_config", "basic_auth_users with bcrypt hashes, as for Prometheus exporters", "%v", err)
 		}
-	} else if !Loopback(host) {
-		b.fail("listen", "listen on 127.0.0.1, or give a web_config with basic_auth_users", "an address that others reach needs sign-in")
+	} else if !Loopback(host) && !c.Access.SignIn() {
+		b.fail("listen", "listen on 127.0.0.1, or give access: {people: true}, or a web_config with basic_auth_users",
+			"an address that others reach needs sign-in")
+	}
+	if c.Access.SignIn() && !Loopback(host) && !file.Encrypts() && !strings.HasPrefix(f.ExternalURL, "https://") {
+		b.warn("listen", "tls_server_config in web_config, or a proxy with TLS in front and external_url: https://…",
+			"over plain http passwords are readable on the way, and browsers keep no session of another machine")
 	}
 }
 

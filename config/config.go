@@ -33,7 +33,8 @@ type Config struct {
 	SealingKMS    Transit
 	Vault         vault.Settings // without what the environment says; Address "": only that
 	Listen        string
-	WebConfig     string   // exporter-toolkit's file for TLS and sign-in
+	WebConfig     string // exporter-toolkit's file for TLS and sign-in
+	Access        Access
 	Hosts         []string // in lower case; beside loopback and ExternalURL
 	ExecEnv       []string // what commands of exec: references see of our environment
 	// TrustedProxies are believed whom a request came from.

@@ -15,13 +15,15 @@ type File struct {
 	// VAULT_CACERT, VAULT_TOKEN or VAULT_TOKEN_FILE, or the same with BAO_.
 	Vault *VaultSection `json:"vault,omitempty"`
 	// Address of the pages, /metrics, /healthz and /readyz. Default 127.0.0.1:8181; on any other than
-	// loopback web_config must ask for sign-in.
+	// loopback access or web_config must ask for sign-in.
 	Listen string `json:"listen,omitempty"`
 	// Where people reach the pages, for links in messages, such as https://keyrounds.example.com. Default: no
 	// links.
 	ExternalURL string `json:"external_url,omitempty"`
 	// File with TLS and basic_auth_users, as for Prometheus exporters.
 	WebConfig string `json:"web_config,omitempty"`
+	// Who may do what: people who sign in, and the socket of this machine. Absent: nobody signs in but web_config's users.
+	Access *AccessIn `json:"access,omitempty"`
 	// More names under which the pages are asked for where nobody signs in, without a port; loopback addresses and the host of
 	// external_url always are. Under any other the answer is 421.
 	Hosts []string `json:"hosts,omitempty"`
@@ -71,6 +73,69 @@ type File struct {
 	Reports *ReportsIn `json:"reports,omitempty"`
 	// How long results are kept, in months or years. Default 13mo.
 	Retention string `json:"retention,omitempty"`
+}
+
+// AccessIn is access:. People sign in where people or issuers is given.
+type AccessIn struct {
+	// Local people sign in with a password. The first one is made on /first-run, with a token that the daemon prints at its start.
+	People bool `json:"people,omitempty"`
+	// OpenID providers whose people may sign in. They need external_url.
+	Issuers []IssuerIn `json:"issuers,omitempty"`
+	// How long a sign-in holds.
+	Session *SessionIn `json:"session,omitempty"`
+	// Roles of users of web_config: viewer, responder or admin. Who is not in it is a viewer.
+	Basic map[string]string `json:"basic,omitempty"`
+	// Socket for this machine: an absolute path of at most 107 bytes in a directory that only root and the daemon's user can write
+	// to, or off. Default keyrounds.sock in data_dir.
+	Socket string `json:"socket,omitempty"`
+	// Group of this machine whose members are responders by the socket. Default none.
+	SocketGroup string `json:"socket_group,omitempty"`
+}
+
+// SessionIn is access.session.
+type SessionIn struct {
+	// A session that is not used so long ends. Default 12h.
+	Idle string `json:"idle,omitempty"`
+	// A session ends so long after the sign-in, used or not. Default 7d.
+	Lifetime string `json:"lifetime,omitempty"`
+}
+
+// IssuerIn is one of access.issuers.
+type IssuerIn struct {
+	// [a-z0-9][a-z0-9-]*, unique. Its redirect URI is external_url/login/NAME/callback.
+	Name string `json:"name"`
+	// What the button on the page says. Default the name.
+	Title string `json:"title,omitempty"`
+	// URL of the issuer, whose metadata names the rest (OpenID Connect Discovery).
+	Issuer string `json:"issuer"`
+	// Client that is registered there for keyrounds.
+	ClientID string `json:"client_id"`
+	// Reference to its secret.
+	ClientSecret string `json:"client_secret"`
+	// Scopes beside openid. Default profile and email.
+	Scopes []string `json:"scopes,omitempty"`
+	// Claim of the ID token with the groups of a person. Default groups.
+	GroupsClaim string `json:"groups_claim,omitempty"`
+	// Which groups have which role; the first one that a person is in decides.
+	Roles []GroupRoleIn `json:"roles,omitempty"`
+	// Role of who is in none of these groups: viewer, responder or admin. Default none: the sign-in is refused.
+	DefaultRole string `json:"default_role,omitempty"`
+	// Let it be on a loopback, private or link-local address, and plain http.
+	AllowPrivateNetworks bool `json:"allow_private_networks,omitempty"`
+	// URL of an HTTP proxy, or environment for HTTPS_PROXY and NO_PROXY. Default none.
+	Proxy string `json:"proxy,omitempty"`
+	// Certificate authorities in PEM. Default the system's.
+	CAFile string `json:"ca_file,omitempty"`
+}
+
+// GroupRoleIn is one of access.issuers.roles.
+type GroupRoleIn struct {
+	// As the issuer's claim has it.
+	Group string `json:"group"`
+	// viewer, responder, owner or admin.
+	Role string `json:"role"`
+	// For the role owner: whose credentials its people see and decide, as credentials have it.
+	Owners []string `json:"owners,omitempty"`
 }
 
 // DatabaseSection is database:.

@@ -8,26 +8,60 @@ import (
 	"slices"
 
 	"github.com/goccy/go-yaml"
+	toolkit "github.com/prometheus/exporter-toolkit/web"
+	"golang.org/x/crypto/bcrypt"
 )
 
-// SignIn returns why the exporter-toolkit file at path asks for no sign-in, or nil and its users where it asks for a password
-// (basic_auth_users) or a client certificate. A file that cannot be read is an error as well.
-func SignIn(path string) (users []string, err error) {
+// WebFile is what an exporter-toolkit file asks of people.
+type WebFile struct {
+	Users map[string]string `yaml:"basic_auth_users"` // name to bcrypt hash
+	TLS   struct {
+		Cert       string `yaml:"cert_file"`
+		Inline     string `yaml:"cert"`
+		ClientAuth string `yaml:"client_auth_type"`
+	} `yaml:"tls_server_config"`
+}
+
+// ReadWeb reads the exporter-toolkit file at path, as it is now.
+func ReadWeb(path string) (f WebFile, err error) {
 	b, err := os.ReadFile(path)
 	if err != nil {
-		return nil, fmt.Errorf("web_config: %w", err)
-	}
-	var f struct {
-		Users map[string]string `yaml:"basic_auth_users"`
-		TLS   struct {
-			ClientAuth string `yaml:"client_auth_type"`
-		} `yaml:"tls_server_config"`
+		return f, fmt.Errorf("web_config: %w", err)
 	}
 	if err := yaml.Unmarshal(b, &f); err != nil {
-		return nil, errors.New("web_config: the file is not YAML")
+		return f, errors.New("web_config: the file is not YAML")
 	}
-	if len(f.Users) == 0 && f.TLS.ClientAuth != "RequireAndVerifyClientCert" {
-		return nil, errors.New("web_config: the file names no basic_auth_users")
+	return f, nil
+}
+
+// ErrNoUsers says that a file asks nobody to sign in.
+var ErrNoUsers = errors.New("web_config: the file names no basic_auth_users")
+
+// SignIn reports whether the file asks for a password or a client certificate.
+func (f WebFile) SignIn() bool { return len(f.Users) > 0 || f.Certificate() }
+
+// Certificate reports whether the file asks for a client certificate of everybody.
+func (f WebFile) Certificate() bool { return f.TLS.ClientAuth == "RequireAndVerifyClientCert" }
+
+// Encrypts reports whether the file has the listener speak TLS.
+func (f WebFile) Encrypts() bool { return f.TLS.Cert != "" || f.TLS.Inline != "" }
+
+// CheckWeb returns why the pages could not be served by the exporter-toolkit file at path, whose certificates it reads too.
+func CheckWeb(path string) error {
+	if path == "" {
+		return nil
 	}
-	return slices.Sorted(maps.Keys(f.Users)), nil
+	f, err := ReadWeb(path)
+	if err != nil {
+		return err
+	}
+	for _, user := range slices.Sorted(maps.Keys(f.Users)) {
+		if _, err := bcrypt.Cost([]byte(f.Users[user])); err != nil {
+			return fmt.Errorf("web_config: the password of %q is no bcrypt hash; htpasswd -nBC 10 %q makes one", user, user)
+		}
+	}
+	if err := toolkit.Validate(path); err != nil {
+		return fmt.Errorf("web_config: %s: %w", path, err)
+	}
+	return nil
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -151,6 +152,10 @@ func (p *Private) Watch(reg prometheus.Registerer) {
 // for an immediate one, then kills it, with 10 s between: 30 s at most.
 func (p *Private) Stop() { p.stop() }
 
+// triesOfOurs is how often a lock that this process has itself is asked for again: what it has just let go of may be held for a
+// moment by a child that is being started and has not become another program yet.
+const triesOfOurs = 20
+
 // takeLock returns nil and no error where another process has the server and we may use it.
 func takeLock(ctx context.Context, o PrivateOptions, p place) (*dirLock, error) {
 	role := "command"
@@ -161,6 +166,7 @@ func takeLock(ctx context.Context, o PrivateOptions, p place) (*dirLock, error) 
 	defer cancel()
 	var lock *dirLock
 	var by holder
+	tries := 0
 	err := waitFor(limited, func() (bool, error) {
 		l, h, err := lockDir(p.dataDir, role)
 		lock, by = l, h
@@ -169,6 +175,9 @@ func takeLock(ctx context.Context, o PrivateOptions, p place) (*dirLock, error) 
 			return true, nil
 		case !errors.Is(err, errLocked):
 			return false, fmt.Errorf("data_dir: %w", err)
+		case h.pid == os.Getpid() && tries < triesOfOurs:
+			tries++
+			return false, nil
 		case h.role == "daemon" && o.Daemon:
 			return false, &InUseError{o.DataDir, h.pid}
 		case h.role == "daemon":

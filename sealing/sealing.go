@@ -184,7 +184,12 @@ func (k *Keeper) fresh(ctx context.Context) (*secret.Keyset, error) {
 // is sealed it makes the key if there is none, and Options.Make allows that. *secret.MissingKeyError: something is
 // sealed with a key that the file has not.
 func (k *Keeper) Hold(ctx context.Context, tx pgx.Tx) (*secret.Sealer, error) {
-	c, err := current(ctx, tx, "FOR SHARE")
+	shared, err := tx.Begin(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = shared.Rollback(ctx) }()
+	c, err := current(ctx, shared, "FOR SHARE")
 	if err != nil {
 		return nil, err
 	}
@@ -192,10 +197,13 @@ func (k *Keeper) Hold(ctx context.Context, tx pgx.Tx) (*secret.Sealer, error) {
 	if err != nil {
 		return nil, err
 	}
-	if c.id == "" || keys == nil || keys.Sealer(c.id) == nil {
-		if keys, c, err = k.settle(ctx, tx, keys, c); err != nil {
-			return nil, err
-		}
+	if c.id != "" && keys != nil && keys.Sealer(c.id) != nil {
+		err = shared.Commit(ctx)
+	} else if err = shared.Rollback(ctx); err == nil { // lets go of the row: two that share it could not both take it for themselves
+		keys, c, err = k.settle(ctx, tx)
+	}
+	if err != nil {
+		return nil, err
 	}
 	s := keys.Sealer(c.id)
 	if s == nil {
@@ -250,13 +258,18 @@ func proves(s *secret.Sealer, proof []byte) bool {
 	return err == nil && v.Reveal() == s.ID()
 }
 
-// settle makes a key of the file the current one where that replaces none that is needed: was is the current one, if any, and
-// the file has not got it. keys is nil where there is no file.
-func (k *Keeper) settle(ctx context.Context, tx pgx.Tx, keys *secret.Keyset, was key) (*secret.Keyset, key, error) {
-	if was.id != "" {
-		if _, err := current(ctx, tx, "FOR UPDATE"); err != nil { // nobody seals with it now
-			return nil, was, err
-		}
+// settle makes a key of the file the current one where that replaces none that is needed.
+func (k *Keeper) settle(ctx context.Context, tx pgx.Tx) (*secret.Keyset, key, error) {
+	was, err := current(ctx, tx, "FOR UPDATE") // nobody seals with it now
+	if err != nil {
+		return nil, was, err
+	}
+	keys, err := k.fresh(ctx)
+	if err != nil {
+		return nil, was, err
+	}
+	if was.id != "" && keys != nil && keys.Sealer(was.id) != nil { // since a moment ago
+		return keys, was, nil
 	}
 	needed, err := k.needed(ctx, tx)
 	if err != nil {

@@ -3,18 +3,22 @@ package web
 import (
 	"context"
 	"crypto/sha256"
+	"errors"
 	"log/slog"
 	"net"
 	"net/http"
 	"net/netip"
-	"slices"
+	"runtime"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/crypto/bcrypt"
+	"golang.org/x/sync/semaphore"
+	"golang.org/x/sync/singleflight"
 
-	"github.com/keyrounds/keyrounds/secret"
+	"github.com/keyrounds/keyrounds/access"
 )
 
 // Door is what every request passes before the sign-in and the pages. It knows whom a request came from, lets what carries a
@@ -22,22 +26,27 @@ import (
 // only to names that are ours, so that no web page reads it through a browser under a name that it made up (DNS rebinding).
 type Door struct {
 	Trusted func() []netip.Prefix // proxies, whose X-Forwarded-For is believed
-	// SignIn reports whether somebody asks for a password or a certificate, and the names that he knows. It is asked at each
-	// request: users come and go while the daemon runs. An error lets nobody in.
-	SignIn func() (users []string, needed bool, err error)
+	// Asked is what the file of the web asks of people. It is asked at each request: users come and go while the daemon runs. An
+	// error lets nobody in.
+	Asked  func() (Asked, error)
+	People func() bool            // the pages ask who it is, of all but the file's users; nil: they do not
 	Ours   func(host string) bool // of a Host header, without its port; asked where nobody signs in
 	Log    *slog.Logger
 	Now    func() time.Time
 
+
 	failed  failures
 	lanes   lanes
-	known   sync.Map // the hashes of Authorization headers that were let in lately, with when
+	looking singleflight.Group
+	known   sync.Map // the hashes of names and passwords that were right lately, with when
 	refused *prometheus.CounterVec
 }
 
 // The reasons of keyrounds_sign_ins_refused_total.
 const (
 	wrongPassword = "wrong_password"
+	wrongToken    = "wrong_token"
+	refusedIssuer = "issuer"
 	slowedDown    = "slowed_down"
 )
 
@@ -45,40 +54,48 @@ const (
 func (d *Door) Open(reg prometheus.Registerer) *Door {
 	d.refused = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "keyrounds_sign_ins_refused_total",
-		Help: "Sign-ins that were refused, by reason: wrong_password (a user that is not there, too), " +
+		Help: "Sign-ins that were refused, by reason: wrong_password (a user that is not there, too), wrong_token, " +
+			"issuer (what an OpenID provider answered), " +
 			"slowed_down (the address has guessed too often, and its turn did not come).",
 	}, []string{"reason"})
-	for _, reason := range []string{wrongPassword, slowedDown} {
+	for _, reason := range []string{wrongPassword, wrongToken, refusedIssuer, slowedDown} {
 		d.refused.WithLabelValues(reason)
 	}
 	reg.MustRegister(d.refused)
 	return d
 }
 
-// Pages marks the requests that came as far as the pages: they are signed in, where anybody must be.
-func (d *Door) Pages(pages http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if in, ok := r.Context().Value(signedIn{}).(*bool); ok {
-			*in = true
-		}
-		pages.ServeHTTP(w, r)
-	})
+// Asked is what a file of the web (exporter-toolkit's) asks of people.
+type Asked struct {
+	Users       map[string]string // name to bcrypt hash
+	Certificate bool              // a client certificate; it counts on the connections whose handshake has verified one, and on no other
 }
 
-type signedIn struct{}
-
-// Before puts the door before the sign-in, which leads to the pages.
-func (d *Door) Before(signIn, pages http.Handler) http.Handler {
+// Before puts the door before the toolkit, which sets the headers of its file and leads to the pages. What comes to the pages says
+// in its context by what it came in: access.WithBasic where a password was right, access.WithNobodyAsked where nobody has to sign
+// in. Without one of those, a verified client certificate, a token or a session the pages let nobody do anything.
+func (d *Door) Before(toolkit, pages http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		r.RemoteAddr = net.JoinHostPort(d.client(r), "0")
-		users, needed, err := d.SignIn()
-		switch {
-		case ownProof(r):
+		if _, token := access.Bearer(r); token || hasOwnProof(r) {
 			pages.ServeHTTP(w, r)
+			return
+		}
+		asked, err := d.Asked()
+		user, password, basic := r.BasicAuth()
+		people := d.People != nil && d.People()
+		switch {
 		case err != nil:
 			refuse(w, http.StatusServiceUnavailable, "nobody is let in: "+err.Error())
-		case needed:
-			d.signIn(signIn, users, w, r)
+		case basic && len(asked.Users) > 0:
+			d.basic(toolkit, asked.Users, user, password, w, r)
+		case people && len(asked.Users) > 0: // the toolkit would ask for a password
+			pages.ServeHTTP(w, r)
+		case people, len(asked.Users) > 0, certified(r):
+			toolkit.ServeHTTP(w, r)
+		case asked.Certificate:
+			refuse(w, http.StatusUnauthorized, "a client certificate is needed, and this connection has none; "+
+				"a daemon that began without TLS has to be restarted for it")
 		case r.Host != "" && !d.Ours(hostOf(r.Host)): // no browser leaves it out
 			refuse(
 				w,
@@ -86,56 +103,74 @@ func (d *Door) Before(signIn, pages http.Handler) http.Handler {
 				"without sign-in keyrounds answers to loopback addresses, to external_url's host and to hosts: only",
 			)
 		default:
-			signIn.ServeHTTP(w, r) // which asks for nothing, and sets the headers of its file
+			toolkit.ServeHTTP(w, r.WithContext(access.WithNobodyAsked(r.Context())))
 		}
 	})
 }
 
-// ownProof: what is pushed and reported carries a token or a signature of its own, so that no sender needs a password that
+func certified(r *http.Request) bool { return r.TLS != nil && len(r.TLS.VerifiedChains) > 0 }
+
+// hasOwnProof: what is pushed and reported carries a token or a signature of its own, so that no sender needs a password that
 // reads everything.
-func ownProof(r *http.Request) bool {
+func hasOwnProof(r *http.Request) bool {
 	return r.Method == http.MethodPost && (r.URL.Path == "/api/v1/usage" || strings.HasPrefix(r.URL.Path, "/api/v1/leaks/"))
 }
 
-// knownFor is how long a right password passes by the lanes of those who guess.
+// knownFor is how long a right password passes by the pace of those who guess.
 const knownFor = 24 * time.Hour
 
-func (d *Door) signIn(next http.Handler, users []string, w http.ResponseWriter, r *http.Request) {
-	given := r.Header.Get("Authorization")
-	if given == "" {
-		next.ServeHTTP(w, r)
-		return
-	}
-	user, _, _ := r.BasicAuth()
-	key, host, now := sha256.Sum256([]byte(given)), hostOf(r.RemoteAddr), d.Now()
-	before, known := d.known.Load(key)
-	known = known && now.Sub(before.(time.Time)) < knownFor
-	if !known && d.failed.tooMany(host, now) {
-		lane := user
-		if !slices.Contains(users, user) {
-			lane = ""
-		}
-		if !d.lanes.pass(r.Context(), who(host), lane, now) {
-			d.refused.WithLabelValues(slowedDown).Inc()
-			w.Header().Set("Retry-After", "60")
-			refuse(w, http.StatusTooManyRequests, "too many wrong passwords from this address: wait a minute")
+// basic looks at a password before the toolkit does, so that only right ones come that far: it looks at one at a time.
+func (d *Door) basic(next http.Handler, users map[string]string, user, password string, w http.ResponseWriter, r *http.Request) {
+	hash, exists := users[user]
+	key := sha256.Sum256([]byte(user + "\x00" + hash + "\x00" + password))
+	at, known := d.known.Load(key)
+	if !known || !exists || d.Now().Sub(at.(time.Time)) >= knownFor {
+		d.known.Delete(key)
+		// The same password many times at once, as a page's requests bring it, is looked at once.
+		_, err, _ := d.looking.Do(string(key[:]), func() (any, error) {
+			r := r.WithContext(context.WithoutCancel(r.Context())) // the first may hang up, the others wait
+			return nil, d.try(r, user, func() bool { return exists }, wrongPassword, func() error {
+				return compare(r.Context(), hash, password)
+			})
+		})
+		switch {
+		case errors.Is(err, access.ErrRefused):
+			w.Header().Set("WWW-Authenticate", `Basic realm="keyrounds"`)
+			refuse(w, http.StatusUnauthorized, "name or password is wrong")
+			return
+		case err != nil:
+			tooMany(w)
 			return
 		}
+		d.remember(key, d.Now())
 	}
-	var in bool
-	next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), signedIn{}, &in)))
-	if in {
-		d.remember(key, now)
-		return
-	}
-	d.known.Delete(key)
-	d.refused.WithLabelValues(wrongPassword).Inc()
-	if n := d.failed.add(host, now); n <= mostFailures {
-		d.Log.Warn("a sign-in was refused", "address", host, "user", secret.Scrubber{}.Clean(user, 64), "last", n == mostFailures)
-	}
+	next.ServeHTTP(w, r.WithContext(access.WithBasic(r.Context(), user)))
 }
 
-// remember keeps a small number: who signs in with other headers again and again is let in all the same.
+// hashing bounds how many bcrypt hashes are made at once, of all addresses together.
+var hashing = semaphore.NewWeighted(int64(runtime.GOMAXPROCS(0)))
+
+// nobodys is what a name that nobody has is compared with, so that it takes as long.
+const nobodys = "$2a$10$C6UzMDM.H6dfI/f/IKcEeO7ZlPWKdV8yO7W.fEkNHMnvIbRFOhZPu"
+
+func compare(ctx context.Context, hash, password string) error {
+	ctx, cancel := context.WithTimeout(ctx, laneWait)
+	defer cancel()
+	if hashing.Acquire(ctx, 1) != nil {
+		return access.ErrBusy
+	}
+	defer hashing.Release(1)
+	exists := hash != ""
+	if !exists {
+		hash = nobodys
+	}
+	if bcrypt.CompareHashAndPassword([]byte(hash), []byte(password)) != nil || !exists {
+		return access.ErrRefused
+	}
+	return nil
+}
+
+// remember keeps a small number: who signs in with other names again and again is let in all the same.
 func (d *Door) remember(key [sha256.Size]byte, now time.Time) {
 	n := 0
 	d.known.Range(func(k, at any) bool {

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"slices"
 
+	"github.com/keyrounds/keyrounds/access"
 	"github.com/keyrounds/keyrounds/api"
 	"github.com/keyrounds/keyrounds/audit"
 	"github.com/keyrounds/keyrounds/finding"
@@ -39,6 +40,7 @@ func (s *site) page(w http.ResponseWriter, r *http.Request) {
 	}
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	v := newView(h, a, s.Now(), s.Version)
+	v.Who, _ = access.VisitOf(r.Context())
 	if made, err := s.Reports.Made(r.Context()); err == nil && len(made) > 0 {
 		v.Report = made[0].String()
 	}

@@ -5,8 +5,8 @@ import (
 	"net/url"
 	"time"
 
+	"github.com/keyrounds/keyrounds/access"
 	"github.com/keyrounds/keyrounds/api"
-
 	"github.com/keyrounds/keyrounds/audit"
 	"github.com/keyrounds/keyrounds/credential"
 	"github.com/keyrounds/keyrounds/finding"
@@ -30,6 +30,7 @@ type view struct {
 	Now         time.Time
 	Version     string
 	Report      string // the newest month whose report was made; "": none
+	Who         access.Visit
 }
 
 // asked is which credentials the page is to show.

@@ -1,4 +1,4 @@
-// Package web serves the status page, /metrics and health, and takes what feeds push and others report of leaks.
+// Package web serves the status page, /metrics and health, takes what feeds push and others report of leaks, and signs people in.
 //
 // The API is package api's, which it mounts, and tells who asks.
 package web
@@ -26,18 +26,18 @@ import (
 	"github.com/keyrounds/keyrounds/verdict"
 )
 
-// Options are options of New. All are required but PushFeeds (nil: no feed takes pushes), About and Version.
+// Options are options of New. All are required but PushFeeds (nil: no feed takes pushes), About, Version, Access and Door.
 type Options struct {
+	Access   *access.Access // says who asks; nil: everybody may look, and nobody can sign in
+	Door     *Door          // slows those who guess; nil: one of its own
 	Audit    *audit.Store
 	Registry *registry.Store
 	Usage    *usage.Store
 	Reports  *report.Maker
 	// About fills in what is registered of the credential of a finding; nil: nothing does.
 	About func(context.Context, finding.Finding) (finding.Finding, error)
-	// API answers below /api/; it is asked with a context that says who asks.
+	// API answers below /api/; it is asked with a context that says who asks. nil: nothing does.
 	API http.Handler
-	// Who says who asks; an error: nobody who may. nil: everybody who comes this far may look.
-	Who func(*http.Request) (access.Who, error)
 	// PushFeeds are the feeds that take pushes, and Ingest takes one in.
 	PushFeeds func() []PushFeed
 	Ingest    IngestFunc
@@ -50,12 +50,14 @@ type Options struct {
 	Now        func() time.Time
 }
 
-// New returns the handler of all routes. It asks nobody to sign in: the server in front does (web_config), and pushes
-// and reports show a token or a signature of their own. After ten wrong ones within a minute an address gets 429 for more wrong
-// ones; what is right goes through.
+// New returns the handler of all routes, which lets everybody do what may says; pushes and reports show a token or a signature of
+// their own. After ten wrong ones within a minute an address gets 429 for more wrong ones; what is right goes through.
 func New(o Options) http.Handler {
-	if o.Who == nil {
-		o.Who = anybody
+	if o.Door == nil {
+		o.Door = (&Door{Log: o.Log, Now: o.Now}).Open(prometheus.NewRegistry())
+	}
+	if o.API == nil {
+		o.API = http.NotFoundHandler()
 	}
 	s := &site{Options: o}
 	mux := http.NewServeMux()
@@ -63,19 +65,36 @@ func New(o Options) http.Handler {
 	mux.HandleFunc("GET /style.css", s.style)
 	mux.HandleFunc("POST /api/v1/usage", s.push)
 	mux.HandleFunc("POST /api/v1/leaks/{name}", s.leakReport)
-	mux.Handle("/api/", s.named(o.API))
+	mux.Handle("/api/", o.API)
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { text(w, http.StatusOK, "ok\n") })
 	mux.HandleFunc("GET /readyz", s.ready)
 	mux.Handle("GET /metrics", promhttp.HandlerFor(o.Gatherer, promhttp.HandlerOpts{
 		ErrorHandling: promhttp.ContinueOnError, EnableOpenMetrics: true, MaxRequestsInFlight: maxScrapes,
 	}))
-	return guard(mux)
+	mux.HandleFunc("GET /login", s.login)
+	mux.HandleFunc("POST /login", s.signIn)
+	mux.HandleFunc("GET /login/{name}", s.startLogin)
+	mux.HandleFunc("GET /login/{name}/callback", s.finishLogin)
+	mux.HandleFunc("POST /logout", s.logout)
+	mux.HandleFunc("GET /first-run", s.firstRun)
+	mux.HandleFunc("POST /first-run", s.makeFirst)
+	mux.HandleFunc("GET /account", s.account)
+	mux.HandleFunc("POST /account/password", s.changePassword)
+	mux.HandleFunc("POST /account/tokens", s.makeToken)
+	mux.HandleFunc("POST /account/tokens/{id}/revoke", s.revokeToken)
+	mux.HandleFunc("POST /account/sessions/{id}/end", s.endSession)
+	mux.HandleFunc("GET /people", s.people)
+	mux.HandleFunc("POST /people", s.addPerson)
+	mux.HandleFunc("POST /people/{id}", s.changePerson)
+	mux.HandleFunc("POST /people/tokens/{id}/revoke", s.revokeAny)
+	mux.HandleFunc("POST /people/sessions/{id}/end", s.endAny)
+	return guard(s.gate(mux))
 }
 
 // maxScrapes at once; more get 503.
 const maxScrapes = 4
 
-//go:embed page.html style.css
+//go:embed page.html who.html style.css
 var files embed.FS
 
 type site struct {
@@ -98,21 +117,6 @@ func guard(next http.Handler) http.Handler {
 		h.Set("Cache-Control", "no-store")
 		next.ServeHTTP(w, r)
 	})
-}
-
-// named has the API know who asks. Who it is not said of, the API refuses.
-func (s *site) named(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if who, err := s.Who(r); err == nil {
-			r = r.WithContext(access.With(r.Context(), who))
-		}
-		next.ServeHTTP(w, r)
-	})
-}
-
-// anybody is who asks where nothing else decides: whoever gets through the door may look.
-func anybody(*http.Request) (access.Who, error) {
-	return access.Who{Name: "anybody", Role: access.Viewer}, nil
 }
 
 func text(w http.ResponseWriter, status int, s string) {
@@ -150,8 +154,9 @@ var page = template.Must(template.New("page.html").Funcs(template.FuncMap{
 	"statuses": func() []verdict.Status {
 		return slices.DeleteFunc(verdict.Statuses(), func(s verdict.Status) bool { return s == verdict.Retired })
 	},
-	"ms": func(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 },
-}).ParseFS(files, "page.html"))
+	"ms":   func(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 },
+	"join": strings.Join,
+}).ParseFS(files, "page.html", "who.html"))
 
 func (s *site) style(w http.ResponseWriter, _ *http.Request) {
 	b, _ := files.ReadFile("style.css")

@@ -82,6 +82,9 @@ func unread(ctx context.Context, c *config.Config) (bad []config.Unreadable) {
 		if at == "sealing.key" && errors.Is(err, fs.ErrNotExist) {
 			continue // it is made at the first start
 		}
+		if at == "web_config" && err == nil {
+			err = config.CheckWeb(name)
+		}
 		note(at, err)
 	}
 	return bad

@@ -93,10 +93,22 @@ func (o *options) daemon(ctx context.Context, path string, opts app.Options) err
 		return err
 	}
 	log.Info("keyrounds is up", "listen", a.Addr(), "config", path, "version", buildVersion())
-	reloads(ctx, path, func() { o.reload(ctx, a, path, log) })
+	going, end := context.WithCancelCause(ctx)
+	defer end(nil)
+	go func() {
+		select {
+		case err := <-a.Broken():
+			end(err)
+		case <-going.Done():
+		}
+	}()
+	reloads(going, path, func() { o.reload(going, a, path, log) })
 	log.Info("stopping")
 	a.Stop()
 	log.Info("stopped")
+	if ctx.Err() == nil {
+		return context.Cause(going)
+	}
 	return nil
 }
 

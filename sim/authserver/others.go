@@ -42,6 +42,17 @@ func OIDCProvider(t testing.TB, identity, authorities string, clients ...Client)
 	})).answer()
 }
 
+// OpenIDProvider starts the same server with people who can sign in (OpenID Connect, code flow): their claims by their sub. Nobody is asked
+// anything: login_hint of the authorization request says who signs in, and who is not known is refused (access_denied).
+func OpenIDProvider(t testing.TB, identity string, people map[string]map[string]any, clients ...Client) string {
+	t.Helper()
+	all := make([]map[string]any, len(clients))
+	for i, c := range clients {
+		all[i] = c.metadata()
+	}
+	return start(t, "oidcprovider", asJSON(t, map[string]any{"clients": all, "identity": identity, "people": people})).answer()
+}
+
 // metadata is the client in the words of RFC 7591 §2 and RFC 8705 §2. A certificate is not of them: the program puts it into
 // the client's keys.
 func (c Client) metadata() map[string]any {

@@ -1,0 +1,176 @@
+package web
+
+import (
+	"errors"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/keyrounds/keyrounds/access"
+)
+
+// rule is who may use a route.
+type rule struct {
+	deed access.Deed // what a role must allow; anybody: it asks nobody who he is
+	mine bool        // it shows the role owner only what is his; otherwise it is closed to that role
+}
+
+const (
+	anybody  access.Deed = ""          // also who is not signed in
+	ownProof access.Deed = "own proof" // it looks for a token or a signature itself
+	signedIn access.Deed = "signed in" // what everybody may do about himself
+	byItself access.Deed = "by itself" // the API has a table of its own, and is told who asks
+)
+
+// may says of every route of New who may use it. A route without a row is closed to all but admins, and fails
+// TestEveryRouteSaysWhoMay.
+var may = map[string]rule{
+	"GET /healthz":               {anybody, true},
+	"GET /readyz":                {anybody, true},
+	"GET /style.css":             {anybody, true},
+	"GET /login":                 {anybody, true},
+	"POST /login":                {anybody, true},
+	"GET /login/{name}":          {anybody, true},
+	"GET /login/{name}/callback": {anybody, true},
+	"GET /first-run":             {anybody, true},
+	"POST /first-run":            {anybody, true},
+	"POST /logout":               {anybody, true},
+
+	"POST /api/v1/usage":        {ownProof, true},
+	"POST /api/v1/leaks/{name}": {ownProof, true},
+
+	"/api/": {byItself, true},
+
+	"GET /{$}":     {access.See, false},
+	"GET /metrics": {access.See, false},
+
+	"GET /account":                     {signedIn, true},
+	"POST /account/password":           {signedIn, true},
+	"POST /account/tokens":             {signedIn, true},
+	"POST /account/tokens/{id}/revoke": {signedIn, true},
+	"POST /account/sessions/{id}/end":  {signedIn, true},
+
+	"GET /people":                     {access.Administer, false},
+	"POST /people":                    {access.Administer, false},
+	"POST /people/{id}":               {access.Administer, false},
+	"POST /people/tokens/{id}/revoke": {access.Administer, false},
+	"POST /people/sessions/{id}/end":  {access.Administer, false},
+}
+
+// gate lets a request to its route when who sent it may use that. Whoever it is stands in the request's context
+// (access.From), for what is behind.
+func (s *site) gate(mux *http.ServeMux) http.Handler {
+	crossOrigin := http.NewCrossOriginProtection()
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, route := mux.Handler(r)
+		rule, ok := may[route]
+		if !ok {
+			rule.deed = access.Administer
+		}
+		switch {
+		case route == "" || rule.deed == ownProof: // no route: mux says so
+			mux.ServeHTTP(w, r)
+			return
+		case s.Access == nil:
+			mux.ServeHTTP(w, r.WithContext(access.With(r.Context(), access.Who{Name: access.Anybody, Role: access.Viewer})))
+			return
+		}
+		visit, renewed, err := s.Access.Who(r)
+		switch {
+		case errors.Is(err, access.ErrRefused):
+			s.refuseToken(w, r, visit)
+			return
+		case errors.Is(err, access.ErrNobody):
+		case err != nil:
+			s.Log.Error("it is not known who asks", "error", err)
+			refuse(w, http.StatusServiceUnavailable, "the database does not answer")
+			return
+		}
+		if renewed != nil {
+			http.SetCookie(w, renewed)
+		}
+		known := err == nil
+		if err := crossOrigin.Check(r); err != nil {
+			s.note(r, visit, "another site's page sent it")
+			refuse(w, http.StatusForbidden, "another site's page sent this: nothing was done")
+			return
+		}
+		if known {
+			r = r.WithContext(access.WithVisit(r.Context(), visit))
+		}
+		if s.stop(w, r, rule, visit, known) {
+			return
+		}
+		mux.ServeHTTP(w, r)
+	})
+}
+
+// stop answers who may not use a route, and reports whether it did.
+func (s *site) stop(w http.ResponseWriter, r *http.Request, rule rule, visit access.Visit, known bool) bool {
+	switch {
+	case rule.deed == anybody, rule.deed == byItself && !known:
+		return false
+	case !known:
+		if s.signsIn() && isPage(r) {
+			http.Redirect(w, r, "/login?"+url.Values{"next": {r.URL.RequestURI()}}.Encode(), http.StatusSeeOther)
+			return true
+		}
+		w.Header().Set("WWW-Authenticate", `Bearer realm="keyrounds"`)
+		refuse(w, http.StatusUnauthorized, "sign in, or send a token: Authorization: Bearer kr_…")
+		return true
+	case visit.Temporary && !strings.HasPrefix(r.URL.Path, "/account"):
+		if isPage(r) {
+			http.Redirect(w, r, "/account", http.StatusSeeOther)
+			return true
+		}
+		refuse(w, http.StatusForbidden, "your password is a temporary one: choose another on /account first")
+		return true
+	case rule.deed == byItself, rule.deed == signedIn && visit.Session != 0:
+		return false
+	case rule.deed == signedIn && isPage(r) && s.signsIn():
+		http.Redirect(w, r, "/login?next=%2Faccount", http.StatusSeeOther)
+		return true
+	case rule.deed == signedIn || !visit.May(rule.deed):
+		s.note(r, visit, "the role "+string(visit.Role)+" may not")
+		refuse(w, http.StatusForbidden, "your role ("+string(visit.Role)+") may not do this")
+		return true
+	case visit.Role == access.Owner && !rule.mine:
+		if r.URL.Path == "/" && isPage(r) {
+			http.Redirect(w, r, "/account", http.StatusSeeOther)
+			return true
+		}
+		refuse(w, http.StatusForbidden, "this shows credentials of all owners, and you see only those of "+strings.Join(visit.Owners, ", "))
+		return true
+	}
+	return false
+}
+
+func (s *site) signsIn() bool { return s.Access != nil && s.Access.Settings().SignIn() }
+
+// isPage: a browser shows the answer to a person.
+func isPage(r *http.Request) bool {
+	return r.Method == http.MethodGet && !strings.HasPrefix(r.URL.Path, "/api/") && strings.Contains(r.Header.Get("Accept"), "text/html")
+}
+
+// note writes down that a deed was refused.
+func (s *site) note(r *http.Request, v access.Visit, why string) {
+	host := hostOf(r.RemoteAddr)
+	s.Log.Warn("a request was refused", "who", v.Name, "address", host, "method", r.Method, "path", r.URL.Path, "why", why)
+	s.Access.Refused(r.Context(), access.Refusal{Actor: v.Name, Subject: r.Method + " " + r.URL.Path, Why: why, Address: host})
+}
+
+// refuseToken answers who brought a token that is none, or is at the socket and has no role.
+func (s *site) refuseToken(w http.ResponseWriter, r *http.Request, v access.Visit) {
+	if v.Name != "" {
+		s.note(r, v, "neither root, nor the daemon's user, nor in access.socket_group")
+		refuse(w, http.StatusForbidden, v.Name+" is neither root, nor the daemon's user, nor in access.socket_group")
+		return
+	}
+	if s.Door.failedToken(r) > mostFailures {
+		tooMany(w)
+		return
+	}
+	s.Access.Refused(r.Context(), access.Refusal{Subject: "token", Why: wrongToken, Address: hostOf(r.RemoteAddr)})
+	w.Header().Set("WWW-Authenticate", `Bearer realm="keyrounds", error="invalid_token"`) // RFC 6750 §3.1
+	refuse(w, http.StatusUnauthorized, "this token is none, or has ended")
+}
