@@ -52,7 +52,7 @@ type Options struct {
 	// Refused notes that somebody asked for what his role may not; nil: nobody notes it.
 	Refused func(r *http.Request, who access.Who, why string)
 	Log     *slog.Logger
-	Now          func() time.Time
+	Now     func() time.Time
 }
 
 // New returns the handler of everything below /api/. Each request's context says who asks (access.With); without that, all but

@@ -97,7 +97,7 @@ type App struct {
 	reloaded  reloadMetrics
 
 	ready              atomic.Pointer[string] // why not; nil: ready
-	broken             chan error // why the daemon has to end
+	broken             chan error             // why the daemon has to end
 	web                *server
 	local              *local // nil: there is none
 	ends               cleanups

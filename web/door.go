@@ -34,7 +34,6 @@ type Door struct {
 	Log    *slog.Logger
 	Now    func() time.Time
 
-
 	failed  failures
 	lanes   lanes
 	looking singleflight.Group

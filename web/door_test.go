@@ -178,7 +178,7 @@ func TestTheFileChangesWhileItRuns(t *testing.T) {
 		{"the right password", web.Asked{Users: users}, nil, "ada", "a", http.StatusOK, "user ada (web_config)"},
 		{"a wrong one", web.Asked{Users: users}, nil, "ada", "b", http.StatusUnauthorized, ""},
 		{"nobody's", web.Asked{Users: users}, nil, "bea", "a", http.StatusUnauthorized, ""},
-		{"another password since", web.Asked{Users: hashed(t, map[string]string{"ada": "c"})}, nil, "ada", "a", http.StatusUnauthorized, ""},
+		{"a new password since", web.Asked{Users: hashed(t, map[string]string{"ada": "c"})}, nil, "ada", "a", http.StatusUnauthorized, ""},
 		{"a certificate, and the connection has none", web.Asked{Certificate: true}, nil, "", "", http.StatusUnauthorized, ""},
 		{"the same with a password", web.Asked{Certificate: true}, nil, "ada", "a", http.StatusUnauthorized, ""},
 		{"a fault", web.Asked{Users: users}, errors.New("the file is not YAML"), "ada", "a", http.StatusServiceUnavailable, ""},

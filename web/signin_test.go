@@ -101,7 +101,7 @@ func newHouse(t *testing.T, s access.Settings) *house {
 				w.WriteHeader(http.StatusUnauthorized)
 			}
 		}),
-		Ready:   func(context.Context) error { return nil },
+		Ready: func(context.Context) error { return nil },
 	})
 	h.server = httptest.NewTLSServer(door.Before(pages, pages))
 	t.Cleanup(h.server.Close)

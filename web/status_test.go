@@ -107,7 +107,10 @@ func TestTheAPIKnowsWhoAsks(t *testing.T) {
 	t.Parallel()
 	var asks []string
 	o := web.Options{
-		Access: access.New(access.Options{}, access.Settings{Basic: map[string]access.Role{"ann": access.Admin}}), Gatherer: prometheus.NewRegistry(),
+		Access: access.New(
+			access.Options{},
+			access.Settings{Basic: map[string]access.Role{"ann": access.Admin}},
+		), Gatherer: prometheus.NewRegistry(),
 		API: http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 			who, ok := access.From(r.Context())
 			asks = append(asks, fmt.Sprint(r.URL.Path, " ", who.Name, who.Role, ok))
