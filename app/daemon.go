@@ -24,12 +24,14 @@ import (
 	"github.com/keyrounds/keyrounds/finding"
 	"github.com/keyrounds/keyrounds/idempotency"
 	"github.com/keyrounds/keyrounds/postgres"
+	"github.com/keyrounds/keyrounds/safefile"
 	"github.com/keyrounds/keyrounds/secret"
 	"github.com/keyrounds/keyrounds/web"
 )
 
 // Start listens, and begins the rounds as soon as the database answers; until then /readyz says
-// why not. Only an address that cannot be listened on is an error, and ErrStopped after Stop. It is
+// why not. Only an address that cannot be listened on, a web_config that cannot be served by, and for root a data_dir of somebody
+// else are errors, and ErrStopped after Stop. It is
 // called once.
 func (a *App) Start(ctx context.Context) error {
 	if a.ends.over() {
@@ -54,6 +56,9 @@ func (a *App) Start(ctx context.Context) error {
 			Limit:         c.Metrics.Limit,
 		},
 	}))
+	if err := safefile.Ours(c.DataDir); err != nil { // where we write more than Postgres does
+		return err
+	}
 	a.notReady("starting")
 	a.setLevel(c.LogLevel)
 	a.Exposure.ShowReporters()

@@ -17,6 +17,7 @@ import (
 	"github.com/keyrounds/keyrounds/config"
 	"github.com/keyrounds/keyrounds/safefile"
 	"github.com/keyrounds/keyrounds/secret"
+	"github.com/keyrounds/keyrounds/vault"
 )
 
 // refAt is a reference of the configuration, and where it stands.
@@ -43,6 +44,9 @@ func references(c *config.Config) (all []refAt) {
 		add(fmt.Sprintf("receivers.%d.url", i), r.URL)
 		add(fmt.Sprintf("receivers.%d.token", i), r.Token)
 		add(fmt.Sprintf("receivers.%d.password", i), r.Password)
+	}
+	for i, issuer := range c.Access.Issuers {
+		add(fmt.Sprintf("access.issuers.%d.client_secret", i), issuer.ClientSecret)
 	}
 	for i, f := range c.Feeds {
 		add(fmt.Sprintf("feeds.%d.token", i), f.Token)
@@ -177,10 +181,8 @@ func checkAs(ctx context.Context, c *config.Config, name string, args []string) 
 // environmentFor is what another user's process gets of our environment, which he can read there: what the configuration
 // refers to, and nothing else of root's.
 func environmentFor(c *config.Config) (env []string) {
-	names := append([]string{
-		"PATH", "LANG", "CREDENTIALS_DIRECTORY", "VAULT_ADDR", "VAULT_NAMESPACE", "VAULT_CACERT", "VAULT_TOKEN", "VAULT_TOKEN_FILE",
-		"BAO_ADDR", "BAO_NAMESPACE", "BAO_CACERT", "BAO_TOKEN", "BAO_TOKEN_FILE",
-	}, c.ExecEnv...)
+	names := append([]string{"PATH", "LANG", "CREDENTIALS_DIRECTORY"}, c.ExecEnv...)
+	names = append(names, vaultNames(c)...)
 	for _, n := range references(c) {
 		for _, ref := range []secret.Reference{n.ref, n.passphrase} {
 			if name, ok := strings.CutPrefix(ref.String(), secret.SchemeEnv+":"); ok {
@@ -194,6 +196,23 @@ func environmentFor(c *config.Config) (env []string) {
 		}
 	}
 	return env
+}
+
+// vaultNames are the variables of Vault's and OpenBao's own programs that the configuration has us read.
+func vaultNames(c *config.Config) (names []string) {
+	asked := c.Vault.Address != "" || c.SealingKMS != (config.Transit{}) ||
+		slices.ContainsFunc(references(c), func(n refAt) bool { return n.ref.Scheme() == secret.SchemeVault })
+	if !asked {
+		return nil
+	}
+	of := []string{"ADDR", "NAMESPACE", "CACERT"}
+	if c.Vault.Token.IsZero() && c.Vault.AppRole == (vault.AppRole{}) && c.Vault.Kubernetes == (vault.Kubernetes{}) {
+		of = append(of, "TOKEN", "TOKEN_FILE")
+	}
+	for _, name := range of {
+		names = append(names, "VAULT_"+name, "BAO_"+name)
+	}
+	return names
 }
 
 func credentialOf(u *user.User) (*syscall.Credential, error) {
