@@ -2,7 +2,6 @@ package postgres
 
 import (
 	"bufio"
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -78,16 +77,25 @@ func over(p *os.Process) bool {
 
 // postmaster returns whom postmaster.pid names, and when that server says to have begun; 0: there is no such file.
 func (s *server) postmaster() (pid int, began time.Time, err error) {
-	f, err := os.OpenFile(filepath.Join(s.data(), "postmaster.pid"), os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
-	if errors.Is(err, os.ErrNotExist) {
+	name := filepath.Join(s.data(), "postmaster.pid")
+	f, err := os.OpenFile(name, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
+	switch {
+	case errors.Is(err, os.ErrNotExist):
 		return 0, began, nil
-	}
-	if err != nil {
+	case errors.Is(err, unix.ELOOP):
+		return 0, began, &troubleError{name + " is a link", "Postgres makes none: remove it, and see who made it"}
+	case errors.Is(err, unix.ENOTDIR):
+		return 0, began, &troubleError{s.data() + " is no directory", strings.ReplaceAll(damaged, "DIR", s.dataDir)}
+	case err != nil:
 		return 0, began, err
 	}
 	defer f.Close()
-	if st, err := f.Stat(); err != nil || !st.Mode().IsRegular() {
-		return 0, began, cmp.Or(err, fmt.Errorf("%s is no file, as Postgres makes it; remove it", f.Name()))
+	st, err := f.Stat()
+	if err != nil {
+		return 0, began, err
+	}
+	if !st.Mode().IsRegular() {
+		return 0, began, &troubleError{name + " is no file", "Postgres makes a file of it: remove it, and see who made it"}
 	}
 	lines := bufio.NewScanner(io.LimitReader(f, 4096))
 	var line [3]string // the number, the data directory, the time of its start in seconds

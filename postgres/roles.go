@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -64,11 +65,31 @@ func (p place) convert(ctx context.Context) error {
 // haveRoles reports whether the roles have their passwords. The file is put in place when all else is done, so where
 // it is missing (a new server, one of an earlier version, one that was cut short) they get new ones.
 func (p place) haveRoles() (bool, error) {
-	_, err := os.Lstat(p.passwords())
-	if errors.Is(err, os.ErrNotExist) {
+	text, err := os.ReadFile(p.passwords())
+	switch {
+	case errors.Is(err, os.ErrNotExist):
 		return false, nil
+	case errors.Is(err, syscall.EISDIR):
+		return false, &passwordsError{p.passwords(), "it is a directory"}
+	case err != nil:
+		return false, err
 	}
-	return err == nil, err
+	for _, role := range []string{adminRole, appRole} {
+		if passwordIn(string(text), role) == "" {
+			return false, &passwordsError{p.passwords(), "it has no password of " + role}
+		}
+	}
+	return true, nil
+}
+
+// passwordIn is the password of a role in the file of passwords, "" where it has none.
+func passwordIn(file, role string) string {
+	for line := range strings.Lines(file) {
+		if password, ok := strings.CutPrefix(strings.TrimSpace(line), "*:*:*:"+role+":"); ok {
+			return password
+		}
+	}
+	return ""
 }
 
 // allow writes who may connect: with a password, or for a moment, before there are passwords, the owner alone without.
@@ -139,20 +160,14 @@ func (p place) asMade(ctx context.Context, c *pgx.Conn) error {
 	if err != nil {
 		return err
 	}
-	for line := range strings.Lines(string(text)) {
-		password, ok := strings.CutPrefix(strings.TrimSpace(line), "*:*:*:"+appRole+":")
-		if !ok {
-			continue
-		}
-		_, err := c.Exec(ctx, fmt.Sprintf(`
-			SET LOCAL password_encryption = 'scram-sha-256';
-			ALTER ROLE %[1]s %[2]s PASSWORD '%[3]s' VALID UNTIL 'infinity' CONNECTION LIMIT -1;
-			ALTER ROLE %[1]s RESET ALL;
-			ALTER ROLE %[1]s IN DATABASE %[4]s RESET ALL`,
-			appRole, appIs, strings.ReplaceAll(password, "'", "''"), database))
-		return err
-	}
-	return fmt.Errorf("%s has no password of %s; remove it, and the next start makes new ones", p.passwords(), appRole)
+	password := passwordIn(string(text), appRole)
+	_, err = c.Exec(ctx, fmt.Sprintf(`
+		SET LOCAL password_encryption = 'scram-sha-256';
+		ALTER ROLE %[1]s %[2]s PASSWORD '%[3]s' VALID UNTIL 'infinity' CONNECTION LIMIT -1;
+		ALTER ROLE %[1]s RESET ALL;
+		ALTER ROLE %[1]s IN DATABASE %[4]s RESET ALL`,
+		appRole, appIs, strings.ReplaceAll(password, "'", "''"), database))
+	return err
 }
 
 // replaceFile writes a file of ours whole, or not at all.

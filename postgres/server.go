@@ -198,18 +198,23 @@ func (s *server) shutdown() {
 	}
 }
 
+var errEnded = errors.New("it ended")
+
 // ready waits for the server, and makes the database and its roles. known: the roles have passwords already.
 func (s *server) ready(ctx context.Context, known bool) (err error) {
 	var last error
 	err = waitFor(ctx, func() (bool, error) {
 		select {
 		case <-s.gone:
-			return false, errors.New("it ended")
+			return false, errEnded
 		default:
 		}
 		last = s.withConn(ctx, adminRole, "postgres", func(c *pgx.Conn) error { return s.furnish(ctx, c, known) })
 		if refused := (*pgconn.PgError)(nil); known && errors.As(last, &refused) && refused.Code == "28P01" { // invalid_password
-			return false, &passwordsError{s.passwords()}
+			return false, &passwordsError{s.passwords(), "the private Postgres takes none of its passwords"}
+		}
+		if lost(last) {
+			return false, &troubleError{Plain(last).Error(), strings.ReplaceAll(damaged, "DIR", s.dataDir)}
 		}
 		return last == nil, nil
 	})
@@ -219,12 +224,16 @@ func (s *server) ready(ctx context.Context, known bool) (err error) {
 	return err
 }
 
-// passwordsError says that the passwords of the roles are not those of this cluster.
-type passwordsError struct{ file string }
-
-func (e *passwordsError) Error() string {
-	return "the private Postgres takes none of the passwords in " + e.file
+// lost reports whether a server that answers says that files of its own are missing or damaged: waiting does not mend that.
+func lost(err error) bool {
+	var said *pgconn.PgError
+	return errors.As(err, &said) && (said.Code == "58P01" || said.Code == "XX001" || said.Code == "XX002") // undefined_file, corrupted
 }
+
+// passwordsError says that the passwords of the roles are not those of this cluster.
+type passwordsError struct{ file, why string }
+
+func (e *passwordsError) Error() string { return e.file + ": " + e.why }
 
 func (e *passwordsError) Hint() string {
 	return "it comes from another data_dir, or is older than the database: remove it, and the next start makes new ones"

@@ -3,6 +3,7 @@ package postgres
 import (
 	"bytes"
 	"cmp"
+	"errors"
 	"os"
 	"regexp"
 	"strings"
@@ -80,7 +81,7 @@ func (l *serverLog) close() {
 func (l *serverLog) trouble(dir string, otherwise error) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.worst == "" {
+	if l.worst == "" && (l.line == "" || !errors.Is(otherwise, errEnded)) {
 		return otherwise
 	}
 	err := l.lastWords.trouble(dir)
@@ -91,7 +92,8 @@ func (l *serverLog) trouble(dir string, otherwise error) error {
 type lastWords struct {
 	part                      []byte // of a line
 	worst, detail, hint, line string
-	panics                    bool
+	setting                   string // the first line of the settings that cannot be used, and what is wrong with it
+	panics, passed            bool
 }
 
 const maxLine = 4 << 10
@@ -112,6 +114,7 @@ var (
 	fatal = regexp.MustCompile(`\b(PANIC|FATAL|error|fatal): +(.*)`)
 	// What a server tells those who come while it starts or stops, or with a wrong password, is not why it does not run.
 	passing = regexp.MustCompile(`the database system is |terminating connection|password authentication failed|too many clients|no pg_hba`)
+	setting = regexp.MustCompile(`\bLOG: +(.*\bin file "[^"]*" line \d+.*)`)
 	more    = regexp.MustCompile(`\b(DETAIL|detail|HINT|hint): +(.*)`)
 )
 
@@ -120,7 +123,13 @@ func (w *lastWords) take(line string) {
 		return
 	}
 	w.line = line
-	if m := more.FindStringSubmatch(line); m != nil && w.worst != "" {
+	if m := setting.FindStringSubmatch(line); m != nil {
+		w.setting = cmp.Or(w.setting, m[1])
+	}
+	if m := more.FindStringSubmatch(line); m != nil && (w.worst != "" || w.passed) {
+		if w.passed {
+			return
+		}
 		switch strings.ToLower(m[1]) {
 		case "detail":
 			w.detail = cmp.Or(w.detail, m[2])
@@ -130,7 +139,8 @@ func (w *lastWords) take(line string) {
 		return
 	}
 	m := fatal.FindStringSubmatch(line)
-	if m == nil || passing.MatchString(line) || w.worst != "" && (w.panics || m[1] != "PANIC") {
+	w.passed = passing.MatchString(line)
+	if m == nil || w.passed || w.worst != "" && (w.panics || m[1] != "PANIC") {
 		return
 	}
 	w.worst, w.detail, w.hint, w.panics = m[2], "", "", m[1] == "PANIC"
@@ -140,6 +150,8 @@ func (w *lastWords) say() string {
 	switch {
 	case w.worst == "":
 		return w.line
+	case w.setting != "" && strings.Contains(w.worst, "contains errors"):
+		return w.worst + ": " + w.setting
 	case w.detail == "":
 		return w.worst
 	}
