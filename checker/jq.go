@@ -3,35 +3,26 @@ package checker
 import (
 	"context"
 	"encoding/json"
-	"time"
-
-	"github.com/itchyny/gojq"
 
 	"github.com/keyrounds/keyrounds/bounded"
 )
 
-// JQ is a compiled jq expression. The zero JQ is none. It is safe for concurrent use. It runs for at most a second,
+// JQ is a compiled jq expression. The zero JQ is none. It is safe for concurrent use. It runs within the bounds of package bounded,
 // and its first output counts; an error, or no output, counts as nothing found.
 type JQ struct {
-	code *gojq.Code
-	text string
+	program *bounded.Program
+	text    string
 }
 
 // ParseJQ compiles text. What it compiles cannot read the environment, files or further input. An error of its
 // grammar, or of a function or variable that there is not, is gojq's.
 func ParseJQ(text string) (JQ, error) {
-	q, err := gojq.Parse(text)
-	if err != nil {
-		return JQ{}, err
-	}
-	code, err := gojq.Compile(q)
-	return JQ{code, text}, err
+	program, err := bounded.Compile(text)
+	return JQ{program, text}, err
 }
 
 // String returns the expression as written, "" for the zero JQ.
 func (q JQ) String() string { return q.text }
-
-const jqTime = time.Second
 
 // first returns the first output for a JSON text. ok is false where there is none, or an error.
 func (q JQ) first(body []byte) (v any, ok bool) {
@@ -39,15 +30,11 @@ func (q JQ) first(body []byte) (v any, ok bool) {
 	if json.Unmarshal(body, &in) != nil {
 		return nil, false
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), jqTime)
-	defer cancel()
-	ctx, done := bounded.Memory(ctx)
-	defer done()
-	v, ok = q.code.RunWithContext(ctx, in).Next()
-	if _, failed := v.(error); failed {
+	out, _ := q.program.Run(context.Background(), 1, in)
+	if len(out) == 0 {
 		return nil, false
 	}
-	return v, ok
+	return out[0], true
 }
 
 // holds reports whether the first output is neither false nor null.
@@ -66,8 +53,9 @@ func ResponseMembers() []string {
 func (a *answer) reshape(where map[string]JQ, body []byte) {
 	for name, q := range where {
 		if v, ok := q.first(body); ok && v != nil {
-			if f, isNumber := v.(float64); isNumber {
-				b, _ := json.Marshal(f)
+			switch v.(type) {
+			case int, float64:
+				b, _ := json.Marshal(v)
 				v = json.Number(b)
 			}
 			a.members[name] = v

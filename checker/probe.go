@@ -83,7 +83,7 @@ func (c *Checker) probeOne(ctx context.Context, client *http.Client, pr Probe, t
 func readProbe(pr Probe, resp *http.Response, body []byte, cut bool) (ProbeVerdict, ProbeReason, string) {
 	a := readAnswer(Response{Status: resp.StatusCode, Header: resp.Header, Body: body}, nil)
 	switch {
-	case pr.expects(resp.StatusCode) && pr.JQ.code == nil:
+	case pr.expects(resp.StatusCode) && pr.JQ.program == nil:
 		return ProbeOK, "", ""
 	case a.kind == html:
 		return ProbeInconclusive, APIIntercepted, "a web page came instead of the API's answer"

@@ -123,7 +123,7 @@ func NewFormat(preset, jq string) (Format, error) {
 		f.Name, f.Input, jq = p.Name, p.Input, p.JQ
 	}
 	var err error
-	if f.program, err = newProgram(jq); err != nil {
+	if f.program, err = newProgram(jq, preset != ""); err != nil {
 		return Format{}, err
 	}
 	if f.key = f.Name; preset == "" {

@@ -56,8 +56,8 @@ const maxVariables = 8
 
 // nativeOf is the program of a query, which gojq could compile; nil: it is not understood. list is that of a program that
 // begins with list[] |, such as that of a file of CloudTrail: rest is for each of them. nil: rest is for the record.
-func nativeOf(q *gojq.Query) (list, rest expression) {
-	n := native{calls: map[*gojq.FuncDef]expression{}}
+func nativeOf(q *gojq.Query, ours bool) (list, rest expression) {
+	n := native{ours: ours, calls: map[*gojq.FuncDef]expression{}}
 	if of := listOf(q); of != nil {
 		list, ok1 := n.term(of, nil)
 		rest, ok2 := n.query(q.Right, nil)
@@ -88,6 +88,7 @@ func listOf(q *gojq.Query) *gojq.Term {
 
 type native struct {
 	variables int
+	ours      bool                         // a preset's
 	calls     map[*gojq.FuncDef]expression // by function of the program; nil: being compiled, or not understood
 }
 

@@ -77,7 +77,7 @@ func TestNativeIsGojq(t *testing.T) {
 		}
 	}
 	for _, text := range texts {
-		p, err := newProgram(text)
+		p, err := newProgram(text, true)
 		if err != nil {
 			continue // such as an unknown name
 		}
@@ -106,7 +106,7 @@ func TestNativeIsGojqForPresets(t *testing.T) {
 	}
 	r := rand.New(rand.NewPCG(1, 2))
 	for _, p := range Presets() {
-		program, err := newProgram(p.JQ)
+		program, err := newProgram(p.JQ, true)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -175,7 +175,7 @@ func TestNativeEndsWithItsContext(t *testing.T) {
 	for _, name := range strings.Split("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ", "") {
 		text.WriteString(" def f" + name + ": f0 | f0; def f0: f" + name + ";")
 	}
-	p, err := newProgram(text.String() + " f0")
+	p, err := newProgram(text.String()+" f0", true)
 	if err != nil || p.native == nil {
 		t.Fatalf("it is not native; error %v", err)
 	}
@@ -197,7 +197,7 @@ func FuzzNative(f *testing.F) {
 		}
 	}
 	for _, text := range texts {
-		p, _ := newProgram(text) // of one that is no program nothing is native
+		p, _ := newProgram(text, true) // of one that is no program nothing is native
 		programs = append(programs, p)
 	}
 	f.Add(`{"a":"ab","b":{"c":1}}`)

@@ -13,22 +13,28 @@ import (
 
 // program is the jq of a format. It is safe for concurrent use.
 type program struct {
-	code   *gojq.Code
-	native expression // the same in Go; nil: code runs
-	list   expression // of a program that begins with list[] |: native is what follows, for each of them; nil: of the record
+	code   *gojq.Code       // of a preset, which we know: in this process
+	apart  *bounded.Program // of a user, who may write anything: in one of its own
+	native expression       // the same in Go; nil: one of those runs
+	list   expression       // of a program that begins with list[] |: native is what follows, for each of them; nil: of the record
 	frames *sync.Pool
 }
 
-// newProgram compiles jq text. The program cannot read files or the environment.
-func newProgram(text string) (p program, err error) {
+// newProgram compiles jq text. The program cannot read files or the environment. ours: a preset has it.
+func newProgram(text string, ours bool) (p program, err error) {
 	q, err := gojq.Parse(text)
 	if err != nil {
 		return p, fmt.Errorf("jq: %w", err)
 	}
-	if p.code, err = gojq.Compile(q); err != nil {
+	if ours {
+		p.code, err = gojq.Compile(q)
+	} else {
+		p.apart, err = bounded.Compile(text)
+	}
+	if err != nil {
 		return p, fmt.Errorf("jq: %w", err)
 	}
-	p.list, p.native = nativeOf(q)
+	p.list, p.native = nativeOf(q, ours)
 	p.frames = &sync.Pool{New: func() any { return &frame{} }}
 	return p, nil
 }
@@ -42,8 +48,9 @@ func (p program) run(ctx context.Context, record any, each func(v any) error) er
 	if parts, is := p.parts(ctx, record); is {
 		return p.runNative(ctx, parts, each)
 	}
-	ctx, done := bounded.Memory(ctx)
-	defer done()
+	if p.apart != nil {
+		return p.runApart(ctx, record, each)
+	}
 	for it := p.code.RunWithContext(ctx, record); ; {
 		v, more := it.Next()
 		if !more {
@@ -59,6 +66,29 @@ func (p program) run(ctx context.Context, record any, each func(v any) error) er
 			return err
 		}
 	}
+}
+
+func (p program) runApart(ctx context.Context, record any, each func(v any) error) error {
+	values, failed := p.apart.Run(ctx, maxPerRecord+1, record)
+	for _, v := range values {
+		if err := each(v); err != nil {
+			return err
+		}
+	}
+	return unfit(failed)
+}
+
+// unfit is what a failure of jq means for a record.
+func unfit(err error) error {
+	switch {
+	case err == nil, halted(err):
+		return nil
+	case errors.Is(err, bounded.ErrFailed):
+		return errUnfit
+	case errors.Is(err, bounded.ErrMemory), errors.Is(err, bounded.ErrTime):
+		return fmt.Errorf("the format's %w", err)
+	}
+	return err
 }
 
 // parts are what native runs for, of a record. is false: gojq runs.
@@ -89,7 +119,9 @@ func (p program) runNative(ctx context.Context, parts []any, each func(v any) er
 		case halted(err):
 			return nil
 		case err != nil:
-			err = errUnfit
+			if err = unfit(err); !isOfBounds(err) {
+				err = errUnfit
+			}
 		}
 		if err != nil {
 			return err
@@ -98,8 +130,12 @@ func (p program) runNative(ctx context.Context, parts []any, each func(v any) er
 	return nil
 }
 
+func isOfBounds(err error) bool {
+	return errors.Is(err, bounded.ErrMemory) || errors.Is(err, bounded.ErrTime)
+}
+
 // halted reports whether jq's halt ended a program, which is no failure.
 func halted(err error) bool {
 	var halt *gojq.HaltError
-	return errors.As(err, &halt) && halt.Value() == nil
+	return errors.Is(err, bounded.ErrHalted) || errors.As(err, &halt) && halt.Value() == nil
 }
