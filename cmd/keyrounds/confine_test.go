@@ -1,17 +1,20 @@
 package main
 
 import (
+	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/keyrounds/keyrounds/postgres/pgtest"
 	"github.com/keyrounds/keyrounds/test/lasting"
-
-	"golang.org/x/sys/unix"
 )
 
 // A program that reads what strangers wrote reads what it is given, writes nothing, and gets no new privileges.
@@ -66,31 +69,8 @@ func TestAScanStaysInItsRepository(t *testing.T) {
 		t.Skip("only root can make repositories of others")
 	}
 	s := newSite(t, 1)
-	git := func(dir string, args ...string) string {
-		t.Helper()
-		cmd := exec.Command(
-			"git",
-			append([]string{"-C", dir, "-c", "safe.directory=*", "-c", "user.name=a", "-c", "user.email=a@example.com"}, args...)...)
-		out, err := cmd.CombinedOutput()
-		if err != nil {
-			t.Fatalf("git %v: %v\n%s", args, err, out)
-		}
-		return strings.TrimSpace(string(out))
-	}
+	git, repository, own := gitOf(t)
 	const him, her = 4001, 4002
-	repository := func() string {
-		t.Helper()
-		dir := pgtest.Dir(t)
-		git(dir, "init", "-q")
-		t.Cleanup(func() { _ = os.Chown(dir, 0, 0) })
-		return dir
-	}
-	own := func(dir string, owner int) {
-		t.Helper()
-		if out, err := exec.Command("chown", "-R", "--no-dereference", strconv.Itoa(owner), dir).CombinedOutput(); err != nil {
-			t.Fatalf("%v %s", err, out)
-		}
-	}
 	hers := repository()
 	if err := os.WriteFile(filepath.Join(hers, "env"), []byte("SECRET="+goodSecret+"\n"), 0o600); err != nil {
 		t.Fatal(err)
@@ -120,5 +100,116 @@ func TestAScanStaysInItsRepository(t *testing.T) {
 	out, _ = s.command("leaks", "scan", "--record=false", borrower(him))
 	if strings.Contains(out, "c00 ") && strings.Contains(out, "secret") {
 		t.Errorf("what belongs to another is read for him:\n%s", out)
+	}
+}
+
+// gitOf makes repositories, and gives them to others.
+func gitOf(t *testing.T) (git func(dir string, args ...string) string, repository func() string, own func(dir string, owner int)) {
+	t.Helper()
+	git = func(dir string, args ...string) string {
+		t.Helper()
+		cmd := exec.Command(
+			"git",
+			append([]string{"-C", dir, "-c", "safe.directory=*", "-c", "user.name=a", "-c", "user.email=a@example.com"}, args...)...)
+		out, err := cmd.CombinedOutput()
+		if err != nil {
+			t.Fatalf("git %v: %v\n%s", args, err, out)
+		}
+		return strings.TrimSpace(string(out))
+	}
+	repository = func() string {
+		t.Helper()
+		dir := pgtest.Dir(t)
+		git(dir, "init", "-q")
+		t.Cleanup(func() { _ = os.Chown(dir, 0, 0) })
+		return dir
+	}
+	own = func(dir string, owner int) {
+		t.Helper()
+		if out, err := exec.Command("chown", "-R", "--no-dereference", strconv.Itoa(owner), dir).CombinedOutput(); err != nil {
+			t.Fatalf("%v %s", err, out)
+		}
+	}
+	return git, repository, own
+}
+
+// Whatever somebody puts in the place of what was looked at, while it is scanned by root, what belongs to another is not read for him.
+func TestAScanIsNotLedAstrayMeanwhile(t *testing.T) {
+	lasting.Test(t, "it starts keyrounds as a process, many times")
+	t.Parallel()
+	if os.Geteuid() != 0 {
+		t.Skip("only root can make repositories of others")
+	}
+	s := newSite(t, 1)
+	git, repository, own := gitOf(t)
+	const him, her = 4001, 4002
+	hers := repository()
+	if err := os.WriteFile(filepath.Join(hers, "env"), []byte("SECRET="+goodSecret+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	git(hers, "add", "env")
+	git(hers, "commit", "-qm", "x")
+	commit := git(hers, "rev-parse", "HEAD")
+	own(hers, her)
+	if out, code := s.command("migrate"); code != 0 {
+		t.Fatalf("migrate: %d\n%s", code, out)
+	}
+	for name, attack := range map[string]func(his string) (flip func(i int) error){
+		"a link among what it borrows": func(his string) func(int) error {
+			link, alternates := filepath.Join(his, "link"), filepath.Join(his, ".git", "objects", "info", "alternates")
+			git(his, "init", "-q", "--bare", filepath.Join(his, "other"))
+			if err := os.WriteFile(alternates, []byte(link+"\n"), 0o644); err != nil {
+				t.Fatal(err)
+			}
+			targets := []string{filepath.Join(his, "other", "objects"), filepath.Join(hers, ".git", "objects")}
+			return func(i int) error {
+				next := fmt.Sprint(link, i%2)
+				return errors.Join(os.Symlink(targets[i%2], next), os.Lchown(next, him, him), os.Rename(next, link))
+			}
+		},
+		"its own directory": func(his string) func(int) error {
+			link := filepath.Join(his, "elsewhere")
+			if err := errors.Join(os.Symlink(filepath.Join(hers, ".git"), link), os.Lchown(link, him, him)); err != nil {
+				t.Fatal(err)
+			}
+			return func(int) error {
+				return unix.Renameat2(unix.AT_FDCWD, link, unix.AT_FDCWD, filepath.Join(his, ".git"), unix.RENAME_EXCHANGE)
+			}
+		},
+	} {
+		his := repository()
+		git(his, "update-ref", "--no-deref", "refs/heads/main", git(his, "commit-tree", "-m", "y", git(his, "write-tree")))
+		flip := attack(his)
+		if err := os.WriteFile(filepath.Join(his, ".git", "refs", "heads", "main"), []byte(commit+"\n"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		own(his, him)
+		stop, stopped := make(chan struct{}), make(chan error, 1)
+		go func() {
+			for i := 0; ; i++ {
+				select {
+				case <-stop:
+					stopped <- nil
+					return
+				default:
+				}
+				if err := flip(i); err != nil {
+					stopped <- err
+					return
+				}
+				time.Sleep(time.Duration(i%7) * time.Millisecond)
+			}
+		}()
+		for range 15 {
+			out, _ := s.command("leaks", "scan", "--record=false", his)
+			if strings.Contains(out, "c00 ") && strings.Contains(out, "secret") {
+				t.Errorf("%s: what belongs to another is read for him:\n%s", name, out)
+				break
+			}
+		}
+		close(stop)
+		if err := <-stopped; err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
 	}
 }

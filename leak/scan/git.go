@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
@@ -18,16 +19,20 @@ import (
 // git runs git on a repository that is not trusted: its configuration may name programs, and none of them is
 // run; it asks no other machine for anything, and writes nothing.
 type git struct {
-	dir      string
 	confine  confine.Launcher
-	reads    []string // where it may read
+	parts    *parts // where it may read
 	patience time.Duration
 }
 
-// gitPatience is how long git may say nothing: by a pipe in the place of one of its files it would wait for ever.
+// gitPatience is how long git may say nothing: by a pipe that came in the place of one of its files it would wait for ever.
 const gitPatience = 5 * time.Minute
 
 var errSilent = errors.New("git said nothing for minutes and was ended; is one of its files a pipe?")
+
+// OddFileError says that something among git's files is none, such as a pipe, for which git would wait.
+type OddFileError struct{ Name string }
+
+func (e *OddFileError) Error() string { return e.Name + " is no file: git would wait for it" }
 
 // watched ends git where it says nothing for too long. The time that what it said is worked on does not count.
 type watched struct {
@@ -52,24 +57,35 @@ func (*NoGitError) Hint() string {
 	return "install git to search histories, or search the files as they are with --history=false"
 }
 
-func openGit(ctx context.Context, dir string, s *Scanner) (git, error) {
+// openGit makes dir a repository that git reads; it closes dir with close.
+func openGit(ctx context.Context, dir *os.File, s *Scanner) (g git, err error) {
+	g = git{s.Confine, partsOf(dir), s.patience}
 	if err := checkGit(ctx); err != nil {
-		return git{}, err
+		return g, err
 	}
-	g := git{dir, s.Confine, partsOf(dir), s.patience}
+	if name := g.parts.odd(); name != "" {
+		return g, &OddFileError{name}
+	}
 	return g, g.lines(ctx, []string{"rev-parse", "--git-dir"}, nil, '\n', func([]byte) {})
 }
 
+func (g git) close() { g.parts.close() }
+
 func (g git) command(ctx context.Context, args ...string) *exec.Cmd {
 	safe := []string{
-		"--no-pager", "--no-replace-objects", "--literal-pathspecs", "-C", g.dir, "-c", "safe.directory=*",
+		"--no-pager", "--no-replace-objects", "--literal-pathspecs", "-C", inherited(0), "-c", "safe.directory=*",
 		"-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null", "-c", "core.quotePath=false", "-c", "gc.auto=0",
 		"-c", "log.showSignature=false", "-c", "diff.external=", "-c", "protocol.allow=never",
 	}
 	for _, transport := range []string{"ext", "file", "git", "http", "https", "ssh"} { // its own settings go before protocol.allow
 		safe = append(safe, "-c", "protocol."+transport+".allow=never")
 	}
-	cmd := g.confine.Command(ctx, g.reads, "git", append(safe, args...)...)
+	reads := make([]string, len(g.parts.dirs))
+	for i := range reads {
+		reads[i] = inherited(i)
+	}
+	cmd := g.confine.Command(ctx, reads, "git", append(safe, args...)...)
+	cmd.ExtraFiles = g.parts.dirs
 	cmd.Env = []string{
 		"PATH=" + os.Getenv("PATH"), "HOME=/nonexistent", "LC_ALL=C", "GIT_CONFIG_NOSYSTEM=1", "GIT_CONFIG_GLOBAL=/dev/null",
 		"GIT_OPTIONAL_LOCKS=0", "GIT_NO_LAZY_FETCH=1", "GIT_TERMINAL_PROMPT=0", "GIT_ASKPASS=true", "GIT_ATTR_NOSYSTEM=1",
@@ -77,6 +93,9 @@ func (g git) command(ctx context.Context, args ...string) *exec.Cmd {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true} // without our terminal
 	return cmd
 }
+
+// inherited is the name that a process has for the file that it is given as the one with this number (exec.Cmd.ExtraFiles).
+func inherited(i int) string { return fmt.Sprintf("/proc/self/fd/%d", 3+i) }
 
 // lines runs git and calls each for every record of what it prints. Its error has what git said.
 func (g git) lines(ctx context.Context, args []string, in io.Reader, end byte, each func([]byte)) error {

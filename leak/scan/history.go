@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -26,8 +27,9 @@ import (
 // Objects that are damaged are left out, noted, and the rest is searched.
 
 // history searches the objects of a git repository.
-func (s *Scanner) history(ctx context.Context, dir, named string) error {
+func (s *Scanner) history(ctx context.Context, dir *os.File, named string) error {
 	g, err := openGit(ctx, dir, s)
+	defer g.close()
 	var no *NoGitError
 	var old *OldGitError
 	if errors.As(err, &no) || errors.As(err, &old) {

@@ -43,7 +43,13 @@ func (s *Scanner) Tree(ctx context.Context, root string) error {
 		return err
 	}
 	for _, r := range repositories {
-		if err := s.history(ctx, r, t.nameOf(r)); err != nil {
+		rel, _ := filepath.Rel(t.root, r)
+		dir, err := t.dir.OpenFile(rel, os.O_RDONLY|syscall.O_DIRECTORY|syscall.O_NOFOLLOW, 0)
+		if err != nil {
+			s.skip(place{t.nameOf(r), ""}, "its history cannot be read: %v", plainError(err))
+			continue
+		}
+		if err := s.history(ctx, dir, t.nameOf(r)); err != nil {
 			return err
 		}
 	}
