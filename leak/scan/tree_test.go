@@ -442,7 +442,9 @@ func TestHostileRepository(t *testing.T) {
 func TestPipesInRepositories(t *testing.T) {
 	lasting.Test(t, "it waits for git")
 	t.Parallel()
-	for _, name := range []string{"config", "packed-refs", "HEAD", "refs/heads/pipe", "info/grafts", "shallow", "objects/info/alternates", "objects/pack/pack-1.idx"} {
+	for _, name := range []string{
+		"config", "packed-refs", "HEAD", "refs/heads/pipe", "info/grafts", "shallow", "objects/info/alternates", "objects/pack/pack-1.idx",
+	} {
 		t.Run(strings.ReplaceAll(name, "/", "-"), func(t *testing.T) {
 			t.Parallel()
 			r := newRepository(t)
