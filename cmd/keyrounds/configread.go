@@ -17,7 +17,6 @@ import (
 	"github.com/keyrounds/keyrounds/config"
 	"github.com/keyrounds/keyrounds/safefile"
 	"github.com/keyrounds/keyrounds/secret"
-	"github.com/keyrounds/keyrounds/vault"
 )
 
 // refAt is a reference of the configuration, and where it stands.
@@ -206,7 +205,7 @@ func vaultNames(c *config.Config) (names []string) {
 		return nil
 	}
 	of := []string{"ADDR", "NAMESPACE", "CACERT"}
-	if c.Vault.Token.IsZero() && c.Vault.AppRole == (vault.AppRole{}) && c.Vault.Kubernetes == (vault.Kubernetes{}) {
+	if c.Vault.Token.IsZero() && c.Vault.AppRole.RoleID == "" && c.Vault.Kubernetes.Role == "" {
 		of = append(of, "TOKEN", "TOKEN_FILE")
 	}
 	for _, name := range of {
