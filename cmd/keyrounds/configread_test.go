@@ -37,7 +37,7 @@ credentials: [{name: a, provider: idp, client_id: a, secret: "env:A_SECRET", sch
 		t.Error("another user gets a secret of root's that the configuration does not name")
 	}
 	for text, want := range map[string]bool{
-		`{}`: false,
+		`{}`:                                    false,
 		`{sealing: {kms: {transit: {key: k}}}}`: true,
 		`{heartbeat: {url: "vault:kv/a#b"}}`:    true,
 		`{vault: {address: "https://vault.example", auth: {token: "env:A_SECRET"}}, heartbeat: {url: "vault:kv/a#b"}}`: false,
