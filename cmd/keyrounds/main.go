@@ -160,6 +160,7 @@ func newRoot() *cobra.Command {
 		newMigrate(o),
 		newBackup(o),
 		newRestore(o),
+		newAccess(o),
 		newAudit(o),
 		newReady(o),
 		newMan(),

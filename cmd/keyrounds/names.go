@@ -30,9 +30,7 @@ func notRegistered(ctx context.Context, a *app.App, name string, err error) erro
 func noCredential(ctx context.Context, a *app.App, name string) error {
 	hint := "see keyrounds credentials list"
 	if names, err := a.Registry.Names(ctx); err == nil {
-		if near := config.DidYouMean(name, slices.Collect(maps.Values(names))); strings.HasPrefix(near, "did") {
-			hint = near
-		}
+		hint = meant(name, slices.Collect(maps.Values(names)), hint)
 	}
 	return &hintError{fmt.Errorf("no credential has the name %q", name), hint}
 }
@@ -124,4 +122,12 @@ func (o *options) completes(cmd *cobra.Command) {
 	case "ID":
 		cmd.ValidArgsFunction = o.complete(findingIDs)
 	}
+}
+
+// meant is a hint of which of the names may have been meant, or otherwise.
+func meant(name string, names []string, otherwise string) string {
+	if near := config.DidYouMean(name, names); strings.HasPrefix(near, "did") {
+		return near
+	}
+	return otherwise
 }

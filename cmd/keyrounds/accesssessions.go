@@ -1,0 +1,74 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+
+	"github.com/spf13/cobra"
+
+	"github.com/keyrounds/keyrounds/access"
+)
+
+func newSessions(o *options) *cobra.Command {
+	cmd := &cobra.Command{Use: "sessions", Short: "Who is signed in: list, end"}
+	cmd.AddCommand(newSessionsList(o), newSessionsEnd(o))
+	return cmd
+}
+
+func newSessionsList(o *options) *cobra.Command {
+	var out output
+	cmd := &cobra.Command{
+		Use: "list", Short: "List the browsers that are signed in", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			a, err := o.openAnyhow(cmd)
+			if err != nil {
+				return err
+			}
+			defer a.Close()
+			list, err := a.Access.Sessions(cmd.Context(), 0)
+			if err != nil {
+				return err
+			}
+			if len(list) == 0 && out.people() {
+				fmt.Fprintln(cmd.OutOrStdout(), "nobody is signed in")
+				return nil
+			}
+			var rows [][]string
+			for _, s := range list {
+				rows = append(rows, []string{
+					strconv.FormatInt(s.ID, 10), s.Name, stamp(s.BeganAt), stamp(s.UsedAt), stamp(s.EndsAt), s.Address, s.Agent,
+				})
+			}
+			return out.list(cmd.OutOrStdout(), []string{"ID", "PERSON", "SINCE", "LAST USED", "ENDS", "ADDRESS", "BROWSER"}, rows, list)
+		},
+	}
+	out.flags(cmd, "table", "json", "csv")
+	return cmd
+}
+
+func newSessionsEnd(o *options) *cobra.Command {
+	return &cobra.Command{
+		Use: "end ID", Short: "Sign a browser out", Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			id, err := strconv.ParseInt(args[0], 10, 64)
+			if err != nil || id < 1 {
+				return &hintError{fmt.Errorf("%q is not the number of a session", args[0]), "see keyrounds access sessions list"}
+			}
+			a, err := o.openAnyhow(cmd)
+			if err != nil {
+				return err
+			}
+			defer a.Close()
+			err = a.Access.EndSession(cmd.Context(), actor(), 0, id)
+			if errors.Is(err, access.ErrNotFound) {
+				return &hintError{fmt.Errorf("there is no session %d", id), "see keyrounds access sessions list"}
+			}
+			if err != nil {
+				return err
+			}
+			fmt.Fprintf(cmd.OutOrStdout(), "session %d is over\n", id)
+			return nil
+		},
+	}
+}
