@@ -118,7 +118,7 @@ func newPeopleRole(o *options) *cobra.Command {
 
 func newPeopleReset(o *options) *cobra.Command {
 	return &cobra.Command{
-		Use: "reset NAME", Short: "Give somebody a temporary password, which is shown once, and end their sessions", Args: cobra.ExactArgs(1),
+		Use: "reset NAME", Short: "Give somebody a temporary password, shown once, and end their sessions", Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return o.withPerson(cmd, args[0], func(a *app.App, p access.Person) error {
 				password, err := a.Access.ResetPassword(cmd.Context(), actor(), p.ID)

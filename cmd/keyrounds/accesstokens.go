@@ -86,7 +86,7 @@ func newTokensAdd(o *options) *cobra.Command {
 	)
 	cmd := &cobra.Command{
 		Use: "add NAME", Short: "Make an API token, which is shown once", Args: cobra.ExactArgs(1),
-		Long: "Make an API token, which is shown once. It begins with kr_, so that scanners of secrets know it, and is stored as a hash.\n" +
+		Long: "Make an API token, which is shown once. It begins with kr_, so that scanners know it, and is stored as a hash.\n" +
 			"It is sent as Authorization: Bearer, or named to a command as KEYROUNDS_TOKEN.",
 		Example: "  keyrounds access tokens add on-call --role responder --for 90d > token",
 		RunE: func(cmd *cobra.Command, args []string) error {
