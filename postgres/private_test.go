@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/keyrounds/keyrounds/postgres"
 	"github.com/keyrounds/keyrounds/postgres/pgtest"
@@ -188,6 +189,22 @@ func TestRolesOfThePrivateServer(t *testing.T) {
 		if st, err := os.Stat(passwords); err != nil || st.Mode().Perm() != 0o600 {
 			t.Errorf("%s: %v, %v", when, st.Mode(), err)
 		}
+		for _, sql := range []string{
+			`SELECT lo_create(0)`, `SELECT lo_creat(-1)`, `SELECT lo_from_bytea(0, 'x')`,
+			`SELECT lo_unlink(1)`, `SELECT lo_open(1, 131072)`,
+		} {
+			_, err := app.Exec(t.Context(), sql)
+			if refused := (*pgconn.PgError)(nil); !errors.As(err, &refused) || refused.Code != "42501" { // insufficient_privilege
+				t.Errorf("%s: the application's role can make large objects, which it would own: %s: %v", when, sql, err)
+			}
+		}
+		for _, other := range []string{"postgres", "template1"} {
+			c, err := pgx.Connect(t.Context(), strings.Replace(p.URL(), "dbname=keyrounds", "dbname="+other, 1))
+			if err == nil {
+				t.Errorf("%s: the application's role is let into the database %s", when, other)
+				_ = c.Close(t.Context())
+			}
+		}
 		bare := strings.Replace(p.AdminURL(), "passfile=", "passfile=/nowhere", 1)
 		bare = bare[:strings.Index(bare, "passfile=")] + "sslmode=disable"
 		for _, dsn := range []string{bare, bare + " password=wrong", strings.Replace(bare, "user=keyrounds", "user=postgres", 1)} {
@@ -227,6 +244,7 @@ func TestRolesOfThePrivateServer(t *testing.T) {
 	app := open(t, p.URL())
 	exec1(t, app, `ALTER ROLE keyrounds_app SET statement_timeout = 1`)
 	exec1(t, app, `ALTER ROLE keyrounds_app IN DATABASE keyrounds SET search_path = nowhere`)
+	exec1(t, app, `ALTER ROLE keyrounds_app IN DATABASE postgres SET search_path = nowhere`)
 	exec1(t, app, `ALTER ROLE keyrounds_app PASSWORD 'another'`)
 	p.Stop()
 	if p, err = start(t, dir, true); err != nil {
@@ -238,6 +256,11 @@ func TestRolesOfThePrivateServer(t *testing.T) {
 	err = app.QueryRow(t.Context(), `SELECT current_setting('statement_timeout'), current_setting('search_path')`).Scan(&timeout, &path)
 	if err != nil || timeout == "1ms" || path == "nowhere" {
 		t.Errorf("the role keeps its settings: %s, %s, %v", timeout, path, err)
+	}
+	var settings int
+	err = app.QueryRow(t.Context(), `SELECT count(*) FROM pg_db_role_setting WHERE setrole = 'keyrounds_app'::regrole`).Scan(&settings)
+	if err != nil || settings != 0 {
+		t.Errorf("of the role's settings in all databases %d are left, %v", settings, err)
 	}
 	p.Stop()
 

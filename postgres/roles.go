@@ -113,6 +113,9 @@ func (p place) furnish(ctx context.Context, c *pgx.Conn, known bool) error {
 			return err
 		}
 	}
+	if err := p.deny(ctx, c); err != nil {
+		return err
+	}
 	if known {
 		return p.asMade(ctx, c)
 	}
@@ -125,6 +128,9 @@ func (p place) furnish(ctx context.Context, c *pgx.Conn, known bool) error {
 		}
 	}
 	if _, err := c.Exec(ctx, "ALTER ROLE "+appRole+appIs); err != nil {
+		return err
+	}
+	if err := resetSettings(ctx, c, appRole); err != nil {
 		return err
 	}
 	var file strings.Builder
@@ -163,12 +169,52 @@ func (p place) asMade(ctx context.Context, c *pgx.Conn) error {
 	password := passwordIn(string(text), appRole)
 	_, err = c.Exec(ctx, fmt.Sprintf(`
 		SET LOCAL password_encryption = 'scram-sha-256';
-		ALTER ROLE %[1]s %[2]s PASSWORD '%[3]s' VALID UNTIL 'infinity' CONNECTION LIMIT -1;
-		ALTER ROLE %[1]s RESET ALL;
-		ALTER ROLE %[1]s IN DATABASE %[4]s RESET ALL`,
-		appRole, appIs, strings.ReplaceAll(password, "'", "''"), database))
+		ALTER ROLE %[1]s %[2]s PASSWORD '%[3]s' VALID UNTIL 'infinity' CONNECTION LIMIT -1`,
+		appRole, appIs, strings.ReplaceAll(password, "'", "''")))
+	if err != nil {
+		return err
+	}
+	return resetSettings(ctx, c, appRole)
+}
+
+// resetSettings takes back every ALTER ROLE … SET of role, for all databases and for each of them.
+func resetSettings(ctx context.Context, admin *pgx.Conn, role string) error {
+	var sql string
+	err := admin.QueryRow(ctx, `
+		SELECT coalesce(string_agg(format('ALTER ROLE %I IN DATABASE %I RESET ALL', $1::text, d.datname), '; '), '')
+		FROM pg_db_role_setting s JOIN pg_database d ON d.oid = s.setdatabase
+		WHERE s.setrole = $1::regrole`, role).Scan(&sql)
+	if err == nil {
+		_, err = admin.Exec(ctx, fmt.Sprintf("ALTER ROLE %s RESET ALL; %s", pgx.Identifier{role}.Sanitize(), sql))
+	}
 	return err
 }
+
+// deny takes from everybody but a superuser what Postgres gives to everybody and nothing here needs: large objects, which whoever makes
+// one owns, and the databases that initdb makes.
+func (p place) deny(ctx context.Context, c *pgx.Conn) error {
+	if _, err := c.Exec(ctx, `REVOKE ALL ON DATABASE postgres, template1 FROM PUBLIC`); err != nil {
+		return err
+	}
+	return p.withConn(ctx, adminRole, database, func(c *pgx.Conn) error {
+		_, err := c.Exec(ctx, denyLargeObjects)
+		return err
+	})
+}
+
+// denyLargeObjects is for one database, for good, and for a superuser.
+const denyLargeObjects = `
+	DO $$
+	DECLARE f regprocedure;
+	BEGIN
+		FOR f IN
+			SELECT oid FROM pg_proc
+			WHERE pronamespace = 'pg_catalog'::regnamespace AND (proname LIKE 'lo\_%' OR proname IN ('loread', 'lowrite'))
+				AND EXISTS (SELECT FROM aclexplode(coalesce(proacl, acldefault('f', proowner))) WHERE grantee = 0)
+		LOOP
+			EXECUTE format('REVOKE EXECUTE ON FUNCTION %s FROM PUBLIC', f);
+		END LOOP;
+	END $$`
 
 // replaceFile writes a file of ours whole, or not at all.
 func replaceFile(path, text string, mode os.FileMode) error {

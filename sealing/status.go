@@ -19,7 +19,9 @@ type Status struct {
 	Sealed map[string]map[string]int `json:"sealed"`
 	// KMS names the key that encrypts the file; "": the keys stand in it as they are.
 	KMS string `json:"kms,omitempty"`
-	// Problem says what is wrong with the file; "": nothing.
+	// Unusable says that there is a file, and that its keys were not read: InFile is empty, and Problem says why.
+	Unusable bool `json:"unusable,omitempty"`
+	// Problem says what is wrong with the file, and what a person does about it; "": nothing.
 	Problem string `json:"problem,omitempty"`
 }
 
@@ -54,7 +56,7 @@ func (k *Keeper) Status(ctx context.Context) (st Status, err error) {
 	keys, problem := k.fresh(ctx)
 	switch missing := st.Missing(); {
 	case problem != nil:
-		st.Problem = problem.Error()
+		st.Unusable, st.Problem = true, problem.Error()
 	case keys != nil:
 		st.InFile = keys.IDs()
 		if keys.Encrypted() {

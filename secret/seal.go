@@ -142,7 +142,10 @@ func (f KeyFile) decode(ctx context.Context, b []byte) (h *keyset.Handle, encryp
 	var form struct {
 		Encrypted string `json:"encryptedKeyset"`
 	}
-	noKeyset := errors.New("not a Tink keyset in JSON")
+	if len(bytes.TrimSpace(b)) == 0 {
+		return nil, false, errors.New("it is empty: restore it from your backup")
+	}
+	noKeyset := errors.New("not a Tink keyset in JSON: restore it from your backup")
 	switch err := json.Unmarshal(b, &form); {
 	case err != nil:
 		return nil, false, noKeyset

@@ -27,7 +27,7 @@ func newSealingStatus(o *options) *cobra.Command {
 	var out output
 	cmd := &cobra.Command{
 		Use: "status", Args: cobra.NoArgs,
-		Short: "Show the keys, where they are, and how much is sealed with which; exit 1 if one is missing",
+		Short: "Show the keys, where they are, and how much is sealed with which; exit 1 if one is missing or cannot be used",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			a, err := o.openAsIs(cmd.Context())
 			if err != nil {
@@ -77,7 +77,10 @@ func sealingRows(st sealing.Status) (rows [][]string) {
 		if id == st.Current {
 			state, since = "seals", stamp(st.Since)
 		}
-		if !slices.Contains(st.InFile, id) {
+		switch {
+		case st.Unusable:
+			file = st.Path + " cannot be used"
+		case !slices.Contains(st.InFile, id):
 			file = "missing"
 		}
 		rows = append(rows, []string{id, state, since, file, strings.Join(things, ", ")})
