@@ -74,6 +74,15 @@ func (o *options) overrule(c *config.Config) {
 	}
 }
 
+// quiet is the log of commands: errors only, unless --log-level says more.
+func (o *options) quiet() (*slog.Logger, error) {
+	level, err := o.level(slog.LevelError)
+	if err != nil {
+		return nil, err
+	}
+	return logger(os.Stderr, level), nil
+}
+
 // logger writes text on a terminal, JSON otherwise.
 func logger(w *os.File, level slog.Leveler) *slog.Logger {
 	h := &slog.HandlerOptions{Level: level, ReplaceAttr: app.LogAttr}
@@ -128,11 +137,10 @@ func (o *options) openWith(
 	if err != nil {
 		return nil, err
 	}
-	level, err := o.level(slog.LevelError)
+	log, err := o.quiet()
 	if err != nil {
 		return nil, err
 	}
-	log := logger(os.Stderr, level)
 	a, err := app.Open(ctx, app.Options{Config: c, Version: buildVersion(), Log: log})
 	if err != nil {
 		return nil, err
