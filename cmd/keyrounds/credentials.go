@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 
@@ -167,15 +168,14 @@ func askSecret(cmd *cobra.Command, prompt string) (secret.Value, error) {
 		if err != nil {
 			return secret.Value{}, err
 		}
-		if warning := blanksAround(b); warning != "" {
-			fmt.Fprintln(cmd.ErrOrStderr(), warning)
-		}
+		warnOfBlanks(cmd, b)
 		return secret.ParseKey(b, phrase)
 	}
 	b, err := io.ReadAll(io.LimitReader(cmd.InOrStdin(), secret.MaxSize+2))
 	if err != nil {
 		return secret.Value{}, fmt.Errorf("read the secret: %w", err)
 	}
+	warnOfBlanks(cmd, bytes.TrimRight(b, "\r\n"))
 	v, err := secret.ParseKey(b, phrase)
 	if err != nil {
 		return v, &hintError{
@@ -186,12 +186,13 @@ func askSecret(cmd *cobra.Command, prompt string) (secret.Value, error) {
 	return v, nil
 }
 
-// blanksAround warns of a secret with blanks at an end, which were perhaps copied with it; "": there are none.
-func blanksAround(b []byte) string {
-	if len(bytes.TrimSpace(b)) == len(b) {
-		return ""
+// warnOfBlanks warns of a secret with blanks at an end, which were perhaps copied with it. Those around a key mean nothing.
+func warnOfBlanks(cmd *cobra.Command, b []byte) {
+	plain := bytes.TrimSpace(b)
+	if len(plain) == len(b) || !utf8.Valid(b) || bytes.HasPrefix(plain, []byte("-----BEGIN")) || bytes.HasPrefix(plain, []byte("{")) {
+		return
 	}
-	return "warning: the secret begins or ends with a blank, which is kept: was it copied with it?"
+	fmt.Fprintln(cmd.ErrOrStderr(), "warning: the secret begins or ends with a blank, which is kept: was it copied with it?")
 }
 
 func newCredentialsRotate(o *options) *cobra.Command {

@@ -144,6 +144,7 @@ func newRoot() *cobra.Command {
 		newRun(o),
 		newConfined(),
 		newDemo(o),
+		newInit(o),
 		newDoctor(o),
 		newStatus(o),
 		newCheck(o),

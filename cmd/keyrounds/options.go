@@ -137,6 +137,11 @@ func (o *options) openWith(
 	if err != nil {
 		return nil, err
 	}
+	return o.openConfig(ctx, c, prepare)
+}
+
+// openConfig opens the database of a configuration.
+func (o *options) openConfig(ctx context.Context, c *config.Config, prepare func(*app.App, context.Context) error) (*app.App, error) {
 	log, err := o.quiet()
 	if err != nil {
 		return nil, err
