@@ -27,13 +27,14 @@ func newCredentials(o *options) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "credentials",
 		Aliases: []string{"credential", "creds"},
-		Short:   "The registry: add, list, show, import, rotate, retire, restore",
+		Short:   "The registry: add, list, show, import, edit, rotate, retire, restore",
 	}
 	cmd.AddCommand(
 		newCredentialsAdd(o),
 		newCredentialsList(o),
 		newCredentialsShow(o),
 		newCredentialsImport(o),
+		newCredentialsEdit(o),
 		newCredentialsRotate(o),
 		newCredentialsRetire(o),
 		newCredentialsRestore(o),
@@ -115,19 +116,23 @@ func newCredentialsAdd(o *options) *cobra.Command {
 // valid makes a credential and returns all that is wrong with it in one error.
 func valid(c *config.Config, in config.CredentialIn) (credential.Credential, error) {
 	cred, problems := in.Credential(c.Defaults)
-	problems = append(problems, config.CheckProvider(cred, c.Providers)...)
+	return cred, inOne(in.Name, append(problems, config.CheckProvider(cred, c.Providers)...))
+}
+
+// inOne is one error of all that is wrong with a credential; nil of nothing.
+func inOne(name string, problems []credential.Problem) error {
 	if len(problems) == 0 {
-		return cred, nil
+		return nil
 	}
 	var lines []string
 	hint := ""
 	for _, p := range problems {
-		lines = append(lines, fmt.Sprintf("credential %q: %s: %s", in.Name, p.Field, p.Message))
+		lines = append(lines, fmt.Sprintf("credential %q: %s: %s", name, p.Field, p.Message))
 		if hint == "" {
 			hint = p.Hint
 		}
 	}
-	return cred, &hintError{errors.New(strings.Join(lines, "\n")), hint}
+	return &hintError{errors.New(strings.Join(lines, "\n")), hint}
 }
 
 const passphraseFlag = "key-passphrase"
