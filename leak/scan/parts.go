@@ -5,7 +5,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 )
 
 // The bounds of what a repository may consist of; git itself borrows of those who borrow five times.
@@ -74,7 +73,7 @@ func mayName(by, dir string) bool {
 		if err != nil {
 			return 0, false
 		}
-		return st.Sys().(*syscall.Stat_t).Uid, true
+		return ownerOf(st), true
 	}
 	who, ok := owner(by, os.Lstat)
 	whose, there := owner(dir, os.Stat)
@@ -88,7 +87,7 @@ func firstLine(path string) string {
 
 // small is what a small regular file says; "" where it is none.
 func small(path string) string {
-	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK|syscall.O_NOFOLLOW, 0)
+	f, err := os.OpenFile(path, os.O_RDONLY|asItIs, 0)
 	if err != nil {
 		return ""
 	}
