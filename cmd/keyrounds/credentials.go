@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -337,9 +338,10 @@ func newCredentialsRetire(o *options) *cobra.Command {
 
 func newCredentialsList(o *options) *cobra.Command {
 	var (
-		out  output
-		only filters
-		all  bool
+		out   output
+		watch watch
+		only  filters
+		all   bool
 	)
 	cmd := &cobra.Command{
 		Use: "list", Short: "List credentials with what we hold of them", Args: cobra.NoArgs,
@@ -353,39 +355,45 @@ func newCredentialsList(o *options) *cobra.Command {
 				return err
 			}
 			defer a.Close()
-			l := out.begin(cmd.OutOrStdout(), []string{"NAME", "PROVIDER", "STATUS", "OWNER", "SOURCE", "LAST CHECK", "NEXT CHECK"})
-			err = api.EachCredential(cmd.Context(), a.Registry, a.Audit, all, func(v api.CredentialJSON) {
-				if !only.pass(v) {
-					return
-				}
-				l.add([]string{v.Name, v.Provider, v.Status, v.Owner, v.Source, stamp(v.LastCheck), stamp(v.NextCheck)}, v)
-			})
-			if err != nil {
-				return err
-			}
-			if l.n == 0 && len(only.given) > 0 {
-				if err := only.nothing(); err != nil {
-					return err
-				}
-				if out.people() {
-					fmt.Fprintln(cmd.OutOrStdout(), "no credential is like that")
-					return nil
-				}
-			}
-			if l.n == 0 && out.people() {
-				fmt.Fprintln(
-					cmd.OutOrStdout(),
-					"no credential is registered yet; name some in the configuration, or: keyrounds credentials add",
-				)
-				return nil
-			}
-			return l.end()
+			return watch.show(cmd, func(w io.Writer) error { return showCredentials(cmd.Context(), w, a, only, all, out) })
 		},
 	}
 	out.flags(cmd, "table", "json", "csv")
 	only.flag(cmd)
+	watch.flags(cmd, &out)
 	cmd.Flags().BoolVarP(&all, "all", "a", false, "also retired ones")
 	return cmd
+}
+
+// showCredentials prints a list of credentials, also retired ones where all are meant.
+func showCredentials(ctx context.Context, w io.Writer, a *app.App, only filters, all bool, out output) error {
+	l := out.begin(w, []string{"NAME", "PROVIDER", "STATUS", "OWNER", "SOURCE", "LAST CHECK", "NEXT CHECK"})
+	err := api.EachCredential(ctx, a.Registry, a.Audit, all, func(v api.CredentialJSON) {
+		if !only.pass(v) {
+			return
+		}
+		l.add([]string{v.Name, v.Provider, v.Status, v.Owner, v.Source, stamp(v.LastCheck), stamp(v.NextCheck)}, v)
+	})
+	if err != nil {
+		return err
+	}
+	if l.n == 0 && len(only.given) > 0 {
+		if err := only.nothing(); err != nil {
+			return err
+		}
+		if out.people() {
+			fmt.Fprintln(w, "no credential is like that")
+			return nil
+		}
+	}
+	if l.n == 0 && out.people() {
+		fmt.Fprintln(
+			w,
+			"no credential is registered yet; name some in the configuration, or: keyrounds credentials add",
+		)
+		return nil
+	}
+	return l.end()
 }
 
 func newCredentialsShow(o *options) *cobra.Command {

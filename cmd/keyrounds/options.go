@@ -93,8 +93,17 @@ func logger(w *os.File, level slog.Leveler) *slog.Logger {
 }
 
 func isTerminal(w io.Writer) bool {
-	f, ok := w.(*os.File)
+	f, ok := fileOf(w)
 	return ok && term.IsTerminal(int(f.Fd()))
+}
+
+// fileOf is the file that is written to in the end.
+func fileOf(w io.Writer) (*os.File, bool) {
+	if drawn, ok := w.(*frame); ok {
+		return drawn.of, true
+	}
+	f, ok := w.(*os.File)
+	return f, ok
 }
 
 // open opens the database for a command that changes something: it brings the schema and the registry up to date first, as
