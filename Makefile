@@ -1,7 +1,7 @@
 # make demo and make test are all that a newcomer needs; each sets up what it needs.
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 
-.PHONY: build demo test quick long format lint modules fuzz bench parts setup
+.PHONY: build demo test quick long format lint others modules fuzz bench parts setup
 build:
 	go build -trimpath -ldflags "-X main.version=$(VERSION)" -o bin/keyrounds ./cmd/keyrounds
 
@@ -21,7 +21,12 @@ format:
 	@out=$$(go tool gofumpt -l .); test -z "$$out" || { echo "not gofumpt'd:"; echo "$$out"; exit 1; }
 	go vet ./...
 
-lint: format $(GOLANGCI)
+# The commands are for people's own machines as well; what is only on Linux says so there.
+OTHERS := darwin windows
+others:
+	@for os in $(OTHERS); do GOOS=$$os CGO_ENABLED=0 go build -o /dev/null ./cmd/keyrounds || exit 1; done
+
+lint: format others $(GOLANGCI)
 	go tool staticcheck ./...
 	$(GOLANGCI) run ./... $(foreach dir,$(MODULES),&& (cd $(dir) && $(CURDIR)/$(GOLANGCI) run --config $(CURDIR)/.golangci.yml ./...))
 	go mod tidy -diff

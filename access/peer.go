@@ -3,12 +3,9 @@ package access
 import (
 	"context"
 	"fmt"
-	"net"
 	"os/user"
 	"slices"
 	"strconv"
-
-	"golang.org/x/sys/unix"
 )
 
 // Peer is the user of the operating system at the other end of the socket, as the kernel says (SO_PEERCRED, unix(7)), and the role that
@@ -32,25 +29,6 @@ func (p Peer) visit() (Visit, error) {
 		return Visit{Who: Who{Name: p.Name}}, ErrRefused
 	}
 	return Visit{Who: Who{Name: p.Name, Role: p.Role}, Shown: p.Name}, nil
-}
-
-// PeerOf returns who is at the other end of a connection: root and self (the daemon's user) are admins, members of the group
-// responders, everybody else has no role. group is a gid; below 0: no group.
-func PeerOf(conn *net.UnixConn, self, group int) (Peer, error) {
-	raw, err := conn.SyscallConn()
-	if err != nil {
-		return Peer{}, err
-	}
-	var cred *unix.Ucred
-	var failed error
-	err = raw.Control(func(fd uintptr) { cred, failed = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED) })
-	if err != nil {
-		return Peer{}, err
-	}
-	if failed != nil {
-		return Peer{}, fmt.Errorf("who is at the other end of the socket: %w", failed)
-	}
-	return peer(int(cred.Uid), int(cred.Gid), self, group), nil
 }
 
 func peer(uid, gid, self, group int) Peer {

@@ -42,7 +42,7 @@ func (s *server) editCredential(ctx context.Context, in *editIn) (*shownCredenti
 	}
 	match := func(c credential.Credential) error { return in.fits(tagOf(c)) }
 	_, err := s.Actions.If(match).Edit(ctx, asking(ctx).Name, in.Name, func(c credential.Credential) (credential.Credential, error) {
-		next, problems := edited(c, in.Body).Credential(s.Config().Defaults)
+		next, problems := Edited(c, in.Body).Credential(s.Config().Defaults)
 		if wrong := wrongs("body.", problems); len(wrong) > 0 {
 			return c, wrongly(wrong...)
 		}
@@ -54,8 +54,8 @@ func (s *server) editCredential(ctx context.Context, in *editIn) (*shownCredenti
 	return s.showCredential(ctx, &in.Named)
 }
 
-// edited is a credential as the configuration file would have it, with what is to change.
-func edited(c credential.Credential, e CredentialEdit) config.CredentialIn {
+// Edited is a credential as the configuration file would have it, with what is to change.
+func Edited(c credential.Credential, e CredentialEdit) config.CredentialIn {
 	in := config.CredentialIn{
 		Name: c.Name, Provider: c.Provider, ClientID: c.ClientID, Secret: c.Secret.String(), KeyID: c.KeyID, Description: c.Description,
 		Scopes: slices.Clone(c.Scopes), Owner: c.Owner, Labels: maps.Clone(c.Labels), Schedule: c.Schedule,

@@ -4,12 +4,10 @@ import (
 	"context"
 	"errors"
 	"net"
-	"syscall"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
-	"golang.org/x/sys/unix"
 )
 
 // Times after which a database that does not answer counts as away.
@@ -68,16 +66,6 @@ func setDefault(m map[string]string, k, v string) {
 	if _, ok := m[k]; !ok {
 		m[k] = v
 	}
-}
-
-func giveUpOnDeadPeers(network, _ string, conn syscall.RawConn) (err error) {
-	if network == "unix" {
-		return nil
-	}
-	cerr := conn.Control(func(fd uintptr) {
-		err = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, int(deadPeerAfter.Milliseconds()))
-	})
-	return errors.Join(cerr, err)
 }
 
 // Ping asks the database for an answer, for at most 2 s. Its error is plain (Plain).

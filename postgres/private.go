@@ -1,3 +1,5 @@
+//go:build linux
+
 package postgres
 
 import (
@@ -5,7 +7,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"os"
 	"time"
 
@@ -28,34 +29,6 @@ type Private struct {
 	place  place
 	stop   func()
 	server *server // nil: another process runs it
-}
-
-// PrivateOptions say how to run the server. DataDir and Log are required.
-type PrivateOptions struct {
-	DataDir string
-	Daemon  bool // false: a command, which connects to a daemon's server where one runs
-	// Settings are added to postgresql.conf's command line; for tests.
-	Settings map[string]string
-	// Patience is how long to wait for another process. Default a minute.
-	Patience time.Duration
-	Log      *slog.Logger
-}
-
-func (o PrivateOptions) patience() time.Duration { return cmp.Or(o.Patience, startTimeout) }
-
-// InUseError says that another daemon has the data_dir.
-type InUseError struct {
-	DataDir string
-	PID     int
-}
-
-func (e *InUseError) Error() string {
-	return fmt.Sprintf("data_dir %s is in use by another keyrounds daemon (process %d)", e.DataDir, e.PID)
-}
-
-// Hint says what a person does about it.
-func (e *InUseError) Hint() string {
-	return "stop that one, or give this one its own data_dir; replicas share a database through database.url"
 }
 
 const (
@@ -100,6 +73,8 @@ func StartPrivate(ctx context.Context, o PrivateOptions) (*Private, error) {
 		lock.release()
 	}}, nil
 }
+
+func (o PrivateOptions) patience() time.Duration { return cmp.Or(o.Patience, startTimeout) }
 
 // URL is what Open takes, in the key=value form, for the role of the application, which owns nothing. It holds no
 // password, but names the file that does.
@@ -189,26 +164,4 @@ func takeLock(ctx context.Context, o PrivateOptions, p place) (*dirLock, error) 
 		err = &BusyError{o.DataDir, by.role == "daemon", by.pid}
 	}
 	return lock, err
-}
-
-// BusyError says that another process has the data_dir, and did not let go of it in time, or that its server did not answer.
-type BusyError struct {
-	DataDir string
-	Daemon  bool // which starts, or whose server does not answer; false: a command
-	PID     int
-}
-
-func (e *BusyError) Error() string {
-	if e.Daemon {
-		return fmt.Sprintf("the private Postgres in %s, which the daemon (process %d) runs, does not answer", e.DataDir, e.PID)
-	}
-	return fmt.Sprintf("data_dir %s is in use by another keyrounds command (process %d), which has not ended", e.DataDir, e.PID)
-}
-
-// Hint says what a person does about it.
-func (e *BusyError) Hint() string {
-	if e.Daemon {
-		return "see the log of the daemon; it may still be starting"
-	}
-	return "wait for it or end it; while a daemon runs, commands share its database"
 }

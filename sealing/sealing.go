@@ -12,7 +12,6 @@ import (
 	"os"
 	"slices"
 	"sync"
-	"syscall"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -151,7 +150,7 @@ func (k *Keeper) readFile(ctx context.Context) (*secret.Keyset, error) {
 	defer k.reading.Unlock()
 	var now stamp
 	if st, err := os.Stat(k.File.Path); err == nil {
-		now = stamp{st.ModTime(), st.Size(), st.Mode(), st.Sys().(*syscall.Stat_t).Ino}
+		now = stamp{st.ModTime(), st.Size(), st.Mode(), inode(st)}
 	}
 	if r := k.read; r != nil && r.file == now && (r.err == nil || k.Now().Sub(r.at) < readAgain) {
 		return r.keys, r.err

@@ -13,7 +13,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
-	"syscall"
 
 	"github.com/tink-crypto/tink-go/v2/aead"
 	"github.com/tink-crypto/tink-go/v2/insecurecleartextkeyset"
@@ -191,11 +190,8 @@ func (f KeyFile) Replace(ctx context.Context, k *Keyset) error {
 			return errors.New("it is a link or no file, so that its keys cannot be replaced here: name the file itself")
 		}
 		return f.write(ctx, k, func(whole *os.File) error {
-			owner := st.Sys().(*syscall.Stat_t)
-			if int(owner.Uid) != os.Geteuid() || int(owner.Gid) != os.Getegid() {
-				if err := whole.Chown(int(owner.Uid), int(owner.Gid)); err != nil {
-					return err
-				}
+			if err := sameOwner(whole, st); err != nil {
+				return err
 			}
 			return os.Rename(whole.Name(), f.Path)
 		})
@@ -252,7 +248,7 @@ func (f KeyFile) Lock() (unlock func(), err error) {
 	if err != nil {
 		return nil, f.failed(err)
 	}
-	if err := syscall.Flock(int(d.Fd()), syscall.LOCK_EX); err != nil {
+	if err := lockAlone(d); err != nil {
 		d.Close()
 		return nil, f.failed(err)
 	}

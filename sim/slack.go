@@ -55,6 +55,7 @@ type Slack struct {
 	Groups    map[string][]string  // members of user groups
 	Emails    map[string]string    // ids of members by address
 	NoHistory bool                 // the scopes to read channels are missing
+	Scopes    string               // of the token, as auth.test says them; "": it does not
 	Told      func(m SlackMessage) // called after each post and update; may be nil
 
 	mu       sync.Mutex
@@ -153,6 +154,9 @@ func (s *Slack) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if token != s.Token {
 		answer(w, http.StatusOK, map[string]any{"ok": false, "error": "invalid_auth"})
 		return
+	}
+	if s.Scopes != "" {
+		w.Header().Set("X-Oauth-Scopes", s.Scopes)
 	}
 	answer(w, http.StatusOK, s.act(r.URL.Path, form.Get, r.Host))
 }
@@ -302,6 +306,9 @@ func (s *Slack) act(path string, field func(string) string, host string) map[str
 			s.Told(*m)
 		}
 		return said
+	case strings.HasSuffix(path, "/auth.test"):
+		s.mu.Unlock()
+		return map[string]any{"ok": true, "team": "sim", "user": "keyrounds"}
 	case strings.HasSuffix(path, "/usergroups.users.list"):
 		defer s.mu.Unlock()
 		members, ok := s.Groups[field("usergroup")]

@@ -112,6 +112,8 @@ leaks:
 	if _, err := s.slack.Command("U01", "ann", "check c01"); err != nil {
 		t.Error(err)
 	}
+	command("doctor", "--timeout", "5s")
+	command("doctor", "-o", "json")
 	command("notify", "test")
 	command("notifications")
 	command("notifications", "-o", "json")

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"runtime"
+
 	"github.com/spf13/cobra"
 
 	"github.com/keyrounds/keyrounds/confine"
@@ -8,8 +10,13 @@ import (
 
 const confined = "confined"
 
-// confineCommand starts this program again as the command below.
-func confineCommand() confine.Launcher { return confine.Launcher{"/proc/self/exe", confined} }
+// confineCommand starts this program again as the command below, where programs can be confined.
+func confineCommand() confine.Launcher {
+	if runtime.GOOS != "linux" {
+		return nil
+	}
+	return confine.Launcher{"/proc/self/exe", confined}
+}
 
 // newConfined is for keyrounds itself: it gives up what it does not need and becomes git.
 func newConfined() *cobra.Command {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -9,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 
@@ -26,13 +28,14 @@ func newCredentials(o *options) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "credentials",
 		Aliases: []string{"credential", "creds"},
-		Short:   "The registry: add, list, show, import, rotate, retire, restore",
+		Short:   "The registry: add, list, show, import, edit, rotate, retire, restore",
 	}
 	cmd.AddCommand(
 		newCredentialsAdd(o),
 		newCredentialsList(o),
 		newCredentialsShow(o),
 		newCredentialsImport(o),
+		newCredentialsEdit(o),
 		newCredentialsRotate(o),
 		newCredentialsRetire(o),
 		newCredentialsRestore(o),
@@ -114,19 +117,23 @@ func newCredentialsAdd(o *options) *cobra.Command {
 // valid makes a credential and returns all that is wrong with it in one error.
 func valid(c *config.Config, in config.CredentialIn) (credential.Credential, error) {
 	cred, problems := in.Credential(c.Defaults)
-	problems = append(problems, config.CheckProvider(cred, c.Providers)...)
+	return cred, inOne(in.Name, append(problems, config.CheckProvider(cred, c.Providers)...))
+}
+
+// inOne is one error of all that is wrong with a credential; nil of nothing.
+func inOne(name string, problems []credential.Problem) error {
 	if len(problems) == 0 {
-		return cred, nil
+		return nil
 	}
 	var lines []string
 	hint := ""
 	for _, p := range problems {
-		lines = append(lines, fmt.Sprintf("credential %q: %s: %s", in.Name, p.Field, p.Message))
+		lines = append(lines, fmt.Sprintf("credential %q: %s: %s", name, p.Field, p.Message))
 		if hint == "" {
 			hint = p.Hint
 		}
 	}
-	return cred, &hintError{errors.New(strings.Join(lines, "\n")), hint}
+	return &hintError{errors.New(strings.Join(lines, "\n")), hint}
 }
 
 const passphraseFlag = "key-passphrase"
@@ -167,15 +174,14 @@ func askSecret(cmd *cobra.Command, prompt string) (secret.Value, error) {
 		if err != nil {
 			return secret.Value{}, err
 		}
-		if warning := blanksAround(b); warning != "" {
-			fmt.Fprintln(cmd.ErrOrStderr(), warning)
-		}
+		warnOfBlanks(cmd, b)
 		return secret.ParseKey(b, phrase)
 	}
 	b, err := io.ReadAll(io.LimitReader(cmd.InOrStdin(), secret.MaxSize+2))
 	if err != nil {
 		return secret.Value{}, fmt.Errorf("read the secret: %w", err)
 	}
+	warnOfBlanks(cmd, bytes.TrimRight(b, "\r\n"))
 	v, err := secret.ParseKey(b, phrase)
 	if err != nil {
 		return v, &hintError{
@@ -186,12 +192,13 @@ func askSecret(cmd *cobra.Command, prompt string) (secret.Value, error) {
 	return v, nil
 }
 
-// blanksAround warns of a secret with blanks at an end, which were perhaps copied with it; "": there are none.
-func blanksAround(b []byte) string {
-	if len(bytes.TrimSpace(b)) == len(b) {
-		return ""
+// warnOfBlanks warns of a secret with blanks at an end, which were perhaps copied with it. Those around a key mean nothing.
+func warnOfBlanks(cmd *cobra.Command, b []byte) {
+	plain := bytes.TrimSpace(b)
+	if len(plain) == len(b) || !utf8.Valid(b) || bytes.HasPrefix(plain, []byte("-----BEGIN")) || bytes.HasPrefix(plain, []byte("{")) {
+		return
 	}
-	return "warning: the secret begins or ends with a blank, which is kept: was it copied with it?"
+	fmt.Fprintln(cmd.ErrOrStderr(), "warning: the secret begins or ends with a blank, which is kept: was it copied with it?")
 }
 
 func newCredentialsRotate(o *options) *cobra.Command {
@@ -331,9 +338,10 @@ func newCredentialsRetire(o *options) *cobra.Command {
 
 func newCredentialsList(o *options) *cobra.Command {
 	var (
-		out  output
-		only filters
-		all  bool
+		out   output
+		watch watch
+		only  filters
+		all   bool
 	)
 	cmd := &cobra.Command{
 		Use: "list", Short: "List credentials with what we hold of them", Args: cobra.NoArgs,
@@ -347,39 +355,45 @@ func newCredentialsList(o *options) *cobra.Command {
 				return err
 			}
 			defer a.Close()
-			l := out.begin(cmd.OutOrStdout(), []string{"NAME", "PROVIDER", "STATUS", "OWNER", "SOURCE", "LAST CHECK", "NEXT CHECK"})
-			err = api.EachCredential(cmd.Context(), a.Registry, a.Audit, all, func(v api.CredentialJSON) {
-				if !only.pass(v) {
-					return
-				}
-				l.add([]string{v.Name, v.Provider, v.Status, v.Owner, v.Source, stamp(v.LastCheck), stamp(v.NextCheck)}, v)
-			})
-			if err != nil {
-				return err
-			}
-			if l.n == 0 && len(only.given) > 0 {
-				if err := only.nothing(); err != nil {
-					return err
-				}
-				if out.people() {
-					fmt.Fprintln(cmd.OutOrStdout(), "no credential is like that")
-					return nil
-				}
-			}
-			if l.n == 0 && out.people() {
-				fmt.Fprintln(
-					cmd.OutOrStdout(),
-					"no credential is registered yet; name some in the configuration, or: keyrounds credentials add",
-				)
-				return nil
-			}
-			return l.end()
+			return watch.show(cmd, func(w io.Writer) error { return showCredentials(cmd.Context(), w, a, only, all, out) })
 		},
 	}
 	out.flags(cmd, "table", "json", "csv")
 	only.flag(cmd)
+	watch.flags(cmd, &out)
 	cmd.Flags().BoolVarP(&all, "all", "a", false, "also retired ones")
 	return cmd
+}
+
+// showCredentials prints a list of credentials, also retired ones where all are meant.
+func showCredentials(ctx context.Context, w io.Writer, a *app.App, only filters, all bool, out output) error {
+	l := out.begin(w, []string{"NAME", "PROVIDER", "STATUS", "OWNER", "SOURCE", "LAST CHECK", "NEXT CHECK"})
+	err := api.EachCredential(ctx, a.Registry, a.Audit, all, func(v api.CredentialJSON) {
+		if !only.pass(v) {
+			return
+		}
+		l.add([]string{v.Name, v.Provider, v.Status, v.Owner, v.Source, stamp(v.LastCheck), stamp(v.NextCheck)}, v)
+	})
+	if err != nil {
+		return err
+	}
+	if l.n == 0 && len(only.given) > 0 {
+		if err := only.nothing(); err != nil {
+			return err
+		}
+		if out.people() {
+			fmt.Fprintln(w, "no credential is like that")
+			return nil
+		}
+	}
+	if l.n == 0 && out.people() {
+		fmt.Fprintln(
+			w,
+			"no credential is registered yet; name some in the configuration, or: keyrounds credentials add",
+		)
+		return nil
+	}
+	return l.end()
 }
 
 func newCredentialsShow(o *options) *cobra.Command {

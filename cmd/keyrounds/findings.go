@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"strconv"
 	"strings"
 
@@ -32,6 +33,7 @@ func newFindings(o *options) *cobra.Command {
 func newFindingsList(o *options) *cobra.Command {
 	var (
 		out    output
+		watch  watch
 		filter audit.Filter
 		kind   string
 	)
@@ -47,56 +49,62 @@ func newFindingsList(o *options) *cobra.Command {
 			}
 			defer a.Close()
 			filter.Kind = finding.Kind(kind)
-			list, err := a.Audit.Findings(cmd.Context(), filter)
-			if err != nil {
-				return err
-			}
-			values := []api.FindingJSON{}
-			var rows [][]string
-			for _, f := range list {
-				values = append(values, api.NewFindingJSON(f))
-				rows = append(
-					rows,
-					[]string{
-						strconv.FormatInt(f.ID, 10),
-						string(f.Severity),
-						string(f.Kind),
-						f.Subject.Name(),
-						f.Subject.Provider,
-						string(f.State),
-						stamp(f.OpenedAt),
-						stamp(f.ResolvedAt),
-						notify.Describe(f).Title,
-					},
-				)
-			}
-			if len(rows) == 0 && filter.Credential != "" {
-				if _, err := a.Registry.Get(cmd.Context(), filter.Credential); err != nil {
-					return notRegistered(cmd.Context(), a, filter.Credential, err)
-				}
-			}
-			if len(rows) == 0 && out.people() {
-				fmt.Fprintln(cmd.OutOrStdout(), "no findings")
-				return nil
-			}
-			if err := sayMore(cmd, a, filter, list); err != nil {
-				return err
-			}
-			return out.list(
-				cmd.OutOrStdout(),
-				[]string{"ID", "SEVERITY", "KIND", "SUBJECT", "PROVIDER", "STATE", "OPENED", "RESOLVED", "TITLE"},
-				rows,
-				values,
-			)
+			return watch.show(cmd, func(w io.Writer) error { return showFindings(cmd, w, a, filter, out) })
 		},
 	}
 	out.flags(cmd, "table", "json", "csv")
+	watch.flags(cmd, &out)
 	cmd.Flags().BoolVarP(&filter.Resolved, "all", "a", false, "also resolved ones")
 	cmd.Flags().StringVar(&kind, "kind", "", "only this kind, such as revoked")
 	cmd.Flags().StringVar(&filter.Credential, "credential", "", "only of this credential")
 	cmd.Flags().IntVar(&filter.Limit, "limit", 1000, "at most so many")
 	cmd.Flags().Int64Var(&filter.After, "after", 0, "only those after the finding with this `ID`: the last one of a list before")
 	return cmd
+}
+
+// showFindings prints a list of findings.
+func showFindings(cmd *cobra.Command, w io.Writer, a *app.App, filter audit.Filter, out output) error {
+	list, err := a.Audit.Findings(cmd.Context(), filter)
+	if err != nil {
+		return err
+	}
+	values := []api.FindingJSON{}
+	var rows [][]string
+	for _, f := range list {
+		values = append(values, api.NewFindingJSON(f))
+		rows = append(
+			rows,
+			[]string{
+				strconv.FormatInt(f.ID, 10),
+				string(f.Severity),
+				string(f.Kind),
+				f.Subject.Name(),
+				f.Subject.Provider,
+				string(f.State),
+				stamp(f.OpenedAt),
+				stamp(f.ResolvedAt),
+				notify.Describe(f).Title,
+			},
+		)
+	}
+	if len(rows) == 0 && filter.Credential != "" {
+		if _, err := a.Registry.Get(cmd.Context(), filter.Credential); err != nil {
+			return notRegistered(cmd.Context(), a, filter.Credential, err)
+		}
+	}
+	if len(rows) == 0 && out.people() {
+		fmt.Fprintln(w, "no findings")
+		return nil
+	}
+	if err := sayMore(cmd, a, filter, list); err != nil {
+		return err
+	}
+	return out.list(
+		w,
+		[]string{"ID", "SEVERITY", "KIND", "SUBJECT", "PROVIDER", "STATE", "OPENED", "RESOLVED", "TITLE"},
+		rows,
+		values,
+	)
 }
 
 // sayMore says on standard error how many findings there are beside those of a list, and how to see them.

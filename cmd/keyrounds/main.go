@@ -144,6 +144,8 @@ func newRoot() *cobra.Command {
 		newRun(o),
 		newConfined(),
 		newDemo(o),
+		newInit(o),
+		newDoctor(o),
 		newStatus(o),
 		newCheck(o),
 		newCredentials(o),

@@ -74,6 +74,15 @@ func (o *options) overrule(c *config.Config) {
 	}
 }
 
+// quiet is the log of commands: errors only, unless --log-level says more.
+func (o *options) quiet() (*slog.Logger, error) {
+	level, err := o.level(slog.LevelError)
+	if err != nil {
+		return nil, err
+	}
+	return logger(os.Stderr, level), nil
+}
+
 // logger writes text on a terminal, JSON otherwise.
 func logger(w *os.File, level slog.Leveler) *slog.Logger {
 	h := &slog.HandlerOptions{Level: level, ReplaceAttr: app.LogAttr}
@@ -84,8 +93,17 @@ func logger(w *os.File, level slog.Leveler) *slog.Logger {
 }
 
 func isTerminal(w io.Writer) bool {
-	f, ok := w.(*os.File)
+	f, ok := fileOf(w)
 	return ok && term.IsTerminal(int(f.Fd()))
+}
+
+// fileOf is the file that is written to in the end.
+func fileOf(w io.Writer) (*os.File, bool) {
+	if drawn, ok := w.(*frame); ok {
+		return drawn.of, true
+	}
+	f, ok := w.(*os.File)
+	return f, ok
 }
 
 // open opens the database for a command that changes something: it brings the schema and the registry up to date first, as
@@ -128,11 +146,15 @@ func (o *options) openWith(
 	if err != nil {
 		return nil, err
 	}
-	level, err := o.level(slog.LevelError)
+	return o.openConfig(ctx, c, prepare)
+}
+
+// openConfig opens the database of a configuration.
+func (o *options) openConfig(ctx context.Context, c *config.Config, prepare func(*app.App, context.Context) error) (*app.App, error) {
+	log, err := o.quiet()
 	if err != nil {
 		return nil, err
 	}
-	log := logger(os.Stderr, level)
 	a, err := app.Open(ctx, app.Options{Config: c, Version: buildVersion(), Log: log})
 	if err != nil {
 		return nil, err

@@ -38,6 +38,40 @@ func (p *progress) end() {
 	}
 }
 
+// patience is how long somebody waits before being told for what.
+const patience = time.Second
+
+// awaiting says on a terminal what is waited for, and for how long, while do lasts longer than patience.
+func awaiting(w io.Writer, what string, do func() error) error {
+	if !isTerminal(w) {
+		return do()
+	}
+	over, said := make(chan struct{}), make(chan struct{})
+	began := time.Now()
+	go func() {
+		defer close(said)
+		each := time.NewTicker(patience)
+		defer each.Stop()
+		shown := false
+		for {
+			select {
+			case <-each.C:
+				fmt.Fprintf(w, "\r\x1b[K%s … %s", what, time.Since(began).Round(time.Second))
+				shown = true
+			case <-over:
+				if shown {
+					fmt.Fprint(w, "\r\x1b[K")
+				}
+				return
+			}
+		}
+	}()
+	err := do()
+	close(over)
+	<-said
+	return err
+}
+
 // readProgress shows how much of a file was read, on a terminal only. total is -1 where nobody knows.
 func readProgress(w io.Writer, name string, total int64) io.WriteCloser {
 	if !isTerminal(w) {

@@ -11,7 +11,6 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/sys/unix"
 	"golang.org/x/term"
 )
 
@@ -43,19 +42,6 @@ func hidden(cmd *cobra.Command, f *os.File, prompt, what string) ([]byte, error)
 		return nil, fmt.Errorf("read the %s: %w", what, err)
 	}
 	return line, nil
-}
-
-// silence has a terminal show nothing of what is typed, until loud is called. term.ReadPassword does too, and never ends at Ctrl-D.
-func silence(f *os.File) (loud func(), err error) {
-	fd := int(f.Fd())
-	before, err := unix.IoctlGetTermios(fd, unix.TCGETS)
-	if err != nil {
-		return nil, err
-	}
-	quiet := *before
-	quiet.Lflag = quiet.Lflag&^unix.ECHO | unix.ICANON | unix.ISIG
-	quiet.Iflag |= unix.ICRNL
-	return func() { _ = unix.IoctlSetTermios(fd, unix.TCSETS, before) }, unix.IoctlSetTermios(fd, unix.TCSETS, &quiet)
 }
 
 // readLine reads what a terminal gives: a line, or what was typed before Ctrl-D; nothing at all is io.EOF.

@@ -31,7 +31,14 @@ type screen struct {
 
 func at(t *testing.T, args ...string) *screen {
 	t.Helper()
+	return atIn(t, nil, args...)
+}
+
+// atIn is at with more variables of the environment.
+func atIn(t *testing.T, env []string, args ...string) *screen {
+	t.Helper()
 	s := &screen{T: t, cmd: exec.Command("keyrounds", args...), over: make(chan struct{})}
+	s.cmd.Env = append(os.Environ(), env...)
 	var err error
 	if s.tty, err = pty.Start(s.cmd); err != nil {
 		t.Fatal(err)

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -9,6 +11,8 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"github.com/keyrounds/keyrounds/config"
 )
 
 func newReady(o *options) *cobra.Command {
@@ -23,32 +27,54 @@ func newReady(o *options) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			address, hint := c.DebugListen, ""
-			if address == "" {
-				address, hint = c.Listen, "give debug.listen in the configuration: there no sign-in is asked for"
-			}
-			client := &http.Client{Timeout: 5 * time.Second}
-			req, err := http.NewRequestWithContext(cmd.Context(), http.MethodGet, "http://"+address+"/readyz", nil)
-			if err != nil {
+			switch not, err := askReady(cmd.Context(), c); {
+			case errors.Is(err, errNoDaemon):
+				return &hintError{err, "does one run here with this configuration?"}
+			case errors.Is(err, errSignIn):
+				hint := ""
+				if c.DebugListen == "" {
+					hint = "give debug.listen in the configuration: there no sign-in is asked for"
+				}
+				return &hintError{err, hint}
+			case err != nil:
 				return err
-			}
-			resp, err := client.Do(req)
-			if err != nil {
-				return &hintError{fmt.Errorf("no daemon answers on %s", address), "does one run here with this configuration?"}
-			}
-			defer resp.Body.Close()
-			text, _ := io.ReadAll(io.LimitReader(resp.Body, 1000))
-			switch resp.StatusCode {
-			case http.StatusOK:
-				fmt.Fprintln(cmd.OutOrStdout(), "ready")
-				return nil
-			case http.StatusServiceUnavailable:
-				fmt.Fprintln(cmd.OutOrStdout(), printable(strings.TrimSpace(string(text)), false))
+			case not != "":
+				fmt.Fprintln(cmd.OutOrStdout(), not)
 				return errFound
-			case http.StatusUnauthorized, http.StatusBadRequest:
-				return &hintError{errors.New("the daemon asks for sign-in or TLS on " + address), hint}
 			}
-			return fmt.Errorf("%s answers HTTP %d", address, resp.StatusCode)
+			fmt.Fprintln(cmd.OutOrStdout(), "ready")
+			return nil
 		},
 	}
+}
+
+var (
+	errNoDaemon = errors.New("no daemon answers")
+	errSignIn   = errors.New("the daemon asks for sign-in or TLS")
+)
+
+// askReady asks the daemon on this machine whether it is ready, and returns why it is not; "": it is. The error wraps errNoDaemon
+// where nobody answers, and errSignIn where who asks has to sign in.
+func askReady(ctx context.Context, c *config.Config) (not string, err error) {
+	address := cmp.Or(c.DebugListen, c.Listen)
+	client := &http.Client{Timeout: 5 * time.Second}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+address+"/readyz", nil)
+	if err != nil {
+		return "", err
+	}
+	resp, err := client.Do(req)
+	if err != nil {
+		return "", fmt.Errorf("%w on %s", errNoDaemon, address)
+	}
+	defer resp.Body.Close()
+	text, _ := io.ReadAll(io.LimitReader(resp.Body, 1000))
+	switch resp.StatusCode {
+	case http.StatusOK:
+		return "", nil
+	case http.StatusServiceUnavailable:
+		return cmp.Or(printable(strings.TrimSpace(string(text)), false), "it does not say why"), nil
+	case http.StatusUnauthorized, http.StatusBadRequest:
+		return "", fmt.Errorf("%w on %s", errSignIn, address)
+	}
+	return "", fmt.Errorf("%s answers HTTP %d", address, resp.StatusCode)
 }

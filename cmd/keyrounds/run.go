@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/sys/unix"
 
 	"github.com/keyrounds/keyrounds/app"
 	"github.com/keyrounds/keyrounds/config"
@@ -110,15 +109,6 @@ func (o *options) daemon(ctx context.Context, path string, opts app.Options) err
 		return context.Cause(going)
 	}
 	return nil
-}
-
-// harden keeps the secrets of this process out of core files and from other processes of the same
-// user. Every command may read secrets.
-func harden() error {
-	return errors.Join(
-		unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0),
-		unix.Setrlimit(unix.RLIMIT_CORE, &unix.Rlimit{}),
-	)
 }
 
 func (o *options) reload(ctx context.Context, a *app.App, path string, log *slog.Logger) {

@@ -1,7 +1,9 @@
 package main
 
 import (
+	"context"
 	"fmt"
+	"io"
 	"maps"
 	"slices"
 	"strconv"
@@ -9,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/keyrounds/keyrounds/app"
 	"github.com/keyrounds/keyrounds/audit"
 	"github.com/keyrounds/keyrounds/finding"
 	"github.com/keyrounds/keyrounds/notify"
@@ -33,7 +36,10 @@ type waitingJSON struct {
 const mostWaiting = 10
 
 func newStatus(o *options) *cobra.Command {
-	var out output
+	var (
+		out   output
+		watch watch
+	)
 	cmd := &cobra.Command{
 		Use:   "status",
 		Short: "Say on one screen how the credentials do, and what waits for somebody",
@@ -46,30 +52,36 @@ func newStatus(o *options) *cobra.Command {
 				return err
 			}
 			defer a.Close()
-			byProvider, err := a.Audit.StatusCounts(cmd.Context())
-			if err != nil {
-				return err
-			}
-			counts, err := a.Audit.Counts(cmd.Context())
-			if err != nil {
-				return err
-			}
-			open, err := a.Audit.Findings(cmd.Context(), audit.Filter{Limit: 10 * mostWaiting})
-			if err != nil {
-				return err
-			}
-			s := statusOf(byProvider, counts, open)
-			if err := out.one(cmd.OutOrStdout(), s, s.screen(layoutOf(cmd.OutOrStdout(), false))); err != nil {
-				return err
-			}
-			if s.Waiting > 0 || s.refused() > 0 {
-				return errFound
-			}
-			return nil
+			return watch.show(cmd, func(w io.Writer) error { return showStatus(cmd.Context(), w, a, out) })
 		},
 	}
 	out.flags(cmd, "table", "json")
+	watch.flags(cmd, &out)
 	return cmd
+}
+
+// showStatus returns errFound where something does not work or waits.
+func showStatus(ctx context.Context, w io.Writer, a *app.App, out output) error {
+	byProvider, err := a.Audit.StatusCounts(ctx)
+	if err != nil {
+		return err
+	}
+	counts, err := a.Audit.Counts(ctx)
+	if err != nil {
+		return err
+	}
+	open, err := a.Audit.Findings(ctx, audit.Filter{Limit: 10 * mostWaiting})
+	if err != nil {
+		return err
+	}
+	s := statusOf(byProvider, counts, open)
+	if err := out.one(w, s, s.screen(layoutOf(w, false))); err != nil {
+		return err
+	}
+	if s.Waiting > 0 || s.refused() > 0 {
+		return errFound
+	}
+	return nil
 }
 
 func statusOf(byProvider map[string]map[verdict.Status]int, counts []audit.Count, open []finding.Finding) standingJSON {

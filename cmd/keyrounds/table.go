@@ -24,7 +24,7 @@ type layout struct {
 }
 
 func layoutOf(w io.Writer, wide bool) layout {
-	f, ok := w.(*os.File)
+	f, ok := fileOf(w)
 	if !ok || !isTerminal(w) {
 		return layout{}
 	}

@@ -5,12 +5,10 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"os"
 	"os/exec"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/keyrounds/keyrounds/confine"
@@ -73,29 +71,22 @@ func (g git) close() { g.parts.close() }
 
 func (g git) command(ctx context.Context, args ...string) *exec.Cmd {
 	safe := []string{
-		"--no-pager", "--no-replace-objects", "--literal-pathspecs", "-C", inherited(0), "-c", "safe.directory=*",
+		"--no-pager", "--no-replace-objects", "--literal-pathspecs", "-C", g.parts.names()[0], "-c", "safe.directory=*",
 		"-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null", "-c", "core.quotePath=false", "-c", "gc.auto=0",
 		"-c", "log.showSignature=false", "-c", "diff.external=", "-c", "protocol.allow=never",
 	}
 	for _, transport := range []string{"ext", "file", "git", "http", "https", "ssh"} { // its own settings go before protocol.allow
 		safe = append(safe, "-c", "protocol."+transport+".allow=never")
 	}
-	reads := make([]string, len(g.parts.dirs))
-	for i := range reads {
-		reads[i] = inherited(i)
-	}
-	cmd := g.confine.Command(ctx, reads, "git", append(safe, args...)...)
-	cmd.ExtraFiles = g.parts.dirs
+	cmd := g.confine.Command(ctx, g.parts.names(), "git", append(safe, args...)...)
+	g.parts.lend(cmd)
 	cmd.Env = []string{
 		"PATH=" + os.Getenv("PATH"), "HOME=/nonexistent", "LC_ALL=C", "GIT_CONFIG_NOSYSTEM=1", "GIT_CONFIG_GLOBAL=/dev/null",
 		"GIT_OPTIONAL_LOCKS=0", "GIT_NO_LAZY_FETCH=1", "GIT_TERMINAL_PROMPT=0", "GIT_ASKPASS=true", "GIT_ATTR_NOSYSTEM=1",
 	}
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true} // without our terminal
+	withoutTerminal(cmd)
 	return cmd
 }
-
-// inherited is the name that a process has for the file that it is given as the one with this number (exec.Cmd.ExtraFiles).
-func inherited(i int) string { return fmt.Sprintf("/proc/self/fd/%d", 3+i) }
 
 // lines runs git and calls each for every record of what it prints. Its error has what git said.
 func (g git) lines(ctx context.Context, args []string, in io.Reader, end byte, each func([]byte)) error {

@@ -8,11 +8,8 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
-	"slices"
-	"syscall"
 
 	"golang.org/x/sync/errgroup"
-	"golang.org/x/sys/unix"
 )
 
 // Tree searches a file or a directory with all that is in it, the names of files as well, and, with Options.History,
@@ -44,7 +41,7 @@ func (s *Scanner) Tree(ctx context.Context, root string) error {
 	}
 	for _, r := range repositories {
 		rel, _ := filepath.Rel(t.root, r)
-		dir, err := t.dir.OpenFile(rel, os.O_RDONLY|syscall.O_DIRECTORY|syscall.O_NOFOLLOW, 0)
+		dir, err := t.dir.OpenFile(rel, os.O_RDONLY|asItIs, 0)
 		if err != nil {
 			s.skip(place{t.nameOf(r), ""}, "its history cannot be read: %v", plainError(err))
 			continue
@@ -121,18 +118,6 @@ func (t tree) nameOf(dir string) string {
 	return filepath.Join(t.named, rel)
 }
 
-// isKernels reports whether a directory is of a file system that the kernel makes up, whose files may have no end.
-func isKernels(dir string) bool {
-	var st unix.Statfs_t
-	if unix.Statfs(dir, &st) != nil {
-		return false
-	}
-	return slices.Contains([]int64{
-		unix.PROC_SUPER_MAGIC, unix.SYSFS_MAGIC, unix.CGROUP_SUPER_MAGIC, unix.CGROUP2_SUPER_MAGIC, unix.DEBUGFS_MAGIC, unix.TRACEFS_MAGIC,
-		unix.SECURITYFS_MAGIC, unix.BPF_FS_MAGIC, unix.DEVPTS_SUPER_MAGIC,
-	}, int64(st.Type))
-}
-
 // isGitDir reports whether git would take a directory for a repository.
 func isGitDir(dir string) bool {
 	for _, name := range []string{"objects", "refs"} {
@@ -151,7 +136,7 @@ func (t tree) file(ctx context.Context, name, rel string) error {
 	if t.dir != nil {
 		open, path = t.dir.OpenFile, filepath.FromSlash(rel)
 	}
-	f, err := open(path, os.O_RDONLY|syscall.O_NONBLOCK|syscall.O_NOFOLLOW, 0)
+	f, err := open(path, os.O_RDONLY|asItIs, 0)
 	if err != nil {
 		return t.unreadable(at, err)
 	}

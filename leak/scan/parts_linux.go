@@ -6,6 +6,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -177,6 +178,17 @@ func small(dir *os.File, name string) (text string, by uint32) {
 	}
 	return string(b), st.Sys().(*syscall.Stat_t).Uid
 }
+
+// names are what git calls the parts, when it has been given them by lend.
+func (p *parts) names() (all []string) {
+	for i := range p.dirs {
+		all = append(all, fmt.Sprintf("/proc/self/fd/%d", 3+i))
+	}
+	return all
+}
+
+// lend has a program inherit the parts.
+func (p *parts) lend(cmd *exec.Cmd) { cmd.ExtraFiles = p.dirs }
 
 // odd names something among git's files that is no file, directory or link: git would wait for a pipe.
 func (p *parts) odd() (found string) {
