@@ -307,17 +307,19 @@ type Filter struct {
 	Severity   finding.Severity
 	State      finding.State
 	AssignedTo string
-	IDs        []int64 // only these; nil: all
-	Among      []int64 // only those of these credentials; nil: all, also those that are of none
-	Resolved   bool    // also those; and with the state resolved only those
-	Limit      int     // 0: 1,000
-	After      int64   // only those after the finding with this id, in the order of Findings; 0: from the first
-	Newest     bool    // sorted by id, the newest first
+	IDs        []int64   // only these; nil: all
+	Among      []int64   // only those of these credentials; nil: all, also those that are of none
+	Resolved   bool      // also those; and with the state resolved only those
+	Limit      int       // 0: 1,000
+	After      int64     // only those after the finding with this id, in the order of Findings; 0: from the first
+	Newest     bool      // sorted by id, the newest first
+	Since      time.Time // only those that were opened then or later; zero: all
 }
 
 func (f Filter) args(more ...any) []any {
 	return append([]any{
 		f.Resolved || f.State == finding.Resolved, f.Kind, f.Credential, f.Severity, f.Provider, f.State, f.AssignedTo, f.IDs, f.Among,
+		nullTime(f.Since),
 	}, more...)
 }
 
@@ -355,13 +357,14 @@ func (s *Store) FindingsOf(ctx context.Context, credentialIDs []int64) ([]int64,
 const chosenFindings = `
 	($1 OR state <> 'resolved') AND ($2 = '' OR kind = $2) AND ($3 = '' OR credential = $3) AND ($4 = '' OR severity = $4)
 		AND ($5 = '' OR provider = $5) AND ($6 = '' OR state = $6) AND ($7 = '' OR assigned_to = $7)
-		AND ($8::bigint[] IS NULL OR id = ANY($8)) AND ($9::bigint[] IS NULL OR credential_id = ANY($9))`
+		AND ($8::bigint[] IS NULL OR id = ANY($8)) AND ($9::bigint[] IS NULL OR credential_id = ANY($9))
+		AND ($10::timestamptz IS NULL OR opened_at >= $10)`
 
 const severestFindings = chosenFindings + `
-		AND ($11 = 0 OR (` + mostSevere + `) > (SELECT $1 AND state = 'resolved', ` + severest + ` FROM findings WHERE id = $11))
-	ORDER BY ` + mostSevere + ` LIMIT $10`
+		AND ($12 = 0 OR (` + mostSevere + `) > (SELECT $1 AND state = 'resolved', ` + severest + ` FROM findings WHERE id = $12))
+	ORDER BY ` + mostSevere + ` LIMIT $11`
 
-const newestFindings = chosenFindings + ` AND ($11 = 0 OR id < $11) ORDER BY id DESC LIMIT $10`
+const newestFindings = chosenFindings + ` AND ($12 = 0 OR id < $12) ORDER BY id DESC LIMIT $11`
 
 // mostSevere is a finding's place in lists, and severest its place among those that are open, or among those that are not.
 // Where only open ones are listed, one that was resolved since still says where its page ended.

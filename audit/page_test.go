@@ -139,6 +139,16 @@ func TestPagesOfFindings(t *testing.T) {
 	if len(all) != 100 || !slices.Equal(all, paged) {
 		t.Errorf("at once %v\nin pages %v", all, paged)
 	}
+	since := audit.Filter{Resolved: true, Since: noon.Add(4 * time.Hour)}
+	if n, err := store.Found(t.Context(), since); err != nil || n != 20 || len(ids(since)) != 20 {
+		t.Errorf("opened in the last hour: %d of %d, error %v", len(ids(since)), n, err)
+	}
+	since.Limit, since.Resolved = 8, false
+	if first := ids(since); len(first) != 8 {
+		t.Errorf("a page of those: %v", first)
+	} else if since.After = first[7]; len(ids(since)) != 7 {
+		t.Errorf("the next page: %v", ids(since))
+	}
 }
 
 func TestCursors(t *testing.T) {

@@ -12,7 +12,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/keyrounds/keyrounds/audit"
-	"github.com/keyrounds/keyrounds/credential"
 )
 
 func newAudit(o *options) *cobra.Command {
@@ -21,7 +20,7 @@ func newAudit(o *options) *cobra.Command {
 		out   output
 		f     audit.LogFilter
 		limit uint32
-		since string
+		since since
 	)
 	log := &cobra.Command{
 		Use: "log", Short: "Show the record of who did what, the newest first", Args: cobra.NoArgs,
@@ -29,12 +28,11 @@ func newAudit(o *options) *cobra.Command {
 			"  keyrounds audit log --actor ann --action finding. --since 7d",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			f.Limit = int(limit)
-			if since != "" {
-				var err error
-				if f.Since, err = ago(since, time.Now()); err != nil {
-					return err
-				}
+			from, err := since.time(time.Now())
+			if err != nil {
+				return err
 			}
+			f.Since = from
 			a, err := o.openAnyhow(cmd)
 			if err != nil {
 				return err
@@ -66,24 +64,11 @@ func newAudit(o *options) *cobra.Command {
 	log.Flags().StringVar(&f.Subject, "subject", "", "only of this subject: credential/NAME, provider/NAME or report/MONTH")
 	log.Flags().StringVar(&f.Actor, "actor", "", "only by this one, or who has it in his name")
 	log.Flags().StringVar(&f.Action, "action", "", "only this action, or those that begin so, such as finding. or credential.rotated")
-	log.Flags().StringVar(&since, "since", "", "only since so long ago, such as 7d, or since a date, such as 2026-11-01")
+	since.flag(log, "only")
 	log.Flags().Int64Var(&f.Before, "before", 0, "only those before the entry with this `ID`: the last one of a list before")
 	log.Flags().Uint32Var(&limit, "limit", 100, "at most `N` of them")
 	cmd.AddCommand(log)
 	return cmd
-}
-
-// ago reads a time in the past: how long ago, or a date or time.
-func ago(text string, now time.Time) (time.Time, error) {
-	if d, err := credential.ParseDuration(text); err == nil {
-		return now.Add(-d), nil
-	}
-	for _, layout := range []string{time.DateOnly, time.RFC3339} {
-		if t, err := time.Parse(layout, text); err == nil {
-			return t, nil
-		}
-	}
-	return time.Time{}, &hintError{fmt.Errorf("--since %q is neither a time ago nor a date", text), "for example 7d, 12h or 2026-11-01"}
 }
 
 // mostDetail is how many characters of an entry a table shows; JSON and CSV have it all.

@@ -62,7 +62,11 @@ func newBackup(o *options) *cobra.Command {
 			if b.Lock, to, err = lockOf(cmd, recipients, list, phrase); err != nil {
 				return err
 			}
-			made, err := app.Backup(cmd.Context(), b)
+			var made backup.Contents
+			err = awaiting(cmd.ErrOrStderr(), "backing up "+subjectOf(c), func() (err error) {
+				made, err = app.Backup(cmd.Context(), b)
+				return err
+			})
 			if err != nil {
 				return err
 			}
@@ -230,7 +234,11 @@ func newRestore(o *options) *cobra.Command {
 				return err
 			}
 			if check {
-				c, err := backup.Check(file, key, nil)
+				var c backup.Contents
+				err := awaiting(cmd.ErrOrStderr(), "reading "+args[0], func() (err error) {
+					c, err = backup.Check(file, key, nil)
+					return err
+				})
 				if err != nil {
 					return fmt.Errorf("%s: %w", args[0], err)
 				}
@@ -246,7 +254,11 @@ func newRestore(o *options) *cobra.Command {
 					return err
 				}
 			}
-			done, err := app.Restore(cmd.Context(), file, r)
+			var done app.Restored
+			err = awaiting(cmd.ErrOrStderr(), "restoring "+args[0], func() (err error) {
+				done, err = app.Restore(cmd.Context(), file, r)
+				return err
+			})
 			if err != nil {
 				return fmt.Errorf("%s: %w", args[0], err)
 			}

@@ -41,12 +41,12 @@ func newCheck(o *options) *cobra.Command {
 				return err
 			}
 			var judged []rounds.Judged
-			progress := newProgress(cmd.ErrOrStderr(), len(creds), "checked")
-			err = a.Actions.Check(cmd.Context(), creds, func(js []rounds.Judged) {
-				judged = append(judged, js...)
-				progress.at(len(judged))
+			err = counting(cmd.ErrOrStderr(), len(creds), "checked", waitingFor(creds), func(at func(int)) error {
+				return a.Actions.Check(cmd.Context(), creds, func(js []rounds.Judged) {
+					judged = append(judged, js...)
+					at(len(judged))
+				})
 			})
-			progress.end()
 			if err != nil && len(judged) == 0 {
 				return err
 			}
@@ -66,6 +66,20 @@ func newCheck(o *options) *cobra.Command {
 	out.flags(cmd, "table", "json", "csv")
 	cmd.Flags().BoolVarP(&verbose, "verbose", "v", false, "show how each answer was read, on standard error")
 	return cmd
+}
+
+// waitingFor says whose answers are waited for.
+func waitingFor(creds []credential.Credential) string {
+	var names []string
+	for _, c := range creds {
+		if !slices.Contains(names, c.Provider) {
+			names = append(names, c.Provider)
+		}
+	}
+	if len(names) > 3 {
+		return fmt.Sprintf("waiting for %d providers", len(names))
+	}
+	return "waiting for " + joinComma(names)
 }
 
 // named are the credentials with these names, all where there are none. Each must be registered.

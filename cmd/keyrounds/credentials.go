@@ -396,11 +396,21 @@ func showCredentials(ctx context.Context, w io.Writer, a *app.App, only filters,
 	return l.end()
 }
 
+// mostChecks that credentials show --since shows.
+const mostChecks = 1000
+
 func newCredentialsShow(o *options) *cobra.Command {
-	var out output
+	var (
+		out   output
+		since since
+	)
 	cmd := &cobra.Command{
 		Use: "show NAME", Short: "Show a credential and its last checks", Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			from, err := since.time(time.Now())
+			if err != nil {
+				return err
+			}
 			a, err := o.openAsIs(cmd.Context())
 			if err != nil {
 				return err
@@ -415,7 +425,7 @@ func newCredentialsShow(o *options) *cobra.Command {
 				return err
 			}
 			value := api.NewCredentialJSON(c, standing)
-			history, err := a.Audit.History(cmd.Context(), c.ID, 10)
+			history, err := checksOf(cmd.Context(), a, c.ID, from)
 			if err != nil {
 				return err
 			}
@@ -447,7 +457,20 @@ func newCredentialsShow(o *options) *cobra.Command {
 		},
 	}
 	out.flags(cmd, "table", "json")
+	since.flag(cmd, fmt.Sprintf("instead of the last 10 checks those (%d at most)", mostChecks))
 	return cmd
+}
+
+// checksOf are the last checks of a credential, or those since a time; the newest first.
+func checksOf(ctx context.Context, a *app.App, id int64, from time.Time) (checks []audit.Check, err error) {
+	if from.IsZero() {
+		return a.Audit.History(ctx, id, 10)
+	}
+	stored, err := a.Audit.Checked(ctx, audit.Checks{CredentialID: id, Since: from, Limit: mostChecks})
+	for _, s := range stored {
+		checks = append(checks, s.Check)
+	}
+	return checks, err
 }
 
 func describe(v api.CredentialJSON, scopes api.ScopesJSON, history []audit.Check) string {

@@ -64,7 +64,7 @@ func newDoctor(o *options) *cobra.Command {
 			p := &patient{options: o, log: log}
 			all := []remark{}
 			sick := false
-			for rs := range examine(cmd.Context(), timeout, p.examinations()) {
+			for rs := range examine(cmd.Context(), cmd.ErrOrStderr(), timeout, p.examinations()) {
 				for _, r := range rs {
 					r.Message, r.Advice = printable(plainWords.Replace(r.Message), false), printable(r.Advice, false)
 					if sick = sick || r.Result == failed; out.people() {
@@ -91,8 +91,8 @@ func newDoctor(o *options) *cobra.Command {
 }
 
 // examine makes examinations, atOnce at a time and each within a timeout, and yields what they found in their order, as soon as it
-// is known. One that does not end in time is a failure of its own.
-func examine(ctx context.Context, timeout time.Duration, all []examination) func(yield func([]remark) bool) {
+// is known; w is told what is waited for. One that does not end in time is a failure of its own.
+func examine(ctx context.Context, w io.Writer, timeout time.Duration, all []examination) func(yield func([]remark) bool) {
 	return func(yield func([]remark) bool) {
 		found := make([]chan []remark, len(all))
 		free := make(chan struct{}, atOnce)
@@ -108,8 +108,13 @@ func examine(ctx context.Context, timeout time.Duration, all []examination) func
 				}()
 			}
 		}()
-		for i := range all {
-			if rs := <-found[i]; !yield(rs) {
+		for i, e := range all {
+			var rs []remark
+			_ = awaiting(w, "looking at "+e.check, func() error {
+				rs = <-found[i]
+				return nil
+			})
+			if !yield(rs) {
 				return
 			}
 		}

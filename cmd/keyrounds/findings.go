@@ -5,6 +5,7 @@ import (
 	"io"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -36,6 +37,7 @@ func newFindingsList(o *options) *cobra.Command {
 		watch  watch
 		filter audit.Filter
 		kind   string
+		since  since
 	)
 	cmd := &cobra.Command{
 		Use: "list", Short: "List findings, the most severe first", Args: cobra.NoArgs,
@@ -43,6 +45,11 @@ func newFindingsList(o *options) *cobra.Command {
 			if err := known(cmd, "kind", finding.Kind(kind), finding.Kinds()); err != nil {
 				return err
 			}
+			from, err := since.time(time.Now())
+			if err != nil {
+				return err
+			}
+			filter.Since = from
 			a, err := o.openAnyhow(cmd)
 			if err != nil {
 				return err
@@ -57,6 +64,7 @@ func newFindingsList(o *options) *cobra.Command {
 	cmd.Flags().BoolVarP(&filter.Resolved, "all", "a", false, "also resolved ones")
 	cmd.Flags().StringVar(&kind, "kind", "", "only this kind, such as revoked")
 	cmd.Flags().StringVar(&filter.Credential, "credential", "", "only of this credential")
+	since.flag(cmd, "only those that were opened")
 	cmd.Flags().IntVar(&filter.Limit, "limit", 1000, "at most so many")
 	cmd.Flags().Int64Var(&filter.After, "after", 0, "only those after the finding with this `ID`: the last one of a list before")
 	return cmd

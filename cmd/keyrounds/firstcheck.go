@@ -46,13 +46,13 @@ func tryFirst(cmd *cobra.Command, a *app.App, names []string) error {
 	}
 	rest := names[min(len(names), mostFirst):]
 	names = names[:min(len(names), mostFirst)]
-	progress := newProgress(cmd.ErrOrStderr(), len(names), "checked")
 	var judged []rounds.Judged
-	why := a.Actions.First(cmd.Context(), names, func(js []rounds.Judged) {
-		judged = append(judged, js...)
-		progress.at(len(judged))
+	why := counting(cmd.ErrOrStderr(), len(names), "checked", "waiting for the first check", func(at func(int)) error {
+		return a.Actions.First(cmd.Context(), names, func(js []rounds.Judged) {
+			judged = append(judged, js...)
+			at(len(judged))
+		})
 	})
-	progress.end()
 	ok := sayFirst(cmd.OutOrStdout(), judged, len(names) == 1)
 	var waiting []string
 	for _, name := range names {

@@ -36,7 +36,11 @@ func newCredentialsImport(o *options) *cobra.Command {
 			if format == "" {
 				format = strings.TrimPrefix(filepath.Ext(args[0]), ".")
 			}
-			rows, err := readImport(cmd.InOrStdin(), args[0], format)
+			var rows []importRow
+			err := awaiting(cmd.ErrOrStderr(), "reading "+args[0], func() (err error) {
+				rows, err = readImport(cmd.InOrStdin(), args[0], format)
+				return err
+			})
 			if err != nil {
 				return err
 			}
@@ -52,9 +56,9 @@ func newCredentialsImport(o *options) *cobra.Command {
 			if err := warnOfDoubts(cmd, a, creds...); err != nil {
 				return err
 			}
-			bar := newProgress(cmd.ErrOrStderr(), len(creds), "registered")
-			err = a.Actions.Add(cmd.Context(), actor(), creds, secrets, firstCheck(cmd), bar.at)
-			bar.end()
+			err = counting(cmd.ErrOrStderr(), len(creds), "registered", "registering "+args[0], func(at func(int)) error {
+				return a.Actions.Add(cmd.Context(), actor(), creds, secrets, firstCheck(cmd), at)
+			})
 			if err != nil {
 				return fmt.Errorf("nothing was imported: %w", err)
 			}

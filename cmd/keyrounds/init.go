@@ -156,14 +156,14 @@ func (in *first) keep(cmd *cobra.Command, o *options, c *config.Config, text []b
 				_ = os.RemoveAll(made)
 			}
 		}()
-		err = awaiting(cmd.ErrOrStderr(), "sealing the secret in the database", func() error {
+		err = func() error {
 			a, err := o.openConfig(cmd.Context(), c, func(a *app.App, ctx context.Context) error { return prepareNew(ctx, a) })
 			if err != nil {
 				return err
 			}
 			defer a.Close()
 			return a.Actions.Rotate(cmd.Context(), actor(), c.Credentials[0].Name, "", time.Time{}, in.typed, action.AsScheduled)
-		})
+		}()
 	}
 	switch {
 	case cmd.Context().Err() != nil:

@@ -25,15 +25,21 @@ func newLeaksList(o *options) *cobra.Command {
 	var (
 		out   output
 		limit int
+		since since
 	)
 	cmd := &cobra.Command{
 		Use: "list [NAME]", Short: "List the evidence that secrets got out, of one credential or of all", Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			from, err := since.time(time.Now())
+			if err != nil {
+				return err
+			}
 			return o.withCredentials(cmd, args, func(a *app.App, id int64, names map[int64]string) error {
-				all, err := a.Leaks.Evidence(cmd.Context(), id, limit)
+				all, err := a.Leaks.Evidence(cmd.Context(), id, limit) // the newest first
 				if err != nil {
 					return err
 				}
+				all = slices.DeleteFunc(all, func(ev leak.Evidence) bool { return ev.Seen.Before(from) })
 				values, rows := []api.EvidenceJSON{}, [][]string{}
 				for _, ev := range all {
 					values = append(values, api.EvidenceJSON{Credential: names[ev.CredentialID], Kind: ev.Kind, Sighting: ev.Sighting})
@@ -43,6 +49,10 @@ func newLeaksList(o *options) *cobra.Command {
 					})
 				}
 				if len(rows) == 0 && out.people() {
+					if !from.IsZero() {
+						fmt.Fprintln(cmd.OutOrStdout(), "no evidence was seen since then")
+						return nil
+					}
 					fmt.Fprintln(cmd.OutOrStdout(), "no evidence; look for some: keyrounds leaks scan PATH")
 					return nil
 				}
@@ -53,6 +63,7 @@ func newLeaksList(o *options) *cobra.Command {
 	}
 	out.flags(cmd, "table", "json", "csv")
 	cmd.Flags().IntVar(&limit, "limit", 100, "the newest so many")
+	since.flag(cmd, "only what was seen")
 	return cmd
 }
 

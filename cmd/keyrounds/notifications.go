@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -16,6 +17,7 @@ func newNotifications(o *options) *cobra.Command {
 	var (
 		out   output
 		limit uint32
+		since since
 	)
 	cmd := &cobra.Command{
 		Use:   "notifications",
@@ -23,6 +25,10 @@ func newNotifications(o *options) *cobra.Command {
 		Long:  "Show what receivers were told, what waits, and what failed and why. Exit 1: something fails, or was given up.",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			from, err := since.time(time.Now())
+			if err != nil {
+				return err
+			}
 			a, err := o.openAnyhow(cmd)
 			if err != nil {
 				return err
@@ -32,6 +38,7 @@ func newNotifications(o *options) *cobra.Command {
 			if err != nil {
 				return err
 			}
+			list = slices.DeleteFunc(list, func(d notify.Delivery) bool { return d.State == "sent" && d.At.Before(from) })
 			var rows [][]string
 			for _, d := range list {
 				what := d.Letter
@@ -55,7 +62,8 @@ func newNotifications(o *options) *cobra.Command {
 				})
 			}
 			if len(rows) == 0 && out.people() {
-				fmt.Fprintln(cmd.OutOrStdout(), "nothing was told yet")
+				nothing := map[bool]string{true: "nothing was told yet", false: "nothing was told since then"}
+				fmt.Fprintln(cmd.OutOrStdout(), nothing[from.IsZero()])
 				return nil
 			}
 			columns := []string{"RECEIVER", "WHAT", "STATE", "POSTED", "LAST SENT", "NEXT TRY", "FAILED", "WHERE, OR WHY NOT"}
@@ -70,5 +78,6 @@ func newNotifications(o *options) *cobra.Command {
 	}
 	out.flags(cmd, "table", "json", "csv")
 	cmd.Flags().Uint32Var(&limit, "limit", 50, "at most `N` of those that were sent")
+	since.flag(cmd, "of those that were sent only those")
 	return cmd
 }

@@ -41,7 +41,12 @@ func newNotifyTest(o *options) *cobra.Command {
 				return err
 			}
 			defer a.Close()
-			sent, left, err := a.Notifier.Test(cmd.Context(), finding.Kind(kind), receiver)
+			var sent []notify.Reached
+			var left []string
+			err = awaiting(cmd.ErrOrStderr(), "waiting for the receivers", func() (err error) {
+				sent, left, err = a.Notifier.Test(cmd.Context(), finding.Kind(kind), receiver)
+				return err
+			})
 			for _, to := range sent {
 				where := ""
 				if to.Where != "" {

@@ -155,19 +155,36 @@ func (o *options) openConfig(ctx context.Context, c *config.Config, prepare func
 	if err != nil {
 		return nil, err
 	}
-	a, err := app.Open(ctx, app.Options{Config: c, Version: buildVersion(), Log: log})
+	var a *app.App
+	err = awaiting(os.Stderr, opening(c), func() (err error) {
+		if a, err = app.Open(ctx, app.Options{Config: c, Version: buildVersion(), Log: log}); err != nil {
+			return err
+		}
+		if err := a.Ping(ctx); err != nil {
+			a.Close()
+			return &hintError{err, "is the database running, and does database.url name it?"}
+		}
+		if err := prepare(a, ctx); err != nil {
+			a.Close()
+			return err
+		}
+		return nil
+	})
 	if err != nil {
 		return nil, err
 	}
-	if err := a.Ping(ctx); err != nil {
-		a.Close()
-		return nil, &hintError{err, "is the database running, and does database.url name it?"}
-	}
-	if err := prepare(a, ctx); err != nil {
-		a.Close()
-		return nil, err
-	}
 	return a, nil
+}
+
+// opening says what is waited for while the database is opened.
+func opening(c *config.Config) string {
+	switch {
+	case !c.Database.IsZero():
+		return "waiting for the database"
+	case app.HasDatabase(c):
+		return "waiting for the private Postgres in " + c.DataDir
+	}
+	return "making the private Postgres in " + c.DataDir
 }
 
 // actor names who runs a command, for the record.

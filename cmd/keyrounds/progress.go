@@ -38,6 +38,17 @@ func (p *progress) end() {
 	}
 }
 
+// counting shows how much of total is done: do tells it to at. Where that is little it says what is waited for instead.
+func counting(w io.Writer, total int, done, waits string, do func(at func(int)) error) error {
+	p := newProgress(w, total, done)
+	if p == nil {
+		return awaiting(w, waits, func() error { return do(p.at) })
+	}
+	defer p.end()
+	p.at(0)
+	return do(p.at)
+}
+
 // patience is how long somebody waits before being told for what.
 const patience = time.Second
 

@@ -85,7 +85,11 @@ func newReportUnused(o *options) *cobra.Command {
 				return err
 			}
 			defer a.Close()
-			content, err := f.make(cmd, a)
+			var content []byte
+			err = awaiting(cmd.ErrOrStderr(), "making the report", func() (err error) {
+				content, err = f.make(cmd, a)
+				return err
+			})
 			if err != nil {
 				return err
 			}

@@ -82,6 +82,9 @@ func (o *options) daemon(ctx context.Context, path string, opts app.Options) err
 	for _, w := range c.Warnings {
 		log.Warn("configuration", "file", w.File, "line", w.Line, "warning", w.Message, "hint", w.Hint)
 	}
+	if !app.HasDatabase(c) {
+		log.Info("the private Postgres is made, which takes some seconds", "data_dir", c.DataDir)
+	}
 	opts.Version, opts.Tracer, opts.Daemon, opts.Confine = buildVersion(), tracer, true, confineCommand()
 	a, err := app.Open(ctx, opts)
 	if err != nil {
