@@ -22,6 +22,7 @@ import (
 	"github.com/keyrounds/keyrounds/audit"
 	"github.com/keyrounds/keyrounds/config"
 	"github.com/keyrounds/keyrounds/exposure"
+	"github.com/keyrounds/keyrounds/finding"
 	"github.com/keyrounds/keyrounds/idempotency"
 	"github.com/keyrounds/keyrounds/leak"
 	"github.com/keyrounds/keyrounds/notify"
@@ -49,6 +50,8 @@ type Options struct {
 	EventsEvery  time.Duration         // how often it is looked for events; 0: each second
 	Ended        <-chan struct{}       // closed when the daemon stops: streams of events end
 	Version      string
+	// About fills in what is registered of the credential of a finding; nil: nothing does.
+	About func(context.Context, finding.Finding) (finding.Finding, error)
 	// Refused notes that somebody asked for what his role may not; nil: nobody notes it.
 	Refused func(r *http.Request, who access.Who, why string)
 	Log     *slog.Logger

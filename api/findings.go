@@ -74,7 +74,16 @@ type shownFinding struct {
 
 func (s *server) showFinding(ctx context.Context, in *Numbered) (*shownFinding, error) {
 	f, err := s.finding(ctx, in.ID)
-	return &shownFinding{tagOfFinding(f), NewFindingJSON(f)}, err
+	if err != nil {
+		return nil, err
+	}
+	tag := tagOfFinding(f)
+	if s.About != nil {
+		if f, err = s.About(ctx, f); err != nil {
+			return nil, err
+		}
+	}
+	return &shownFinding{tag, NewFindingInWords(f)}, nil
 }
 
 // finding is the one of a number, if whoever asks may see it.

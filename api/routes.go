@@ -138,6 +138,8 @@ func (s *server) routes() []route {
 
 		{get, "/v1/configuration", "showConfiguration", access.Administer, "system", "Show the configuration", does(s.showConfiguration)},
 		{get, "/v1/events", "followEvents", access.See, "system", "Be told what changes", does(s.events).ofTypes("text/event-stream")},
+		{get, "/v1/status", "showStatus", access.See, "credentials", "Show how the credentials do", does(s.showStatus)},
+		{get, "/v1/me", "showMe", access.See, "system", "Show who you are here", does(s.showMe)},
 		{get, "/v1/version", "showVersion", access.See, "system", "Show the version", does(s.showVersion)},
 	}
 }

@@ -134,6 +134,7 @@ func (a *App) api(ended <-chan struct{}) http.Handler {
 		Unregistered: a.Unregistered,
 		Ended:        ended,
 		Refused:      a.refused,
+		About:        a.about,
 		Once:         idempotency.New(a.Pool),
 		Config:       a.Config,
 		Version:      a.Version,

@@ -31,6 +31,12 @@ func newCheck(o *options) *cobra.Command {
 			"could not be done, of all or of some.",
 		Example: "  keyrounds check\n  keyrounds check -v ats-sync\n  keyrounds check -o json | jq '.[] | select(.outcome != \"ok\")'",
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if c, err := o.remote(); c != nil || err != nil {
+				if err == nil {
+					err = checkFrom(cmd, &there{c}, args, verbose, out)
+				}
+				return err
+			}
 			a, err := o.open(cmd.Context())
 			if err != nil {
 				return err
@@ -117,23 +123,22 @@ func orEmpty[T any](s []T) []T {
 
 func printChecks(w io.Writer, out output, judged []rounds.Judged) error {
 	values := []api.CheckJSON{}
-	var rows [][]string
 	for _, j := range judged {
 		values = append(values, api.NewCheckJSON(j))
-		r := j.Result
-		rows = append(
-			rows,
-			[]string{
-				r.Credential,
-				string(r.Outcome),
-				string(r.Reason),
-				string(j.State.Status),
-				fmt.Sprintf("%.1f ms", float64(r.Phases.Total.Microseconds())/1000),
-				r.Message,
-			},
-		)
 	}
-	return out.list(w, []string{"CREDENTIAL", "OUTCOME", "REASON", "STATUS", "LATENCY", "MESSAGE"}, rows, values)
+	return tellChecks(w, out, values)
+}
+
+func tellChecks(w io.Writer, out output, checks []api.CheckJSON) error {
+	var rows [][]string
+	for _, c := range checks {
+		reason := ""
+		if c.Reason != nil {
+			reason = *c.Reason
+		}
+		rows = append(rows, []string{c.Credential, c.Outcome, reason, c.Status, fmt.Sprintf("%.1f ms", c.LatencyMS), c.Message})
+	}
+	return out.list(w, []string{"CREDENTIAL", "OUTCOME", "REASON", "STATUS", "LATENCY", "MESSAGE"}, rows, checks)
 }
 
 func printTraces(w io.Writer, judged []rounds.Judged) {

@@ -350,12 +350,12 @@ func newCredentialsList(o *options) *cobra.Command {
 			if err := only.check(cmd); err != nil {
 				return err
 			}
-			a, err := o.openAnyhow(cmd)
+			d, err := o.desk(cmd)
 			if err != nil {
 				return err
 			}
-			defer a.Close()
-			return watch.show(cmd, func(w io.Writer) error { return showCredentials(cmd.Context(), w, a, only, all, out) })
+			defer d.close()
+			return watch.show(cmd, func(w io.Writer) error { return showCredentials(cmd.Context(), w, d, only, all, out) })
 		},
 	}
 	out.flags(cmd, "table", "json", "csv")
@@ -366,9 +366,9 @@ func newCredentialsList(o *options) *cobra.Command {
 }
 
 // showCredentials prints a list of credentials, also retired ones where all are meant.
-func showCredentials(ctx context.Context, w io.Writer, a *app.App, only filters, all bool, out output) error {
+func showCredentials(ctx context.Context, w io.Writer, d desk, only filters, all bool, out output) error {
 	l := out.begin(w, []string{"NAME", "PROVIDER", "STATUS", "OWNER", "SOURCE", "LAST CHECK", "NEXT CHECK"})
-	err := api.EachCredential(ctx, a.Registry, a.Audit, all, func(v api.CredentialJSON) {
+	err := d.credentials(ctx, all, func(v api.CredentialJSON) {
 		if !only.pass(v) {
 			return
 		}
@@ -399,6 +399,13 @@ func showCredentials(ctx context.Context, w io.Writer, a *app.App, only filters,
 // mostChecks that credentials show --since shows.
 const mostChecks = 1000
 
+// shownJSON is a credential with what its scopes are worth, and its last checks. Its names are a promise.
+type shownJSON struct {
+	api.CredentialJSON
+	Truth  api.ScopesJSON `json:"scope_truth"`
+	Checks []audit.Check  `json:"checks"`
+}
+
 func newCredentialsShow(o *options) *cobra.Command {
 	var (
 		out   output
@@ -409,6 +416,12 @@ func newCredentialsShow(o *options) *cobra.Command {
 		RunE: func(cmd *cobra.Command, args []string) error {
 			from, err := since.time(time.Now())
 			if err != nil {
+				return err
+			}
+			if c, err := o.remote(); c != nil || err != nil {
+				if err == nil {
+					err = showFrom(cmd, &there{c}, args[0], from, out)
+				}
 				return err
 			}
 			a, err := o.openAsIs(cmd.Context())
@@ -448,11 +461,7 @@ func newCredentialsShow(o *options) *cobra.Command {
 				drift,
 				func(scope string) string { return book.ScopeUse(c, scope, a.Now()) },
 			)
-			full := struct {
-				api.CredentialJSON
-				Truth  api.ScopesJSON `json:"scope_truth"`
-				Checks []audit.Check  `json:"checks"`
-			}{value, table, orEmpty(history)}
+			full := shownJSON{value, table, orEmpty(history)}
 			return out.one(cmd.OutOrStdout(), full, describe(value, table, history))
 		},
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/keyrounds/keyrounds/api"
 	"github.com/keyrounds/keyrounds/app"
 	"github.com/keyrounds/keyrounds/audit"
 	"github.com/keyrounds/keyrounds/credential"
@@ -18,7 +19,9 @@ import (
 type deed struct {
 	on   finding.State // in which state --all takes findings; "": open and snoozed
 	do   func(ctx context.Context, a *app.App, id int64) (finding.Finding, error)
-	done func(finding.Finding) string // what became of one, in a sentence
+	path string                       // of the API, below a finding's
+	body func() any                   // what is sent there; nil: nothing
+	done func(api.FindingJSON) string // what became of one, in a sentence
 }
 
 func newFindingsAck(o *options) *cobra.Command {
@@ -27,7 +30,8 @@ func newFindingsAck(o *options) *cobra.Command {
 		do: func(ctx context.Context, a *app.App, id int64) (finding.Finding, error) {
 			return a.Actions.Acknowledge(ctx, actor(), id)
 		},
-		done: func(f finding.Finding) string { return "is acknowledged by " + f.AcknowledgedBy },
+		path: "acknowledge",
+		done: func(f api.FindingJSON) string { return "is acknowledged by " + f.AcknowledgedBy },
 	})
 }
 
@@ -41,7 +45,8 @@ func newFindingsUnack(o *options) *cobra.Command {
 		do: func(ctx context.Context, a *app.App, id int64) (finding.Finding, error) {
 			return a.Actions.Unacknowledge(ctx, actor(), id)
 		},
-		done: func(finding.Finding) string { return "is open again" },
+		path: "unacknowledge",
+		done: func(api.FindingJSON) string { return "is open again" },
 	})
 }
 
@@ -63,7 +68,9 @@ func newFindingsSnooze(o *options) *cobra.Command {
 			}
 			return a.Actions.Snooze(ctx, actor(), id, d)
 		},
-		done: func(f finding.Finding) string { return "is snoozed until " + stamp(f.SnoozedUntil) },
+		path: "snooze",
+		body: func() any { return api.SnoozeIn{For: howLong} },
+		done: func(f api.FindingJSON) string { return "is snoozed until " + stamp(f.SnoozedUntil) },
 	})
 }
 
@@ -74,7 +81,8 @@ func newFindingsUnsnooze(o *options) *cobra.Command {
 		do: func(ctx context.Context, a *app.App, id int64) (finding.Finding, error) {
 			return a.Actions.Unsnooze(ctx, actor(), id)
 		},
-		done: func(finding.Finding) string { return "is open again" },
+		path: "unsnooze",
+		done: func(api.FindingJSON) string { return "is open again" },
 	})
 }
 
@@ -90,7 +98,9 @@ func newFindingsFalseAlarm(o *options) *cobra.Command {
 		do: func(ctx context.Context, a *app.App, id int64) (finding.Finding, error) {
 			return a.Actions.FalseAlarm(ctx, actor(), id, why)
 		},
-		done: func(f finding.Finding) string {
+		path: "false-alarm",
+		body: func() any { return api.FalseAlarmIn{Why: why} },
+		done: func(f api.FindingJSON) string {
 			return fmt.Sprintf("is a false alarm, says %s; it is %s", f.FalseAlarmBy, f.State)
 		},
 	})
@@ -124,13 +134,13 @@ func (o *options) does(cmd *cobra.Command, d deed) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		a, err := o.openAnyhow(cmd)
+		at, err := o.desk(cmd)
 		if err != nil {
 			return err
 		}
-		defer a.Close()
+		defer at.close()
 		if all {
-			if ids, err = openFindings(cmd.Context(), a, d.on, finding.Kind(kind), credential); err != nil {
+			if ids, err = openFindings(cmd.Context(), at, d.on, finding.Kind(kind), credential); err != nil {
 				return err
 			}
 			if len(ids) == 0 {
@@ -140,7 +150,7 @@ func (o *options) does(cmd *cobra.Command, d deed) *cobra.Command {
 		}
 		var errs []error
 		for _, id := range ids {
-			f, err := d.do(cmd.Context(), a, id)
+			f, err := at.respond(cmd.Context(), d, id)
 			if err != nil {
 				errs = append(errs, err)
 				continue
@@ -164,17 +174,15 @@ func findingNumbers(args []string) (ids []int64, err error) {
 }
 
 // openFindings are all that are not resolved, of a kind and a credential where they are named, in a state where one is.
-func openFindings(ctx context.Context, a *app.App, state finding.State, kind finding.Kind, of string) (ids []int64, err error) {
-	for page := (audit.Filter{Kind: kind, Credential: of}); ; {
-		list, err := a.Audit.Findings(ctx, page)
-		if err != nil || len(list) == 0 {
-			return ids, err
+func openFindings(ctx context.Context, at desk, state finding.State, kind finding.Kind, of string) (ids []int64, err error) {
+	list, _, err := at.findings(ctx, audit.Filter{Kind: kind, Credential: of, Limit: mostFindings})
+	for _, f := range list {
+		if f.State == state || state == "" && f.State != finding.Acknowledged {
+			ids = append(ids, f.ID)
 		}
-		for _, f := range list {
-			if f.State == state || state == "" && f.State != finding.Acknowledged {
-				ids = append(ids, f.ID)
-			}
-		}
-		page.After = list[len(list)-1].ID
 	}
+	return ids, err
 }
+
+// mostFindings is how many findings --all is about at most.
+const mostFindings = 100_000

@@ -10,10 +10,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/keyrounds/keyrounds/api"
-	"github.com/keyrounds/keyrounds/app"
 	"github.com/keyrounds/keyrounds/audit"
 	"github.com/keyrounds/keyrounds/finding"
-	"github.com/keyrounds/keyrounds/notify"
 )
 
 func newFindings(o *options) *cobra.Command {
@@ -50,13 +48,13 @@ func newFindingsList(o *options) *cobra.Command {
 				return err
 			}
 			filter.Since = from
-			a, err := o.openAnyhow(cmd)
+			d, err := o.desk(cmd)
 			if err != nil {
 				return err
 			}
-			defer a.Close()
+			defer d.close()
 			filter.Kind = finding.Kind(kind)
-			return watch.show(cmd, func(w io.Writer) error { return showFindings(cmd, w, a, filter, out) })
+			return watch.show(cmd, func(w io.Writer) error { return showFindings(cmd, w, d, filter, out) })
 		},
 	}
 	out.flags(cmd, "table", "json", "csv")
@@ -71,61 +69,38 @@ func newFindingsList(o *options) *cobra.Command {
 }
 
 // showFindings prints a list of findings.
-func showFindings(cmd *cobra.Command, w io.Writer, a *app.App, filter audit.Filter, out output) error {
-	list, err := a.Audit.Findings(cmd.Context(), filter)
+func showFindings(cmd *cobra.Command, w io.Writer, d desk, filter audit.Filter, out output) error {
+	list, total, err := d.findings(cmd.Context(), filter)
 	if err != nil {
 		return err
 	}
-	values := []api.FindingJSON{}
 	var rows [][]string
 	for _, f := range list {
-		values = append(values, api.NewFindingJSON(f))
-		rows = append(
-			rows,
-			[]string{
-				strconv.FormatInt(f.ID, 10),
-				string(f.Severity),
-				string(f.Kind),
-				f.Subject.Name(),
-				f.Subject.Provider,
-				string(f.State),
-				stamp(f.OpenedAt),
-				stamp(f.ResolvedAt),
-				notify.Describe(f).Title,
-			},
-		)
+		subject := finding.Subject{Credential: f.Credential, Provider: f.Provider}.Name()
+		rows = append(rows, []string{
+			strconv.FormatInt(f.ID, 10), string(f.Severity), string(f.Kind), subject, f.Provider, string(f.State), stamp(f.OpenedAt),
+			stamp(f.ResolvedAt), f.Title,
+		})
 	}
 	if len(rows) == 0 && filter.Credential != "" {
-		if _, err := a.Registry.Get(cmd.Context(), filter.Credential); err != nil {
-			return notRegistered(cmd.Context(), a, filter.Credential, err)
+		if err := d.named(cmd.Context(), filter.Credential); err != nil {
+			return err
 		}
 	}
 	if len(rows) == 0 && out.people() {
 		fmt.Fprintln(w, "no findings")
 		return nil
 	}
-	if err := sayMore(cmd, a, filter, list); err != nil {
-		return err
+	if total > len(list) && len(list) > 0 {
+		fmt.Fprintf(cmd.ErrOrStderr(), "%d of %d are shown: --after %d shows the next, --limit more of them\n",
+			len(list), total, list[len(list)-1].ID)
 	}
 	return out.list(
 		w,
 		[]string{"ID", "SEVERITY", "KIND", "SUBJECT", "PROVIDER", "STATE", "OPENED", "RESOLVED", "TITLE"},
 		rows,
-		values,
+		list,
 	)
-}
-
-// sayMore says on standard error how many findings there are beside those of a list, and how to see them.
-func sayMore(cmd *cobra.Command, a *app.App, f audit.Filter, list []finding.Finding) error {
-	if len(list) < f.Limit || len(list) == 0 {
-		return nil
-	}
-	all, err := a.Audit.Found(cmd.Context(), f)
-	if err == nil && all > len(list) {
-		fmt.Fprintf(cmd.ErrOrStderr(), "%d of %d are shown: --after %d shows the next, --limit more of them\n",
-			len(list), all, list[len(list)-1].ID)
-	}
-	return err
 }
 
 func newFindingsShow(o *options) *cobra.Command {
@@ -137,27 +112,26 @@ func newFindingsShow(o *options) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			a, err := o.openAnyhow(cmd)
+			d, err := o.desk(cmd)
 			if err != nil {
 				return err
 			}
-			defer a.Close()
-			f, err := a.Finding(cmd.Context(), ids[0])
+			defer d.close()
+			f, err := d.finding(cmd.Context(), ids[0])
 			if err != nil {
 				return err
 			}
-			return out.one(cmd.OutOrStdout(), api.NewFindingJSON(f), story(f))
+			return out.one(cmd.OutOrStdout(), f, story(f))
 		},
 	}
 	out.flags(cmd, "table", "json")
 	return cmd
 }
 
-// story is a finding in words for a terminal.
-func story(f finding.Finding) string {
-	w := notify.Describe(f)
+// story is a finding in words for a terminal. f has words.
+func story(f api.FindingJSON) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s\n\n", w.Title)
+	fmt.Fprintf(&b, "%s\n\n", f.Title)
 	line := func(label, text string) {
 		if text != "" {
 			fmt.Fprintf(&b, "  %-20s %s\n", label, printable(text, false))
@@ -165,20 +139,16 @@ func story(f finding.Finding) string {
 	}
 	line("Finding", fmt.Sprintf("%d, %s, %s", f.ID, f.Kind, f.State))
 	line("Opened", stamp(f.OpenedAt))
-	line("State", w.State)
-	line("Effect", w.Effect)
-	line("Owner", w.Owner)
-	facts := w.Facts
-	if f.State == finding.Resolved { // a message says no more of what is over, and here it is the record
-		facts = append(facts, notify.Evidence(f)...)
-	}
-	for _, fact := range facts {
+	line("State", f.Words.State)
+	line("Effect", f.Words.Effect)
+	line("Owner", f.Words.Owner)
+	for _, fact := range f.Words.Facts {
 		line(fact.Label, fact.Text)
 	}
 	line("Read by", f.Evidence.Rule)
-	if f.State != finding.Resolved && len(w.Steps) > 0 {
+	if len(f.Words.Steps) > 0 {
 		b.WriteString("\nWhat to do:\n")
-		for _, s := range w.Steps {
+		for _, s := range f.Words.Steps {
 			fmt.Fprintf(&b, "  - %s\n", printable(s, false))
 		}
 	}

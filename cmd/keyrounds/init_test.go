@@ -16,18 +16,18 @@ import (
 	"github.com/keyrounds/keyrounds/test/lasting"
 )
 
-// desk is a directory in which init runs, beside a provider.
-type desk struct {
+// seat is a directory in which init runs, beside a provider.
+type seat struct {
 	*testing.T
 	dir, file, idp string
 	flags          []string
 }
 
-func newDesk(t *testing.T) desk {
+func newDesk(t *testing.T) seat {
 	t.Helper()
 	idp := httptest.NewServer(sim.NewProvider(sim.Client{ID: "good", Name: "good", Secret: goodSecret}))
 	t.Cleanup(idp.Close)
-	d := desk{T: t, dir: pgtest.Dir(t), idp: idp.URL + "/identity/oauth/token"}
+	d := seat{T: t, dir: pgtest.Dir(t), idp: idp.URL + "/identity/oauth/token"}
 	d.file = filepath.Join(d.dir, "keyrounds.yaml")
 	d.flags = []string{
 		"init", "-c", d.file, "--allow-private-networks", "--data-dir", filepath.Join(d.dir, "data"), "--database-url", pgtest.EmptyURL(t),
@@ -35,7 +35,7 @@ func newDesk(t *testing.T) desk {
 	return d
 }
 
-func (d desk) nothingLeft() {
+func (d seat) nothingLeft() {
 	d.Helper()
 	left, err := os.ReadDir(d.dir)
 	if err != nil {

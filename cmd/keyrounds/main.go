@@ -140,6 +140,13 @@ func newRoot() *cobra.Command {
 		"",
 		"debug, info, warn or error (default info for run, warn for other commands)",
 	)
+	root.PersistentFlags().StringVar(
+		&o.server,
+		"server",
+		"",
+		"ask the daemon at this address, https://host or unix:/path, in place of the database (default $KEYROUNDS_SERVER)",
+	)
+	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error { return o.whereItWorks(cmd) }
 	root.AddCommand(
 		newRun(o),
 		newConfined(),
@@ -163,6 +170,8 @@ func newRoot() *cobra.Command {
 		newBackup(o),
 		newRestore(o),
 		newAccess(o),
+		newLogin(o),
+		newLogout(),
 		newAudit(o),
 		newReady(o),
 		newMan(),

@@ -29,12 +29,12 @@ func newNotifications(o *options) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			a, err := o.openAnyhow(cmd)
+			at, err := o.desk(cmd)
 			if err != nil {
 				return err
 			}
-			defer a.Close()
-			list, err := a.Notifier.Deliveries(cmd.Context(), int(limit))
+			defer at.close()
+			list, err := at.notifications(cmd.Context(), int(limit))
 			if err != nil {
 				return err
 			}

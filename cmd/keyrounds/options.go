@@ -20,6 +20,7 @@ import (
 // options are the flags of every command.
 type options struct {
 	configPath string
+	server     string // "": see remote
 	logLevel   string
 }
 

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/keyrounds/keyrounds/api/client"
 	"github.com/keyrounds/keyrounds/app"
 	"github.com/keyrounds/keyrounds/report"
 )
@@ -80,16 +82,7 @@ func newReportUnused(o *options) *cobra.Command {
 			return nil
 		},
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			a, err := o.openAsIs(cmd.Context())
-			if err != nil {
-				return err
-			}
-			defer a.Close()
-			var content []byte
-			err = awaiting(cmd.ErrOrStderr(), "making the report", func() (err error) {
-				content, err = f.make(cmd, a)
-				return err
-			})
+			content, err := f.content(cmd, o)
 			if err != nil {
 				return err
 			}
@@ -112,6 +105,26 @@ func newReportUnused(o *options) *cobra.Command {
 	cmd.Flags().StringVar(&f.out, "out", "", "write it to this file")
 	_ = cmd.RegisterFlagCompletionFunc("output", cobra.FixedCompletions(reportOutputs, cobra.ShellCompDirectiveNoFileComp))
 	return cmd
+}
+
+func (f reportFlags) content(cmd *cobra.Command, o *options) (content []byte, err error) {
+	c, err := o.remote()
+	if err != nil {
+		return nil, err
+	}
+	if c != nil {
+		return f.readFrom(cmd.Context(), c)
+	}
+	a, err := o.openAsIs(cmd.Context())
+	if err != nil {
+		return nil, err
+	}
+	defer a.Close()
+	err = awaiting(cmd.ErrOrStderr(), "making the report", func() error {
+		content, err = f.make(cmd, a)
+		return err
+	})
+	return content, err
 }
 
 func (f reportFlags) toStdout() bool { return f.out == "" || f.out == "-" }
@@ -208,12 +221,7 @@ func newReportList(o *options) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "list", Short: "List the months whose report was frozen, with their editions", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			a, err := o.openAsIs(cmd.Context())
-			if err != nil {
-				return err
-			}
-			defer a.Close()
-			made, err := a.Reports.List(cmd.Context())
+			made, err := reportsOf(cmd.Context(), o)
 			if err != nil {
 				return err
 			}
@@ -234,4 +242,22 @@ func newReportList(o *options) *cobra.Command {
 	}
 	out.flags(cmd, "table", "json", "csv")
 	return cmd
+}
+
+// reportsOf are the files of the reports that were frozen.
+func reportsOf(ctx context.Context, o *options) ([]report.File, error) {
+	c, err := o.remote()
+	if err != nil {
+		return nil, err
+	}
+	if c != nil {
+		files, _, err := client.List[report.File](ctx, c, "/reports", nil, 0)
+		return files, plainly(err)
+	}
+	a, err := o.openAsIs(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer a.Close()
+	return a.Reports.List(ctx)
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -61,7 +62,7 @@ func vaultOfScripts(w http.ResponseWriter, r *http.Request) {
 }
 
 // Each script has a provider at $IDP, which knows the clients good and other, and an empty database
-// at $DATABASE_URL and $EMPTY_URL; $DATA is for a private one.
+// at $DATABASE_URL and $EMPTY_URL; $LISTEN is an address for a daemon; $DATA is for a private one.
 func TestScripts(t *testing.T) {
 	t.Parallel()
 	testscript.Run(t, testscript.Params{
@@ -82,6 +83,12 @@ func TestScripts(t *testing.T) {
 			env.Defer(vault.Close)
 			env.Setenv("VAULT", vault.URL)
 			env.Setenv("IDP", server.URL)
+			free, err := net.Listen("tcp", "127.0.0.1:0")
+			if err != nil {
+				return err
+			}
+			env.Setenv("LISTEN", free.Addr().String()) // for a daemon; nobody takes it meanwhile but by bad luck
+			_ = free.Close()
 			env.Setenv("GOOD", goodSecret)
 			env.Setenv("OTHER", otherSecret)
 			env.Setenv("HOME", env.WorkDir)

@@ -36,12 +36,12 @@ func newSilenceAdd(o *options) *cobra.Command {
 			if s.Until, err = untilOf(howLong, until, time.Now()); err != nil {
 				return err
 			}
-			a, err := o.openAnyhow(cmd)
+			d, err := o.desk(cmd)
 			if err != nil {
 				return err
 			}
-			defer a.Close()
-			made, err := a.Actions.Silence(cmd.Context(), actor(), s)
+			defer d.close()
+			made, err := d.silence(cmd.Context(), s)
 			if err != nil {
 				return err
 			}
@@ -86,12 +86,12 @@ func newSilenceList(o *options) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "list", Short: "List the silences that hold, the next to end first", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			a, err := o.openAnyhow(cmd)
+			d, err := o.desk(cmd)
 			if err != nil {
 				return err
 			}
-			defer a.Close()
-			list, err := a.Notifier.Silences(cmd.Context(), all)
+			defer d.close()
+			list, err := d.silences(cmd.Context(), all)
 			if err != nil {
 				return err
 			}
@@ -123,12 +123,12 @@ func newSilenceEnd(o *options) *cobra.Command {
 			if err != nil || id < 1 {
 				return &hintError{fmt.Errorf("%q is not the number of a silence", args[0]), "see keyrounds silence list"}
 			}
-			a, err := o.openAnyhow(cmd)
+			d, err := o.desk(cmd)
 			if err != nil {
 				return err
 			}
-			defer a.Close()
-			s, err := a.Actions.EndSilence(cmd.Context(), actor(), id)
+			defer d.close()
+			s, err := d.endSilence(cmd.Context(), id)
 			if err != nil {
 				return err
 			}

@@ -11,29 +11,9 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/keyrounds/keyrounds/app"
-	"github.com/keyrounds/keyrounds/audit"
-	"github.com/keyrounds/keyrounds/finding"
-	"github.com/keyrounds/keyrounds/notify"
+	"github.com/keyrounds/keyrounds/api"
 	"github.com/keyrounds/keyrounds/verdict"
 )
-
-// standingJSON is a promise: scripts of users depend on its names.
-type standingJSON struct {
-	Sentence  string                            `json:"sentence"`
-	Providers map[string]map[verdict.Status]int `json:"providers"` // how many credentials have which status
-	Waiting   int                               `json:"waiting"`   // findings that wait for somebody
-	Findings  []waitingJSON                     `json:"findings"`  // of them the most severe
-}
-
-type waitingJSON struct {
-	ID       int64            `json:"id"`
-	Severity finding.Severity `json:"severity"`
-	Title    string           `json:"title"`
-}
-
-// mostWaiting findings are named on one screen.
-const mostWaiting = 10
 
 func newStatus(o *options) *cobra.Command {
 	var (
@@ -47,12 +27,12 @@ func newStatus(o *options) *cobra.Command {
 			"nothing waits; 1: something does; 2: it could not be done.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			a, err := o.openAnyhow(cmd)
+			d, err := o.desk(cmd)
 			if err != nil {
 				return err
 			}
-			defer a.Close()
-			return watch.show(cmd, func(w io.Writer) error { return showStatus(cmd.Context(), w, a, out) })
+			defer d.close()
+			return watch.show(cmd, func(w io.Writer) error { return showStatus(cmd.Context(), w, d, out) })
 		},
 	}
 	out.flags(cmd, "table", "json")
@@ -61,54 +41,28 @@ func newStatus(o *options) *cobra.Command {
 }
 
 // showStatus returns errFound where something does not work or waits.
-func showStatus(ctx context.Context, w io.Writer, a *app.App, out output) error {
-	byProvider, err := a.Audit.StatusCounts(ctx)
+func showStatus(ctx context.Context, w io.Writer, d desk, out output) error {
+	s, err := d.status(ctx)
 	if err != nil {
 		return err
 	}
-	counts, err := a.Audit.Counts(ctx)
-	if err != nil {
+	if err := out.one(w, s, statusScreen(s, layoutOf(w, false))); err != nil {
 		return err
 	}
-	open, err := a.Audit.Findings(ctx, audit.Filter{Limit: 10 * mostWaiting})
-	if err != nil {
-		return err
-	}
-	s := statusOf(byProvider, counts, open)
-	if err := out.one(w, s, s.screen(layoutOf(w, false))); err != nil {
-		return err
-	}
-	if s.Waiting > 0 || s.refused() > 0 {
+	if s.Waiting > 0 || refused(s) > 0 {
 		return errFound
 	}
 	return nil
 }
 
-func statusOf(byProvider map[string]map[verdict.Status]int, counts []audit.Count, open []finding.Finding) standingJSON {
-	s := standingJSON{Providers: byProvider, Waiting: audit.Waiting(counts), Findings: []waitingJSON{}}
-	all := map[verdict.Status]int{}
-	for _, statuses := range byProvider {
-		for status, n := range statuses {
-			all[status] += n
-		}
-	}
-	s.Sentence = verdict.Sentence(all, s.Waiting)
-	for _, f := range open {
-		if f.State == finding.Open && f.Severity != finding.Info && len(s.Findings) < mostWaiting {
-			s.Findings = append(s.Findings, waitingJSON{f.ID, f.Severity, notify.Describe(f).Title})
-		}
-	}
-	return s
-}
-
-func (s standingJSON) refused() (n int) {
+func refused(s api.StatusJSON) (n int) {
 	for _, statuses := range s.Providers {
 		n += statuses[verdict.Revoked] + statuses[verdict.Suspect]
 	}
 	return n
 }
 
-func (s standingJSON) screen(l layout) string {
+func statusScreen(s api.StatusJSON, l layout) string {
 	var b strings.Builder
 	fmt.Fprintln(&b, s.Sentence)
 	if len(s.Providers) > 0 {
