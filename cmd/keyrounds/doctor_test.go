@@ -172,6 +172,25 @@ receivers:
 	}
 }
 
+// Beside a daemon the doctor uses its database, and says whether it is ready.
+func TestDoctorBesideADaemon(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, 1)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = l.Close()
+	s.configure("debug: {listen: "+l.Addr().String()+"}", "", 1)
+	s.run().awaitReady(http.StatusOK)
+	out, code := s.command("doctor")
+	for _, want := range []string{"\nok      daemon: it is ready\n", "\nok      schema: ", "\nok      provider idp: "} {
+		if code != 0 || !strings.Contains(out, want) {
+			t.Errorf("exit code %d, and %q is not said:\n%s", code, want, out)
+		}
+	}
+}
+
 // A configuration that is not valid stops nothing that can be told without it.
 func TestDoctorOfABrokenConfiguration(t *testing.T) {
 	t.Parallel()

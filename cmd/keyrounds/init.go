@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -39,19 +40,18 @@ func newInit(o *options) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "init",
 		Short: "Write a first configuration file, and try it",
-		Long: "Write a first configuration file: keyrounds.yaml, or what --config names. On a terminal what no flag says is asked\n" +
-			"for; elsewhere flags say it, and standard input has the secret unless --secret says where it is. A secret that is typed\n" +
-			"or piped is sealed in the database, which is made for that; it is never a flag. Then one token is asked for, and shown\n" +
-			"as keyrounds check shows it. Who is interrupted, or gives what is not valid, finds nothing changed.\n\n" +
+		Long: "Write a first configuration file: keyrounds.yaml, or what --config or $KEYROUNDS_CONFIG names. On a terminal what no\n" +
+			"flag says is asked for; elsewhere flags say it, and standard input has the secret unless --secret says where it is. A\n" +
+			"secret that is typed or piped is sealed in the database, which is made for that; it is never a flag. Then one token is\n" +
+			"asked for, and shown as keyrounds check shows it. Who is interrupted, or gives what is not valid, finds nothing\n" +
+			"changed.\n\n" +
 			"Exit 0: it is written, and a token came; 1: it is written, and no token came; 2: it is not written; 130: interrupted.",
 		Example: "  keyrounds init\n" +
 			"  keyrounds init --preset smartrecruiters --name ats-sync --client-id 82e4… --secret env:ATS_SYNC_SECRET",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			defer func() { in.typed.Wipe() }()
-			if in.path = o.configPath; in.path == "" {
-				in.path = usualConfigs[0]
-			}
+			in.path = cmp.Or(o.configPath, os.Getenv("KEYROUNDS_CONFIG"), usualConfigs[0])
 			if _, err := os.Lstat(in.path); !in.force && !errors.Is(err, fs.ErrNotExist) {
 				return in.exists(err)
 			}

@@ -21,9 +21,10 @@ import (
 // its URL, which is a secret, is in no error.
 func TestWebhook(t *testing.T) {
 	t.Parallel()
-	status, got := http.StatusOK, map[string]any{}
+	status, got, asked := http.StatusOK, map[string]any{}, ""
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		b, _ := io.ReadAll(r.Body)
+		asked = r.Method + " " + r.URL.Path
 		got = map[string]any{}
 		_ = json.Unmarshal(b, &got)
 		w.Header().Set("Retry-After", "3")
@@ -60,7 +61,17 @@ func TestWebhook(t *testing.T) {
 			t.Errorf("HTTP %d: %v", s, err)
 		}
 	}
+	status = http.StatusNotFound // of the root, which says nothing of the webhook
+	if c, err := w.Reach(t.Context()); err != nil || !strings.Contains(c.Says, "127.0.0.1 answers") || strings.Contains(c.Says, "c4n4ry") {
+		t.Errorf("reached: %q, %v", c.Says, err)
+	}
+	if asked != "HEAD /" {
+		t.Errorf("it was asked for %s", asked)
+	}
 	server.Close()
+	if _, err := w.Reach(t.Context()); err == nil || strings.Contains(err.Error(), "c4n4ry") {
+		t.Errorf("reached with nobody there: %v", err)
+	}
 	if _, err := w.Send(t.Context(), m); err == nil || strings.Contains(err.Error(), "c4n4ry") {
 		t.Errorf("nobody there: %v", err)
 	}
