@@ -46,11 +46,14 @@ func (s *Store) RollUp(ctx context.Context, now time.Time) error {
 }
 
 // rolledUpTo is where to go on, at first the oldest check.
-func rolledUpTo(ctx context.Context, tx pgx.Tx) (time.Time, error) {
+func rolledUpTo(ctx context.Context, q interface {
+	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
+},
+) (time.Time, error) {
 	var at *time.Time
-	err := tx.QueryRow(ctx, `SELECT upto FROM rollups WHERE name = 'checks_daily'`).Scan(&at)
+	err := q.QueryRow(ctx, `SELECT upto FROM rollups WHERE name = 'checks_daily'`).Scan(&at)
 	if errors.Is(err, pgx.ErrNoRows) {
-		err = tx.QueryRow(ctx, `SELECT coalesce(min(checked_at), now()) FROM checks`).Scan(&at)
+		err = q.QueryRow(ctx, `SELECT coalesce(min(checked_at), now()) FROM checks`).Scan(&at)
 	}
 	return fromNull(at), err
 }
@@ -67,15 +70,21 @@ const rollUpSQL = `
 		last_check_at = excluded.last_check_at, last_success_at = excluded.last_success_at`
 
 // StatusesAt returns, by credential, the status at the end of the last day (UTC) before a time, or within 12 hours of it
-// where the time is no midnight in UTC, that has a row of checks_daily. RollUp makes those rows: call it first. A
-// credential without one is not in the map.
+// where the time is no midnight in UTC, that has checks: as checks_daily has it, and of days that RollUp has not counted yet by the
+// checks themselves. A credential without any is not in the map.
 func (s *Store) StatusesAt(ctx context.Context, before time.Time) (map[int64]string, error) {
-	rows, err := s.pool.Query(
-		ctx,
-		`SELECT DISTINCT ON (credential_id) credential_id, status FROM checks_daily
-		WHERE day < (($1::timestamptz + interval '12 hours') AT TIME ZONE 'UTC')::date ORDER BY credential_id, day DESC`,
-		before,
-	)
+	rolled, err := rolledUpTo(ctx, s.pool)
+	if err != nil {
+		return nil, err
+	}
+	midnight := before.Add(12 * time.Hour).UTC().Truncate(24 * time.Hour)
+	rows, err := s.pool.Query(ctx, `
+		SELECT DISTINCT ON (credential_id) credential_id, status FROM (
+			SELECT credential_id, status, last_check_at AS at FROM checks_daily WHERE day < ($1::timestamptz AT TIME ZONE 'UTC')::date
+			UNION ALL
+			SELECT credential_id, status, checked_at FROM checks WHERE checked_at >= $2 AND checked_at < $1
+		) known ORDER BY credential_id, at DESC`,
+		midnight, rolled.Add(-lateResults).UTC().Truncate(24*time.Hour))
 	if err != nil {
 		return nil, err
 	}

@@ -128,9 +128,6 @@ func (m *Maker) statuses(ctx context.Context, s *sources, at, now time.Time) err
 	if now.Sub(at) < present {
 		return nil
 	}
-	if err := m.Audit.RollUp(ctx, now); err != nil {
-		return err
-	}
 	then, err := m.Audit.StatusesAt(ctx, at)
 	maps.Copy(s.status, then)
 	return err
