@@ -17,27 +17,29 @@ import (
 
 // reading are the commands that have no verb of change, with what they are asked.
 var reading = map[string]string{
-	"access people list": "", "access sessions list": "", "access tokens list": "--all", "audit log": "", "config check": "", "config schema": "",
-	"credentials list": "--all", "credentials show": "c00", "doctor": "", "explain": "", "findings list": "--all", "findings precision": "",
-	"findings show": "1", "leaks list": "", "leaks status": "", "notifications": "", "report list": "", "report schema": "",
-	"report unused": "-o json", "sealing status": "", "silence list": "--all", "status": "", "usage formats": "", "usage list": "",
-	"usage show": "c00", "usage status": "", "usage try": "@log", "usage unregistered": "", "version": "",
+	"access people list": "", "access sessions list": "", "access tokens list": "--all", "audit log": "",
+	"config check": "", "config schema": "", "credentials list": "--all", "credentials show": "c00", "doctor": "",
+	"explain": "", "findings list": "--all", "findings precision": "", "findings show": "1", "leaks list": "",
+	"leaks status": "", "notifications": "", "report list": "", "report schema": "", "report unused": "-o json",
+	"sealing status": "", "silence list": "--all", "status": "", "usage formats": "", "usage list": "", "usage show": "c00",
+	"usage status": "", "usage try": "@log", "usage unregistered": "", "version": "",
 }
 
 // changing are the others: they change something, or nothing of the database but run for long or write files.
 var changing = []string{
-	"access first-run-token", "access people add", "access people disable", "access people enable", "access people reset", "access people role",
-	"access sessions end", "access tokens add", "access tokens revoke", "backup", "check", "credentials add", "credentials edit",
-	"credentials import", "credentials restore", "credentials retire", "credentials rotate", "demo", "findings ack", "findings false-alarm",
-	"findings snooze", "findings unack", "findings unsnooze", "init", "leaks import", "leaks scan", "leaks verify", "login", "logout", "man", "migrate",
-	"notify test", "ready", "report amend", "report freeze", "restore", "run", "sealing abandon", "sealing rotate", "silence add", "silence end",
-	"usage import",
+	"access first-run-token", "access people add", "access people disable", "access people enable", "access people reset",
+	"access people role", "access sessions end", "access tokens add", "access tokens revoke", "backup", "check",
+	"credentials add", "credentials edit", "credentials import", "credentials restore", "credentials retire",
+	"credentials rotate", "demo", "findings ack", "findings false-alarm", "findings snooze", "findings unack",
+	"findings unsnooze", "init", "leaks import", "leaks scan", "leaks verify", "login", "logout", "man", "migrate",
+	"notify test", "ready", "report amend", "report freeze", "restore", "run", "sealing abandon", "sealing rotate",
+	"silence add", "silence end", "usage import",
 }
 
 // ofTheDaemon are the tables that a daemon writes by itself, however little there is to do.
 var ofTheDaemon = []string{
-	"replica_writes", "sweeps", "river_", "provider_slots", "provider_pace", "notify_lanes", "checks", "credential_state", "provider_state", "credentials",
-	"check_intents", "leak_sources", "usage_", "rollups",
+	"replica_writes", "sweeps", "river_", "provider_slots", "provider_pace", "notify_lanes", "checks", "credential_state",
+	"provider_state", "credentials", "check_intents", "leak_sources", "usage_", "rollups",
 }
 
 // Commands that only read change nothing: neither without a daemon, in the whole database, nor beside one, in what the daemon leaves alone.
