@@ -64,6 +64,14 @@ func (o *output) people() bool { return o.format == "table" || o.format == "wide
 // data: the output is for programs, with all there is.
 func (o *output) data() bool { return o.format == "json" || o.format == "yaml" }
 
+// unit is a number with its unit, for people; in CSV it stands alone, so that a program can take it.
+func (o *output) unit(number, unit string) string {
+	if o.format == "csv" {
+		return number
+	}
+	return number + " " + unit
+}
+
 func joinComma(s []string) string { return strings.Join(s, ", ") }
 
 // list prints rows as a table or CSV, or values, which are as many, as one JSON or YAML list.

@@ -42,7 +42,7 @@ func newFindingsPrecision(o *options) *cobra.Command {
 						string(r.Kind),
 						strconv.Itoa(r.Found),
 						strconv.Itoa(r.FalseAlarms),
-						fmt.Sprintf("%.1f %%", 100*r.Precision),
+						out.unit(fmt.Sprintf("%.1f", 100*r.Precision), "%"),
 					},
 				)
 			}
