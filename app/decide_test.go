@@ -1,7 +1,6 @@
 package app_test
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -67,7 +66,20 @@ func TestDecidingOnSlack(t *testing.T) {
 		t.Errorf("the log:\n%s", log)
 	}
 	var n int
-	if err := c.app.Pool.QueryRow(t.Context(), `SELECT count(*) FROM record WHERE action = 'decision.made'`).Scan(&n); err != nil || n != 1 {
-		t.Error(fmt.Sprint(n, " decisions in the record"), err)
+	err = c.app.Pool.QueryRow(t.Context(), `SELECT count(*) FROM record WHERE action = 'decision.made'`).Scan(&n)
+	if err != nil || n != 1 {
+		t.Errorf("%d decisions in the record, error %v", n, err)
 	}
+	if _, err := c.app.Actions.Amend(t.Context(), "user ann", month, "b is decided"); err != nil {
+		t.Fatal(err)
+	}
+	c.await("the next edition says what is decided", func() bool {
+		ms := c.slack.Messages()
+		if len(ms) < 2 {
+			return false
+		}
+		text := strings.Join(ms[1].Lines(), "\n")
+		return strings.Contains(text, "1 undecided, 1 decided.") && strings.Contains(text, "• DECIDED: "+strings.Replace(said, "b:", "b,", 1)) &&
+			strings.Contains(string(ms[1].Blocks), `"a 90"`) && !strings.Contains(string(ms[1].Blocks), `"b 90"`)
+	})
 }

@@ -62,10 +62,28 @@ func (m *Maker) letter(ctx context.Context, month Month, owner string, edition i
 	if n > mostInLetter {
 		l.Tail = append(l.Tail, fmt.Sprintf("• and %d more, in the file", n-mostInLetter))
 	}
+	l.Tail = append(l.Tail, r.decidedLines()...)
 	if owner == "" {
 		l.Tail = append(l.Tail, "The list of one owner: keyrounds report unused --month "+month.String()+" --owner NAME")
 	}
 	return l, nil
+}
+
+// decidedLines are those of what is decided.
+func (r *Report) decidedLines() (lines []string) {
+	n := 0
+	for _, c := range r.Credentials {
+		if !c.Holds() {
+			continue
+		}
+		if n++; n <= mostInLetter {
+			lines = append(lines, fmt.Sprintf("• DECIDED: %s, %s", c.Credential, c.Decision.Words()))
+		}
+	}
+	if n > mostInLetter {
+		lines = append(lines, fmt.Sprintf("• and %d more decided, in the file", n-mostInLetter))
+	}
+	return lines
 }
 
 // options are what may be decided of a credential, the recommended first; nil: its recommendation asks for no decision.
