@@ -14,6 +14,7 @@ import (
 
 	"github.com/keyrounds/keyrounds/audit"
 	"github.com/keyrounds/keyrounds/credential"
+	"github.com/keyrounds/keyrounds/decision"
 	"github.com/keyrounds/keyrounds/leak"
 	"github.com/keyrounds/keyrounds/notify"
 	"github.com/keyrounds/keyrounds/postgres"
@@ -26,16 +27,17 @@ import (
 
 // Options are options of New. All are required; all stores are on Pool.
 type Options struct {
-	Pool     *pgxpool.Pool
-	Registry *registry.Store
-	Audit    *audit.Store
-	Usage    *usage.Store
-	Leaks    *leak.Store
-	Notifier *notify.Notifier
-	Rounds   *rounds.Rounds
-	Reports  *report.Maker
-	Sealing  *sealing.Keeper // seals secrets
-	Now      func() time.Time
+	Pool      *pgxpool.Pool
+	Registry  *registry.Store
+	Audit     *audit.Store
+	Usage     *usage.Store
+	Leaks     *leak.Store
+	Notifier  *notify.Notifier
+	Rounds    *rounds.Rounds
+	Reports   *report.Maker
+	Decisions *decision.Store
+	Sealing   *sealing.Keeper // seals secrets
+	Now       func() time.Time
 }
 
 // Actions is what can be asked for. It is safe for concurrent use.

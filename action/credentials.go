@@ -197,6 +197,8 @@ func (a *Actions) register(ctx context.Context, actor string, change func(pgx.Tx
 			tracked = make([]audit.Tracked, len(changes))
 			entries = make([]audit.Entry, len(changes))
 			retired []finding.Subject
+			gone    []int64 // were retired
+			anew    []int64 // are registered again
 		)
 		for i, c := range changes {
 			cred := c.Credential
@@ -214,8 +216,11 @@ func (a *Actions) register(ctx context.Context, actor string, change func(pgx.Tx
 			if err != nil {
 				return err
 			}
-			if c.What == registry.Retired {
-				retired = append(retired, subject)
+			switch c.What {
+			case registry.Retired:
+				retired, gone = append(retired, subject), append(gone, cred.ID)
+			case registry.Revived:
+				anew = append(anew, cred.ID)
 			}
 		}
 		if err := a.Audit.Append(ctx, tx, entries...); err != nil {
@@ -225,6 +230,9 @@ func (a *Actions) register(ctx context.Context, actor string, change func(pgx.Tx
 			return err
 		}
 		if err := a.Audit.Track(ctx, tx, tracked, now); err != nil {
+			return err
+		}
+		if err := a.undecide(ctx, tx, gone, anew); err != nil {
 			return err
 		}
 		return a.Rounds.JudgeSoon(ctx, tx)

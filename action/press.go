@@ -34,6 +34,8 @@ func (a *Actions) do(ctx context.Context, do notify.Action) (string, error) {
 		return a.unusedText(ctx)
 	case notify.Check:
 		return a.checkForMessage(ctx, do)
+	case notify.Decide:
+		return a.decideText(ctx, do)
 	case notify.DoSilence:
 		return a.silenceText(ctx, do)
 	case notify.DoEndSilence:
@@ -171,15 +173,23 @@ func (a *Actions) toCheck(ctx context.Context, do notify.Action) ([]credential.C
 	var creds []credential.Credential
 	for _, name := range wanted {
 		c, err := a.Registry.Get(ctx, name)
-		if errors.Is(err, registry.ErrNotFound) || err == nil && !c.Retired.IsZero() {
-			return nil, refusal(fmt.Sprintf("No credential %q is registered.", name))
+		if err == nil && !c.Retired.IsZero() {
+			err = registry.ErrNotFound
 		}
 		if err != nil {
-			return nil, err
+			return nil, notRegistered(name, err)
 		}
 		creds = append(creds, c)
 	}
 	return creds, nil
+}
+
+// notRegistered makes a refusal of an error that says that there is no credential of a name.
+func notRegistered(name string, err error) error {
+	if errors.Is(err, registry.ErrNotFound) {
+		return refusal(fmt.Sprintf("No credential %q is registered.", name))
+	}
+	return err
 }
 
 func names(creds []credential.Credential) (list []string) {

@@ -21,6 +21,7 @@ import (
 	"github.com/keyrounds/keyrounds/action"
 	"github.com/keyrounds/keyrounds/audit"
 	"github.com/keyrounds/keyrounds/config"
+	"github.com/keyrounds/keyrounds/decision"
 	"github.com/keyrounds/keyrounds/exposure"
 	"github.com/keyrounds/keyrounds/finding"
 	"github.com/keyrounds/keyrounds/idempotency"
@@ -33,13 +34,14 @@ import (
 
 // Options are options of New. All are required but those that say otherwise; all stores are on the same database.
 type Options struct {
-	Actions  *action.Actions
-	Audit    *audit.Store
-	Registry *registry.Store
-	Usage    *usage.Store
-	Leaks    *leak.Store
-	Notifier *notify.Notifier
-	Reports  *report.Maker
+	Actions   *action.Actions
+	Audit     *audit.Store
+	Registry  *registry.Store
+	Usage     *usage.Store
+	Leaks     *leak.Store
+	Notifier  *notify.Notifier
+	Reports   *report.Maker
+	Decisions *decision.Store
 	// Sources lists the sources that are searched for leaked secrets.
 	Sources func(context.Context) ([]exposure.Source, error)
 	// Unregistered calls each for the client ids that nobody registered (usage.Store.Unregistered).

@@ -4,6 +4,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/keyrounds/keyrounds/checker"
+	"github.com/keyrounds/keyrounds/decision"
 	"github.com/keyrounds/keyrounds/finding"
 	"github.com/keyrounds/keyrounds/usage"
 	"github.com/keyrounds/keyrounds/verdict"
@@ -17,6 +18,7 @@ type (
 	aSeverity string
 	aState    string
 	aUsage    string
+	aChoice   string
 )
 
 // Schema has the document list the values, as those below.
@@ -40,6 +42,9 @@ func (aState) Schema(huma.Registry) *huma.Schema {
 
 // Schema lists the answers to whether a credential is used.
 func (aUsage) Schema(huma.Registry) *huma.Schema { return enum(usage.States()) }
+
+// Schema lists what may be decided of a credential.
+func (aChoice) Schema(huma.Registry) *huma.Schema { return enum(decision.Choices()) }
 
 func enum[T ~string](values []T) *huma.Schema {
 	s := &huma.Schema{Type: huma.TypeString}

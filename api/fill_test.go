@@ -9,6 +9,7 @@ import (
 
 	"github.com/keyrounds/keyrounds/access"
 	"github.com/keyrounds/keyrounds/api"
+	"github.com/keyrounds/keyrounds/decision"
 	"github.com/keyrounds/keyrounds/finding"
 )
 
@@ -31,6 +32,7 @@ func (h *house) fill() (ids []int64) {
 	for i, name := range both {
 		do[api.FindingJSON](h, http.StatusOK, "POST", fmt.Sprintf("/v1/findings/%d/comment", ids[i]), `{"text": "`+name+` is being moved"}`)
 		do[map[string]any](h, http.StatusCreated, "POST", "/v1/silences", `{"credential": "`+name+`", "for": "1h", "why": "it is moved"}`)
+		do[decision.Decision](h, http.StatusOK, "POST", "/v1/credentials/"+name+"/decide", `{"choice": "keep", "why": "seasonal"}`)
 		h.exec(`INSERT INTO usage_days (credential_id, day, network, user_agent, uses, failures, first_at, last_at)
 			SELECT id, now()::date, '203.0.113.0/24', 'curl ' || name, 1, 2, now(), now() FROM credentials WHERE name = $1`, name)
 		h.exec(`INSERT INTO leak_sightings (credential_id, sort, key, happened_at, seen_at, sighting)
@@ -105,6 +107,7 @@ func TestNoOperationShowsOthers(t *testing.T) {
 				"commentFinding":    `{"text": "x"}`,
 				"respondToFindings": fmt.Sprintf(`{"do": "acknowledge", "ids": [%d]}`, ids[1]),
 				"addSilence":        `{"credential": "ops-a", "for": "1h", "why": "x"}`,
+				"decideCredential":  `{"choice": "revoke", "why": "x"}`, "signOffReport": `{"owner": "ops"}`,
 			}[op.ID]
 		}
 		if op.ID == "endSilence" {
@@ -122,6 +125,7 @@ func TestNoOperationShowsOthers(t *testing.T) {
 	for path, want := range map[string]int{
 		"/v1/credentials": 2, "/v1/findings": 1, "/v1/usage": 2, "/v1/attempts": 1, "/v1/unregistered": 0, "/v1/leaks": 1, "/v1/proofs": 1,
 		"/v1/sources": 0, "/v1/silences": 1, "/v1/notifications": 1, "/v1/providers": 1, "/v1/feeds": 1, "/v1/reports": 3,
+		"/v1/decisions": 1,
 	} {
 		if p := into[page](h, path, "Ask", "owner web"); p.Total != want || len(p.Items) != want {
 			t.Errorf("%s: %d of %d, want %d: %v", path, len(p.Items), p.Total, want, p.Items)

@@ -99,7 +99,8 @@ credentials:`+people, dir, pgtest.Section(t), idp.URL))
 	}
 	o := api.Options{
 		Actions: h.Actions, Audit: h.Audit, Registry: h.Registry, Usage: h.Usage, Leaks: h.Leaks, Notifier: h.Notifier, Reports: h.Reports,
-		Sources: h.Exposure.Sources, Unregistered: h.Unregistered, Once: idempotency.New(h.Pool), Config: h.Config, PerMinute: 1e6,
+		Decisions: h.Decisions,
+		Sources:   h.Exposure.Sources, Unregistered: h.Unregistered, Once: idempotency.New(h.Pool), Config: h.Config, PerMinute: 1e6,
 		Version: "test", Log: h.App.Log, Now: time.Now,
 	}
 	for _, f := range adjust {

@@ -93,6 +93,16 @@ func (s *server) routes() []route {
 		{post, "/v1/findings/{id}/assign", "assignFinding", access.Respond, "findings", "Say who is to look after it", does(s.assign)},
 		{post, "/v1/findings/{id}/comment", "commentFinding", access.Respond, "findings", "Say something of it", does(s.comment)},
 
+		{get, "/v1/decisions", "listDecisions", access.See, "reports", "List what is decided of credentials", does(s.listDecisions)},
+		{
+			post, "/v1/credentials/{name}/decide", "decideCredential", access.Decide, "reports", "Decide what becomes of a credential",
+			does(s.decideCredential),
+		},
+		{
+			post, "/v1/credentials/{name}/undecide", "undecideCredential", access.Decide, "reports", "Take back what was decided of it",
+			does(s.undecideCredential),
+		},
+
 		{get, "/v1/usage", "listUsage", access.See, "usage", "List whether credentials are used", does(s.listUsage)},
 		{get, "/v1/attempts", "listAttempts", access.See, "usage", "List who was refused", does(s.listAttempts)},
 		{get, "/v1/unregistered", "listUnregistered", access.See, "usage", "List clients that nobody registered", does(s.listUnregistered)},
@@ -111,6 +121,10 @@ func (s *server) routes() []route {
 		{
 			post, "/v1/reports/{month}/amend", "amendReport", access.Administer, "reports", "Make another edition of a report",
 			does(s.amendReport),
+		},
+		{
+			post, "/v1/reports/{month}/signoff", "signOffReport", access.Decide, "reports", "Sign off a report that you went through",
+			does(s.signOffReport),
 		},
 
 		{get, "/v1/leaks", "listLeaks", access.See, "leaks", "List the evidence of leaks", does(s.listLeaks)},
@@ -150,7 +164,7 @@ func tags() []*huma.Tag {
 		{Name: "credentials", Description: "What is registered, and what its checks say."},
 		{Name: "findings", Description: "What a person should know, and what people did about it."},
 		{Name: "usage", Description: "Who uses the credentials beside keyrounds, and the feeds that show it."},
-		{Name: "reports", Description: "The monthly reports of unused credentials."},
+		{Name: "reports", Description: "The monthly reports of unused credentials, and what is decided of these."},
 		{Name: "leaks", Description: "What speaks for a secret having got out, and the proofs that it works no more."},
 		{Name: "notifications", Description: "Who is told, what was told, and what nobody is told of for a while."},
 		{Name: "record", Description: "Who did what."},

@@ -29,6 +29,7 @@ import (
 	"github.com/keyrounds/keyrounds/config"
 	"github.com/keyrounds/keyrounds/confine"
 	"github.com/keyrounds/keyrounds/credential"
+	"github.com/keyrounds/keyrounds/decision"
 	"github.com/keyrounds/keyrounds/exposure"
 	"github.com/keyrounds/keyrounds/finding"
 	"github.com/keyrounds/keyrounds/leak"
@@ -75,18 +76,19 @@ type Metrics interface {
 // not say otherwise.
 type App struct {
 	Options
-	Pool     *pgxpool.Pool
-	Registry *registry.Store
-	Audit    *audit.Store
-	Usage    *usage.Store
-	Notifier *notify.Notifier
-	Rounds   *rounds.Rounds
-	Reports  *report.Maker
-	Leaks    *leak.Store
-	Exposure *exposure.Exposure // follows secrets that got out
-	Actions  *action.Actions    // does what people ask for
-	Sealing  *sealing.Keeper
-	Access   *access.Access // who may do what
+	Pool      *pgxpool.Pool
+	Registry  *registry.Store
+	Audit     *audit.Store
+	Usage     *usage.Store
+	Notifier  *notify.Notifier
+	Rounds    *rounds.Rounds
+	Reports   *report.Maker
+	Decisions *decision.Store
+	Leaks     *leak.Store
+	Exposure  *exposure.Exposure // follows secrets that got out
+	Actions   *action.Actions    // does what people ask for
+	Sealing   *sealing.Keeper
+	Access    *access.Access // who may do what
 
 	owner     postgres.Owner
 	storage   storing
@@ -180,9 +182,11 @@ func (a *App) open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	a.Decisions = decision.NewStore(a.Pool)
 	a.Reports = report.New(
 		report.Options{
-			Pool: a.Pool, Registry: a.Registry, Audit: a.Audit, Usage: a.Usage, Zone: c.Zone, Version: a.Version, Registered: a.registered,
+			Pool: a.Pool, Registry: a.Registry, Audit: a.Audit, Usage: a.Usage, Decisions: a.Decisions, Zone: c.Zone, Version: a.Version,
+			Registered: a.registered,
 		},
 	)
 	a.announcer = report.NewAnnouncer(
@@ -195,6 +199,7 @@ func (a *App) open(ctx context.Context) error {
 		Registry:    a.Registry,
 		Audit:       a.Audit,
 		Usage:       a.Usage,
+		Decisions:   a.Decisions,
 		Notifier:    a.Notifier,
 		Sealing:     a.Sealing,
 		Checker:     checker.New(checker.Options{Version: a.Version, Now: a.Now}),
@@ -231,7 +236,7 @@ func (a *App) open(ctx context.Context) error {
 	a.Rounds.Follow(a.Exposure)
 	a.Actions = action.New(action.Options{
 		Pool: a.Pool, Registry: a.Registry, Audit: a.Audit, Usage: a.Usage, Leaks: a.Leaks, Notifier: a.Notifier, Rounds: a.Rounds,
-		Reports: a.Reports, Sealing: a.Sealing, Now: a.Now,
+		Reports: a.Reports, Decisions: a.Decisions, Sealing: a.Sealing, Now: a.Now,
 	})
 	return nil
 }

@@ -130,6 +130,7 @@ func (a *App) api(ended <-chan struct{}) http.Handler {
 		Leaks:        a.Leaks,
 		Notifier:     a.Notifier,
 		Reports:      a.Reports,
+		Decisions:    a.Decisions,
 		Sources:      a.Exposure.Sources,
 		Unregistered: a.Unregistered,
 		Ended:        ended,

@@ -74,6 +74,11 @@ func (t *teller) scenes() []scene {
 			"ann presses Acknowledge under the message about ats-sync, on Slack",
 			func(*sim.Provider) { t.stage.press("ats-sync", "acknowledge") },
 		},
+		{
+			23 * time.Second, nil,
+			"bob decides to keep audit-export: the auditors use it at the end of each year",
+			func(*sim.Provider) { t.keep("audit-export", "the auditors use it at the end of each year") },
+		},
 		{24 * time.Second, nil, "the month is over: the report of unused credentials is made", func(*sim.Provider) { t.report() }},
 		{
 			31 * time.Second, t.is("ats-sync", verdict.Revoked),

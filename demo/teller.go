@@ -14,9 +14,11 @@ import (
 	"sync"
 	"time"
 
+	"github.com/keyrounds/keyrounds/action"
 	"github.com/keyrounds/keyrounds/api"
 	"github.com/keyrounds/keyrounds/app"
 	"github.com/keyrounds/keyrounds/audit"
+	"github.com/keyrounds/keyrounds/decision"
 	"github.com/keyrounds/keyrounds/finding"
 	"github.com/keyrounds/keyrounds/report"
 	"github.com/keyrounds/keyrounds/secret"
@@ -62,12 +64,24 @@ Simulated: the provider (a SmartRecruiters on loopback) and Slack; times are sec
   provider's admin %[3]s/admin   (revoke, restore, cut a scope, break it yourself)
   beside it, try   keyrounds --config %[4]s/config.yaml credentials list
                    … credentials show ats-sync, … findings show 1, … usage list, … usage show offer-letters
-                   … leaks status, … leaks list, … usage unregistered, … silence list
+                   … leaks status, … leaks list, … usage unregistered, … silence list, … report unused, … report decisions
   feed             %[4]s/gateway.json (thirteen months of a gateway's log, growing)
   log              %[4]s/keyrounds.log
 
 `, t.app.Addr(), t.stage.slackURL, t.stage.providerURL, dir)
 	t.dir = dir
+}
+
+// keep has bob decide to keep a credential, as with `keyrounds report decide`.
+func (t *teller) keep(name, why string) {
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	d, err := t.app.Actions.Decide(ctx, "user bob", name, action.Choice{Choice: decision.Keep, Why: why})
+	if err != nil {
+		t.line("31", "decision", "it could not be made: "+err.Error())
+		return
+	}
+	t.line("35", "decision", name+": "+d.Words())
 }
 
 // report makes last month's report, as the daemon does at the beginning of a month.

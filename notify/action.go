@@ -16,12 +16,14 @@ type Action struct {
 	Do      Doing
 	Message string        // key of the message; "": it is about none
 	For     time.Duration // of Snooze and DoSilence
-	Reason  string        // of FalseAlarm and DoSilence
-	Name    string        // of Check and DoSilence, where it is about no message: the credential; of DoEndSilence: its number
+	Reason  string        // of FalseAlarm, DoSilence and Decide
+	Name    string        // of Decide, and of Check and DoSilence about no message: the credential; of DoEndSilence: its number
+	Choice  string        // of Decide: Option.Choice
+	Until   time.Time     // of Decide: a day in UTC; zero: the usual one
 }
 
 // Doing is what can be asked for. Acknowledge, Snooze and FalseAlarm are about a message; Status, Unused and DoSilences are
-// about none; Check is about a message or names a credential.
+// about none; Check is about a message or names a credential; Decide names a credential.
 type Doing string
 
 // The doings.
@@ -32,6 +34,7 @@ const (
 	FalseAlarm  Doing = "false_alarm"
 	Status      Doing = "status"
 	Unused      Doing = "unused"
+	Decide      Doing = "decide"
 
 	DoSilence    Doing = "silence"
 	DoEndSilence Doing = "end_silence"

@@ -14,7 +14,32 @@ import (
 type Letter struct {
 	Title string
 	Lines []string // plain text
+	Asks  []Ask    // after the lines
+	Tail  []string // lines after the asks
 	File  *File    // nil: none
+}
+
+// Ask is a line that asks what becomes of a credential. A receiver with buttons lets people answer there (Decide).
+type Ask struct {
+	Text       string // the line
+	Credential string
+	Options    []Option // what may be answered, the recommended first
+}
+
+// Option is what may be answered to an Ask.
+type Option struct {
+	Choice string // Action.Choice
+	Label  string // of the button
+	Days   int    // how long it holds unless somebody says otherwise
+}
+
+// All are all lines, for receivers without buttons.
+func (l Letter) All() []string {
+	lines := slices.Clone(l.Lines)
+	for _, a := range l.Asks {
+		lines = append(lines, a.Text)
+	}
+	return append(lines, l.Tail...)
 }
 
 // File is attached to a letter by receivers that can; others name it.

@@ -23,7 +23,7 @@ func (m Message) Plain() (title, body string) {
 	switch {
 	case m.Letter != nil:
 		title = m.Letter.Title
-		add(m.Letter.Lines...)
+		add(m.Letter.All()...)
 		if m.Letter.File != nil {
 			add("", "The file "+m.Letter.File.Name+" is not attached here: see keyrounds report.")
 		}

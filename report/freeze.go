@@ -197,13 +197,19 @@ type File struct {
 	MadeAt  time.Time `json:"made_at"`
 	Bytes   int       `json:"bytes"`
 	SHA256  string    `json:"sha256"`
+
+	SignedOffAt *time.Time `json:"signed_off_at,omitempty"` // absent: nobody signed it off
+	SignedOffBy string     `json:"signed_off_by,omitempty"`
 }
+
+const fileColumns = `to_char(month, 'YYYY-MM'), edition, owner, format, made_at, length(content), encode(sha256, 'hex'),
+	signed_at, coalesce(signed_by, '')`
+
+const files = ` FROM reports LEFT JOIN report_signoffs USING (month, owner, edition) `
 
 // List lists the files of all reports that were made, the newest month first.
 func (m *Maker) List(ctx context.Context) ([]File, error) {
-	rows, err := m.Pool.Query(ctx, `
-		SELECT to_char(month, 'YYYY-MM'), edition, owner, format, made_at, length(content), encode(sha256, 'hex')
-		FROM reports ORDER BY month DESC, edition DESC, owner, format`)
+	rows, err := m.Pool.Query(ctx, `SELECT `+fileColumns+files+`ORDER BY month DESC, edition DESC, owner, format`)
 	if err != nil {
 		return nil, err
 	}
@@ -231,18 +237,18 @@ type FilePlace struct {
 // Place is where f stands in lists.
 func (f File) Place() FilePlace { return FilePlace{f.Month, f.Edition, f.Owner, f.Format} }
 
-const chosenFiles = `
-	FROM reports WHERE ($1 = '' OR to_char(month, 'YYYY-MM') = $1) AND ($2::text[] IS NULL OR owner = ANY($2))
+const chosenFiles = files + `
+	WHERE ($1 = '' OR to_char(month, 'YYYY-MM') = $1) AND ($2::text[] IS NULL OR owner = ANY($2))
 		AND ($3 = '' OR format = $3) AND ($4 = 0 OR edition = $4)`
 
 // Page returns a page of the files that f chooses, the newest month first, and how many there are on all pages.
-func (m *Maker) Page(ctx context.Context, f Files) (total int, files []File, err error) {
+func (m *Maker) Page(ctx context.Context, f Files) (total int, list []File, err error) {
 	err = m.Pool.QueryRow(ctx, `SELECT count(*) `+chosenFiles, f.Month, f.Owners, string(f.Format), f.Edition).Scan(&total)
 	if err != nil {
 		return 0, nil, err
 	}
 	rows, err := m.Pool.Query(ctx, `
-		SELECT to_char(month, 'YYYY-MM'), edition, owner, format, made_at, length(content), encode(sha256, 'hex') `+chosenFiles+`
+		SELECT `+fileColumns+chosenFiles+`
 			AND ($5 = '' OR to_char(month, 'YYYY-MM') < $5 OR to_char(month, 'YYYY-MM') = $5
 				AND (edition < $6 OR edition = $6 AND (owner, format) > ($7, $8)))
 		ORDER BY month DESC, edition DESC, owner, format LIMIT nullif($9, 0)`,
@@ -250,8 +256,8 @@ func (m *Maker) Page(ctx context.Context, f Files) (total int, files []File, err
 	if err != nil {
 		return 0, nil, err
 	}
-	files, err = pgx.CollectRows(rows, pgx.RowToStructByPos[File])
-	return total, files, err
+	list, err = pgx.CollectRows(rows, pgx.RowToStructByPos[File])
+	return total, list, err
 }
 
 // Freeze makes a closed month's report and the extracts of all owners, for ever. false: it was made before, and nothing

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/keyrounds/keyrounds/decision"
 	"github.com/keyrounds/keyrounds/notify"
 )
 
@@ -35,9 +36,15 @@ func (m *Maker) letter(ctx context.Context, month Month, owner string, edition i
 	for _, o := range r.Overtaken {
 		l.Lines = append(l.Lines, o.Words())
 	}
+	if text := r.DecisionWords(); text != "" {
+		l.Lines = append(l.Lines, text+".")
+	}
+	if r.SignedOff != nil {
+		l.Lines = append(l.Lines, r.SignedOff.Words())
+	}
 	n := 0
 	for _, c := range r.Credentials {
-		if slices.Index(urgency, c.Recommendation) > slices.Index(urgency, NameOwner) { // what is not about the credential
+		if slices.Index(urgency, c.Recommendation) > slices.Index(urgency, NameOwner) || c.Holds() { // not about the credential, or decided
 			continue
 		}
 		if n++; n > mostInLetter {
@@ -47,13 +54,63 @@ func (m *Maker) letter(ctx context.Context, month Month, owner string, edition i
 		if c.Owner != "" && owner == "" {
 			line += " (owner " + c.Owner + ")"
 		}
-		l.Lines = append(l.Lines, line)
+		if c.Decision != nil {
+			line += "; " + c.Decision.Words()
+		}
+		l.Asks = append(l.Asks, notify.Ask{Text: line, Credential: c.Credential, Options: c.options()})
 	}
 	if n > mostInLetter {
-		l.Lines = append(l.Lines, fmt.Sprintf("• and %d more, in the file", n-mostInLetter))
+		l.Tail = append(l.Tail, fmt.Sprintf("• and %d more, in the file", n-mostInLetter))
 	}
+	l.Tail = append(l.Tail, r.decidedLines()...)
 	if owner == "" {
-		l.Lines = append(l.Lines, "The list of one owner: keyrounds report unused --month "+month.String()+" --owner NAME")
+		l.Tail = append(l.Tail, "The list of one owner: keyrounds report unused --month "+month.String()+" --owner NAME")
 	}
 	return l, nil
+}
+
+// decidedLines are those of what is decided.
+func (r *Report) decidedLines() (lines []string) {
+	n := 0
+	for _, c := range r.Credentials {
+		if !c.Holds() {
+			continue
+		}
+		if n++; n <= mostInLetter {
+			lines = append(lines, fmt.Sprintf("• DECIDED: %s, %s", c.Credential, c.Decision.Words()))
+		}
+	}
+	if n > mostInLetter {
+		lines = append(lines, fmt.Sprintf("• and %d more decided, in the file", n-mostInLetter))
+	}
+	return lines
+}
+
+// options are what may be decided of a credential, the recommended first; nil: its recommendation asks for no decision.
+func (r Row) options() (list []notify.Option) {
+	if !r.Undecided {
+		return nil
+	}
+	var first decision.Choice
+	switch r.Recommendation {
+	case Rotate:
+		first = decision.Rotate
+	case DropScopes:
+		first = decision.DropScopes
+	case Revoke, Retire:
+		first = decision.Revoke
+	}
+	for _, c := range []decision.Choice{first, decision.Keep, decision.Revoke} {
+		label := map[decision.Choice]string{
+			decision.Keep: "Keep", decision.Revoke: "Revoke", decision.Rotate: "Rotate", decision.DropScopes: "Drop scopes",
+		}[c]
+		o := notify.Option{Choice: string(c), Label: label, Days: c.Days()}
+		if c == decision.Keep {
+			o.Label = fmt.Sprintf("Keep %d days", o.Days)
+		}
+		if c != "" && !slices.Contains(list, o) {
+			list = append(list, o)
+		}
+	}
+	return list
 }

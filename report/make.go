@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/keyrounds/keyrounds/credential"
+	"github.com/keyrounds/keyrounds/decision"
 	"github.com/keyrounds/keyrounds/usage"
 	"github.com/keyrounds/keyrounds/verdict"
 )
@@ -40,6 +41,8 @@ type sources struct {
 	unregistered []usage.Unregistered
 	inTime       map[int64]usage.InTime
 	frozen       map[string]Summary // of all owners, by month
+	decisions    map[int64]decision.Decision
+	signed       map[string]SignOff // of the month before, by owner
 }
 
 // watched reports whether anything was: a report without any coverage says nothing of anybody.
@@ -91,6 +94,12 @@ func (m *Maker) gather(ctx context.Context, at, now time.Time) (*sources, error)
 		return nil, err
 	}
 	if s.frozen, err = m.frozenSummaries(ctx); err != nil {
+		return nil, err
+	}
+	if s.decisions, err = m.decisions(ctx, ids, now); err != nil {
+		return nil, err
+	}
+	if s.signed, err = m.signOffs(ctx, MonthOf(at.Add(-time.Second), m.Zone).Add(-1)); err != nil {
 		return nil, err
 	}
 	if s.feeds, err = m.Usage.Feeds(ctx); err != nil {
@@ -159,7 +168,12 @@ func (m *Maker) make(s *sources, owner string, at, now time.Time) *Report {
 		providers[c.Provider] = true
 		a := s.answers[c.ID]
 		r.Summary.add(c, a.State)
-		r.Credentials = append(r.Credentials, m.row(c, a, s, at))
+		row := m.row(c, a, s, at)
+		r.count(row)
+		r.Credentials = append(r.Credentials, row)
+	}
+	if signed, is := s.signed[owner]; is {
+		r.SignedOff = &signed
 	}
 	slices.SortFunc(r.Credentials, worstFirst)
 	r.Trend = m.trend(s, owner, at)

@@ -102,6 +102,8 @@ func (m *Maker) row(c credential.Credential, a usage.Answer, s *sources, at time
 	end := c.End(s.ends[c.ID])
 	r.ExpiresAt = orNull(end.At)
 	r.recommend(c, a, end, at, m.Zone)
+	d, decided := s.decisions[c.ID]
+	r.decide(c, d, decided)
 	if r.Recommendation == Revoke || r.Recommendation == FindCaller {
 		r.Plan = orEmpty(m.plan(a, r))
 	}

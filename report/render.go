@@ -13,6 +13,7 @@ import (
 
 	"github.com/invopop/jsonschema"
 
+	"github.com/keyrounds/keyrounds/decision"
 	"github.com/keyrounds/keyrounds/usage"
 )
 
@@ -82,6 +83,13 @@ var columns = []string{
 	"watched_since",
 	"wait_until",
 	"expires_at",
+	"undecided",
+	"decision",
+	"decision_until",
+	"decision_why",
+	"decided_by",
+	"decided_at",
+	"decision_over",
 }
 
 func (r *Report) csv() ([]byte, error) {
@@ -126,7 +134,9 @@ func (r *Report) csv() ([]byte, error) {
 			stamp(c.WatchedSince),
 			stamp(c.WaitUntil),
 			stamp(c.ExpiresAt),
+			fmt.Sprint(c.Undecided),
 		}
+		row = append(row, c.Decision.cells()...)
 		for i := range row {
 			row[i] = Cell(row[i])
 		}
@@ -134,6 +144,14 @@ func (r *Report) csv() ([]byte, error) {
 	}
 	w.Flush()
 	return b.Bytes(), w.Error()
+}
+
+// cells are the columns of a decision; of none they are empty.
+func (d *Decision) cells() []string {
+	if d == nil {
+		return make([]string, 6)
+	}
+	return []string{string(d.Choice), d.Until.UTC().Format(time.DateOnly), d.Why, d.By, stamp(&d.At), fmt.Sprint(d.Over)}
 }
 
 // Cell keeps a spreadsheet from taking a text for a formula (OWASP, CSV injection): an apostrophe goes
@@ -197,6 +215,7 @@ type view struct {
 	Chart    template.HTML
 	Ages     template.HTML
 	Rows     []Row // that ask for something
+	Settled  []Row // of which a decision holds
 	Rest     []Row
 	Revokes  bool
 }
@@ -220,6 +239,11 @@ func (r *Report) html() ([]byte, error) {
 	}
 	n := map[Recommendation]int{}
 	for _, c := range r.Credentials {
+		if c.Holds() {
+			v.Settled = append(v.Settled, c)
+			v.Revokes = v.Revokes || c.Decision.Choice == decision.Revoke
+			continue
+		}
 		n[c.Recommendation]++
 		v.Revokes = v.Revokes || c.Recommendation == Revoke
 		if c.Recommendation == Keep {

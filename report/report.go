@@ -13,6 +13,7 @@ import (
 
 	"github.com/keyrounds/keyrounds/audit"
 	"github.com/keyrounds/keyrounds/credential"
+	"github.com/keyrounds/keyrounds/decision"
 	"github.com/keyrounds/keyrounds/registry"
 	"github.com/keyrounds/keyrounds/usage"
 	"github.com/keyrounds/keyrounds/usage/feed"
@@ -24,8 +25,10 @@ type Options struct {
 	Registry *registry.Store
 	Audit    *audit.Store
 	Usage    *usage.Store
-	Zone     *time.Location
-	Version  string
+	// Decisions says what people decided of credentials; nil: nothing.
+	Decisions *decision.Store
+	Zone      *time.Location
+	Version   string
 	// Registered returns those of some client ids that somebody registered, by provider; nil: Registry.ClientIDs.
 	Registered usage.RegisteredFunc
 	// Frozen is called in the transaction that freezes a report, with the SHA-256 of each file.
@@ -114,6 +117,28 @@ type Report struct {
 	Plan []string `json:"plan"`
 	// Frozen months of the trend of which more is known by now. They stay as they are; report amend makes them again.
 	Overtaken []Overtaken `json:"overtaken"`
+
+	// Credentials whose recommendation asks what becomes of them, and of which no decision holds.
+	Undecided int `json:"undecided"`
+	// Credentials of which a decision holds.
+	Decided int `json:"decided"`
+	// Who signed off the report of the month before; null: nobody did.
+	SignedOff *SignOff `json:"month_before_signed_off" jsonschema:"nullable"`
+}
+
+// Decision is what people decided of a credential, when the report was made.
+type Decision struct {
+	// What becomes of it.
+	Choice decision.Choice `json:"choice" jsonschema:"enum=keep,enum=revoke,enum=rotate,enum=drop_scopes"`
+	// It holds until this day begins (UTC).
+	Until time.Time `json:"until"`
+	// In the words of who decided.
+	Why string `json:"why"`
+	// Who, as the record names people.
+	By string    `json:"decided_by"`
+	At time.Time `json:"decided_at"`
+	// Its day had come: it was to be decided again.
+	Over bool `json:"over"`
 }
 
 // Overtaken is a frozen month whose answers would be others by what came in later.
@@ -241,6 +266,11 @@ type Row struct {
 	WaitUntil *time.Time `json:"wait_until"       jsonschema:"oneof_type=string;null"`
 	// When it ends by itself, as it is declared, as its certificate or key says, or the provider. Null: not known.
 	ExpiresAt *time.Time `json:"expires_at"       jsonschema:"oneof_type=string;null"`
+
+	// What people decided of it last, also where that is over. Null: nothing.
+	Decision *Decision `json:"decision" jsonschema:"nullable"`
+	// Its recommendation asks what becomes of it, and no decision holds.
+	Undecided bool `json:"undecided"`
 }
 
 // Unregistered is a client id that nobody registered.

@@ -19,6 +19,7 @@ import (
 
 	"github.com/keyrounds/keyrounds/audit"
 	"github.com/keyrounds/keyrounds/credential"
+	"github.com/keyrounds/keyrounds/decision"
 	"github.com/keyrounds/keyrounds/postgres/pgtest"
 	"github.com/keyrounds/keyrounds/registry"
 	"github.com/keyrounds/keyrounds/report"
@@ -40,13 +41,14 @@ func newDesk(t testing.TB) *desk {
 	t.Helper()
 	d := &desk{TB: t, pool: pgtest.New(t)}
 	d.maker = report.New(report.Options{
-		Pool:     d.pool,
-		Registry: registry.New(d.pool, time.UTC),
-		Audit:    audit.New(audit.Options{Pool: d.pool}),
-		Usage:    usage.New(usage.Options{Pool: d.pool, Zone: time.UTC}),
-		Zone:     time.UTC,
-		Version:  "test",
-		Frozen:   func(_ context.Context, _ pgx.Tx, f report.Frozen) error { d.frozen = append(d.frozen, f); return nil },
+		Pool:      d.pool,
+		Registry:  registry.New(d.pool, time.UTC),
+		Audit:     audit.New(audit.Options{Pool: d.pool}),
+		Usage:     usage.New(usage.Options{Pool: d.pool, Zone: time.UTC}),
+		Decisions: decision.NewStore(d.pool),
+		Zone:      time.UTC,
+		Version:   "test",
+		Frozen:    func(_ context.Context, _ pgx.Tx, f report.Frozen) error { d.frozen = append(d.frozen, f); return nil },
 	})
 	return d
 }
@@ -581,7 +583,7 @@ func TestPageIsInert(t *testing.T) {
 // With UPDATE=1 it writes comments.json, of which a binary makes the schema.
 func TestComments(t *testing.T) {
 	t.Parallel()
-	comments.Golden(t, os.Getenv("UPDATE") != "", reflect.TypeFor[report.Report]().PkgPath(), "report.go")
+	comments.Golden(t, os.Getenv("UPDATE") != "", reflect.TypeFor[report.Report]().PkgPath(), "report.go", "signoff.go")
 }
 
 // Each report keeps to the schema that is published, and that is the one of this version.
@@ -617,6 +619,7 @@ func TestSchema(t *testing.T) {
 	d.credential("idle", `owner = 'web'`)
 	d.credential("busy")
 	d.used("busy", "2026-10-20")
+	d.decide("idle", decision.Keep, "2026-12-01", "it is needed")
 	b, err := d.maker.Read(t.Context(), october(t), "", 0, report.JSON, november)
 	if err != nil {
 		t.Fatal(err)

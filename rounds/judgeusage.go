@@ -11,6 +11,7 @@ import (
 
 	"github.com/keyrounds/keyrounds/audit"
 	"github.com/keyrounds/keyrounds/credential"
+	"github.com/keyrounds/keyrounds/decision"
 	"github.com/keyrounds/keyrounds/finding"
 	"github.com/keyrounds/keyrounds/usage"
 	"github.com/keyrounds/keyrounds/verdict"
@@ -141,6 +142,10 @@ func (r *Rounds) judgements(
 	if err != nil {
 		return nil, err
 	}
+	kept, err := r.kept(ctx, tx, ids)
+	if err != nil {
+		return nil, err
+	}
 	events := map[int64][]finding.Event{}
 	for _, c := range creds {
 		if !c.Retired.IsZero() && len(open[c.Name]) == 0 {
@@ -148,10 +153,25 @@ func (r *Rounds) judgements(
 		}
 		events[c.ID] = news(usage.Case{
 			Credential: c, Answer: book.Assess(c, now), Held: held[c.ID], Open: open[c.Name], OwnersNamed: owners,
-			ExpiringBefore: r.settings.Load().ExpiringBefore,
+			ExpiringBefore: r.settings.Load().ExpiringBefore, Kept: kept[c.ID],
 		}, now)
 	}
 	return events, nil
+}
+
+// kept are those of credentials that somebody decided to keep, also where that is over, by their ids.
+func (r *Rounds) kept(ctx context.Context, tx pgx.Tx, ids []int64) (map[int64]usage.Kept, error) {
+	all := map[int64]usage.Kept{}
+	if r.Decisions == nil {
+		return all, nil
+	}
+	decided, err := r.Decisions.Of(ctx, tx, r.Now(), ids)
+	for id, d := range decided {
+		if d.Choice == decision.Keep {
+			all[id] = usage.Kept{By: d.By, Until: d.Until}
+		}
+	}
+	return all, err
 }
 
 // news are what changes of a case. What is open already stays as it was found, but where it says more.

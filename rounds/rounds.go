@@ -24,6 +24,7 @@ import (
 	"github.com/keyrounds/keyrounds/audit"
 	"github.com/keyrounds/keyrounds/checker"
 	"github.com/keyrounds/keyrounds/credential"
+	"github.com/keyrounds/keyrounds/decision"
 	"github.com/keyrounds/keyrounds/notify"
 	"github.com/keyrounds/keyrounds/postgres"
 	"github.com/keyrounds/keyrounds/registry"
@@ -78,10 +79,12 @@ type Options struct {
 	Registry *registry.Store
 	Audit    *audit.Store
 	Usage    *usage.Store
-	Checker  *checker.Checker
-	Notifier *notify.Notifier
-	Sealing  *sealing.Keeper // nil: sealed secrets cannot be opened
-	Metrics  prometheus.Registerer
+	// Decisions says which credentials somebody keeps as they are; nil: none.
+	Decisions *decision.Store
+	Checker   *checker.Checker
+	Notifier  *notify.Notifier
+	Sealing   *sealing.Keeper // nil: sealed secrets cannot be opened
+	Metrics   prometheus.Registerer
 	// Daemon says that this process may run the rounds: what it cannot read of secrets is recorded. Commands
 	// read secrets in a shell, which says nothing of what the daemon reads.
 	Daemon bool

@@ -70,6 +70,9 @@ func (m SlackMessage) Valid() error {
 				if e.Type == "button" {
 					limit("text of a button", utf8.RuneCountInString(e.text()), 75)
 				}
+				if len(e.Value) > 2000 {
+					limit("value of a button", len(e.Value), 2000)
+				}
 				for _, o := range e.Options {
 					limit("value of an option", len(o.Value), 150)
 				}

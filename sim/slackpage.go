@@ -30,8 +30,8 @@ type part struct {
 }
 
 type button struct {
-	Text, Action, URL string
-	Options           []option
+	Text, Action, Value, URL string
+	Options                  []option
 }
 
 type option struct{ Text, Value string }
@@ -79,7 +79,7 @@ func show(m SlackMessage) shown {
 				p.Text += mrkdwn(e.text())
 				continue
 			}
-			bt := button{Text: e.text(), Action: e.ActionID, URL: e.URL}
+			bt := button{Text: e.text(), Action: e.ActionID, Value: e.Value, URL: e.URL}
 			for _, o := range e.Options {
 				bt.Options = append(bt.Options, option{o.Text.Text, strings.Fields(o.Value)[0]})
 			}
@@ -138,7 +138,10 @@ func (s *Slack) pressed(w http.ResponseWriter, r *http.Request) {
 	default:
 		for _, m := range s.Messages() {
 			if m.TS == r.PostFormValue("ts") {
-				err = s.Press(Press{User: id, Name: user, Message: m, Action: r.PostFormValue("action"), Option: r.PostFormValue("option")})
+				err = s.Press(Press{
+					User: id, Name: user, Message: m, Action: r.PostFormValue("action"), Option: r.PostFormValue("option"),
+					Value: r.PostFormValue("value"),
+				})
 			}
 		}
 	}

@@ -226,7 +226,7 @@ func (s *Slack) Press(p Press) error {
 	return err
 }
 
-// Submit sends the form that was opened last, with a text in its only field.
+// Submit sends the form that was opened last, with a text in its only field of text; a day stays as it was shown.
 func (s *Slack) Submit(user, name, text string) error {
 	s.socket.mu.Lock()
 	if len(s.socket.views) == 0 {
@@ -239,15 +239,32 @@ func (s *Slack) Submit(user, name, text string) error {
 	s.socket.mu.Lock()
 	s.socket.forms++
 	s.socket.mu.Unlock()
-	view["state"] = map[string]any{
-		"values": map[string]any{"reason": map[string]any{"reason": map[string]any{"type": "plain_text_input", "value": text}}},
-	}
+	view["state"] = map[string]any{"values": filledIn(view, text)}
 	_, err := s.envelope(
 		"interactive",
 		map[string]any{"type": "view_submission", "user": map[string]any{"id": user, "name": name}, "view": view},
 		1,
 	)
 	return err
+}
+
+// filledIn are the values of a form.
+func filledIn(view map[string]any, text string) map[string]any {
+	values := map[string]any{}
+	blocks, _ := view["blocks"].([]any)
+	for _, b := range blocks {
+		block, _ := b.(map[string]any)
+		element, is := block["element"].(map[string]any)
+		if !is {
+			continue
+		}
+		value := map[string]any{"type": element["type"], "value": text}
+		if element["type"] == "datepicker" {
+			value = map[string]any{"type": "datepicker", "selected_date": element["initial_date"]}
+		}
+		values[fmt.Sprint(block["block_id"])] = map[string]any{fmt.Sprint(element["action_id"]): value}
+	}
+	return values
 }
 
 // Views counts the forms that were opened.

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 	"time"
@@ -290,7 +291,27 @@ type Case struct {
 	// ExpiringBefore are the times before its end at which people are told. None: they are not.
 	ExpiringBefore []time.Duration
 	OwnersNamed    bool // owners are named here: a credential without one is a finding
+	Kept           Kept
 }
+
+// Kept is that somebody decided to keep a credential as it is. The zero value: nobody did.
+type Kept struct {
+	By    string
+	Until time.Time
+}
+
+func (k Kept) holds(now time.Time) bool { return now.Before(k.Until) }
+
+// text says since when nobody keeps a credential any more, after its reason; "": nobody ever did.
+func (k Kept) text() string {
+	if k.By == "" {
+		return ""
+	}
+	return fmt.Sprintf("; %s kept it until %s, which is over", k.By, k.Until.UTC().Format("2 Jan 2006"))
+}
+
+// keptKinds are the kinds that do not hold of a credential while somebody keeps it as it is.
+var keptKinds = []finding.Kind{finding.Unused, finding.NeverUsed, finding.UnusedScopes}
 
 // JudgeCredential opens the findings that hold of a credential by itself, whatever happened last, and closes those
 // of c.Open that do not hold any more. It returns an open event for every finding that holds, even if it is open
@@ -322,7 +343,7 @@ func (c Case) lasting(now time.Time) map[finding.Kind]finding.Evidence {
 		holds[k] = finding.Evidence{
 			Since:  a.LastUse,
 			Usage:  finding.Usage{LastUsed: a.LastUse, DaysUnused: max(0, a.DaysIdle), Coverage: a.Coverage()},
-			Answer: finding.Answer{Message: a.Reason},
+			Answer: finding.Answer{Message: a.Reason + c.Kept.text()},
 		}
 	}
 	if a.State == Used && len(a.Gaps) == 0 && a.ScopesKnown && len(a.Unscoped) > 0 {
@@ -350,6 +371,9 @@ func (c Case) lasting(now time.Time) map[finding.Kind]finding.Evidence {
 	if c.OwnersNamed && cred.Owner == "" {
 		holds[finding.Orphaned] = finding.Evidence{Answer: finding.Answer{Message: "nobody is named as its owner"}}
 	}
+	if c.Kept.holds(now) {
+		maps.DeleteFunc(holds, func(k finding.Kind, _ finding.Evidence) bool { return slices.Contains(keptKinds, k) })
+	}
 	return holds
 }
 
@@ -376,6 +400,8 @@ func (c Case) ended(f finding.Finding, holds map[finding.Kind]finding.Evidence, 
 			return ""
 		}
 		switch {
+		case c.Kept.holds(now) && slices.Contains(keptKinds, f.Kind):
+			return fmt.Sprintf("%s keeps it until %s", c.Kept.By, c.Kept.Until.UTC().Format("2 Jan 2006"))
 		case f.Kind == finding.Unused || f.Kind == finding.NeverUsed:
 			return cmp.Or(c.Answer.Reason, "it is used")
 		case f.Kind == finding.Expiring:

@@ -305,7 +305,7 @@ func TestDemo(t *testing.T) {
 		"reply in the thread of a message: ats-sync (smartrecruiters) was refused for",
 		"ats-sync: revoked → healthy", "honeypot (smartrecruiters) is a canary, and was used", "192.0.2.66 by curl/8.5.0", "Digest: ",
 		"Digest of people-operations: 1 new finding", "Unused credentials of people-operations, ",
-		"got the file unused-credentials-", "REVOKE: offer-letters",
+		"got the file unused-credentials-", "REVOKE: offer-letters", "audit-export: kept until ", "undecided, 1 decided.",
 		"screening (smartrecruiters) has a secret that got out", "howto/screening.md:3", "only in history",
 		"the secret is proven dead", "the provider is up again",
 		"hris and smartrecruiters refuse 15 of 15 credentials at once; they share a token endpoint", "it comes to its senses",

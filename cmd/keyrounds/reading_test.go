@@ -20,7 +20,7 @@ var reading = map[string]string{
 	"access people list": "", "access sessions list": "", "access tokens list": "--all", "audit log": "",
 	"config check": "", "config schema": "", "credentials list": "--all", "credentials show": "c00", "doctor": "",
 	"explain": "", "findings list": "--all", "findings precision": "", "findings show": "1", "leaks list": "",
-	"leaks status": "", "notifications": "", "report list": "", "report schema": "", "report unused": "-o json",
+	"leaks status": "", "notifications": "", "report decisions": "", "report list": "", "report schema": "", "report unused": "-o json",
 	"sealing status": "", "silence list": "--all", "status": "", "usage formats": "", "usage list": "", "usage show": "c00",
 	"usage status": "", "usage try": "@log", "usage unregistered": "", "version": "",
 }
@@ -32,7 +32,7 @@ var changing = []string{
 	"credentials add", "credentials edit", "credentials import", "credentials restore", "credentials retire",
 	"credentials rotate", "demo", "findings ack", "findings false-alarm", "findings snooze", "findings unack",
 	"findings unsnooze", "init", "leaks import", "leaks scan", "leaks verify", "login", "logout", "man", "migrate",
-	"notify test", "ready", "report amend", "report freeze", "restore", "run", "sealing abandon", "sealing rotate",
+	"notify test", "ready", "report amend", "report decide", "report signoff", "report undecide", "report freeze", "restore", "run", "sealing abandon", "sealing rotate",
 	"silence add", "silence end", "usage import",
 }
 

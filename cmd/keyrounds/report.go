@@ -20,8 +20,12 @@ import (
 )
 
 func newReport(o *options) *cobra.Command {
-	cmd := &cobra.Command{Use: "report", Short: "Reports: unused, freeze, amend, list, schema"}
-	cmd.AddCommand(newReportUnused(o), newReportFreeze(o), newReportAmend(o), newReportList(o), &cobra.Command{
+	cmd := &cobra.Command{Use: "report", Short: "Reports: unused, decide, signoff, freeze, amend, list, schema"}
+	cmd.AddCommand(
+		newReportUnused(o), newReportDecide(o), newReportUndecide(o), newReportDecisions(o), newReportSignOff(o),
+		newReportFreeze(o), newReportAmend(o), newReportList(o),
+	)
+	cmd.AddCommand(&cobra.Command{
 		Use: "schema", Short: "Print the JSON schema of the report", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			b, err := report.Schema()
@@ -227,14 +231,13 @@ func newReportList(o *options) *cobra.Command {
 			}
 			var rows [][]string
 			for _, m := range made {
-				rows = append(
-					rows,
-					[]string{m.Month, fmt.Sprint(m.Edition), m.Owner, m.Format, stamp(m.MadeAt), fmt.Sprint(m.Bytes), m.SHA256},
-				)
+				rows = append(rows, []string{
+					m.Month, fmt.Sprint(m.Edition), m.Owner, m.Format, stamp(m.MadeAt), fmt.Sprint(m.Bytes), m.SHA256, m.SignedOffBy,
+				})
 			}
 			return out.list(
 				cmd.OutOrStdout(),
-				[]string{"MONTH", "EDITION", "OWNER", "FORMAT", "MADE AT", "BYTES", "SHA256"},
+				[]string{"MONTH", "EDITION", "OWNER", "FORMAT", "MADE AT", "BYTES", "SHA256", "SIGNED OFF BY"},
 				rows,
 				orEmpty(made),
 			)

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/keyrounds/keyrounds/decision"
 	"github.com/keyrounds/keyrounds/report"
 )
 
@@ -25,6 +26,12 @@ func printReport(w io.Writer, r *report.Report) error {
 		title += " (a trial, not frozen)"
 	}
 	fmt.Fprintf(w, "%s\n%s\n%s.\n\n", title, r.Headline(), r.Summary.Words())
+	if text := r.DecisionWords(); text != "" {
+		fmt.Fprintf(w, "%s.\n\n", text)
+	}
+	if r.SignedOff != nil {
+		fmt.Fprintf(w, "%s\n\n", printable(r.SignedOff.Words(), false))
+	}
 	for _, o := range r.Overtaken {
 		fmt.Fprintf(w, "%s\n\n", o.Words())
 	}
@@ -38,18 +45,25 @@ func printReport(w io.Writer, r *report.Report) error {
 		if len(c.Also) > 0 {
 			why += "; also " + strings.Join(c.Also, "; ")
 		}
+		do := c.Recommendation.Words()
+		switch {
+		case c.Holds():
+			do, why = strings.ReplaceAll(string(c.Decision.Choice), "_", " "), c.Decision.Words()+"; recommended: "+do+", "+why
+		case c.Decision != nil:
+			why = c.Decision.Words() + "; " + why
+		}
 		used := strings.ReplaceAll(c.Usage, "_", " ")
 		if c.Canary {
 			used += ", canary"
 		}
-		rows = append(rows, []string{c.Recommendation.Words(), c.Credential, c.Owner, used, last, c.Coverage, c.Status, why})
+		rows = append(rows, []string{do, c.Credential, c.Owner, used, last, c.Coverage, c.Status, why})
 	}
 	if err := writeTable(w, []string{"DO", "CREDENTIAL", "OWNER", "USED", "LAST", "WATCHED", "STATUS", "WHY"}, rows); err != nil {
 		return err
 	}
 	plans := false
 	for _, c := range r.Credentials {
-		if len(c.Plan) > 0 {
+		if len(c.Plan) > 0 && (!c.Holds() || c.Decision.Choice == decision.Revoke) {
 			plans = true
 			fmt.Fprintf(w, "\n%s: %s", printable(c.Credential, false), printable(strings.Join(c.Plan, " "), false))
 		}

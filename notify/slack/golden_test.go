@@ -88,6 +88,58 @@ func TestGolden(t *testing.T) {
 	}
 }
 
+// What Slack gets of a report is as in testdata/golden: buttons below what is undecided, and none without an app token, in a
+// webhook, or where there are more lines than a message holds buttons for.
+func TestGoldenLetter(t *testing.T) {
+	t.Parallel()
+	keep := notify.Option{Choice: "keep", Label: "Keep 90 days", Days: 90}
+	revoke := notify.Option{Choice: "revoke", Label: "Revoke", Days: 30}
+	letter := notify.Letter{
+		Title: "Unused credentials, October 2026: 2 of 9 credentials are not used.",
+		Lines: []string{"2 undecided, 1 decided."},
+		Asks: []notify.Ask{
+			{Text: "• REVOKE: old-sync, no use was ever seen", Credential: "old-sync", Options: []notify.Option{revoke, keep}},
+			{Text: "• NAME OWNER: <!channel>, nobody answers for it", Credential: "stray"},
+		},
+		Tail: []string{"The list of one owner: keyrounds report unused --month 2026-10 --owner NAME"},
+	}
+	many := letter
+	for range 20 {
+		many.Asks = append(many.Asks, letter.Asks[0])
+	}
+	for name, c := range map[string]struct {
+		buttons bool
+		letter  notify.Letter
+	}{
+		"letter-report.txt": {true, letter}, "letter-without-buttons.txt": {false, letter}, "letter-of-many.txt": {true, many},
+	} {
+		s := &sim.Slack{Token: token}
+		server := httptest.NewServer(s)
+		t.Cleanup(server.Close)
+		r := slack.New(slack.Options{
+			Token:   func(context.Context) (secret.Value, error) { return secret.New([]byte(token)), nil },
+			Channel: "#x",
+			APIURL:  server.URL + "/",
+			Client:  server.Client(),
+			Buttons: c.buttons,
+		})
+		if _, err := send(r, c.letter); err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		m := s.Messages()[0]
+		if err := m.Valid(); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		var got bytes.Buffer
+		fmt.Fprintf(&got, "%q\n", m.Text)
+		if err := json.Indent(&got, m.Blocks, "", " "); err != nil {
+			t.Fatal(err)
+		}
+		got.WriteByte('\n')
+		golden(t, name, got.Bytes())
+	}
+}
+
 func golden(t *testing.T, name string, got []byte) {
 	t.Helper()
 	path := filepath.Join("testdata", "golden", name)

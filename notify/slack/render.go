@@ -162,21 +162,30 @@ func (d *delivery) letter(note string) []slack.MsgOption {
 			escape(l.Title, maxSection),
 			false,
 		),
-		slack.MsgOptionBlocks(letterBlocks(*l, note)...),
+		slack.MsgOptionBlocks(letterBlocks(*l, note, d.r.o.Buttons)...),
 		marked(metadataLetter, d.m.Key),
 		slack.MsgOptionDisableLinkUnfurl(),
 		slack.MsgOptionDisableMediaUnfurl(),
 	}
 }
 
-func letterBlocks(l notify.Letter, note string) []slack.Block {
-	var lines []string
-	for _, line := range l.Lines {
-		lines = append(lines, escape(line, 600))
+func letterBlocks(l notify.Letter, note string, buttons bool) []slack.Block {
+	if !buttons || len(l.Asks) > maxAsked {
+		l = notify.Letter{Title: l.Title, Lines: l.All()}
+	}
+	escaped := func(lines []string) (all []string) {
+		for _, line := range lines {
+			all = append(all, escape(line, 600))
+		}
+		return all
 	}
 	blocks := append(
 		[]slack.Block{slack.NewHeaderBlock(slack.NewTextBlockObject(slack.PlainTextType, cut(l.Title, maxHeader), true, false))},
-		sections(lines)...)
+		sections(escaped(l.Lines))...)
+	for _, a := range l.Asks {
+		blocks = append(blocks, asked(a)...)
+	}
+	blocks = append(blocks, sections(escaped(l.Tail))...)
 	if len(blocks) > maxBlocks-2 {
 		blocks = append(blocks[:maxBlocks-2], section("… and more than a message holds."))
 	}

@@ -187,16 +187,21 @@ func (r request) interaction(ctx context.Context, c slack.InteractionCallback) {
 	case c.Type == slack.InteractionTypeViewSubmission && c.View.CallbackID == viewFalseAlarm:
 		r.reasonGiven(ctx, c, a)
 		return
+	case c.Type == slack.InteractionTypeViewSubmission && c.View.CallbackID == viewDecide:
+		r.decided(ctx, c, a)
+		return
 	case c.Type != slack.InteractionTypeBlockActions || len(c.ActionCallback.BlockActions) == 0:
 		r.answer(nil)
 		return
 	}
 	press := c.ActionCallback.BlockActions[0]
 	a.Message = press.Value
-	switch press.ActionID {
-	case pressAck:
+	switch {
+	case strings.HasPrefix(press.ActionID, pressDecide):
+		a.Do = notify.Decide
+	case press.ActionID == pressAck:
 		a.Do = notify.Acknowledge
-	case pressSnooze:
+	case press.ActionID == pressSnooze:
 		long, key, _ := strings.Cut(press.SelectedOption.Value, " ")
 		d, err := credential.ParseDuration(long)
 		if err != nil || d <= 0 || d > 31*24*time.Hour {
@@ -204,9 +209,9 @@ func (r request) interaction(ctx context.Context, c slack.InteractionCallback) {
 			return
 		}
 		a.Do, a.Message, a.For = notify.Snooze, key, d
-	case pressCheck:
+	case press.ActionID == pressCheck:
 		a.Do = notify.Check
-	case pressFalseAlarm:
+	case press.ActionID == pressFalseAlarm:
 		a.Do = notify.FalseAlarm
 	default: // Open is a link: there is nothing to do
 		r.answer(nil)
@@ -222,6 +227,9 @@ func (r request) interaction(ctx context.Context, c slack.InteractionCallback) {
 	case notify.FalseAlarm:
 		r.answer(nil)
 		r.askReason(ctx, c, a.Message)
+	case notify.Decide:
+		r.answer(nil)
+		r.askDecision(ctx, c, press, time.Now())
 	case notify.Check:
 		r.answer(nil)
 		text, fine := r.do(ctx, slowly, a)

@@ -58,7 +58,7 @@ func (w *Webhook) Send(ctx context.Context, m notify.Message) (notify.Receipt, e
 	blocks := []slack.Block{}
 	if m.Letter != nil {
 		msg.Text = escape(m.Letter.Title, 300)
-		blocks = letterBlocks(*m.Letter, "")
+		blocks = letterBlocks(*m.Letter, "", false)
 	} else {
 		if m.Mention != "" {
 			msg.Text = m.Mention + " " + msg.Text
