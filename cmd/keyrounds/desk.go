@@ -9,10 +9,13 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/keyrounds/keyrounds/action"
 	"github.com/keyrounds/keyrounds/api"
 	"github.com/keyrounds/keyrounds/api/client"
 	"github.com/keyrounds/keyrounds/audit"
+	"github.com/keyrounds/keyrounds/decision"
 	"github.com/keyrounds/keyrounds/notify"
+	"github.com/keyrounds/keyrounds/report"
 	"github.com/keyrounds/keyrounds/secret"
 )
 
@@ -31,6 +34,11 @@ type desk interface {
 	silence(ctx context.Context, s notify.Silence) (notify.Silence, error)
 	silences(ctx context.Context, all bool) ([]notify.Silence, error)
 	endSilence(ctx context.Context, id int64) (notify.Silence, error)
+	decide(ctx context.Context, name string, c action.Choice) (decision.Decision, error)
+	undecide(ctx context.Context, name string) (decision.Decision, error)
+	decisions(ctx context.Context) ([]decision.Decision, error)
+	// signOff signs off the report of a month, "": of the last one that is over.
+	signOff(ctx context.Context, month string, r report.Review) (report.SignOff, error)
 	notifications(ctx context.Context, limit int) ([]notify.Delivery, error)
 }
 
@@ -89,7 +97,8 @@ func (o *options) serverNamed() (login, error) {
 var atDesks = []string{
 	"status", "check", "login", "logout", "credentials list", "credentials show", "findings list", "findings show",
 	"findings ack", "findings unack", "findings snooze", "findings unsnooze", "findings false-alarm",
-	"silence add", "silence list", "silence end", "notifications", "report unused", "report list",
+	"silence add", "silence list", "silence end", "notifications",
+	"report unused", "report list", "report decide", "report undecide", "report decisions", "report signoff",
 }
 
 // ofThisMachine are the commands that have nothing to do with a daemon elsewhere, named or not.

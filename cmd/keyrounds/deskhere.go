@@ -3,10 +3,13 @@ package main
 import (
 	"context"
 
+	"github.com/keyrounds/keyrounds/action"
 	"github.com/keyrounds/keyrounds/api"
 	"github.com/keyrounds/keyrounds/app"
 	"github.com/keyrounds/keyrounds/audit"
+	"github.com/keyrounds/keyrounds/decision"
 	"github.com/keyrounds/keyrounds/notify"
+	"github.com/keyrounds/keyrounds/report"
 )
 
 // here is the desk at the database.
@@ -70,4 +73,28 @@ func (h *here) endSilence(ctx context.Context, id int64) (notify.Silence, error)
 
 func (h *here) notifications(ctx context.Context, limit int) ([]notify.Delivery, error) {
 	return h.Notifier.Deliveries(ctx, limit)
+}
+
+func (h *here) decide(ctx context.Context, name string, c action.Choice) (decision.Decision, error) {
+	d, err := h.Actions.Decide(ctx, actor(), name, c)
+	return d, notRegistered(ctx, h.App, name, err)
+}
+
+func (h *here) undecide(ctx context.Context, name string) (decision.Decision, error) {
+	d, err := h.Actions.Undecide(ctx, actor(), name, nil)
+	return d, notRegistered(ctx, h.App, name, err)
+}
+
+func (h *here) decisions(ctx context.Context) ([]decision.Decision, error) {
+	_, list, err := h.Decisions.Page(ctx, h.Now(), decision.Filter{})
+	return list, err
+}
+
+func (h *here) signOff(ctx context.Context, month string, r report.Review) (report.SignOff, error) {
+	m, err := monthOf(month, h.Config().Zone, h.Now())
+	if err != nil {
+		return report.SignOff{}, err
+	}
+	r.By = actor()
+	return h.Actions.SignOff(ctx, m, r)
 }

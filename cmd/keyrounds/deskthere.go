@@ -8,11 +8,15 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 
+	"github.com/keyrounds/keyrounds/action"
 	"github.com/keyrounds/keyrounds/api"
 	"github.com/keyrounds/keyrounds/api/client"
 	"github.com/keyrounds/keyrounds/audit"
+	"github.com/keyrounds/keyrounds/decision"
 	"github.com/keyrounds/keyrounds/notify"
+	"github.com/keyrounds/keyrounds/report"
 )
 
 // there is the desk of a daemon elsewhere, by its API.
@@ -127,6 +131,43 @@ func (t *there) endSilence(ctx context.Context, id int64) (s notify.Silence, err
 func (t *there) notifications(ctx context.Context, limit int) ([]notify.Delivery, error) {
 	list, _, err := client.List[notify.Delivery](ctx, t.Client, "/notifications", nil, limit)
 	return list, plainly(err)
+}
+
+func (t *there) decide(ctx context.Context, name string, c action.Choice) (d decision.Decision, err error) {
+	in := map[string]string{"choice": string(c.Choice), "why": c.Why} // api.DecideIn
+	if !c.Until.IsZero() {
+		in["until"] = c.Until.Format(time.DateOnly)
+	}
+	return d, t.ofCredential(ctx, name, t.Post(ctx, "/credentials/"+url.PathEscape(name)+"/decide", in, &d))
+}
+
+func (t *there) undecide(ctx context.Context, name string) (d decision.Decision, err error) {
+	return d, t.ofCredential(ctx, name, t.Post(ctx, "/credentials/"+url.PathEscape(name)+"/undecide", nil, &d))
+}
+
+func (t *there) decisions(ctx context.Context) ([]decision.Decision, error) {
+	list, _, err := client.List[decision.Decision](ctx, t.Client, "/decisions", nil, 0)
+	return list, plainly(err)
+}
+
+func (t *there) signOff(ctx context.Context, month string, r report.Review) (s report.SignOff, err error) {
+	m, err := monthOf(month, time.UTC, time.Now())
+	if err != nil {
+		return s, err
+	}
+	in := api.SignOffIn{Owner: r.Owner, WithUndecided: r.WithUndecided, Note: r.Note}
+	return s, plainly(t.Post(ctx, "/reports/"+m.String()+"/signoff", in, &s))
+}
+
+// ofCredential says of what is not found which credential may have been meant.
+func (t *there) ofCredential(ctx context.Context, name string, err error) error {
+	var p *client.Problem
+	if errors.As(err, &p) && p.Status == http.StatusNotFound {
+		if err := t.named(ctx, name); err != nil {
+			return err
+		}
+	}
+	return plainly(err)
 }
 
 // plainly has what a daemon says is wrong begin as our own errors do, and says whom to ask for another role.

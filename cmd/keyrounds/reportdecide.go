@@ -44,14 +44,14 @@ func newReportDecide(o *options) *cobra.Command {
 					return &hintError{fmt.Errorf("--until %q is not a date", until), "for example --until 2027-03-01"}
 				}
 			}
-			a, err := o.openAnyhow(cmd)
+			at, err := o.desk(cmd)
 			if err != nil {
 				return err
 			}
-			defer a.Close()
-			d, err := a.Actions.Decide(cmd.Context(), actor(), args[0], c)
+			defer at.close()
+			d, err := at.decide(cmd.Context(), args[0], c)
 			if err != nil {
-				return notRegistered(cmd.Context(), a, args[0], err)
+				return err
 			}
 			fmt.Fprintf(cmd.OutOrStdout(), "%s: %s\n", d.Credential, d.Words())
 			return nil
@@ -89,14 +89,14 @@ func newReportUndecide(o *options) *cobra.Command {
 	return &cobra.Command{
 		Use: "undecide NAME", Short: "Take back what was decided of a credential", Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			a, err := o.openAnyhow(cmd)
+			at, err := o.desk(cmd)
 			if err != nil {
 				return err
 			}
-			defer a.Close()
-			d, err := a.Actions.Undecide(cmd.Context(), actor(), args[0], nil)
+			defer at.close()
+			d, err := at.undecide(cmd.Context(), args[0])
 			if err != nil {
-				return notRegistered(cmd.Context(), a, args[0], err)
+				return err
 			}
 			fmt.Fprintf(cmd.OutOrStdout(), "%s is undecided; it was %s\n", d.Credential, d.Words())
 			return nil
@@ -105,19 +105,16 @@ func newReportUndecide(o *options) *cobra.Command {
 }
 
 func newReportDecisions(o *options) *cobra.Command {
-	var (
-		out output
-		f   decision.Filter
-	)
+	var out output
 	cmd := &cobra.Command{
 		Use: "decisions", Short: "List what is decided of credentials", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			a, err := o.openAnyhow(cmd)
+			at, err := o.desk(cmd)
 			if err != nil {
 				return err
 			}
-			defer a.Close()
-			_, list, err := a.Decisions.Page(cmd.Context(), a.Now(), f)
+			defer at.close()
+			list, err := at.decisions(cmd.Context())
 			if err != nil {
 				return err
 			}

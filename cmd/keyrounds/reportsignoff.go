@@ -24,17 +24,12 @@ func newReportSignOff(o *options) *cobra.Command {
 			"  keyrounds report signoff --month 2026-10 --owner talent-platform --with-undecided --note 'two wait for the vendor'",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			r.By = actor()
-			a, err := o.openAsIs(cmd.Context())
+			at, err := o.desk(cmd)
 			if err != nil {
 				return err
 			}
-			defer a.Close()
-			m, err := monthOf(month, a.Config().Zone, a.Now())
-			if err != nil {
-				return err
-			}
-			s, err := a.Actions.SignOff(cmd.Context(), m, r)
+			defer at.close()
+			s, err := at.signOff(cmd.Context(), month, r)
 			if err != nil {
 				return err
 			}
