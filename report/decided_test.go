@@ -91,7 +91,9 @@ func TestDecisionsInTheReport(t *testing.T) {
 	}
 	page := d.text(report.HTML, november)
 	todo, decided, found := strings.Cut(page, "<h2>Decided</h2>")
-	if !found || !strings.Contains(page, "3 undecided, 3 decided.") || strings.Contains(page, "<b>each") {
+	const head = "<th>Decision</th>"
+	if !found || !strings.Contains(decided, head) || strings.Contains(todo, head) ||
+		!strings.Contains(page, "3 undecided, 3 decided.") || strings.Contains(page, "<b>each") {
 		t.Errorf("the page is %s", page)
 	}
 	for text, in := range map[string]string{
