@@ -79,7 +79,8 @@ func TestDecidingOnSlack(t *testing.T) {
 			return false
 		}
 		text, decided := strings.Join(ms[1].Lines(), "\n"), "• DECIDED: b,"+strings.TrimPrefix(said, "b:")
-		return strings.Contains(text, "1 undecided, 1 decided.") && strings.Contains(text, decided) &&
+		return strings.Contains(text, "1 undecided, 1 decided.") &&
+			strings.Contains(text, decided) &&
 			strings.Contains(string(ms[1].Blocks), `"a 90"`) && !strings.Contains(string(ms[1].Blocks), `"b 90"`)
 	})
 }

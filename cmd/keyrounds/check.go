@@ -136,7 +136,8 @@ func tellChecks(w io.Writer, out output, checks []api.CheckJSON) error {
 		if c.Reason != nil {
 			reason = *c.Reason
 		}
-		rows = append(rows, []string{c.Credential, c.Outcome, reason, c.Status, out.unit(fmt.Sprintf("%.1f", c.LatencyMS), "ms"), c.Message})
+		latency := out.unit(fmt.Sprintf("%.1f", c.LatencyMS), "ms")
+		rows = append(rows, []string{c.Credential, c.Outcome, reason, c.Status, latency, c.Message})
 	}
 	return out.list(w, []string{"CREDENTIAL", "OUTCOME", "REASON", "STATUS", "LATENCY", "MESSAGE"}, rows, checks)
 }

@@ -32,7 +32,8 @@ var changing = []string{
 	"credentials add", "credentials edit", "credentials import", "credentials restore", "credentials retire",
 	"credentials rotate", "demo", "findings ack", "findings false-alarm", "findings snooze", "findings unack",
 	"findings unsnooze", "init", "leaks import", "leaks scan", "leaks verify", "login", "logout", "man", "migrate",
-	"notify test", "ready", "report amend", "report decide", "report signoff", "report undecide", "report freeze", "restore", "run", "sealing abandon", "sealing rotate",
+	"notify test", "ready", "report amend", "report decide", "report signoff", "report undecide",
+	"report freeze", "restore", "run", "sealing abandon", "sealing rotate",
 	"silence add", "silence end", "usage import",
 }
 
