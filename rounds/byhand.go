@@ -30,7 +30,7 @@ import (
 // round. A daemon makes the checks, if one lives. each gets the results as they come, called in this goroutine; what
 // this process, being no daemon, could not read is among them, with the status Unknown, and is not recorded.
 //
-// It ends early when ctx does or the daemon stops. A provider that may not be asked now (*NotNowError), asks for a
+// It ends early when ctx does or the daemon stops: what this process has begun by then is checked and recorded. A provider that may not be asked now (*NotNowError), asks for a
 // pause or is passive (ErrNotExchanged) is an error at the end, which names what was not checked; the credentials of
 // the others are checked all the same. Any other error ends it at once.
 func (r *Rounds) CheckNow(ctx context.Context, creds []credential.Credential, each func([]Judged)) error {
@@ -58,6 +58,9 @@ func (r *Rounds) checkNow(ctx context.Context, why Purpose, creds []credential.C
 		check = r.handOver
 	}
 	for len(todo) > 0 {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
 		b := todo[0]
 		judged, err := check(ctx, b)
 		var notNow *NotNowError
@@ -106,8 +109,32 @@ func names(creds []credential.Credential) string {
 }
 
 // checkHere checks a batch in this process.
+// checkHere begins no further check when ctx ends. Those under way end, in the time that a request has, and are recorded: they were
+// made, and count at the provider.
 func (r *Rounds) checkHere(ctx context.Context, why Purpose, b batch) ([]Judged, error) {
-	return r.work(ctx, Order{Purpose: why, Provider: b.provider.Name, Credentials: b.creds})
+	stop, end := r.stopSignal()
+	defer end()
+	stop, over := either(stop, ctx.Done())
+	defer over()
+	ctx, cancel := withGrace(ctx, graceTime)
+	defer cancel()
+	return r.work(ctx, Order{Purpose: why, Provider: b.provider.Name, Credentials: b.creds, Stop: stop})
+}
+
+// graceTime is what a check that is under way has to end and to be stored.
+const graceTime = checker.Timeout + storeTimeout
+
+// withGrace is a context that ends so long after ctx does.
+func withGrace(ctx context.Context, by time.Duration) (context.Context, func()) {
+	longer, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(ctx, func() {
+		select {
+		case <-time.After(by):
+			cancel()
+		case <-longer.Done():
+		}
+	})
+	return longer, func() { stop(); cancel() }
 }
 
 // asked is the longest pause that the provider asked for.

@@ -46,6 +46,8 @@ func newCheck(o *options) *cobra.Command {
 			if err != nil {
 				return err
 			}
+			calm := sayInterrupted(cmd)
+			defer calm()
 			var judged []rounds.Judged
 			err = counting(cmd.ErrOrStderr(), len(creds), "checked", waitingFor(creds), func(at func(int)) error {
 				return a.Actions.Check(cmd.Context(), creds, func(js []rounds.Judged) {
@@ -60,6 +62,9 @@ func newCheck(o *options) *cobra.Command {
 			if verbose {
 				printTraces(cmd.ErrOrStderr(), judged)
 			}
+			if cmd.Context().Err() != nil {
+				fmt.Fprintln(cmd.ErrOrStderr(), notChecked(creds, judged))
+			}
 			if err := errors.Join(printChecks(cmd.OutOrStdout(), out, judged), err); err != nil {
 				return err // of some that could be checked there are results, and of the others the reason
 			}
@@ -72,6 +77,31 @@ func newCheck(o *options) *cobra.Command {
 	out.flags(cmd, "table", "json", "csv")
 	cmd.Flags().BoolVarP(&verbose, "verbose", "v", false, "show how each answer was read, on standard error")
 	return cmd
+}
+
+// sayInterrupted says at Ctrl-C that what is under way is waited for. The function that it returns ends that.
+func sayInterrupted(cmd *cobra.Command) (end func() bool) {
+	return context.AfterFunc(cmd.Context(), func() {
+		fmt.Fprintf(cmd.ErrOrStderr(),
+			"\ninterrupted: no further check begins; those under way end within %s (Ctrl-C again: at once)\n", checker.Timeout)
+	})
+}
+
+// notChecked names the credentials that an interrupted command did not come to.
+func notChecked(creds []credential.Credential, judged []rounds.Judged) string {
+	var names []string
+	for _, c := range creds {
+		if !slices.ContainsFunc(judged, func(j rounds.Judged) bool { return j.Result.CredentialID == c.ID }) {
+			names = append(names, c.Name)
+		}
+	}
+	switch {
+	case len(names) == 0:
+		return "all were checked"
+	case len(names) > 10:
+		return fmt.Sprintf("%d were checked; not checked: %s and %d more", len(judged), joinComma(names[:10]), len(names)-10)
+	}
+	return fmt.Sprintf("%d were checked; not checked: %s", len(judged), joinComma(names))
 }
 
 // waitingFor says whose answers are waited for.
