@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"os"
 	"os/exec"
+	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
@@ -18,27 +19,35 @@ func self() (string, error) { return "/proc/self/exe", nil }
 // apart has a worker reached by no key of the terminal.
 func apart(cmd *exec.Cmd) { cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true} }
 
-// limit has the kernel refuse a worker more memory than it has now and MostMemory; what it holds, tokens among it, is in no core file.
+// arena is what Go's heap grows by, all of which counts as taken.
+const arena = 64 << 20
+
+// limit has the kernel refuse a worker more memory than a run may take; what it holds, tokens among it, is in no core file.
+//
+// What counts is the address space: a limit of data (RLIMIT_DATA) passes over what is mapped in the place of a reservation, and by that
+// Go's heap grows: one of 256 MiB let a worker take 961.
 func limit() {
 	_ = unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0)
 	_ = unix.Setrlimit(unix.RLIMIT_CORE, &unix.Rlimit{})
-	now := data()
+	runtime.GOMAXPROCS(1)
+	runtime.GC() // its threads and tables are there before
+	now := addressSpace()
 	if now == 0 {
 		return // there is no /proc: the collector alone bounds it
 	}
-	most := now + MostMemory
-	_ = unix.Setrlimit(unix.RLIMIT_DATA, &unix.Rlimit{Cur: most, Max: most})
+	most := now + MaxMemory - arena // it began with one
+	_ = unix.Setrlimit(unix.RLIMIT_AS, &unix.Rlimit{Cur: most, Max: most})
 }
 
-// data is how much memory the process has for data (VmData of proc(5)), in bytes.
-func data() uint64 {
+// addressSpace is how much of it the process has (VmSize of proc(5)), in bytes.
+func addressSpace() uint64 {
 	f, err := os.Open("/proc/self/status")
 	if err != nil {
 		return 0
 	}
 	defer f.Close()
 	for lines := bufio.NewScanner(f); lines.Scan(); {
-		if text, ok := strings.CutPrefix(lines.Text(), "VmData:"); ok {
+		if text, ok := strings.CutPrefix(lines.Text(), "VmSize:"); ok {
 			kib, _ := strconv.ParseUint(strings.TrimSuffix(strings.TrimSpace(text), " kB"), 10, 64)
 			return kib << 10
 		}

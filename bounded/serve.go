@@ -3,11 +3,14 @@ package bounded
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"errors"
 	"os"
+	"os/signal"
 	"runtime/debug"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/itchyny/gojq"
@@ -27,13 +30,14 @@ const mostKept = 256
 // serve answers until nobody asks any more.
 func serve() {
 	limit()
-	debug.SetMemoryLimit(MostMemory * 3 / 4) // collects more often before there is no more
-	debug.SetMaxStack(MostMemory / 4)
+	debug.SetMemoryLimit(MaxMemory * 3 / 4) // collects more often before there is no more
+	debug.SetMaxStack(MaxMemory / 4)
+	signal.Ignore(syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP) // which all processes of a service get: its main one ends us
 	var watch stopwatch
 	go watch.run()
 	in, programs := bufio.NewReaderSize(os.Stdin, 64<<10), map[string]*gojq.Code{}
 	for {
-		request, err := readFrame(in)
+		request, err := readFrame(in, mostRequest)
 		if errors.Is(err, errLong) {
 			os.Exit(exitMemory)
 		}
@@ -46,8 +50,11 @@ func serve() {
 		watch.begins()
 		answer, err := answerTo(request, programs)
 		watch.ends()
-		if err != nil || len(answer) > mostAnswer {
+		if err != nil {
 			os.Exit(exitMemory)
+		}
+		if len(answer) > mostAnswer(len(request)) {
+			os.Exit(exitLong)
 		}
 		if writeFrame(os.Stdout, answer) != nil {
 			return
@@ -93,15 +100,22 @@ func answerTo(request []byte, programs map[string]*gojq.Code) (answer []byte, er
 			break
 		}
 		if err, is := v.(error); is {
-			var halt *gojq.HaltError
-			if end = "failed"; errors.As(err, &halt) && halt.Value() == nil {
-				end = "halted"
-			}
+			end = endOf(failure(context.Background(), err))
 			break
 		}
 		out = append(out, v)
 	}
 	return gojq.Marshal(map[string]any{"out": out, "end": end})
+}
+
+func endOf(err error) string {
+	switch {
+	case errors.Is(err, ErrHalted):
+		return "halted"
+	case errors.Is(err, errEnded):
+		return "ended"
+	}
+	return "failed"
 }
 
 // stopwatch ends the process when a run has taken more time of a processor than it may: by the clock a machine that is busy would
@@ -113,7 +127,7 @@ func (s *stopwatch) ends()   { s.began.Store(0) }
 
 func (s *stopwatch) run() {
 	for range time.Tick(50 * time.Millisecond) {
-		if began := s.began.Load(); began != 0 && int64(processorTime())-began > int64(MostTime) {
+		if began := s.began.Load(); began != 0 && int64(processorTime())-began > int64(MaxTime) {
 			os.Exit(exitTime)
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"io"
 	"strconv"
+	"strings"
 )
 
 func newDecoder(r io.Reader) *json.Decoder {
@@ -19,8 +20,9 @@ func numbers(v any) any {
 		if i, err := strconv.Atoi(string(v)); err == nil {
 			return i
 		}
-		f, _ := v.Float64()
-		return f
+		if f, err := v.Float64(); err == nil && strings.ContainsAny(string(v), ".eE") {
+			return f
+		}
 	case []any:
 		for i := range v {
 			v[i] = numbers(v[i])

@@ -61,7 +61,7 @@ func ask(ctx context.Context, request []byte) (string, error) {
 		case !errors.Is(why, errGone):
 			return "", why
 		case !used: // a breakdown of jq itself is caught: what else ends it is what it took
-			return "", ErrMemory
+			return "", errMemory
 		}
 	}
 }
@@ -141,12 +141,12 @@ func (w *worker) ask(ctx context.Context, request []byte) (string, error) {
 	err := writeFrame(w.in, request)
 	if err == nil {
 		var answer []byte
-		if answer, err = readFrame(w.out); err == nil {
+		if answer, err = readFrame(w.out, mostAnswer(len(request))); err == nil {
 			return string(answer), nil
 		}
 	}
 	if ctx.Err() != nil {
-		err = ErrTime
+		err = errTime
 	}
 	return "", err
 }
@@ -154,17 +154,20 @@ func (w *worker) ask(ctx context.Context, request []byte) (string, error) {
 // end ends a worker, and says why it did not answer: by err, where that says it, else by how the process ended.
 func (w *worker) end(err error) error {
 	_ = w.in.Close()
-	if errors.Is(err, ErrTime) || errors.Is(err, errLong) {
+	if errors.Is(err, errTime) || errors.Is(err, errLong) {
 		_ = w.cmd.Process.Kill()
 	}
 	_ = w.cmd.Wait()
 	said := w.said.String()
 	switch {
-	case errors.Is(err, ErrTime), w.cmd.ProcessState.ExitCode() == exitTime:
-		return ErrTime
-	case errors.Is(err, errLong), w.cmd.ProcessState.ExitCode() == exitMemory,
-		strings.Contains(said, "memory"), strings.Contains(said, "stack"): // the words of Go's runtime
-		return ErrMemory
+	case errors.Is(err, errTime), w.cmd.ProcessState.ExitCode() == exitTime:
+		return errTime
+	case errors.Is(err, errLong), w.cmd.ProcessState.ExitCode() == exitLong:
+		return errLong
+	case w.cmd.ProcessState.ExitCode() == exitMemory,
+		strings.Contains(said, "memory"), strings.Contains(said, "stack"), // the words of Go's runtime
+		strings.Contains(said, "failed to allocate"): // and of its race detector
+		return errMemory
 	}
 	return errGone
 }
@@ -173,9 +176,14 @@ func (w *worker) end(err error) error {
 const (
 	exitTime   = 3
 	exitMemory = 4
+	exitLong   = 5
 )
 
-var errLong = errors.New("the answer is too long")
+var (
+	errTime   = errors.New("it took too long")
+	errMemory = errors.New("it took too much memory")
+	errLong   = errors.New("the answer is too long")
+)
 
 func writeFrame(w io.Writer, text []byte) error {
 	frame := binary.BigEndian.AppendUint32(make([]byte, 0, 4+len(text)), uint32(len(text)))
@@ -183,13 +191,13 @@ func writeFrame(w io.Writer, text []byte) error {
 	return err
 }
 
-func readFrame(r io.Reader) ([]byte, error) {
+func readFrame(r io.Reader, most int) ([]byte, error) {
 	var size [4]byte
 	if _, err := io.ReadFull(r, size[:]); err != nil {
 		return nil, err
 	}
 	n := binary.BigEndian.Uint32(size[:])
-	if n > mostAnswer {
+	if uint64(n) > uint64(most) {
 		return nil, errLong
 	}
 	text := make([]byte, n)

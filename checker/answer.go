@@ -38,6 +38,7 @@ type answer struct {
 	status      int
 	kind        bodyKind
 	members     map[string]any
+	unread      error  // an expression of Provider.Response could not be run: what it would have found is not known
 	code        string // the error code, lower case; "" where there is none
 	subcode     string // the first of error_codes
 	description string

@@ -115,6 +115,8 @@ func isRateLimit(code string) bool {
 func settle(p Provider, r Response, a answer) Reading {
 	success := r.Status >= 200 && r.Status < 300
 	switch {
+	case a.unread != nil:
+		return says(Malformed, "", "jq", "%v", a.unread)
 	case success && a.kind == object && !a.failed && a.token() != "":
 		return granted(r, a)
 	case success && a.failed && a.token() != "":

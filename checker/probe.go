@@ -83,7 +83,7 @@ func (c *Checker) probeOne(ctx context.Context, client *http.Client, pr Probe, t
 func readProbe(pr Probe, resp *http.Response, body []byte, cut bool) (ProbeVerdict, ProbeReason, string) {
 	a := readAnswer(Response{Status: resp.StatusCode, Header: resp.Header, Body: body}, nil)
 	switch {
-	case pr.expects(resp.StatusCode) && pr.JQ.program == nil:
+	case pr.expects(resp.StatusCode) && pr.JQ.IsZero():
 		return ProbeOK, "", ""
 	case a.kind == html:
 		return ProbeInconclusive, APIIntercepted, "a web page came instead of the API's answer"
@@ -91,9 +91,13 @@ func readProbe(pr Probe, resp *http.Response, body []byte, cut bool) (ProbeVerdi
 		return ProbeInconclusive, UnexpectedBody, "the API's answer is too large to be read"
 	case pr.expects(resp.StatusCode) && a.kind != object && a.kind != otherJSON:
 		return ProbeInconclusive, UnexpectedBody, "the API's answer is not JSON"
-	case pr.expects(resp.StatusCode) && pr.JQ.holds(body):
-		return ProbeOK, "", ""
 	case pr.expects(resp.StatusCode):
+		switch holds, err := pr.JQ.holds(body); {
+		case err != nil:
+			return ProbeInconclusive, UnexpectedBody, "the API's answer could not be read: " + err.Error()
+		case holds:
+			return ProbeOK, "", ""
+		}
 		return ProbeDenied, UnexpectedBody, "the API answers for " + pr.Scope + ", but not what the probe's jq expects"
 	case a.code == "insufficient_scope",
 		resp.StatusCode == http.StatusForbidden && bytes.Contains(body, []byte("OAuthPermissionsException")):

@@ -71,6 +71,19 @@ func TestCustomRequest(t *testing.T) {
 	}
 }
 
+// An answer whose jq is ended says nothing of the credential, whatever its status, and what was exceeded by which expression.
+func TestAnAnswerWhoseJQIsEnded(t *testing.T) {
+	t.Parallel()
+	for status, body := range map[int]string{200: `{"data":"t"}`, 401: `{"error":"invalid_client"}`} {
+		p := checker.Provider{Name: "idp", Response: map[string]checker.JQ{"access_token": jq(t, `last(range(1e12))`)}}
+		got := checker.Classify(p, checker.Response{Status: status, Body: []byte(body)})
+		want := "response.access_token: jq took more than 1s and was ended: last(range(1e12))"
+		if got.Outcome != checker.Malformed || got.Message != want {
+			t.Errorf("HTTP %d: %+v", status, got)
+		}
+	}
+}
+
 // The usual members as a JSON object, for endpoints that want that.
 func TestJSONRequest(t *testing.T) {
 	t.Parallel()
@@ -269,7 +282,7 @@ func TestProbeAnswers(t *testing.T) {
 		},
 		{"jq on a list", `[1]`, 200, checker.Probe{JQ: jq(t, `length > 0`)}, checker.ProbeOK, ""},
 		{"jq on a web page", `<html>`, 200, checker.Probe{JQ: jq(t, `.`)}, checker.ProbeInconclusive, checker.APIIntercepted},
-		{"jq without end", `{}`, 200, checker.Probe{JQ: jq(t, `def f: f; f`)}, checker.ProbeDenied, checker.UnexpectedBody},
+		{"jq without end", `{}`, 200, checker.Probe{JQ: jq(t, `def f: f; f`)}, checker.ProbeInconclusive, checker.UnexpectedBody},
 		{"insufficient_scope", `{"error":"insufficient_scope"}`, 403, checker.Probe{}, checker.ProbeDenied, checker.InsufficientScope},
 		{
 			name:   "insufficient_scope with 401",

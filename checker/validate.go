@@ -154,7 +154,7 @@ func (pr Probe) validate(field string, plain bool, add complaint) {
 	case badURL(at, plain) != "":
 		add(field+"get", "the URL of a read-only API request", "%s", badURL(at, plain))
 	}
-	if pr.Head != "" && pr.JQ.program != nil {
+	if pr.Head != "" && !pr.JQ.IsZero() {
 		add(field+"jq", "get", "the answer to a HEAD has no body")
 	}
 	for _, s := range pr.Expect {

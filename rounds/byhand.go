@@ -30,9 +30,9 @@ import (
 // round. A daemon makes the checks, if one lives. each gets the results as they come, called in this goroutine; what
 // this process, being no daemon, could not read is among them, with the status Unknown, and is not recorded.
 //
-// It ends early when ctx does or the daemon stops: what this process has begun by then is checked and recorded. A provider that may not be asked now (*NotNowError), asks for a
-// pause or is passive (ErrNotExchanged) is an error at the end, which names what was not checked; the credentials of
-// the others are checked all the same. Any other error ends it at once.
+// It ends early when ctx does or the daemon stops: what this process has begun by then is checked and recorded. A provider that
+// may not be asked now (*NotNowError), asks for a pause or is passive (ErrNotExchanged) is an error at the end, which names what was not
+// checked; the credentials of the others are checked all the same. Any other error ends it at once.
 func (r *Rounds) CheckNow(ctx context.Context, creds []credential.Credential, each func([]Judged)) error {
 	return r.checkNow(ctx, byHand, creds, each)
 }

@@ -99,9 +99,9 @@ func notChecked(creds []credential.Credential, judged []rounds.Judged) string {
 	case len(names) == 0:
 		return "all were checked"
 	case len(names) > 10:
-		return fmt.Sprintf("%d were checked; not checked: %s and %d more", len(judged), joinComma(names[:10]), len(names)-10)
+		return fmt.Sprintf("%d checked; not checked: %s and %d more", len(judged), joinComma(names[:10]), len(names)-10)
 	}
-	return fmt.Sprintf("%d were checked; not checked: %s", len(judged), joinComma(names))
+	return fmt.Sprintf("%d checked; not checked: %s", len(judged), joinComma(names))
 }
 
 // waitingFor says whose answers are waited for.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 
 	"github.com/valyala/fastjson"
@@ -106,11 +107,20 @@ func (f Format) value(ctx context.Context, v any, text []byte, r *Reading) {
 	f.record(ctx, v, text, r)
 }
 
+// withHint says what is wrong and what a person does about it.
+func withHint(err error) string {
+	var hinted interface{ Hint() string }
+	if errors.As(err, &hinted) {
+		return err.Error() + " (" + hinted.Hint() + ")"
+	}
+	return err.Error()
+}
+
 func (f Format) record(ctx context.Context, v any, text []byte, r *Reading) {
 	r.Records++
 	events, err := f.eventsWithin(ctx, v, 0)
 	if err != nil {
-		r.bad(err.Error(), text)
+		r.bad(withHint(err), text)
 		return
 	}
 	if len(events) == 0 {

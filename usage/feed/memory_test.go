@@ -1,58 +1,74 @@
 package feed
 
 import (
+	"context"
 	"errors"
-	"reflect"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/keyrounds/keyrounds/bounded"
+	"github.com/keyrounds/keyrounds/test/lasting"
 )
 
-// A record that has a user's jq make very much ends that record, and the error says so; also where most of the program runs in Go.
+// A record that has jq take very much ends that record, by what it took too much of, and no other one: also what runs natively, or in
+// parts. Not parallel: it looks at the memory of the process.
 func TestJQTakesNoMoreMemory(t *testing.T) {
-	t.Parallel()
-	for name, text := range map[string]string{
-		"a list":         `[range(.n)]`,
-		"a product":      `[range(.n) as $a | range(9) | [$a, .]]`,
-		"a text":         `reduce range(40) as $i ("xxxxxxxx"; . + .) | length`,
-		"within a value": `.n as $x | {client_id: ([range($x)] | length | tostring)}`,
+	lasting.Test(t, "it takes what time there is")
+	doubled := strings.Repeat(" | . + .", 40)
+	var calls strings.Builder
+	for _, name := range strings.Split("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ", "") {
+		calls.WriteString(" def f" + name + ": f0 | f0; def f0: f" + name + ";")
+	}
+	for name, x := range map[string]struct{ text, what string }{
+		"a list":             {`[range(.n)]`, "memory"},
+		"objects":            {`[range(.n) | {a: ., b: "x"}]`, "took"},
+		"a product":          {`[range(.n) as $a | range(9) | [$a, .]]`, "took"},
+		"a text, doubled":    {`reduce range(40) as $i ("xxxxxxxx"; . + .) | length`, "memory"},
+		"characters":         {`reduce range(25) as $i ("xxxxxxxx"; . + .) | explode | length`, "memory"},
+		"a text, repeated":   {`"x" * 1e9 | length`, "memory"},
+		"a list without end": {`[limit(1e8; repeat(1))] | length`, "took"},
+		"differences":        {`[range(2e5)] - [range(2e5)]`, "took more than 1s"},
+		"sums in Go":         {`"xxxxxxxx"` + doubled, "m"},
+		"calls in Go":        {"def f0: .;" + calls.String() + " f0", "took more than 1s"},
+		"a part":             {`{client_id: (.c | fromjson | tostring), at: [range(1e12)]}`, "took"},
+		"a part, caught":     {`{client_id: ([range(1e12)]? // 1)}`, "took"},
+		"many parts":         {`.l[] | {client_id: ([range(1e5)] | last | tostring)}`, "took more than 1s"},
 	} {
-		p, err := newProgram(text, false)
+		p, err := newProgram(x.text, false)
 		if err != nil {
-			t.Fatal(err)
+			t.Fatalf("%s: %v", name, err)
 		}
-		err = p.run(t.Context(), map[string]any{"n": 1_000_000_000_000}, func(any) error { return nil })
-		if !errors.Is(err, bounded.ErrMemory) && !errors.Is(err, bounded.ErrTime) {
+		list := make([]any, 1000)
+		began := time.Now()
+		err = p.run(context.Background(), map[string]any{"n": 1_000_000_000_000, "c": "1", "l": list}, func(any) error { return nil })
+		var exceeded *bounded.ExceededError
+		if !errors.As(err, &exceeded) || !strings.Contains(err.Error(), x.what) {
 			t.Errorf("%s: %v", name, err)
 		}
+		if took := time.Since(began); took > 15*time.Second {
+			t.Errorf("%s: it took %v", name, took)
+		}
 	}
-}
-
-// What a user's jq makes in a process of its own is what a preset's makes in ours.
-func TestApartIsTheSame(t *testing.T) {
-	t.Parallel()
-	for _, preset := range Presets() {
-		ours, err := NewFormat(preset.Name, "")
+	for name, x := range map[string]struct{ text, what string }{
+		"a list": {`[range(.n)]`, "took"}, "no end": {`last(range(.n))`, "took more than 1s"},
+	} {
+		p, err := newProgram(x.text, true) // in this process
 		if err != nil {
 			t.Fatal(err)
 		}
-		users, err := NewFormat("", preset.JQ)
-		if err != nil {
-			t.Fatal(err)
+		err = p.run(context.Background(), map[string]any{"n": 1_000_000_000_000}, func(any) error { return nil })
+		if err == nil || !strings.Contains(err.Error(), x.what) {
+			t.Errorf("%s, of keyrounds' own: %v", name, err)
 		}
-		for _, x := range preset.Examples {
-			var record any = x.Record
-			d := newDecoder()
-			if v, err := d.parse([]byte(x.Record)); err == nil {
-				record = d.value(v)
-			}
-			for _, r := range []any{record, nil, 1, "x", []any{record}, map[string]any{"x": record}} {
-				want, wantErr := ours.Events(t.Context(), r)
-				got, err := users.Events(t.Context(), r)
-				if !reflect.DeepEqual(got, want) || (err == nil) != (wantErr == nil) {
-					t.Errorf("%s of %v: %v %v; in this process %v %v", preset.Name, r, got, err, want, wantErr)
-				}
-			}
-		}
+	}
+	p, err := newProgram(`.client_id`, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := ""
+	err = p.run(context.Background(), map[string]any{"client_id": "a"}, func(v any) error { got, _ = v.(string); return nil })
+	if err != nil || !strings.HasPrefix(got, "a") {
+		t.Errorf("an ordinary record: %q, %v", got, err)
 	}
 }

@@ -3,8 +3,11 @@ package feed
 import (
 	"context"
 	"strings"
+	"time"
 
 	"github.com/itchyny/gojq"
+
+	"github.com/keyrounds/keyrounds/bounded"
 )
 
 // Half of what an import cost was gojq, an interpreter that runs a format's jq for each record. Nearly all of that jq picks
@@ -24,6 +27,10 @@ type expression func(f *frame, in any) (v any, is bool, err error)
 // frame is one run of a program. Its objects are the memory of the next run.
 type frame struct {
 	ctx     context.Context
+	program bounded.JQ // that it is a run of
+	calls   int        // of functions, so far
+	made    int        // bytes of sums, so far
+	end     time.Time  // of the time that a run may take; zero: nothing took long yet
 	vars    [maxVariables]any
 	objects []map[string]any
 	used    int // of objects
@@ -38,6 +45,37 @@ func (f *frame) object() map[string]any {
 	return f.objects[f.used-1]
 }
 
+func (f *frame) begin(ctx context.Context, program bounded.JQ) {
+	f.ctx, f.program, f.calls, f.made, f.end = ctx, program, 0, 0, time.Time{}
+}
+
+// next forgets what was made of one part of a record.
+func (f *frame) next() {
+	ctx, program, calls, made, end := f.ctx, f.program, f.calls, f.made, f.end
+	f.reset()
+	f.ctx, f.program, f.calls, f.made, f.end = ctx, program, calls, made, end
+}
+
+const callsBetween = 1024 // looks at the clock
+
+// called counts a call of a function: a few functions that call each other twice can take years. The error is the end of
+// the context, or of the time that a run may take.
+func (f *frame) called() error {
+	if f.calls++; f.calls%callsBetween == 0 && f.overtime() {
+		return f.program.TooLong()
+	}
+	return f.ctx.Err()
+}
+
+// overtime reports whether the time of the run is over. It begins when it is asked first.
+func (f *frame) overtime() bool {
+	now := time.Now()
+	if f.end.IsZero() {
+		f.end = now.Add(bounded.MaxTime)
+	}
+	return now.After(f.end)
+}
+
 // reset forgets a run, and the memory of one that made many objects.
 func (f *frame) reset() {
 	if f.used > maxObjectsKept {
@@ -46,7 +84,7 @@ func (f *frame) reset() {
 	for _, m := range f.objects[:f.used] {
 		clear(m)
 	}
-	f.ctx, f.vars, f.used = nil, [maxVariables]any{}, 0
+	f.ctx, f.program, f.vars, f.used = nil, bounded.JQ{}, [maxVariables]any{}, 0
 }
 
 const maxObjectsKept = 8
@@ -87,8 +125,8 @@ func listOf(q *gojq.Query) *gojq.Term {
 }
 
 type native struct {
+	ours      bool // the program is part of keyrounds
 	variables int
-	ours      bool                         // a preset's
 	calls     map[*gojq.FuncDef]expression // by function of the program; nil: being compiled, or not understood
 }
 
@@ -141,7 +179,7 @@ func (n *native) query(q *gojq.Query, s *scope) (expression, bool) {
 	case gojq.OpOr:
 		return condition(left, constant(true), condition(right, constant(true), constant(false))), true
 	case gojq.OpAdd:
-		return n.quick(q, s, func(f *frame, in any) (any, bool) { return sum(f, in, left, right) })
+		return n.sum(q, s, left, right)
 	}
 	if holds := comparisons[q.Op]; holds != nil {
 		return comparison(left, right, holds), true

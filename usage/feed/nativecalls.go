@@ -80,7 +80,7 @@ func (n *native) function(known *scope) (expression, bool) {
 		return nil, false
 	}
 	return func(f *frame, in any) (any, bool, error) {
-		if err := f.ctx.Err(); err != nil { // a few functions that call each other twice can take years
+		if err := f.called(); err != nil {
 			return nil, false, err
 		}
 		return body(f, in)
@@ -90,7 +90,7 @@ func (n *native) function(known *scope) (expression, bool) {
 // mapped is map(each) of a list.
 func (n *native) mapped(t *gojq.Term, s *scope) (expression, bool) {
 	each, ok := n.query(t.Func.Args[0], s)
-	if !ok {
+	if !ok || !n.ours { // the record says how often
 		return n.part(queryOf(t), s)
 	}
 	slow, ok := n.part(queryOf(t), s)

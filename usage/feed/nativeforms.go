@@ -5,6 +5,8 @@ import (
 	"strings"
 
 	"github.com/itchyny/gojq"
+
+	"github.com/keyrounds/keyrounds/bounded"
 )
 
 // The forms of jq that native expressions are made of.
@@ -57,8 +59,7 @@ func condition(test, yes, no expression) expression {
 func try(body expression) expression {
 	return func(f *frame, in any) (any, bool, error) {
 		v, is, err := body(f, in)
-		var halt *gojq.HaltError
-		if err != nil && f.ctx.Err() == nil && !errors.As(err, &halt) {
+		if err != nil && f.ctx.Err() == nil && !bounded.Ends(err) {
 			return nil, false, nil
 		}
 		return v, is, err
@@ -118,11 +119,26 @@ func compare(l, r any) int {
 	return gojq.Compare(l, r)
 }
 
-// sum is left + right of two texts.
-func sum(f *frame, in any, left, right expression) (any, bool) {
-	r, _, err1 := right(f, in)
-	l, _, err2 := left(f, in)
-	a, is1 := l.(string)
-	b, is2 := r.(string)
-	return a + b, is1 && is2 && err1 == nil && err2 == nil
+// The bounds of sums that are made here: a text may double with each +, and a list says how often one is made.
+const (
+	maxSum  = 64 << 10 // of one; what is longer is gojq's
+	maxSums = 16 << 20 // of all that a run makes
+)
+
+// sum is left + right of two texts; all other sums are gojq's.
+func (n *native) sum(q *gojq.Query, s *scope, left, right expression) (expression, bool) {
+	slow, ok := n.part(q, s)
+	return func(f *frame, in any) (any, bool, error) {
+		r, _, err1 := right(f, in)
+		l, _, err2 := left(f, in)
+		a, is1 := l.(string)
+		b, is2 := r.(string)
+		if !is1 || !is2 || err1 != nil || err2 != nil || len(a)+len(b) > maxSum {
+			return slow(f, in)
+		}
+		if f.made += len(a) + len(b); f.made > maxSums {
+			return nil, false, f.program.TooMuch()
+		}
+		return a + b, true, nil
+	}, ok
 }

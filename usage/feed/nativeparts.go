@@ -1,7 +1,6 @@
 package feed
 
 import (
-	"context"
 	"fmt"
 
 	"github.com/itchyny/gojq"
@@ -61,42 +60,23 @@ func (n *native) part(q *gojq.Query, s *scope) (expression, bool) {
 			Right:    q,
 		}
 	}
-	run, err := n.runner(q, names)
+	code, err := bounded.Compile(q.String(), names...)
 	if err != nil {
 		return nil, false
+	}
+	if n.ours {
+		code = code.Inside()
 	}
 	return func(f *frame, in any) (any, bool, error) {
 		values := make([]any, len(slots))
 		for i, slot := range slots {
 			values[i] = f.vars[slot]
 		}
-		v, is := run(f.ctx, in, values)
-		if err, failed := v.(error); failed {
-			return nil, false, err
+		if f.overtime() { // of many parts, none of which takes long
+			return nil, false, f.program.TooLong()
 		}
-		return v, is, nil
+		return code.First(f.ctx, in, values...)
 	}, true
-}
-
-// runner has jq make the first value of an expression, or an error: a preset's in this process, a user's in one of its own.
-func (n *native) runner(q *gojq.Query, names []string) (func(ctx context.Context, in any, values []any) (any, bool), error) {
-	if n.ours {
-		code, err := gojq.Compile(q, gojq.WithVariables(names))
-		return func(ctx context.Context, in any, values []any) (any, bool) {
-			return code.RunWithContext(ctx, in, values...).Next()
-		}, err
-	}
-	p, err := bounded.Compile(q.String(), names...)
-	return func(ctx context.Context, in any, values []any) (any, bool) {
-		out, err := p.Run(ctx, 1, in, values...)
-		switch {
-		case len(out) > 0:
-			return out[0], true
-		case err != nil:
-			return err, true
-		}
-		return nil, false
-	}, err
 }
 
 func queryOf(t *gojq.Term) *gojq.Query { return &gojq.Query{Term: t} }

@@ -10,12 +10,12 @@ import (
 	"net/http"
 	"net/url"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 
-	"github.com/itchyny/gojq"
-
+	"github.com/keyrounds/keyrounds/bounded"
 	"github.com/keyrounds/keyrounds/credential"
 	"github.com/keyrounds/keyrounds/secret"
 )
@@ -62,7 +62,7 @@ type Poll struct {
 	Base  string
 	Every time.Duration
 
-	items, next, cursor, more, covered, problem *gojq.Code
+	items, next, cursor, more, covered, problem bounded.JQ // of zero: there is none
 }
 
 // DefaultEvery is the Every of a feed that says nothing else.
@@ -79,7 +79,7 @@ func NewPoll(spec PollSpec, base string, every time.Duration) (Poll, error) {
 	}
 	for _, e := range []struct {
 		name, text string
-		code       **gojq.Code
+		code       *bounded.JQ
 	}{
 		{"items", spec.Items, &p.items},
 		{"next", spec.Next, &p.next},
@@ -91,12 +91,12 @@ func NewPoll(spec PollSpec, base string, every time.Duration) (Poll, error) {
 		if e.text == "" {
 			continue
 		}
-		q, err := gojq.Parse(e.text)
-		if err == nil {
-			*e.code, err = gojq.Compile(q)
-		}
-		if err != nil {
+		var err error
+		if *e.code, err = bounded.Compile(e.text); err != nil {
 			return p, fmt.Errorf("%s: jq: %w", e.name, err)
+		}
+		if isOfPreset(e.text) {
+			*e.code = e.code.Inside()
 		}
 	}
 	u, err := url.Parse(p.fill(spec.URL, PollPosition{}, time.Time{}, time.Time{}))
@@ -104,6 +104,14 @@ func NewPoll(spec PollSpec, base string, every time.Duration) (Poll, error) {
 		return p, errors.New("url: not a URL")
 	}
 	return p, nil
+}
+
+// isOfPreset reports whether an expression of a poll is part of keyrounds.
+func isOfPreset(text string) bool {
+	return slices.ContainsFunc(Presets(), func(p Preset) bool {
+		return p.Poll != nil &&
+			slices.Contains([]string{p.Poll.Items, p.Poll.Next, p.Poll.Cursor, p.Poll.More, p.Poll.Covered, p.Poll.Problem}, text)
+	})
 }
 
 // Silence is how long such a feed may show nothing new while all is well: it misses one poll at most.
@@ -213,7 +221,7 @@ func (a *Asker) Next(ctx context.Context) (*Page, error) {
 	}
 	a.pages++
 	spec := a.feed.Poll.Spec
-	list, err := a.feed.Poll.records(answer)
+	list, err := a.feed.Poll.records(ctx, answer)
 	if err != nil {
 		return nil, err
 	}
@@ -229,10 +237,14 @@ func (a *Asker) Next(ctx context.Context) (*Page, error) {
 		a.backwards = a.backwards || newest.Before(a.newest)
 		a.newest = newest
 	}
-	if c, ok := one(a.feed.Poll.cursor, anyList(list)); ok && len(list) > 0 {
+	c, err := one(ctx, a.feed.Poll.cursor, anyList(list))
+	if err != nil {
+		return nil, fmt.Errorf("cursor: %w", err)
+	}
+	if c != nil && len(list) > 0 {
 		pg.After.Cursor = textOf(c)
 	}
-	next, err := a.following(answer, list, header)
+	next, err := a.following(ctx, answer, list, header)
 	if err != nil {
 		return nil, err
 	}
@@ -257,7 +269,11 @@ func (a *Asker) counted(ctx context.Context, pg *Page) error {
 	if err != nil {
 		return fmt.Errorf("coverage: %w", err)
 	}
-	if v, ok := one(a.feed.Poll.covered, answer); ok && v == true && pg.Reading.BadSeen == 0 {
+	v, err := one(ctx, a.feed.Poll.covered, answer)
+	if err != nil {
+		return fmt.Errorf("covered: %w", err)
+	}
+	if v == true && pg.Reading.BadSeen == 0 {
 		pg.Covered = []Span{{a.from, a.until}}
 	}
 	pg.After.Until, a.position.Until, a.url = a.until, a.until, ""
@@ -265,7 +281,7 @@ func (a *Asker) counted(ctx context.Context, pg *Page) error {
 }
 
 // following is the next page's URL. It must be on the same server: the token goes with it.
-func (a *Asker) following(answer any, list []any, header http.Header) (string, error) {
+func (a *Asker) following(ctx context.Context, answer any, list []any, header http.Header) (string, error) {
 	spec, next := a.feed.Poll.Spec, ""
 	switch {
 	case spec.Link:
@@ -273,8 +289,11 @@ func (a *Asker) following(answer any, list []any, header http.Header) (string, e
 		if len(list) == 0 { // Okta names a next page for ever
 			next = ""
 		}
-	case a.feed.Poll.next != nil:
-		v, _ := one(a.feed.Poll.next, answer)
+	case !a.feed.Poll.next.IsZero():
+		v, err := one(ctx, a.feed.Poll.next, answer)
+		if err != nil { // which must not pass for the last page
+			return "", fmt.Errorf("next: %w", err)
+		}
 		next = textOf(v)
 		if next != "" && spec.NextParameter != "" {
 			u, err := url.Parse(a.url)
@@ -286,12 +305,17 @@ func (a *Asker) following(answer any, list []any, header http.Header) (string, e
 			u.RawQuery = q.Encode()
 			next = u.String()
 		}
-	case a.feed.Poll.more != nil:
+	case !a.feed.Poll.more.IsZero():
 		pos := a.position
-		if c, ok := one(a.feed.Poll.cursor, anyList(list)); ok {
+		c, err1 := one(ctx, a.feed.Poll.cursor, anyList(list))
+		v, err2 := one(ctx, a.feed.Poll.more, anyList(list))
+		if err := errors.Join(err1, err2); err != nil {
+			return "", fmt.Errorf("more: %w", err)
+		}
+		if c != nil {
 			pos.Cursor = textOf(c)
 		}
-		if v, ok := one(a.feed.Poll.more, anyList(list)); ok && v == true && pos.Cursor != "" {
+		if v == true && pos.Cursor != "" {
 			next = a.feed.Poll.fill(spec.URL, pos, a.from, a.until)
 		}
 	}
@@ -329,10 +353,17 @@ func linkNext(h http.Header) string {
 
 var plainMember = regexp.MustCompile(`^\.[A-Za-z_][A-Za-z0-9_]*$`)
 
-func (p Poll) records(answer any) ([]any, error) {
+func (p Poll) records(ctx context.Context, answer any) ([]any, error) {
 	v := answer
-	if p.items != nil {
-		v, _ = p.items.Run(answer).Next()
+	if !p.items.IsZero() {
+		var err error
+		v, _, err = p.items.First(ctx, answer)
+		switch {
+		case errors.Is(err, bounded.ErrFailed): // nothing where it is looked for must not pass for nobody
+			return nil, errors.New("items: the answer is not as it expects")
+		case err != nil && !errors.Is(err, bounded.ErrHalted):
+			return nil, fmt.Errorf("items: %w", err)
+		}
 	}
 	switch v := v.(type) {
 	case nil:
@@ -345,8 +376,6 @@ func (p Poll) records(answer any) ([]any, error) {
 		return nil, nil
 	case []any:
 		return v, nil
-	case error: // nothing where it is looked for must not pass for nobody
-		return nil, errors.New("items: the answer is not as it expects")
 	}
 	return nil, errors.New("the answer holds no list of records")
 }
@@ -358,15 +387,16 @@ func anyList(l []any) any {
 	return l
 }
 
-func one(code *gojq.Code, in any) (any, bool) {
-	if code == nil {
-		return nil, false
+// one is what an expression finds first, nil where that is nothing or jq failed. The error is another one: nothing is known then.
+func one(ctx context.Context, code bounded.JQ, in any) (any, error) {
+	if code.IsZero() {
+		return nil, nil
 	}
-	v, ok := code.Run(in).Next()
-	if _, failed := v.(error); failed || v == nil {
-		return nil, false
+	v, _, err := code.First(ctx, in)
+	if errors.Is(err, bounded.ErrFailed) || errors.Is(err, bounded.ErrHalted) {
+		return nil, nil
 	}
-	return v, ok
+	return v, err
 }
 
 // WaitError asks to poll again after a time, which the server named.
@@ -408,7 +438,7 @@ func (a *Asker) get(ctx context.Context, from string) (any, http.Header, error) 
 	var answer any
 	err = json.Unmarshal(body, &answer)
 	if resp.StatusCode != http.StatusOK {
-		return nil, nil, fmt.Errorf("HTTP %d%s", resp.StatusCode, a.problem(answer))
+		return nil, nil, fmt.Errorf("HTTP %d%s", resp.StatusCode, a.problem(ctx, answer))
 	}
 	if err != nil {
 		return nil, nil, errors.New("the answer is not JSON")
@@ -417,8 +447,8 @@ func (a *Asker) get(ctx context.Context, from string) (any, http.Header, error) 
 }
 
 // problem is what an answer says that is an error, where the specification knows where to look.
-func (a *Asker) problem(answer any) string {
-	v, _ := one(a.feed.Poll.problem, answer)
+func (a *Asker) problem(ctx context.Context, answer any) string {
+	v, _ := one(ctx, a.feed.Poll.problem, answer)
 	if text := textOf(v); text != "" {
 		return ": " + secret.NewScrubber(a.token).Clean(text, 200)
 	}

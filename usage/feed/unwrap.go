@@ -4,8 +4,11 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"slices"
 	"strings"
+
+	"github.com/keyrounds/keyrounds/bounded"
 )
 
 // What carries a record to us often puts it into something else: a container runtime, syslog, a log shipper, a bucket's
@@ -77,6 +80,9 @@ const deepest = 3 // of wrappings around a record
 // inner one is looked at.
 func (f Format) eventsWithin(ctx context.Context, v any, depth int) ([]Event, error) {
 	events, err := f.Events(ctx, v)
+	if exceeded := (*bounded.ExceededError)(nil); errors.As(err, &exceeded) { // what is within is part of it
+		return nil, err
+	}
 	m, ok := v.(map[string]any)
 	if !ok || depth >= deepest || err == nil && slices.ContainsFunc(events, concerns) {
 		return events, err
