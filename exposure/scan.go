@@ -136,9 +136,8 @@ func (x *Exposure) scan(ctx context.Context, s leak.Source) (scan.Found, error) 
 		return scan.Found{}, err
 	}
 	f := scanner.Found()
-	if len(f.Hits) == 0 {
-		return f, nil
+	if len(f.Hits) > 0 {
+		_, err = x.TakeHits(ctx, audit.Daemon, f, "source "+s.Name)
 	}
-	_, err = x.TakeHits(ctx, audit.Daemon, f, "source "+s.Name)
-	return f, err
+	return f, errors.Join(err, f.FailedError())
 }

@@ -42,7 +42,8 @@ func newLeaksScan(o *options) *cobra.Command {
 			"and client id: as it is, in base64, base64url, hexadecimal, percent-encoded, JSON-escaped, UTF-16, and as\n" +
 			"in Authorization: Basic. - is standard input. Nothing of what is searched is kept or shown but where a\n" +
 			"secret stands. What is found opens a finding, and the credential is checked at once.\n\n" +
-			"Exit 0: nothing was found; 1: something was; 2: it could not be done.",
+			"Exit 0: nothing was found; 1: something was; 2: it could not be done, also where the history of a repository that\n" +
+			"is named could not be searched and nothing was found elsewhere.",
 		Example: "  keyrounds leaks scan ~/src /srv/git/backend.git\n" +
 			"  keyrounds leaks scan --unreachable -o json . | jq -r '.[] | select(.in_head) | .path'\n" +
 			"  git diff --cached | keyrounds leaks scan --record=false --secrets-only -",
@@ -72,7 +73,7 @@ func newLeaksScan(o *options) *cobra.Command {
 				fmt.Fprintf(cmd.ErrOrStderr(), "not searched: %s: %s\n", printable(s.Path, false), printable(s.Why, false))
 			}
 			if len(found.Hits) == 0 {
-				return nil
+				return found.FailedError()
 			}
 			if record {
 				leaked, err := a.Exposure.TakeHits(cmd.Context(), actor(), found, "scan")
@@ -190,6 +191,8 @@ func printHits(w io.Writer, out output, f scan.Found, paths []string) error {
 	switch {
 	case out.format == "sarif":
 		return writeSARIF(w, f)
+	case out.people() && len(rows) == 0 && len(f.Failed) > 0:
+		return nil // nothing is known
 	case out.people() && len(rows) == 0:
 		fmt.Fprintf(w, "no registered secret or client id in %s (searched: %d, %s)\n",
 			strings.Join(paths, ", "), f.Files, megabytes(f.Bytes))

@@ -27,7 +27,8 @@ import (
 // Objects that are damaged are left out, noted, and the rest is searched.
 
 // history searches the objects of a git repository.
-func (s *Scanner) history(ctx context.Context, dir *os.File, named string) error {
+// asked: it is what was asked for, and not one of many in a tree.
+func (s *Scanner) history(ctx context.Context, dir *os.File, named string, asked bool) error {
 	g, err := openGit(ctx, dir, s)
 	defer g.close()
 	var no *NoGitError
@@ -35,7 +36,18 @@ func (s *Scanner) history(ctx context.Context, dir *os.File, named string) error
 	if errors.As(err, &no) || errors.As(err, &old) {
 		return err
 	}
-	if err != nil {
+	var odd *OddFileError
+	switch {
+	case err == nil:
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case errors.As(err, &odd), errors.Is(err, errSilent):
+		s.fail(named, "its history was not searched: %v", err)
+		return nil
+	case asked:
+		s.fail(named, "it looks like a git repository, and git cannot open it: %v", err)
+		return nil
+	default:
 		s.skip(place{named, ""}, "it looks like a git repository, and git cannot open it: %v", err)
 		return nil
 	}
@@ -155,7 +167,7 @@ func (h *history) search(ctx context.Context, ids []objectName) error {
 			return nil
 		}
 		if errors.Is(err, errSilent) {
-			h.skip(place{h.named, ""}, "%d objects were not searched: %v", len(ids), err)
+			h.fail(h.named, "%d objects were not searched: %v", len(ids), err)
 			return nil
 		}
 		if len(ids) == 0 {

@@ -2,7 +2,9 @@ package scan
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/keyrounds/keyrounds/secret"
@@ -35,8 +37,40 @@ type Skipped struct{ Path, Why string }
 type Found struct {
 	Hits    []Hit
 	Skipped []Skipped
-	Files   int64 // files, members of archives, and objects of histories that were searched
-	Bytes   int64 // in those, as they are unpacked
+	// Failed are those of Skipped that are repositories whose history was not searched, or not whole, and that somebody asked for, or that
+	// keep git from it: "nothing was found" is not known of them.
+	Failed []Skipped
+	Files  int64 // files, members of archives, and objects of histories that were searched
+	Bytes  int64 // in those, as they are unpacked
+}
+
+// FailedError says that there are Failed repositories; nil where there are none.
+func (f Found) FailedError() error {
+	if len(f.Failed) == 0 {
+		return nil
+	}
+	return &FailedError{f.Failed}
+}
+
+// FailedError says that repositories could not be searched, or not whole.
+type FailedError struct{ Repositories []Skipped }
+
+func (e *FailedError) Error() string {
+	var text strings.Builder
+	text.WriteString("the history was not searched, or not whole")
+	for i, r := range e.Repositories {
+		if i == 3 {
+			fmt.Fprintf(&text, "; and of %d more", len(e.Repositories)-i)
+			break
+		}
+		fmt.Fprintf(&text, "; %s: %s", r.Path, r.Why)
+	}
+	return text.String()
+}
+
+// Hint returns what a person can do about it.
+func (*FailedError) Hint() string {
+	return "when that is mended, scan again; --history=false searches the files as they are"
 }
 
 // same is what hits of one leak have in common.

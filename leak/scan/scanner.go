@@ -75,7 +75,7 @@ func (s *Scanner) Found() Found {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	f := s.found
-	f.Hits, f.Skipped = slices.Clone(f.Hits), slices.Clone(f.Skipped)
+	f.Hits, f.Skipped, f.Failed = slices.Clone(f.Hits), slices.Clone(f.Skipped), slices.Clone(f.Failed)
 	f.Files, f.Bytes = s.files.Load(), s.bytes.Load()
 	f.tidy()
 	return f
@@ -138,12 +138,22 @@ const (
 	mostHits    = 200_000              // of a scan
 )
 
-func (s *Scanner) skip(at place, format string, args ...any) {
-	why := fmt.Sprintf(format, args...)
+func (s *Scanner) skip(at place, format string, args ...any) { s.note(at, false, format, args...) }
+
+// fail notes that the history of a repository was not searched, of which it would be taken that nothing was found.
+func (s *Scanner) fail(named, format string, args ...any) {
+	s.note(place{named, ""}, true, format, args...)
+}
+
+func (s *Scanner) note(at place, failed bool, format string, args ...any) {
+	why := Skipped{s.Mask(at.String()), s.Mask(fmt.Sprintf(format, args...))}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if len(s.found.Skipped) < mostHits {
-		s.found.Skipped = append(s.found.Skipped, Skipped{s.Mask(at.String()), s.Mask(why)})
+		s.found.Skipped = append(s.found.Skipped, why)
+	}
+	if failed && len(s.found.Failed) < mostHits {
+		s.found.Failed = append(s.found.Failed, why)
 	}
 }
 

@@ -46,7 +46,7 @@ func (s *Scanner) Tree(ctx context.Context, root string) error {
 			s.skip(place{t.nameOf(r), ""}, "its history cannot be read: %v", plainError(err))
 			continue
 		}
-		if err := s.history(ctx, dir, t.nameOf(r)); err != nil {
+		if err := s.history(ctx, dir, t.nameOf(r), t.nameOf(r) == t.named); err != nil {
 			return err
 		}
 	}
