@@ -107,7 +107,7 @@ func (a *Access) AddPerson(ctx context.Context, by, name string, g Grant) (tempo
 		return temporary, err
 	}
 	temporary = secret.New([]byte(randomText(20)))
-	hash, err := a.hashing.hash(ctx, name, temporary)
+	hash, err := a.hashing.hash(ctx, "\x00", temporary) // a random one may hold the name
 	if err != nil {
 		return temporary, err
 	}

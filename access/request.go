@@ -79,6 +79,27 @@ func Bearer(r *http.Request) (token string, ok bool) {
 	return token, strings.EqualFold(scheme, "Bearer") && strings.HasPrefix(token, tokenPrefix)
 }
 
+// Still reports whether who was named in a context may still be here: his token, session or person may have ended since. Where
+// that cannot be known he may.
+func (a *Access) Still(ctx context.Context) bool {
+	v, ok := VisitOf(ctx)
+	if !ok {
+		return true
+	}
+	still := true
+	var err error
+	switch {
+	case v.Token != 0:
+		err = a.Pool.QueryRow(ctx, `
+			SELECT revoked_at IS NULL AND (ends_at IS NULL OR ends_at > $2) AND p.disabled_at IS NULL
+			FROM access_tokens t LEFT JOIN access_people p ON p.id = t.person_id WHERE t.id = $1`, v.Token, a.Now()).Scan(&still)
+	case v.Session != 0:
+		err = a.Pool.QueryRow(ctx, `SELECT EXISTS (SELECT FROM access_sessions WHERE id = $1 AND ends_at > $2)`, v.Session, a.Now()).
+			Scan(&still)
+	}
+	return err != nil || still
+}
+
 type basicKey struct{}
 
 // WithBasic says in a context which user of web_config the listener has let in.

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"sync"
 	"time"
 	"unicode/utf8"
 
@@ -52,6 +53,8 @@ type Options struct {
 	EventsEvery  time.Duration         // how often it is looked for events; 0: each second
 	Ended        <-chan struct{}       // closed when the daemon stops: streams of events end
 	Version      string
+	// Still reports whether who asks in a context may still be here; nil: he may. It is asked while a stream lasts.
+	Still func(context.Context) bool
 	// About fills in what is registered of the credential of a finding; nil: nothing does.
 	About func(context.Context, finding.Finding) (finding.Finding, error)
 	// Refused notes that somebody asked for what his role may not; nil: nobody notes it.
@@ -66,7 +69,10 @@ func New(o Options) http.Handler {
 	if o.Refused == nil {
 		o.Refused = func(*http.Request, access.Who, string) {}
 	}
-	s := &server{Options: o, streams: make(chan struct{}, mostStreams)}
+	if o.Still == nil {
+		o.Still = func(context.Context) bool { return true }
+	}
+	s := &server{Options: o, listening: map[string]int{}, streams: make(chan struct{}, mostStreams)}
 	mux := http.NewServeMux()
 	s.api = humago.NewWithPrefix(mux, prefix, s.config())
 	for _, r := range s.routes() {
@@ -99,6 +105,9 @@ type server struct {
 	Options
 	api     huma.API
 	streams chan struct{} // one in it for each who listens to events
+
+	listenMu  sync.Mutex
+	listening map[string]int // how many of them by who asks
 }
 
 // config is that of huma: nothing but JSON, no pages of its own, and problems of ours (see problem.go).

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -32,6 +33,8 @@ const (
 	pollEvents   = time.Second
 	maxGap       = 10 * time.Second // a transaction that is older than this was rolled back, or is passed over
 	eventsAtOnce = 500
+	askAgain     = 5 * time.Second  // whether who listens still may
+	mostOwn      = 8                // streams of one who asks
 	writeEvent   = 20 * time.Second // for one who takes none, the stream ends
 )
 
@@ -64,13 +67,18 @@ func (s *server) events(ctx context.Context, in *eventsIn) (*exported, error) {
 			return nil, err
 		}
 	}
+	leave, ok := s.listens(asking(ctx).Name)
+	if !ok {
+		return nil, problem(http.StatusTooManyRequests, fmt.Sprintf("You listen %d times already, which is the most.", mostOwn))
+	}
 	select {
 	case s.streams <- struct{}{}:
 	default:
+		leave()
 		return nil, problem(http.StatusServiceUnavailable, fmt.Sprintf("%d listen already, which is the most: come later.", mostStreams))
 	}
 	return &exported{func(c huma.Context) {
-		defer func() { <-s.streams }()
+		defer func() { <-s.streams; leave() }()
 		_, w := humago.Unwrap(c)
 		h := w.Header()
 		h.Set("Content-Type", "text/event-stream")
@@ -83,6 +91,31 @@ func (s *server) events(ctx context.Context, in *eventsIn) (*exported, error) {
 	}}, nil
 }
 
+// listens counts the streams of one who asks; false: he has as many as one may.
+func (s *server) listens(name string) (leave func(), ok bool) {
+	s.listenMu.Lock()
+	defer s.listenMu.Unlock()
+	if s.listening[name] >= mostOwn {
+		return nil, false
+	}
+	s.listening[name]++
+	return func() {
+		s.listenMu.Lock()
+		defer s.listenMu.Unlock()
+		if s.listening[name]--; s.listening[name] == 0 {
+			delete(s.listening, name)
+		}
+	}, true
+}
+
+// ofTheRecord are the actions that are for those who may read the record: who may sign in, and what was refused.
+var ofTheRecord = []string{"access.", "person.", "token.", "session.", "sealing."}
+
+// isForAll reports whether everybody who may look is told of an action.
+func isForAll(action string) bool {
+	return !slices.ContainsFunc(ofTheRecord, func(begin string) bool { return strings.HasPrefix(action, begin) })
+}
+
 // follow sends events until nobody listens, the daemon stops, or the stream has lasted long enough.
 func (s *server) follow(ctx context.Context, st *stream) {
 	ctx, cancel := context.WithTimeout(ctx, streamLasts)
@@ -93,8 +126,14 @@ func (s *server) follow(ctx context.Context, st *stream) {
 	}
 	tick := time.NewTicker(every)
 	defer tick.Stop()
-	said := time.Now()
+	said, asked := time.Now(), time.Time{}
 	for {
+		if time.Since(asked) >= askAgain {
+			if !s.Still(ctx) {
+				return
+			}
+			asked = time.Now()
+		}
 		n, err := s.sendEvents(ctx, st)
 		if err != nil {
 			return
@@ -132,6 +171,9 @@ func (s *server) sendEvents(ctx context.Context, st *stream) (n int, err error) 
 		return 0, err
 	}
 	for _, e := range st.tail.next(fresh, time.Now()) {
+		if !asking(ctx).May(access.Administer) && !isForAll(e.Action) {
+			continue
+		}
 		if asking(ctx).Role == access.Owner && !slices.Contains(names, nameOf(e.Subject)) {
 			continue
 		}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -48,7 +49,11 @@ func (h *house) listen(ctx context.Context, n int, header ...string) (lines []st
 func TestEvents(t *testing.T) {
 	t.Parallel()
 	ended := make(chan struct{})
-	h := newHouse(t, func(o *api.Options) { o.EventsEvery, o.Ended = 10*time.Millisecond, ended })
+	var gone atomic.Bool
+	h := newHouse(t, func(o *api.Options) {
+		o.EventsEvery, o.Ended = 10*time.Millisecond, ended
+		o.Still = func(context.Context) bool { return !gone.Load() }
+	})
 	first := into[page](h, "/v1/audit?limit=1").Items[0]["id"]
 	from := fmt.Sprint(int64(first.(float64)))
 	h.open(finding.Revoked, "web-a", "ops-a", "web-b")
@@ -69,6 +74,19 @@ func TestEvents(t *testing.T) {
 			t.Errorf("%s: %v", who, got)
 		}
 	}
+	h.exec(`INSERT INTO record (at, actor, action, subject, detail) VALUES (now(), 'user x', 'token.made', 'token secret-plan', '{}')`)
+	h.open(finding.Flapping, "web-a")
+	for who, want := range map[string]int{"admin": 1, "viewer": 0, "responder": 0} {
+		heard, _ := h.listen(t.Context(), 5+want, "Last-Event-ID", from, "Ask", who)
+		if n := strings.Count(strings.Join(heard, ""), "secret-plan"); n != want {
+			t.Errorf("%s hears %d of who may sign in: %v", who, n, heard)
+		}
+	}
+	gone.Store(true)
+	if got, _ := h.listen(t.Context(), 1, "Last-Event-ID", from); len(got) != 0 {
+		t.Errorf("who may not be here any more hears %v", got)
+	}
+	gone.Store(false)
 	close(ended)
 	if got, _ := h.listen(t.Context(), 1); len(got) != 0 {
 		t.Errorf("after the end: %v", got)

@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -135,6 +136,7 @@ func (a *App) api(ended <-chan struct{}) http.Handler {
 		Unregistered: a.Unregistered,
 		Ended:        ended,
 		Refused:      a.refused,
+		Still:        a.Access.Still,
 		About:        a.about,
 		Once:         idempotency.New(a.Pool),
 		Config:       a.Config,
@@ -297,14 +299,15 @@ func (a *App) reload(ctx context.Context, c *config.Config) error {
 	a.listenToSlack(c)
 	a.Rounds.Reload(settings(c))
 	for key, differs := range map[string]bool{
-		"data_dir": old.DataDir != c.DataDir,
-		"database": old.Database != c.Database,
-		"listen":   old.Listen != c.Listen,
-		"sealing":  old.SealingKey != c.SealingKey || old.SealingKMS != c.SealingKMS,
-		"timezone": old.Zone.String() != c.Zone.String(),
-		"metrics":  !reflect.DeepEqual(old.Metrics, c.Metrics),
-		"debug":    old.DebugListen != c.DebugListen,
-		"access":   old.Access.Socket != c.Access.Socket || old.Access.SocketGroup != c.Access.SocketGroup,
+		"data_dir":   old.DataDir != c.DataDir,
+		"database":   old.Database != c.Database,
+		"listen":     old.Listen != c.Listen,
+		"web_config": old.WebConfig != c.WebConfig,
+		"sealing":    old.SealingKey != c.SealingKey || old.SealingKMS != c.SealingKMS,
+		"timezone":   old.Zone.String() != c.Zone.String(),
+		"metrics":    !reflect.DeepEqual(old.Metrics, c.Metrics),
+		"debug":      old.DebugListen != c.DebugListen,
+		"access":     old.Access.Socket != c.Access.Socket || old.Access.SocketGroup != c.Access.SocketGroup,
 	} {
 		if differs {
 			a.Log.Warn("this change needs a restart", "key", key)
@@ -323,7 +326,7 @@ type server struct {
 func (a *App) newDoor(c *config.Config) *web.Door {
 	return (&web.Door{
 		Trusted: func() []netip.Prefix { return a.config.Load().TrustedProxies },
-		Asked:   func() (web.Asked, error) { return asked(c) },
+		Asked:   func() (web.Asked, error) { return a.asked(c) },
 		People:  func() bool { return a.Access.Settings().SignIn() },
 		Ours:    func(host string) bool { return a.config.Load().Answers(host) },
 		Log:     a.Log,
@@ -351,17 +354,20 @@ func (a *App) listen(c *config.Config, door *web.Door, pages http.Handler) (*ser
 	}, nil
 }
 
-// asked is what the file of the web asks of people now. The error says that nobody is let in: the file cannot be read, or was changed
-// so that others than this machine would come in without.
-func asked(c *config.Config) (web.Asked, error) {
-	if c.WebConfig == "" {
-		return web.Asked{}, nil
+// asked is what the file of the web asks of people now. The error says that nobody is let in: the file cannot be read, or something
+// was changed so that others than this machine would come in without. begun is the configuration that we listen by: where we listen,
+// and by which file, stays so until a restart; who signs in otherwise is as it was configured last.
+func (a *App) asked(begun *config.Config) (web.Asked, error) {
+	now := a.config.Load()
+	path := cmp.Or(begun.WebConfig, now.WebConfig) // one that came since: its users sign in, though its TLS needs a restart
+	var f config.WebFile
+	if path != "" {
+		var err error
+		if f, err = config.ReadWeb(path); err != nil {
+			return web.Asked{}, err
+		}
 	}
-	f, err := config.ReadWeb(c.WebConfig)
-	if err != nil {
-		return web.Asked{}, err
-	}
-	if host, _, _ := net.SplitHostPort(c.Listen); !f.SignIn() && !c.Access.SignIn() && !config.Loopback(host) {
+	if host, _, _ := net.SplitHostPort(begun.Listen); !f.SignIn() && !now.Access.SignIn() && !config.Loopback(host) {
 		return web.Asked{}, config.ErrNoUsers
 	}
 	return web.Asked{Users: f.Users, Certificate: f.Certificate()}, nil

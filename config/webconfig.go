@@ -3,6 +3,7 @@ package config
 import (
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"os"
 	"slices"
@@ -24,7 +25,7 @@ type WebFile struct {
 
 // ReadWeb reads the exporter-toolkit file at path, as it is now.
 func ReadWeb(path string) (f WebFile, err error) {
-	b, err := os.ReadFile(path)
+	b, err := readSmall(path)
 	if err != nil {
 		return f, fmt.Errorf("web_config: %w", err)
 	}
@@ -32,6 +33,26 @@ func ReadWeb(path string) (f WebFile, err error) {
 		return f, errors.New("web_config: the file is not YAML")
 	}
 	return f, nil
+}
+
+// mostOfWeb is how many bytes such a file has at most: it is read at each request.
+const mostOfWeb = 1 << 20
+
+// readSmall reads a file, and waits for no pipe.
+func readSmall(path string) ([]byte, error) {
+	f, err := os.OpenFile(path, os.O_RDONLY|notWaiting, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	st, err := f.Stat()
+	switch {
+	case err != nil:
+		return nil, err
+	case !st.Mode().IsRegular() || st.Size() > mostOfWeb:
+		return nil, fmt.Errorf("%s is no file of settings", path)
+	}
+	return io.ReadAll(io.LimitReader(f, mostOfWeb))
 }
 
 // ErrNoUsers says that a file asks nobody to sign in.

@@ -39,9 +39,12 @@ func (p place) convert(ctx context.Context) error {
 // it is missing (a new server, one of an earlier version, one that was cut short) they get new ones.
 func (p place) haveRoles() (bool, error) {
 	text, err := os.ReadFile(p.passwords())
+	st, failed := os.Lstat(p.passwords())
 	switch {
 	case errors.Is(err, os.ErrNotExist):
 		return false, nil
+	case failed == nil && st.Mode().IsRegular() && st.Mode().Perm()&0o077 != 0:
+		return false, nil // others may have read them
 	case errors.Is(err, syscall.EISDIR):
 		return false, &passwordsError{p.passwords(), "it is a directory"}
 	case err != nil:

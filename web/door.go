@@ -149,8 +149,8 @@ func (d *Door) basic(next http.Handler, users map[string]string, user, password 
 // hashing bounds how many bcrypt hashes are made at once, of all addresses together.
 var hashing = semaphore.NewWeighted(int64(runtime.GOMAXPROCS(0)))
 
-// nobodys is what a name that nobody has is compared with, so that it takes as long.
-const nobodys = "$2a$10$C6UzMDM.H6dfI/f/IKcEeO7ZlPWKdV8yO7W.fEkNHMnvIbRFOhZPu"
+// decoy is what a name that nobody has is compared with, so that it takes as long.
+const decoy = "$2a$10$C6UzMDM.H6dfI/f/IKcEeO7ZlPWKdV8yO7W.fEkNHMnvIbRFOhZPu"
 
 func compare(ctx context.Context, hash, password string) error {
 	ctx, cancel := context.WithTimeout(ctx, laneWait)
@@ -161,7 +161,7 @@ func compare(ctx context.Context, hash, password string) error {
 	defer hashing.Release(1)
 	exists := hash != ""
 	if !exists {
-		hash = nobodys
+		hash = decoy
 	}
 	if bcrypt.CompareHashAndPassword([]byte(hash), []byte(password)) != nil || !exists {
 		return access.ErrRefused

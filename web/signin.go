@@ -94,7 +94,11 @@ func (s *site) signIn(w http.ResponseWriter, r *http.Request) {
 		s.begin(w, r, person, "password", next)
 		return
 	}
-	s.noteSignIn(r, err, "person "+name, wrongPassword)
+	who := nobodys
+	if errors.Is(err, access.ErrRefused) && s.Access.Exists(r.Context(), name) {
+		who = name
+	}
+	s.noteSignIn(r, err, "person "+who, wrongPassword)
 	status, wrong := s.whyNot(err, "Name or password is wrong.")
 	p := s.loginPage(r, next, wrong)
 	p.Name = secret.Scrubber{}.Clean(name, 64)

@@ -38,11 +38,17 @@ func (d *Door) try(r *http.Request, user string, exists func() bool, reason stri
 	}
 	d.refused.WithLabelValues(reason).Inc()
 	if n <= mostFailures {
+		if !exists() {
+			user = nobodys // people type passwords where names go
+		}
 		d.Log.Warn("a sign-in was refused",
 			"address", host, "user", secret.Scrubber{}.Clean(user, 64), "why", reason, "last", n == mostFailures)
 	}
 	return err
 }
+
+// nobodys stands for a name that nobody has.
+const nobodys = "(a name that nobody has)"
 
 // takeBack counts one less, of the minute that now is in.
 func (f *failures) takeBack(host string, now time.Time) {

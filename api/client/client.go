@@ -30,7 +30,7 @@ type Client struct {
 
 const (
 	timeout = 5 * time.Minute // a check of a provider that hangs, behind others
-	maxBody = 256 << 20
+	maxBody = 64 << 20
 )
 
 // New makes a client of a daemon. server is https://host, http:// on this machine, or unix:/path of its socket, where the kernel says
@@ -44,7 +44,7 @@ func New(server string, token secret.Value, agent string) (*Client, error) {
 		p.Dial = func(ctx context.Context, _, _ string) (net.Conn, error) {
 			return (&net.Dialer{}).DialContext(ctx, "unix", path)
 		}
-		c.base = "http://localhost"
+		c.base, c.token = "http://localhost", secret.Value{} // the kernel says who asks
 	} else if err := checkServer(server); err != nil {
 		return nil, err
 	}
@@ -56,6 +56,9 @@ func New(server string, token secret.Value, agent string) (*Client, error) {
 // checkServer: a token goes over plain http to this machine only.
 func checkServer(server string) error {
 	u, err := url.Parse(server)
+	if err == nil && u.User != nil {
+		server = u.Redacted()
+	}
 	switch {
 	case err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" || u.RawQuery+u.Fragment != "" || u.User != nil:
 		return &ServerError{
@@ -188,6 +191,9 @@ func (c *Client) problem(resp *http.Response) error {
 	var p Problem
 	if json.Unmarshal(b, &p) != nil || p.Detail == "" {
 		p.Detail = strings.TrimSpace(string(b[:min(len(b), 200)]))
+	}
+	if token := c.token.Reveal(); token != "" {
+		p.Detail = strings.ReplaceAll(p.Detail, token, "*****")
 	}
 	p.Status = resp.StatusCode
 	switch resp.StatusCode {

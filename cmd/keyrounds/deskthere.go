@@ -176,7 +176,7 @@ func plainly(err error) error {
 	if !errors.As(err, &p) {
 		return err
 	}
-	text := p.Error()
+	text := printable(p.Error(), false)
 	if rest, ok := strings.CutPrefix(text, "There is "); ok {
 		text = "there is " + rest
 	}

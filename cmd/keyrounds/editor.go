@@ -105,7 +105,7 @@ func editorOf(env func(string) string) ([]string, error) {
 
 // inEditor returns what is in the file when the editor has ended, without the comments at its top.
 func inEditor(cmd *cobra.Command, editor []string, path, text string) (string, error) {
-	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+	if err := writeAnew(path, text); err != nil {
 		return "", err
 	}
 	run := exec.Command(editor[0], append(slices.Clone(editor[1:]), path)...)
@@ -248,4 +248,17 @@ func readEdit(text string) (e api.CredentialEdit, err error) {
 		}
 	}
 	return e, nil
+}
+
+// writeAnew writes a file in place of what an editor left under its name, which may be a link.
+func writeAnew(path, text string) error {
+	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteString(text)
+	return errors.Join(err, f.Close())
 }

@@ -93,7 +93,7 @@ func newLogin(o *options) *cobra.Command {
 				return err
 			}
 			fmt.Fprintf(cmd.OutOrStdout(), "you are %s at %s, with the role %s; the token is kept in %s\n",
-				me.Name, l.Server, roleOf(me.Role, me.Owners), path)
+				printable(me.Name, false), l.Server, printable(roleOf(me.Role, me.Owners), false), path)
 			return nil
 		},
 	}

@@ -64,7 +64,7 @@ func refused(s api.StatusJSON) (n int) {
 
 func statusScreen(s api.StatusJSON, l layout) string {
 	var b strings.Builder
-	fmt.Fprintln(&b, s.Sentence)
+	fmt.Fprintln(&b, printable(s.Sentence, false))
 	if len(s.Providers) > 0 {
 		head, rows := []string{"PROVIDER", "CREDENTIALS"}, [][]string{}
 		var shown []verdict.Status

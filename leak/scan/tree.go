@@ -96,6 +96,8 @@ func (t tree) walk(ctx context.Context) (repositories []string, err error) {
 			repositories = append(repositories, name)
 		case d.IsDir() && d.Name() == "objects" && isGitDir(filepath.Dir(name)):
 			return fs.SkipDir // packed; the history has them
+		case d.Name() == ".git" && d.Type()&fs.ModeSymlink != 0:
+			t.fail(t.nameOf(name), ".git is a link, and links are not followed: scan the repository that it leads to")
 		case d.Name() == ".git" && d.Type().IsRegular() && rel == ".git":
 			repositories = append(repositories, t.root) // a work tree of a repository elsewhere
 		case d.Type().IsRegular():

@@ -491,6 +491,31 @@ func partsIn(t *testing.T, dir string) (names []string) {
 	return names
 }
 
+// A repository that was named and not searched is no "nothing found".
+func TestARepositoryThatWasNotSearched(t *testing.T) {
+	lasting.Test(t, "it runs git")
+	t.Parallel()
+	for name, spoil := range map[string]func(git string) error{
+		"a link to it": func(git string) error { return errors.Join(os.Rename(git, git+"2"), os.Symlink(git+"2", git)) },
+		"a pipe":       func(git string) error { return syscall.Mkfifo(filepath.Join(git, "packed-refs"), 0o600) },
+		"a bad include": func(git string) error {
+			return os.WriteFile(filepath.Join(git, "config"), []byte("[include"), 0o600)
+		},
+	} {
+		r := newRepository(t)
+		r.commit("app.env", []byte(canary))
+		r.commit("app.env", nil)
+		_ = os.Remove(filepath.Join(r.dir, "app.env"))
+		if err := spoil(filepath.Join(r.dir, ".git")); err != nil {
+			t.Fatal(err)
+		}
+		f, _ := scan(t, Options{History: true}, r.dir)
+		if err := f.FailedError(); err == nil || len(f.Skipped) == 0 {
+			t.Errorf("%s: %v, skipped %v", name, err, f.Skipped)
+		}
+	}
+}
+
 // What a repository borrows is searched, also of one that borrows itself, and where its objects are a link.
 func TestBorrowedObjects(t *testing.T) {
 	lasting.Test(t, "it runs git many times")
