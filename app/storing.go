@@ -35,6 +35,7 @@ type storing struct {
 	last    time.Time // it could
 	failing time.Time // since when it cannot; zero: it can
 	why     string
+	said    bool // the log says so
 }
 
 // errUnstored is why storing fails where the small write succeeds.
@@ -95,11 +96,15 @@ func (a *App) noteWrite(err error) {
 		if !s.failing.IsZero() && now.Sub(s.failing) > notStoring {
 			a.Log.Info("it can be stored again", "after", now.Sub(s.failing).Round(time.Second).String())
 		}
-		s.last, s.failing, s.why = now, time.Time{}, ""
+		s.last, s.failing, s.why, s.said = now, time.Time{}, "", false
 	case s.failing.IsZero():
 		s.failing, s.why = now, err.Error()
 	default:
 		s.why = err.Error()
+		if !s.said && now.Sub(s.last) >= notStoring {
+			s.said = true
+			a.Log.Error("nothing can be stored", "since", s.failing, "error", s.why)
+		}
 	}
 }
 
