@@ -41,7 +41,25 @@ func (p *patient) database(ctx context.Context) []remark {
 	if schema.Result != fine {
 		return []remark{r, schema}
 	}
-	return append([]remark{r, schema, sealingOf(ctx, a)}, feedsOf(ctx, a)...)
+	rs := []remark{r, schema, sealingOf(ctx, a)}
+	if tokens, any := tokensOf(ctx, a); any {
+		rs = append(rs, tokens)
+	}
+	return append(rs, feedsOf(ctx, a)...)
+}
+
+// tokensOf says of the API tokens what keyrounds says of the credentials of others; any: there are some.
+func tokensOf(ctx context.Context, a *app.App) (r remark, any bool) {
+	inForce, unused, err := a.Access.Unused(ctx)
+	r = remark{Check: "API tokens", Result: fine, Message: fmt.Sprintf("in force: %d, all used lately or new", inForce)}
+	switch {
+	case err != nil:
+		r.Result, r.Message = failed, err.Error()
+	case unused > 0:
+		r.Result, r.Message = warning, fmt.Sprintf("in force: %d, of which %d were not used for 90 days", inForce, unused)
+		r.Advice = "keyrounds access tokens list names them; revoke what nobody needs"
+	}
+	return r, err != nil || inForce > 0
 }
 
 func schemaOf(ctx context.Context, a *app.App) remark {
