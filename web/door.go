@@ -37,6 +37,7 @@ type Door struct {
 	failed  failures
 	lanes   lanes
 	looking singleflight.Group
+	hashing *semaphore.Weighted
 	known   sync.Map // the hashes of names and passwords that were right lately, with when
 	refused *prometheus.CounterVec
 }
@@ -51,6 +52,7 @@ const (
 
 // Open makes a door ready, and shows by reg how often sign-ins were refused.
 func (d *Door) Open(reg prometheus.Registerer) *Door {
+	d.hashing = semaphore.NewWeighted(int64(runtime.GOMAXPROCS(0)))
 	d.refused = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "keyrounds_sign_ins_refused_total",
 		Help: "Sign-ins that were refused, by reason: wrong_password (a user that is not there, too), wrong_token, " +
@@ -129,7 +131,7 @@ func (d *Door) basic(next http.Handler, users map[string]string, user, password 
 		_, err, _ := d.looking.Do(string(key[:]), func() (any, error) {
 			r := r.WithContext(context.WithoutCancel(r.Context())) // the first may hang up, the others wait
 			return nil, d.try(r, user, func() bool { return exists }, wrongPassword, func() error {
-				return compare(r.Context(), hash, password)
+				return d.compare(r.Context(), hash, password)
 			})
 		})
 		switch {
@@ -146,19 +148,17 @@ func (d *Door) basic(next http.Handler, users map[string]string, user, password 
 	next.ServeHTTP(w, r.WithContext(access.WithBasic(r.Context(), user)))
 }
 
-// hashing bounds how many bcrypt hashes are made at once, of all addresses together.
-var hashing = semaphore.NewWeighted(int64(runtime.GOMAXPROCS(0)))
-
 // decoy is what a name that nobody has is compared with, so that it takes as long.
 const decoy = "$2a$10$C6UzMDM.H6dfI/f/IKcEeO7ZlPWKdV8yO7W.fEkNHMnvIbRFOhZPu"
 
-func compare(ctx context.Context, hash, password string) error {
+// compare makes as many bcrypt hashes at once as there are processors, of all addresses together.
+func (d *Door) compare(ctx context.Context, hash, password string) error {
 	ctx, cancel := context.WithTimeout(ctx, laneWait)
 	defer cancel()
-	if hashing.Acquire(ctx, 1) != nil {
+	if d.hashing.Acquire(ctx, 1) != nil {
 		return access.ErrBusy
 	}
-	defer hashing.Release(1)
+	defer d.hashing.Release(1)
 	exists := hash != ""
 	if !exists {
 		hash = decoy
