@@ -108,12 +108,14 @@ func (s *server) listens(name string) (leave func(), ok bool) {
 	}, true
 }
 
-// ofTheRecord are the actions that are for those who may read the record: who may sign in, and what was refused.
-var ofTheRecord = []string{"access.", "person.", "token.", "session.", "sealing."}
+// forAll are the actions of which everybody who may look is told. All others, such as who may sign in and what was refused, are for
+// those who may read the record.
+var forAll = []string{
+	"finding.", "credential.", "check.", "decision.", "report.", "silence.", "usage.", "notification.", "receiver.", "secret.", "daemon.",
+}
 
-// isForAll reports whether everybody who may look is told of an action.
 func isForAll(action string) bool {
-	return !slices.ContainsFunc(ofTheRecord, func(begin string) bool { return strings.HasPrefix(action, begin) })
+	return slices.ContainsFunc(forAll, func(begin string) bool { return strings.HasPrefix(action, begin) })
 }
 
 // follow sends events until nobody listens, the daemon stops, or the stream has lasted long enough.

@@ -63,6 +63,9 @@ func checkFrom(cmd *cobra.Command, at *there, names []string, verbose bool, out 
 			return err
 		}
 	}
+	if err := cmd.Context().Err(); err != nil {
+		return err // once, and not for each that was not waited for
+	}
 	if err := errors.Join(failed...); err != nil {
 		return err
 	}
