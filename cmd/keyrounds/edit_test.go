@@ -98,7 +98,8 @@ credentials: [{name: of-file, provider: idp, client_id: a, secret: "env:HOME"}]
 	edit("good", exitError, "was changed by somebody else meanwhile",
 		"keyrounds credentials edit good -c "+file+` --owner quicker; echo 'description: later' >> "$1"`)
 
-	s := atIn(t, editor("sleep 100"), "credentials", "edit", "good", "-c", file)
+	// exec, as dash loses a Ctrl-C that comes while it starts a program.
+	s := atIn(t, editor("exec sleep 100"), "credentials", "edit", "good", "-c", file)
 	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
 		if _, err := os.Stat(seen + ".n"); err == nil {
 			break

@@ -12,6 +12,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"syscall"
 
 	"github.com/goccy/go-yaml"
 	"github.com/spf13/cobra"
@@ -111,7 +112,7 @@ func inEditor(cmd *cobra.Command, editor []string, path, text string) (string, e
 	run := exec.Command(editor[0], append(slices.Clone(editor[1:]), path)...)
 	run.Stdin, run.Stdout, run.Stderr = os.Stdin, os.Stdout, os.Stderr
 	err := run.Run()
-	if cmd.Context().Err() != nil {
+	if cmd.Context().Err() != nil || interrupted(run.ProcessState) { // the editor can hear of Ctrl-C before we do
 		return "", errInterrupted
 	}
 	if err != nil {
@@ -126,6 +127,15 @@ func inEditor(cmd *cobra.Command, editor []string, path, text string) (string, e
 		_, rest, _ = strings.Cut(rest, "\n")
 	}
 	return rest, nil
+}
+
+// interrupted says whether a program was ended by Ctrl-C.
+func interrupted(p *os.ProcessState) bool {
+	if p == nil {
+		return false
+	}
+	status, ok := p.Sys().(syscall.WaitStatus)
+	return ok && status.Signaled() && status.Signal() == syscall.SIGINT
 }
 
 // editHead are the comments at the top of the file.
