@@ -65,7 +65,7 @@ func (d *door) record(ctx context.Context, tx pgx.Tx, actor, act, subject string
 // acts are those of the record, the oldest first, with who did them.
 func (d *door) acts() (all []string) {
 	d.Helper()
-	es, err := d.audit.Log(d.Context(), audit.LogFilter{Limit: 10000})
+	es, err := d.audit.Log(d.Context(), audit.Record{})
 	d.must(err)
 	for _, e := range es {
 		all = append([]string{e.Actor + ": " + e.Action + " " + e.Subject}, all...)
@@ -581,7 +581,7 @@ func TestRefusalsAreBounded(t *testing.T) {
 	}
 	d.pass(time.Minute)
 	d.Refused(t.Context(), access.Refusal{Subject: "person eve", Why: "wrong_password", Address: "192.0.2.1"})
-	es, err := d.audit.Log(t.Context(), audit.LogFilter{Limit: 1})
+	es, err := d.audit.Log(t.Context(), audit.Record{Limit: 1})
 	if err != nil || !strings.Contains(string(es[0].Detail), `"not_recorded_before": 470`) {
 		t.Errorf("%s %v", es[0].Detail, err)
 	}

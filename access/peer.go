@@ -3,6 +3,7 @@ package access
 import (
 	"context"
 	"fmt"
+	"os"
 	"os/user"
 	"slices"
 	"strconv"
@@ -28,7 +29,13 @@ func (p Peer) visit() (Visit, error) {
 	if p.Role == "" {
 		return Visit{Who: Who{Name: p.Name}}, ErrRefused
 	}
-	return Visit{Who: Who{Name: p.Name, Role: p.Role}, Shown: p.Name}, nil
+	return Visit{Who: Who{Name: p.Name, Role: p.Role, Here: true}, Shown: p.Name}, nil
+}
+
+// Ourselves is the user who runs this process: an admin of what he runs.
+func Ourselves() Who {
+	p := peer(os.Getuid(), os.Getgid(), os.Getuid(), -1)
+	return Who{Name: p.Name, Role: Admin, Here: true}
 }
 
 func peer(uid, gid, self, group int) Peer {

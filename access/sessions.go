@@ -157,7 +157,7 @@ func (a *Access) bySession(ctx context.Context, id string) (v Visit, renewed str
 	case row.isBefore && now.After(fromNull(row.beforeUntil)):
 		return Visit{}, "", a.endStolen(ctx, v.Session, row.name)
 	}
-	v.Who = Who{a.actorOf(Person{Name: row.name, Issuer: row.issuer}), row.role, row.owners}
+	v.Who = Who{Name: a.actorOf(Person{Name: row.name, Issuer: row.issuer}), Role: row.role, Owners: row.owners}
 	v.Shown, v.Temporary, v.Local = row.name, row.temporary, row.issuer == ""
 	switch {
 	case row.isNext: // the browser has it

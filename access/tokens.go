@@ -167,7 +167,7 @@ func (a *Access) byToken(ctx context.Context, text string) (v Visit, err error) 
 	case role != nil && !(Who{Role: *role, Owners: limit}).Covers(Grant{v.Role, v.Owners}):
 		return Visit{}, ErrRefused
 	}
-	v.Name, v.Shown = "token "+name, "token "+name
+	v.Name, v.Shown, v.ByToken = "token "+name, "token "+name, true
 	if now.Sub(fromNull(usedAt)) >= usedEvery {
 		if _, err := a.Pool.Exec(ctx, `UPDATE access_tokens SET used_at = $2 WHERE id = $1`, v.Token, now); err != nil {
 			a.Log.Warn("when a token was used is not noted", "token", name, "error", err)

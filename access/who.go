@@ -35,9 +35,11 @@ const (
 
 // Who is somebody who asks, with what the request proved about him.
 type Who struct {
-	Name   string   // as the record names him: "user ann", "token grafana"
-	Role   Role     // what he may do
-	Owners []string // whose credentials, where Role is Owner
+	Name    string   // as the record names him: "user ann", "token grafana"
+	Role    Role     // what he may do
+	Owners  []string // whose credentials, where Role is Owner
+	Here    bool     // he is on this machine, says the kernel
+	ByToken bool     // an API token proved it
 }
 
 // May says whether somebody may do a deed at all. Where his role is Owner, Sees says on which credentials.

@@ -82,21 +82,12 @@ func (a *Actions) Rotate(
 	v secret.Value,
 	first FirstCheck,
 ) error {
+	if _, err := a.Rotatable(ctx, name, clientID, expires); err != nil {
+		return err
+	}
 	c, err := a.Registry.Get(ctx, name)
 	if err != nil {
 		return err
-	}
-	if !c.Retired.IsZero() {
-		return refusal(fmt.Sprintf("%q was retired on %s: nothing rotates it any more", name, c.Retired.UTC().Format(time.DateOnly)))
-	}
-	if c.Secret != secret.Sealed {
-		return &HostSecretError{c}
-	}
-	if clientID != "" && clientID != c.ClientID && c.Source == credential.FromFile {
-		return refusal(fmt.Sprintf("the client id of %q is in the configuration file: change it there", name))
-	}
-	if !expires.IsZero() && c.Source == credential.FromFile {
-		return refusal(fmt.Sprintf("when %q expires is said in the configuration file: change it there", name))
 	}
 	return a.register(ctx, actor, func(tx pgx.Tx) ([]registry.Change, error) {
 		if err := a.fits(ctx, tx, c.ID); err != nil {
@@ -119,6 +110,30 @@ func (a *Actions) Rotate(
 		}
 		return []registry.Change{change}, a.postpone(ctx, tx, first, change)
 	})
+}
+
+// Rotatable is a credential as Rotate would make it. The errors are those of Rotate.
+func (a *Actions) Rotatable(ctx context.Context, name, clientID string, expires time.Time) (credential.Credential, error) {
+	c, err := a.Registry.Get(ctx, name)
+	switch {
+	case err != nil:
+		return c, err
+	case !c.Retired.IsZero():
+		return c, refusal(fmt.Sprintf("%q was retired on %s: nothing rotates it any more", name, c.Retired.UTC().Format(time.DateOnly)))
+	case c.Secret != secret.Sealed:
+		return c, &HostSecretError{c}
+	case clientID != "" && clientID != c.ClientID && c.Source == credential.FromFile:
+		return c, refusal(fmt.Sprintf("the client id of %q is in the configuration file: change it there", name))
+	case !expires.IsZero() && c.Source == credential.FromFile:
+		return c, refusal(fmt.Sprintf("when %q expires is said in the configuration file: change it there", name))
+	}
+	if clientID != "" {
+		c.ClientID, c.KeyID = clientID, ""
+	}
+	if c.Source != credential.FromFile {
+		c.Expires = expires
+	}
+	return c, nil
 }
 
 // HostSecretError says that a secret is named by a reference into the host, so that nothing here can replace it.

@@ -19,14 +19,14 @@ func (a *Actions) Freeze(ctx context.Context, actor string, month report.Month, 
 	if err == nil && !made {
 		return refusal("The report " + month.String() + " was frozen before: amend it, and there is another edition.")
 	}
-	return refusedReport(err)
+	return Refused(err)
 }
 
 // Amend makes another edition of a report that was frozen, for actor, and says its number. The error is a refusal that says why
 // not.
 func (a *Actions) Amend(ctx context.Context, actor string, month report.Month, why string) (edition int, err error) {
 	edition, err = a.Reports.Amend(ctx, month, report.Order{Actor: actor, Why: why, Anyway: true}, a.Now())
-	return edition, refusedReport(err)
+	return edition, Refused(err)
 }
 
 // SignOff notes that r.By went through the frozen report of a month. The error is a refusal that says why not.
@@ -42,7 +42,7 @@ func (a *Actions) SignOff(ctx context.Context, month report.Month, r report.Revi
 		}
 		return a.Audit.Append(ctx, tx, e)
 	})
-	return s, refusedReport(err)
+	return s, Refused(err)
 }
 
 // refusedError is a refusal that is made of another error, whose hint a command shows.
@@ -54,8 +54,8 @@ type refusedError struct {
 func (e *refusedError) Unwrap() error  { return e.error }
 func (e *refusedError) Public() string { return e.public }
 
-// refusedReport makes refusals of the errors that say why a report is not made.
-func refusedReport(err error) error {
+// Refused makes refusals of the errors that say why a report is not made, with their hints; others stay.
+func Refused(err error) error {
 	var (
 		early     *report.NotOverError
 		unwatched *report.UnwatchedError
@@ -66,12 +66,12 @@ func refusedReport(err error) error {
 	)
 	switch {
 	case errors.As(err, &early):
-		return refusal("The month " + early.Month.String() + " is not over.")
+		return &refusedError{err, sentence(err) + "."}
 	case errors.As(err, &unwatched):
-		return refusal("No feed watched in the month " + unwatched.Month.String() + ": its report would say of every credential that " +
-			"it is not known. Import logs first, or freeze it anyway.")
+		return &refusedError{err, "No feed watched in the month " + unwatched.Month.String() + ": its report would say of every " +
+			"credential that it is not known. Import logs first, or freeze it anyway."}
 	case errors.As(err, &none):
-		return &refusedError{err, "The report " + none.Month.String() + " was not frozen."}
+		return &refusedError{err, sentence(err) + "."}
 	case errors.As(err, &undecided):
 		return &refusedError{err, sentence(err) + ". Decide, or sign it off with them."}
 	case errors.As(err, &signed):

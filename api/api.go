@@ -10,6 +10,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 	"unicode/utf8"
@@ -30,11 +31,13 @@ import (
 	"github.com/keyrounds/keyrounds/notify"
 	"github.com/keyrounds/keyrounds/registry"
 	"github.com/keyrounds/keyrounds/report"
+	"github.com/keyrounds/keyrounds/secret"
 	"github.com/keyrounds/keyrounds/usage"
 )
 
 // Options are options of New. All are required but those that say otherwise; all stores are on the same database.
 type Options struct {
+	Access    *access.Access
 	Actions   *action.Actions
 	Audit     *audit.Store
 	Registry  *registry.Store
@@ -45,10 +48,13 @@ type Options struct {
 	Decisions *decision.Store
 	// Sources lists the sources that are searched for leaked secrets.
 	Sources func(context.Context) ([]exposure.Source, error)
+	// ProveDead tries a secret until it is proven dead (exposure.ProveDead).
+	ProveDead func(ctx context.Context, r leak.SecretRow, given secret.Value, each func(leak.Attempt)) (*finding.Death, error)
 	// Unregistered calls each for the client ids that nobody registered (usage.Store.Unregistered).
 	Unregistered func(ctx context.Context, each func(usage.Unregistered) bool) error
 	Once         *idempotency.Store    // what was answered to requests that name themselves
 	Config       func() *config.Config // as it holds now
+	ConfigFile   string                // where it is; who is on this machine is told
 	PerMinute    int                   // requests of one who asks; 0: 600
 	EventsEvery  time.Duration         // how often it is looked for events; 0: each second
 	Ended        <-chan struct{}       // closed when the daemon stops: streams of events end
@@ -59,8 +65,10 @@ type Options struct {
 	About func(context.Context, finding.Finding) (finding.Finding, error)
 	// Refused notes that somebody asked for what his role may not; nil: nobody notes it.
 	Refused func(r *http.Request, who access.Who, why string)
-	Log     *slog.Logger
-	Now     func() time.Time
+	// Own says that whoever asks runs this process: what fails is told to him as it is, and not to a log.
+	Own bool
+	Log *slog.Logger
+	Now func() time.Time
 }
 
 // New returns the handler of everything below /api/. Each request's context says who asks (access.With); without that, all but
@@ -91,7 +99,7 @@ func compressed(next http.Handler) http.Handler {
 	}
 	zipped := gzip(next)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Path == eventsPath { // each of them is sent at once
+		if r.URL.Path == eventsPath || r.URL.Path == checksPath || strings.HasSuffix(r.URL.Path, "/verify") { // each of them is sent at once
 			next.ServeHTTP(w, r)
 			return
 		}
@@ -99,12 +107,17 @@ func compressed(next http.Handler) http.Handler {
 	})
 }
 
-const prefix = "/api"
+const (
+	prefix     = "/api"
+	checksPath = prefix + "/v1/checks"
+)
 
 type server struct {
 	Options
 	api     huma.API
 	streams chan struct{} // one in it for each who listens to events
+
+	runs runs
 
 	listenMu  sync.Mutex
 	listening map[string]int // how many of them by who asks

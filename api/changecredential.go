@@ -6,6 +6,7 @@ import (
 	"maps"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/keyrounds/keyrounds/config"
@@ -36,12 +37,12 @@ type editIn struct {
 }
 
 // editCredential changes what is said of a credential, but for its provider, client id and secret.
-func (s *server) editCredential(ctx context.Context, in *editIn) (*shownCredential, error) {
+func (s *server) editCredential(ctx context.Context, in *editIn) (*changedCredential, error) {
 	if _, err := s.credential(ctx, in.Name); err != nil {
 		return nil, err
 	}
 	match := func(c credential.Credential) error { return in.fits(tagOf(c)) }
-	_, err := s.Actions.If(match).Edit(ctx, asking(ctx).Name, in.Name, func(c credential.Credential) (credential.Credential, error) {
+	next, err := s.Actions.If(match).Edit(ctx, asking(ctx).Name, in.Name, func(c credential.Credential) (credential.Credential, error) {
 		next, problems := Edited(c, in.Body).Credential(s.Config().Defaults)
 		if wrong := wrongs("body.", problems); len(wrong) > 0 {
 			return c, wrongly(wrong...)
@@ -51,7 +52,11 @@ func (s *server) editCredential(ctx context.Context, in *editIn) (*shownCredenti
 	if err != nil {
 		return nil, err
 	}
-	return s.showCredential(ctx, &in.Named)
+	warnings, err := s.doubts(ctx, next)
+	if err != nil {
+		return nil, err
+	}
+	return s.changed(ctx, in.Name, warnings)
 }
 
 // Edited is a credential as the configuration file would have it, with what is to change.
@@ -95,17 +100,18 @@ type rotateIn struct {
 	Named
 	OnlyIf
 	FirstIn
+	DryRun
 	Body RotateIn
 }
 
 // RotateIn is a new secret of a credential.
 type RotateIn struct {
-	Secret   SecretIn `json:"client_secret"`
+	Secret   SecretIn `json:"client_secret,omitempty" doc:"Required, but for a dry run."`
 	ClientID string   `json:"client_id,omitempty" maxLength:"512" doc:"The new client id, where the provider gives a new pair."`
 	Expires  string   `json:"expires,omitempty" maxLength:"40" doc:"Date or time when the new secret ends by itself."`
 }
 
-func (s *server) rotateCredential(ctx context.Context, in *rotateIn) (*shownCredential, error) {
+func (s *server) rotateCredential(ctx context.Context, in *rotateIn) (*changedCredential, error) {
 	if _, err := s.credential(ctx, in.Name); err != nil {
 		return nil, err
 	}
@@ -116,6 +122,17 @@ func (s *server) rotateCredential(ctx context.Context, in *rotateIn) (*shownCred
 			return nil, wrongly(Wrong{"body.expires", "The member expires may be " + credential.EndHint + "."})
 		}
 	}
+	next, err := s.Actions.Rotatable(ctx, in.Name, in.Body.ClientID, end)
+	if err != nil {
+		return nil, err
+	}
+	warnings, err := s.doubts(ctx, next)
+	if err != nil {
+		return nil, err
+	}
+	if in.DryRun.DryRun {
+		return s.changed(ctx, in.Name, warnings)
+	}
 	v, err := in.Body.Secret.read("body.client_secret")
 	if err != nil {
 		return nil, err
@@ -125,7 +142,7 @@ func (s *server) rotateCredential(ctx context.Context, in *rotateIn) (*shownCred
 	if err := s.Actions.If(match).Rotate(ctx, asking(ctx).Name, in.Name, in.Body.ClientID, end, v, in.first()); err != nil {
 		return nil, err
 	}
-	return s.showCredential(ctx, &in.Named)
+	return s.changed(ctx, in.Name, warnings)
 }
 
 type retireIn struct {
@@ -197,8 +214,13 @@ func (s *server) trySecret(ctx context.Context, in *tryIn) (*shownCheck, error) 
 	return &shownCheck{NewCheckJSON(rounds.Judged{Result: result})}, nil
 }
 
+type checkIn struct {
+	Named
+	Trace bool `query:"trace" doc:"Also say how the answer was read."`
+}
+
 // checkCredential checks one now, whatever its schedule says.
-func (s *server) checkCredential(ctx context.Context, in *Named) (*shownCheck, error) {
+func (s *server) checkCredential(ctx context.Context, in *checkIn) (*shownCheck, error) {
 	c, err := s.credential(ctx, in.Name)
 	if err != nil {
 		return nil, err
@@ -209,7 +231,9 @@ func (s *server) checkCredential(ctx context.Context, in *Named) (*shownCheck, e
 	var out *shownCheck
 	err = s.Actions.CheckFor(ctx, asking(ctx).Name, []credential.Credential{c}, func(js []rounds.Judged) {
 		for _, j := range js {
-			out = &shownCheck{NewCheckJSON(j)}
+			if out = (&shownCheck{NewCheckJSON(j)}); in.Trace {
+				out.Body.Trace = orEmpty(j.Result.Trace)
+			}
 		}
 	})
 	if err == nil && out == nil {
@@ -218,14 +242,23 @@ func (s *server) checkCredential(ctx context.Context, in *Named) (*shownCheck, e
 	return out, askable(err)
 }
 
-// askable tells why a provider is not asked now.
+// askable tells why providers are not asked now.
 func askable(err error) error {
+	if joined, is := err.(interface{ Unwrap() []error }); is { //nolint:errorlint // which of them it is made of
+		var all []string
+		for _, one := range joined.Unwrap() {
+			var p *Problem
+			if !errors.As(askable(one), &p) {
+				return err
+			}
+			all = append(all, p.Detail)
+		}
+		return problem(http.StatusConflict, strings.Join(all, "\n"))
+	}
 	var now *rounds.NotNowError
-	switch {
-	case errors.As(err, &now):
-		return problem(http.StatusConflict, "It cannot be checked now: "+now.Error()+".")
-	case errors.Is(err, rounds.ErrNotExchanged):
-		return problem(http.StatusConflict, "The provider is never asked for tokens: it is passive, or knows its clients by certificates.")
+	if errors.As(err, &now) || errors.Is(err, rounds.ErrNotExchanged) {
+		text := err.Error()
+		return problem(http.StatusConflict, strings.ToUpper(text[:1])+text[1:]+".")
 	}
 	return err
 }

@@ -25,6 +25,7 @@ type CheckJSON struct {
 	Probes     []checker.ProbeResult `json:"probes"`
 	CheckedAt  time.Time             `json:"checked_at"`
 	Message    string                `json:"message"`
+	Trace      []string              `json:"trace,omitempty"` // how the answer was read, where that was asked for
 }
 
 // PhasesJSON says how long each phase of an exchange took, in milliseconds; 0: it did not happen.
@@ -57,5 +58,6 @@ func NewCheckJSON(j rounds.Judged) CheckJSON {
 		orEmpty(r.Probes),
 		r.At.UTC(),
 		r.Message,
+		nil,
 	}
 }

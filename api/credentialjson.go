@@ -2,12 +2,10 @@ package api
 
 import (
 	"cmp"
-	"context"
 	"time"
 
 	"github.com/keyrounds/keyrounds/audit"
 	"github.com/keyrounds/keyrounds/credential"
-	"github.com/keyrounds/keyrounds/registry"
 )
 
 // CredentialJSON is a registered credential with what is held of it, in JSON, here and in the commands. The client id and
@@ -26,6 +24,7 @@ type CredentialJSON struct {
 	UnusedAfter      string            `json:"unused_after"`
 	MaxAge           string            `json:"max_age"`
 	Created          string            `json:"created,omitempty"`
+	Expires          string            `json:"expires,omitempty"`    // when, as was declared
 	ExpiresAt        time.Time         `json:"expires_at,omitzero"`  // when it ends by itself
 	ExpiresBy        string            `json:"expires_by,omitempty"` // who says so: declared, certificate, key or provider
 	Canary           bool              `json:"canary"`
@@ -63,6 +62,9 @@ func NewCredentialJSON(c credential.Credential, st audit.Standing) CredentialJSO
 	if !c.Created.IsZero() {
 		j.Created = c.Created.Format(time.DateOnly)
 	}
+	if !c.Expires.IsZero() {
+		j.Expires = c.Expires.UTC().Format(time.RFC3339)
+	}
 	for _, n := range c.ExpectedNetworks {
 		j.ExpectedNetworks = append(j.ExpectedNetworks, n.String())
 	}
@@ -70,35 +72,4 @@ func NewCredentialJSON(c credential.Credential, st audit.Standing) CredentialJSO
 		j.NextCheck, j.NextCheckWhy = time.Time{}, ""
 	}
 	return j
-}
-
-// eachAtOnce is how many credentials EachCredential holds at once.
-const eachAtOnce = 1000
-
-// EachCredential calls each for every credential, by name, retired ones only if asked for. It reads them in pages.
-func EachCredential(
-	ctx context.Context, registered *registry.Store, held *audit.Store, retired bool, each func(CredentialJSON),
-) error {
-	for after := ""; ; {
-		creds, err := registered.Page(ctx, retired, after, eachAtOnce)
-		if err != nil || len(creds) == 0 {
-			return err
-		}
-		ids := make([]int64, len(creds))
-		for i, c := range creds {
-			ids[i] = c.ID
-		}
-		standings, err := held.StandingsOf(ctx, ids)
-		if err != nil {
-			return err
-		}
-		byID := make(map[int64]audit.Standing, len(standings))
-		for _, st := range standings {
-			byID[st.CredentialID] = st
-		}
-		for _, c := range creds {
-			each(NewCredentialJSON(c, byID[c.ID]))
-		}
-		after = creds[len(creds)-1].Name
-	}
 }

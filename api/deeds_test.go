@@ -115,7 +115,7 @@ func TestWhatTheFileAloneMayName(t *testing.T) {
 		with(`"client_secret": "s", "token_url": "https://x"`):                                  "Providers are named in the",
 		`{"name": "x", "provider": "https://x", "client_id": "x", "client_secret": "s"}`:        "providers are named in the",
 		`{"name": "x", "provider": {"token_url": "x"}, "client_id": "x", "client_secret": "s"}`: "The member provider may be",
-		`{"name": "X Y", "provider": "idp", "client_id": "x"}`:                                  "The member client_secret is missing",
+		`{"name": "x", "provider": "idp", "client_id": "x"}`:                                    "The member client_secret is missing",
 		`{"name": "X Y", "provider": "idp", "client_id": "x", "client_secret": 7}`:              "1 to 63 lower-case letters",
 		with(`"client_secret": "s", "schedule": "often"`):                                       "schedule: ",
 	} {

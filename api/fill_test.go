@@ -47,6 +47,10 @@ func (h *house) fill() (ids []int64) {
 	}
 	h.exec(`INSERT INTO usage_unregistered (provider, client_id, events, first_at, last_at, last_address)
 		VALUES ('idp', 'stranger', 3, now(), now(), '203.0.113.7')`)
+	h.exec(`WITH p AS (INSERT INTO access_people (name, role, added_at, added_by) VALUES ('ann', 'admin', now(), 'x') RETURNING id),
+		t AS (INSERT INTO access_tokens (name, hash, hint, role, made_at, made_by) VALUES ('t', 'x', 'kr_', 'viewer', now(), 'x'))
+		INSERT INTO access_sessions (person_id, hash, began_at, renewed_at, used_at, ends_at, address, agent)
+		SELECT id, 'x', now(), now(), now(), now() + interval '1 hour', '203.0.113.7', 'curl' FROM p`)
 	do[api.Frozen](h, http.StatusCreated, "POST", "/v1/reports", `{"month": "2026-01", "anyway": true}`)
 	return ids
 }

@@ -29,6 +29,9 @@ type findingsIn struct {
 	FindingsFilter
 	Resolved bool   `query:"resolved" doc:"Also those that are resolved."`
 	Sort     string `query:"sort" enum:"severity,newest" default:"severity" doc:"The most severe first, or the newest first."`
+
+	Since time.Time `query:"since" doc:"Only those that were opened from this time on."`
+	After int64     `query:"after" minimum:"1" doc:"Only those after the finding of this number in the list."`
 }
 
 // chosen is the filter for the store.
@@ -46,6 +49,7 @@ func (s *server) chosen(ctx context.Context, in FindingsFilter) (f audit.Filter,
 
 func (s *server) listFindings(ctx context.Context, in *findingsIn) (*listed[FindingJSON], error) {
 	f, err := s.chosen(ctx, in.FindingsFilter)
+	f.After, f.Since = in.After, in.Since
 	if err == nil {
 		err = in.after(&f.After)
 	}

@@ -98,9 +98,9 @@ credentials:`+people, dir, pgtest.Section(t), idp.URL))
 		t.Fatal(err)
 	}
 	o := api.Options{
-		Actions: h.Actions, Audit: h.Audit, Registry: h.Registry, Usage: h.Usage, Leaks: h.Leaks, Notifier: h.Notifier, Reports: h.Reports,
+		Access: h.Access, Actions: h.Actions, Audit: h.Audit, Registry: h.Registry, Usage: h.Usage, Leaks: h.Leaks, Notifier: h.Notifier, Reports: h.Reports,
 		Decisions: h.Decisions,
-		Sources:   h.Exposure.Sources, Unregistered: h.Unregistered, Once: idempotency.New(h.Pool), Config: h.Config, PerMinute: 1e6,
+		Sources:   h.Exposure.Sources, ProveDead: h.Exposure.ProveDead, Unregistered: h.Unregistered, Once: idempotency.New(h.Pool), Config: h.Config, PerMinute: 1e6,
 		Version: "test", Log: h.App.Log, Now: time.Now,
 	}
 	for _, f := range adjust {
@@ -134,6 +134,9 @@ func asked(text string) (access.Who, error) {
 	}
 	if role == "" {
 		role = string(access.Admin)
+	}
+	if owners == "by token" {
+		return access.Who{Name: "token t", Role: access.Role(role), ByToken: true}, nil
 	}
 	return access.Who{Name: "user " + role, Role: access.Role(role), Owners: strings.Fields(owners)}, nil
 }

@@ -4,8 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 
 	"github.com/keyrounds/keyrounds/access"
+	"github.com/keyrounds/keyrounds/config"
 	"github.com/keyrounds/keyrounds/registry"
 )
 
@@ -27,7 +30,11 @@ func (s *server) known(ctx context.Context, credential, provider, owner string) 
 			return err
 		}
 		if !is {
-			return unknown("provider", provider, "No provider %q is configured, and no credential is of it.")
+			p := unknown("provider", provider, "No provider %q is configured, and no credential is of it.")
+			if owners(ctx) == nil {
+				p.Hint = config.DidYouMean(provider, slices.Sorted(maps.Keys(s.Config().Providers)))
+			}
+			return p
 		}
 	}
 	if owner == "" {
@@ -40,6 +47,6 @@ func (s *server) known(ctx context.Context, credential, provider, owner string) 
 	return err
 }
 
-func unknown(parameter, value, format string) error {
+func unknown(parameter, value, format string) *Problem {
 	return wrongly(Wrong{"query." + parameter, fmt.Sprintf(format, clean(value))})
 }

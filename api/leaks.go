@@ -52,6 +52,7 @@ func (s *server) pieces(ctx context.Context, in ofCredential) (q leak.Pieces, er
 
 // SecretJSON is a secret that got out or was replaced, as keyrounds knows it; never the secret itself.
 type SecretJSON struct {
+	ID         int64          `json:"id"`
 	Credential string         `json:"credential"`
 	ClientID   string         `json:"client_id"`
 	Present    bool           `json:"present"`
@@ -69,7 +70,7 @@ type SecretJSON struct {
 // NewSecretJSON makes the JSON of a secret of the credential of that name.
 func NewSecretJSON(name string, r leak.SecretRow, proof *finding.Death) SecretJSON {
 	return SecretJSON{
-		name, r.ClientID, r.Replaced.IsZero(), r.Kept, r.First, orNull(r.Replaced), r.Leaked, r.Works, orNull(r.WorksAt), orNull(r.NextTry),
+		r.ID, name, r.ClientID, r.Replaced.IsZero(), r.Kept, r.First, orNull(r.Replaced), r.Leaked, r.Works, orNull(r.WorksAt), orNull(r.NextTry),
 		orNull(r.Dead), proof,
 	}
 }

@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 
 	"github.com/keyrounds/keyrounds/action"
+	"github.com/keyrounds/keyrounds/audit"
 	"github.com/keyrounds/keyrounds/config"
 	"github.com/keyrounds/keyrounds/credential"
 	"github.com/keyrounds/keyrounds/registry"
@@ -35,7 +37,7 @@ type CredentialIn struct {
 	Name     string   `json:"name" pattern:"^[a-z0-9][a-z0-9-]{0,62}$" patternDescription:"1 to 63 lower-case letters, digits and hyphens"`
 	Provider string   `json:"provider" minLength:"1" maxLength:"63" doc:"The name of a provider of the configuration."`
 	ClientID string   `json:"client_id" minLength:"1" maxLength:"512" doc:"As the provider shows it."`
-	Secret   SecretIn `json:"client_secret"`
+	Secret   SecretIn `json:"client_secret,omitempty" doc:"Required, but for a dry run."`
 	CredentialFields
 }
 
@@ -53,42 +55,54 @@ func (f FirstIn) first() action.FirstCheck {
 
 type addIn struct {
 	FirstIn
+	DryRun
 	Body CredentialIn
 }
 
-type addedCredential struct {
-	Location string `header:"Location" doc:"Where it is."`
-	ETag     string `header:"ETag"`
-	Body     CredentialJSON
-}
-
-func (s *server) addCredential(ctx context.Context, in *addIn) (*addedCredential, error) {
-	c, v, wrong := s.registrable(in.Body, "body.")
+func (s *server) addCredential(ctx context.Context, in *addIn) (*changedCredential, error) {
+	c, v, wrong := s.registrable(in.Body, "body.", in.DryRun)
 	defer v.Wipe()
 	if len(wrong) > 0 {
 		return nil, wrongly(wrong...)
 	}
-	err := s.Actions.Add(ctx, asking(ctx).Name, []credential.Credential{c}, []secret.Value{v}, in.first(), nil)
+	if old, err := s.Registry.Get(ctx, c.Name); err == nil && old.Retired.IsZero() {
+		return nil, existsAlready(c.Name)
+	} else if err != nil && !errors.Is(err, registry.ErrNotFound) {
+		return nil, err
+	}
+	warnings, err := s.doubts(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	if in.DryRun.DryRun {
+		return &changedCredential{Body: ChangedCredential{NewCredentialJSON(c, audit.Standing{}), warnings}}, nil
+	}
+	err = s.Actions.Add(ctx, asking(ctx).Name, []credential.Credential{c}, []secret.Value{v}, in.first(), nil)
 	if errors.Is(err, registry.ErrExists) {
-		return nil, problem(http.StatusConflict, fmt.Sprintf("The credential %s exists already: rotate it, if its secret is new.", c.Name))
+		return nil, existsAlready(c.Name)
 	}
 	if err != nil {
 		return nil, err
 	}
-	shown, err := s.showCredential(ctx, &Named{c.Name})
-	if err != nil {
-		return nil, err
-	}
-	return &addedCredential{prefix + "/v1/credentials/" + c.Name, shown.ETag, shown.Body}, nil
+	return s.changed(ctx, c.Name, warnings)
+}
+
+func existsAlready(name string) *Problem {
+	p := problem(http.StatusConflict, fmt.Sprintf("The credential %q exists already.", name))
+	p.Hint = "a new secret: keyrounds credentials rotate " + name
+	return p
 }
 
 // registrable makes a credential and its secret of what was sent, and says all that is wrong with it.
-func (s *server) registrable(in CredentialIn, where string) (credential.Credential, secret.Value, []Wrong) {
+func (s *server) registrable(in CredentialIn, where string, dry DryRun) (credential.Credential, secret.Value, []Wrong) {
 	conf := s.Config()
 	cred, problems := in.fields(config.CredentialIn{
 		Name: in.Name, Provider: in.Provider, ClientID: in.ClientID, Secret: secret.SchemeSealed + ":",
 	}).Credential(conf.Defaults)
 	wrong := wrongs(where, append(problems, config.CheckProvider(cred, conf.Providers)...))
+	if dry.DryRun && in.Secret.value.IsZero() {
+		return cred, secret.Value{}, wrong
+	}
 	v, err := in.Secret.read(where + "client_secret")
 	var p *Problem
 	if errors.As(err, &p) {
@@ -109,6 +123,8 @@ func wrongs(where string, problems []credential.Problem) (all []Wrong) {
 	for _, p := range problems {
 		text := p.Message
 		switch {
+		case p.Field == "provider" && strings.HasPrefix(p.Hint, "did you mean"):
+			text += "; " + p.Hint + " providers are named in the configuration file only"
 		case p.Field == "provider":
 			text += "; providers are named in the configuration file only"
 		case p.Hint != "":
@@ -121,17 +137,19 @@ func wrongs(where string, problems []credential.Problem) (all []Wrong) {
 
 type importIn struct {
 	FirstIn
+	DryRun
 	Body ImportIn
 }
 
 // ImportIn is many credentials.
 type ImportIn struct {
-	Credentials []CredentialIn `json:"credentials" minItems:"1" maxItems:"10000" nullable:"false" doc:"All are registered, or none."`
+	Credentials []CredentialIn `json:"credentials" minItems:"1" maxItems:"100000" nullable:"false" doc:"All are registered, or none."`
 }
 
 // ImportOut says what was registered.
 type ImportOut struct {
-	Registered int `json:"registered" doc:"How many."`
+	Registered int       `json:"registered" doc:"How many."`
+	Warnings   []Warning `json:"warnings,omitempty"`
 }
 
 type importOut struct{ Body ImportOut }
@@ -151,7 +169,7 @@ func (s *server) importCredentials(ctx context.Context, in *importIn) (*importOu
 	}()
 	for i, row := range in.Body.Credentials {
 		where := fmt.Sprintf("body.credentials[%d].", i)
-		c, v, bad := s.registrable(row, where)
+		c, v, bad := s.registrable(row, where, in.DryRun)
 		creds, secrets, wrong = append(creds, c), append(secrets, v), append(wrong, bad...)
 		if names[c.Name] {
 			wrong = append(wrong, Wrong{where + "name", fmt.Sprintf("The name %s is given twice.", clean(c.Name))})
@@ -164,11 +182,15 @@ func (s *server) importCredentials(ctx context.Context, in *importIn) (*importOu
 	if len(wrong) > 0 {
 		return nil, wrongly(wrong...)
 	}
-	err := s.Actions.Add(ctx, asking(ctx).Name, creds, secrets, in.first(), nil)
+	warnings, err := s.doubts(ctx, creds...)
+	if err != nil || in.DryRun.DryRun {
+		return &importOut{ImportOut{0, warnings}}, err
+	}
+	err = s.Actions.Add(ctx, asking(ctx).Name, creds, secrets, in.first(), nil)
 	if errors.Is(err, registry.ErrExists) {
 		return nil, problem(http.StatusConflict, "One of the credentials exists already, so none was registered.")
 	}
-	return &importOut{ImportOut{len(creds)}}, err
+	return &importOut{ImportOut{len(creds), warnings}}, err
 }
 
-const mostImportWrong = 100
+const mostImportWrong = 10_000

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -16,6 +17,9 @@ import (
 )
 
 const onceHeader = "Idempotency-Key"
+
+// shownOnce are the paths whose answers have what is kept nowhere.
+var shownOnce = []string{"/v1/people", "/v1/tokens", "/v1/first-run-token"}
 
 // onceParam is how the document has the key of a request.
 func onceParam() *huma.Param {
@@ -32,6 +36,10 @@ func (s *server) once(next http.Handler) http.Handler {
 		key, who := r.Header.Get(onceHeader), asking(r.Context())
 		if _, named := access.From(r.Context()); !named || key == "" || r.Method != http.MethodPost || !who.May(access.Respond) {
 			next.ServeHTTP(w, r)
+			return
+		}
+		if slices.ContainsFunc(shownOnce, func(path string) bool { return strings.HasPrefix(r.URL.Path, prefix+path) }) {
+			write(w, wrongly(Wrong{"header." + onceHeader, "What this shows is shown once and kept nowhere: send it without " + onceHeader + "."}))
 			return
 		}
 		if len(key) > 200 || strings.ContainsFunc(key, func(c rune) bool { return c <= ' ' || c > '~' }) {

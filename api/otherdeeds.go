@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 
@@ -58,49 +59,67 @@ func (s *server) endSilence(ctx context.Context, in *silenceOf) (*shownSilence, 
 		return nil, err
 	}
 	if len(list) == 0 || list[0].ID != in.ID {
-		return nil, problem(http.StatusNotFound, "No silence of this number holds, or not for you.")
+		return nil, problem(http.StatusNotFound, fmt.Sprintf("No silence %d holds, or not for you.", in.ID))
 	}
 	ended, err := s.Actions.EndSilence(ctx, asking(ctx).Name, in.ID)
 	return &shownSilence{ended}, err
 }
 
-type receiverTestIn struct {
-	Name string `path:"name" maxLength:"200" doc:"The receiver's name." example:"slack"`
-	Body ReceiverTestIn
+type receiversTestIn struct{ Body ReceiversTestIn }
+
+// ReceiversTestIn says which sample is sent, and to whom.
+type ReceiversTestIn struct {
+	Kind     aKind  `json:"kind" doc:"A sample of this kind."`
+	Receiver string `json:"receiver,omitempty" maxLength:"200" doc:"Only to this one; without it, to all that page nobody."`
 }
 
-// ReceiverTestIn says which sample is sent.
-type ReceiverTestIn struct {
-	Kind aKind `json:"kind" doc:"A sample of this kind."`
+// ReceiversTestOut says who has the sample.
+type ReceiversTestOut struct {
+	Sent   []ReceiverTestOut `json:"sent" nullable:"false" doc:"Who has it."`
+	Left   []string          `json:"left" nullable:"false" doc:"Who has it not, since he pages somebody and was not named."`
+	Failed []Failure         `json:"failed" nullable:"false" doc:"Who did not take it, and why."`
 }
 
-// ReceiverTestOut says who has the sample.
+// ReceiverTestOut is one that has the sample.
 type ReceiverTestOut struct {
 	Receiver string `json:"receiver"`
 	Where    string `json:"where,omitempty" doc:"Where it posts, where it says so."`
 }
 
-type receiverTestOut struct{ Body ReceiverTestOut }
+// Failure is why something did not work.
+type Failure struct {
+	Why  string `json:"why"`
+	Hint string `json:"hint,omitempty" doc:"What to do about it, where that is known."`
+}
 
-// testReceiver sends a sample, whose title says TEST, to a receiver. Nothing is stored but that somebody asked for it.
-func (s *server) testReceiver(ctx context.Context, in *receiverTestIn) (*receiverTestOut, error) {
-	lanes, err := s.Notifier.Lanes(ctx)
-	if err != nil {
+type receiversTestOut struct{ Body ReceiversTestOut }
+
+// testReceivers sends a sample, whose title says TEST, to receivers. Nothing is stored but that somebody asked for it.
+func (s *server) testReceivers(ctx context.Context, in *receiversTestIn) (*receiversTestOut, error) {
+	subject := "keyrounds"
+	if in.Body.Receiver != "" {
+		subject = "receiver/" + in.Body.Receiver
+	}
+	if err := s.Audit.Note(ctx, asking(ctx).Name, "receiver.tested", subject, map[string]any{"kind": in.Body.Kind}); err != nil {
 		return nil, err
 	}
-	if !hasReceiver(lanes, in.Name) {
-		return nil, problem(http.StatusNotFound, "There is no such receiver.")
+	sent, left, err := s.Notifier.Test(ctx, finding.Kind(in.Body.Kind), in.Body.Receiver)
+	if errors.Is(err, notify.ErrNoReceiver) {
+		p := problem(http.StatusConflict, "No such receiver is configured.")
+		p.Hint = "slack.token and slack.channel make one; its name is slack"
+		return nil, p
 	}
-	detail := map[string]any{"kind": in.Body.Kind}
-	if err := s.Audit.Note(ctx, asking(ctx).Name, "receiver.tested", "receiver/"+in.Name, detail); err != nil {
-		return nil, err
+	out := ReceiversTestOut{Sent: []ReceiverTestOut{}, Left: orEmpty(left), Failed: []Failure{}}
+	for _, r := range sent {
+		out.Sent = append(out.Sent, ReceiverTestOut{r.Receiver, r.Where})
 	}
-	sent, _, err := s.Notifier.Test(ctx, finding.Kind(in.Body.Kind), in.Name)
-	if err != nil || len(sent) == 0 {
-		s.Log.Warn("a receiver did not take a sample", "receiver", in.Name, "error", err)
-		return nil, problem(http.StatusBadGateway, "The receiver did not take the sample; the log says why.")
+	if joined, is := err.(interface{ Unwrap() []error }); is { //nolint:errorlint // which of them it is made of
+		for _, one := range joined.Unwrap() {
+			s.Log.Warn("a receiver did not take a sample", "error", one)
+			out.Failed = append(out.Failed, Failure{one.Error(), hintOf(one)})
+		}
 	}
-	return &receiverTestOut{ReceiverTestOut{sent[0].Receiver, sent[0].Where}}, nil
+	return &receiversTestOut{out}, nil
 }
 
 // FreezeIn names a month whose report is to be frozen.

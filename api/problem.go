@@ -13,6 +13,7 @@ import (
 
 	"github.com/keyrounds/keyrounds/audit"
 	"github.com/keyrounds/keyrounds/finding"
+	"github.com/keyrounds/keyrounds/postgres"
 	"github.com/keyrounds/keyrounds/registry"
 )
 
@@ -29,6 +30,7 @@ type Problem struct {
 	Title  string  `json:"title" doc:"The status in words."`
 	Status int     `json:"status" doc:"The HTTP status."`
 	Detail string  `json:"detail" doc:"What is wrong, in sentences."`
+	Hint   string  `json:"hint,omitempty" doc:"What to do about it, where that is known."`
 	Errors []Wrong `json:"errors,omitempty" nullable:"false" doc:"Each thing that is wrong with the request."`
 }
 
@@ -106,12 +108,28 @@ func (s *server) problemOf(ctx context.Context, operation string, err error) *Pr
 	case errors.Is(err, audit.ErrResolved):
 		return problem(http.StatusConflict, "The finding is resolved already.")
 	case errors.As(err, &public):
-		return problem(http.StatusConflict, public.Public())
+		p := problem(http.StatusConflict, public.Public())
+		p.Hint = hintOf(err)
+		return p
 	case ctx.Err() != nil: // whoever asked is gone
 		return problem(http.StatusServiceUnavailable, "The request was ended before it was answered.")
 	}
+	if s.Own {
+		p := problem(http.StatusServiceUnavailable, postgres.Plain(err).Error())
+		p.Hint = hintOf(err)
+		return p
+	}
 	s.Log.Error("a request failed", "operation", operation, "error", err)
 	return problem(http.StatusServiceUnavailable, "The database does not answer now, or not as it should. Ask again later.")
+}
+
+// hintOf is what an error says to do about it.
+func hintOf(err error) string {
+	var hinted interface{ Hint() string }
+	if errors.As(err, &hinted) {
+		return hinted.Hint()
+	}
+	return ""
 }
 
 // toProblem makes a problem of ours of what huma says.

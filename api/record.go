@@ -12,8 +12,8 @@ import (
 
 // RecordFilter chooses entries of the record.
 type RecordFilter struct {
-	Actor   string    `query:"actor" maxLength:"200" doc:"Only what this actor did: daemon, or user ann."`
-	Action  string    `query:"action" maxLength:"100" doc:"Only these: finding.opened; with a dot at the end, all that begin so."`
+	Actor   string    `query:"actor" maxLength:"200" doc:"Only what who has this in his name did, in any case: daemon, ann."`
+	Action  string    `query:"action" maxLength:"100" doc:"Only this action, or those that begin so: finding.opened, finding."`
 	Subject string    `query:"subject" maxLength:"200" doc:"Only those about this: credential/NAME, provider/NAME, report/MONTH."`
 	Since   time.Time `query:"since" doc:"Only those from this time on."`
 	Until   time.Time `query:"until" doc:"Only those before this time."`
@@ -26,6 +26,7 @@ func (f RecordFilter) record() audit.Record {
 type recordIn struct {
 	Paged
 	RecordFilter
+	Before int64 `query:"before" minimum:"1" doc:"Only those before the entry of this number."`
 }
 
 // EntryJSON is a line of the record of who did what.
@@ -47,7 +48,7 @@ func newEntryJSON(e audit.Entry) EntryJSON {
 // listRecord lists who did what, the newest first.
 func (s *server) listRecord(ctx context.Context, in *recordIn) (*listed[EntryJSON], error) {
 	q := in.record()
-	q.Limit = in.Limit + 1
+	q.Limit, q.After = in.Limit+1, in.Before
 	if err := in.after(&q.After); err != nil {
 		return nil, err
 	}
@@ -55,17 +56,8 @@ func (s *server) listRecord(ctx context.Context, in *recordIn) (*listed[EntryJSO
 	if err != nil {
 		return nil, err
 	}
-	var all []audit.Entry
-	err = s.Audit.Entries(ctx, q, func(e audit.Entry) error {
-		all = append(all, copyOf(e))
-		return nil
-	})
+	all, err := s.Audit.Log(ctx, q)
 	return &listed[EntryJSON]{*pageOf(all, in.Limit, total, newEntryJSON, func(e audit.Entry) any { return e.ID })}, err
-}
-
-func copyOf(e audit.Entry) audit.Entry {
-	e.Detail = append(json.RawMessage{}, e.Detail...)
-	return e
 }
 
 type exported struct{ Body func(huma.Context) }

@@ -4,9 +4,11 @@ import (
 	"context"
 	"net/http"
 	"slices"
+	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"github.com/keyrounds/keyrounds/action"
 	"github.com/keyrounds/keyrounds/report"
 )
 
@@ -44,6 +46,7 @@ type reportIn struct {
 	Owner   string `query:"owner" maxLength:"500" doc:"The extract for this owner; without it, the whole report."`
 	Format  string `query:"format" enum:"html,csv,json" default:"html" doc:"As a page, a table, or by its schema."`
 	Edition int    `query:"edition" minimum:"1" maximum:"1000000" doc:"This edition; without it, the newest."`
+	Trial   bool   `query:"trial" doc:"Of a month that was not frozen a trial, as of its end. It freezes nothing."`
 }
 
 type shownReport struct {
@@ -65,14 +68,47 @@ func (s *server) showReport(ctx context.Context, in *reportIn) (*shownReport, er
 	if err != nil {
 		return nil, err
 	}
+	if !ok && in.Trial {
+		content, err = s.Reports.Read(ctx, month, in.Owner, in.Edition, report.Format(in.Format), s.Now())
+		return asReport(content, in.Format), action.Refused(err)
+	}
 	if !ok {
 		return nil, problem(http.StatusNotFound, "No such report was frozen: POST /api/v1/reports freezes the one of a month that is over.")
 	}
+	return asReport(content, in.Format), nil
+}
+
+func asReport(content []byte, format string) *shownReport {
 	return &shownReport{
-		map[string]string{"html": "text/html; charset=utf-8", "csv": "text/csv; charset=utf-8", "json": "application/json"}[in.Format],
+		map[string]string{"html": "text/html; charset=utf-8", "csv": "text/csv; charset=utf-8", "json": "application/json"}[format],
 		"default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
 		content,
-	}, nil
+	}
+}
+
+type trialIn struct {
+	AsOf   time.Time `query:"as_of" doc:"As of this time, which is not in the future; without it, as of now."`
+	Owner  string    `query:"owner" maxLength:"500" doc:"The extract for this owner; without it, the whole report."`
+	Format string    `query:"format" enum:"html,csv,json" default:"html" doc:"As a page, a table, or by its schema."`
+}
+
+// tryReport says what a report would say as of any time. It freezes nothing.
+func (s *server) tryReport(ctx context.Context, in *trialIn) (*shownReport, error) {
+	if who := owners(ctx); who != nil && !slices.Contains(who, in.Owner) {
+		return nil, wrongly(Wrong{"query.owner", "You see the reports of your owners only: name one (owner=)."})
+	}
+	if in.AsOf.IsZero() {
+		in.AsOf = s.Now()
+	}
+	if in.AsOf.After(s.Now()) {
+		return nil, wrongly(Wrong{"query.as_of", "as_of is in the future, and a trial tells of what was."})
+	}
+	r, err := s.Reports.Trial(ctx, in.AsOf, in.Owner, s.Now())
+	if err != nil {
+		return nil, action.Refused(err)
+	}
+	content, err := r.Render(report.Format(in.Format))
+	return asReport(content, in.Format), err
 }
 
 // ofTypes has the document say that an answer is no JSON of a schema here, but of these types.

@@ -8,7 +8,7 @@ import (
 	"github.com/keyrounds/keyrounds/access"
 )
 
-const maxImport = 16 << 20
+const maxImport = 32 << 20
 
 const (
 	get    = http.MethodGet
@@ -36,6 +36,14 @@ func (s *server) routes() []route {
 		{
 			post, "/v1/credentials/{name}/check", "checkCredential", access.Respond, "credentials", "Check a credential now",
 			does(s.checkCredential),
+		},
+		{
+			post, "/v1/checks", "checkCredentials", access.Respond, "credentials", "Check many credentials now, or all",
+			does(s.checkCredentials).accepts(maxNames).ofTypes("application/jsonl"),
+		},
+		{
+			remove, "/v1/checks/{id}", "stopChecks", access.Respond, "credentials", "Have such checks begin no more",
+			does(s.stopChecks),
 		},
 		{
 			post, "/v1/credentials/{name}/rotate", "rotateCredential", access.Administer, "credentials", "Give a credential a new secret",
@@ -72,6 +80,10 @@ func (s *server) routes() []route {
 		{get, "/v1/providers/{name}", "showProvider", access.See, "credentials", "Show a provider", does(s.showProvider)},
 
 		{get, "/v1/findings", "listFindings", access.See, "findings", "List findings", does(s.listFindings)},
+		{
+			get, "/v1/precision", "listPrecision", access.See, "findings", "Count how many findings were false alarms",
+			does(s.listPrecision),
+		},
 		{get, "/v1/findings/{id}", "showFinding", access.See, "findings", "Show a finding", does(s.showFinding)},
 		{get, "/v1/findings/{id}/timeline", "showTimeline", access.See, "findings", "Show what happened to a finding", does(s.timeline)},
 
@@ -113,6 +125,10 @@ func (s *server) routes() []route {
 			get, "/v1/reports/{month}", "showReport", access.See, "reports", "Read a report",
 			does(s.showReport).ofTypes("text/html", "text/csv", "application/json"),
 		},
+		{
+			get, "/v1/trial", "tryReport", access.See, "reports", "See what a report would say as of any time",
+			does(s.tryReport).ofTypes("text/html", "text/csv", "application/json"),
+		},
 
 		{
 			post, "/v1/reports", "freezeReport", access.Administer, "reports", "Freeze the report of a month",
@@ -129,6 +145,10 @@ func (s *server) routes() []route {
 
 		{get, "/v1/leaks", "listLeaks", access.See, "leaks", "List the evidence of leaks", does(s.listLeaks)},
 		{get, "/v1/proofs", "listProofs", access.See, "leaks", "List secrets that got out or were replaced", does(s.listProofs)},
+		{
+			post, "/v1/proofs/{id}/verify", "verifyDead", access.Administer, "leaks", "Try a secret until it is proven dead",
+			does(s.verifyDead).ofTypes("application/jsonl"),
+		},
 		{get, "/v1/sources", "listSources", access.See, "leaks", "List what is searched for secrets", does(s.listSources)},
 
 		{get, "/v1/silences", "listSilences", access.See, "notifications", "List silences", does(s.listSilences)},
@@ -138,8 +158,8 @@ func (s *server) routes() []route {
 		},
 		{remove, "/v1/silences/{id}", "endSilence", access.Respond, "notifications", "End a silence", does(s.endSilence)},
 		{
-			post, "/v1/receivers/{name}/test", "testReceiver", access.Administer, "notifications", "Send a sample to a receiver",
-			does(s.testReceiver),
+			post, "/v1/receivers/test", "testReceivers", access.Administer, "notifications", "Send a sample to receivers",
+			does(s.testReceivers),
 		},
 		{get, "/v1/receivers", "listReceivers", access.See, "notifications", "List receivers", does(s.listReceivers)},
 		{get, "/v1/notifications", "listNotifications", access.See, "notifications", "List messages", does(s.listNotifications)},
@@ -148,6 +168,25 @@ func (s *server) routes() []route {
 		{
 			get, "/v1/audit/export", "exportRecord", access.Administer, "record", "Export the record as JSON Lines",
 			does(s.exportRecord).ofTypes("application/jsonl"),
+		},
+
+		{get, "/v1/people", "listPeople", access.Administer, "access", "List who may sign in", does(s.listPeople)},
+		{post, "/v1/people", "addPerson", access.Administer, "access", "Add a person, with a temporary password", does(s.addPerson)},
+		{post, "/v1/people/{id}/role", "changeRole", access.Administer, "access", "Give a person another role", does(s.changeRole)},
+		{post, "/v1/people/{id}/disable", "disablePerson", access.Administer, "access", "Keep a person out", does(s.disablePerson)},
+		{post, "/v1/people/{id}/enable", "enablePerson", access.Administer, "access", "Let a person in again", does(s.enablePerson)},
+		{
+			post, "/v1/people/{id}/reset", "resetPerson", access.Administer, "access", "Give a person a temporary password",
+			does(s.resetPerson),
+		},
+		{get, "/v1/tokens", "listTokens", access.Administer, "access", "List the API tokens", does(s.listTokens)},
+		{post, "/v1/tokens", "makeToken", access.Administer, "access", "Make an API token", does(s.makeToken)},
+		{remove, "/v1/tokens/{id}", "revokeToken", access.Administer, "access", "Revoke an API token", does(s.revokeToken)},
+		{get, "/v1/sessions", "listSessions", access.Administer, "access", "List who is signed in", does(s.listSessions)},
+		{remove, "/v1/sessions/{id}", "endSession", access.Administer, "access", "Sign a browser out", does(s.endSession)},
+		{
+			post, "/v1/first-run-token", "makeFirstRunToken", access.Administer, "access", "Make a token that makes an admin",
+			does(s.makeFirstRunToken),
 		},
 
 		{get, "/v1/configuration", "showConfiguration", access.Administer, "system", "Show the configuration", does(s.showConfiguration)},
@@ -167,6 +206,7 @@ func tags() []*huma.Tag {
 		{Name: "reports", Description: "The monthly reports of unused credentials, and what is decided of these."},
 		{Name: "leaks", Description: "What speaks for a secret having got out, and the proofs that it works no more."},
 		{Name: "notifications", Description: "Who is told, what was told, and what nobody is told of for a while."},
+		{Name: "access", Description: "Who may do what: people, tokens and sessions."},
 		{Name: "record", Description: "Who did what."},
 		{Name: "system", Description: "The daemon, its configuration, and what changes."},
 	}

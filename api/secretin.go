@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -40,6 +41,10 @@ func (SecretIn) Schema(huma.Registry) *huma.Schema {
 // read is the secret, to be wiped by the caller. A reference is refused: what this host has is named in its file only, or whoever
 // may reach the API could have it sent anywhere.
 func (s SecretIn) read(where string) (secret.Value, error) {
+	if s.value.IsZero() {
+		name := where[strings.LastIndex(where, ".")+1:]
+		return secret.Value{}, wrongly(Wrong{where, "The member " + name + " is missing: it is the secret itself."})
+	}
 	text := s.value.Reveal()
 	if ref, err := secret.ParseReference(text); err == nil && (ref.ReachesHost() || ref == secret.Sealed) {
 		return secret.Value{}, wrongly(Wrong{where, fmt.Sprintf(

@@ -13,12 +13,19 @@ type Version struct {
 	Go      string `json:"go"`
 	OS      string `json:"os"`
 	Arch    string `json:"arch"`
+
+	Timezone string `json:"timezone" doc:"In which months and days are counted."`
+	Config   string `json:"config_file,omitempty" doc:"By which file it runs; told on the socket only."`
 }
 
 type shownVersion struct{ Body Version }
 
-func (s *server) showVersion(context.Context, *struct{}) (*shownVersion, error) {
-	return &shownVersion{Version{s.Version, runtime.Version(), runtime.GOOS, runtime.GOARCH}}, nil
+func (s *server) showVersion(ctx context.Context, _ *struct{}) (*shownVersion, error) {
+	v := Version{s.Version, runtime.Version(), runtime.GOOS, runtime.GOARCH, s.Config().Zone.String(), ""}
+	if asking(ctx).Here {
+		v.Config = s.ConfigFile
+	}
+	return &shownVersion{v}, nil
 }
 
 // Configuration is what holds of the configuration file, without secrets, and without what could hold one: addresses of

@@ -15,14 +15,16 @@ type usageIn struct {
 	Status   aUsage `query:"status" doc:"Only those with this answer. A page of one answer takes as long as all of them."`
 	Owner    string `query:"owner" maxLength:"500" doc:"Only those of this owner."`
 	Search   string `query:"q" maxLength:"63" doc:"Only those with this in their name, in any case."`
+	After    string `query:"after" maxLength:"63" doc:"Only those whose names come after this one."`
 }
 
 // listUsage says of each credential whether it is used, by name.
 func (s *server) listUsage(ctx context.Context, in *usageIn) (*listed[UsageJSON], error) {
 	q := UsageQuery{registry.Choice{Provider: in.Provider, Search: in.Search, Owners: owners(ctx)}, usage.State(in.Status)}
 	err := s.known(ctx, "", in.Provider, in.Owner)
+	place := usagePlace{After: in.After}
 	if err == nil {
-		err = in.after(&q.After)
+		err = in.after(&place)
 	}
 	if err != nil {
 		return nil, err
@@ -31,23 +33,29 @@ func (s *server) listUsage(ctx context.Context, in *usageIn) (*listed[UsageJSON]
 		q.Owners = []string{in.Owner}
 	}
 	now := s.Now()
-	p := Page[UsageJSON]{Items: []UsageJSON{}}
-	if q.State == "" {
+	p := Page[UsageJSON]{Items: []UsageJSON{}, Total: place.Total}
+	switch {
+	case p.Total > 0: // counted for the page before
+	case q.State == "":
 		p.Total, err = s.Registry.Chosen(ctx, q.Choice)
-	} else {
-		all := q
-		all.After = ""
-		_, err = EachUsage(ctx, s.Registry, s.Usage, now, all, func(UsageJSON) { p.Total++ })
+	default:
+		_, err = EachUsage(ctx, s.Registry, s.Usage, now, q, func(UsageJSON) { p.Total++ })
 	}
 	if err != nil {
 		return nil, err
 	}
-	q.Limit = in.Limit
+	q.After, q.Limit = place.After, in.Limit
 	next, err := EachUsage(ctx, s.Registry, s.Usage, now, q, func(u UsageJSON) { p.Items = append(p.Items, u) })
 	if next != "" {
-		p.Next = cursor(next)
+		p.Next = cursor(usagePlace{next, p.Total})
 	}
 	return &listed[UsageJSON]{p}, err
+}
+
+// usagePlace is where a page begins. To count those of one answer takes as long as to judge all, so it is done once.
+type usagePlace struct {
+	After string `json:"after"`
+	Total int    `json:"total"`
 }
 
 // UsageDetailJSON is how a credential is used, with by whom, and what to do about it.

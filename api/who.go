@@ -36,7 +36,7 @@ var deeds = map[access.Deed]string{
 	access.See:        "look at this",
 	access.Respond:    "act on findings, silence, or have credentials checked",
 	access.Decide:     "decide what becomes of a credential",
-	access.Administer: "change credentials, freeze reports, or read the record and the configuration",
+	access.Administer: "change credentials or who may do what, freeze reports, or read the record and the configuration",
 }
 
 // asking is who asks. The table of routes lets nobody pass without that.

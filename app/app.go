@@ -55,6 +55,7 @@ type Options struct {
 	Metrics Metrics       // default a new registry
 	Tracer  trace.Tracer  // nil: nothing is traced
 	Daemon  bool          // takes the data_dir for itself
+	File    string        // of the configuration, whole; "": none, or none that commands could name
 	Tick    time.Duration // between sweeps; 0: the default of rounds
 	Judge   time.Duration // between judgements of usage; likewise
 	// Confine starts git for scans; the zero value: as it is.

@@ -73,7 +73,7 @@ func (a *App) Start(ctx context.Context) error {
 		Usage:      a.Usage,
 		Reports:    a.Reports,
 		About:      a.about,
-		API:        a.api(ended),
+		API:        a.API(ended),
 		PushFeeds:  a.pushFeeds,
 		Ingest:     a.Rounds.IngestUsage,
 		TakeReport: a.Exposure.Receive,
@@ -121,9 +121,12 @@ func (a *App) Start(ctx context.Context) error {
 	return nil
 }
 
-// api is what answers below /api/; streams of it end when ended is closed.
-func (a *App) api(ended <-chan struct{}) http.Handler {
+// API is what answers below /api/, to whom each request's context names (access.With); streams of it end when ended is closed.
+func (a *App) API(ended <-chan struct{}) http.Handler {
 	return api.New(api.Options{
+		Own:          !a.Daemon,
+		ConfigFile:   a.File,
+		Access:       a.Access,
 		Actions:      a.Actions,
 		Audit:        a.Audit,
 		Registry:     a.Registry,
@@ -133,6 +136,7 @@ func (a *App) api(ended <-chan struct{}) http.Handler {
 		Reports:      a.Reports,
 		Decisions:    a.Decisions,
 		Sources:      a.Exposure.Sources,
+		ProveDead:    a.Exposure.ProveDead,
 		Unregistered: a.Unregistered,
 		Ended:        ended,
 		Refused:      a.refused,

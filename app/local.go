@@ -18,8 +18,8 @@ type local struct {
 	socket *access.Socket
 }
 
-// socketName is the socket in data_dir.
-const socketName = "keyrounds.sock"
+// SocketName is the socket in data_dir, where access.socket names no other place.
+const SocketName = "keyrounds.sock"
 
 // listenLocal serves the pages on the socket too: who asks there is the user of the operating system. Without access.socket a
 // place where none can be is no error: the daemon goes without, and says so.
@@ -29,7 +29,7 @@ func (a *App) listenLocal(c *config.Config, pages http.Handler) error {
 		return nil
 	}
 	if path == "" {
-		path = filepath.Join(c.DataDir, socketName)
+		path = filepath.Join(c.DataDir, SocketName)
 		_ = os.MkdirAll(c.DataDir, 0o711) // where that cannot be, the next line says why
 	}
 	socket, err := access.ListenSocket(path, c.Access.SocketGroup)

@@ -104,7 +104,7 @@ func TestTheLifeOfAFinding(t *testing.T) {
 	if cs := apply(t, pool, event(finding.OpOpen, noon.Add(3*time.Hour))); len(cs) != 1 || cs[0].Finding.ID == id {
 		t.Errorf("it opens anew: %+v", cs)
 	}
-	log, err := store.Log(t.Context(), audit.LogFilter{Subject: "credential/a"})
+	log, err := store.Log(t.Context(), audit.Record{Subject: "credential/a"})
 	if err != nil {
 		t.Fatal(err)
 	}

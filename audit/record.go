@@ -1,7 +1,7 @@
 package audit
 
 import (
-	"cmp"
+	"bytes"
 	"context"
 	"encoding/json"
 	"time"
@@ -63,29 +63,6 @@ func (s *Store) Note(ctx context.Context, actor, action, subject string, detail 
 	return pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error { return s.Append(ctx, tx, e) })
 }
 
-// LogFilter chooses entries of the record; the zero value chooses all.
-type LogFilter struct {
-	Subject string    // finding.Subject.Key, such as credential/ats-sync
-	Actor   string    // the actor has it in his name, in any case: ann
-	Action  string    // the action, or how it begins: finding.
-	Since   time.Time // not before
-	Before  int64     // only those before the entry with this id
-	Limit   int       // 0: 100
-}
-
-// Log returns the entries that f chooses, the newest first.
-func (s *Store) Log(ctx context.Context, f LogFilter) ([]Entry, error) {
-	rows, err := s.pool.Query(ctx, `
-		SELECT id, at, actor, action, subject, detail FROM record
-		WHERE ($1 = '' OR subject = $1) AND ($2 = '' OR strpos(lower(actor), lower($2)) > 0) AND ($3 = '' OR starts_with(action, $3))
-			AND at >= $4 AND ($5 = 0 OR id < $5)
-		ORDER BY id DESC LIMIT $6`, f.Subject, f.Actor, f.Action, f.Since, f.Before, cmp.Or(f.Limit, 100))
-	if err != nil {
-		return nil, err
-	}
-	return pgx.CollectRows(rows, pgx.RowToStructByPos[Entry])
-}
-
 // Timeline returns what happened to a finding, the oldest first: the entries after the one with that id, at most limit, and how
 // many there are.
 func (s *Store) Timeline(ctx context.Context, f finding.Finding, after int64, limit int) (total int, es []Entry, err error) {
@@ -104,8 +81,10 @@ func (s *Store) Timeline(ctx context.Context, f finding.Finding, after int64, li
 
 // Record chooses entries of the record; the zero value chooses all.
 type Record struct {
-	Actor, Action, Subject string    // "": any; an action that ends in a dot: all that begin so
-	Since, Until           time.Time // zero: from the first, to the last
+	Actor    string    // who has it in his name, in any case: ann; "": anybody
+	Action   string    // the action, or how it begins: finding.; "": any
+	Subject  string    // finding.Subject.Key, such as credential/ats-sync; "": any
+	Since, Until time.Time // zero: from the first, to the last
 	Subjects               []string  // only of these; nil: of all
 	After                  int64     // 0: from the end of the list; those after the entry with this id, in the order of Entries
 	Oldest                 bool      // the oldest first; else the newest
@@ -113,7 +92,7 @@ type Record struct {
 }
 
 const chosenEntries = `
-	FROM record WHERE ($1 = '' OR actor = $1) AND ($2 = '' OR action = $2 OR $2 LIKE '%.' AND starts_with(action, $2))
+	FROM record WHERE ($1 = '' OR strpos(lower(actor), lower($1)) > 0) AND starts_with(action, $2)
 		AND ($3 = '' OR subject = $3) AND ($4::timestamptz IS NULL OR at >= $4) AND ($5::timestamptz IS NULL OR at < $5)
 		AND ($6::text[] IS NULL OR subject = ANY($6))`
 
@@ -135,6 +114,16 @@ func (s *Store) Entries(ctx context.Context, r Record, each func(Entry) error) e
 	var e Entry
 	_, err = pgx.ForEachRow(rows, []any{&e.ID, &e.At, &e.Actor, &e.Action, &e.Subject, &e.Detail}, func() error { return each(e) })
 	return err
+}
+
+// Log is Entries, at once.
+func (s *Store) Log(ctx context.Context, r Record) (all []Entry, err error) {
+	err = s.Entries(ctx, r, func(e Entry) error {
+		e.Detail = bytes.Clone(e.Detail)
+		all = append(all, e)
+		return nil
+	})
+	return all, err
 }
 
 // CountEntries counts the entries that r chooses, on all pages.

@@ -61,7 +61,7 @@ func Run(ctx context.Context, o Options) error {
 		return err
 	}
 	defer end()
-	daemon.Config, daemon.Daemon, daemon.Tick, daemon.Judge = c, true, time.Second, 3*time.Second
+	daemon.Config, daemon.File, daemon.Daemon, daemon.Tick, daemon.Judge = c, stage.config, true, time.Second, 3*time.Second
 	fmt.Fprintln(o.Out, "starting a private Postgres …")
 	a, err := app.Open(ctx, daemon)
 	if err != nil {

@@ -4,6 +4,7 @@ package client
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -14,6 +15,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/keyrounds/keyrounds/outbound"
@@ -22,10 +24,11 @@ import (
 
 // Client asks one daemon. It is safe for concurrent use.
 type Client struct {
-	base  string // https://host[/path], without /api
-	http  *http.Client
-	token secret.Value
-	agent string
+	base   string // https://host[/path], without /api
+	http   *http.Client
+	stream *http.Client // for answers that last as long as they like
+	token  secret.Value
+	agent  string
 }
 
 const (
@@ -36,21 +39,67 @@ const (
 // New makes a client of a daemon. server is https://host, http:// on this machine, or unix:/path of its socket, where the kernel says
 // who asks and no token is needed. agent says who asks, for the daemon's log. It asks nothing yet.
 func New(server string, token secret.Value, agent string) (*Client, error) {
-	p := outbound.Policy{AllowPrivate: true, Proxy: outbound.Environment, Timeout: timeout, MaxBody: maxBody}
-	c := &Client{base: strings.TrimSuffix(server, "/"), token: token, agent: agent}
 	if path, ok := strings.CutPrefix(server, "unix:"); ok {
 		path = "/" + strings.TrimLeft(path, "/")
-		p.Proxy = ""
-		p.Dial = func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return Over(func(ctx context.Context) (net.Conn, error) {
 			return (&net.Dialer{}).DialContext(ctx, "unix", path)
-		}
-		c.base, c.token = "http://localhost", secret.Value{} // the kernel says who asks
-	} else if err := checkServer(server); err != nil {
+		}, agent)
+	}
+	if err := checkServer(server); err != nil {
 		return nil, err
 	}
-	var err error
-	c.http, err = outbound.Client(p)
-	return c, err
+	c := &Client{base: strings.TrimSuffix(server, "/"), token: token, agent: agent}
+	return c.over(outbound.Policy{AllowPrivate: true, Proxy: outbound.Environment})
+}
+
+// Over makes a client of what answers on connections that know who asks: a socket of this machine, or a pipe in this process.
+func Over(dial func(context.Context) (net.Conn, error), agent string) (*Client, error) {
+	c := &Client{base: "http://localhost", agent: agent}
+	return c.over(outbound.Policy{
+		AllowPrivate: true,
+		Dial:         func(ctx context.Context, _, _ string) (net.Conn, error) { return dial(ctx) },
+	})
+}
+
+func (c *Client) over(p outbound.Policy) (_ *Client, err error) {
+	if c.stream, err = outbound.Client(p); err != nil {
+		return nil, err
+	}
+	p.Timeout, p.MaxBody = timeout, maxBody
+	if c.http, err = outbound.Client(p); err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// Started waits, as long as ctx lasts, for a daemon that is starting. It returns at once where the daemon does not say so.
+func (c *Client) Started(ctx context.Context) error {
+	for {
+		r, err := http.NewRequestWithContext(ctx, http.MethodGet, c.base+"/readyz", nil)
+		if err != nil {
+			return err
+		}
+		answer, err := c.http.Do(r)
+		if err != nil {
+			return unreached(ctx, c.base, err)
+		}
+		why, _ := io.ReadAll(io.LimitReader(answer.Body, 1000))
+		_ = answer.Body.Close()
+		if answer.StatusCode == http.StatusOK || !strings.Contains(string(why), "starting") {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
+}
+
+// Close ends the connections that nobody uses.
+func (c *Client) Close() {
+	c.http.CloseIdleConnections()
+	c.stream.CloseIdleConnections()
 }
 
 // checkServer: a token goes over plain http to this machine only.
@@ -87,50 +136,104 @@ func (e *ServerError) Hint() string { return "for example " + e.hint }
 
 // Get asks for what is at a path below /api/v1, and reads it into out.
 func (c *Client) Get(ctx context.Context, path string, query url.Values, out any) error {
-	return c.do(ctx, http.MethodGet, path, query, nil, out)
+	_, err := c.do(ctx, http.MethodGet, path, query, nil, out, "")
+	return err
 }
 
 // Post does what a path is for, with in (nil: nothing), and reads the answer into out (nil: it is not read).
 func (c *Client) Post(ctx context.Context, path string, in, out any) error {
-	return c.do(ctx, http.MethodPost, path, nil, in, out)
+	_, err := c.do(ctx, http.MethodPost, path, nil, in, out, "")
+	return err
+}
+
+// Patch changes what is at a path, if its entity tag is still tag ("": whatever it is), and reads the answer into out.
+func (c *Client) Patch(ctx context.Context, path, tag string, in, out any) error {
+	_, err := c.do(ctx, http.MethodPatch, path, nil, in, out, tag)
+	return err
+}
+
+// GetTagged is Get, and returns the entity tag, by which Patch knows that nobody changed it since.
+func (c *Client) GetTagged(ctx context.Context, path string, out any) (tag string, err error) {
+	return c.do(ctx, http.MethodGet, path, nil, nil, out, "")
 }
 
 // Delete ends what is at a path, and reads the answer into out.
 func (c *Client) Delete(ctx context.Context, path string, out any) error {
-	return c.do(ctx, http.MethodDelete, path, nil, nil, out)
+	_, err := c.do(ctx, http.MethodDelete, path, nil, nil, out, "")
+	return err
 }
 
-func (c *Client) do(ctx context.Context, method, path string, query url.Values, in, out any) error {
-	body, err := c.send(ctx, method, path, query, in)
+func (c *Client) do(ctx context.Context, method, path string, query url.Values, in, out any, tag string) (etag string, err error) {
+	answer, err := c.send(ctx, method, path, query, in, tag)
 	if err != nil {
-		return err
+		return "", err
 	}
-	defer body.Close()
+	defer answer.Body.Close()
+	etag = answer.Header.Get("ETag")
 	if raw, ok := out.(*[]byte); ok {
-		*raw, err = io.ReadAll(body)
-		return err
+		*raw, err = io.ReadAll(answer.Body)
+		return etag, err
 	}
 	if out == nil {
-		return nil
+		return etag, nil
 	}
-	if err := json.NewDecoder(body).Decode(out); err != nil {
-		return &AnswerError{
+	if err := json.NewDecoder(answer.Body).Decode(out); err != nil {
+		return "", &AnswerError{
 			c.base,
 			"it does not answer as keyrounds does",
 			"is it the address of keyrounds, and of no proxy's sign-in page?",
 		}
 	}
-	return nil
+	return etag, nil
 }
 
-func (c *Client) send(ctx context.Context, method, path string, query url.Values, in any) (io.ReadCloser, error) {
-	var body io.Reader
+// mostWaits is how often one request is sent again since the daemon says that it is asked too often.
+const mostWaits = 20
+
+func (c *Client) send(ctx context.Context, method, path string, query url.Values, in any, tag string) (*http.Response, error) {
+	var body []byte
 	if in != nil {
-		b, err := json.Marshal(in)
+		var err error
+		if body, err = json.Marshal(in); err != nil {
+			return nil, err
+		}
+		defer clear(body) // it may have a secret
+	}
+	for tries := 0; ; tries++ {
+		answer, err := c.sendOnce(ctx, method, path, query, body, tag)
 		if err != nil {
 			return nil, err
 		}
-		body = bytes.NewReader(b)
+		if answer.StatusCode/100 == 2 {
+			return answer, nil
+		}
+		wait := soon(answer)
+		err = c.problem(answer)
+		_ = answer.Body.Close()
+		if wait == 0 || tries == mostWaits {
+			return nil, err
+		}
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-time.After(wait):
+		}
+	}
+}
+
+// soon is for how long to wait until the daemon, asked too often, answers again; 0: it does not say, or it is too long for a person.
+func soon(answer *http.Response) time.Duration {
+	after, err := strconv.Atoi(answer.Header.Get("Retry-After"))
+	if answer.StatusCode != http.StatusTooManyRequests || err != nil || after < 1 || after > 5 {
+		return 0
+	}
+	return time.Duration(after) * time.Second
+}
+
+func (c *Client) sendOnce(ctx context.Context, method, path string, query url.Values, in []byte, tag string) (*http.Response, error) {
+	var body io.Reader
+	if in != nil {
+		body = bytes.NewReader(in)
 	}
 	target := c.base + "/api/v1" + path
 	if len(query) > 0 {
@@ -147,15 +250,14 @@ func (c *Client) send(ctx context.Context, method, path string, query url.Values
 	if !c.token.IsZero() {
 		r.Header.Set("Authorization", "Bearer "+c.token.Reveal())
 	}
+	if tag != "" {
+		r.Header.Set("If-Match", tag)
+	}
 	resp, err := c.http.Do(r)
 	if err != nil {
 		return nil, unreached(ctx, c.base, err)
 	}
-	if resp.StatusCode/100 != 2 {
-		defer resp.Body.Close()
-		return nil, c.problem(resp)
-	}
-	return resp.Body, nil
+	return resp, nil
 }
 
 // unreached says in plain words why a daemon was not reached.
@@ -167,7 +269,34 @@ func unreached(ctx context.Context, base string, err error) error {
 	if errors.As(err, &u) {
 		err = u.Err
 	}
-	return &AnswerError{base, "it cannot be reached: " + err.Error(), "is the daemon running, and can it be reached from here?"}
+	why, hint := whyNot(err)
+	return &AnswerError{base, why, hint}
+}
+
+// whyNot says in words for a person why nobody answered, and what to do.
+func whyNot(err error) (why, hint string) {
+	var (
+		name    *net.DNSError
+		timeout net.Error
+		cert    *tls.CertificateVerificationError
+		record  tls.RecordHeaderError
+	)
+	switch {
+	case errors.As(err, &name):
+		return "its name is not known here", "is it written as the daemon's external_url?"
+	case errors.As(err, &cert):
+		return "its certificate is not trusted here: it is for another name, over, or of an unknown authority",
+			"SSL_CERT_FILE names the authority's certificate, where it is one of your own"
+	case errors.As(err, &record), strings.Contains(err.Error(), "server gave HTTP response"):
+		return "it answers in plain http", "does it listen for https there (web_config), or a proxy before it?"
+	case errors.Is(err, syscall.ECONNREFUSED), errors.Is(err, syscall.ENOENT):
+		return "nobody listens there", "is the daemon running, and is it the right port?"
+	case errors.Is(err, syscall.EACCES):
+		return "its socket is not for you", "access: {socket_group: …} names a group that may"
+	case errors.As(err, &timeout) && timeout.Timeout():
+		return "it did not answer in time", "is the daemon running, and can it be reached from here?"
+	}
+	return "it cannot be reached", "is the daemon running, and can it be reached from here?"
 }
 
 // AnswerError says that a daemon did not answer, or did not do what was asked.
@@ -182,18 +311,29 @@ func (e *AnswerError) Hint() string { return e.hint }
 type Problem struct {
 	Status int
 	Detail string
+	Todo   string `json:"hint"` // what a person does about it; "": that is not known
+	Errors []Wrong
 }
+
+// Wrong is one thing that is wrong with a request: a member, such as body.why, and why.
+type Wrong struct{ Where, Detail string }
+
+// Hint is Todo.
+func (p *Problem) Hint() string { return p.Todo }
 
 func (p *Problem) Error() string { return strings.TrimSuffix(p.Detail, ".") }
 
 func (c *Client) problem(resp *http.Response) error {
-	b, _ := io.ReadAll(io.LimitReader(resp.Body, 64<<10))
+	b, _ := io.ReadAll(io.LimitReader(resp.Body, maxBody))
 	var p Problem
 	if json.Unmarshal(b, &p) != nil || p.Detail == "" {
 		p.Detail = strings.TrimSpace(string(b[:min(len(b), 200)]))
 	}
 	if token := c.token.Reveal(); token != "" {
 		p.Detail = strings.ReplaceAll(p.Detail, token, "*****")
+		for i := range p.Errors {
+			p.Errors[i].Detail = strings.ReplaceAll(p.Errors[i].Detail, token, "*****")
+		}
 	}
 	p.Status = resp.StatusCode
 	switch resp.StatusCode {

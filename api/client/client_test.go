@@ -96,3 +96,31 @@ func TestAddresses(t *testing.T) {
 		}
 	}
 }
+
+// Why nobody answers is said in words of ours.
+func TestNobodyAnswers(t *testing.T) {
+	t.Parallel()
+	secure := httptest.NewTLSServer(http.NotFoundHandler())
+	t.Cleanup(secure.Close)
+	plain := httptest.NewServer(http.NotFoundHandler())
+	t.Cleanup(plain.Close)
+	gone := httptest.NewServer(http.NotFoundHandler())
+	gone.Close()
+	for server, want := range map[string]string{
+		gone.URL:   "nobody listens there",
+		secure.URL: "its certificate is not trusted here",
+		strings.Replace(plain.URL, "http:", "https:", 1): "it answers in plain http",
+		"https://nobody.invalid":                         "its name is not known here",
+		"unix:" + t.TempDir() + "/x.sock":                "nobody listens there",
+	} {
+		c, err := client.New(server, secret.New([]byte(token)), "test")
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = c.Get(t.Context(), "/x", nil, nil)
+		var told *client.AnswerError
+		if !errors.As(err, &told) || !strings.HasSuffix(err.Error(), told.Why) || !strings.HasPrefix(told.Why, want) || told.Hint() == "" {
+			t.Errorf("%s: %v, want %s", server, err, want)
+		}
+	}
+}

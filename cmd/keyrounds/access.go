@@ -1,14 +1,13 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/keyrounds/keyrounds/access"
-	"github.com/keyrounds/keyrounds/app"
+	"github.com/keyrounds/keyrounds/api"
 )
 
 func newAccess(o *options) *cobra.Command {
@@ -27,37 +26,32 @@ func newFirstRunToken(o *options) *cobra.Command {
 		Long: "Print a token that makes an admin on the page /first-run, once, within an hour. It is also the way back in: a local\n" +
 			"person of that name becomes an admin with a new password. The record has that it was printed.",
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			a, err := o.openAnyhow(cmd)
+			d, err := o.desk(cmd)
 			if err != nil {
 				return err
 			}
-			defer a.Close()
-			token, ends, err := a.Access.FirstRunToken(cmd.Context(), actor())
-			if err != nil {
-				return err
+			defer d.close()
+			var t api.FirstRunToken
+			if err := d.Post(cmd.Context(), "/first-run-token", nil, &t); err != nil {
+				return plainly(err)
 			}
-			warnWithoutPeople(cmd, a)
-			fmt.Fprintf(cmd.ErrOrStderr(), "make an admin on %s/first-run with this token, until %s:\n", pagesOf(a), stamp(ends))
-			_, err = fmt.Fprintln(cmd.OutOrStdout(), token.Reveal())
+			warnWithoutPeople(cmd, t.People)
+			fmt.Fprintf(cmd.ErrOrStderr(), "make an admin on %s with this token, until %s:\n", printable(t.Page, false), stamp(t.EndsAt))
+			_, err = fmt.Fprintln(cmd.OutOrStdout(), printable(t.Token, false))
 			return err
 		},
 	}
 }
 
-// pagesOf is where people reach the pages.
-func pagesOf(a *app.App) string {
-	if url := a.Config().ExternalURL; url != "" {
-		return strings.TrimSuffix(url, "/")
-	}
-	return "http://" + a.Config().Listen
-}
-
-// warnWithoutPeople says that nobody signs in with a password yet.
-func warnWithoutPeople(cmd *cobra.Command, a *app.App) {
-	if !a.Config().Access.People {
+// warnWithoutPeople says that nobody signs in with a password yet, where that is so.
+func warnWithoutPeople(cmd *cobra.Command, people bool) {
+	if !people {
 		fmt.Fprintln(cmd.ErrOrStderr(), "warning: people sign in with a password only where the configuration has access: {people: true}")
 	}
 }
+
+// granted is what the flags say, for the API.
+func granted(g access.Grant) api.GrantIn { return api.GrantIn{Role: string(g.Role), Owners: g.Owners} }
 
 // grantFlags are --role and --owner.
 func grantFlags(cmd *cobra.Command, g *access.Grant) {
@@ -79,18 +73,4 @@ func roleOf(r access.Role, owners []string) string {
 		return string(r)
 	}
 	return string(r) + " of " + joinComma(owners)
-}
-
-// denied is an error of package access in words for a terminal. what was asked for, such as a person of a name.
-func denied(err error, what string) error {
-	var input *access.InputError
-	switch {
-	case errors.As(err, &input):
-		return &hintError{errors.New(input.Text), "docs/access.md has the roles and what they may do"}
-	case errors.Is(err, access.ErrTaken):
-		return fmt.Errorf("%s: there is one of this name already", what)
-	case errors.Is(err, access.ErrNotFound):
-		return fmt.Errorf("there is no %s", what)
-	}
-	return err
 }

@@ -1,24 +1,22 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
 
 	"github.com/spf13/cobra"
 
 	"github.com/keyrounds/keyrounds/access"
-	"github.com/keyrounds/keyrounds/app"
+	"github.com/keyrounds/keyrounds/api"
+	"github.com/keyrounds/keyrounds/api/client"
 )
 
 func newPeople(o *options) *cobra.Command {
 	cmd := &cobra.Command{Use: "people", Short: "Who may sign in: list, add, role, disable, enable, reset"}
 	cmd.AddCommand(
 		newPeopleList(o), newPeopleAdd(o), newPeopleRole(o), newPeopleReset(o),
-		newPeopleDeed(o, "disable NAME", "Have somebody's password, sessions and tokens open nothing any more, at once", "is disabled",
-			func(ctx context.Context, a *access.Access, id int64) error { return a.Disable(ctx, actor(), id) }),
-		newPeopleDeed(o, "enable NAME", "Let somebody sign in again who was disabled", "may sign in again",
-			func(ctx context.Context, a *access.Access, id int64) error { return a.Enable(ctx, actor(), id) }),
+		newPeopleDeed(o, "disable", "Have somebody's password, sessions and tokens open nothing any more, at once", "is disabled"),
+		newPeopleDeed(o, "enable", "Let somebody sign in again who was disabled", "may sign in again"),
 	)
 	return cmd
 }
@@ -28,14 +26,14 @@ func newPeopleList(o *options) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "list", Short: "List who may sign in", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			a, err := o.openAnyhow(cmd)
+			d, err := o.desk(cmd)
 			if err != nil {
 				return err
 			}
-			defer a.Close()
-			people, err := a.Access.People(cmd.Context())
+			defer d.close()
+			people, _, err := client.List[access.Person](cmd.Context(), d.Client, "/people", nil, 0)
 			if err != nil {
-				return err
+				return plainly(err)
 			}
 			if len(people) == 0 && out.people() {
 				fmt.Fprintln(
@@ -74,19 +72,19 @@ func newPeopleAdd(o *options) *cobra.Command {
 		Example: "  keyrounds access people add ann --role responder\n" +
 			"  keyrounds access people add bob --role owner --owner talent-platform",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			a, err := o.openAnyhow(cmd)
+			d, err := o.desk(cmd)
 			if err != nil {
 				return err
 			}
-			defer a.Close()
-			password, err := a.Access.AddPerson(cmd.Context(), actor(), args[0], g)
-			if err != nil {
-				return denied(err, "person "+args[0])
+			defer d.close()
+			var made api.TemporaryPassword
+			if err := d.Post(cmd.Context(), "/people", api.PersonIn{Name: args[0], GrantIn: granted(g)}, &made); err != nil {
+				return plainly(err)
 			}
-			warnWithoutPeople(cmd, a)
-			fmt.Fprintf(cmd.ErrOrStderr(), "%s may sign in on %s/login as %s, with this password, which is shown once:\n",
-				args[0], pagesOf(a), roleOf(g.Role, g.Owners))
-			_, err = fmt.Fprintln(cmd.OutOrStdout(), password.Reveal())
+			warnWithoutPeople(cmd, made.People)
+			fmt.Fprintf(cmd.ErrOrStderr(), "%s may sign in on %s as %s, with this password, which is shown once:\n",
+				args[0], printable(made.Page, false), roleOf(g.Role, g.Owners))
+			_, err = fmt.Fprintln(cmd.OutOrStdout(), printable(made.Password, false))
 			return err
 		},
 	}
@@ -103,9 +101,9 @@ func newPeopleRole(o *options) *cobra.Command {
 			if !cmd.Flags().Changed("role") {
 				return &hintError{errors.New("it is not said which role"), "--role, one of " + joinRoles()}
 			}
-			return o.withPerson(cmd, args[0], func(a *app.App, p access.Person) error {
-				if err := a.Access.ChangeRole(cmd.Context(), actor(), p.ID, g); err != nil {
-					return err
+			return o.withPerson(cmd, args[0], func(d *desk, p access.Person) error {
+				if err := d.Post(cmd.Context(), fmt.Sprintf("/people/%d/role", p.ID), granted(g), nil); err != nil {
+					return plainly(err)
 				}
 				fmt.Fprintf(cmd.OutOrStdout(), "%s is %s now\n", p.Name, roleOf(g.Role, g.Owners))
 				return nil
@@ -120,28 +118,27 @@ func newPeopleReset(o *options) *cobra.Command {
 	return &cobra.Command{
 		Use: "reset NAME", Short: "Give somebody a temporary password, shown once, and end their sessions", Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return o.withPerson(cmd, args[0], func(a *app.App, p access.Person) error {
-				password, err := a.Access.ResetPassword(cmd.Context(), actor(), p.ID)
-				if err != nil {
-					return err
+			return o.withPerson(cmd, args[0], func(d *desk, p access.Person) error {
+				var made api.TemporaryPassword
+				if err := d.Post(cmd.Context(), fmt.Sprintf("/people/%d/reset", p.ID), nil, &made); err != nil {
+					return plainly(err)
 				}
 				fmt.Fprintf(cmd.ErrOrStderr(), "the password of %s, which is shown once and has to be changed:\n", p.Name)
-				_, err = fmt.Fprintln(cmd.OutOrStdout(), password.Reveal())
+				_, err := fmt.Fprintln(cmd.OutOrStdout(), printable(made.Password, false))
 				return err
 			})
 		},
 	}
 }
 
-func newPeopleDeed(
-	o *options, use, short, done string, do func(ctx context.Context, a *access.Access, id int64) error,
-) *cobra.Command {
+// newPeopleDeed is a command whose name is that of the deed in the API.
+func newPeopleDeed(o *options, deed, short, done string) *cobra.Command {
 	return &cobra.Command{
-		Use: use, Short: short, Args: cobra.ExactArgs(1),
+		Use: deed + " NAME", Short: short, Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return o.withPerson(cmd, args[0], func(a *app.App, p access.Person) error {
-				if err := do(cmd.Context(), a.Access, p.ID); err != nil {
-					return err
+			return o.withPerson(cmd, args[0], func(d *desk, p access.Person) error {
+				if err := d.Post(cmd.Context(), fmt.Sprintf("/people/%d/%s", p.ID, deed), nil, nil); err != nil {
+					return plainly(err)
 				}
 				fmt.Fprintf(cmd.OutOrStdout(), "%s %s\n", p.Name, done)
 				return nil
@@ -151,15 +148,15 @@ func newPeopleDeed(
 }
 
 // withPerson does something about the person of a name. Where several issuers have one, none is chosen.
-func (o *options) withPerson(cmd *cobra.Command, name string, do func(a *app.App, p access.Person) error) error {
-	a, err := o.openAnyhow(cmd)
+func (o *options) withPerson(cmd *cobra.Command, name string, do func(d *desk, p access.Person) error) error {
+	d, err := o.desk(cmd)
 	if err != nil {
 		return err
 	}
-	defer a.Close()
-	people, err := a.Access.People(cmd.Context())
+	defer d.close()
+	people, _, err := client.List[access.Person](cmd.Context(), d.Client, "/people", nil, 0)
 	if err != nil {
-		return err
+		return plainly(err)
 	}
 	var found []access.Person
 	var names []string
@@ -172,7 +169,7 @@ func (o *options) withPerson(cmd *cobra.Command, name string, do func(a *app.App
 	case 0:
 		return &hintError{fmt.Errorf("there is no person %q", name), meant(name, names, "keyrounds access people list shows all")}
 	case 1:
-		return denied(do(a, found[0]), "person "+name)
+		return do(d, found[0])
 	}
 	return &hintError{
 		fmt.Errorf("%d people are called %q, of different issuers", len(found), name),

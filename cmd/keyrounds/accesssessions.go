@@ -1,13 +1,14 @@
 package main
 
 import (
-	"errors"
 	"fmt"
+	"net/http"
 	"strconv"
 
 	"github.com/spf13/cobra"
 
 	"github.com/keyrounds/keyrounds/access"
+	"github.com/keyrounds/keyrounds/api/client"
 )
 
 func newSessions(o *options) *cobra.Command {
@@ -21,14 +22,14 @@ func newSessionsList(o *options) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "list", Short: "List the browsers that are signed in", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			a, err := o.openAnyhow(cmd)
+			d, err := o.desk(cmd)
 			if err != nil {
 				return err
 			}
-			defer a.Close()
-			list, err := a.Access.Sessions(cmd.Context(), 0)
+			defer d.close()
+			list, _, err := client.List[access.Session](cmd.Context(), d.Client, "/sessions", nil, 0)
 			if err != nil {
-				return err
+				return plainly(err)
 			}
 			if len(list) == 0 && out.people() {
 				fmt.Fprintln(cmd.OutOrStdout(), "nobody is signed in")
@@ -55,17 +56,17 @@ func newSessionsEnd(o *options) *cobra.Command {
 			if err != nil || id < 1 {
 				return &hintError{fmt.Errorf("%q is not the number of a session", args[0]), "see keyrounds access sessions list"}
 			}
-			a, err := o.openAnyhow(cmd)
+			d, err := o.desk(cmd)
 			if err != nil {
 				return err
 			}
-			defer a.Close()
-			err = a.Access.EndSession(cmd.Context(), actor(), 0, id)
-			if errors.Is(err, access.ErrNotFound) {
+			defer d.close()
+			err = d.Delete(cmd.Context(), fmt.Sprintf("/sessions/%d", id), nil)
+			if answered(err, http.StatusNotFound) {
 				return &hintError{fmt.Errorf("there is no session %d", id), "see keyrounds access sessions list"}
 			}
 			if err != nil {
-				return err
+				return plainly(err)
 			}
 			fmt.Fprintf(cmd.OutOrStdout(), "session %d is over\n", id)
 			return nil

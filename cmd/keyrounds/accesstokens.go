@@ -1,13 +1,17 @@
 package main
 
 import (
-	"errors"
 	"fmt"
+	"net/http"
+	"net/url"
+	"strconv"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/keyrounds/keyrounds/access"
+	"github.com/keyrounds/keyrounds/api"
+	"github.com/keyrounds/keyrounds/api/client"
 	"github.com/keyrounds/keyrounds/credential"
 )
 
@@ -25,14 +29,15 @@ func newTokensList(o *options) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "list", Short: "List the API tokens, the newest first, and which of them nobody uses", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			a, err := o.openAnyhow(cmd)
+			d, err := o.desk(cmd)
 			if err != nil {
 				return err
 			}
-			defer a.Close()
-			tokens, err := a.Access.Tokens(cmd.Context(), 0, all)
+			defer d.close()
+			ask := url.Values{"all": {strconv.FormatBool(all)}}
+			tokens, _, err := client.List[access.Token](cmd.Context(), d.Client, "/tokens", ask, 0)
 			if err != nil {
-				return err
+				return plainly(err)
 			}
 			if len(tokens) == 0 && out.people() {
 				fmt.Fprintln(cmd.OutOrStdout(), "there are no tokens")
@@ -81,7 +86,7 @@ func stampOrNever(t time.Time) string {
 
 func newTokensAdd(o *options) *cobra.Command {
 	var (
-		n       access.NewToken
+		g       access.Grant
 		howLong string
 	)
 	cmd := &cobra.Command{
@@ -94,16 +99,15 @@ func newTokensAdd(o *options) *cobra.Command {
 			if err != nil || d <= 0 {
 				return &hintError{fmt.Errorf("--for %q is not a time", howLong), "for example 90d"}
 			}
-			n.Name, n.EndsAt = args[0], time.Now().Add(d)
-			a, err := o.openAnyhow(cmd)
+			at, err := o.desk(cmd)
 			if err != nil {
 				return err
 			}
-			defer a.Close()
-			us := access.Visit{Who: access.Who{Name: actor(), Role: access.Admin}}
-			token, t, err := a.Access.MakeToken(cmd.Context(), us, n)
-			if err != nil {
-				return denied(err, "token "+n.Name)
+			defer at.close()
+			var t api.NewToken
+			in := api.TokenIn{Name: args[0], GrantIn: granted(g), For: howLong}
+			if err := at.Post(cmd.Context(), "/tokens", in, &t); err != nil {
+				return plainly(err)
 			}
 			fmt.Fprintf(
 				cmd.ErrOrStderr(),
@@ -112,11 +116,11 @@ func newTokensAdd(o *options) *cobra.Command {
 				roleOf(t.Role, t.Owners),
 				stamp(t.EndsAt),
 			)
-			_, err = fmt.Fprintln(cmd.OutOrStdout(), token.Reveal())
+			_, err = fmt.Fprintln(cmd.OutOrStdout(), printable(t.Secret, false))
 			return err
 		},
 	}
-	grantFlags(cmd, &n.Grant)
+	grantFlags(cmd, &g)
 	cmd.Flags().StringVar(&howLong, "for", "90d", "how long it is in force")
 	return cmd
 }
@@ -125,20 +129,21 @@ func newTokensRevoke(o *options) *cobra.Command {
 	return &cobra.Command{
 		Use: "revoke NAME", Short: "Have an API token open nothing any more, at once", Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			a, err := o.openAnyhow(cmd)
+			d, err := o.desk(cmd)
 			if err != nil {
 				return err
 			}
-			defer a.Close()
-			tokens, err := a.Access.Tokens(cmd.Context(), 0, false)
+			defer d.close()
+			tokens, _, err := client.List[access.Token](cmd.Context(), d.Client, "/tokens", nil, 0)
 			if err != nil {
-				return err
+				return plainly(err)
 			}
 			var names []string
 			for _, t := range tokens {
 				if names = append(names, t.Name); t.Name == args[0] {
-					if err := a.Access.Revoke(cmd.Context(), actor(), 0, t.ID); err != nil && !errors.Is(err, access.ErrNotFound) {
-						return err
+					err := d.Delete(cmd.Context(), fmt.Sprintf("/tokens/%d", t.ID), nil)
+					if err != nil && !answered(err, http.StatusNotFound) { // somebody else was quicker
+						return plainly(err)
 					}
 					fmt.Fprintf(cmd.OutOrStdout(), "the token %s opens nothing any more\n", t.Name)
 					return nil

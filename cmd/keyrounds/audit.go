@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -11,6 +12,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/keyrounds/keyrounds/api"
+	"github.com/keyrounds/keyrounds/api/client"
 	"github.com/keyrounds/keyrounds/audit"
 )
 
@@ -18,7 +21,8 @@ func newAudit(o *options) *cobra.Command {
 	cmd := &cobra.Command{Use: "audit", Short: "The record of who did what: log"}
 	var (
 		out   output
-		f     audit.LogFilter
+		f     api.RecordFilter
+		last  int64
 		limit uint32
 		since since
 	)
@@ -27,20 +31,25 @@ func newAudit(o *options) *cobra.Command {
 		Example: "  keyrounds audit log --subject credential/ats-sync\n" +
 			"  keyrounds audit log --actor ann --action finding. --since 7d",
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			f.Limit = int(limit)
 			from, err := since.time(time.Now())
 			if err != nil {
 				return err
 			}
-			f.Since = from
-			a, err := o.openAnyhow(cmd)
+			d, err := o.desk(cmd)
 			if err != nil {
 				return err
 			}
-			defer a.Close()
-			entries, err := a.Audit.Log(cmd.Context(), f)
+			defer d.close()
+			q := url.Values{"subject": {f.Subject}, "actor": {f.Actor}, "action": {f.Action}}
+			if !from.IsZero() {
+				q.Set("since", from.UTC().Format(time.RFC3339Nano))
+			}
+			if last != 0 {
+				q.Set("before", strconv.FormatInt(last, 10))
+			}
+			entries, total, err := client.List[audit.Entry](cmd.Context(), d.Client, "/audit", q, int(limit))
 			if err != nil {
-				return err
+				return plainly(err)
 			}
 			if len(entries) == 0 && out.people() {
 				fmt.Fprintln(cmd.OutOrStdout(), "no entries")
@@ -54,7 +63,7 @@ func newAudit(o *options) *cobra.Command {
 				}
 				rows = append(rows, []string{strconv.FormatInt(e.ID, 10), stamp(e.At), e.Actor, e.Action, e.Subject, detail})
 			}
-			if n := len(entries); n == f.Limit {
+			if n := len(entries); n == int(limit) && total > n {
 				fmt.Fprintf(cmd.ErrOrStderr(), "there may be more: --before %d shows the next\n", entries[n-1].ID)
 			}
 			return out.list(cmd.OutOrStdout(), []string{"ID", "AT", "ACTOR", "ACTION", "SUBJECT", "DETAIL"}, rows, orEmpty(entries))
@@ -65,7 +74,7 @@ func newAudit(o *options) *cobra.Command {
 	log.Flags().StringVar(&f.Actor, "actor", "", "only by this one, or who has it in his name")
 	log.Flags().StringVar(&f.Action, "action", "", "only this action, or those that begin so, such as finding. or credential.rotated")
 	since.flag(log, "only")
-	log.Flags().Int64Var(&f.Before, "before", 0, "only those before the entry with this `ID`: the last one of a list before")
+	log.Flags().Int64Var(&last, "before", 0, "only those before the entry with this `ID`: the last one of a list before")
 	log.Flags().Uint32Var(&limit, "limit", 100, "at most `N` of them")
 	cmd.AddCommand(log)
 	return cmd

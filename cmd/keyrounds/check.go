@@ -11,10 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/keyrounds/keyrounds/api"
-	"github.com/keyrounds/keyrounds/app"
 	"github.com/keyrounds/keyrounds/checker"
-	"github.com/keyrounds/keyrounds/credential"
-	"github.com/keyrounds/keyrounds/rounds"
 )
 
 func newCheck(o *options) *cobra.Command {
@@ -31,44 +28,39 @@ func newCheck(o *options) *cobra.Command {
 			"could not be done, of all or of some.",
 		Example: "  keyrounds check\n  keyrounds check -v ats-sync\n  keyrounds check -o json | jq '.[] | select(.outcome != \"ok\")'",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if c, err := o.remote(); c != nil || err != nil {
-				if err == nil {
-					err = checkFrom(cmd, &there{c}, args, verbose, out)
-				}
-				return err
-			}
-			a, err := o.open(cmd.Context())
+			d, err := o.deskOfAll(cmd)
 			if err != nil {
 				return err
 			}
-			defer a.Close()
-			creds, err := named(cmd.Context(), a, args)
+			defer d.close()
+			creds, err := d.toCheck(cmd.Context(), args)
 			if err != nil {
 				return err
 			}
 			calm := sayInterrupted(cmd)
 			defer calm()
-			var judged []rounds.Judged
+			var checks []api.CheckJSON
 			err = counting(cmd.ErrOrStderr(), len(creds), "checked", waitingFor(creds), func(at func(int)) error {
-				return a.Actions.Check(cmd.Context(), creds, func(js []rounds.Judged) {
-					judged = append(judged, js...)
-					at(len(judged))
+				return d.check(cmd.Context(), args, verbose, func(c api.CheckJSON) {
+					checks = append(checks, c)
+					at(len(checks))
 				})
 			})
-			if err != nil && len(judged) == 0 {
+			if err != nil && len(checks) == 0 {
 				return err
 			}
-			slices.SortFunc(judged, func(a, b rounds.Judged) int { return strings.Compare(a.Result.Credential, b.Result.Credential) })
-			if verbose {
-				printTraces(cmd.ErrOrStderr(), judged)
+			slices.SortFunc(checks, func(a, b api.CheckJSON) int { return strings.Compare(a.Credential, b.Credential) })
+			for i := range checks {
+				printTrace(cmd.ErrOrStderr(), checks[i])
+				checks[i].Trace = nil
 			}
 			if cmd.Context().Err() != nil {
-				fmt.Fprintln(cmd.ErrOrStderr(), notChecked(creds, judged))
+				fmt.Fprintln(cmd.ErrOrStderr(), notChecked(creds, checks))
 			}
-			if err := errors.Join(printChecks(cmd.OutOrStdout(), out, judged), err); err != nil {
+			if err := errors.Join(tellChecks(cmd.OutOrStdout(), out, checks), err); err != nil {
 				return err // of some that could be checked there are results, and of the others the reason
 			}
-			if slices.ContainsFunc(judged, func(j rounds.Judged) bool { return j.Result.Outcome != checker.OK }) {
+			if slices.ContainsFunc(checks, func(c api.CheckJSON) bool { return c.Outcome != string(checker.OK) }) {
 				return errFound
 			}
 			return nil
@@ -88,10 +80,10 @@ func sayInterrupted(cmd *cobra.Command) (end func() bool) {
 }
 
 // notChecked names the credentials that an interrupted command did not come to.
-func notChecked(creds []credential.Credential, judged []rounds.Judged) string {
+func notChecked(creds []api.CredentialJSON, checks []api.CheckJSON) string {
 	var names []string
 	for _, c := range creds {
-		if !slices.ContainsFunc(judged, func(j rounds.Judged) bool { return j.Result.CredentialID == c.ID }) {
+		if !slices.ContainsFunc(checks, func(done api.CheckJSON) bool { return done.Credential == c.Name }) {
 			names = append(names, c.Name)
 		}
 	}
@@ -99,13 +91,13 @@ func notChecked(creds []credential.Credential, judged []rounds.Judged) string {
 	case len(names) == 0:
 		return "all were checked"
 	case len(names) > 10:
-		return fmt.Sprintf("%d checked; not checked: %s and %d more", len(judged), joinComma(names[:10]), len(names)-10)
+		return fmt.Sprintf("%d checked; not checked: %s and %d more", len(checks), joinComma(names[:10]), len(names)-10)
 	}
-	return fmt.Sprintf("%d checked; not checked: %s", len(judged), joinComma(names))
+	return fmt.Sprintf("%d checked; not checked: %s", len(checks), joinComma(names))
 }
 
 // waitingFor says whose answers are waited for.
-func waitingFor(creds []credential.Credential) string {
+func waitingFor(creds []api.CredentialJSON) string {
 	var names []string
 	for _, c := range creds {
 		if !slices.Contains(names, c.Provider) {
@@ -116,24 +108,6 @@ func waitingFor(creds []credential.Credential) string {
 		return fmt.Sprintf("waiting for %d providers", len(names))
 	}
 	return "waiting for " + joinComma(names)
-}
-
-// named are the credentials with these names, all where there are none. Each must be registered.
-func named(ctx context.Context, a *app.App, names []string) ([]credential.Credential, error) {
-	if len(names) == 0 {
-		return a.Registry.List(ctx, false)
-	}
-	names = slices.Compact(slices.Sorted(slices.Values(names)))
-	chosen, err := a.Registry.Named(ctx, names)
-	if err != nil {
-		return nil, err
-	}
-	for _, n := range names {
-		if !slices.ContainsFunc(chosen, func(c credential.Credential) bool { return c.Name == n }) {
-			return nil, noCredential(ctx, a, n)
-		}
-	}
-	return chosen, nil
 }
 
 func orNull[T comparable](v T) *T {
@@ -151,14 +125,6 @@ func orEmpty[T any](s []T) []T {
 	return s
 }
 
-func printChecks(w io.Writer, out output, judged []rounds.Judged) error {
-	values := []api.CheckJSON{}
-	for _, j := range judged {
-		values = append(values, api.NewCheckJSON(j))
-	}
-	return tellChecks(w, out, values)
-}
-
 func tellChecks(w io.Writer, out output, checks []api.CheckJSON) error {
 	var rows [][]string
 	for _, c := range checks {
@@ -172,11 +138,12 @@ func tellChecks(w io.Writer, out output, checks []api.CheckJSON) error {
 	return out.list(w, []string{"CREDENTIAL", "OUTCOME", "REASON", "STATUS", "LATENCY", "MESSAGE"}, rows, checks)
 }
 
-func printTraces(w io.Writer, judged []rounds.Judged) {
-	for _, j := range judged {
-		fmt.Fprintf(w, "%s at %s:\n", j.Result.Credential, j.Result.Provider)
-		for _, line := range j.Result.Trace {
-			fmt.Fprintf(w, "  %s\n", printable(line, false))
-		}
+func printTrace(w io.Writer, c api.CheckJSON) {
+	if c.Trace == nil {
+		return
+	}
+	fmt.Fprintf(w, "%s at %s:\n", c.Credential, c.Provider)
+	for _, line := range c.Trace {
+		fmt.Fprintf(w, "  %s\n", printable(line, false))
 	}
 }

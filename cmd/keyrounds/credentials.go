@@ -3,10 +3,10 @@ package main
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"maps"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -14,13 +14,11 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/keyrounds/keyrounds/action"
 	"github.com/keyrounds/keyrounds/api"
-	"github.com/keyrounds/keyrounds/app"
+	"github.com/keyrounds/keyrounds/api/client"
 	"github.com/keyrounds/keyrounds/audit"
 	"github.com/keyrounds/keyrounds/config"
 	"github.com/keyrounds/keyrounds/credential"
-	"github.com/keyrounds/keyrounds/registry"
 	"github.com/keyrounds/keyrounds/secret"
 )
 
@@ -56,40 +54,27 @@ func newCredentialsAdd(o *options) *cobra.Command {
 			"  pass show ats-sync | keyrounds credentials add ats-sync --provider smartrecruiters --client-id 82e4…",
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			in.Name, in.Secret = args[0], secret.SchemeSealed+":"
-			a, err := o.open(cmd.Context())
+			in.Name = args[0]
+			d, err := o.deskOfAll(cmd)
 			if err != nil {
 				return err
 			}
-			defer a.Close()
-			c, err := valid(a.Config(), in)
-			if err != nil {
-				return err
+			defer d.close()
+			var c api.ChangedCredential
+			if err := d.Post(cmd.Context(), "/credentials"+dryRun, toAdd(in, secret.Value{}), &c); err != nil {
+				return plainly(err)
 			}
-			if _, err := a.Registry.Get(cmd.Context(), c.Name); err == nil {
-				if old, _ := a.Registry.Get(cmd.Context(), c.Name); old.Retired.IsZero() {
-					return &hintError{
-						fmt.Errorf("the credential %q exists already", c.Name),
-						"a new secret: keyrounds credentials rotate " + c.Name,
-					}
-				}
-			} else if !errors.Is(err, registry.ErrNotFound) {
-				return err
-			}
-			if err := warnOfDoubts(cmd, a, c); err != nil {
-				return err
-			}
-			v, err := askSecret(cmd, "Secret of "+c.Name)
+			warnOf(cmd, c.Warnings)
+			v, err := askSecret(cmd, "Secret of "+in.Name)
 			if err != nil {
 				return err
 			}
 			defer v.Wipe()
-			err = a.Actions.Add(cmd.Context(), actor(), []credential.Credential{c}, []secret.Value{v}, firstCheck(cmd), nil)
-			if err != nil {
-				return err
+			if err := d.Post(cmd.Context(), "/credentials"+whenFirst(cmd), toAdd(in, v), &c); err != nil {
+				return plainly(err)
 			}
 			fmt.Fprintf(cmd.OutOrStdout(), "%s is registered\n", c.Name)
-			return tryFirst(cmd, a, []string{c.Name})
+			return tryFirst(cmd, d, []string{c.Name})
 		},
 	}
 	takesPassphrase(cmd)
@@ -112,28 +97,6 @@ func newCredentialsAdd(o *options) *cobra.Command {
 	_ = cmd.MarkFlagRequired("provider")
 	_ = cmd.MarkFlagRequired("client-id")
 	return cmd
-}
-
-// valid makes a credential and returns all that is wrong with it in one error.
-func valid(c *config.Config, in config.CredentialIn) (credential.Credential, error) {
-	cred, problems := in.Credential(c.Defaults)
-	return cred, inOne(in.Name, append(problems, config.CheckProvider(cred, c.Providers)...))
-}
-
-// inOne is one error of all that is wrong with a credential; nil of nothing.
-func inOne(name string, problems []credential.Problem) error {
-	if len(problems) == 0 {
-		return nil
-	}
-	var lines []string
-	hint := ""
-	for _, p := range problems {
-		lines = append(lines, fmt.Sprintf("credential %q: %s: %s", name, p.Field, p.Message))
-		if hint == "" {
-			hint = p.Hint
-		}
-	}
-	return &hintError{errors.New(strings.Join(lines, "\n")), hint}
 }
 
 const passphraseFlag = "key-passphrase"
@@ -219,51 +182,53 @@ func newCredentialsRotate(o *options) *cobra.Command {
 		Example: "  keyrounds credentials rotate ats-sync --client-id 5f1c… --verify-revoked",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return o.withCredential(cmd, args[0], func(a *app.App, c credential.Credential) error {
-				if c.Source == credential.FromFile {
-					for _, flag := range []string{"client-id", "expires"} {
-						if cmd.Flags().Changed(flag) {
-							return &hintError{fmt.Errorf("--%s: %q is in the configuration file", flag, c.Name), "change it there"}
-						}
-					}
-				}
-				if c.Secret != secret.Sealed {
-					return changedOnHost(cmd, a, c, verify, patience)
-				}
-				var end time.Time
-				if expires != "" {
-					var err error
-					if end, err = credential.ParseEnd(expires); err != nil {
-						return &hintError{fmt.Errorf("--expires: %w", err), credential.EndHint}
-					}
-				}
-				v, err := askSecret(cmd, "New secret of "+c.Name)
-				if err != nil {
-					return err
-				}
-				defer v.Wipe()
-				next := c
-				if clientID != "" {
-					next.ClientID, next.KeyID = clientID, ""
-				}
-				if next.Expires = end; c.Source == credential.FromFile {
-					next.Expires = c.Expires
-				}
-				if err := warnOfDoubts(cmd, a, next); err != nil {
-					return err
-				}
-				if err := a.Actions.Rotate(cmd.Context(), actor(), c.Name, clientID, end, v, firstCheck(cmd)); err != nil {
-					return err
-				}
-				fmt.Fprintf(cmd.OutOrStdout(), "%s has a new secret\n", c.Name)
-				err = tryFirst(cmd, a, []string{c.Name})
-				if verify {
-					if alive := verifyDead(cmd, a, c, patience); alive != nil {
-						err = alive
-					}
-				}
+			d, err := o.deskOfAll(cmd)
+			if err != nil {
 				return err
-			})
+			}
+			defer d.close()
+			c, err := d.credential(cmd.Context(), args[0])
+			if err != nil {
+				return err
+			}
+			if c.Source == string(credential.FromFile) {
+				for _, flag := range []string{"client-id", "expires"} {
+					if cmd.Flags().Changed(flag) {
+						return &hintError{fmt.Errorf("--%s: %q is in the configuration file", flag, c.Name), "change it there"}
+					}
+				}
+			}
+			if verify && c.Secret != secret.Sealed.String() {
+				return changedOnHost(cmd, d, c, patience)
+			}
+			if expires != "" {
+				if _, err := credential.ParseEnd(expires); err != nil {
+					return &hintError{fmt.Errorf("--expires: %w", err), credential.EndHint}
+				}
+			}
+			to, in := ofName(c.Name)+"/rotate", toRotate{ClientID: clientID, Expires: expires}
+			var next api.ChangedCredential
+			if err := d.Post(cmd.Context(), to+dryRun, in, &next); err != nil {
+				return plainly(err)
+			}
+			warnOf(cmd, next.Warnings)
+			v, err := askSecret(cmd, "New secret of "+c.Name)
+			if err != nil {
+				return err
+			}
+			defer v.Wipe()
+			in.ClientSecret = v.Reveal()
+			if err := d.Post(cmd.Context(), to+whenFirst(cmd), in, &next); err != nil {
+				return plainly(err)
+			}
+			fmt.Fprintf(cmd.OutOrStdout(), "%s has a new secret\n", c.Name)
+			err = tryFirst(cmd, d, []string{c.Name})
+			if verify {
+				if alive := verifyDead(cmd, d, c.Name, patience); alive != nil {
+					err = alive
+				}
+			}
+			return err
 		},
 	}
 	takesPassphrase(cmd)
@@ -275,31 +240,12 @@ func newCredentialsRotate(o *options) *cobra.Command {
 	return cmd
 }
 
-// withCredential opens the database for a command about one credential.
-func (o *options) withCredential(cmd *cobra.Command, name string, do func(*app.App, credential.Credential) error) error {
-	a, err := o.open(cmd.Context())
-	if err != nil {
+// changedOnHost: the secret is read from the host, so it was changed there. It is read by a check, which notes that it was replaced.
+func changedOnHost(cmd *cobra.Command, d *desk, c api.CredentialJSON, patience time.Duration) error {
+	if err := d.check(cmd.Context(), []string{c.Name}, false, func(api.CheckJSON) {}); err != nil {
 		return err
 	}
-	defer a.Close()
-	c, err := a.Registry.Get(cmd.Context(), name)
-	if err != nil {
-		return notRegistered(cmd.Context(), a, name, err)
-	}
-	return do(a, c)
-}
-
-// changedOnHost: the secret is read from the host, so it was changed there, or is to be.
-func changedOnHost(cmd *cobra.Command, a *app.App, c credential.Credential, verify bool, patience time.Duration) error {
-	if !verify {
-		return &action.HostSecretError{Credential: c}
-	}
-	v, err := a.Rounds.Resolve(cmd.Context(), c) // which notes that it was replaced
-	if err != nil {
-		return err
-	}
-	v.Wipe()
-	return verifyDead(cmd, a, c, patience)
+	return verifyDead(cmd, d, c.Name, patience)
 }
 
 func newCredentialsRetire(o *options) *cobra.Command {
@@ -309,24 +255,24 @@ func newCredentialsRetire(o *options) *cobra.Command {
 		Short: "End the registration of a credential; its history stays, its sealed secret goes",
 		Args:  cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			a, err := o.open(cmd.Context())
+			d, err := o.deskOfAll(cmd)
 			if err != nil {
 				return err
 			}
-			defer a.Close()
-			c, err := a.Registry.Get(cmd.Context(), args[0])
+			defer d.close()
+			c, err := d.credential(cmd.Context(), args[0])
 			if err != nil {
-				return notRegistered(cmd.Context(), a, args[0], err)
+				return err
 			}
 			question := "Retire " + c.Name + "? It is not checked any more"
-			if c.Secret == secret.Sealed {
+			if c.Secret == secret.Sealed.String() {
 				question += ", and its sealed secret is removed for good"
 			}
 			if err := confirmed(cmd, yes, question); err != nil {
 				return err
 			}
-			if err := a.Actions.Retire(cmd.Context(), actor(), args[0]); err != nil {
-				return notRegistered(cmd.Context(), a, args[0], err)
+			if err := d.Post(cmd.Context(), ofName(c.Name)+"/retire", nil, nil); err != nil {
+				return plainly(err)
 			}
 			fmt.Fprintf(cmd.OutOrStdout(), "%s is retired; it still works at the provider until it is revoked there\n", args[0])
 			return nil
@@ -366,7 +312,7 @@ func newCredentialsList(o *options) *cobra.Command {
 }
 
 // showCredentials prints a list of credentials, also retired ones where all are meant.
-func showCredentials(ctx context.Context, w io.Writer, d desk, only filters, all bool, out output) error {
+func showCredentials(ctx context.Context, w io.Writer, d *desk, only filters, all bool, out output) error {
 	l := out.begin(w, []string{"NAME", "PROVIDER", "STATUS", "OWNER", "SOURCE", "LAST CHECK", "NEXT CHECK"})
 	err := d.credentials(ctx, all, func(v api.CredentialJSON) {
 		if !only.pass(v) {
@@ -396,8 +342,10 @@ func showCredentials(ctx context.Context, w io.Writer, d desk, only filters, all
 	return l.end()
 }
 
-// mostChecks that credentials show --since shows.
-const mostChecks = 1000
+const (
+	fewChecks  = 10   // that credentials show shows
+	mostChecks = 1000 // that it shows with --since
+)
 
 // shownJSON is a credential with what its scopes are worth, and its last checks. Its names are a promise.
 type shownJSON struct {
@@ -418,51 +366,16 @@ func newCredentialsShow(o *options) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if c, err := o.remote(); c != nil || err != nil {
-				if err == nil {
-					err = showFrom(cmd, &there{c}, args[0], from, out)
-				}
-				return err
-			}
-			a, err := o.openAsIs(cmd.Context())
+			d, err := o.desk(cmd)
 			if err != nil {
 				return err
 			}
-			defer a.Close()
-			c, err := a.Registry.Get(cmd.Context(), args[0])
-			if err != nil {
-				return notRegistered(cmd.Context(), a, args[0], err)
-			}
-			standing, _, err := a.Audit.StandingOf(cmd.Context(), c.ID)
+			defer d.close()
+			j, err := d.shown(cmd.Context(), args[0], from)
 			if err != nil {
 				return err
 			}
-			value := api.NewCredentialJSON(c, standing)
-			history, err := checksOf(cmd.Context(), a, c.ID, from)
-			if err != nil {
-				return err
-			}
-			last, err := a.Audit.Scopes(cmd.Context(), c.ID)
-			if err != nil {
-				return err
-			}
-			drift, err := a.Audit.ScopeDrift(cmd.Context(), c.ID, 10)
-			if err != nil {
-				return err
-			}
-			book, err := a.Usage.Open(cmd.Context(), a.Pool, []credential.Credential{c})
-			if err != nil {
-				return err
-			}
-			table := api.NewScopesJSON(
-				c,
-				a.Config().Providers[c.Provider],
-				last,
-				drift,
-				func(scope string) string { return book.ScopeUse(c, scope, a.Now()) },
-			)
-			full := shownJSON{value, table, orEmpty(history)}
-			return out.one(cmd.OutOrStdout(), full, describe(value, table, history))
+			return out.one(cmd.OutOrStdout(), j, describe(j.CredentialJSON, j.Truth, j.Checks))
 		},
 	}
 	out.flags(cmd, "table", "json")
@@ -470,16 +383,22 @@ func newCredentialsShow(o *options) *cobra.Command {
 	return cmd
 }
 
-// checksOf are the last checks of a credential, or those since a time; the newest first.
-func checksOf(ctx context.Context, a *app.App, id int64, from time.Time) (checks []audit.Check, err error) {
-	if from.IsZero() {
-		return a.Audit.History(ctx, id, 10)
+// shown is a credential with its checks from a time on, or the last few.
+func (d *desk) shown(ctx context.Context, name string, from time.Time) (j shownJSON, err error) {
+	if j.CredentialJSON, err = d.credential(ctx, name); err != nil {
+		return j, err
 	}
-	stored, err := a.Audit.Checked(ctx, audit.Checks{CredentialID: id, Since: from, Limit: mostChecks})
-	for _, s := range stored {
-		checks = append(checks, s.Check)
+	path := "/credentials/" + url.PathEscape(name)
+	if err := d.Get(ctx, path+"/scopes", nil, &j.Truth); err != nil {
+		return j, plainly(err)
 	}
-	return checks, err
+	q, most := url.Values{}, fewChecks
+	if !from.IsZero() {
+		q.Set("since", from.UTC().Format(time.RFC3339Nano))
+		most = mostChecks
+	}
+	j.Checks, _, err = client.List[audit.Check](ctx, d.Client, path+"/checks", q, most)
+	return j, plainly(err)
 }
 
 func describe(v api.CredentialJSON, scopes api.ScopesJSON, history []audit.Check) string {

@@ -9,7 +9,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/keyrounds/keyrounds/api"
-	"github.com/keyrounds/keyrounds/app"
 	"github.com/keyrounds/keyrounds/audit"
 	"github.com/keyrounds/keyrounds/credential"
 	"github.com/keyrounds/keyrounds/finding"
@@ -17,8 +16,7 @@ import (
 
 // deed is what a person does about findings, of one or several.
 type deed struct {
-	on   finding.State // in which state --all takes findings; "": open and snoozed
-	do   func(ctx context.Context, a *app.App, id int64) (finding.Finding, error)
+	on   finding.State                // the state that it takes back; "": it takes nothing back, and --all is about what is open or snoozed
 	path string                       // of the API, below a finding's
 	body func() any                   // what is sent there; nil: nothing
 	done func(api.FindingJSON) string // what became of one, in a sentence
@@ -27,9 +25,6 @@ type deed struct {
 func newFindingsAck(o *options) *cobra.Command {
 	cmd := &cobra.Command{Use: "ack ID...", Aliases: []string{"acknowledge"}, Short: "Say that someone looks after findings"}
 	return o.does(cmd, deed{
-		do: func(ctx context.Context, a *app.App, id int64) (finding.Finding, error) {
-			return a.Actions.Acknowledge(ctx, actor(), id)
-		},
 		path: "acknowledge",
 		done: func(f api.FindingJSON) string { return "is acknowledged by " + f.AcknowledgedBy },
 	})
@@ -41,10 +36,7 @@ func newFindingsUnack(o *options) *cobra.Command {
 		Short: "Take back that someone looks after findings, or that they were false alarms: they are open again",
 	}
 	return o.does(cmd, deed{
-		on: finding.Acknowledged,
-		do: func(ctx context.Context, a *app.App, id int64) (finding.Finding, error) {
-			return a.Actions.Unacknowledge(ctx, actor(), id)
-		},
+		on:   finding.Acknowledged,
 		path: "unacknowledge",
 		done: func(api.FindingJSON) string { return "is open again" },
 	})
@@ -61,13 +53,6 @@ func newFindingsSnooze(o *options) *cobra.Command {
 		return nil
 	}
 	return o.does(cmd, deed{
-		do: func(ctx context.Context, a *app.App, id int64) (finding.Finding, error) {
-			d, err := credential.ParseDuration(howLong)
-			if err != nil {
-				return finding.Finding{}, err
-			}
-			return a.Actions.Snooze(ctx, actor(), id, d)
-		},
 		path: "snooze",
 		body: func() any { return api.SnoozeIn{For: howLong} },
 		done: func(f api.FindingJSON) string { return "is snoozed until " + stamp(f.SnoozedUntil) },
@@ -77,10 +62,7 @@ func newFindingsSnooze(o *options) *cobra.Command {
 func newFindingsUnsnooze(o *options) *cobra.Command {
 	cmd := &cobra.Command{Use: "unsnooze ID...", Short: "End the time for which findings are put aside"}
 	return o.does(cmd, deed{
-		on: finding.Snoozed,
-		do: func(ctx context.Context, a *app.App, id int64) (finding.Finding, error) {
-			return a.Actions.Unsnooze(ctx, actor(), id)
-		},
+		on:   finding.Snoozed,
 		path: "unsnooze",
 		done: func(api.FindingJSON) string { return "is open again" },
 	})
@@ -95,9 +77,6 @@ func newFindingsFalseAlarm(o *options) *cobra.Command {
 	}
 	cmd.Flags().StringVar(&why, "why", "", "what it was instead")
 	return o.does(cmd, deed{
-		do: func(ctx context.Context, a *app.App, id int64) (finding.Finding, error) {
-			return a.Actions.FalseAlarm(ctx, actor(), id, why)
-		},
 		path: "false-alarm",
 		body: func() any { return api.FalseAlarmIn{Why: why} },
 		done: func(f api.FindingJSON) string {
@@ -174,7 +153,7 @@ func findingNumbers(args []string) (ids []int64, err error) {
 }
 
 // openFindings are all that are not resolved, of a kind and a credential where they are named, in a state where one is.
-func openFindings(ctx context.Context, at desk, state finding.State, kind finding.Kind, of string) (ids []int64, err error) {
+func openFindings(ctx context.Context, at *desk, state finding.State, kind finding.Kind, of string) (ids []int64, err error) {
 	list, _, err := at.findings(ctx, audit.Filter{Kind: kind, Credential: of, Limit: mostFindings})
 	for _, f := range list {
 		if f.State == state || state == "" && f.State != finding.Acknowledged {

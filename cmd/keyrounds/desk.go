@@ -2,60 +2,68 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
+	"net"
+	"net/http"
 	"os"
+	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
-	"github.com/keyrounds/keyrounds/action"
+	"github.com/keyrounds/keyrounds/access"
 	"github.com/keyrounds/keyrounds/api"
 	"github.com/keyrounds/keyrounds/api/client"
-	"github.com/keyrounds/keyrounds/audit"
-	"github.com/keyrounds/keyrounds/decision"
-	"github.com/keyrounds/keyrounds/notify"
-	"github.com/keyrounds/keyrounds/report"
+	"github.com/keyrounds/keyrounds/app"
+	"github.com/keyrounds/keyrounds/config"
 	"github.com/keyrounds/keyrounds/secret"
 )
 
-// desk is where the daily work is done: at the database of this machine's configuration (here), or at a daemon by its API,
-// from another machine (there).
-type desk interface {
-	close()
-	status(ctx context.Context) (api.StatusJSON, error)
-	// findings lists up to f.Limit, and says how many there are.
-	findings(ctx context.Context, f audit.Filter) (list []api.FindingJSON, total int, err error)
-	finding(ctx context.Context, id int64) (api.FindingJSON, error)
-	respond(ctx context.Context, d deed, id int64) (api.FindingJSON, error)
-	credentials(ctx context.Context, retired bool, each func(api.CredentialJSON)) error
-	// named returns an error that says which credential may have been meant, where none has the name.
-	named(ctx context.Context, name string) error
-	silence(ctx context.Context, s notify.Silence) (notify.Silence, error)
-	silences(ctx context.Context, all bool) ([]notify.Silence, error)
-	endSilence(ctx context.Context, id int64) (notify.Silence, error)
-	decide(ctx context.Context, name string, c action.Choice) (decision.Decision, error)
-	undecide(ctx context.Context, name string) (decision.Decision, error)
-	decisions(ctx context.Context) ([]decision.Decision, error)
-	// signOff signs off the report of a month, "": of the last one that is over.
-	signOff(ctx context.Context, month string, r report.Review) (report.SignOff, error)
-	notifications(ctx context.Context, limit int) ([]notify.Delivery, error)
+// desk is where people's work is done: at a daemon elsewhere, at the one on this machine, or in this process, where no daemon
+// runs. Each is asked by the API, and by nothing else.
+type desk struct {
+	*client.Client
+	elsewhere bool // it is on another machine
+	close     func()
 }
 
-// desk opens the desk that --server, KEYROUNDS_SERVER or a login names, and else the one here.
-func (o *options) desk(cmd *cobra.Command) (desk, error) {
-	c, err := o.remote()
+// desk opens the desk that --server, KEYROUNDS_SERVER or a login names, else that of the daemon beside us, else one in this process,
+// which needs nothing of the configuration but where the database is.
+func (o *options) desk(cmd *cobra.Command) (*desk, error) {
+	return o.deskBy(cmd, func(path string) (*config.Config, error) { return settingsAnyhow(cmd, path) }, (*app.App).RequireSchema)
+}
+
+// deskOfAll is desk for commands that may need the whole configuration. Where none runs beside us, the schema and the registry are brought up
+// to date first, as a daemon does.
+func (o *options) deskOfAll(cmd *cobra.Command) (*desk, error) {
+	return o.deskBy(cmd, config.Load, (*app.App).Prepare)
+}
+
+func (o *options) deskBy(
+	cmd *cobra.Command,
+	load func(path string) (*config.Config, error),
+	prepare func(*app.App, context.Context) error,
+) (*desk, error) {
+	remote, err := o.remote()
 	if err != nil {
 		return nil, err
 	}
-	if c != nil {
-		return &there{c}, nil
+	if remote != nil {
+		return &desk{remote, true, remote.Close}, nil
 	}
-	a, err := o.openAnyhow(cmd)
+	c, file, err := o.loadBy(load)
 	if err != nil {
 		return nil, err
 	}
-	return &here{a}, nil
+	if beside := beside(cmd, c, file); beside != nil {
+		return &desk{beside, false, beside.Close}, nil
+	}
+	a, err := o.openConfig(cmd.Context(), c, prepare)
+	if err != nil {
+		return nil, err
+	}
+	return inProcess(a)
 }
 
 // remote is a client of the daemon that was named; nil: none was.
@@ -64,12 +72,103 @@ func (o *options) remote() (*client.Client, error) {
 	if err != nil || l.Server == "" {
 		return nil, err
 	}
-	token := os.Getenv("KEYROUNDS_TOKEN")
-	if token == "" {
-		token = l.Token
+	token := l.Token
+	if given := os.Getenv("KEYROUNDS_TOKEN"); given != "" {
+		token = secret.New([]byte(given))
 	}
-	return client.New(l.Server, secret.New([]byte(token)), "keyrounds/"+buildVersion())
+	return client.New(l.Server, token, agent())
 }
+
+func agent() string { return "keyrounds/" + buildVersion() }
+
+// startsWithin is how long a daemon beside us that is starting is waited for.
+const startsWithin = 30 * time.Second
+
+// beside is a client of the daemon that runs by a configuration, and listens on its socket; nil: none does, or not for us. One that
+// runs by another file has other credentials, maybe in another database.
+func beside(cmd *cobra.Command, c *config.Config, file string) *client.Client {
+	path := c.Access.Socket
+	switch path {
+	case config.SocketOff:
+		return nil
+	case "":
+		path = filepath.Join(c.DataDir, app.SocketName)
+	}
+	conn, err := net.Dial("unix", path)
+	if err != nil {
+		return nil
+	}
+	_ = conn.Close()
+	found, err := client.New("unix:"+path, secret.Value{}, agent())
+	if err != nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(cmd.Context(), startsWithin)
+	defer cancel()
+	_ = awaiting(cmd.ErrOrStderr(), "waiting for the daemon, which starts", func() error { return found.Started(ctx) })
+	var v api.Version
+	if found.Get(ctx, "/version", nil, &v) != nil || !sameFile(v.Config, file) {
+		found.Close()
+		return nil
+	}
+	return found
+}
+
+func sameFile(a, b string) bool {
+	first, err := os.Stat(a)
+	if err != nil {
+		return false
+	}
+	second, err := os.Stat(b)
+	return err == nil && os.SameFile(first, second)
+}
+
+// inProcess is the API of this process, by which whoever runs it is an admin.
+func inProcess(a *app.App) (*desk, error) {
+	ended := make(chan struct{})
+	pipes := make(chan net.Conn)
+	who := access.Ourselves()
+	server := &http.Server{
+		Handler: a.API(ended), ReadHeaderTimeout: time.Minute,
+		ConnContext: func(ctx context.Context, _ net.Conn) context.Context { return access.With(ctx, who) },
+	}
+	go func() { _ = server.Serve(pipeListener{pipes, ended}) }()
+	c, err := client.Over(func(ctx context.Context) (net.Conn, error) {
+		ours, theirs := net.Pipe()
+		select {
+		case pipes <- theirs:
+			return ours, nil
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-ended:
+			return nil, net.ErrClosed
+		}
+	}, agent())
+	return &desk{c, false, func() {
+		close(ended)
+		_ = server.Close()
+		a.Close()
+	}}, err
+}
+
+// pipeListener accepts the pipes of this process.
+type pipeListener struct {
+	pipes chan net.Conn
+	ended chan struct{}
+}
+
+func (l pipeListener) Accept() (net.Conn, error) {
+	select {
+	case c := <-l.pipes:
+		return c, nil
+	case <-l.ended:
+		return nil, net.ErrClosed
+	}
+}
+
+func (l pipeListener) Close() error { return nil }
+
+func (l pipeListener) Addr() net.Addr { return &net.UnixAddr{Name: "pipe", Net: "unix"} }
 
 // serverNamed is the daemon that --server or KEYROUNDS_SERVER name, with the token of a login there; or that of the login, where no
 // configuration is named and none lies where it usually does.
@@ -95,10 +194,9 @@ func (o *options) serverNamed() (login, error) {
 
 // atDesks are the commands that work at a desk, wherever it is. By their paths below keyrounds.
 var atDesks = []string{
-	"status", "check", "login", "logout", "credentials list", "credentials show", "findings list", "findings show",
-	"findings ack", "findings unack", "findings snooze", "findings unsnooze", "findings false-alarm",
-	"silence add", "silence list", "silence end", "notifications",
-	"report unused", "report list", "report decide", "report undecide", "report decisions", "report signoff",
+	"status", "check", "login", "logout", "credentials", "findings", "silence", "notifications", "notify", "audit", "access",
+	"report unused", "report list", "report decide", "report undecide", "report decisions", "report signoff", "report freeze",
+	"report amend", "usage list", "usage show", "usage status", "usage unregistered", "leaks verify",
 }
 
 // ofThisMachine are the commands that have nothing to do with a daemon elsewhere, named or not.
@@ -126,9 +224,4 @@ func (o *options) whereItWorks(cmd *cobra.Command) error {
 		fmt.Errorf("keyrounds %s works on the machine of the daemon, and a daemon elsewhere is named (--server or KEYROUNDS_SERVER)", path),
 		"run it there, or ask the API (docs/api.md); docs/access.md has the commands that work from elsewhere",
 	}
-}
-
-// elsewhere is said of what only works beside the database.
-func elsewhere(what string) error {
-	return &hintError{errors.New(what + " works on the machine of the daemon only"), "leave it out, or run the command there"}
 }

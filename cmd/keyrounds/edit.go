@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -11,9 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/keyrounds/keyrounds/api"
-	"github.com/keyrounds/keyrounds/app"
 	"github.com/keyrounds/keyrounds/config"
-	"github.com/keyrounds/keyrounds/credential"
 )
 
 func newCredentialsEdit(o *options) *cobra.Command {
@@ -30,45 +29,43 @@ func newCredentialsEdit(o *options) *cobra.Command {
 			"  keyrounds credentials edit ats-sync --owner talent-platform --label env=prod --label old- --scope jobs_read",
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if given.any(cmd) {
-				return o.withCredential(cmd, args[0], func(a *app.App, c credential.Credential) error {
-					e, err := given.edit(cmd, c)
-					if err != nil {
-						return err
-					}
-					return applyEdit(cmd, a, c, e)
-				})
+			d, err := o.deskOfAll(cmd)
+			if err != nil {
+				return err
 			}
-			return o.editByHand(cmd, args[0])
+			defer d.close()
+			if !given.any(cmd) {
+				return d.editByHand(cmd, args[0])
+			}
+			c, tag, err := d.tagged(cmd.Context(), args[0])
+			if err != nil {
+				return err
+			}
+			e, err := given.edit(cmd, c)
+			if err != nil {
+				return err
+			}
+			return d.applyEdit(cmd, c, tag, e)
 		},
 	}
 	given.add(cmd)
 	return cmd
 }
 
-// applyEdit changes a credential, unless somebody else changed it since it was read, and says what of it.
-func applyEdit(cmd *cobra.Command, a *app.App, c credential.Credential, e api.CredentialEdit) error {
-	next, err := edited(a, c, e)
+// tagged is a credential, with the tag by which it is known that nobody changed it since.
+func (d *desk) tagged(ctx context.Context, name string) (c api.CredentialJSON, tag string, err error) {
+	tag, err = d.GetTagged(ctx, ofName(name), &c)
+	return c, tag, d.ofCredential(ctx, name, err)
+}
+
+// applyEdit changes a credential, unless somebody else changed it since it had this tag, and says what of it.
+func (d *desk) applyEdit(cmd *cobra.Command, c api.CredentialJSON, tag string, e api.CredentialEdit) error {
+	next, err := d.patch(cmd.Context(), c.Name, tag, e)
 	if err != nil {
 		return err
 	}
-	if err := warnOfDoubts(cmd, a, next); err != nil {
-		return err
-	}
-	before := api.Edited(c, api.CredentialEdit{})
-	same := func(now credential.Credential) error {
-		if others, err := differing(before, api.Edited(now, api.CredentialEdit{})); err != nil || len(others) == 0 {
-			return err
-		}
-		return &hintError{fmt.Errorf("%s was changed by somebody else meanwhile; nothing was changed", c.Name), "look at it, and try again"}
-	}
-	next, err = a.Actions.If(same).Edit(cmd.Context(), actor(), c.Name, func(now credential.Credential) (credential.Credential, error) {
-		return edited(a, now, e)
-	})
-	if err != nil {
-		return err
-	}
-	changed, err := differing(before, api.Edited(next, api.CredentialEdit{}))
+	warnOf(cmd, next.Warnings)
+	changed, err := differing(editableOf(c), editableOf(next.CredentialJSON))
 	switch {
 	case err != nil:
 		return err
@@ -80,10 +77,17 @@ func applyEdit(cmd *cobra.Command, a *app.App, c credential.Credential, e api.Cr
 	return nil
 }
 
-// edited is a credential with what is to change. The error has all that is wrong with it.
-func edited(a *app.App, c credential.Credential, e api.CredentialEdit) (credential.Credential, error) {
-	next, problems := api.Edited(c, e).Credential(a.Config().Defaults)
-	return next, inOne(c.Name, problems)
+// editableOf is a credential as the configuration file would have it.
+func editableOf(c api.CredentialJSON) config.CredentialIn {
+	in := config.CredentialIn{
+		Name: c.Name, Provider: c.Provider, ClientID: c.ClientID, Secret: c.Secret, KeyID: c.KeyID, Description: c.Description,
+		Scopes: c.Scopes, Owner: c.Owner, Labels: c.Labels, Schedule: c.Schedule, UnusedAfter: c.UnusedAfter, MaxAge: c.MaxAge,
+		Created: c.Created, Expires: c.Expires, Canary: c.Canary, ExpectedNetworks: c.ExpectedNetworks,
+	}
+	if in.MaxAge == "0s" {
+		in.MaxAge = ""
+	}
+	return in
 }
 
 // differing are the names of the fields in which two differ.
@@ -139,7 +143,7 @@ func (e *editFlags) any(cmd *cobra.Command) bool {
 }
 
 // edit is what the flags that were given change of a credential.
-func (e *editFlags) edit(cmd *cobra.Command, c credential.Credential) (api.CredentialEdit, error) {
+func (e *editFlags) edit(cmd *cobra.Command, c api.CredentialJSON) (api.CredentialEdit, error) {
 	out := api.CredentialEdit{
 		KeyID: given(cmd, "key-id", &e.in.KeyID), Description: given(cmd, "description", &e.in.Description),
 		Scopes: given(cmd, "scopes", &e.in.Scopes), Owner: given(cmd, "owner", &e.in.Owner),

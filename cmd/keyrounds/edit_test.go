@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/keyrounds/keyrounds/api"
+	"github.com/keyrounds/keyrounds/audit"
 	"github.com/keyrounds/keyrounds/config"
 	"github.com/keyrounds/keyrounds/postgres/pgtest"
 	"github.com/keyrounds/keyrounds/test/lasting"
@@ -83,7 +84,7 @@ credentials: [{name: of-file, provider: idp, client_id: a, secret: "env:HOME"}]
 	for _, want := range []string{
 		"# It was not changed:\n# there is no \"ownr\"", `# hint: did you mean "owner"?`, "# this is not YAML: owner: [",
 		"# a name is there twice: schedule: \"",
-		"# credential \"good\": schedule: ",
+		"# schedule: ",
 	} {
 		if !strings.Contains(text, want) {
 			t.Errorf("the editor does not see %q:\n%s", want, text)
@@ -128,7 +129,7 @@ func TestEditableIsReadBack(t *testing.T) {
 		if len(problems) > 0 {
 			t.Fatal(problems)
 		}
-		text, err := editable(c)
+		text, err := editable(api.NewCredentialJSON(c, audit.Standing{}))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -137,7 +138,7 @@ func TestEditableIsReadBack(t *testing.T) {
 			t.Fatalf("%v:\n%s", err, text)
 		}
 		back, problems := api.Edited(c, e).Credential(config.Defaults{})
-		changed, err := differing(api.Edited(c, api.CredentialEdit{}), api.Edited(back, api.CredentialEdit{}))
+		changed, err := differing(editableOf(api.NewCredentialJSON(c, audit.Standing{})), editableOf(api.NewCredentialJSON(back, audit.Standing{})))
 		if err != nil || len(problems) > 0 || len(changed) > 0 {
 			t.Errorf("%v, %v: %v changed by\n%s", problems, err, changed, text)
 		}

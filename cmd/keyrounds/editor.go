@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -18,14 +19,13 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/keyrounds/keyrounds/api"
-	"github.com/keyrounds/keyrounds/app"
 	"github.com/keyrounds/keyrounds/config"
 	"github.com/keyrounds/keyrounds/credential"
 )
 
 // editByHand opens an editor on what can be changed of a credential, until what is in the file is valid, or as it was. The database
 // is not held meanwhile.
-func (o *options) editByHand(cmd *cobra.Command, name string) error {
+func (d *desk) editByHand(cmd *cobra.Command, name string) error {
 	if _, ok := terminalOf(cmd); !ok {
 		return mistake(cmd, "", "no flag says what to change, and there is no terminal for an editor")
 	}
@@ -33,22 +33,17 @@ func (o *options) editByHand(cmd *cobra.Command, name string) error {
 	if err != nil {
 		return err
 	}
-	var c credential.Credential
-	err = o.withCredential(cmd, name, func(_ *app.App, found credential.Credential) error {
-		c = found
-		switch {
-		case c.Source == credential.FromFile:
-			return &hintError{
-				fmt.Errorf("%s is in the configuration file", name),
-				"change it there; keyrounds config check says whether it is valid",
-			}
-		case !c.Retired.IsZero():
-			return &hintError{fmt.Errorf("%s was retired", name), "keyrounds credentials restore " + name}
-		}
-		return nil
-	})
-	if err != nil {
+	c, tag, err := d.tagged(cmd.Context(), name)
+	switch {
+	case err != nil:
 		return err
+	case c.Source == string(credential.FromFile):
+		return &hintError{
+			fmt.Errorf("%s is in the configuration file", name),
+			"change it there; keyrounds config check says whether it is valid",
+		}
+	case !c.Retired.IsZero():
+		return &hintError{fmt.Errorf("%s was retired", name), "keyrounds credentials restore " + name}
 	}
 	dir, err := os.MkdirTemp("", "keyrounds-edit-") // for ourselves alone
 	if err != nil {
@@ -77,15 +72,11 @@ func (o *options) editByHand(cmd *cobra.Command, name string) error {
 		if edit, wrong = readEdit(text); wrong != nil {
 			continue
 		}
-		err = o.withCredential(cmd, name, func(a *app.App, _ credential.Credential) error {
-			if _, wrong = edited(a, c, edit); wrong != nil {
-				return nil
-			}
-			return applyEdit(cmd, a, c, edit)
-		})
-		if err != nil || wrong == nil {
+		err = d.applyEdit(cmd, c, tag, edit)
+		if !answered(err, http.StatusUnprocessableEntity) {
 			return err
 		}
+		wrong = err
 	}
 }
 
@@ -158,12 +149,8 @@ func editHead(name string, wrong error) string {
 
 // editable is what can be changed of a credential, as YAML, with the names of the configuration file. What it does not have is there
 // as a comment.
-func editable(c credential.Credential) (string, error) {
-	in := api.Edited(c, api.CredentialEdit{})
-	if c.MaxAge == 0 {
-		in.MaxAge = ""
-	}
-	text, err := json.Marshal(in)
+func editable(c api.CredentialJSON) (string, error) {
+	text, err := json.Marshal(editableOf(c))
 	if err != nil {
 		return "", err
 	}

@@ -69,7 +69,7 @@ func newFindingsList(o *options) *cobra.Command {
 }
 
 // showFindings prints a list of findings.
-func showFindings(cmd *cobra.Command, w io.Writer, d desk, filter audit.Filter, out output) error {
+func showFindings(cmd *cobra.Command, w io.Writer, d *desk, filter audit.Filter, out output) error {
 	list, total, err := d.findings(cmd.Context(), filter)
 	if err != nil {
 		return err

@@ -1,21 +1,16 @@
 package main
 
 import (
-	"context"
-	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 
-	"github.com/keyrounds/keyrounds/action"
-	"github.com/keyrounds/keyrounds/app"
+	"github.com/keyrounds/keyrounds/api"
 	"github.com/keyrounds/keyrounds/checker"
-	"github.com/keyrounds/keyrounds/config"
-	"github.com/keyrounds/keyrounds/credential"
-	"github.com/keyrounds/keyrounds/rounds"
 )
 
 const noCheckFlag = "no-check"
@@ -28,17 +23,16 @@ func tries(cmd *cobra.Command) {
 	cmd.Flags().Bool(noCheckFlag, false, "do not try the secret at once; it is checked first when its schedule says")
 }
 
-func firstCheck(cmd *cobra.Command) action.FirstCheck {
-	if off, _ := cmd.Flags().GetBool(noCheckFlag); off {
-		return action.AsScheduled
-	}
-	return action.AtOnce
+// checksLater: --no-check.
+func checksLater(cmd *cobra.Command) bool {
+	off, _ := cmd.Flags().GetBool(noCheckFlag)
+	return off
 }
 
 // tryFirst says what came of the first checks of credentials. Their secrets are kept whatever comes, since some providers
 // show them only once. errFound: one of them is not ok.
-func tryFirst(cmd *cobra.Command, a *app.App, names []string) error {
-	if firstCheck(cmd) == action.AsScheduled {
+func tryFirst(cmd *cobra.Command, d *desk, names []string) error {
+	if checksLater(cmd) {
 		if len(names) == 1 {
 			fmt.Fprintf(cmd.OutOrStdout(), "check it with: keyrounds check %s\n", names[0])
 		}
@@ -46,23 +40,22 @@ func tryFirst(cmd *cobra.Command, a *app.App, names []string) error {
 	}
 	rest := names[min(len(names), mostFirst):]
 	names = names[:min(len(names), mostFirst)]
-	var judged []rounds.Judged
+	var checks []api.CheckJSON
 	why := counting(cmd.ErrOrStderr(), len(names), "checked", "waiting for the first check", func(at func(int)) error {
-		return a.Actions.First(cmd.Context(), names, func(js []rounds.Judged) {
-			judged = append(judged, js...)
-			at(len(judged))
+		return d.checks(cmd.Context(), api.ChecksIn{Names: names, First: true}, func(c api.CheckJSON) {
+			checks = append(checks, c)
+			at(len(checks))
 		})
 	})
-	ok := sayFirst(cmd.OutOrStdout(), judged, len(names) == 1)
+	ok := sayFirst(cmd.OutOrStdout(), checks, len(names) == 1)
 	var waiting []string
 	for _, name := range names {
-		if !slices.ContainsFunc(judged, func(j rounds.Judged) bool { return j.Result.Credential == name }) {
+		if !slices.ContainsFunc(checks, func(c api.CheckJSON) bool { return c.Credential == name }) {
 			waiting = append(waiting, name)
 		}
 	}
-	sayWaiting(cmd.OutOrStdout(), waiting, len(rest), why)
-	var notNow *rounds.NotNowError
-	later := why == nil || errors.As(why, &notNow) || errors.Is(why, rounds.ErrNotExchanged)
+	later := why == nil || answered(why, http.StatusConflict) // the provider is not asked now
+	sayWaiting(cmd.OutOrStdout(), waiting, len(rest), plainly(why))
 	if !ok || !later { // never an error of the call: what was given is stored
 		return errFound
 	}
@@ -70,22 +63,22 @@ func tryFirst(cmd *cobra.Command, a *app.App, names []string) error {
 }
 
 // sayFirst reports whether all are ok.
-func sayFirst(w io.Writer, judged []rounds.Judged, alone bool) bool {
-	slices.SortFunc(judged, func(a, b rounds.Judged) int { return strings.Compare(a.Result.Credential, b.Result.Credential) })
+func sayFirst(w io.Writer, checks []api.CheckJSON, alone bool) bool {
+	slices.SortFunc(checks, func(a, b api.CheckJSON) int { return strings.Compare(a.Credential, b.Credential) })
 	ok := 0
-	for _, j := range judged {
-		if j.Result.Outcome == checker.OK {
+	for _, c := range checks {
+		fine := c.Outcome == string(checker.OK)
+		if fine {
 			ok++
 		}
-		if j.Result.Outcome != checker.OK || alone {
-			text := fmt.Sprintf("%s: %s: %s", j.Result.Credential, j.Result.Outcome, j.Result.Message)
-			fmt.Fprintln(w, printable(text, false))
+		if !fine || alone {
+			fmt.Fprintln(w, printable(fmt.Sprintf("%s: %s: %s", c.Credential, c.Outcome, c.Message), false))
 		}
 	}
-	if !alone && len(judged) > 0 {
-		fmt.Fprintf(w, "tried: %d, ok: %d\n", len(judged), ok)
+	if !alone && len(checks) > 0 {
+		fmt.Fprintf(w, "tried: %d, ok: %d\n", len(checks), ok)
 	}
-	return ok == len(judged)
+	return ok == len(checks)
 }
 
 func sayWaiting(w io.Writer, names []string, more int, why error) {
@@ -105,62 +98,4 @@ func because(why error) string {
 		return ""
 	}
 	return ": " + printable(strings.ReplaceAll(why.Error(), "\n", "; "), false)
-}
-
-// warnOfDoubts says on standard error what is rarely meant of credentials that are about to be registered: once for its
-// cause, with the first that it is so of.
-func warnOfDoubts(cmd *cobra.Command, a *app.App, creds ...credential.Credential) error {
-	clients, err := sameClients(cmd.Context(), a, creds)
-	if err != nil {
-		return err
-	}
-	type cause struct{ field, message, hint string }
-	var causes []cause
-	names := map[cause][]string{}
-	for _, c := range creds {
-		same := clients[config.Client(c)]
-		if same == c.Name {
-			same = ""
-		}
-		for _, p := range config.Doubts(c, same, a.Now()) {
-			if p.Field == "schedule" && c.Schedule == a.Config().Defaults.Schedule {
-				continue // that of everybody
-			}
-			why := cause{p.Field, p.Message, p.Hint}
-			if names[why] == nil {
-				causes = append(causes, why)
-			}
-			names[why] = append(names[why], c.Name)
-		}
-		clients[config.Client(c)] = c.Name
-	}
-	for _, why := range causes {
-		more := ""
-		if n := len(names[why]) - 1; n > 0 {
-			more = fmt.Sprintf(" and %d more", n)
-		}
-		fmt.Fprintf(cmd.ErrOrStderr(), "warning: credential %q%s: %s: %s (%s)\n", names[why][0], more, why.field, why.message, why.hint)
-	}
-	return nil
-}
-
-// sameClients are the names of the registered credentials that have a client of creds, by config.Client.
-func sameClients(ctx context.Context, a *app.App, creds []credential.Credential) (map[string]string, error) {
-	ids := map[string][]string{} // by provider
-	for _, c := range creds {
-		ids[c.Provider] = append(ids[c.Provider], c.ClientID)
-	}
-	clients := map[string]string{}
-	for provider, clientIDs := range ids {
-		have, err := a.Registry.OfClients(ctx, a.Pool, provider, clientIDs)
-		if err != nil {
-			return nil, err
-		}
-		for _, c := range have {
-			if c.Retired.IsZero() {
-				clients[config.Client(c)] = c.Name
-			}
-		}
-	}
-	return clients, nil
 }

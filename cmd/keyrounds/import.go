@@ -8,14 +8,16 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
 
+	"github.com/keyrounds/keyrounds/api"
+	"github.com/keyrounds/keyrounds/api/client"
 	"github.com/keyrounds/keyrounds/config"
-	"github.com/keyrounds/keyrounds/credential"
 	"github.com/keyrounds/keyrounds/secret"
 )
 
@@ -44,30 +46,35 @@ func newCredentialsImport(o *options) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			a, err := o.open(cmd.Context())
+			body, err := importable(args[0], rows)
 			if err != nil {
 				return err
 			}
-			defer a.Close()
-			creds, secrets, err := importable(a.Config(), args[0], rows)
+			d, err := o.deskOfAll(cmd)
 			if err != nil {
 				return err
 			}
-			if err := warnOfDoubts(cmd, a, creds...); err != nil {
-				return err
-			}
-			err = counting(cmd.ErrOrStderr(), len(creds), "registered", "registering "+args[0], func(at func(int)) error {
-				return a.Actions.Add(cmd.Context(), actor(), creds, secrets, firstCheck(cmd), at)
+			defer d.close()
+			var out api.ImportOut
+			err = awaiting(cmd.ErrOrStderr(), "looking at "+args[0], func() error {
+				return d.Post(cmd.Context(), "/credentials/import"+dryRun, body, &out)
 			})
 			if err != nil {
-				return fmt.Errorf("nothing was imported: %w", err)
+				return wrongRows(args[0], rows, err)
 			}
-			fmt.Fprintf(cmd.OutOrStdout(), "%d credentials are registered; delete %s, it holds their secrets\n", len(creds), args[0])
-			names := make([]string, len(creds))
-			for i, c := range creds {
-				names[i] = c.Name
+			warnOf(cmd, out.Warnings)
+			err = awaiting(cmd.ErrOrStderr(), "registering "+args[0], func() error {
+				return d.Post(cmd.Context(), "/credentials/import"+whenFirst(cmd), body, &out)
+			})
+			if err != nil {
+				return fmt.Errorf("nothing was imported: %w", plainly(err))
 			}
-			return tryFirst(cmd, a, names)
+			fmt.Fprintf(cmd.OutOrStdout(), "%d credentials are registered; delete %s, it holds their secrets\n", out.Registered, args[0])
+			names := make([]string, len(rows))
+			for i, row := range rows {
+				names[i] = row.Name
+			}
+			return tryFirst(cmd, d, names)
 		},
 	}
 	tries(cmd)
@@ -217,51 +224,70 @@ func (row *importRow) set(column, cell string) (err error) {
 	return err
 }
 
-// importable checks every row and returns in one error what is wrong: the first problems, and how many more there are.
-func importable(c *config.Config, file string, rows []importRow) ([]credential.Credential, []secret.Value, error) {
-	var (
-		creds   = make([]credential.Credential, 0, len(rows))
-		secrets = make([]secret.Value, 0, len(rows))
-		wrong   []string
-		names   = make(map[string]bool, len(rows))
-	)
-	for _, row := range rows {
-		bad := func(format string, args ...any) {
-			wrong = append(wrong, fmt.Sprintf("%s%s: credential %q: ", file, row.at, row.Name)+fmt.Sprintf(format, args...))
-		}
+// toImport is the body of an import.
+type toImport struct {
+	Credentials []withSecret `json:"credentials"`
+}
+
+// importable is the body of an import, where nothing in the file is wrong that can be seen here. Its error says all that is: the first
+// problems, and how many more there are.
+func importable(file string, rows []importRow) (body toImport, err error) {
+	var wrong []string
+	for i, row := range rows {
+		bad := func(text string) { wrong = append(wrong, inRow(file, rows[i], text)) }
 		if row.KeyPassphrase != "" {
 			bad("key_passphrase: references are named in the configuration file only; open the key first, or add it by itself")
-			row.KeyPassphrase = ""
 		}
 		if row.Secret != "" {
 			bad("secret: references are named in the configuration file only; give client_secret")
 		}
-		row.Secret = secret.SchemeSealed + ":"
-		cred, problems := row.Credential(c.Defaults)
-		for _, p := range append(problems, config.CheckProvider(cred, c.Providers)...) {
-			bad("%s: %s", p.Field, p.Message)
-		}
-		if names[row.Name] {
-			bad("name: given twice")
-		}
-		names[row.Name] = true
 		v, err := secret.Parse([]byte(row.ClientSecret))
 		if err != nil {
-			bad("client_secret: %v", err)
-			if errors.Is(err, secret.ErrLocked) {
-				bad("client_secret: an import opens no keys; add this one by credentials add --key-passphrase")
-			}
+			bad("client_secret: " + err.Error())
 		}
-		creds, secrets = append(creds, cred), append(secrets, v)
+		if errors.Is(err, secret.ErrLocked) {
+			bad("client_secret: an import opens no keys; add this one by credentials add --key-passphrase")
+		}
+		body.Credentials = append(body.Credentials, toAdd(row.CredentialIn, v))
 	}
 	if len(rows) == 0 {
 		wrong = append(wrong, file+": no credentials in it")
 	}
-	if len(wrong) > 0 {
-		if more := config.More(len(wrong)); more != "" {
-			wrong = append(wrong[:config.MostShown], more)
-		}
-		return nil, nil, &hintError{errors.New(strings.Join(wrong, "\n")), "nothing was imported; mend these and import again"}
+	return body, wrongImport(wrong)
+}
+
+func inRow(file string, row importRow, text string) string {
+	return fmt.Sprintf("%s%s: credential %q: %s", file, row.at, row.Name, text)
+}
+
+func wrongImport(wrong []string) error {
+	if len(wrong) == 0 {
+		return nil
 	}
-	return creds, secrets, nil
+	if more := config.More(len(wrong)); more != "" {
+		wrong = append(wrong[:config.MostShown], more)
+	}
+	return &hintError{errors.New(strings.Join(wrong, "\n")), "nothing was imported; mend these and import again"}
+}
+
+// ofRow is what the API calls a member of a row.
+var ofRow = regexp.MustCompile(`^body\.credentials\[(\d+)\]`)
+
+// wrongRows says in which row of the file stands what a daemon finds wrong.
+func wrongRows(file string, rows []importRow, err error) error {
+	var p *client.Problem
+	if !errors.As(err, &p) || len(p.Errors) == 0 {
+		return fmt.Errorf("nothing was imported: %w", plainly(err))
+	}
+	var wrong []string
+	for _, w := range p.Errors {
+		text := strings.TrimSuffix(printable(w.Detail, false), ".")
+		if m := ofRow.FindStringSubmatch(w.Where); m != nil {
+			if i, err := strconv.Atoi(m[1]); err == nil && i < len(rows) {
+				text = inRow(file, rows[i], text)
+			}
+		}
+		wrong = append(wrong, text)
+	}
+	return wrongImport(wrong)
 }

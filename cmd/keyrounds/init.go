@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/keyrounds/keyrounds/action"
+	"github.com/keyrounds/keyrounds/api"
 	"github.com/keyrounds/keyrounds/app"
 	"github.com/keyrounds/keyrounds/checker"
 	"github.com/keyrounds/keyrounds/config"
@@ -144,7 +145,7 @@ func (in *first) try(cmd *cobra.Command, c *config.Config) (*checker.Result, err
 		return nil, errInterrupted
 	}
 	shown := output{format: "table", columns: []string{"credential", "outcome", "reason", "latency", "message"}}
-	return &r, printChecks(cmd.OutOrStdout(), shown, []rounds.Judged{{Result: r}})
+	return &r, tellChecks(cmd.OutOrStdout(), shown, []api.CheckJSON{api.NewCheckJSON(rounds.Judged{Result: r})})
 }
 
 // keep stores a secret that was typed, and writes the file last: where either fails nothing is left.

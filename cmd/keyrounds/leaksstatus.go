@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -14,11 +13,9 @@ import (
 	"github.com/keyrounds/keyrounds/api"
 	"github.com/keyrounds/keyrounds/app"
 	"github.com/keyrounds/keyrounds/audit"
-	"github.com/keyrounds/keyrounds/credential"
 	"github.com/keyrounds/keyrounds/exposure"
 	"github.com/keyrounds/keyrounds/finding"
 	"github.com/keyrounds/keyrounds/leak"
-	"github.com/keyrounds/keyrounds/secret"
 )
 
 func newLeaksList(o *options) *cobra.Command {
@@ -88,7 +85,7 @@ func (o *options) withCredentials(cmd *cobra.Command, args []string, do func(a *
 	if len(args) > 0 {
 		c, err := a.Registry.Get(cmd.Context(), args[0])
 		if err != nil {
-			return notRegistered(cmd.Context(), a, args[0], err)
+			return err // TODO
 		}
 		return do(a, c.ID, map[int64]string{c.ID: c.Name})
 	}
@@ -285,107 +282,4 @@ func proofText(name string, d finding.Death) string {
 		line("Provider's log", strings.TrimSpace(fmt.Sprintf("revoked %s %s (feed %s)", stamp(d.LogAt), d.LogBy, d.LogFeed)))
 	}
 	return b.String()
-}
-
-func newLeaksVerify(o *options) *cobra.Command {
-	var patience time.Duration
-	cmd := &cobra.Command{
-		Use:   "verify NAME",
-		Short: "Prove that a secret that got out works no more",
-		Long: "Try a secret of a credential that got out or was replaced until the provider refuses it, and a token of it\n" +
-			"works no more, and write the proof down. A replaced secret that keyrounds does not have, because it was read\n" +
-			"from the host, is asked for, without echo, or read from standard input; it is compared with the fingerprint.\n\n" +
-			"Exit 0: it is dead; 1: it is not, or not proven in time; 2: it could not be done.",
-		Args: cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			return o.withCredential(cmd, args[0], func(a *app.App, c credential.Credential) error {
-				return verifyDead(cmd, a, c, patience)
-			})
-		},
-	}
-	takesPassphrase(cmd)
-	cmd.Flags().DurationVar(&patience, "timeout", 15*time.Minute, "how long to try")
-	return cmd
-}
-
-// verifyDead proves the death of the oldest secret of a credential that is in question.
-func verifyDead(cmd *cobra.Command, a *app.App, c credential.Credential, patience time.Duration) error {
-	rows, err := a.Leaks.Secrets(cmd.Context(), c.ID)
-	if err != nil {
-		return err
-	}
-	proven := slices.ContainsFunc(rows, func(r leak.SecretRow) bool { return !r.Dead.IsZero() })
-	rows = slices.DeleteFunc(rows, func(r leak.SecretRow) bool { return !r.Dead.IsZero() || !r.Leaked && r.Replaced.IsZero() })
-	if len(rows) == 0 {
-		if unread, err := unreadLeaks(cmd.Context(), a, c.ID); err != nil || len(unread) > 0 {
-			return errors.Join(err, &hintError{
-				fmt.Errorf("the secret of %s got out, and the daemon has not read it yet, so it cannot be tried", c.Name),
-				"it reads what no check has read within an hour; if it cannot: keyrounds findings list",
-			})
-		}
-		if proven {
-			fmt.Fprintf(cmd.OutOrStdout(), "each secret of %s that got out or was replaced is proven dead: keyrounds leaks status %s\n",
-				c.Name, c.Name)
-			return nil
-		}
-		return &hintError{
-			fmt.Errorf("no secret of %s got out or was replaced", c.Name),
-			"see keyrounds leaks status " + c.Name,
-		}
-	}
-	for _, r := range rows {
-		if err := verifyOne(cmd, a, c, r, patience); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func verifyOne(cmd *cobra.Command, a *app.App, c credential.Credential, r leak.SecretRow, patience time.Duration) error {
-	var given secret.Value
-	if !r.Replaced.IsZero() && !r.Kept {
-		v, err := askSecret(cmd, "The replaced secret of "+c.Name)
-		if err != nil {
-			return err
-		}
-		defer v.Wipe()
-		row, ok, err := a.Leaks.SecretByValue(cmd.Context(), c.ID, v)
-		if err != nil {
-			return err
-		}
-		if !ok || row.ID != r.ID {
-			return fmt.Errorf("that is not the secret that %s had until %s", c.Name, stamp(r.Replaced))
-		}
-		given = v
-	}
-	ctx, cancel := context.WithTimeout(cmd.Context(), patience)
-	defer cancel()
-	asked := false
-	death, err := a.Exposure.ProveDead(ctx, r, given, func(at leak.Attempt) {
-		w := cmd.ErrOrStderr()
-		switch {
-		case at.NotNow != "":
-			fmt.Fprintf(w, "%s not tried: %s\n", stamp(at.At), at.NotNow)
-		case at.Works && !asked:
-			asked = true
-			fmt.Fprintf(w, "the old secret of %s works; revoke it at the provider now%s\n", c.Name,
-				strings.TrimRight(": "+a.Config().Providers[c.Provider].ConsoleURL, ": "))
-		case at.Refused && at.Token.Alive:
-			fmt.Fprintf(w, "%s refused, but %s\n", stamp(at.At), at.Token.Text)
-		case at.Refused:
-			fmt.Fprintf(w, "%s refused; confirming\n", stamp(at.At))
-		case !at.Works:
-			fmt.Fprintf(w, "%s no answer that says anything (%s)\n", stamp(at.At), at.Outcome)
-		}
-	})
-	if errors.Is(err, exposure.ErrStillWorks) {
-		fmt.Fprintf(cmd.ErrOrStderr(), "the old secret of %s is not proven dead; the daemon goes on trying: keyrounds leaks status %s\n",
-			c.Name, c.Name)
-		return errFound
-	}
-	if err != nil {
-		return err
-	}
-	_, err = io.WriteString(cmd.OutOrStdout(), proofText(c.Name, *death))
-	return err
 }

@@ -20,6 +20,12 @@ import (
 
 // login is a daemon elsewhere, and the token that opens it.
 type login struct {
+	Server string
+	Token  secret.Value
+}
+
+// loginText is how a login is kept.
+type loginText struct {
 	Server string `yaml:"server"`
 	Token  string `yaml:"token"`
 }
@@ -56,10 +62,12 @@ func readLogin() (l login, err error) {
 	if err != nil {
 		return l, err
 	}
-	if yaml.Unmarshal(text, &l) != nil {
+	defer clear(text)
+	var kept loginText
+	if yaml.Unmarshal(text, &kept) != nil {
 		return l, &hintError{fmt.Errorf("%s cannot be read", path), "keyrounds login writes it anew"}
 	}
-	return l, nil
+	return login{kept.Server, secret.New([]byte(kept.Token))}, nil
 }
 
 func newLogin(o *options) *cobra.Command {
@@ -80,7 +88,7 @@ func newLogin(o *options) *cobra.Command {
 				return err
 			}
 			defer token.Wipe()
-			c, err := client.New(l.Server, token, "keyrounds/"+buildVersion())
+			c, err := client.New(l.Server, token, agent())
 			if err != nil {
 				return err
 			}
@@ -88,7 +96,7 @@ func newLogin(o *options) *cobra.Command {
 			if err := c.Get(cmd.Context(), "/me", nil, &me); err != nil {
 				return plainly(err)
 			}
-			path, err := keepLogin(login{l.Server, token.Reveal()})
+			path, err := keepLogin(login{l.Server, token})
 			if err != nil {
 				return err
 			}
@@ -129,10 +137,11 @@ func keepLogin(l login) (path string, err error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return path, err
 	}
-	text, err := yaml.Marshal(l)
+	text, err := yaml.Marshal(loginText{l.Server, l.Token.Reveal()})
 	if err != nil {
 		return path, err
 	}
+	defer clear(text)
 	f, err := os.CreateTemp(filepath.Dir(path), ".login*") // 0600
 	if err != nil {
 		return path, err

@@ -1,39 +1,22 @@
 package main
 
 import (
+	"cmp"
 	"context"
-	"errors"
 	"fmt"
-	"maps"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
-	"github.com/keyrounds/keyrounds/app"
-	"github.com/keyrounds/keyrounds/audit"
+	"github.com/keyrounds/keyrounds/api"
+	"github.com/keyrounds/keyrounds/api/client"
 	"github.com/keyrounds/keyrounds/config"
 	"github.com/keyrounds/keyrounds/finding"
-	"github.com/keyrounds/keyrounds/registry"
+	"github.com/keyrounds/keyrounds/report"
 )
-
-// notRegistered adds to an error of the registry which name may have been meant.
-func notRegistered(ctx context.Context, a *app.App, name string, err error) error {
-	if !errors.Is(err, registry.ErrNotFound) {
-		return err
-	}
-	return noCredential(ctx, a, name)
-}
-
-// noCredential says that no credential has a name, and which one may have been meant.
-func noCredential(ctx context.Context, a *app.App, name string) error {
-	hint := "see keyrounds credentials list"
-	if names, err := a.Registry.Names(ctx); err == nil {
-		hint = meant(name, slices.Collect(maps.Values(names)), hint)
-	}
-	return &hintError{fmt.Errorf("no credential has the name %q", name), hint}
-}
 
 // mostCompleted is how many words a shell is given.
 const mostCompleted = 200
@@ -44,16 +27,17 @@ const completeIn = 2 * time.Second
 // completion answers a shell with words, each maybe with a tab and what it is; nothing where the database does not answer.
 type completion = func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective)
 
-func (o *options) complete(words func(ctx context.Context, a *app.App, begin string) ([]string, error)) completion {
+func (o *options) complete(words func(ctx context.Context, d *desk) ([]string, error)) completion {
 	return func(cmd *cobra.Command, args []string, begin string) ([]string, cobra.ShellCompDirective) {
 		ctx, cancel := context.WithTimeout(cmd.Context(), completeIn)
 		defer cancel()
-		a, err := o.openAsIs(ctx)
+		cmd.SetContext(ctx)
+		d, err := o.desk(cmd)
 		if err != nil {
 			return nil, cobra.ShellCompDirectiveError
 		}
-		defer a.Close()
-		all, err := words(ctx, a, begin)
+		defer d.close()
+		all, err := words(ctx, d)
 		if err != nil {
 			return nil, cobra.ShellCompDirectiveError
 		}
@@ -65,29 +49,40 @@ func (o *options) complete(words func(ctx context.Context, a *app.App, begin str
 	}
 }
 
-func credentialNames(ctx context.Context, a *app.App, _ string) ([]string, error) {
-	names, err := a.Registry.Names(ctx)
-	return slices.Sorted(maps.Values(names)), err
+// named is a thing of a list of which only the name is wanted.
+type named struct {
+	Name string `json:"name"`
 }
 
-func findingIDs(ctx context.Context, a *app.App, _ string) (ids []string, err error) {
-	list, err := a.Audit.Findings(ctx, audit.Filter{Limit: mostCompleted})
+func credentialNames(ctx context.Context, d *desk) ([]string, error) {
+	return namesOf(ctx, d, "/credentials")
+}
+
+func providerNames(ctx context.Context, d *desk) ([]string, error) { return namesOf(ctx, d, "/providers") }
+
+func namesOf(ctx context.Context, d *desk, path string) (names []string, err error) {
+	_, err = client.Each(ctx, d.Client, path, url.Values{"fields": {"name"}}, 0, func(page []named) {
+		for _, n := range page {
+			names = append(names, printable(n.Name, false))
+		}
+	})
+	return names, err
+}
+
+func findingIDs(ctx context.Context, d *desk) (ids []string, err error) {
+	list, _, err := client.List[api.FindingJSON](ctx, d.Client, "/findings", nil, mostCompleted)
 	for _, f := range list {
-		ids = append(ids, fmt.Sprintf("%d\t%s of %s", f.ID, f.Kind, printable(f.Subject.Name(), false)))
+		ids = append(ids, fmt.Sprintf("%d\t%s of %s", f.ID, f.Kind, printable(cmp.Or(f.Credential, f.Provider), false)))
 	}
 	return ids, err
 }
 
-func providerNames(_ context.Context, a *app.App, _ string) ([]string, error) {
-	return slices.Sorted(maps.Keys(a.Config().Providers)), nil
-}
-
-func reportMonths(ctx context.Context, a *app.App, _ string) (months []string, err error) {
-	made, err := a.Reports.Made(ctx)
-	for _, m := range made {
-		months = append(months, m.String())
+func reportMonths(ctx context.Context, d *desk) (months []string, err error) {
+	files, _, err := client.List[report.File](ctx, d.Client, "/reports", url.Values{"format": {"json"}}, 0)
+	for _, f := range files {
+		months = append(months, f.Month)
 	}
-	return months, err
+	return slices.Compact(months), err
 }
 
 // completes gives the commands and flags below cmd their words, by the names that they have: NAME and ID of a usage, --kind,

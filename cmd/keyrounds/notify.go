@@ -1,17 +1,15 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
-	"github.com/keyrounds/keyrounds/app"
-	"github.com/keyrounds/keyrounds/config"
+	"github.com/keyrounds/keyrounds/api"
 	"github.com/keyrounds/keyrounds/finding"
-	"github.com/keyrounds/keyrounds/notify"
 )
 
 func newNotify(o *options) *cobra.Command {
@@ -36,31 +34,34 @@ func newNotifyTest(o *options) *cobra.Command {
 			return nil
 		},
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			a, err := o.openWith(cmd.Context(), config.LoadSettings, func(*app.App, context.Context) error { return nil })
+			d, err := o.deskOfAll(cmd)
 			if err != nil {
 				return err
 			}
-			defer a.Close()
-			var sent []notify.Reached
-			var left []string
-			err = awaiting(cmd.ErrOrStderr(), "waiting for the receivers", func() (err error) {
-				sent, left, err = a.Notifier.Test(cmd.Context(), finding.Kind(kind), receiver)
-				return err
+			defer d.close()
+			var out api.ReceiversTestOut
+			err = awaiting(cmd.ErrOrStderr(), "waiting for the receivers", func() error {
+				in := map[string]string{"kind": kind, "receiver": receiver} // api.ReceiversTestIn
+				return d.Post(cmd.Context(), "/receivers/test", in, &out)
 			})
-			for _, to := range sent {
+			for _, to := range out.Sent {
 				where := ""
 				if to.Where != "" {
 					where = " (" + to.Where + ")"
 				}
 				fmt.Fprintf(cmd.OutOrStdout(), "%s%s has a sample of %s\n", to.Receiver, where, kind)
 			}
-			for _, name := range left {
+			for _, name := range out.Left {
 				fmt.Fprintf(cmd.OutOrStdout(), "%s has none, since it pages somebody; to test it all the same: --receiver %s\n", name, name)
 			}
-			if errors.Is(err, notify.ErrNoReceiver) {
-				return &hintError{err, "slack.token and slack.channel make one; its name is slack"}
+			if len(out.Failed) > 0 {
+				var why []string
+				for _, f := range out.Failed {
+					why = append(why, f.Why)
+				}
+				return &hintError{errors.New(strings.Join(why, "\n")), out.Failed[0].Hint}
 			}
-			return err
+			return plainly(err)
 		},
 	}
 	cmd.Flags().StringVar(&kind, "kind", string(finding.Revoked), "of which kind, as in keyrounds findings list")

@@ -7,12 +7,12 @@ import (
 	"io"
 	"log/slog"
 	"os"
-	"os/user"
 	"slices"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
+	"github.com/keyrounds/keyrounds/access"
 	"github.com/keyrounds/keyrounds/app"
 	"github.com/keyrounds/keyrounds/config"
 )
@@ -119,22 +119,25 @@ func (o *options) openAsIs(ctx context.Context) (*app.App, error) {
 	return o.openWith(ctx, config.LoadSettings, (*app.App).RequireSchema)
 }
 
-// openAnyhow is openAsIs for commands that need nothing of the configuration but where the database is: they go on where the rest
+// settingsAnyhow reads a configuration for commands that need nothing of it but where the database is: they go on where the rest
 // of the file is not valid, and say so.
-func (o *options) openAnyhow(cmd *cobra.Command) (*app.App, error) {
-	load := func(path string) (*config.Config, error) {
-		c, err := config.LoadSettings(path)
-		var invalid *config.Errors
-		if !errors.As(err, &invalid) {
-			return c, err
-		}
-		c, rescue := config.Rescue(path)
-		if rescue != nil {
-			return nil, err
-		}
-		fmt.Fprintf(cmd.ErrOrStderr(), "%s is not valid (see keyrounds config check); this goes on with the database that it names\n", path)
-		return c, nil
+func settingsAnyhow(cmd *cobra.Command, path string) (*config.Config, error) {
+	c, err := config.LoadSettings(path)
+	var invalid *config.Errors
+	if !errors.As(err, &invalid) {
+		return c, err
 	}
+	c, rescue := config.Rescue(path)
+	if rescue != nil {
+		return nil, err
+	}
+	fmt.Fprintf(cmd.ErrOrStderr(), "%s is not valid (see keyrounds config check); this goes on with the database that it names\n", path)
+	return c, nil
+}
+
+// openAnyhow is openAsIs by settingsAnyhow.
+func (o *options) openAnyhow(cmd *cobra.Command) (*app.App, error) {
+	load := func(path string) (*config.Config, error) { return settingsAnyhow(cmd, path) }
 	return o.openWith(cmd.Context(), load, (*app.App).RequireSchema)
 }
 
@@ -189,12 +192,7 @@ func opening(c *config.Config) string {
 }
 
 // actor names who runs a command, for the record.
-func actor() string {
-	if u, err := user.Current(); err == nil {
-		return "user " + u.Username
-	}
-	return fmt.Sprintf("user %d", os.Getuid())
-}
+func actor() string { return access.Ourselves().Name }
 
 func oneOf(value string, allowed []string) error {
 	if !slices.Contains(allowed, value) {

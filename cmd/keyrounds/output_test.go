@@ -66,7 +66,7 @@ func TestManyMistakesOfAFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, fromFile := config.Load(file)
-	_, _, imported := importable(&config.Config{}, "list.csv", rows)
+	_, imported := importable("list.csv", rows)
 	for what, err := range map[string]error{"a configuration": fromFile, "an import": imported} {
 		var said bytes.Buffer
 		explainError(&said, err)

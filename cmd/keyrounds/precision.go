@@ -6,7 +6,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/keyrounds/keyrounds/finding"
+	"github.com/keyrounds/keyrounds/api"
+	"github.com/keyrounds/keyrounds/api/client"
 )
 
 func newFindingsPrecision(o *options) *cobra.Command {
@@ -14,37 +15,21 @@ func newFindingsPrecision(o *options) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "precision", Short: "Count how many findings were false alarms, by provider and kind", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			a, err := o.openAnyhow(cmd)
+			d, err := o.desk(cmd)
 			if err != nil {
 				return err
 			}
-			defer a.Close()
-			list, err := a.Audit.Precisions(cmd.Context())
+			defer d.close()
+			values, _, err := client.List[api.PrecisionJSON](cmd.Context(), d.Client, "/precision", nil, 0)
 			if err != nil {
-				return err
+				return plainly(err)
 			}
-			type row struct {
-				Provider    string       `json:"provider"`
-				Kind        finding.Kind `json:"kind"`
-				Found       int          `json:"found"`
-				FalseAlarms int          `json:"false_alarms"`
-				Precision   float64      `json:"precision"` // 1: none was false
-			}
-			values := []row{}
 			var rows [][]string
-			for _, p := range list {
-				r := row{p.Provider, p.Kind, p.Found, p.FalseAlarms, 1 - float64(p.FalseAlarms)/float64(p.Found)}
-				values = append(values, r)
-				rows = append(
-					rows,
-					[]string{
-						r.Provider,
-						string(r.Kind),
-						strconv.Itoa(r.Found),
-						strconv.Itoa(r.FalseAlarms),
-						out.unit(fmt.Sprintf("%.1f", 100*r.Precision), "%"),
-					},
-				)
+			for _, r := range values {
+				rows = append(rows, []string{
+					r.Provider, string(r.Kind), strconv.Itoa(r.Found), strconv.Itoa(r.FalseAlarms),
+					out.unit(fmt.Sprintf("%.1f", 100*r.Precision), "%"),
+				})
 			}
 			if len(rows) == 0 && out.people() {
 				fmt.Fprintln(cmd.OutOrStdout(), "no findings yet")

@@ -69,7 +69,7 @@ func TestReadingChangesNothing(t *testing.T) {
 		for _, name := range slices.Sorted(maps.Keys(reading)) {
 			args := append(strings.Fields(name), strings.Fields(strings.NewReplacer("@log", log).Replace(reading[name]))...)
 			out, code := s.command(args...)
-			if strings.Contains(out, "panic:") || code == 2 && !strings.Contains(out, "no such finding") && name != "explain" {
+			if strings.Contains(out, "panic:") || code == 2 && !strings.Contains(out, "there is no finding") && name != "explain" {
 				t.Errorf("%s, %s: %d\n%s", where, name, code, out)
 			}
 			after := contents(t, pool)

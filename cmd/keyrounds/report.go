@@ -6,16 +6,18 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/keyrounds/keyrounds/api"
 	"github.com/keyrounds/keyrounds/api/client"
-	"github.com/keyrounds/keyrounds/app"
 	"github.com/keyrounds/keyrounds/report"
 )
 
@@ -112,20 +114,13 @@ func newReportUnused(o *options) *cobra.Command {
 }
 
 func (f reportFlags) content(cmd *cobra.Command, o *options) (content []byte, err error) {
-	c, err := o.remote()
+	d, err := o.desk(cmd)
 	if err != nil {
 		return nil, err
 	}
-	if c != nil {
-		return f.readFrom(cmd.Context(), c)
-	}
-	a, err := o.openAsIs(cmd.Context())
-	if err != nil {
-		return nil, err
-	}
-	defer a.Close()
+	defer d.close()
 	err = awaiting(cmd.ErrOrStderr(), "making the report", func() error {
-		content, err = f.make(cmd, a)
+		content, err = f.from(cmd.Context(), d)
 		return err
 	})
 	return content, err
@@ -155,14 +150,32 @@ func monthOf(text string, zone *time.Location, now time.Time) (report.Month, err
 	return month, nil
 }
 
-func (f reportFlags) make(cmd *cobra.Command, a *app.App) ([]byte, error) {
-	format := report.Format(f.format)
+// from asks a desk for the report.
+func (f reportFlags) from(ctx context.Context, d *desk) (content []byte, err error) {
+	q := url.Values{"format": {f.format}, "owner": {f.owner}}
 	if f.format == "table" {
-		format = report.JSON
+		q.Set("format", "json")
 	}
-	content, err := f.read(cmd, a, format)
-	if err != nil || f.format != "table" {
-		return content, err
+	path := "/trial"
+	if f.asOf == "" {
+		month, err := d.monthOf(ctx, f.month)
+		if err != nil {
+			return nil, err
+		}
+		path = "/reports/" + month.String()
+		q.Set("trial", "true")
+		if f.edition != 0 {
+			q.Set("edition", strconv.Itoa(f.edition))
+		}
+	} else {
+		at, err := d.asOf(ctx, f.asOf)
+		if err != nil {
+			return nil, err
+		}
+		q.Set("as_of", at.UTC().Format(time.RFC3339Nano))
+	}
+	if err := d.Get(ctx, path, q, &content); err != nil || f.format != "table" {
+		return content, plainly(err)
 	}
 	var r report.Report
 	if err := json.Unmarshal(content, &r); err != nil {
@@ -173,37 +186,52 @@ func (f reportFlags) make(cmd *cobra.Command, a *app.App) ([]byte, error) {
 	return b.Bytes(), err
 }
 
-func (f reportFlags) read(cmd *cobra.Command, a *app.App, format report.Format) ([]byte, error) {
-	zone, now := a.Config().Zone, a.Now()
-	if f.asOf == "" {
-		month, err := monthOf(f.month, zone, now)
-		if err != nil {
-			return nil, err
-		}
-		return a.Reports.Read(cmd.Context(), month, f.owner, f.edition, format, now)
+// zone is the time zone of months and days there.
+func (d *desk) zone(ctx context.Context) (*time.Location, error) {
+	var v api.Version
+	if err := d.Get(ctx, "/version", nil, &v); err != nil {
+		return nil, plainly(err)
 	}
-	at, err := time.Parse(time.RFC3339, f.asOf)
+	zone, err := time.LoadLocation(v.Timezone)
 	if err != nil {
-		day, err := time.ParseInLocation(time.DateOnly, f.asOf, zone)
+		return time.UTC, nil //nolint:nilerr // of a machine that knows more zones than this one
+	}
+	return zone, nil
+}
+
+// monthOf reads --month; "" is the last one that is over there.
+func (d *desk) monthOf(ctx context.Context, text string) (report.Month, error) {
+	zone := time.UTC
+	if text == "" {
+		var err error
+		if zone, err = d.zone(ctx); err != nil {
+			return report.Month{}, err
+		}
+	}
+	return monthOf(text, zone, time.Now())
+}
+
+// asOf reads --as-of: a time, or the end of a day there, and of today now.
+func (d *desk) asOf(ctx context.Context, text string) (time.Time, error) {
+	now := time.Now()
+	at, err := time.Parse(time.RFC3339, text)
+	if err != nil {
+		zone, err := d.zone(ctx)
 		if err != nil {
-			return nil, &hintError{fmt.Errorf("--as-of %q is not a date", f.asOf), "for example 2026-11-24"}
+			return at, err
 		}
-		at = day.AddDate(0, 0, 1)
-		if day.After(now) {
-			return nil, &hintError{fmt.Errorf("%s is in the future", f.asOf), "a trial tells of what was"}
+		day, err := time.ParseInLocation(time.DateOnly, text, zone)
+		if err != nil {
+			return at, &hintError{fmt.Errorf("--as-of %q is not a date", text), "for example 2026-11-24"}
 		}
-		if at.After(now) {
+		if at = day.AddDate(0, 0, 1); !day.After(now) && at.After(now) {
 			at = now
 		}
 	}
 	if at.After(now) {
-		return nil, &hintError{fmt.Errorf("%s is in the future", f.asOf), "a trial tells of what was"}
+		return at, &hintError{fmt.Errorf("%s is in the future", text), "a trial tells of what was"}
 	}
-	r, err := a.Reports.Trial(cmd.Context(), at, f.owner, now)
-	if err != nil {
-		return nil, err
-	}
-	return r.Render(format)
+	return at, nil
 }
 
 // writeWhole leaves the old file, or the new one whole.
@@ -225,9 +253,14 @@ func newReportList(o *options) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "list", Short: "List the months whose report was frozen, with their editions", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			made, err := reportsOf(cmd.Context(), o)
+			d, err := o.desk(cmd)
 			if err != nil {
 				return err
+			}
+			defer d.close()
+			made, _, err := client.List[report.File](cmd.Context(), d.Client, "/reports", nil, 0)
+			if err != nil {
+				return plainly(err)
 			}
 			var rows [][]string
 			for _, m := range made {
@@ -245,22 +278,4 @@ func newReportList(o *options) *cobra.Command {
 	}
 	out.flags(cmd, "table", "json", "csv")
 	return cmd
-}
-
-// reportsOf are the files of the reports that were frozen.
-func reportsOf(ctx context.Context, o *options) ([]report.File, error) {
-	c, err := o.remote()
-	if err != nil {
-		return nil, err
-	}
-	if c != nil {
-		files, _, err := client.List[report.File](ctx, c, "/reports", nil, 0)
-		return files, plainly(err)
-	}
-	a, err := o.openAsIs(ctx)
-	if err != nil {
-		return nil, err
-	}
-	defer a.Close()
-	return a.Reports.List(ctx)
 }

@@ -1,12 +1,13 @@
 package main
 
 import (
-	"context"
 	"fmt"
+	"net/url"
 
 	"github.com/spf13/cobra"
 
-	"github.com/keyrounds/keyrounds/app"
+	"github.com/keyrounds/keyrounds/api"
+	"github.com/keyrounds/keyrounds/api/client"
 	"github.com/keyrounds/keyrounds/report"
 )
 
@@ -25,16 +26,23 @@ func newReportFreeze(o *options) *cobra.Command {
 		Example: "  keyrounds report freeze\n  keyrounds report freeze --month 2026-10",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			a, m, err := o.openMonth(cmd.Context(), month)
+			d, err := o.deskOfAll(cmd)
 			if err != nil {
 				return err
 			}
-			defer a.Close()
-			made, err := a.Reports.Freeze(cmd.Context(), m, report.Order{Actor: actor(), Anyway: anyway}, a.Now())
+			defer d.close()
+			m, err := d.monthOf(cmd.Context(), month)
+			if err != nil {
+				return err
+			}
+			files, _, err := client.List[report.File](cmd.Context(), d.Client, "/reports", url.Values{"month": {m.String()}}, 1)
+			if err == nil && len(files) == 0 {
+				err = d.Post(cmd.Context(), "/reports", api.FreezeIn{Month: m.String(), Anyway: anyway}, nil)
+			}
 			switch {
 			case err != nil:
-				return err
-			case !made:
+				return plainly(err)
+			case len(files) > 0:
 				fmt.Fprintf(
 					cmd.ErrOrStderr(),
 					"the report %s was frozen before; keyrounds report amend --month %s makes another edition\n",
@@ -62,16 +70,20 @@ func newReportAmend(o *options) *cobra.Command {
 		Example: "  keyrounds report amend --month 2026-10 --why 'the logs of the second gateway came later'",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			a, m, err := o.openMonth(cmd.Context(), month)
+			d, err := o.deskOfAll(cmd)
 			if err != nil {
 				return err
 			}
-			defer a.Close()
-			edition, err := a.Reports.Amend(cmd.Context(), m, report.Order{Actor: actor(), Why: why, Anyway: true}, a.Now())
+			defer d.close()
+			m, err := d.monthOf(cmd.Context(), month)
 			if err != nil {
 				return err
 			}
-			fmt.Fprintf(cmd.OutOrStdout(), "edition %d of the report %s is frozen: keyrounds report unused --month %s\n", edition, m, m)
+			var made api.Frozen
+			if err := d.Post(cmd.Context(), "/reports/"+m.String()+"/amend", api.AmendIn{Why: why}, &made); err != nil {
+				return plainly(err)
+			}
+			fmt.Fprintf(cmd.OutOrStdout(), "edition %d of the report %s is frozen: keyrounds report unused --month %s\n", made.Edition, m, m)
 			return nil
 		},
 	}
@@ -80,18 +92,4 @@ func newReportAmend(o *options) *cobra.Command {
 	_ = cmd.MarkFlagRequired("month")
 	_ = cmd.MarkFlagRequired("why")
 	return cmd
-}
-
-// openMonth opens keyrounds and reads a month in its time zone. Close it where there is no error.
-func (o *options) openMonth(ctx context.Context, text string) (*app.App, report.Month, error) {
-	a, err := o.open(ctx)
-	if err != nil {
-		return nil, report.Month{}, err
-	}
-	m, err := monthOf(text, a.Config().Zone, a.Now())
-	if err != nil {
-		a.Close()
-		return nil, m, err
-	}
-	return a, m, nil
 }

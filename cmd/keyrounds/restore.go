@@ -2,12 +2,10 @@ package main
 
 import (
 	"fmt"
-	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/keyrounds/keyrounds/credential"
-	"github.com/keyrounds/keyrounds/secret"
 )
 
 func newCredentialsRestore(o *options) *cobra.Command {
@@ -18,32 +16,30 @@ func newCredentialsRestore(o *options) *cobra.Command {
 			"it is asked for as by credentials add. One of the configuration file comes back with the file.",
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			a, err := o.open(cmd.Context())
+			d, err := o.deskOfAll(cmd)
 			if err != nil {
 				return err
 			}
-			defer a.Close()
-			c, err := a.Registry.Get(cmd.Context(), args[0])
+			defer d.close()
+			c, err := d.credential(cmd.Context(), args[0])
 			switch {
 			case err != nil:
-				return notRegistered(cmd.Context(), a, args[0], err)
+				return err
 			case c.Retired.IsZero():
 				return &hintError{fmt.Errorf("%q is not retired", c.Name), "see keyrounds credentials show " + c.Name}
-			case c.Source == credential.FromFile:
+			case c.Source == string(credential.FromFile):
 				return &hintError{fmt.Errorf("%q was registered by the configuration file", c.Name), "write it into the file again"}
 			}
-			c.Retired, c.Secret = time.Time{}, secret.Sealed
 			v, err := askSecret(cmd, "Secret of "+c.Name)
 			if err != nil {
 				return err
 			}
 			defer v.Wipe()
-			err = a.Actions.Add(cmd.Context(), actor(), []credential.Credential{c}, []secret.Value{v}, firstCheck(cmd), nil)
-			if err != nil {
-				return err
+			if err := d.Post(cmd.Context(), ofName(c.Name)+"/restore"+whenFirst(cmd), onlySecret{v.Reveal()}, nil); err != nil {
+				return plainly(err)
 			}
 			fmt.Fprintf(cmd.OutOrStdout(), "%s is registered again\n", c.Name)
-			return tryFirst(cmd, a, []string{c.Name})
+			return tryFirst(cmd, d, []string{c.Name})
 		},
 	}
 	takesPassphrase(cmd)

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"runtime/debug"
 	"syscall"
 	"time"
@@ -84,6 +85,9 @@ func (o *options) daemon(ctx context.Context, path string, opts app.Options) err
 	}
 	if !app.HasDatabase(c) {
 		log.Info("the private Postgres is made, which takes some seconds", "data_dir", c.DataDir)
+	}
+	if opts.File, err = filepath.Abs(path); err != nil {
+		return err
 	}
 	opts.Version, opts.Tracer, opts.Daemon, opts.Confine = buildVersion(), tracer, true, confineCommand()
 	a, err := app.Open(ctx, opts)

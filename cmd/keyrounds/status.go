@@ -41,7 +41,7 @@ func newStatus(o *options) *cobra.Command {
 }
 
 // showStatus returns errFound where something does not work or waits.
-func showStatus(ctx context.Context, w io.Writer, d desk, out output) error {
+func showStatus(ctx context.Context, w io.Writer, d *desk, out output) error {
 	s, err := d.status(ctx)
 	if err != nil {
 		return err

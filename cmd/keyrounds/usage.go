@@ -4,8 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"io"
-	"maps"
-	"slices"
+	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -13,8 +12,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/keyrounds/keyrounds/api"
-	"github.com/keyrounds/keyrounds/app"
+	"github.com/keyrounds/keyrounds/api/client"
 	"github.com/keyrounds/keyrounds/credential"
+	"github.com/keyrounds/keyrounds/report"
 	"github.com/keyrounds/keyrounds/usage"
 	"github.com/keyrounds/keyrounds/usage/feed"
 )
@@ -46,38 +46,31 @@ func newUsageList(o *options) *cobra.Command {
 			if q.Limit < 0 {
 				return &hintError{fmt.Errorf("--limit: %d is less than 0", q.Limit), "0, the default, is no limit"}
 			}
-			a, err := o.openAsIs(cmd.Context())
+			d, err := o.desk(cmd)
 			if err != nil {
 				return err
 			}
-			defer a.Close()
+			defer d.close()
 			l := out.begin(
 				cmd.OutOrStdout(),
 				[]string{"CREDENTIAL", "PROVIDER", "OWNER", "USAGE", "LAST USED AT", "FROM", "DAYS UNUSED", "COVERAGE", "REASON"},
 			)
-			next, err := api.EachUsage(cmd.Context(), a.Registry, a.Usage, a.Now(), q, func(u api.UsageJSON) {
-				l.add([]string{
-					u.Credential,
-					u.Provider,
-					u.Owner,
-					u.Usage,
-					stampOf(u.LastUsedAt),
-					u.LastUsedFrom,
-					numberOf(u.DaysUnused),
-					u.Coverage,
-					u.Reason,
-				}, u)
+			last := ""
+			ask := url.Values{"status": {string(q.State)}, "provider": {q.Provider}, "q": {q.Search}, "after": {q.After}}
+			total, err := client.Each(cmd.Context(), d.Client, "/usage", ask, q.Limit, func(page []api.UsageJSON) {
+				for _, u := range page {
+					last = u.Credential
+					l.add([]string{
+						u.Credential, u.Provider, u.Owner, u.Usage, stampOf(u.LastUsedAt), u.LastUsedFrom, numberOf(u.DaysUnused),
+						u.Coverage, u.Reason,
+					}, u)
+				}
 			})
 			if err != nil {
-				return err
+				return plainly(err)
 			}
-			if l.n == 0 { // it may also be one that left the configuration
-				if err := knownProvider(a, q.Provider); err != nil {
-					return err
-				}
-			}
-			if next != "" {
-				fmt.Fprintf(cmd.ErrOrStderr(), "there are more: --after %s\n", next)
+			if q.Limit > 0 && l.n == q.Limit && total > l.n {
+				fmt.Fprintf(cmd.ErrOrStderr(), "there are more: --after %s\n", last)
 			}
 			return l.end()
 		},
@@ -89,15 +82,6 @@ func newUsageList(o *options) *cobra.Command {
 	cmd.Flags().IntVar(&q.Limit, "limit", 0, "at most so many, by name; 0: all")
 	cmd.Flags().StringVar(&q.After, "after", "", "begin after this name, as the end of a limited list says")
 	return cmd
-}
-
-// knownProvider is an error where name is no provider of the configuration. "" is none.
-func knownProvider(a *app.App, name string) error {
-	if _, ok := a.Config().Providers[name]; ok || name == "" {
-		return nil
-	}
-	names := slices.Sorted(maps.Keys(a.Config().Providers))
-	return &hintError{fmt.Errorf("unknown provider %q", name), "the configuration has " + joinComma(names) + "; default: any of them"}
 }
 
 func stampOf(t *time.Time) string {
@@ -119,39 +103,17 @@ func newUsageShow(o *options) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "show NAME", Short: "Show who used a credential, from where, and in which rhythm", Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			ctx := cmd.Context()
-			a, err := o.openAsIs(ctx)
+			d, err := o.desk(cmd)
 			if err != nil {
 				return err
 			}
-			defer a.Close()
-			c, err := a.Registry.Get(ctx, args[0])
-			if err != nil {
-				return notRegistered(ctx, a, args[0], err)
-			}
-			all, err := api.Usages(ctx, a.Usage, []credential.Credential{c}, a.Now())
-			if err != nil {
+			defer d.close()
+			if err := d.named(cmd.Context(), args[0]); err != nil {
 				return err
 			}
-			sources, err := a.Usage.Sources(ctx, c.ID, a.Now().AddDate(0, 0, -90), 30)
-			if err != nil {
-				return err
-			}
-			done, err := a.Usage.History(ctx, c.ID, 20)
-			if err != nil {
-				return err
-			}
-			keys, err := a.Usage.Keys(ctx, a.Pool, c)
-			if err != nil {
-				return err
-			}
-			row, err := a.Reports.Row(ctx, c, a.Now())
-			if err != nil {
-				return err
-			}
-			value := api.UsageDetailJSON{
-				UsageJSON: all[0], Sources: orEmpty(sources), Lifecycle: orEmpty(done), Keys: orEmpty(keys),
-				Recommendation: string(row.Recommendation), Why: row.Why, Plan: row.Plan,
+			var u api.UsageDetailJSON
+			if err := d.Get(cmd.Context(), "/credentials/"+url.PathEscape(args[0])+"/usage", nil, &u); err != nil {
+				return plainly(err)
 			}
 			var b strings.Builder
 			line := func(label, text string) {
@@ -159,8 +121,7 @@ func newUsageShow(o *options) *cobra.Command {
 					fmt.Fprintf(&b, "%-16s %s\n", label, printable(text, false))
 				}
 			}
-			u := all[0]
-			line(c.Name, strings.ReplaceAll(u.Usage, "_", " ")+": "+u.Reason)
+			line(u.Credential, strings.ReplaceAll(u.Usage, "_", " ")+": "+u.Reason)
 			line("Last used", strings.TrimSpace(stampOf(u.LastUsedAt)+" "+u.LastUsedFrom+" "+u.LastUsedBy))
 			if u.Uses > 0 {
 				text := fmt.Sprintf("%d in the time that counts", u.Uses)
@@ -180,17 +141,17 @@ func newUsageShow(o *options) *cobra.Command {
 			line("Rhythm", u.Rhythm)
 			line("Quiet hours", u.QuietHours)
 			line("Unused scopes", strings.Join(u.UnusedScopes, " "))
-			line("Recommendation", row.Recommendation.Words()+": "+row.Why)
-			for i, p := range row.Plan {
+			line("Recommendation", report.Recommendation(u.Recommendation).Words()+": "+u.Why)
+			for i, p := range u.Plan {
 				line(map[bool]string{true: "Plan"}[i == 0], p)
 			}
 			if out.data() {
-				return out.one(cmd.OutOrStdout(), value, "")
+				return out.one(cmd.OutOrStdout(), u, "")
 			}
-			if len(sources) > 0 {
+			if len(u.Sources) > 0 {
 				b.WriteString("\nUsed by, in the last 90 days:\n")
 				var rows [][]string
-				for _, s := range sources {
+				for _, s := range u.Sources {
 					rows = append(
 						rows,
 						[]string{
@@ -205,10 +166,10 @@ func newUsageShow(o *options) *cobra.Command {
 				}
 				_ = writeTable(&b, []string{"NETWORK", "USER AGENT", "USES", "REFUSED", "FIRST", "LAST"}, rows)
 			}
-			if len(keys) > 0 {
+			if len(u.Keys) > 0 {
 				b.WriteString("\nKeys of its client:\n")
 				var rows [][]string
-				for _, k := range keys {
+				for _, k := range u.Keys {
 					rows = append(rows, []string{
 						k.KeyID, map[bool]string{true: "this one"}[k.Own], count(k.Uses),
 						stampOf(k.FirstAt), stampOf(k.LastAt),
@@ -216,15 +177,15 @@ func newUsageShow(o *options) *cobra.Command {
 				}
 				_ = writeTable(&b, []string{"KEY ID", "", "USES", "FIRST", "LAST"}, rows)
 			}
-			if len(done) > 0 {
+			if len(u.Lifecycle) > 0 {
 				b.WriteString("\nIn the provider's own log:\n")
 				var rows [][]string
-				for _, l := range done {
+				for _, l := range u.Lifecycle {
 					rows = append(rows, []string{stamp(l.At), string(l.Action), l.Actor, l.Feed})
 				}
 				_ = writeTable(&b, []string{"AT", "WHAT", "BY", "FEED"}, rows)
 			}
-			return out.one(cmd.OutOrStdout(), value, b.String())
+			return out.one(cmd.OutOrStdout(), u, b.String())
 		},
 	}
 	out.flags(cmd, "table", "json")
@@ -236,14 +197,14 @@ func newUsageStatus(o *options) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "status", Short: "Show how the feeds stand: last sign of life, what became of their records", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			a, err := o.openAsIs(cmd.Context())
+			d, err := o.desk(cmd)
 			if err != nil {
 				return err
 			}
-			defer a.Close()
-			feeds, err := a.Usage.Feeds(cmd.Context())
+			defer d.close()
+			feeds, _, err := client.List[usage.FeedStatus](cmd.Context(), d.Client, "/feeds", nil, 0)
 			if err != nil {
-				return err
+				return plainly(err)
 			}
 			var rows [][]string
 			for _, f := range feeds {
@@ -255,13 +216,13 @@ func newUsageStatus(o *options) *cobra.Command {
 					state = f.Error + " (since " + stamp(f.ErrorSince) + ")"
 				case f.LastSeen.IsZero():
 					state = "nothing yet"
-				case f.Type != feed.TypeImport && a.Now().Sub(f.LastSeen) > f.Silence:
+				case f.Type != feed.TypeImport && time.Since(f.LastSeen) > time.Duration(f.SilenceS)*time.Second:
 					state = "silent"
 				case f.Blind != "":
 					state = "shows nobody: " + f.Blind
 				}
 				c := f.Counts
-				silence := credential.FormatDuration(f.Silence.Round(time.Minute))
+				silence := credential.FormatDuration((time.Duration(f.SilenceS) * time.Second).Round(time.Minute))
 				if f.Learned {
 					silence += " (learned)"
 				}
@@ -344,39 +305,35 @@ func newUsageUnregistered(o *options) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "unregistered", Short: "List client ids that feeds show and nobody registered", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			a, err := o.openAsIs(cmd.Context())
+			d, err := o.desk(cmd)
 			if err != nil {
 				return err
 			}
-			defer a.Close()
+			defer d.close()
 			l := out.begin(cmd.OutOrStdout(), []string{"CLIENT ID", "PROVIDER", "EVENTS", "FIRST", "LAST", "FROM", "CREATED", "BY"})
 			var first usage.Unregistered
-			more := false
-			err = a.Unregistered(cmd.Context(), func(u usage.Unregistered) bool {
-				if more = limit > 0 && l.n == limit; more {
-					return false
+			total, err := client.Each(cmd.Context(), d.Client, "/unregistered", nil, limit, func(page []usage.Unregistered) {
+				for _, u := range page {
+					if l.n == 0 {
+						first = u
+					}
+					from := ""
+					if u.Address.IsValid() {
+						from = u.Address.String()
+					}
+					id := cmp.Or(u.ClientID, "(not said)")
+					row := []string{id, u.Provider, count(u.Events), stamp(u.FirstAt), stamp(u.LastAt), from, stamp(u.CreatedAt), u.CreatedBy}
+					l.add(row, u)
 				}
-				if l.n == 0 {
-					first = u
-				}
-				from := ""
-				if u.Address.IsValid() {
-					from = u.Address.String()
-				}
-				id := cmp.Or(u.ClientID, "(not said)")
-				l.add(
-					[]string{id, u.Provider, count(u.Events), stamp(u.FirstAt), stamp(u.LastAt), from, stamp(u.CreatedAt), u.CreatedBy}, u,
-				)
-				return true
 			})
 			if err != nil {
-				return err
+				return plainly(err)
 			}
 			if l.n == 0 && out.people() {
 				fmt.Fprintln(cmd.OutOrStdout(), "none: every client id in the feeds is registered")
 				return nil
 			}
-			if more {
+			if limit > 0 && total > l.n {
 				fmt.Fprintf(cmd.ErrOrStderr(), "there are more than %d: --limit 0 lists all\n", limit)
 			}
 			if err := l.end(); err != nil || !out.people() {

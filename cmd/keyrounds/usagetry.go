@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/keyrounds/keyrounds/app"
 	"github.com/keyrounds/keyrounds/credential"
 	"github.com/keyrounds/keyrounds/registry"
 	"github.com/keyrounds/keyrounds/secret"
@@ -307,4 +308,13 @@ func shorten(s string, n int) string {
 		return string(r[:n-1]) + "…"
 	}
 	return s
+}
+
+// knownProvider is an error where name is no provider of the configuration. "" is none.
+func knownProvider(a *app.App, name string) error {
+	if _, ok := a.Config().Providers[name]; ok || name == "" {
+		return nil
+	}
+	names := slices.Sorted(maps.Keys(a.Config().Providers))
+	return &hintError{fmt.Errorf("unknown provider %q", name), "the configuration has " + joinComma(names) + "; default: any of them"}
 }
