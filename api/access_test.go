@@ -71,7 +71,8 @@ func stored(h *house, text string) (found bool) {
 	}
 	for _, name := range names {
 		var is bool
-		err := h.Pool.QueryRow(h.Context(), fmt.Sprintf(`SELECT EXISTS (SELECT FROM %q t WHERE strpos(t::text, $1) > 0)`, name), text).Scan(&is)
+		err := h.Pool.QueryRow(h.Context(), fmt.Sprintf(`SELECT EXISTS (SELECT FROM %q t WHERE strpos(t::text, $1) > 0)`, name), text).
+			Scan(&is)
 		if err != nil {
 			h.Fatal(err)
 		}

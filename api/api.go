@@ -65,10 +65,10 @@ type Options struct {
 	About func(context.Context, finding.Finding) (finding.Finding, error)
 	// Refused notes that somebody asked for what his role may not; nil: nobody notes it.
 	Refused func(r *http.Request, who access.Who, why string)
-	// Own says that whoever asks runs this process: what fails is told to him as it is, and not to a log.
-	Own bool
-	Log *slog.Logger
-	Now func() time.Time
+	// Tell is what failed in words, where whoever asks runs this process: he is told, and not a log. nil: the log is.
+	Tell func(error) string
+	Log  *slog.Logger
+	Now  func() time.Time
 }
 
 // New returns the handler of everything below /api/. Each request's context says who asks (access.With); without that, all but
@@ -99,7 +99,8 @@ func compressed(next http.Handler) http.Handler {
 	}
 	zipped := gzip(next)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Path == eventsPath || r.URL.Path == checksPath || strings.HasSuffix(r.URL.Path, "/verify") { // each of them is sent at once
+		if r.URL.Path == eventsPath || r.URL.Path == checksPath ||
+			strings.HasSuffix(r.URL.Path, "/verify") { // each of them is sent at once
 			next.ServeHTTP(w, r)
 			return
 		}

@@ -24,7 +24,7 @@ const maxNames = 8 << 20
 type ChecksIn struct {
 	Names []string `json:"names,omitempty" nullable:"false" maxItems:"100000" doc:"These credentials; without it, all."`
 	Trace bool     `json:"trace,omitempty" doc:"Also say how each answer was read."`
-	First bool     `json:"first,omitempty" doc:"Only say what comes of the first checks of these, which were just registered: within their providers' rate and budget, and within half a minute."`
+	First bool     `json:"first,omitempty" doc:"Only say what comes of the first checks of these, within half a minute."`
 }
 
 type checksOfIn struct{ Body ChecksIn }

@@ -69,7 +69,7 @@ func (s *server) sameClients(ctx context.Context, creds []credential.Credential)
 
 // DryRun has a change only looked at.
 type DryRun struct {
-	DryRun bool `query:"dry_run" doc:"Only say what is wrong with it, and what is rarely meant: nothing is changed, and client_secret may be absent."`
+	DryRun bool `query:"dry_run" doc:"Change nothing: say what is wrong with it, and rarely meant. client_secret may be absent."`
 }
 
 // ChangedCredential is a credential after a change, with what of it is rarely meant.

@@ -98,9 +98,11 @@ credentials:`+people, dir, pgtest.Section(t), idp.URL))
 		t.Fatal(err)
 	}
 	o := api.Options{
-		Access: h.Access, Actions: h.Actions, Audit: h.Audit, Registry: h.Registry, Usage: h.Usage, Leaks: h.Leaks, Notifier: h.Notifier, Reports: h.Reports,
+		Access: h.Access, Actions: h.Actions,
+		Audit: h.Audit, Registry: h.Registry, Usage: h.Usage, Leaks: h.Leaks, Notifier: h.Notifier, Reports: h.Reports,
 		Decisions: h.Decisions,
-		Sources:   h.Exposure.Sources, ProveDead: h.Exposure.ProveDead, Unregistered: h.Unregistered, Once: idempotency.New(h.Pool), Config: h.Config, PerMinute: 1e6,
+		Sources:   h.Exposure.Sources, ProveDead: h.Exposure.ProveDead,
+		Unregistered: h.Unregistered, Once: idempotency.New(h.Pool), Config: h.Config, PerMinute: 1e6,
 		Version: "test", Log: h.App.Log, Now: time.Now,
 	}
 	for _, f := range adjust {

@@ -70,7 +70,8 @@ type SecretJSON struct {
 // NewSecretJSON makes the JSON of a secret of the credential of that name.
 func NewSecretJSON(name string, r leak.SecretRow, proof *finding.Death) SecretJSON {
 	return SecretJSON{
-		r.ID, name, r.ClientID, r.Replaced.IsZero(), r.Kept, r.First, orNull(r.Replaced), r.Leaked, r.Works, orNull(r.WorksAt), orNull(r.NextTry),
+		r.ID, name,
+		r.ClientID, r.Replaced.IsZero(), r.Kept, r.First, orNull(r.Replaced), r.Leaked, r.Works, orNull(r.WorksAt), orNull(r.NextTry),
 		orNull(r.Dead), proof,
 	}
 }

@@ -65,7 +65,8 @@ func (l *limits) forget(now time.Time) {
 	}
 }
 
-// limit, for all but who is on this machine, says in headers (draft-ietf-httpapi-ratelimit-headers) how much may be asked yet, and refuses what is more.
+// limit, for all but who is on this machine, says in headers (draft-ietf-httpapi-ratelimit-headers) how much may be asked yet, and
+// refuses what is more.
 func (s *server) limit(next http.Handler) http.Handler {
 	all := newLimits(s.PerMinute)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -39,7 +39,12 @@ func (s *server) once(next http.Handler) http.Handler {
 			return
 		}
 		if slices.ContainsFunc(shownOnce, func(path string) bool { return strings.HasPrefix(r.URL.Path, prefix+path) }) {
-			write(w, wrongly(Wrong{"header." + onceHeader, "What this shows is shown once and kept nowhere: send it without " + onceHeader + "."}))
+			write(
+				w,
+				wrongly(
+					Wrong{"header." + onceHeader, "What this shows is shown once and kept nowhere: send it without " + onceHeader + "."},
+				),
+			)
 			return
 		}
 		if len(key) > 200 || strings.ContainsFunc(key, func(c rune) bool { return c <= ' ' || c > '~' }) {

@@ -13,7 +13,6 @@ import (
 
 	"github.com/keyrounds/keyrounds/audit"
 	"github.com/keyrounds/keyrounds/finding"
-	"github.com/keyrounds/keyrounds/postgres"
 	"github.com/keyrounds/keyrounds/registry"
 )
 
@@ -114,8 +113,8 @@ func (s *server) problemOf(ctx context.Context, operation string, err error) *Pr
 	case ctx.Err() != nil: // whoever asked is gone
 		return problem(http.StatusServiceUnavailable, "The request was ended before it was answered.")
 	}
-	if s.Own {
-		p := problem(http.StatusServiceUnavailable, postgres.Plain(err).Error())
+	if s.Tell != nil {
+		p := problem(http.StatusServiceUnavailable, s.Tell(err))
 		p.Hint = hintOf(err)
 		return p
 	}

@@ -144,6 +144,7 @@ func (s *server) routes() []route {
 		},
 
 		{get, "/v1/leaks", "listLeaks", access.See, "leaks", "List the evidence of leaks", does(s.listLeaks)},
+		{get, "/v1/leaks/status", "showLeaks", access.See, "leaks", "Show how it stands with secrets that got out", does(s.showLeaks)},
 		{get, "/v1/proofs", "listProofs", access.See, "leaks", "List secrets that got out or were replaced", does(s.listProofs)},
 		{
 			post, "/v1/proofs/{id}/verify", "verifyDead", access.Administer, "leaks", "Try a secret until it is proven dead",

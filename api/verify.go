@@ -28,7 +28,7 @@ type verifyIn struct {
 // VerifyIn says for how long a secret is tried.
 type VerifyIn struct {
 	Within string    `json:"within,omitempty" maxLength:"20" doc:"How long it is tried at most: 15m, which is the default, to 1d."`
-	Secret *SecretIn `json:"client_secret,omitempty" doc:"The secret itself, where keyrounds has it not any more. It is compared by its fingerprint."`
+	Secret *SecretIn `json:"client_secret,omitempty" doc:"The secret itself, where keyrounds has it no more: its fingerprint is compared."`
 }
 
 // VerifyLine is a line of what came of the tries. The last one has the proof, or still_works.
@@ -98,7 +98,10 @@ func (s *server) inQuestion(ctx context.Context, id int64) (leak.SecretRow, cred
 		return leak.SecretRow{}, credential.Credential{}, err
 	}
 	if len(all) == 0 || all[0].ID != id {
-		return leak.SecretRow{}, credential.Credential{}, problem(http.StatusNotFound, "No secret of this number got out or was replaced, or not for you.")
+		return leak.SecretRow{}, credential.Credential{}, problem(
+			http.StatusNotFound,
+			"No secret of this number got out or was replaced, or not for you.",
+		)
 	}
 	creds, err := s.Registry.EvenRetired(ctx, []int64{all[0].CredentialID})
 	return all[0].SecretRow, creds[all[0].CredentialID], err
@@ -110,7 +113,9 @@ func (s *server) given(ctx context.Context, in *SecretIn, row leak.SecretRow, c 
 		return secret.Value{}, nil
 	}
 	if in == nil {
-		return secret.Value{}, wrongly(Wrong{"body.client_secret", "keyrounds does not have this secret any more: send it as client_secret."})
+		return secret.Value{}, wrongly(
+			Wrong{"body.client_secret", "keyrounds does not have this secret any more: send it as client_secret."},
+		)
 	}
 	v, err := in.read("body.client_secret")
 	if err != nil {
@@ -118,7 +123,12 @@ func (s *server) given(ctx context.Context, in *SecretIn, row leak.SecretRow, c 
 	}
 	known, ok, err := s.Leaks.SecretByValue(ctx, c.ID, v)
 	if err == nil && (!ok || known.ID != row.ID) {
-		err = wrongly(Wrong{"body.client_secret", fmt.Sprintf("That is not the secret that %s had until %s.", c.Name, row.Replaced.UTC().Format(time.RFC3339))})
+		err = wrongly(
+			Wrong{
+				"body.client_secret",
+				fmt.Sprintf("That is not the secret that %s had until %s.", c.Name, row.Replaced.UTC().Format(time.RFC3339)),
+			},
+		)
 	}
 	if err != nil {
 		v.Wipe()

@@ -123,8 +123,12 @@ func (a *App) Start(ctx context.Context) error {
 
 // API is what answers below /api/, to whom each request's context names (access.With); streams of it end when ended is closed.
 func (a *App) API(ended <-chan struct{}) http.Handler {
+	var tell func(error) string
+	if !a.Daemon {
+		tell = func(err error) string { return postgres.Plain(err).Error() }
+	}
 	return api.New(api.Options{
-		Own:          !a.Daemon,
+		Tell:         tell,
 		ConfigFile:   a.File,
 		Access:       a.Access,
 		Actions:      a.Actions,

@@ -81,14 +81,14 @@ func (s *Store) Timeline(ctx context.Context, f finding.Finding, after int64, li
 
 // Record chooses entries of the record; the zero value chooses all.
 type Record struct {
-	Actor    string    // who has it in his name, in any case: ann; "": anybody
-	Action   string    // the action, or how it begins: finding.; "": any
-	Subject  string    // finding.Subject.Key, such as credential/ats-sync; "": any
+	Actor        string    // who has it in his name, in any case: ann; "": anybody
+	Action       string    // the action, or how it begins: finding.; "": any
+	Subject      string    // finding.Subject.Key, such as credential/ats-sync; "": any
 	Since, Until time.Time // zero: from the first, to the last
-	Subjects               []string  // only of these; nil: of all
-	After                  int64     // 0: from the end of the list; those after the entry with this id, in the order of Entries
-	Oldest                 bool      // the oldest first; else the newest
-	Limit                  int       // 0: none
+	Subjects     []string  // only of these; nil: of all
+	After        int64     // 0: from the end of the list; those after the entry with this id, in the order of Entries
+	Oldest       bool      // the oldest first; else the newest
+	Limit        int       // 0: none
 }
 
 const chosenEntries = `

@@ -54,7 +54,10 @@ func ofName(name string) string { return "/credentials/" + url.PathEscape(name) 
 func (d *desk) patch(ctx context.Context, name, tag string, e api.CredentialEdit) (c api.ChangedCredential, err error) {
 	err = d.Patch(ctx, ofName(name), tag, e, &c)
 	if answered(err, http.StatusPreconditionFailed) {
-		return c, &hintError{fmt.Errorf("%s was changed by somebody else meanwhile; nothing was changed", name), "look at it, and try again"}
+		return c, &hintError{
+			fmt.Errorf("%s was changed by somebody else meanwhile; nothing was changed", name),
+			"look at it, and try again",
+		}
 	}
 	return c, d.ofCredential(ctx, name, err)
 }

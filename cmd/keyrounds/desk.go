@@ -34,8 +34,8 @@ func (o *options) desk(cmd *cobra.Command) (*desk, error) {
 	return o.deskBy(cmd, func(path string) (*config.Config, error) { return settingsAnyhow(cmd, path) }, (*app.App).RequireSchema)
 }
 
-// deskOfAll is desk for commands that may need the whole configuration. Where none runs beside us, the schema and the registry are brought up
-// to date first, as a daemon does.
+// deskOfAll is desk for commands that may need the whole configuration. Where none runs beside us, the schema and the registry are
+// brought up to date first, as a daemon does.
 func (o *options) deskOfAll(cmd *cobra.Command) (*desk, error) {
 	return o.deskBy(cmd, config.Load, (*app.App).Prepare)
 }
@@ -94,20 +94,15 @@ func beside(cmd *cobra.Command, c *config.Config, file string) *client.Client {
 	case "":
 		path = filepath.Join(c.DataDir, app.SocketName)
 	}
-	conn, err := net.Dial("unix", path)
-	if err != nil {
-		return nil
-	}
-	_ = conn.Close()
 	found, err := client.New("unix:"+path, secret.Value{}, agent())
 	if err != nil {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(cmd.Context(), startsWithin)
 	defer cancel()
-	_ = awaiting(cmd.ErrOrStderr(), "waiting for the daemon, which starts", func() error { return found.Started(ctx) })
+	err = awaiting(cmd.ErrOrStderr(), "waiting for the daemon, which starts", func() error { return found.Started(ctx) })
 	var v api.Version
-	if found.Get(ctx, "/version", nil, &v) != nil || !sameFile(v.Config, file) {
+	if err != nil || found.Get(ctx, "/version", nil, &v) != nil || !sameFile(v.Config, file) {
 		found.Close()
 		return nil
 	}
@@ -196,7 +191,7 @@ func (o *options) serverNamed() (login, error) {
 var atDesks = []string{
 	"status", "check", "login", "logout", "credentials", "findings", "silence", "notifications", "notify", "audit", "access",
 	"report unused", "report list", "report decide", "report undecide", "report decisions", "report signoff", "report freeze",
-	"report amend", "usage list", "usage show", "usage status", "usage unregistered", "leaks verify",
+	"report amend", "usage list", "usage show", "usage status", "usage unregistered", "leaks list", "leaks status", "leaks verify",
 }
 
 // ofThisMachine are the commands that have nothing to do with a daemon elsewhere, named or not.

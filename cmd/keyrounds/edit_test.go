@@ -138,7 +138,10 @@ func TestEditableIsReadBack(t *testing.T) {
 			t.Fatalf("%v:\n%s", err, text)
 		}
 		back, problems := api.Edited(c, e).Credential(config.Defaults{})
-		changed, err := differing(editableOf(api.NewCredentialJSON(c, audit.Standing{})), editableOf(api.NewCredentialJSON(back, audit.Standing{})))
+		changed, err := differing(
+			editableOf(api.NewCredentialJSON(c, audit.Standing{})),
+			editableOf(api.NewCredentialJSON(back, audit.Standing{})),
+		)
 		if err != nil || len(problems) > 0 || len(changed) > 0 {
 			t.Errorf("%v, %v: %v changed by\n%s", problems, err, changed, text)
 		}

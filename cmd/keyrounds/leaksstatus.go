@@ -4,18 +4,17 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/keyrounds/keyrounds/api"
-	"github.com/keyrounds/keyrounds/app"
-	"github.com/keyrounds/keyrounds/audit"
-	"github.com/keyrounds/keyrounds/exposure"
+	"github.com/keyrounds/keyrounds/api/client"
 	"github.com/keyrounds/keyrounds/finding"
-	"github.com/keyrounds/keyrounds/leak"
 )
 
 func newLeaksList(o *options) *cobra.Command {
@@ -31,31 +30,37 @@ func newLeaksList(o *options) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return o.withCredentials(cmd, args, func(a *app.App, id int64, names map[int64]string) error {
-				all, err := a.Leaks.Evidence(cmd.Context(), id, limit) // the newest first
-				if err != nil {
-					return err
-				}
-				all = slices.DeleteFunc(all, func(ev leak.Evidence) bool { return ev.Seen.Before(from) })
-				values, rows := []api.EvidenceJSON{}, [][]string{}
-				for _, ev := range all {
-					values = append(values, api.EvidenceJSON{Credential: names[ev.CredentialID], Kind: ev.Kind, Sighting: ev.Sighting})
-					rows = append(rows, []string{
-						names[ev.CredentialID], string(ev.Kind), ev.How, place(ev.Sighting), ev.Commit[:min(len(ev.Commit), 12)],
-						stamp(ev.At), stamp(ev.Seen), ev.What,
-					})
-				}
-				if len(rows) == 0 && out.people() {
-					if !from.IsZero() {
-						fmt.Fprintln(cmd.OutOrStdout(), "no evidence was seen since then")
-						return nil
-					}
-					fmt.Fprintln(cmd.OutOrStdout(), "no evidence; look for some: keyrounds leaks scan PATH")
+			d, err := o.desk(cmd)
+			if err != nil {
+				return err
+			}
+			defer d.close()
+			ask, err := d.ofLeaks(cmd.Context(), args)
+			if err != nil {
+				return err
+			}
+			all, _, err := client.List[api.EvidenceJSON](cmd.Context(), d.Client, "/leaks", ask, limit) // the newest first
+			if err != nil {
+				return plainly(err)
+			}
+			all = slices.DeleteFunc(all, func(ev api.EvidenceJSON) bool { return ev.Seen.Before(from) })
+			rows := [][]string{}
+			for _, ev := range all {
+				rows = append(rows, []string{
+					ev.Credential, string(ev.Kind), ev.How, place(ev.Sighting), ev.Commit[:min(len(ev.Commit), 12)],
+					stamp(ev.At), stamp(ev.Seen), ev.What,
+				})
+			}
+			if len(rows) == 0 && out.people() {
+				if !from.IsZero() {
+					fmt.Fprintln(cmd.OutOrStdout(), "no evidence was seen since then")
 					return nil
 				}
-				head := []string{"CREDENTIAL", "SORT", "HOW", "WHERE", "COMMIT", "HAPPENED", "SEEN", "WHAT"}
-				return out.list(cmd.OutOrStdout(), head, rows, values)
-			})
+				fmt.Fprintln(cmd.OutOrStdout(), "no evidence; look for some: keyrounds leaks scan PATH")
+				return nil
+			}
+			head := []string{"CREDENTIAL", "SORT", "HOW", "WHERE", "COMMIT", "HAPPENED", "SEEN", "WHAT"}
+			return out.list(cmd.OutOrStdout(), head, rows, all)
 		},
 	}
 	out.flags(cmd, "table", "json", "csv")
@@ -75,25 +80,12 @@ func place(g finding.Sighting) string {
 	return text
 }
 
-// withCredentials opens the database, with the id of the credential that args names (0: all) and everybody's name.
-func (o *options) withCredentials(cmd *cobra.Command, args []string, do func(a *app.App, id int64, names map[int64]string) error) error {
-	a, err := o.openAsIs(cmd.Context())
-	if err != nil {
-		return err
+// ofLeaks asks for the leaks of the credential that args name, or for all.
+func (d *desk) ofLeaks(ctx context.Context, args []string) (url.Values, error) {
+	if len(args) == 0 {
+		return url.Values{}, nil
 	}
-	defer a.Close()
-	if len(args) > 0 {
-		c, err := a.Registry.Get(cmd.Context(), args[0])
-		if err != nil {
-			return err // TODO
-		}
-		return do(a, c.ID, map[int64]string{c.ID: c.Name})
-	}
-	names, err := a.Registry.Names(cmd.Context())
-	if err != nil {
-		return err
-	}
-	return do(a, 0, names)
+	return url.Values{"credential": {args[0]}}, d.named(ctx, args[0])
 }
 
 func newLeaksStatus(o *options) *cobra.Command {
@@ -104,16 +96,24 @@ func newLeaksStatus(o *options) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "status [NAME]", Short: "Show secrets that got out or were replaced, sources and reporters", Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return o.withCredentials(cmd, args, func(a *app.App, id int64, names map[int64]string) error {
-				s, err := leaksStatus(cmd.Context(), a, id, names, all || id != 0)
-				if err != nil {
-					return err
-				}
-				if out.data() {
-					return out.one(cmd.OutOrStdout(), s, "")
-				}
-				return s.print(cmd.OutOrStdout(), id == 0)
-			})
+			d, err := o.desk(cmd)
+			if err != nil {
+				return err
+			}
+			defer d.close()
+			ask, err := d.ofLeaks(cmd.Context(), args)
+			if err != nil {
+				return err
+			}
+			ask.Set("all", strconv.FormatBool(all || len(args) > 0))
+			var s statusJSON
+			if err := d.Get(cmd.Context(), "/leaks/status", ask, &s); err != nil {
+				return plainly(err)
+			}
+			if out.data() {
+				return out.one(cmd.OutOrStdout(), s, "")
+			}
+			return s.print(cmd.OutOrStdout(), len(args) == 0)
 		},
 	}
 	out.flags(cmd, "table", "json")
@@ -121,67 +121,8 @@ func newLeaksStatus(o *options) *cobra.Command {
 	return cmd
 }
 
-type statusJSON struct {
-	Secrets   []api.SecretJSON       `json:"secrets"`
-	Sources   []exposure.Source      `json:"sources"`
-	Reporters []leak.Delivery        `json:"reporters"`
-	Waiting   []leak.WaitingDelivery `json:"waiting"`
-
-	unread []string // credentials whose secret got out, and of which no secret is known yet
-}
-
-// unreadLeaks are the credentials that a scan found the secret of before the daemon read it; of one, or of all (0).
-func unreadLeaks(ctx context.Context, a *app.App, id int64) (ids []int64, err error) {
-	known, err := a.Leaks.Known(ctx)
-	if err != nil {
-		return nil, err
-	}
-	open, err := a.Audit.Findings(ctx, audit.Filter{})
-	for _, f := range open {
-		if is := f.Subject.CredentialID; f.Kind == finding.Leaked && !known[is] && (id == 0 || id == is) {
-			ids = append(ids, is)
-		}
-	}
-	return ids, err
-}
-
-func leaksStatus(ctx context.Context, a *app.App, id int64, names map[int64]string, all bool) (s statusJSON, err error) {
-	rows, err := a.Leaks.Secrets(ctx, id)
-	if err != nil {
-		return s, err
-	}
-	deaths, err := a.Leaks.Deaths(ctx, id)
-	if err != nil {
-		return s, err
-	}
-	s.Secrets = []api.SecretJSON{}
-	for _, r := range rows {
-		if !all && !r.Leaked && r.Replaced.IsZero() && r.Dead.IsZero() {
-			continue
-		}
-		var proof *finding.Death
-		if d, is := deaths[r.ID]; is {
-			proof = &d
-		}
-		s.Secrets = append(s.Secrets, api.NewSecretJSON(names[r.CredentialID], r, proof))
-	}
-	unread, err := unreadLeaks(ctx, a, id)
-	if err != nil {
-		return s, err
-	}
-	for _, id := range unread {
-		s.unread = append(s.unread, names[id])
-	}
-	if s.Sources, err = a.Exposure.Sources(ctx); err != nil {
-		return s, err
-	}
-	if s.Reporters, err = a.Leaks.Deliveries(ctx); err != nil {
-		return s, err
-	}
-	s.Waiting, err = a.Leaks.WaitingDeliveries(ctx)
-	s.Reporters, s.Waiting = orEmpty(s.Reporters), orEmpty(s.Waiting)
-	return s, err
-}
+// statusJSON is what the API says of leaks.
+type statusJSON api.LeaksJSON
 
 func (s statusJSON) print(w io.Writer, whole bool) error {
 	var rows [][]string
@@ -203,7 +144,7 @@ func (s statusJSON) print(w io.Writer, whole bool) error {
 		}
 		rows = append(rows, []string{v.Credential, which, map[bool]string{true: "yes", false: ""}[v.Leaked], works, stampOf(v.NextTry)})
 	}
-	for _, name := range s.unread {
+	for _, name := range s.Unread {
 		rows = append(rows, []string{name, "not read yet by the daemon", "yes", "not tried", ""})
 	}
 	if len(rows) == 0 {

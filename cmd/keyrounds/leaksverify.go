@@ -71,7 +71,12 @@ func verifyDead(cmd *cobra.Command, d *desk, name string, patience time.Duration
 			"it reads what no check has read within an hour; if it cannot: keyrounds findings list",
 		}
 	case all > 0:
-		fmt.Fprintf(cmd.OutOrStdout(), "each secret of %s that got out or was replaced is proven dead: keyrounds leaks status %s\n", name, name)
+		fmt.Fprintf(
+			cmd.OutOrStdout(),
+			"each secret of %s that got out or was replaced is proven dead: keyrounds leaks status %s\n",
+			name,
+			name,
+		)
 		return nil
 	}
 	return &hintError{fmt.Errorf("no secret of %s got out or was replaced", name), "see keyrounds leaks status " + name}
@@ -97,7 +102,12 @@ func verifyOne(cmd *cobra.Command, d *desk, r api.SecretJSON, patience time.Dura
 		switch {
 		case l.Works && !asked:
 			asked = true
-			fmt.Fprintf(cmd.ErrOrStderr(), "the old secret of %s works; revoke it at the provider now%s\n", r.Credential, d.console(cmd, r.Credential))
+			fmt.Fprintf(
+				cmd.ErrOrStderr(),
+				"the old secret of %s works; revoke it at the provider now%s\n",
+				r.Credential,
+				d.console(cmd, r.Credential),
+			)
 		case l.Said != "" && !l.Works:
 			fmt.Fprintf(cmd.ErrOrStderr(), "%s %s\n", stamp(l.At), printable(l.Said, false))
 		}

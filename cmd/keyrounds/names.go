@@ -58,7 +58,9 @@ func credentialNames(ctx context.Context, d *desk) ([]string, error) {
 	return namesOf(ctx, d, "/credentials")
 }
 
-func providerNames(ctx context.Context, d *desk) ([]string, error) { return namesOf(ctx, d, "/providers") }
+func providerNames(ctx context.Context, d *desk) ([]string, error) {
+	return namesOf(ctx, d, "/providers")
+}
 
 func namesOf(ctx context.Context, d *desk, path string) (names []string, err error) {
 	_, err = client.Each(ctx, d.Client, path, url.Values{"fields": {"name"}}, 0, func(page []named) {

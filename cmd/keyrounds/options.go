@@ -135,12 +135,6 @@ func settingsAnyhow(cmd *cobra.Command, path string) (*config.Config, error) {
 	return c, nil
 }
 
-// openAnyhow is openAsIs by settingsAnyhow.
-func (o *options) openAnyhow(cmd *cobra.Command) (*app.App, error) {
-	load := func(path string) (*config.Config, error) { return settingsAnyhow(cmd, path) }
-	return o.openWith(cmd.Context(), load, (*app.App).RequireSchema)
-}
-
 func (o *options) openWith(
 	ctx context.Context,
 	load func(path string) (*config.Config, error),

@@ -83,7 +83,13 @@ func newReportAmend(o *options) *cobra.Command {
 			if err := d.Post(cmd.Context(), "/reports/"+m.String()+"/amend", api.AmendIn{Why: why}, &made); err != nil {
 				return plainly(err)
 			}
-			fmt.Fprintf(cmd.OutOrStdout(), "edition %d of the report %s is frozen: keyrounds report unused --month %s\n", made.Edition, m, m)
+			fmt.Fprintf(
+				cmd.OutOrStdout(),
+				"edition %d of the report %s is frozen: keyrounds report unused --month %s\n",
+				made.Edition,
+				m,
+				m,
+			)
 			return nil
 		},
 	}

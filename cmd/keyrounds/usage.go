@@ -322,7 +322,16 @@ func newUsageUnregistered(o *options) *cobra.Command {
 						from = u.Address.String()
 					}
 					id := cmp.Or(u.ClientID, "(not said)")
-					row := []string{id, u.Provider, count(u.Events), stamp(u.FirstAt), stamp(u.LastAt), from, stamp(u.CreatedAt), u.CreatedBy}
+					row := []string{
+						id,
+						u.Provider,
+						count(u.Events),
+						stamp(u.FirstAt),
+						stamp(u.LastAt),
+						from,
+						stamp(u.CreatedAt),
+						u.CreatedBy,
+					}
 					l.add(row, u)
 				}
 			})
