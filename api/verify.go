@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -137,6 +139,23 @@ func (s *server) given(ctx context.Context, in *SecretIn, row leak.SecretRow, c 
 	return v, nil
 }
 
+// came is what came instead of an answer, in parentheses; "": nothing is known of it.
+func came(at leak.Attempt) string {
+	var parts []string
+	for _, part := range []string{at.Outcome, at.Reason, at.ErrorCode} {
+		if part != "" && !slices.Contains(parts, part) {
+			parts = append(parts, strings.ReplaceAll(part, "_", " "))
+		}
+	}
+	if at.Status != 0 {
+		parts = append(parts, fmt.Sprintf("HTTP %d", at.Status))
+	}
+	if len(parts) == 0 {
+		return ""
+	}
+	return " (" + strings.Join(parts, ", ") + ")"
+}
+
 // tried says what came of a try.
 func tried(at leak.Attempt) VerifyLine {
 	l := VerifyLine{At: at.At.UTC(), Works: at.Works}
@@ -150,7 +169,7 @@ func tried(at leak.Attempt) VerifyLine {
 	case at.Refused:
 		l.Said = "refused; confirming"
 	default:
-		l.Said = "no answer that says anything (" + at.Outcome + ")"
+		l.Said = "no answer that says anything" + came(at)
 	}
 	return l
 }
