@@ -145,6 +145,24 @@ func (s *server) rotateCredential(ctx context.Context, in *rotateIn) (*changedCr
 	return s.changed(ctx, in.Name, warnings)
 }
 
+type undoIn struct {
+	Named
+	OnlyIf
+	FirstIn
+}
+
+// undoRotation gives a credential back the secret that it had before, while that is kept.
+func (s *server) undoRotation(ctx context.Context, in *undoIn) (*changedCredential, error) {
+	if _, err := s.credential(ctx, in.Name); err != nil {
+		return nil, err
+	}
+	match := func(c credential.Credential) error { return in.fits(tagOf(c)) }
+	if err := s.Actions.If(match).UndoRotate(ctx, asking(ctx).Name, in.Name, in.first()); err != nil {
+		return nil, err
+	}
+	return s.changed(ctx, in.Name, nil)
+}
+
 type retireIn struct {
 	Named
 	OnlyIf

@@ -50,6 +50,10 @@ func (s *server) routes() []route {
 			does(s.rotateCredential),
 		},
 		{
+			post, "/v1/credentials/{name}/rotate/undo", "undoRotation", access.Administer, "credentials", "Go back to the secret before",
+			does(s.undoRotation),
+		},
+		{
 			post, "/v1/credentials/{name}/retire", "retireCredential", access.Administer, "credentials", "End its registration",
 			does(s.retireCredential),
 		},

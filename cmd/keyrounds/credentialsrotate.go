@@ -16,6 +16,7 @@ func newCredentialsRotate(o *options) *cobra.Command {
 		clientID string
 		expires  string
 		verify   bool
+		undo     bool
 		patience time.Duration
 	)
 	cmd := &cobra.Command{
@@ -24,11 +25,17 @@ func newCredentialsRotate(o *options) *cobra.Command {
 		Long: "Replace the sealed secret of a credential. The new one is asked for without echo, or read from standard\n" +
 			"input where that is no terminal. Until a token is issued for it the credential is pending. The old one is\n" +
 			"kept, sealed, and tried until it is proven dead; --verify-revoked waits for that and prints the proof. The new one is\n" +
-			"tried at once, by the daemon where one runs; exit 1: it is stored, and not ok.\n\n" +
+			"tried at once, by the daemon where one runs; exit 1: it is stored, and not ok. --undo goes back to the old one while it\n" +
+			"is kept: until it is proven dead, for 30 days at most.\n\n" +
 			"A secret that is read from the host is changed there; with --verify-revoked the old one is asked for.",
 		Example: "  keyrounds credentials rotate ats-sync --client-id 5f1c… --verify-revoked",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			for _, other := range []string{"client-id", "expires", "verify-revoked", passphraseFlag} {
+				if undo && cmd.Flags().Changed(other) {
+					return mistake(cmd, "", "--undo goes without --%s: all comes back as it was", other)
+				}
+			}
 			d, err := o.deskOfAll(cmd)
 			if err != nil {
 				return err
@@ -44,6 +51,9 @@ func newCredentialsRotate(o *options) *cobra.Command {
 						return &hintError{fmt.Errorf("--%s: %q is in the configuration file", flag, c.Name), "change it there"}
 					}
 				}
+			}
+			if undo {
+				return undone(cmd, d, c.Name)
 			}
 			if verify && c.Secret != secret.Sealed.String() {
 				return changedOnHost(cmd, d, c, patience)
@@ -83,8 +93,17 @@ func newCredentialsRotate(o *options) *cobra.Command {
 	cmd.Flags().StringVar(&clientID, "client-id", "", "the new client id, where the provider gives a new pair")
 	cmd.Flags().StringVar(&expires, "expires", "", "date or time when the new secret ends by itself; without it, that is not known")
 	cmd.Flags().BoolVar(&verify, "verify-revoked", false, "wait until the old secret is proven dead, and print the proof")
+	cmd.Flags().BoolVar(&undo, "undo", false, "go back to the secret before, which is kept for a while, and to its client id")
 	cmd.Flags().DurationVar(&patience, "timeout", 15*time.Minute, "how long --verify-revoked tries")
 	return cmd
+}
+
+func undone(cmd *cobra.Command, d *desk, name string) error {
+	if err := d.Post(cmd.Context(), ofName(name)+"/rotate/undo"+whenFirst(cmd), nil, nil); err != nil {
+		return plainly(err)
+	}
+	fmt.Fprintf(cmd.OutOrStdout(), "%s has the secret that it had before\n", name)
+	return tryFirst(cmd, d, []string{name})
 }
 
 // changedOnHost: the secret is read from the host, so it was changed there. It is read by a check, which notes that it was replaced.
