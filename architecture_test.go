@@ -106,7 +106,7 @@ func TestTheTableGoesDown(t *testing.T) {
 		"notify/slack notify",
 		"notify/shoutrrr notify",
 		"notify/alertmanager notify",
-		"web api",
+		"web web/pages",
 		"cmd/keyrounds demo",
 	}
 	table := readTable(t)

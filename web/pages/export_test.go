@@ -1,0 +1,4 @@
+package pages
+
+// AssetURL is where a static file is.
+func AssetURL(name string) string { return assetURL(name) }
