@@ -3,7 +3,6 @@ package pages
 import (
 	"context"
 	"fmt"
-	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -16,13 +15,14 @@ import (
 // overviewPage is GET /: whether anything is wrong, and what to do.
 type overviewPage struct {
 	Frame
-	Sentence  string // verdict.Sentence: as keyrounds status and Slack say it
-	Below     string
-	None      bool // no credential is registered
-	Statuses  []statusChip
-	Needs     []Need
-	Open      int // findings that are not resolved
-	Providers []providerRow
+	Sentence      string // verdict.Sentence: as keyrounds status and Slack say it
+	Below         string
+	None          bool // no credential is registered
+	Statuses      []statusChip
+	Needs         []Need
+	Open          int // findings that are not resolved
+	Providers     []providerRow
+	MoreProviders int // that are not shown
 	side
 }
 
@@ -56,7 +56,7 @@ func (p *Pages) overview(w http.ResponseWriter, r *http.Request) {
 	ctx := r.Context()
 	err := p.fillNeeds(ctx, &page)
 	if err == nil {
-		page.Providers, err = p.providerRows(ctx, page.Frame)
+		page.Providers, page.MoreProviders, err = p.providerRows(ctx, page.Frame)
 	}
 	if err == nil {
 		page.side, err = p.side(ctx, page.Frame)
@@ -100,39 +100,6 @@ func pick(n int, one, several string) string {
 		return one
 	}
 	return several
-}
-
-// providerRow is a provider in the overview.
-type providerRow struct {
-	Name     string
-	Total    int
-	Statuses []Mark
-}
-
-// mostProviders are shown; the others are on their own page.
-const mostProviders = 12
-
-// providerRows are the providers by their worst credentials.
-func (p *Pages) providerRows(_ context.Context, f Frame) (rows []providerRow, err error) {
-	names := slices.SortedFunc(maps.Keys(f.Nav.providers), func(a, b string) int {
-		for _, s := range chipOrder[:len(chipOrder)-1] {
-			if d := f.Nav.providers[b][s] - f.Nav.providers[a][s]; d != 0 {
-				return d
-			}
-		}
-		return strings.Compare(a, b)
-	})
-	for _, name := range names[:min(len(names), mostProviders)] {
-		row := providerRow{Name: name}
-		for _, s := range chipOrder {
-			if n := f.Nav.providers[name][s]; n > 0 {
-				row.Total += n
-				row.Statuses = append(row.Statuses, statusMark(s).Of(number(n)+" "+string(s)))
-			}
-		}
-		rows = append(rows, row)
-	}
-	return rows, nil
 }
 
 // openOf counts the findings of some kinds that are not resolved.
