@@ -107,6 +107,7 @@ func TestTheTableGoesDown(t *testing.T) {
 		"notify/shoutrrr notify",
 		"notify/alertmanager notify",
 		"web web/pages",
+		"web/pages api",
 		"cmd/keyrounds demo",
 	}
 	table := readTable(t)

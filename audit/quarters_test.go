@@ -18,8 +18,9 @@ func TestQuarters(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err := pool.Exec(t.Context(), `
-		INSERT INTO checks (id, checked_at, credential_id, provider, outcome, reason, rule, status, http_status, error_code, error_description,
-			message, latency_us, dns_us, connect_us, tls_us, first_byte_us, expires_in_s, missing_scopes, extra_scopes, probes, clock_skew_ms)
+		INSERT INTO checks (id, checked_at, credential_id, provider, outcome, reason, rule, status, http_status, error_code,
+			error_description, message, latency_us, dns_us, connect_us, tls_us, first_byte_us, expires_in_s, missing_scopes,
+			extra_scopes, probes, clock_skew_ms)
 		SELECT gen_random_uuid(), $1::timestamptz - a, 1, 'p', o, '', '', s, h, '', '', '', l, 0, 0, 0, 0, 0, '{}', '{}', '[]', 0
 		FROM (VALUES (interval '1 minute', 'ok', 'healthy', 200, 100000), ('1 minute', 'ok', 'healthy', 200, 100000),
 			('2 minutes', 'ok', 'healthy', 200, 900000), ('16 minutes', 'rejected', 'suspect', 401, 100000),

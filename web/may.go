@@ -46,6 +46,11 @@ var may = map[string]rule{
 	"GET /{$}":     {access.See, false},
 	"GET /metrics": {access.See, false},
 
+	"GET /credentials":               {access.See, false},
+	"GET /credentials.csv":           {access.See, false},
+	"POST /credentials/bulk":         {access.Respond, false},
+	"POST /credentials/{name}/check": {access.Respond, true},
+
 	"POST /findings/{id}/acknowledge":   {access.Respond, true},
 	"POST /findings/{id}/unacknowledge": {access.Respond, true},
 

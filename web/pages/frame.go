@@ -64,7 +64,34 @@ func (p *Pages) Frame(w http.ResponseWriter, r *http.Request, title, current str
 	return f
 }
 
-func (p *Pages) nav(ctx context.Context) (n Nav, err error) {
+// Counts of a large fleet are read once in so many seconds, for all readers together: they are the only thing on a page that takes
+// longer the more credentials there are.
+const (
+	largeFleet = 2000
+	countsLast = 5 * time.Second
+)
+
+func (p *Pages) nav(ctx context.Context) (Nav, error) {
+	if n := p.counted.Load(); n != nil && p.Now().Sub(n.at) < countsLast && !p.Now().Before(n.at) {
+		return n.Nav, nil
+	}
+	n, err := p.count(ctx)
+	all := 0
+	for _, k := range n.Counts {
+		all += k
+	}
+	if err == nil && all >= largeFleet {
+		p.counted.Store(&counted{n, p.Now()})
+	}
+	return n, err
+}
+
+type counted struct {
+	Nav
+	at time.Time
+}
+
+func (p *Pages) count(ctx context.Context) (n Nav, err error) {
 	if n.providers, err = p.Audit.StatusCounts(ctx); err != nil {
 		return n, err
 	}

@@ -5,6 +5,7 @@ import (
 	"html/template"
 	"log/slog"
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"github.com/klauspost/compress/gzhttp"
@@ -45,6 +46,7 @@ type Options struct {
 type Pages struct {
 	Options
 	templates map[string]*template.Template
+	counted   atomic.Pointer[counted] // of a large fleet
 }
 
 // New makes Pages. Nothing is read yet but what is embedded, and there is nothing to close.

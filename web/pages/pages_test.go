@@ -13,6 +13,8 @@ import (
 // everyPage is each page once, as it is with fifteen credentials of which some do not work.
 var everyPage = []struct{ name, path string }{
 	{"overview", "/"},
+	{"credentials", "/credentials"},
+	{"credentials-none", "/credentials?q=nothing&owner=web"},
 	{"account", "/account"},
 	{"people", "/people"},
 	{"problem", "/nothing"},

@@ -12,6 +12,10 @@ type Route struct {
 func (p *Pages) Routes() []Route {
 	return []Route{
 		{"GET /{$}", zipped(p.overview)},
+		{"GET /credentials", zipped(p.credentials)},
+		{"GET /credentials.csv", zipped(p.credentialsCSV)},
+		{"POST /credentials/bulk", http.HandlerFunc(p.bulk)},
+		{"POST /credentials/{name}/check", http.HandlerFunc(p.checkOne)},
 		{"GET /static/{file}", zipped(p.static)},
 		{"POST /findings/{id}/acknowledge", http.HandlerFunc(p.acknowledge)},
 		{"POST /findings/{id}/unacknowledge", http.HandlerFunc(p.unacknowledge)},

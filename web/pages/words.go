@@ -84,6 +84,21 @@ func span(d time.Duration) string {
 	return fmt.Sprintf("%d days", int(d.Hours()/24))
 }
 
+// age is how old something is, in its two largest units: 12 d, 3 mo, 2 y 11 mo.
+func age(d time.Duration) string {
+	days := int(d.Hours() / 24)
+	years, months := days/365, days%365/30
+	switch {
+	case days < 60:
+		return fmt.Sprintf("%d d", days)
+	case years == 0:
+		return fmt.Sprintf("%d mo", months)
+	case months == 0:
+		return fmt.Sprintf("%d y", years)
+	}
+	return fmt.Sprintf("%d y %d mo", years, months)
+}
+
 // number writes an integer with separators: 129,480.
 func number(n int) string {
 	s := strconv.Itoa(n)
