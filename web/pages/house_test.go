@@ -15,8 +15,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/keyrounds/keyrounds/action"
 	"github.com/keyrounds/keyrounds/app"
 	"github.com/keyrounds/keyrounds/config"
+	"github.com/keyrounds/keyrounds/credential"
 	"github.com/keyrounds/keyrounds/postgres/pgtest"
 	"github.com/keyrounds/keyrounds/secret"
 	"github.com/keyrounds/keyrounds/sim"
@@ -181,4 +183,19 @@ func (h *house) checked(n int) {
 		}
 		return done >= n
 	})
+}
+
+// add registers a credential as the pages do: its secret is sealed.
+func (h *house) add(name string) {
+	h.Helper()
+	h.provider.Add(sim.Client{ID: "id-" + name, Name: name, Secret: "c4n4ry-" + name, Scopes: []string{"company_read"}})
+	c := credential.Credential{
+		Name: name, Provider: "hris", ClientID: "id-" + name, Secret: secret.Sealed, Owner: "web", Schedule: "@every 1h",
+		UnusedAfter: 90 * 24 * time.Hour,
+	}
+	err := h.app.Actions.Add(h.Context(), "user ann", []credential.Credential{c}, []secret.Value{secret.New([]byte("c4n4ry-" + name))},
+		action.AtOnce, nil)
+	if err != nil {
+		h.Fatal(err)
+	}
 }

@@ -34,7 +34,7 @@ func TestPagesOfALargeFleet(t *testing.T) {
 				"/credentials?provider=p3",
 				"/credentials?provider=p3&sort=name", "/credentials?owner=team-7", "/credentials?label=env%3Dprod",
 				"/credentials?usage=unused",
-				"/credentials?after=5.c-000050",
+				"/credentials?after=5.c-000050", "/credentials/c-000003",
 			} {
 				plans := pgtest.Plans(t, pool, func(watched *pgxpool.Pool) error {
 					body := bodyOf(t, watched, path)
@@ -95,8 +95,8 @@ func manyCredentials(t *testing.T, pool *pgxpool.Pool, n int) {
 		`INSERT INTO credentials (name, provider, client_id, secret_ref, description, scopes, owner, labels, schedule, unused_after, source,
 				registered_at, changed_at, next_check_at)
 			SELECT 'c-' || lpad(i::text, 6, '0'), 'p' || i % 10, 'id-' || i, 'sealed:', repeat('what it is for ', 5), '{a,b}',
-				'team-' || i % 50, jsonb_build_object('env', CASE i % 1000 WHEN 3 THEN 'prod' ELSE 'dev' END), '@daily', '90 days', 'command',
-				now(), now(), now()
+				'team-' || i % 50, jsonb_build_object('env', CASE i % 1000 WHEN 3 THEN 'prod' ELSE 'dev' END),
+				'@daily', '90 days', 'command', now(), now(), now()
 			FROM generate_series(1, $1::bigint) i`,
 		`INSERT INTO credential_state (credential_id, credential, provider, status, since, changed_at, last_check_at, message)
 			SELECT id, name, provider, CASE id % 1000 WHEN 7 THEN 'revoked' WHEN 8 THEN 'suspect' ELSE 'healthy' END, now(), now(), now(),

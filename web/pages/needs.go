@@ -140,8 +140,9 @@ func (p *Pages) doubted(ctx context.Context, f Frame) (needs []Need, err error) 
 		needs = append(needs, Need{
 			ID: "need-" + st.Credential, Mark: Mark{"sus", "suspect", "Being confirmed"}, URL: "/credentials/" +
 				url.PathEscape(st.Credential),
-			Title: st.Credential + " was refused, and is being confirmed", Effect: st.Message, Quiet: "nobody is told yet", Began: "since",
-			At: f.When(st.Since),
+			Title: st.Credential + " was refused, and is being confirmed", Effect: sentence(st.Message), Quiet: "nobody is told yet",
+			Began: "since",
+			At:    f.When(st.Since),
 		})
 	}
 	return needs, err

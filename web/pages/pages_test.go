@@ -14,6 +14,13 @@ import (
 var everyPage = []struct{ name, path string }{
 	{"overview", "/"},
 	{"credentials", "/credentials"},
+	{"credential", "/credentials/ats-sync"},
+	{"credential-healthy", "/credentials/payroll"},
+	{"new", "/credentials/new"},
+	{"edit", "/credentials/made-here/edit"},
+	{"rotate", "/credentials/made-here/rotate"},
+	{"rotate-host", "/credentials/payroll/rotate"},
+	{"retire", "/credentials/retire?id=made-here&id=payroll"},
 	{"credentials-none", "/credentials?q=nothing&owner=web"},
 	{"account", "/account"},
 	{"people", "/people"},
@@ -29,6 +36,7 @@ func TestEveryPage(t *testing.T) {
 	client := h.admin()
 	h.checked(len(names))
 	h.troubled()
+	h.add("made-here")
 	for _, look := range []struct {
 		name          string
 		width, height int64

@@ -99,6 +99,15 @@ func age(d time.Duration) string {
 	return fmt.Sprintf("%d y %d mo", years, months)
 }
 
+// sentence makes a sentence of a text: it begins large and ends with a full stop.
+func sentence(s string) string {
+	if s == "" {
+		return ""
+	}
+	r := []rune(strings.TrimRight(s, "."))
+	return strings.ToUpper(string(r[:1])) + string(r[1:]) + "."
+}
+
 // number writes an integer with separators: 129,480.
 func number(n int) string {
 	s := strconv.Itoa(n)
