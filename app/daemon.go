@@ -69,6 +69,7 @@ func (a *App) Start(ctx context.Context) error {
 	site := web.New(web.Options{
 		Access: a.Access,
 		Door:   door,
+		Enter:  a.Enter,
 		Pages: pages.Options{
 			Actions: a.Actions, Audit: a.Audit, Registry: a.Registry, Usage: a.Usage, Leaks: a.Leaks, Notifier: a.Notifier,
 			Reports:   a.Reports,

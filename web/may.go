@@ -32,6 +32,7 @@ var may = map[string]rule{
 	"POST /keys":                 {anybody, true},
 	"GET /login":                 {anybody, true},
 	"POST /login":                {anybody, true},
+	"GET /enter/{token}":         {anybody, true},
 	"GET /login/{name}":          {anybody, true},
 	"GET /login/{name}/callback": {anybody, true},
 	"GET /first-run":             {anybody, true},

@@ -142,6 +142,21 @@ func (s *site) begin(w http.ResponseWriter, r *http.Request, p access.Person, ho
 	http.Redirect(w, r, pages.LocalPath(next), http.StatusSeeOther)
 }
 
+// enter is GET /enter/{token}: a link that signs somebody in once.
+func (s *site) enter(w http.ResponseWriter, r *http.Request) {
+	if s.Enter == nil || !s.signsIn() {
+		http.NotFound(w, r)
+		return
+	}
+	person, ok := s.Enter(r.PathValue("token"))
+	if !ok {
+		s.Access.Refused(r.Context(), access.Refusal{Subject: "one-time link", Why: wrongToken, Address: hostOf(r.RemoteAddr)})
+		s.pages.Problem(w, r, http.StatusForbidden, "This link was used already, or is none.", "")
+		return
+	}
+	s.begin(w, r, person, "one-time link", "/")
+}
+
 func (s *site) logout(w http.ResponseWriter, r *http.Request) {
 	if s.Access == nil {
 		http.NotFound(w, r)

@@ -22,6 +22,8 @@ type Options struct {
 	Access *access.Access // says who asks; nil: everybody may look, and nobody can sign in
 	Door   *Door          // slows those who guess; nil: one of its own
 	Pages  pages.Options  // SignsIn is filled in here
+	// Enter is who a one-time link lets in; nil: there are none.
+	Enter func(token string) (access.Person, bool)
 	// API answers below /api/; it is asked with a context that says who asks. nil: nothing does.
 	API http.Handler
 	// PushFeeds are the feeds that take pushes, and Ingest takes one in.
@@ -61,6 +63,7 @@ func New(o Options) http.Handler {
 	}))
 	mux.HandleFunc("GET /login", s.login)
 	mux.HandleFunc("POST /login", s.signIn)
+	mux.HandleFunc("GET /enter/{token}", s.enter)
 	mux.HandleFunc("GET /login/{name}", s.startLogin)
 	mux.HandleFunc("GET /login/{name}/callback", s.finishLogin)
 	mux.HandleFunc("POST /logout", s.logout)

@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/keyrounds/keyrounds/access"
@@ -84,7 +83,7 @@ func (p *Pages) checkThem(r *http.Request, names []string) (string, error) {
 		case e.err != nil:
 			return "", e.err
 		case len(creds) == 1 && len(e.said) == 1:
-			return creds[0].Name + " was checked: " + strings.TrimSuffix(e.said[0], ".") + ".", nil
+			return creds[0].Name + " was checked, and " + pick(e.works, "works.", "does not work: the page says why."), nil
 		}
 		return count(len(e.said), "credential") + " checked: " + number(e.works) + " " + pick(e.works, "works.", "work."), nil
 	case <-time.After(checkPatience):

@@ -91,7 +91,7 @@ func (p *Pages) firstWords(ctx context.Context, name, what string) string {
 			case j.Result.Outcome == checker.OK:
 				text = name + " is " + what + ", and works."
 			case j.Result.Outcome != "":
-				text = name + " is " + what + ", and does not work: " + sentence(j.Result.Message)
+				text = name + " is " + what + ", and does not work. The page says why."
 			}
 		}
 	})
