@@ -1,10 +1,14 @@
 package pages_test
 
 import (
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
 
+	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/heapprofiler"
+	"github.com/chromedp/cdproto/performance"
 	"github.com/chromedp/chromedp"
 
 	"github.com/keyrounds/keyrounds/audit"
@@ -174,4 +178,64 @@ func TestHostileTextIsText(t *testing.T) {
 		b.noSideways(path)
 		b.fine(path)
 	}
+}
+
+// The list answers while somebody types, without a reload, and its address says what is asked for; back leads back.
+func TestSearchWhileTyping(t *testing.T) {
+	t.Parallel()
+	lasting.Test(t, "it runs a browser")
+	h := newHouse(t, names...)
+	client := h.admin()
+	h.checked(len(names))
+	b := newBrowser(t, h.base, client)
+	b.sized(1280, 900, "dark")
+	b.open("/credentials")
+	b.eval(`window.stays = "yes"; ""`)
+	b.do(chromedp.Focus("#q"))
+	b.do(chromedp.KeyEvent("sync"))
+	b.awaitText("1 credential")
+	got := b.eval(`[window.stays, location.search, document.activeElement.id, document.querySelector("#q").value].join(" ")`)
+	if got != "yes ?q=sync q sync" {
+		t.Errorf("after typing: %q", got)
+	}
+	b.click("Healthy")
+	b.awaitText("1 credential")
+	if got := b.eval(`location.search`); got != "?q=sync&status=healthy" {
+		t.Errorf("the address is %q", got)
+	}
+	b.do(chromedp.NavigateBack())
+	b.awaitText("1 credential")
+	b.fine("searching")
+}
+
+// A page that is left open stays as small as it was, however often it changes.
+func TestAPageLeftOpenStaysSmall(t *testing.T) {
+	t.Parallel()
+	lasting.Test(t, "it runs a browser")
+	h := newHouse(t, names...)
+	client := h.admin()
+	h.checked(len(names))
+	b := newBrowser(t, h.base, client)
+	b.sized(1280, 900, "light")
+	b.open("/credentials/ats-sync")
+	call(b, performance.Enable, performance.EnableParams{})
+	measure := func(times int) (nodes, heap float64) {
+		b.eval(fmt.Sprintf(`(async () => { for (let i = 0; i < %d; i++) await refresh(); return ""; })()`, times))
+		call(b, heapprofiler.CollectGarbage, cdp.Empty{})
+		for _, m := range call(b, performance.GetMetrics, cdp.Empty{}).Metrics {
+			switch m.Name {
+			case "Nodes":
+				nodes = m.Value
+			case "JSHeapUsedSize":
+				heap = m.Value
+			}
+		}
+		return nodes, heap
+	}
+	nodes, heap := measure(10)
+	laterNodes, laterHeap := measure(100)
+	if laterNodes > nodes*1.2 || laterHeap > heap*1.2+200_000 {
+		t.Errorf("after 100 refreshes: %.0f nodes and %.0f bytes, before %.0f and %.0f", laterNodes, laterHeap, nodes, heap)
+	}
+	b.fine("left open")
 }
