@@ -17,6 +17,7 @@ import (
 )
 
 // What is vendored is what npm has under the versions of the lockfile: make assets.
+// (docs/promises.md#pages-load-and-ask-nothing-elsewhere).
 func TestWhatIsVendoredIsWhatNpmHas(t *testing.T) {
 	t.Parallel()
 	lasting.Test(t, "it asks npm")
@@ -66,6 +67,7 @@ func TestStaticFilesStay(t *testing.T) {
 }
 
 // No template has a style or a script in it, which the policy would refuse.
+// (docs/promises.md#pages-load-and-ask-nothing-elsewhere).
 func TestTemplatesKeepThePolicy(t *testing.T) {
 	t.Parallel()
 	files, err := filepath.Glob("templates/*.html")

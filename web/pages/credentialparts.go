@@ -295,7 +295,9 @@ func (p *Pages) fillStory(ctx context.Context, page *credentialPage, found []fin
 		return err
 	}
 	for _, e := range entries {
-		page.Told = append(page.Told, HappeningOf(page.Frame, e))
+		if page.May("administer") || isForAll(e.Action) {
+			page.Told = append(page.Told, HappeningOf(page.Frame, e))
+		}
 	}
 	if p.Decisions != nil {
 		decided, err := p.Decisions.Of(ctx, p.Usage.Pool, page.Now, []int64{page.C.ID})

@@ -2,6 +2,7 @@ package pages
 
 import (
 	"encoding/json"
+	"slices"
 	"strings"
 
 	"github.com/keyrounds/keyrounds/audit"
@@ -47,6 +48,14 @@ func HappeningOf(f Frame, e audit.Entry) Happening {
 		h.Icon = "key"
 	}
 	return h
+}
+
+// isForAll: everybody who may look is told of these actions. All others, such as what was refused, are for those who may read the record.
+func isForAll(action string) bool {
+	begin, _, _ := strings.Cut(action, ".")
+	return slices.Contains([]string{
+		"finding", "credential", "check", "decision", "report", "silence", "usage", "notification", "receiver", "secret", "daemon",
+	}, begin)
 }
 
 // wordsOf says an action as people do: "credential.tried" is "credential tried".

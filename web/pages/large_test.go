@@ -20,7 +20,7 @@ import (
 )
 
 // A page has 50 rows and 200 kB at most, and reads no table from end to end, with 15 credentials and with 100,000; but for two counts,
-// which are read once in five seconds for all readers.
+// which are read once in five seconds for all readers (docs/promises.md#a-page-of-a-large-fleet-is-as-small-as-one-of-a-small-fleet).
 func TestPagesOfALargeFleet(t *testing.T) {
 	t.Parallel()
 	lasting.Test(t, "it registers 100,000 credentials")

@@ -28,7 +28,7 @@ var everyPage = []struct{ name, path string }{
 }
 
 // Every page, narrow and light, wide and dark: axe-core finds nothing, the console is empty, the policy is kept, nothing is asked of
-// anybody else, and nothing scrolls sideways, down to 320 px.
+// anybody else, and nothing scrolls sideways, down to 320 px (docs/promises.md#pages-load-and-ask-nothing-elsewhere).
 func TestEveryPage(t *testing.T) {
 	t.Parallel()
 	lasting.Test(t, "it runs a browser")

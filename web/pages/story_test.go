@@ -116,6 +116,7 @@ func TestStoryOfAWrongSecret(t *testing.T) {
 }
 
 // What changes moves without a reload, and what is selected is not lost by it.
+// (docs/promises.md#a-page-that-is-left-open-stays-true-and-small).
 func TestLive(t *testing.T) {
 	t.Parallel()
 	lasting.Test(t, "it runs a browser")
@@ -147,7 +148,7 @@ func TestLive(t *testing.T) {
 	b.fine("live")
 }
 
-// Names, purposes and answers that are meant to do harm are text.
+// Names, purposes and answers that are meant to do harm are text (docs/promises.md#pages-load-and-ask-nothing-elsewhere).
 func TestHostileTextIsText(t *testing.T) {
 	t.Parallel()
 	lasting.Test(t, "it runs a browser")
@@ -209,6 +210,7 @@ func TestSearchWhileTyping(t *testing.T) {
 }
 
 // A page that is left open stays as small as it was, however often it changes.
+// (docs/promises.md#a-page-that-is-left-open-stays-true-and-small).
 func TestAPageLeftOpenStaysSmall(t *testing.T) {
 	t.Parallel()
 	lasting.Test(t, "it runs a browser")

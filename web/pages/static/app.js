@@ -75,5 +75,9 @@ document.addEventListener("change", (e) => {
   form.querySelector("[data-count]").textContent = n === 0 ? "Nothing selected" : `${n} selected`;
 });
 
+// Messages of earlier versions lead to a place on the overview.
+const told = /^#finding-(\d+)$/.exec(location.hash);
+if (told && location.pathname === "/") location.replace("/findings/" + told[1]);
+
 // A link to a search puts the reader into it.
 if (new URLSearchParams(location.search).get("focus") === "q") document.querySelector("#q")?.focus();
