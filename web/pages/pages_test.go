@@ -35,6 +35,7 @@ func TestEveryPage(t *testing.T) {
 	h := newHouse(t, names...)
 	client := h.admin()
 	h.checked(len(names))
+	h.aged()
 	h.troubled()
 	h.add("made-here")
 	for _, look := range []struct {
@@ -61,6 +62,9 @@ func TestEveryPage(t *testing.T) {
 					b.mu.Lock()
 					b.wrong = nil
 					b.mu.Unlock()
+				}
+				if p.name == "credential-healthy" && b.eval(`String(document.querySelectorAll("[data-chart] canvas").length)`) != "1" {
+					b.Errorf("%s: no chart is drawn", where)
 				}
 				b.fine(where)
 			}
