@@ -15,6 +15,9 @@ import (
 // fleetProvider has the credentials of a large fleet, which take no part in the story.
 const fleetProvider = "partners"
 
+// fleetPeace is how long all of it works that ever does.
+const fleetPeace = 30 * time.Second
+
 var (
 	fleetPlaces = []string{"agency", "branch", "campus", "plant", "shop"}
 	fleetTowns  = []string{
@@ -29,8 +32,16 @@ var (
 	}
 )
 
-// addFleet registers n more credentials, of which ten are refused and four have a wrong secret.
+// addFleet registers n more credentials, of which four have a wrong secret, and ten are revoked a while later.
 func addFleet(ctx context.Context, a *app.App, provider *sim.Provider, n int) error {
+	var revoked []string
+	defer func() {
+		time.AfterFunc(fleetPeace, func() {
+			for _, id := range revoked {
+				provider.Revoke(id)
+			}
+		})
+	}()
 	const atOnce = 1000
 	for from := 0; from < n; from += atOnce {
 		var creds []credential.Credential
@@ -44,7 +55,7 @@ func addFleet(ctx context.Context, a *app.App, provider *sim.Provider, n int) er
 			}
 			provider.Add(client)
 			if i%(n/10+1) == 5 {
-				provider.Revoke(client.ID)
+				revoked = append(revoked, client.ID)
 			}
 			typed := client.Secret
 			if i%(n/4+1) == 7 {
@@ -54,7 +65,7 @@ func addFleet(ctx context.Context, a *app.App, provider *sim.Provider, n int) er
 				Name: name, Provider: fleetProvider, ClientID: client.ID, Secret: secret.Sealed, Description: fleetPurpose[job],
 				Scopes: client.Scopes, Owner: fleetOwners[i%len(fleetOwners)],
 				Labels:   map[string]string{"site": fleetTowns[i%len(fleetTowns)]},
-				Schedule: "@every 10m", UnusedAfter: 90 * 24 * time.Hour, Created: time.Now().AddDate(0, 0,
+				Schedule: "@every 1m", UnusedAfter: 90 * 24 * time.Hour, Created: time.Now().AddDate(0, 0,
 					-i%700).UTC().Truncate(24 * time.Hour),
 			})
 			secrets = append(secrets, secret.New([]byte(typed)))

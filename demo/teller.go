@@ -112,6 +112,9 @@ func (t *teller) usage(ctx context.Context) {
 	}
 	names := map[string][]string{}
 	for _, u := range all {
+		if u.Provider == fleetProvider {
+			continue
+		}
 		names[u.Usage] = append(names[u.Usage], u.Credential)
 	}
 	fmt.Fprintln(t.out, "What the gateway's log says of their use:")

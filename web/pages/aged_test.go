@@ -30,9 +30,11 @@ func (h *house) aged() {
 				CASE WHEN (id * 7 + d) % 123 = 0 THEN 9 ELSE 0 END, CASE WHEN (id * 7 + d) % 41 = 0 AND d % 2 = 0 THEN 9 ELSE 0 END,
 				96 * 142000, 'healthy', current_date - d
 			FROM credentials, generate_series(1, 89) d`,
-		`INSERT INTO checks (id, checked_at, credential_id, provider, outcome, reason, rule, status, http_status, error_code, error_description,
-				message, latency_us, dns_us, connect_us, tls_us, first_byte_us, expires_in_s, missing_scopes, extra_scopes, probes, clock_skew_ms)
-			SELECT gen_random_uuid(), now() - i * interval '30 minutes', c.id, c.provider, 'ok', '', '', 'healthy', 200, '', '', 'token issued',
+		`INSERT INTO checks (id, checked_at, credential_id, provider, outcome, reason, rule, status, http_status, error_code,
+				error_description, message, latency_us, dns_us, connect_us, tls_us, first_byte_us, expires_in_s, missing_scopes,
+				extra_scopes, probes, clock_skew_ms)
+			SELECT gen_random_uuid(), now() - i * interval '30 minutes', c.id, c.provider, 'ok', '', '', 'healthy', 200, '', '',
+				'token issued',
 				l + d + n + t, d, n, t, l, 1800, '{}', '{}', '[]', 0
 			FROM credentials c, generate_series(1, 300) i,
 				LATERAL (SELECT 80000 + 40000 * sin(i / 8.0) + 30000 * (i % 7 = 0)::int AS l, 6000 AS d, 18000 AS n, 32000 AS t) x`,

@@ -117,7 +117,7 @@ func (p *Pages) credentials(w http.ResponseWriter, r *http.Request) {
 
 // total is how many there are on all pages. Where only statuses and providers are asked for, nobody has to count.
 func (p *Pages) total(ctx context.Context, f Frame, l credentialList, q audit.Query) (n int, err error) {
-	if l.Search != "" || l.Owner != "" || l.Label != "" || l.Usage != "" || l.Ends != "" || q.Status == verdict.Retired {
+	if !l.counted() || q.Status == verdict.Retired {
 		return p.Audit.Chosen(ctx, q)
 	}
 	for provider, statuses := range f.Nav.providers {
@@ -227,24 +227,31 @@ func dayTick(d audit.Span) Tick {
 	return NotChecked
 }
 
-// chips are the statuses, with how many have each.
+// chips are the statuses, with how many have each of the provider that is asked for; what else is asked for nobody has counted.
 func chips(f Frame, l credentialList) []filterChip {
-	all := 0
-	for _, n := range f.Nav.Counts {
-		all += n
-	}
-	list := []filterChip{{URL: l.with("status", ""), Mark: Mark{Word: "All"}, N: number(all), Here: l.Status == ""}}
-	for _, s := range chipOrder {
-		if n := f.Nav.Counts[s]; n > 0 || l.Status == string(s) {
-			list = append(list, filterChip{
-				URL: l.with("status", string(s)), Mark: statusMark(s), N: number(n),
-				Here: l.Status == string(s),
-			})
+	all, counts := 0, map[verdict.Status]int{}
+	for provider, statuses := range f.Nav.providers {
+		for status, n := range statuses {
+			if l.Provider == "" || l.Provider == provider {
+				all, counts[status] = all+n, counts[status]+n
+			}
 		}
 	}
-	return append(list, filterChip{
-		URL: l.with("status", string(verdict.Retired)), Mark: statusMark(verdict.Retired), Here: l.Status == string(verdict.Retired),
-	})
+	counted := l.counted()
+	chip := func(s verdict.Status, m Mark, n int) filterChip {
+		c := filterChip{URL: l.with("status", string(s)), Mark: m, Here: l.Status == string(s)}
+		if counted && s != verdict.Retired {
+			c.N = number(n)
+		}
+		return c
+	}
+	list := []filterChip{chip("", Mark{Word: "All"}, all)}
+	for _, s := range chipOrder {
+		if n := counts[s]; n > 0 || l.Status == string(s) {
+			list = append(list, chip(s, statusMark(s), n))
+		}
+	}
+	return append(list, chip(verdict.Retired, statusMark(verdict.Retired), 0))
 }
 
 const mostOptions = 40

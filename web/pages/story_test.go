@@ -204,6 +204,9 @@ func TestSearchWhileTyping(t *testing.T) {
 	if got := b.eval(`location.search`); got != "?q=sync&status=healthy" {
 		t.Errorf("the address is %q", got)
 	}
+	b.click("Sort")
+	b.click("Name")
+	b.awaitText("Sort: name")
 	b.do(chromedp.NavigateBack())
 	b.awaitText("1 credential")
 	b.fine("searching")
