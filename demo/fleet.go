@@ -16,7 +16,7 @@ import (
 const fleetProvider = "partners"
 
 // fleetPeace is how long all of it works that ever does.
-const fleetPeace = 30 * time.Second
+const fleetPeace = time.Minute
 
 var (
 	fleetPlaces = []string{"agency", "branch", "campus", "plant", "shop"}
@@ -65,7 +65,7 @@ func addFleet(ctx context.Context, a *app.App, provider *sim.Provider, n int) er
 				Name: name, Provider: fleetProvider, ClientID: client.ID, Secret: secret.Sealed, Description: fleetPurpose[job],
 				Scopes: client.Scopes, Owner: fleetOwners[i%len(fleetOwners)],
 				Labels:   map[string]string{"site": fleetTowns[i%len(fleetTowns)]},
-				Schedule: "@every 1m", UnusedAfter: 90 * 24 * time.Hour, Created: time.Now().AddDate(0, 0,
+				Schedule: "@every 5m", UnusedAfter: 90 * 24 * time.Hour, Created: time.Now().AddDate(0, 0,
 					-i%700).UTC().Truncate(24 * time.Hour),
 			})
 			secrets = append(secrets, secret.New([]byte(typed)))

@@ -62,7 +62,9 @@ func (l credentialList) values() url.Values {
 }
 
 // counted is whether the counts by provider and status say how many there are.
-func (l credentialList) counted() bool { return l.Search == "" && l.Owner == "" && l.Label == "" && l.Usage == "" && l.Ends == "" }
+func (l credentialList) counted() bool {
+	return l.Search == "" && l.Owner == "" && l.Label == "" && l.Usage == "" && l.Ends == ""
+}
 
 // with is the address of the list with another value of one thing, from its first page on; "" takes that away.
 func (l credentialList) with(key, value string) string {

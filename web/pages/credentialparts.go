@@ -142,6 +142,9 @@ func (page *credentialPage) fillStrip(st audit.Standing) {
 			use.Below = "last " + distance(f.Now, page.Use.LastUse)
 		}
 	}
+	if !page.Use.Rhythm.Next.IsZero() && page.Use.Rhythm.Next.Before(f.Now) {
+		use.Label = "Use was expected"
+	}
 	since := usage.SecretSince(c)
 	sec := stripFact{Label: "Secret", Text: "age not known"}
 	if !since.IsZero() {

@@ -140,7 +140,8 @@ func (p *Pages) doubted(ctx context.Context, f Frame) (needs []Need, err error) 
 		needs = append(needs, Need{
 			ID: "need-" + st.Credential, Mark: Mark{"sus", "suspect", "Being confirmed"}, URL: "/credentials/" +
 				url.PathEscape(st.Credential),
-			Title: st.Credential + " was refused, and is being confirmed", Effect: sentence(st.Message), Quiet: "nobody is told yet",
+			Title: st.Credential + " was refused, and is being confirmed", Effect: st.Provider +
+				" refused it. keyrounds asks again before it tells anybody.", Quiet: "nobody is told yet",
 			Began: "since",
 			At:    f.When(st.Since),
 		})
