@@ -196,6 +196,20 @@ func (b *browser) awaitText(text string) {
 	}
 }
 
+// awaitEval waits until a script says something.
+func (b *browser) awaitEval(script, want string) {
+	b.Helper()
+	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(50 * time.Millisecond) {
+		got := b.eval(script)
+		if got == want {
+			return
+		}
+		if time.Now().After(deadline) {
+			b.Fatalf("%s says %q, want %q", script, got, want)
+		}
+	}
+}
+
 // shoot leaves a picture of the whole page, if that is wanted.
 func (b *browser) shoot(name string) {
 	b.Helper()

@@ -194,21 +194,17 @@ func TestSearchWhileTyping(t *testing.T) {
 	b.eval(`window.stays = "yes"; ""`)
 	b.do(chromedp.Focus("#q"))
 	b.do(chromedp.KeyEvent("sync"))
+	b.awaitEval(`[window.stays, location.search, document.activeElement.id, document.querySelector("#q").value].join(" ")`,
+		"yes ?q=sync q sync")
 	b.awaitText("1 credential")
-	got := b.eval(`[window.stays, location.search, document.activeElement.id, document.querySelector("#q").value].join(" ")`)
-	if got != "yes ?q=sync q sync" {
-		t.Errorf("after typing: %q", got)
-	}
 	b.click("Healthy")
-	b.awaitText("1 credential")
-	if got := b.eval(`location.search`); got != "?q=sync&status=healthy" {
-		t.Errorf("the address is %q", got)
-	}
+	b.awaitEval(`location.search`, "?q=sync&status=healthy")
 	b.click("Sort")
 	b.click("Name")
 	b.awaitText("Sort: name")
 	b.do(chromedp.NavigateBack())
-	b.awaitText("1 credential")
+	b.awaitEval(`location.search`, "?q=sync&status=healthy")
+	b.awaitText("Sort: worst first")
 	b.fine("searching")
 }
 
