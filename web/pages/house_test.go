@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -36,6 +37,19 @@ type house struct {
 	slack    *sim.Slack
 	base     string
 	dir      string
+	log      logged
+}
+
+// logged is what the daemon logs.
+type logged struct {
+	mu sync.Mutex
+	b  strings.Builder
+}
+
+func (l *logged) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
 }
 
 var names = []string{
@@ -95,7 +109,8 @@ credentials:
 		t.Fatal(err)
 	}
 	h.app, err = app.Open(t.Context(), app.Options{
-		Config: c, Version: "test", Log: slog.New(slog.DiscardHandler), Daemon: true, Stderr: io.Discard, Tick: 100 * time.Millisecond,
+		Config: c, Version: "test", Log: slog.New(slog.NewTextHandler(&h.log, nil)), Daemon: true, Stderr: io.Discard,
+		Tick:  100 * time.Millisecond,
 		Judge: 500 * time.Millisecond,
 	})
 	if err == nil {
@@ -104,7 +119,12 @@ credentials:
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(h.app.Stop)
+	t.Cleanup(func() {
+		h.app.Stop()
+		if strings.Contains(h.log.b.String(), "c4n4ry") {
+			t.Error("a secret is in the log")
+		}
+	})
 	h.base = "http://" + h.app.Addr()
 	h.await("it is ready", func() bool { status, _ := h.ask(http.DefaultClient, "/readyz"); return status == http.StatusOK })
 	return h
