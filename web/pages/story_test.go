@@ -146,6 +146,9 @@ func TestLive(t *testing.T) {
 		t.Error("what was selected is not any more")
 	}
 	b.fine("live")
+	h.app.Stop()
+	b.awaitText("Not live since")
+	b.shoot("story-not-live")
 }
 
 // Names, purposes and answers that are meant to do harm are text (docs/promises.md#pages-load-and-ask-nothing-elsewhere).

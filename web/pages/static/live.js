@@ -7,21 +7,22 @@
 "use strict";
 const every = 2000, patience = 20000;
 let source = null, waiting = 0, last = 0, lastID = "", lostAt = null, busy = false, again = false;
-const state = document.querySelector("[data-live-state]");
 
 function clock(d) { return d.toLocaleTimeString("en-GB", { hour: "2-digit", minute: "2-digit" }); }
+
+// lost says since when the page is not live: in the place of its clock, or at its edge.
 function lost() {
-  if (!state || lostAt) return;
+  if (lostAt) return;
   lostAt = new Date();
-  state.classList.remove("live");
-  state.classList.add("notlive");
-  state.textContent = `Not live since ${clock(lostAt)}`;
+  const note = document.createElement("p");
+  note.className = "notlive lost";
+  note.setAttribute("role", "status");
+  note.textContent = `Not live since ${clock(lostAt)}`;
+  document.body.append(note);
 }
 function found() {
-  if (!state) return;
   lostAt = null;
-  state.classList.remove("notlive");
-  state.classList.add("live");
+  document.querySelector(".notlive.lost")?.remove();
 }
 
 const inUse = (e) => e.contains(document.activeElement) && document.activeElement !== document.body ||
