@@ -145,6 +145,17 @@ func TestLive(t *testing.T) {
 	if got := b.eval(`String(document.querySelector('input[value="hr-dashboard"]').checked)`); got != "true" {
 		t.Error("what was selected is not any more")
 	}
+	b.awaitEval(`document.activeElement.value`, "hr-dashboard")
+	b.awaitEval(`String(document.querySelector("#c-hr-dashboard").textContent.includes("Revoked"))`, "true")
+	b.open("/credentials")
+	b.do(chromedp.Click(`input[value="careers-site"]`))
+	h.provider.Revoke("id-offer-letters")
+	h.checkNow("offer-letters")
+	b.awaitText("changed, show") // nothing moves under the hand
+	first := `document.querySelectorAll("[data-rows] > tr")[2].id`
+	b.awaitEval(first, "c-careers-site")
+	b.click("changed, show")
+	b.awaitEval(first, "c-offer-letters")
 	b.fine("live")
 	h.app.Stop()
 	b.awaitText("Not live since")

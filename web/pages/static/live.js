@@ -1,6 +1,7 @@
 // Keeps an open page true: when something changes (server-sent events of the API), the page is asked for again, at most once in two
 // seconds, and what differs is put in its place by id. Rules:
-//   1. Only what is marked data-live is replaced, and nothing that has the focus, an open menu or something selected.
+//   1. Only what is marked data-live is replaced, and nothing that is typed into, open or chosen in. A row that is selected stays so, and
+//      what has the focus keeps it.
 //   2. Rows of [data-rows] are replaced one by one. Where they came in another order, nothing moves: "Changed, show" is offered.
 //   3. A hidden page listens to nothing; when it is looked at again it is refreshed.
 //   4. A page that has lost its stream says since when.
@@ -25,15 +26,28 @@ function found() {
   document.querySelector(".notlive.lost")?.remove();
 }
 
-const inUse = (e) => e.contains(document.activeElement) && document.activeElement !== document.body ||
-  e.querySelector("details[open], :checked:not(option), :popover-open") !== null;
+// inUse is what somebody types into, has opened, or has chosen in.
+const inUse = (e) => e.contains(document.activeElement) && document.activeElement.matches("input:not([type=checkbox]), select, textarea, summary") ||
+  e.querySelector("details[open], :checked:not(option, [name=id], [data-all]), :popover-open") !== null;
+
+// handle finds the same link, button or checkbox in what takes the place of its row.
+function handle(a) {
+  const is = (name) => a.hasAttribute(name) ? `[${name}="${CSS.escape(a.getAttribute(name))}"]` : "";
+  return a.id ? "#" + CSS.escape(a.id) : a.localName + is("name") + is("value") + is("href");
+}
 
 function put(old, fresh) {
   if (old.outerHTML === fresh.outerHTML || inUse(old)) return false;
   const text = old.textContent.replace(/\s+/g, " ") !== fresh.textContent.replace(/\s+/g, " ");
   const node = document.importNode(fresh, true);
   if (text && !old.matches(".self, [data-live-state]")) node.classList.add("changed");
+  for (const c of old.querySelectorAll("[name=id]:checked")) { // what is selected stays so
+    const same = node.querySelector(`[name=id][value="${CSS.escape(c.value)}"]`);
+    if (same) same.checked = true;
+  }
+  const focused = old.contains(document.activeElement) && old !== document.activeElement ? handle(document.activeElement) : "";
   old.replaceWith(node);
+  if (focused) node.querySelector(focused)?.focus({ preventScroll: true });
   if (window.htmx) htmx.process(node);
   return true;
 }
@@ -45,7 +59,7 @@ function merge(page) {
   const icon = document.querySelector("link[rel=icon]"), freshIcon = page.querySelector("link[rel=icon]");
   if (icon && freshIcon && icon.href !== freshIcon.href) icon.href = freshIcon.href;
   for (const old of document.querySelectorAll("[data-live]")) {
-    const fresh = page.getElementById(old.id);
+    const fresh = page.getElementById(old.getAttribute("id")); // a form's own id may be one of its fields
     if (!fresh) continue;
     const rows = old.querySelector("[data-rows]"), freshRows = fresh.querySelector("[data-rows]");
     if (!rows || !freshRows) { put(old, fresh); continue; }
@@ -53,7 +67,7 @@ function merge(page) {
       [...rows.children].forEach((row, i) => put(row, freshRows.children[i]));
       continue;
     }
-    if (!old.matches(":hover") && !inUse(old)) { put(old, fresh); continue; }
+    if (!old.matches(":hover") && !inUse(old) && !old.querySelector("[name=id]:checked")) { put(old, fresh); continue; }
     const before = new Set([...rows.children].map((c) => c.id + c.textContent));
     const n = [...freshRows.children].filter((c) => !before.has(c.id + c.textContent)).length || 1;
     let note = old.querySelector(".waits");
@@ -64,7 +78,12 @@ function merge(page) {
       rows.before(note);
     }
     note.textContent = `${n} changed, show`;
-    note.onclick = () => { note.blur(); old.replaceWith(document.importNode(fresh, true)); };
+    note.onclick = () => {
+      const node = document.importNode(fresh, true);
+      old.replaceWith(node);
+      if (window.htmx) htmx.process(node);
+      node.querySelector("[data-rows] a")?.focus({ preventScroll: true });
+    };
   }
   document.dispatchEvent(new Event("keyrounds:live"));
 }
