@@ -56,3 +56,36 @@ func TestQuarters(t *testing.T) {
 		t.Errorf("what was not answered counts as a latency: %v", before.Latency)
 	}
 }
+
+// The hours of a credential say how long each phase of its exchanges took.
+func TestPhases(t *testing.T) {
+	t.Parallel()
+	pool := pgtest.New(t)
+	store := audit.New(audit.Options{Pool: pool, Now: time.Now})
+	now := time.Now().UTC()
+	if err := audit.EnsurePartitions(t.Context(), pgtest.Owner(t, pool), now, 0); err != nil {
+		t.Fatal(err)
+	}
+	_, err := pool.Exec(t.Context(), `
+		INSERT INTO checks (id, checked_at, credential_id, provider, outcome, reason, rule, status, http_status, error_code,
+			error_description, message, latency_us, dns_us, connect_us, tls_us, first_byte_us, expires_in_s, missing_scopes,
+			extra_scopes, probes, clock_skew_ms)
+		SELECT gen_random_uuid(), date_trunc('hour', $1::timestamptz) + i * interval '1 second', 7, 'p', 'ok', '', '', 'healthy', h, '',
+			'', '', 100000, 1000, 2000, 3000, 4000, 0, '{}', '{}', '[]', 0
+		FROM (VALUES (1, 200), (2, 200), (3, 0)) AS v (i, h)`, now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := store.Phases(t.Context(), 7, now.Add(-2*time.Hour), 10)
+	if err != nil || len(got) != 1 {
+		t.Fatalf("%v: %+v", err, got)
+	}
+	want := audit.Phases{
+		At: now.Truncate(time.Hour), N: 2, DNS: time.Millisecond, Connect: 2 * time.Millisecond, TLS: 3 * time.Millisecond,
+		FirstByte: 4 * time.Millisecond, Whole: 100 * time.Millisecond, P95: 100 * time.Millisecond,
+	}
+	got[0].At = got[0].At.UTC()
+	if got[0] != want {
+		t.Errorf("%+v, want %+v", got[0], want)
+	}
+}
