@@ -13,9 +13,11 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/keyrounds/keyrounds/access"
 	"github.com/keyrounds/keyrounds/action"
 	"github.com/keyrounds/keyrounds/app"
 	"github.com/keyrounds/keyrounds/config"
@@ -38,6 +40,7 @@ type house struct {
 	base     string
 	dir      string
 	log      logged
+	link     atomic.Pointer[access.Person] // whom /enter/c4n4ry-link lets in
 }
 
 // logged is what the daemon logs.
@@ -112,6 +115,15 @@ credentials:
 		Config: c, Version: "test", Log: slog.New(slog.NewTextHandler(&h.log, nil)), Daemon: true, Stderr: io.Discard,
 		Tick:  100 * time.Millisecond,
 		Judge: 500 * time.Millisecond,
+		Enter: func(token string) (p access.Person, ok bool) {
+			if token != "c4n4ry-link" {
+				return p, false
+			}
+			if person := h.link.Swap(nil); person != nil {
+				return *person, true
+			}
+			return p, false
+		},
 	})
 	if err == nil {
 		err = h.app.Start(t.Context())
@@ -167,12 +179,14 @@ func (h *house) ask(client *http.Client, path string) (int, string) {
 func (h *house) admin() *http.Client {
 	h.Helper()
 	token, _, err := h.app.Access.FirstRunToken(h.Context(), "test")
+	var ann access.Person
 	if err == nil {
-		_, err = h.app.Access.FirstRun(h.Context(), token, "ann", secret.New([]byte(password)))
+		ann, err = h.app.Access.FirstRun(h.Context(), token, "ann", secret.New([]byte(password)))
 	}
 	if err != nil {
 		h.Fatal(err)
 	}
+	h.link.Store(&ann)
 	return h.signIn("ann", password)
 }
 

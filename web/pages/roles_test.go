@@ -2,6 +2,7 @@ package pages_test
 
 import (
 	"net/http"
+	"net/http/cookiejar"
 	"net/url"
 	"strings"
 	"testing"
@@ -75,5 +76,33 @@ func TestRolesOnPagesOfCredentials(t *testing.T) {
 				t.Errorf("%s %s as %q: %d %s, want %d", c.method, c.path, role, got, to, want)
 			}
 		}
+	}
+}
+
+// A one-time link lets in once, as whom it is for; the second time it says so.
+func TestAOneTimeLink(t *testing.T) {
+	t.Parallel()
+	lasting.Test(t, "it runs a daemon")
+	h := newHouse(t, "a")
+	h.admin()
+	enter := func() (*http.Client, int) {
+		jar, _ := cookiejar.New(nil)
+		client := &http.Client{Jar: jar}
+		status, _ := h.ask(client, "/enter/c4n4ry-link")
+		return client, status
+	}
+	first, status := enter()
+	if status != http.StatusOK {
+		t.Fatalf("the link: %d", status)
+	}
+	if status, body := h.ask(first, "/account"); status != http.StatusOK || !strings.Contains(body, "You are <b>ann</b>") {
+		t.Errorf("after the link: %d %s", status, body)
+	}
+	second, status := enter()
+	if status != http.StatusForbidden {
+		t.Errorf("the link again: %d", status)
+	}
+	if _, body := h.ask(second, "/account"); strings.Contains(body, "You are <b>ann</b>") {
+		t.Error("it let in twice")
 	}
 }

@@ -222,6 +222,28 @@ func TestSearchWhileTyping(t *testing.T) {
 	b.fine("searching")
 }
 
+// The theme that somebody chose is the server's from the next page on; keys are explained by one, and can be switched off.
+func TestThemeAndKeys(t *testing.T) {
+	t.Parallel()
+	lasting.Test(t, "it runs a browser")
+	h := newHouse(t, "a")
+	client := h.admin()
+	b := newBrowser(t, h.base, client)
+	b.sized(1280, 900, "dark")
+	b.open("/")
+	b.click("Light")
+	b.awaitEval(`document.documentElement.dataset.theme`, "light")
+	b.awaitEval(`fetch("/").then(r => r.text()).then(t => String(t.includes('<html lang="en" data-theme="light">')))`, "true")
+	b.do(chromedp.KeyEvent("?"))
+	open := `String(document.querySelector("#keys").matches(":popover-open"))`
+	b.awaitEval(open, "true")
+	b.click("Switch single keys off")
+	b.awaitEval(`String(document.body.hasAttribute("data-no-keys"))`, "true")
+	b.do(chromedp.KeyEvent("?"))
+	b.awaitEval(open, "false")
+	b.fine("theme and keys")
+}
+
 // A page that is left open stays as small as it was, however often it changes.
 // (docs/promises.md#a-page-that-is-left-open-stays-true-and-small).
 func TestAPageLeftOpenStaysSmall(t *testing.T) {
