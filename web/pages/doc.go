@@ -6,7 +6,7 @@
 // # How to add a page
 //
 //  1. A file of its own, thing.go: a struct that embeds Frame and has all that the page shows, as text and numbers that are ready;
-//     a handler, which reads, fills the struct in and ends with p.show(w, r, http.StatusOK, "thing", page). An error that is
+//     a handler, which reads, fills the struct in and ends with p.Show(w, r, http.StatusOK, "thing", page). An error that is
 //     nobody's fault goes to p.fail, one of whoever asked to p.Problem.
 //  2. templates/thing.html: {{define "content"}}…{{end}}, which stands in <main>. Parts are in templates/parts.html: use them, and
 //     the classes of static/base.css; write no style= and no on…=, which the policy forbids. What should move while it is looked
