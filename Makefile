@@ -1,7 +1,7 @@
 # make demo and make test are all that a newcomer needs; each sets up what it needs.
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 
-.PHONY: build demo test quick long format lint others modules fuzz bench parts setup
+.PHONY: build demo test quick long format lint others modules fuzz bench parts setup assets
 build:
 	go build -trimpath -ldflags "-X main.version=$(VERSION)" -o bin/keyrounds ./cmd/keyrounds
 
@@ -11,6 +11,13 @@ demo: build
 
 setup:
 	@test/setup.sh
+
+# What the pages load beside their own files, from npm into web/pages/static, with its licences. It is kept in the repository, so only
+# whoever changes a version in web/pages/assets/package.json needs it.
+assets:
+	@mkdir -p bin/assets && cp web/pages/assets/package*.json bin/assets/
+	cd bin/assets && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
+	web/pages/assets/copy.sh "$(CURDIR)/bin/assets/node_modules" "$(CURDIR)/web/pages/static"
 
 # golangci-lint and govulncheck are tools of tools/go.mod, built from the module proxy; its modules are not the project's.
 GOLANGCI := bin/golangci-lint

@@ -106,7 +106,8 @@ func TestTheTableGoesDown(t *testing.T) {
 		"notify/slack notify",
 		"notify/shoutrrr notify",
 		"notify/alertmanager notify",
-		"web api",
+		"web web/pages",
+		"web/pages api",
 		"cmd/keyrounds demo",
 	}
 	table := readTable(t)

@@ -63,6 +63,8 @@ type Options struct {
 	// JobTimeout and RescueAfter are those of rounds.Options; 0: its defaults.
 	JobTimeout, RescueAfter time.Duration
 	Now                     func() time.Time // default time.Now
+	// Enter is who a one-time link lets in, of which the address is /enter/ and a token; nil: there are none.
+	Enter func(token string) (access.Person, bool)
 	// Stderr is where the token of the first run is printed, and nothing else; default os.Stderr.
 	Stderr io.Writer
 }

@@ -28,6 +28,7 @@ import (
 	"github.com/keyrounds/keyrounds/safefile"
 	"github.com/keyrounds/keyrounds/secret"
 	"github.com/keyrounds/keyrounds/web"
+	"github.com/keyrounds/keyrounds/web/pages"
 )
 
 // Start listens, and begins the rounds as soon as the database answers; until then /readyz says
@@ -65,36 +66,36 @@ func (a *App) Start(ctx context.Context) error {
 	a.Exposure.ShowReporters()
 	ended := make(chan struct{})
 	door := a.newDoor(c)
-	pages := web.New(web.Options{
-		Access:     a.Access,
-		Door:       door,
-		Audit:      a.Audit,
-		Registry:   a.Registry,
-		Usage:      a.Usage,
-		Reports:    a.Reports,
-		About:      a.about,
+	site := web.New(web.Options{
+		Access: a.Access,
+		Door:   door,
+		Enter:  a.Enter,
+		Pages: pages.Options{
+			Actions: a.Actions, Audit: a.Audit, Registry: a.Registry, Usage: a.Usage, Leaks: a.Leaks, Notifier: a.Notifier,
+			Reports:   a.Reports,
+			Decisions: a.Decisions, Config: a.Config, About: a.about, Version: a.Version, Log: a.Log, Now: a.Now,
+		},
 		API:        a.API(ended),
 		PushFeeds:  a.pushFeeds,
 		Ingest:     a.Rounds.IngestUsage,
 		TakeReport: a.Exposure.Receive,
 		Gatherer:   a.Metrics,
 		Ready:      a.isReady,
-		Version:    a.Version,
 		Log:        a.Log,
 		Now:        a.Now,
 	})
 	var err error
-	if a.web, err = a.listen(c, door, pages); err != nil {
+	if a.web, err = a.listen(c, door, site); err != nil {
 		return err
 	}
 	a.ends.push(a.serving.Wait)
 	a.ends.push(a.web.close)
 	a.ends.push(func() { close(ended) })
-	if err := a.listenForDebug(c.DebugListen, pages); err != nil {
+	if err := a.listenForDebug(c.DebugListen, site); err != nil {
 		a.web.close()
 		return err
 	}
-	if err := a.listenLocal(c, pages); err != nil {
+	if err := a.listenLocal(c, site); err != nil {
 		a.endDebug()
 		a.web.close()
 		return err

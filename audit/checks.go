@@ -89,6 +89,27 @@ func (s *Store) Days(ctx context.Context, credentialID int64, from, to time.Time
 			AND day < ($3::timestamptz AT TIME ZONE 'UTC')::date ORDER BY day LIMIT $4`, credentialID, from, to, limit)
 }
 
+// DaysOf is Days of some credentials, from one time on, by id. A day is told with its checks and its status, without a latency.
+func (s *Store) DaysOf(ctx context.Context, ids []int64, from time.Time) (map[int64][]Span, error) {
+	rows, err := s.pool.Query(ctx, `
+		SELECT credential_id, day::timestamp AT TIME ZONE 'UTC', checks, ok, rejected, uncertain, status FROM checks_daily
+		WHERE credential_id = ANY($1) AND day >= ($2::timestamptz AT TIME ZONE 'UTC')::date ORDER BY credential_id, day`, ids, from)
+	if err != nil {
+		return nil, err
+	}
+	all := map[int64][]Span{}
+	var (
+		id int64
+		p  Span
+	)
+	_, err = pgx.ForEachRow(rows, []any{&id, &p.At, &p.Checks, &p.OK, &p.Rejected, &p.Uncertain, &p.Status}, func() error {
+		p.At = p.At.UTC()
+		all[id] = append(all[id], p)
+		return nil
+	})
+	return all, err
+}
+
 // Hours is Days by hour, of the checks that are stored.
 func (s *Store) Hours(ctx context.Context, credentialID int64, from, to time.Time, limit int) ([]Span, error) {
 	return s.spans(ctx, `

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/keyrounds/keyrounds/finding"
 	"github.com/keyrounds/keyrounds/verdict"
 )
 
@@ -16,10 +17,11 @@ type Query struct {
 	Status   verdict.Status
 	Search   string // a part of the name, in any case
 	After    Cursor
-	Limit    int     // 0: 50
-	Among    []int64 // only of these ids; nil: of all
-	Retired  bool    // also those that are retired; with the status retired only those
-	ByName   bool    // sorted by name, not the worst first
+	Limit    int          // 0: 50
+	Among    []int64      // only of these ids; nil: of all
+	Retired  bool         // also those that are retired; with the status retired only those
+	ByName   bool         // sorted by name, not the worst first
+	With     finding.Kind // only those with a finding of this kind that is not resolved
 }
 
 // Cursor is a place in the order of pages: after the credential with that name and rank. The zero Cursor is before all.
@@ -75,12 +77,20 @@ func (s *Store) Page(ctx context.Context, q Query) (page []Standing, next Cursor
 	if q.Limit <= 0 {
 		q.Limit = defaultPage
 	}
-	sql, place := q.chosen()+` AND (`+worstFirst+`, credential) > ($6, $7) ORDER BY `+worstFirst+`, credential LIMIT $5`,
-		[]any{q.After.rank, q.After.name}
-	if q.ByName {
-		sql, place = q.chosen()+` AND credential > $6 ORDER BY credential LIMIT $5`, []any{q.After.name}
+	where, args := q.chosen()
+	arg := func(v any) string {
+		args = append(args, v)
+		return "$" + strconv.Itoa(len(args))
 	}
-	page, err = s.standings(ctx, sql, append(q.args(q.Limit+1), place...)...)
+	order := "credential"
+	switch {
+	case q.ByName && q.After.name != "":
+		where += ` AND credential > ` + arg(q.After.name)
+	case !q.ByName:
+		order = worstFirst + ", credential"
+		where += ` AND (` + order + `) > (` + arg(q.After.rank) + `, ` + arg(q.After.name) + `)`
+	}
+	page, err = s.standings(ctx, where+` ORDER BY `+order+` LIMIT `+arg(q.Limit+1), args...)
 	if err != nil || len(page) <= q.Limit {
 		return page, next, err
 	}
@@ -90,21 +100,39 @@ func (s *Store) Page(ctx context.Context, q Query) (page []Standing, next Cursor
 
 // Chosen counts the credentials that q chooses, on all pages.
 func (s *Store) Chosen(ctx context.Context, q Query) (n int, err error) {
-	err = s.pool.QueryRow(ctx, `SELECT count(*) FROM credential_state WHERE `+q.chosen(), q.args()...).Scan(&n)
+	where, args := q.chosen()
+	err = s.pool.QueryRow(ctx, `SELECT count(*) FROM credential_state WHERE `+where, args...).Scan(&n)
 	return n, err
 }
 
-// chosen is the condition. The index of the worst has only what is not retired, so that is no parameter.
-func (q Query) chosen() string {
-	if q.Retired || q.Status == verdict.Retired {
-		return chosenSQL
+// chosen is the condition, of constants, and its values. What is not asked for is not in it, so that also a plan that is made once for
+// all values finds its index.
+func (q Query) chosen() (where string, args []any) {
+	where = `true`
+	and := func(sql string, v any) {
+		args = append(args, v)
+		where += ` AND ` + strings.ReplaceAll(sql, "?", "$"+strconv.Itoa(len(args)))
 	}
-	return `status <> 'retired' AND ` + chosenSQL
+	if !q.Retired && q.Status != verdict.Retired { // the indices of the worst have only those
+		where = `status <> 'retired'`
+	}
+	if q.Provider != "" {
+		and(`provider = ?`, q.Provider)
+	}
+	if rank, ok := ranks[q.Status]; ok {
+		where += ` AND ` + worstFirst + ` = ` + strconv.Itoa(rank)
+	}
+	if q.Status != "" {
+		and(`status = ?`, q.Status)
+	}
+	if q.Search != "" {
+		and(`position(lower(?) IN credential) > 0`, q.Search)
+	}
+	if q.Among != nil {
+		and(`credential_id = ANY(?::bigint[])`, q.Among)
+	}
+	if q.With != "" {
+		and(`credential_id IN (SELECT credential_id FROM findings WHERE state <> 'resolved' AND kind = ?)`, q.With)
+	}
+	return where, args
 }
-
-func (q Query) args(more ...any) []any {
-	return append([]any{q.Provider, q.Status, q.Search, q.Among}, more...)
-}
-
-const chosenSQL = `($1 = '' OR provider = $1) AND ($2 = '' OR status = $2)
-	AND ($3 = '' OR position(lower($3) IN credential) > 0) AND ($4::bigint[] IS NULL OR credential_id = ANY($4))`

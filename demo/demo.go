@@ -22,6 +22,8 @@ type Options struct {
 	Out  io.Writer
 	For  time.Duration // it ends so long after the first line of its story; 0: it goes on until ctx ends
 	Keep bool          // the directory with the database, configuration and log stays
+	// Credentials are so many more than those of the story.
+	Credentials int
 	// Daemon returns the options of the daemon, which logs to log, and what ends what they began. Config,
 	// Daemon, Tick and Judge are set here.
 	Daemon func(ctx context.Context, log *os.File) (o app.Options, end func(), err error)
@@ -62,6 +64,8 @@ func Run(ctx context.Context, o Options) error {
 	}
 	defer end()
 	daemon.Config, daemon.File, daemon.Daemon, daemon.Tick, daemon.Judge = c, stage.config, true, time.Second, 3*time.Second
+	entrance := newEntrance()
+	daemon.Enter, daemon.Stderr = entrance.enter, io.Discard
 	fmt.Fprintln(o.Out, "starting a private Postgres …")
 	a, err := app.Open(ctx, daemon)
 	if err != nil {
@@ -74,8 +78,24 @@ func Run(ctx context.Context, o Options) error {
 	if err := a.Start(ctx); err != nil {
 		return err
 	}
+	for a.RequireSchema(ctx) != nil && ctx.Err() == nil { // it is being made
+		time.Sleep(tick)
+	}
+	if ctx.Err() != nil {
+		return nil
+	}
+	password, err := entrance.open(ctx, a, dir)
+	if err != nil {
+		return err
+	}
 	t := newTeller(o, a, stage)
-	t.introduce(dir)
+	t.introduce(dir, entrance.token, password)
+	if o.Credentials > 0 {
+		fmt.Fprintf(o.Out, "registering %d credentials more …\n", o.Credentials)
+		if err := addFleet(ctx, a, stage.provider, o.Credentials); err != nil {
+			return err
+		}
+	}
 	if o.For > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, o.For)

@@ -98,6 +98,7 @@ func (s *stage) write(dir string) error {
 	fmt.Fprintf(&b, `# The demo's configuration: an ordinary one but for its short times.
 data_dir: %[1]s/data
 listen: 127.0.0.1:0
+access: {people: true}
 providers:
   smartrecruiters:
     preset: smartrecruiters
@@ -109,6 +110,7 @@ providers:
       - {scope: company_read, get: "%[2]s/configuration/company/my"}
       - {scope: jobs_read, get: "%[2]s/jobs?limit=1"}
   hris: {token_url: "%[2]s/identity/oauth/token", allow_private_networks: true, rate: 50/s, min_interval: 1s}
+  partners: {token_url: "%[2]s/identity/oauth/token", allow_private_networks: true, concurrency: 32, rate: 400/s}
 feeds:
   - {name: gateway, provider: smartrecruiters, type: file, format: nginx-json, paths: ["%[1]s/gateway.json"]}
 defaults: {schedule: "@every 4s", unused_after: 90d}

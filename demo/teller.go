@@ -53,13 +53,14 @@ func newTeller(o Options, a *app.App, s *stage) *teller {
 	return t
 }
 
-func (t *teller) introduce(dir string) {
+func (t *teller) introduce(dir, link, password string) {
 	fmt.Fprintf(t.out, `
 keyrounds demo. Real: this daemon, its Postgres, its checks over HTTP, its messages.
 Simulated: the provider (a SmartRecruiters on loopback) and Slack; times are seconds instead of minutes.
 
-  status page      http://%[1]s/
-  metrics          http://%[1]s/metrics   (rules and dashboards: deploy/, docs/operations.md)
+  pages            http://%[1]s/enter/%[5]s
+                   (signs you in once, as ann, an admin; later: name ann, password %[6]s)
+  metrics          http://%[1]s/metrics   (with the token in %[4]s/scrape-token; rules and dashboards: deploy/, docs/operations.md)
   Slack            %[2]s/   (messages, threads, buttons that work)
   provider's admin %[3]s/admin   (revoke, restore, cut a scope, break it yourself)
   beside it, try   keyrounds --config %[4]s/config.yaml credentials list
@@ -68,7 +69,7 @@ Simulated: the provider (a SmartRecruiters on loopback) and Slack; times are sec
   feed             %[4]s/gateway.json (thirteen months of a gateway's log, growing)
   log              %[4]s/keyrounds.log
 
-`, t.app.Addr(), t.stage.slackURL, t.stage.providerURL, dir)
+`, t.app.Addr(), t.stage.slackURL, t.stage.providerURL, dir, link, password)
 	t.dir = dir
 }
 
@@ -111,6 +112,9 @@ func (t *teller) usage(ctx context.Context) {
 	}
 	names := map[string][]string{}
 	for _, u := range all {
+		if u.Provider == fleetProvider {
+			continue
+		}
 		names[u.Usage] = append(names[u.Usage], u.Credential)
 	}
 	fmt.Fprintln(t.out, "What the gateway's log says of their use:")
@@ -134,6 +138,9 @@ func (t *teller) watch(ctx context.Context) {
 	}
 	fresh := 0
 	for _, st := range standings {
+		if st.Provider == fleetProvider {
+			continue
+		}
 		was, known := t.was[st.Credential]
 		t.was[st.Credential] = st.Status
 		switch {

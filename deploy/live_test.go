@@ -83,7 +83,7 @@ func watchDemo(t *testing.T) *live {
 	go func() { // reads on to the end, so that the demo never waits for us
 		back := sync.OnceFunc(func() { close(secretsBack) })
 		defer back()
-		page, file := regexp.MustCompile(`status page +http://([^/]+)/`), regexp.MustCompile(`--config (\S+)`)
+		page, file := regexp.MustCompile(`pages +http://([^/]+)/`), regexp.MustCompile(`--config (\S+)`)
 		for s := bufio.NewScanner(out); s.Scan(); {
 			if m := page.FindStringSubmatch(s.Text()); m != nil {
 				address <- m[1]
@@ -102,7 +102,7 @@ func watchDemo(t *testing.T) *live {
 		l.began, l.config, l.address = time.Now(), <-config, a
 		l.Server = promtest.Start(
 			t,
-			promtest.Scrape("keyrounds", a, "rule_files: [rules.yml]\n"),
+			promtest.ScrapeWith("keyrounds", a, "rule_files: [rules.yml]\n", filepath.Join(filepath.Dir(l.config), "scrape-token")),
 			map[string][]byte{"rules.yml": quickRules(t)},
 		)
 	case <-time.After(time.Minute):
@@ -234,7 +234,16 @@ func chosen(name, expr string) string {
 
 // A live scrape is clean in promtool's eyes.
 func (l *live) scrape(t *testing.T) {
-	resp, err := http.Get("http://" + l.address + "/metrics")
+	token, err := os.ReadFile(filepath.Join(filepath.Dir(l.config), "scrape-token"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+l.address+"/metrics", http.NoBody)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Authorization", "Bearer "+string(token))
+	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
 		t.Fatal(err)
 	}

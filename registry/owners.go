@@ -18,6 +18,34 @@ func (s *Store) OfOwners(ctx context.Context, owners []string) ([]int64, error) 
 	return orEmpty(ids), err
 }
 
+// OfLabel returns the ids of all credentials, retired ones among them, that have a label with that value, the lowest first; never nil.
+func (s *Store) OfLabel(ctx context.Context, name, value string) ([]int64, error) {
+	rows, err := s.pool.Query(ctx, `SELECT id FROM credentials WHERE labels @> jsonb_build_object($1::text, $2::text) ORDER BY id`, name,
+		value)
+	if err != nil {
+		return nil, err
+	}
+	ids, err := pgx.CollectRows(rows, pgx.RowTo[int64])
+	return orEmpty(ids), err
+}
+
+// Owners returns who owns credentials, retired ones among them, by name, at most limit of them.
+func (s *Store) Owners(ctx context.Context, limit int) ([]string, error) {
+	// From one owner to the next in the index, so that it takes as many steps as there are owners.
+	rows, err := s.pool.Query(ctx, `
+		WITH RECURSIVE owners (owner) AS (
+			(SELECT owner FROM credentials WHERE owner > '' ORDER BY owner LIMIT 1)
+			UNION ALL
+			SELECT (SELECT c.owner FROM credentials c WHERE c.owner > o.owner ORDER BY c.owner LIMIT 1)
+			FROM owners o WHERE o.owner IS NOT NULL
+		)
+		SELECT owner FROM owners WHERE owner IS NOT NULL LIMIT $1`, limit)
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, pgx.RowTo[string])
+}
+
 // ProviderCount is a provider that credentials are registered of, and how many.
 type ProviderCount struct {
 	Provider string

@@ -75,6 +75,7 @@ type (
 	monthlyArgs struct{ now } // makes the reports that are due
 	tryArgs     struct{ now } // tries secrets that got out
 	behindArgs  struct{ now } // looks whose checks fall behind
+	countArgs   struct{ now } // counts the checks of quarters of an hour
 )
 
 func (pollArgs) Kind() string    { return "poll" }
@@ -82,6 +83,7 @@ func (judgeArgs) Kind() string   { return "judge" }
 func (monthlyArgs) Kind() string { return "monthly" }
 func (tryArgs) Kind() string     { return "try_leaked" }
 func (behindArgs) Kind() string  { return "behind" }
+func (countArgs) Kind() string   { return "count_quarters" }
 
 // now is a tick: the next one is the retry, and while one waits or works no second one is inserted.
 type now struct{}

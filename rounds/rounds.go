@@ -167,6 +167,7 @@ func New(o Options, s Settings) (*Rounds, error) {
 	river.AddWorker(workers, &ticker[pollArgs]{do: r.poll})
 	river.AddWorker(workers, &ticker[judgeArgs]{do: r.JudgeUsage})
 	river.AddWorker(workers, &ticker[behindArgs]{do: r.judgeBehind})
+	river.AddWorker(workers, &ticker[countArgs]{do: func(ctx context.Context) error { return o.Audit.CountQuarters(ctx, o.Now()) }})
 	river.AddWorker(workers, &ticker[monthlyArgs]{do: o.Monthly})
 	river.AddWorker(workers, &ticker[tryArgs]{do: func(ctx context.Context) error { return r.exposure.Try(ctx) }})
 	river.AddWorker(workers, &notify.AttendWorker{Notifier: o.Notifier})
@@ -198,12 +199,16 @@ func New(o Options, s Settings) (*Rounds, error) {
 			periodic(o.Tick, pollArgs{}),
 			periodic(o.Tick, tryArgs{}),
 			periodic(6*o.Tick, behindArgs{}),
+			periodic(max(6*o.Tick, countEvery), countArgs{}),
 			periodic(o.Judge, judgeArgs{}),
 			periodic(min(o.Judge, 10*time.Minute), monthlyArgs{}),
 		},
 	})
 	return r, err
 }
+
+// countEvery is the least time between two counts of quarters of an hour.
+const countEvery = 2 * time.Second
 
 func periodic(every time.Duration, args river.JobArgs) *river.PeriodicJob {
 	return river.NewPeriodicJob(river.PeriodicInterval(every),

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs what the tests need and a machine may lack, from Debian: Postgres' programs, docker-compose, Prometheus
-# with promtool, amtool, git, openssl, a compiler, Node.js with npm. What is there already is left alone.
+# with promtool, amtool, git, openssl, a compiler, Node.js with npm, Chromium. What is there already is left alone.
 # With the name of a package, as make demo: only that one.
 set -euo pipefail
 
@@ -18,6 +18,7 @@ command -v openssl >/dev/null || missing+=(openssl) # makes the encrypted keys t
 command -v curl >/dev/null || missing+=(curl) # the commands of docs/api.md
 command -v node >/dev/null || missing+=(nodejs) # authorization servers of npm (sim/authserver)
 command -v npm >/dev/null || missing+=(npm)
+command -v chromium >/dev/null || missing+=(chromium fonts-liberation) # looks at the pages
 command -v gcc >/dev/null || missing+=(gcc libc6-dev) # the race detector is linked with cgo
 if [ $# -gt 0 ]; then
 	[[ " ${missing[*]} " == *" $1 "* ]] && missing=("$1") || missing=()

@@ -2,6 +2,7 @@ package verdict
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 )
 
@@ -23,23 +24,24 @@ func Sentence(counts map[Status]int, waiting int) string {
 		var which []string
 		for _, s := range []Status{Revoked, Suspect} {
 			if n := counts[s]; n > 0 {
-				which = append(which, fmt.Sprintf("%d %s", n, s))
+				which = append(which, fmt.Sprintf("%s %s", thousands(n), s))
 			}
 		}
-		parts[0] = fmt.Sprintf("%d of %d credentials %s not work: %s", refused, all, verb(refused, "does", "do"), strings.Join(which, ", "))
+		parts[0] = fmt.Sprintf("%s of %s credentials %s not work: %s",
+			thousands(refused), thousands(all), verb(refused, "does", "do"), strings.Join(which, ", "))
 	}
 	if n := counts[Degraded]; n > 0 {
-		parts = append(parts, fmt.Sprintf("%d may do less than %s", n, verb(n, "it needs", "they need")))
+		parts = append(parts, fmt.Sprintf("%s may do less than %s", thousands(n), verb(n, "it needs", "they need")))
 	}
 	if n := counts[Pending]; n > 0 {
-		parts = append(parts, fmt.Sprintf("%d never worked yet", n))
+		parts = append(parts, fmt.Sprintf("%s never worked yet", thousands(n)))
 	}
 	if n := counts[Unknown]; n > 0 {
-		parts = append(parts, fmt.Sprintf("of %d it is not known", n))
+		parts = append(parts, fmt.Sprintf("of %s it is not known", thousands(n)))
 	}
 	switch {
 	case waiting > 0:
-		parts = append(parts, fmt.Sprintf("%d %s for somebody", waiting, verb(waiting, "finding waits", "findings wait")))
+		parts = append(parts, fmt.Sprintf("%s %s for somebody", thousands(waiting), verb(waiting, "finding waits", "findings wait")))
 	case counts[Healthy] == all:
 		parts = append(parts, "nothing needs you now")
 	}
@@ -53,9 +55,9 @@ func working(n, all int) string {
 	case all == 2 && n == 2:
 		return "Both credentials work"
 	case n == all:
-		return fmt.Sprintf("All %d credentials work", all)
+		return fmt.Sprintf("All %s credentials work", thousands(all))
 	}
-	return fmt.Sprintf("%d of %d credentials %s", n, all, verb(n, "works", "work"))
+	return fmt.Sprintf("%s of %s credentials %s", thousands(n), thousands(all), verb(n, "works", "work"))
 }
 
 func verb(n int, one, several string) string {
@@ -63,4 +65,13 @@ func verb(n int, one, several string) string {
 		return one
 	}
 	return several
+}
+
+// thousands writes a number with separators: 2,015.
+func thousands(n int) string {
+	s := strconv.Itoa(n)
+	for i := len(s) - 3; i > 0; i -= 3 {
+		s = s[:i] + "," + s[i:]
+	}
+	return s
 }

@@ -26,6 +26,11 @@ func TestSentence(t *testing.T) {
 			6,
 			"14 of 500 credentials do not work: 4 revoked, 10 suspect; 6 findings wait for somebody.",
 		},
+		{
+			counts{verdict.Healthy: 99_996, verdict.Pending: 1234},
+			0,
+			"99,996 of 101,230 credentials work; 1,234 never worked yet.",
+		},
 		{counts{verdict.Healthy: 2, verdict.Revoked: 1}, 0, "1 of 3 credentials does not work: 1 revoked."},
 		{
 			counts{verdict.Healthy: 1, verdict.Degraded: 1, verdict.Pending: 2, verdict.Unknown: 3},

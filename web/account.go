@@ -16,7 +16,6 @@ type accountPage struct {
 	Tokens   []access.Token
 	Sessions []access.Session
 	Shown    string // a token that was just made; shown once
-	Now      time.Time
 }
 
 func (s *site) account(w http.ResponseWriter, r *http.Request) {
@@ -24,7 +23,7 @@ func (s *site) account(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *site) showAccount(w http.ResponseWriter, r *http.Request, status int, made secret.Value, wrong string) {
-	p := accountPage{form: s.form("Your account", r), Shown: made.Reveal(), Now: s.Now()}
+	p := accountPage{form: s.form(w, r, "Your account", ""), Shown: made.Reveal()}
 	p.Wrong = wrong
 	var err error
 	if p.Tokens, err = s.Access.Tokens(r.Context(), p.Who.Person, false); err == nil {
@@ -34,7 +33,7 @@ func (s *site) showAccount(w http.ResponseWriter, r *http.Request, status int, m
 		s.json(w, nil, err)
 		return
 	}
-	s.show(w, status, "account", p)
+	s.pages.Show(w, r, status, "account", p)
 }
 
 // changed leads back to a page after a change, or says why there was none.

@@ -27,9 +27,12 @@ const (
 var may = map[string]rule{
 	"GET /healthz":               {anybody, true},
 	"GET /readyz":                {anybody, true},
-	"GET /style.css":             {anybody, true},
+	"GET /static/{file}":         {anybody, true},
+	"POST /theme":                {anybody, true},
+	"POST /keys":                 {anybody, true},
 	"GET /login":                 {anybody, true},
 	"POST /login":                {anybody, true},
+	"GET /enter/{token}":         {anybody, true},
 	"GET /login/{name}":          {anybody, true},
 	"GET /login/{name}/callback": {anybody, true},
 	"GET /first-run":             {anybody, true},
@@ -43,6 +46,25 @@ var may = map[string]rule{
 
 	"GET /{$}":     {access.See, false},
 	"GET /metrics": {access.See, false},
+
+	"GET /credentials":                 {access.See, false},
+	"GET /credentials.csv":             {access.See, false},
+	"GET /credentials/{name}":          {access.See, true},
+	"GET /credentials/new":             {access.Administer, false},
+	"POST /credentials/new":            {access.Administer, false},
+	"GET /credentials/retire":          {access.Administer, false},
+	"POST /credentials/retire":         {access.Administer, false},
+	"GET /credentials/{name}/edit":     {access.Administer, false},
+	"POST /credentials/{name}/edit":    {access.Administer, false},
+	"GET /credentials/{name}/rotate":   {access.Administer, false},
+	"POST /credentials/{name}/rotate":  {access.Administer, false},
+	"GET /credentials/{name}/restore":  {access.Administer, false},
+	"POST /credentials/{name}/restore": {access.Administer, false},
+	"POST /credentials/bulk":           {access.Respond, false},
+	"POST /credentials/{name}/check":   {access.Respond, true},
+
+	"POST /findings/{id}/acknowledge":   {access.Respond, true},
+	"POST /findings/{id}/unacknowledge": {access.Respond, true},
 
 	"GET /account":                     {signedIn, true},
 	"POST /account/password":           {signedIn, true},
@@ -68,7 +90,7 @@ func (s *site) gate(mux *http.ServeMux) http.Handler {
 			rule.deed = access.Administer
 		}
 		switch {
-		case route == "" || rule.deed == ownProof: // no route: mux says so
+		case rule.deed == ownProof || route == "" && !isPage(r): // no route: mux says so
 			mux.ServeHTTP(w, r)
 			return
 		case s.Access == nil:
@@ -92,13 +114,13 @@ func (s *site) gate(mux *http.ServeMux) http.Handler {
 		known := err == nil
 		if err := crossOrigin.Check(r); err != nil {
 			s.note(r, visit, "another site's page sent it")
-			refuse(w, http.StatusForbidden, "another site's page sent this: nothing was done")
+			s.stopped(w, r, http.StatusForbidden, "another site's page sent this: nothing was done")
 			return
 		}
 		if known {
 			r = r.WithContext(access.WithVisit(r.Context(), visit))
 		}
-		if s.stop(w, r, rule, visit, known) {
+		if s.stop(w, r, route, rule, visit, known) {
 			return
 		}
 		mux.ServeHTTP(w, r)
@@ -106,8 +128,12 @@ func (s *site) gate(mux *http.ServeMux) http.Handler {
 }
 
 // stop answers who may not use a route, and reports whether it did.
-func (s *site) stop(w http.ResponseWriter, r *http.Request, rule rule, visit access.Visit, known bool) bool {
+func (s *site) stop(w http.ResponseWriter, r *http.Request, route string, rule rule, visit access.Visit, known bool) bool {
 	switch {
+	case route == "":
+		s.pages.Problem(w, r, http.StatusNotFound, "There is no such page.",
+			"The address may have been mistyped, or what it showed is gone.")
+		return true
 	case rule.deed == anybody, rule.deed == byItself && !known:
 		return false
 	case !known:
@@ -116,14 +142,14 @@ func (s *site) stop(w http.ResponseWriter, r *http.Request, rule rule, visit acc
 			return true
 		}
 		w.Header().Set("WWW-Authenticate", `Bearer realm="keyrounds"`)
-		refuse(w, http.StatusUnauthorized, "sign in, or send a token: Authorization: Bearer kr_…")
+		s.stopped(w, r, http.StatusUnauthorized, "sign in, or send a token: Authorization: Bearer kr_…")
 		return true
 	case visit.Temporary && !strings.HasPrefix(r.URL.Path, "/account"):
 		if isPage(r) {
 			http.Redirect(w, r, "/account", http.StatusSeeOther)
 			return true
 		}
-		refuse(w, http.StatusForbidden, "your password is a temporary one: choose another on /account first")
+		s.stopped(w, r, http.StatusForbidden, "your password is a temporary one: choose another on /account first")
 		return true
 	case rule.deed == byItself, rule.deed == signedIn && visit.Session != 0:
 		return false
@@ -132,20 +158,30 @@ func (s *site) stop(w http.ResponseWriter, r *http.Request, rule rule, visit acc
 		return true
 	case rule.deed == signedIn || !visit.May(rule.deed):
 		s.note(r, visit, "the role "+string(visit.Role)+" may not")
-		refuse(w, http.StatusForbidden, "your role ("+string(visit.Role)+") may not do this")
+		s.stopped(w, r, http.StatusForbidden, "your role ("+string(visit.Role)+") may not do this")
 		return true
 	case visit.Role == access.Owner && !rule.mine:
 		if r.URL.Path == "/" && isPage(r) {
 			http.Redirect(w, r, "/account", http.StatusSeeOther)
 			return true
 		}
-		refuse(w, http.StatusForbidden, "this shows credentials of all owners, and you see only those of "+strings.Join(visit.Owners, ", "))
+		s.stopped(w, r, http.StatusForbidden,
+			"this shows credentials of all owners, and you see only those of "+strings.Join(visit.Owners, ", "))
 		return true
 	}
 	return false
 }
 
 func (s *site) signsIn() bool { return s.Access != nil && s.Access.Settings().SignIn() }
+
+// stopped answers who may not, with a page if a browser asks.
+func (s *site) stopped(w http.ResponseWriter, r *http.Request, status int, why string) {
+	if !strings.HasPrefix(r.URL.Path, "/api/") && strings.Contains(r.Header.Get("Accept"), "text/html") {
+		s.pages.Problem(w, r, status, sentence(why), "")
+		return
+	}
+	refuse(w, status, why)
+}
 
 // isPage: a browser shows the answer to a person.
 func isPage(r *http.Request) bool {

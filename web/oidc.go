@@ -5,6 +5,7 @@ import (
 	"net/http"
 
 	"github.com/keyrounds/keyrounds/access"
+	"github.com/keyrounds/keyrounds/web/pages"
 )
 
 // The cookie that a browser keeps while somebody is at his issuer.
@@ -19,7 +20,7 @@ func (s *site) startLogin(w http.ResponseWriter, r *http.Request) {
 		http.NotFound(w, r)
 		return
 	}
-	next := localPath(r.URL.Query().Get("next"))
+	next := pages.LocalPath(r.URL.Query().Get("next"))
 	to, kept, err := s.Access.StartLogin(r.Context(), r.PathValue("name"), next)
 	switch {
 	case errors.Is(err, access.ErrNotFound):
@@ -27,7 +28,7 @@ func (s *site) startLogin(w http.ResponseWriter, r *http.Request) {
 		return
 	case err != nil:
 		s.Log.Error("an issuer cannot be asked", "issuer", r.PathValue("name"), "error", err)
-		s.show(w, http.StatusBadGateway, "login", s.loginPage(r, next, "The issuer does not answer. Try again in a minute."))
+		s.pages.Show(w, r, http.StatusBadGateway, "login", s.loginPage(w, r, next, "The issuer does not answer. Try again in a minute."))
 		return
 	}
 	c := access.NewCookie(r, loginCookie, plainLoginCookie, kept)
@@ -70,5 +71,5 @@ func (s *site) finishLogin(w http.ResponseWriter, r *http.Request) {
 		status, wrong = s.whyNot(err, "You may not sign in.")
 	}
 	s.noteSignIn(r, err, "issuer "+name, why)
-	s.show(w, status, "login", s.loginPage(r, "", wrong))
+	s.pages.Show(w, r, status, "login", s.loginPage(w, r, "", wrong))
 }

@@ -125,7 +125,7 @@ func TestOpenIDConnect(t *testing.T) {
 	h.access.Reload(settings)
 
 	ann := h.browser()
-	link := `<a class="button" href="/login/op?next=%2faccount">Continue with Acme</a>`
+	link := `<a class="btn wide" href="/login/op?next=%2faccount">Continue with Acme</a>`
 	if a := ann.get("/login?next=/account"); !strings.Contains(a.body, link) {
 		t.Errorf("no link to the issuer: %s", a.body)
 	}

@@ -3,7 +3,6 @@ package web
 import (
 	"net/http"
 	"strings"
-	"time"
 
 	"github.com/keyrounds/keyrounds/access"
 	"github.com/keyrounds/keyrounds/secret"
@@ -17,7 +16,6 @@ type peoplePage struct {
 	Sessions  []access.Session
 	Of        string // whose temporary password is shown, once
 	Temporary string
-	Now       time.Time
 }
 
 func (s *site) people(w http.ResponseWriter, r *http.Request) {
@@ -25,7 +23,7 @@ func (s *site) people(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *site) showPeople(w http.ResponseWriter, r *http.Request, status int, of string, temporary secret.Value, wrong string) {
-	p := peoplePage{form: s.form("People", r), Of: of, Temporary: temporary.Reveal(), Now: s.Now()}
+	p := peoplePage{form: s.form(w, r, "People", "settings"), Of: of, Temporary: temporary.Reveal()}
 	p.Wrong = wrong
 	var err error
 	if p.People, err = s.Access.People(r.Context()); err == nil {
@@ -38,7 +36,7 @@ func (s *site) showPeople(w http.ResponseWriter, r *http.Request, status int, of
 		s.json(w, nil, err)
 		return
 	}
-	s.show(w, status, "people", p)
+	s.pages.Show(w, r, status, "people", p)
 }
 
 func (s *site) addPerson(w http.ResponseWriter, r *http.Request) {

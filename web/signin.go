@@ -2,46 +2,33 @@ package web
 
 import (
 	"context"
-	"embed"
 	"errors"
-	"html/template"
 	"net/http"
-	"net/url"
 	"strings"
 
 	"github.com/keyrounds/keyrounds/access"
 	"github.com/keyrounds/keyrounds/secret"
+	"github.com/keyrounds/keyrounds/web/pages"
 )
 
 // maxForm bounds what a form sends, in bytes.
 const maxForm = 16 << 10
 
-//go:embed signin.html who.html
-var signInFile embed.FS
-
-var signInPages = template.Must(template.New("signin.html").Funcs(template.FuncMap{
-	"at": at, "join": strings.Join, "roles": access.Roles,
-}).ParseFS(signInFile, "signin.html", "who.html"))
-
 // form is what every page of signing in shows.
 type form struct {
-	Title   string
-	Version string
-	Wrong   string // what to say first; "": nothing
-	Who     access.Visit
+	pages.Frame
+	Wrong string // what to say first; "": nothing
 }
 
-func (s *site) form(title string, r *http.Request) form {
-	v, _ := access.VisitOf(r.Context())
-	return form{Title: title, Version: s.Version, Who: v}
+func (s *site) form(w http.ResponseWriter, r *http.Request, title, current string) form {
+	return form{Frame: s.pages.Frame(w, r, title, current)}
 }
 
-func (s *site) show(w http.ResponseWriter, status int, name string, data any) {
-	w.Header().Set("Content-Type", "text/html; charset=utf-8")
-	w.WriteHeader(status)
-	if err := signInPages.ExecuteTemplate(w, name, data); err != nil {
-		s.Log.Debug("a page was not sent whole", "error", err)
-	}
+// gate is the form of a page that has no navigation.
+func (s *site) gateForm(w http.ResponseWriter, r *http.Request, title string) form {
+	f := s.form(w, r, title, "")
+	f.Bare = true
+	return f
 }
 
 // loginPage is GET and POST /login.
@@ -53,8 +40,8 @@ type loginPage struct {
 	FirstRun   bool
 }
 
-func (s *site) loginPage(r *http.Request, next, wrong string) loginPage {
-	p := loginPage{form: s.form("Sign in", r), Next: localPath(next)}
+func (s *site) loginPage(w http.ResponseWriter, r *http.Request, next, wrong string) loginPage {
+	p := loginPage{form: s.gateForm(w, r, "Sign in"), Next: pages.LocalPath(next)}
 	p.Wrong = wrong
 	if settings := s.Access.Settings(); settings.SignIn() {
 		p.People, p.Issuers = settings.People, settings.Issuers
@@ -72,10 +59,10 @@ func (s *site) login(w http.ResponseWriter, r *http.Request) {
 	}
 	next := r.URL.Query().Get("next")
 	if v, ok := access.VisitOf(r.Context()); ok && v.Session != 0 {
-		http.Redirect(w, r, localPath(next), http.StatusSeeOther)
+		http.Redirect(w, r, pages.LocalPath(next), http.StatusSeeOther)
 		return
 	}
-	s.show(w, http.StatusOK, "login", s.loginPage(r, next, ""))
+	s.pages.Show(w, r, http.StatusOK, "login", s.loginPage(w, r, next, ""))
 }
 
 func (s *site) signIn(w http.ResponseWriter, r *http.Request) {
@@ -100,12 +87,12 @@ func (s *site) signIn(w http.ResponseWriter, r *http.Request) {
 	}
 	s.noteSignIn(r, err, "person "+who, wrongPassword)
 	status, wrong := s.whyNot(err, "Name or password is wrong.")
-	p := s.loginPage(r, next, wrong)
+	p := s.loginPage(w, r, next, wrong)
 	p.Name = secret.Scrubber{}.Clean(name, 64)
 	if status == http.StatusTooManyRequests {
 		w.Header().Set("Retry-After", "60")
 	}
-	s.show(w, status, "login", p)
+	s.pages.Show(w, r, status, "login", p)
 }
 
 // exists asks, where that is needed, whether somebody has a name.
@@ -148,11 +135,26 @@ func (s *site) begin(w http.ResponseWriter, r *http.Request, p access.Person, ho
 	id, err := s.Access.Begin(r, p, how)
 	if err != nil {
 		status, wrong := s.whyNot(err, "You may not sign in.")
-		s.show(w, status, "login", s.loginPage(r, next, wrong))
+		s.pages.Show(w, r, status, "login", s.loginPage(w, r, next, wrong))
 		return
 	}
 	http.SetCookie(w, access.Cookie(r, id))
-	http.Redirect(w, r, localPath(next), http.StatusSeeOther)
+	http.Redirect(w, r, pages.LocalPath(next), http.StatusSeeOther)
+}
+
+// enter is GET /enter/{token}: a link that signs somebody in once.
+func (s *site) enter(w http.ResponseWriter, r *http.Request) {
+	if s.Enter == nil || !s.signsIn() {
+		http.NotFound(w, r)
+		return
+	}
+	person, ok := s.Enter(r.PathValue("token"))
+	if !ok {
+		s.Access.Refused(r.Context(), access.Refusal{Subject: "one-time link", Why: wrongToken, Address: hostOf(r.RemoteAddr)})
+		s.pages.Problem(w, r, http.StatusForbidden, "This link was used already, or is none.", "")
+		return
+	}
+	s.begin(w, r, person, "one-time link", "/")
 }
 
 func (s *site) logout(w http.ResponseWriter, r *http.Request) {
@@ -179,7 +181,7 @@ type firstRunPage struct {
 }
 
 func (s *site) firstRun(w http.ResponseWriter, r *http.Request) {
-	p := firstRunPage{form: s.form("The first admin", r)}
+	p := firstRunPage{form: s.gateForm(w, r, "The first admin")}
 	var err error
 	if p.Open, err = s.firstRunOpen(r.Context()); err != nil {
 		s.json(w, nil, err)
@@ -189,7 +191,7 @@ func (s *site) firstRun(w http.ResponseWriter, r *http.Request) {
 	if !p.Open {
 		status = http.StatusNotFound
 	}
-	s.show(w, status, "firstrun", p)
+	s.pages.Show(w, r, status, "firstrun", p)
 }
 
 func (s *site) firstRunOpen(ctx context.Context) (bool, error) {
@@ -219,9 +221,9 @@ func (s *site) makeFirst(w http.ResponseWriter, r *http.Request) {
 	}
 	s.noteSignIn(r, err, "first-run token", wrongToken)
 	status, wrong := s.whyNot(err, "This token is wrong, was used, or is more than an hour old.")
-	p := firstRunPage{form: s.form("The first admin", r), Name: name, Open: true}
+	p := firstRunPage{form: s.gateForm(w, r, "The first admin"), Name: name, Open: true}
 	p.Wrong = wrong
-	s.show(w, status, "firstrun", p)
+	s.pages.Show(w, r, status, "firstrun", p)
 }
 
 // parse reads a form; false: it answered why not.
@@ -240,14 +242,4 @@ func takeSecret(r *http.Request, field string) secret.Value {
 	r.PostForm.Del(field)
 	r.Form.Del(field)
 	return v
-}
-
-// localPath is where somebody is led after he signed in: a path of these pages, whatever a link says.
-func localPath(next string) string {
-	u, err := url.Parse(next)
-	if err != nil || !strings.HasPrefix(next, "/") || strings.HasPrefix(next, "//") || strings.ContainsAny(next, "\\\x00\t\r\n") ||
-		u.Host != "" || u.Scheme != "" || strings.HasPrefix(u.Path, "/log") || strings.HasPrefix(u.Path, "//") || len(next) > 2000 {
-		return "/"
-	}
-	return next
 }

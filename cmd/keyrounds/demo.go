@@ -19,6 +19,7 @@ func newDemo(o *options) *cobra.Command {
 	var (
 		howLong string
 		keep    bool
+		fleet   int
 	)
 	cmd := &cobra.Command{
 		Use:   "demo",
@@ -37,26 +38,31 @@ func newDemo(o *options) *cobra.Command {
 					return &hintError{fmt.Errorf("--for %q is not a time", howLong), "for example 90s"}
 				}
 			}
-			return o.demo(cmd.Context(), cmd.OutOrStdout(), long, keep)
+			if fleet < 0 || fleet > mostFleet {
+				return &hintError{fmt.Errorf("--credentials %d is too many", fleet), fmt.Sprintf("at most %d", mostFleet)}
+			}
+			return o.demo(cmd.Context(), cmd.OutOrStdout(), demo.Options{For: long, Keep: keep, Credentials: fleet})
 		},
 	}
 	cmd.Flags().StringVar(&howLong, "for", "", "end by itself so long after the first line of the story, such as 90s")
 	cmd.Flags().BoolVar(&keep, "keep", false, "keep the directory with the database, configuration and log")
+	cmd.Flags().IntVar(&fleet, "credentials", 0, "so many credentials more, of a large fleet, such as 5000")
 	return cmd
 }
 
-func (o *options) demo(ctx context.Context, out io.Writer, long time.Duration, keep bool) error {
-	return demo.Run(ctx, demo.Options{
-		Out: out, For: long, Keep: keep, Actor: actor(), Proof: proofText,
-		Paint: func(code, text string) string { return paint(out, code, text) },
-		Daemon: func(ctx context.Context, file *os.File) (app.Options, func(), error) {
-			level, err := o.level(slog.LevelInfo)
-			if err != nil {
-				return app.Options{}, nil, err
-			}
-			log := logger(file, level)
-			tracer, flush, err := tracing(ctx, log)
-			return app.Options{Version: buildVersion(), Log: log, Level: level, Tracer: tracer}, flush, err
-		},
-	})
+const mostFleet = 20_000
+
+func (o *options) demo(ctx context.Context, out io.Writer, show demo.Options) error {
+	show.Out, show.Actor, show.Proof = out, actor(), proofText
+	show.Paint = func(code, text string) string { return paint(out, code, text) }
+	show.Daemon = func(ctx context.Context, file *os.File) (app.Options, func(), error) {
+		level, err := o.level(slog.LevelInfo)
+		if err != nil {
+			return app.Options{}, nil, err
+		}
+		log := logger(file, level)
+		tracer, flush, err := tracing(ctx, log)
+		return app.Options{Version: buildVersion(), Log: log, Level: level, Tracer: tracer}, flush, err
+	}
+	return demo.Run(ctx, show)
 }

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -105,6 +106,12 @@ func write(t testing.TB, path string, b []byte) {
 	if err := os.WriteFile(path, b, 0o600); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// ScrapeWith is Scrape with the token in a file, as a Bearer.
+func ScrapeWith(job, address, more, tokenFile string) string {
+	target := fmt.Sprintf("{job_name: %s, ", job)
+	return strings.Replace(Scrape(job, address, more), target, target+fmt.Sprintf("authorization: {credentials_file: %q}, ", tokenFile), 1)
 }
 
 // Scrape is a configuration that scrapes one target often. more is put at its top level.

@@ -1,0 +1,36 @@
+package pages
+
+import "net/http"
+
+// Route is an address and what answers it.
+type Route struct {
+	Pattern string // of http.ServeMux
+	Handler http.Handler
+}
+
+// Routes are all routes of the pages. Who may use them stands in web/may.go.
+func (p *Pages) Routes() []Route {
+	return []Route{
+		{"GET /{$}", zipped(p.overview)},
+		{"GET /credentials", zipped(p.credentials)},
+		{"GET /credentials.csv", zipped(p.credentialsCSV)},
+		{"GET /credentials/new", zipped(p.newCredential)},
+		{"POST /credentials/new", http.HandlerFunc(p.addCredential)},
+		{"GET /credentials/retire", zipped(p.retireForm)},
+		{"POST /credentials/retire", http.HandlerFunc(p.retire)},
+		{"GET /credentials/{name}/edit", zipped(p.editCredential)},
+		{"POST /credentials/{name}/edit", http.HandlerFunc(p.saveCredential)},
+		{"GET /credentials/{name}/rotate", zipped(p.rotateForm)},
+		{"POST /credentials/{name}/rotate", http.HandlerFunc(p.rotateCredential)},
+		{"GET /credentials/{name}/restore", zipped(p.restoreForm)},
+		{"POST /credentials/{name}/restore", http.HandlerFunc(p.restoreCredential)},
+		{"GET /credentials/{name}", zipped(p.credential)},
+		{"POST /credentials/bulk", http.HandlerFunc(p.bulk)},
+		{"POST /credentials/{name}/check", http.HandlerFunc(p.checkOne)},
+		{"GET /static/{file}", zipped(p.static)},
+		{"POST /findings/{id}/acknowledge", http.HandlerFunc(p.acknowledge)},
+		{"POST /findings/{id}/unacknowledge", http.HandlerFunc(p.unacknowledge)},
+		{"POST /theme", http.HandlerFunc(p.setTheme)},
+		{"POST /keys", http.HandlerFunc(p.setKeys)},
+	}
+}
