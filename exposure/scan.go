@@ -95,6 +95,9 @@ func (x *Exposure) scanSource(ctx context.Context, s leak.Source) (scan.Found, e
 		Found:   len(f.Hits),
 		Skipped: len(f.Skipped),
 		Next:    x.nextScan(s),
+
+		NotSearched: f.Reasons(),
+		LeftOut:     f.Skipped[:min(len(f.Skipped), mostLeftOut)],
 	}
 	if err != nil {
 		state.Error = err.Error()
@@ -132,12 +135,33 @@ func (x *Exposure) scan(ctx context.Context, s leak.Source) (scan.Found, error) 
 		terms,
 		scan.Options{History: s.History, Unreachable: s.Unreachable, Workers: 1, Confine: x.Confine},
 	) // beside the rounds
-	if err := scanner.Tree(ctx, s.Path); err != nil {
-		return scan.Found{}, err
-	}
+	err = scanner.Tree(ctx, s.Path)
 	f := scanner.Found()
+	if err != nil {
+		return f, err
+	}
 	if len(f.Hits) > 0 {
 		_, err = x.TakeHits(ctx, audit.Daemon, f, "source "+s.Name)
 	}
-	return f, errors.Join(err, f.FailedError())
+	return f, errors.Join(err, notSearched(f))
 }
+
+// notSearched says why a source counts as one that could not be scanned: git cannot open it or read it, or nothing of it was
+// searched at all. That it is a clone without everything is told by its coverage, and is no failure of the scan.
+func notSearched(f scan.Found) error {
+	if f.Files == 0 {
+		return errors.New("nothing of it was searched: there is no file in it that can be read")
+	}
+	var failed []scan.Skipped
+	for _, s := range f.Failed {
+		if s.Reason != scan.Shallow && s.Reason != scan.PartialClone {
+			failed = append(failed, s)
+		}
+	}
+	if err := (scan.Found{Failed: failed}).Partial(); err != nil {
+		return err
+	}
+	return nil
+}
+
+const mostLeftOut = 50 // that are kept by name of a source

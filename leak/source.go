@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/keyrounds/keyrounds/leak/scan"
 )
 
 // Source is a place that is scanned on a schedule.
@@ -23,7 +25,10 @@ type SourceState struct {
 	Found   int           `json:"found"`
 	Skipped int           `json:"left_out"`
 	Error   string        `json:"error"`
-	Next    time.Time     `json:"next_scan_at,omitzero"`
+	// NotSearched is what was left out, by reason, and LeftOut the first of it by name, masked.
+	NotSearched map[scan.Reason]int `json:"not_searched"`
+	LeftOut     []scan.Skipped      `json:"left_out_names"`
+	Next        time.Time           `json:"next_scan_at,omitzero"`
 }
 
 // ClaimSource claims a source if it is due at now; one that is not known yet is. mine says whether it was: then no other
@@ -44,15 +49,18 @@ func (s *Store) Scanned(ctx context.Context, source string, st SourceState, done
 		return err
 	}
 	_, err := s.Pool.Exec(ctx, `
-		UPDATE leak_sources SET next_scan_at = $2, scanned_at = $3, took_ms = $4, bytes = $5, found = $6, skipped = $7, error = $8
+		UPDATE leak_sources SET next_scan_at = $2, scanned_at = $3, took_ms = $4, bytes = $5, found = $6, skipped = $7, error = $8,
+			not_searched = $9, left_out = $10
 		WHERE source = $1`,
-		source, st.Next, st.Scanned, st.Took.Milliseconds(), st.Bytes, st.Found, st.Skipped, st.Error)
+		source, st.Next, st.Scanned, st.Took.Milliseconds(), st.Bytes, st.Found, st.Skipped, st.Error,
+		orNone(st.NotSearched), orEmpty(st.LeftOut))
 	return err
 }
 
 // Sources returns how the last scans ended, by source, also of sources that are configured no more.
 func (s *Store) Sources(ctx context.Context) (map[string]SourceState, error) {
-	rows, err := s.Pool.Query(ctx, `SELECT source, scanned_at, took_ms, bytes, found, skipped, error, next_scan_at FROM leak_sources`)
+	rows, err := s.Pool.Query(ctx, `
+		SELECT source, scanned_at, took_ms, bytes, found, skipped, error, next_scan_at, not_searched, left_out FROM leak_sources`)
 	if err != nil {
 		return nil, err
 	}
@@ -63,10 +71,19 @@ func (s *Store) Sources(ctx context.Context) (map[string]SourceState, error) {
 		took    int64
 		st      SourceState
 	)
-	_, err = pgx.ForEachRow(rows, []any{&source, &scanned, &took, &st.Bytes, &st.Found, &st.Skipped, &st.Error, &st.Next}, func() error {
+	into := []any{&source, &scanned, &took, &st.Bytes, &st.Found, &st.Skipped, &st.Error, &st.Next, &st.NotSearched, &st.LeftOut}
+	_, err = pgx.ForEachRow(rows, into, func() error {
 		st.Scanned, st.Took = orZero(scanned), time.Duration(took)*time.Millisecond
 		all[source] = st
+		st.NotSearched, st.LeftOut = nil, nil // the next row has its own
 		return nil
 	})
 	return all, err
+}
+
+func orNone[K comparable, V any](m map[K]V) map[K]V {
+	if m == nil {
+		return map[K]V{}
+	}
+	return m
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -31,6 +32,7 @@ func newLeaksScan(o *options) *cobra.Command {
 	var (
 		out         output
 		search      scan.Options
+		coverage    coverageFlags
 		record      bool
 		secretsOnly bool
 		watch       bool
@@ -42,8 +44,10 @@ func newLeaksScan(o *options) *cobra.Command {
 			"and client id: as it is, in base64, base64url, hexadecimal, percent-encoded, JSON-escaped, UTF-16, and as\n" +
 			"in Authorization: Basic. - is standard input. Nothing of what is searched is kept or shown but where a\n" +
 			"secret stands. What is found opens a finding, and the credential is checked at once.\n\n" +
-			"Exit 0: nothing was found; 1: something was; 2: it could not be done, also where the history of a repository that\n" +
-			"is named could not be searched and nothing was found elsewhere.",
+			"What was and was not searched, and why, is said at the end on standard error, and with --coverage in a file.\n\n" +
+			"Exit 0: nothing was found, and every named source and history was searched; 1: something was found; 2: it could\n" +
+			"not be done, also where git cannot open a repository that is named; 3: nothing was found, and a named source or\n" +
+			"a history was not searched, or not whole (a shallow clone, an encrypted archive).",
 		Example: "  keyrounds leaks scan ~/src /srv/git/backend.git\n" +
 			"  keyrounds leaks scan --unreachable -o json . | jq -r '.[] | select(.in_head) | .path'\n" +
 			"  git diff --cached | keyrounds leaks scan --record=false --secrets-only -",
@@ -62,18 +66,18 @@ func newLeaksScan(o *options) *cobra.Command {
 			if watch {
 				return watchSources(cmd, a)
 			}
-			found, err := scanPaths(cmd, a, search, secretsOnly, args)
+			found, not, err := scanPaths(cmd, a, search, secretsOnly, args)
 			if err != nil {
 				return err
 			}
 			if err := printHits(cmd.OutOrStdout(), out, found, args); err != nil {
 				return err
 			}
-			for _, s := range found.Skipped {
-				fmt.Fprintf(cmd.ErrOrStderr(), "not searched: %s: %s\n", printable(s.Path, false), printable(s.Why, false))
+			if err := coverage.tell(cmd.ErrOrStderr(), coverageJSON{found.Coverage(), not}); err != nil {
+				return err
 			}
 			if len(found.Hits) == 0 {
-				return found.FailedError()
+				return coverage.ending(cmd.ErrOrStderr(), found)
 			}
 			if record {
 				leaked, err := a.Exposure.TakeHits(cmd.Context(), actor(), found, "scan")
@@ -95,21 +99,26 @@ func newLeaksScan(o *options) *cobra.Command {
 	f.Int64Var(&search.Unpack, "unpack", scan.DefaultUnpack, "bytes that are unpacked of one file, at most")
 	f.BoolVar(&record, "record", true, "open findings about what is found, and check the credentials")
 	f.BoolVar(&secretsOnly, "secrets-only", false, "do not look for client ids, which are no secrets")
+	coverage.register(cmd)
 	f.BoolVar(&watch, "watch", false, "scan leaks.sources of the configuration on their schedules, as the daemon does")
 	return cmd
 }
 
-func scanPaths(cmd *cobra.Command, a *app.App, o scan.Options, secretsOnly bool, paths []string) (scan.Found, error) {
+// scanPaths searches paths, and says what could not be looked for.
+func scanPaths(
+	cmd *cobra.Command, a *app.App, o scan.Options, secretsOnly bool, paths []string,
+) (found scan.Found, not []notLookedFor, err error) {
 	ctx := cmd.Context()
 	terms, unreadable, err := a.Exposure.Terms(ctx)
 	if err != nil {
-		return scan.Found{}, err
+		return found, nil, err
 	}
 	if secretsOnly {
 		terms = slices.DeleteFunc(terms, func(t scan.Term) bool { return t.Kind == scan.ClientID })
 	}
-	for name, why := range unreadable {
-		fmt.Fprintf(cmd.ErrOrStderr(), "not looked for: the secret of %s: %v\n", name, why)
+	not = []notLookedFor{}
+	for _, name := range slices.Sorted(maps.Keys(unreadable)) {
+		not = append(not, notLookedFor{name, "secret", unreadable[name].Error()})
 	}
 	end := func() {}
 	if w := cmd.ErrOrStderr(); isTerminal(w) {
@@ -122,11 +131,11 @@ func scanPaths(cmd *cobra.Command, a *app.App, o scan.Options, secretsOnly bool,
 	o.Confine = confineCommand()
 	s, short := scan.NewScanner(terms, o)
 	for _, t := range short {
-		fmt.Fprintf(cmd.ErrOrStderr(), "not looked for: the %s of %s: with fewer than %d characters it is too common in text\n",
-			strings.ReplaceAll(string(t.Kind), "_", " "), t.Credential, scan.MinLength)
+		why := fmt.Sprintf("with fewer than %d characters it is too common in text", scan.MinLength)
+		not = append(not, notLookedFor{t.Credential, strings.ReplaceAll(string(t.Kind), "_", " "), why})
 	}
 	if len(terms) == len(short) {
-		return scan.Found{}, &hintError{errors.New("there is nothing to look for"), "see keyrounds credentials list"}
+		return found, not, &hintError{errors.New("there is nothing to look for"), "see keyrounds credentials list"}
 	}
 	defer end()
 	for _, p := range paths {
@@ -136,10 +145,10 @@ func scanPaths(cmd *cobra.Command, a *app.App, o scan.Options, secretsOnly bool,
 			err = s.Tree(ctx, p)
 		}
 		if err != nil {
-			return scan.Found{}, err
+			return found, not, err
 		}
 	}
-	return s.Found(), nil
+	return s.Found(), not, nil
 }
 
 // hitJSON is a promise: scripts of users depend on its names.

@@ -17,8 +17,21 @@ type (
 		Runs    []sarifRun `json:"runs"`
 	}
 	sarifRun struct {
-		Tool    sarifTool     `json:"tool"`
-		Results []sarifResult `json:"results"`
+		Tool        sarifTool         `json:"tool"`
+		Invocations []sarifInvocation `json:"invocations"`
+		Results     []sarifResult     `json:"results"`
+	}
+	sarifInvocation struct {
+		Successful    bool                `json:"executionSuccessful"`
+		Notifications []sarifNotification `json:"toolExecutionNotifications"`
+	}
+	sarifNotification struct {
+		Level      string          `json:"level"`
+		Descriptor sarifDescriptor `json:"descriptor"`
+		Message    sarifText       `json:"message"`
+	}
+	sarifDescriptor struct {
+		ID string `json:"id"`
 	}
 	sarifTool struct {
 		Driver sarifDriver `json:"driver"`
@@ -86,7 +99,21 @@ func writeSARIF(w io.Writer, f scan.Found) error {
 		}
 		run.Results = append(run.Results, r)
 	}
+	run.Invocations = []sarifInvocation{{Successful: len(f.Failed) == 0, Notifications: sarifNotifications(f)}}
 	return writeJSON(w, sarifLog{"https://json.schemastore.org/sarif-2.1.0.json", "2.1.0", []sarifRun{run}})
+}
+
+// sarifNotifications say what was not searched: a named source or a history is an error, all else a warning.
+func sarifNotifications(f scan.Found) []sarifNotification {
+	all := []sarifNotification{{"note", sarifDescriptor{"searched"}, sarifText{f.Coverage().Summary()}}}
+	for _, s := range f.Skipped {
+		level := "warning"
+		if s.Named {
+			level = "error"
+		}
+		all = append(all, sarifNotification{level, sarifDescriptor{string(s.Reason)}, sarifText{"not searched: " + s.Path + ": " + s.Why}})
+	}
+	return all
 }
 
 // sarifURI is relative to what was scanned, as code hosts want it.

@@ -27,10 +27,11 @@ type Scanner struct {
 
 	patience time.Duration // with git
 
-	files, bytes atomic.Int64
-	mu           sync.Mutex
-	found        Found
-	full         bool // and that was said
+	files, bytes, objects atomic.Int64
+	mu                    sync.Mutex
+	found                 Found
+	histories             int  // that were searched
+	full                  bool // and that was said
 }
 
 // Options are options of a Scanner. The zero value searches files as they are, without histories.
@@ -75,7 +76,7 @@ func (s *Scanner) Found() Found {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	f := s.found
-	f.Hits, f.Skipped, f.Failed = slices.Clone(f.Hits), slices.Clone(f.Skipped), slices.Clone(f.Failed)
+	f.Hits, f.Skipped, f.Sources = slices.Clone(f.Hits), slices.Clone(f.Skipped), slices.Clone(f.Sources)
 	f.Files, f.Bytes = s.files.Load(), s.bytes.Load()
 	f.tidy()
 	return f
@@ -84,17 +85,21 @@ func (s *Scanner) Found() Found {
 // Reader searches what r gives, as it is, or unpacked where it is an archive. source is what hits name it. Its errors
 // are those of r, and of ctx; what could not be unpacked is in Found.Skipped.
 func (s *Scanner) Reader(ctx context.Context, source string, r io.Reader) error {
-	return s.one(ctx, place{source: source}, r, nil, s.keep)
+	defer s.covered(source, s.tallied())
+	return s.one(ctx, place{source: source, named: true}, r, nil, s.keep)
 }
 
 // place is where something is searched.
-type place struct{ source, path string }
+type place struct {
+	source, path string
+	named        bool // source is a file that somebody named
+}
 
 func (p place) inside(name string) place {
 	if p.path == "" {
-		return place{p.source, name}
+		return place{p.source, name, p.named}
 	}
-	return place{p.source, p.path + "!/" + name}
+	return place{p.source, p.path + "!/" + name, p.named}
 }
 
 func (p place) String() string {
@@ -127,7 +132,9 @@ func (s *Scanner) add(h Hit) {
 		s.found.Hits = append(s.found.Hits, h)
 	case n == mostHits && !s.full:
 		s.full = true
-		s.found.Skipped = append(s.found.Skipped, Skipped{h.Source, fmt.Sprintf("there are more than %d places; these are some", mostHits)})
+		s.found.Skipped = append(s.found.Skipped, Skipped{
+			Path: h.Source, Reason: TooMuch, Why: fmt.Sprintf("there are more than %d places; these are some", mostHits),
+		})
 	}
 }
 
@@ -138,22 +145,22 @@ const (
 	mostHits    = 200_000              // of a scan
 )
 
-func (s *Scanner) skip(at place, format string, args ...any) { s.note(at, false, format, args...) }
-
-// fail notes that the history of a repository was not searched, of which it would be taken that nothing was found.
-func (s *Scanner) fail(named, format string, args ...any) {
-	s.note(place{named, ""}, true, format, args...)
+// skip notes what was not searched, or not whole. Of a file that somebody named that is more than a note.
+func (s *Scanner) skip(at place, reason Reason, format string, args ...any) {
+	s.note(at, at.named, reason, format, args...)
 }
 
-func (s *Scanner) note(at place, failed bool, format string, args ...any) {
-	why := Skipped{s.Mask(at.String()), s.Mask(fmt.Sprintf(format, args...))}
+// fail notes that a named source or a history was not searched, of which it would be taken that nothing was found.
+func (s *Scanner) fail(named string, reason Reason, format string, args ...any) {
+	s.note(place{source: named}, true, reason, format, args...)
+}
+
+func (s *Scanner) note(at place, named bool, reason Reason, format string, args ...any) {
+	k := Skipped{s.Mask(at.String()), reason, s.Mask(fmt.Sprintf(format, args...)), named}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if len(s.found.Skipped) < mostHits {
-		s.found.Skipped = append(s.found.Skipped, why)
-	}
-	if failed && len(s.found.Failed) < mostHits {
-		s.found.Failed = append(s.found.Failed, why)
+	if len(s.found.Skipped) < mostHits || named {
+		s.found.Skipped = append(s.found.Skipped, k)
 	}
 }
 
@@ -229,7 +236,7 @@ func (s *Scanner) stream(ctx context.Context, at place, r io.Reader, wide bool, 
 		to(at, m)
 	}
 	if over {
-		s.skip(at, "there are more than %d places in it; these are some", mostMatches)
+		s.skip(at, TooMuch, "there are more than %d places in it; these are some", mostMatches)
 	}
 	if errors.Is(err, io.EOF) {
 		return nil

@@ -93,7 +93,7 @@ func inUTF16(text string, order int) string {
 	return string(b)
 }
 
-func gz(t *testing.T, content []byte) []byte {
+func gz(t testing.TB, content []byte) []byte {
 	t.Helper()
 	var b bytes.Buffer
 	w := gzip.NewWriter(&b)
@@ -102,7 +102,7 @@ func gz(t *testing.T, content []byte) []byte {
 	return b.Bytes()
 }
 
-func zipped(t *testing.T, files map[string][]byte) []byte {
+func zipped(t testing.TB, files map[string][]byte) []byte {
 	t.Helper()
 	var b bytes.Buffer
 	z := zip.NewWriter(&b)
@@ -117,7 +117,7 @@ func zipped(t *testing.T, files map[string][]byte) []byte {
 	return b.Bytes()
 }
 
-func tarred(t *testing.T, files map[string][]byte) []byte {
+func tarred(t testing.TB, files map[string][]byte) []byte {
 	t.Helper()
 	var b bytes.Buffer
 	w := tar.NewWriter(&b)
@@ -510,7 +510,7 @@ func TestARepositoryThatWasNotSearched(t *testing.T) {
 			t.Fatal(err)
 		}
 		f, _ := scan(t, Options{History: true}, r.dir)
-		if err := f.FailedError(); err == nil || len(f.Skipped) == 0 {
+		if err := f.Partial(); err == nil || len(f.Skipped) == 0 {
 			t.Errorf("%s: %v, skipped %v", name, err, f.Skipped)
 		}
 	}
@@ -625,6 +625,12 @@ func FuzzArchives(f *testing.F) {
 	f.Add([]byte("\x28\xb5\x2f\xfd"))
 	f.Add(tarredSeed())
 	f.Add([]byte{0xff, 0xfe, 0, 0xd8})
+	for _, seed := range [][]byte{
+		xzed(f, []byte("text")), zlibbed(f, []byte("text")), deb(f, map[string][]byte{"x": nil}), rpm(f, "x", []byte("text")), pdf(f, []byte("text")),
+		png(f, []byte("text")), sevenZipped(f), zipLZMA(f, "x", []byte("text")), []byte("# v2 git bundle\n\nPACK\x00\x00\x00\x02\x00\x00\x00\x01\x70"),
+	} {
+		f.Add(seed)
+	}
 	s, _ := NewScanner(planted, Options{})
 	f.Fuzz(func(t *testing.T, content []byte) {
 		err := s.Reader(context.Background(), "-", io.MultiReader(bytes.NewReader(content), strings.NewReader(canary)))
