@@ -86,13 +86,13 @@ func (s *Scanner) called(ctx context.Context, at place, name string, r io.Reader
 		} else if what, why := closed(head); what != "" {
 			s.skip(at, why, "%s is not opened", what)
 		}
-		return s.text(ctx, at, head, in, to)
+		return s.text(ctx, at, head, in, left, to)
 	}
 	if f.weak && whole == nil { // what is none is searched from its beginning
 		if whole, err = inMemory(in, nil); err != nil {
 			var large *largeError
 			if errors.As(err, &large) {
-				return s.tooLarge(ctx, at, in, large, to)
+				return s.tooLarge(ctx, at, in, large, left, to)
 			}
 			return err
 		}
@@ -110,9 +110,9 @@ func (s *Scanner) called(ctx context.Context, at place, name string, r io.Reader
 		s.skip(at, Broken, "%v", errPacked)
 	}
 	if whole != nil {
-		return s.text(ctx, at, nil, io.NewSectionReader(whole, 0, whole.size), to)
+		return s.text(ctx, at, nil, io.NewSectionReader(whole, 0, whole.size), left, to)
 	}
-	return s.text(ctx, at, nil, in, to) // what is left of it
+	return s.text(ctx, at, nil, in, left, to) // what is left of it
 }
 
 // unpack opens a container. What panics in a reader of a format is an error of that file.
@@ -126,11 +126,11 @@ func (s *Scanner) unpack(ctx context.Context, f *format, at place, in *bufio.Rea
 }
 
 // text searches bytes that are no container; UTF-16 with a byte order mark becomes UTF-8 first.
-func (s *Scanner) text(ctx context.Context, at place, head []byte, r io.Reader, to sink) error {
+func (s *Scanner) text(ctx context.Context, at place, head []byte, r io.Reader, left *budget, to sink) error {
 	if wide := bytes.HasPrefix(head, []byte{0xff, 0xfe}) || bytes.HasPrefix(head, []byte{0xfe, 0xff}); wide {
-		return s.stream(ctx, at, unicode.UTF16(unicode.LittleEndian, unicode.UseBOM).NewDecoder().Reader(r), true, to)
+		return s.stream(ctx, at, unicode.UTF16(unicode.LittleEndian, unicode.UseBOM).NewDecoder().Reader(r), true, left, to)
 	}
-	return s.stream(ctx, at, r, false, to)
+	return s.stream(ctx, at, r, false, left, to)
 }
 
 // section is a file that can be read at any place.
@@ -160,15 +160,15 @@ type largeError struct{ read []byte }
 func (e *largeError) Error() string { return "it is too large" }
 
 // tooLarge searches as it is what is too large to be opened inside of something else.
-func (s *Scanner) tooLarge(ctx context.Context, at place, in io.Reader, e *largeError, to sink) error {
+func (s *Scanner) tooLarge(ctx context.Context, at place, in io.Reader, e *largeError, left *budget, to sink) error {
 	s.skip(at, TooMuch, "one of more than %d MiB inside of something else is not opened", maxInMemory>>20)
-	return s.text(ctx, at, nil, io.MultiReader(bytes.NewReader(e.read), in), to)
+	return s.text(ctx, at, nil, io.MultiReader(bytes.NewReader(e.read), in), left, to)
 }
 
 // name searches what a file is called.
 func (s *Scanner) name(at place, text string, to sink) {
 	var all []match
-	s.matches([]byte(text), 0, len(text), func(m match) {
+	s.all(context.Background(), at, []byte(text), func(m match) {
 		m.line = 0
 		all = append(all, m)
 	})

@@ -31,7 +31,7 @@ func (s *Scanner) bundle(ctx context.Context, at place, in *bufio.Reader, _ *sec
 			return errPacked
 		}
 	}
-	if err := s.text(ctx, at, nil, &head, to); err != nil {
+	if err := s.text(ctx, at, nil, &head, left, to); err != nil {
 		return err
 	}
 	p := &pack{in: &counted{r: in}, byPlace: map[int64]packed{}, byName: map[string]packed{}}

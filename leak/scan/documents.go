@@ -17,12 +17,12 @@ func (s *Scanner) pdf(ctx context.Context, at place, in *bufio.Reader, whole *se
 	whole, err := inMemory(in, whole)
 	var large *largeError
 	if errors.As(err, &large) {
-		return s.tooLarge(ctx, at, in, large, to)
+		return s.tooLarge(ctx, at, in, large, left, to)
 	}
 	if err != nil {
 		return err
 	}
-	if err := s.text(ctx, at, nil, io.NewSectionReader(whole, 0, whole.size), to); err != nil {
+	if err := s.text(ctx, at, nil, io.NewSectionReader(whole, 0, whole.size), left, to); err != nil {
 		return err
 	}
 	const begin = "stream"
@@ -72,12 +72,12 @@ func (s *Scanner) png(ctx context.Context, at place, in *bufio.Reader, whole *se
 	whole, err := inMemory(in, whole)
 	var large *largeError
 	if errors.As(err, &large) {
-		return s.tooLarge(ctx, at, in, large, to)
+		return s.tooLarge(ctx, at, in, large, left, to)
 	}
 	if err != nil {
 		return err
 	}
-	if err := s.text(ctx, at, nil, io.NewSectionReader(whole, 0, whole.size), to); err != nil {
+	if err := s.text(ctx, at, nil, io.NewSectionReader(whole, 0, whole.size), left, to); err != nil {
 		return err
 	}
 	const signature, mostText = 8, 16 << 20

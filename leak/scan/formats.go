@@ -177,7 +177,7 @@ func selfExtracting(whole *section) *format {
 		return &format{weak: true, open: func(
 			s *Scanner, ctx context.Context, in place, _ *bufio.Reader, _ *section, left *budget, to sink,
 		) error {
-			if err := s.text(ctx, in, nil, io.NewSectionReader(whole, 0, int64(at)), to); err != nil {
+			if err := s.text(ctx, in, nil, io.NewSectionReader(whole, 0, int64(at)), left, to); err != nil {
 				return err
 			}
 			rest := &section{io.NewSectionReader(whole, int64(at), whole.size-int64(at)), whole.size - int64(at)}

@@ -70,7 +70,7 @@ func (s *Scanner) rpm(ctx context.Context, at place, in *bufio.Reader, _ *sectio
 			return err
 		}
 	}
-	if err := s.text(ctx, at, nil, &headers, to); err != nil {
+	if err := s.text(ctx, at, nil, &headers, left, to); err != nil {
 		return err
 	}
 	return s.contents(ctx, at.inside("payload"), &rationed{in, left}, nil, left, to)
@@ -120,7 +120,7 @@ func (s *Scanner) iso(ctx context.Context, at place, _ *bufio.Reader, whole *sec
 	if err := s.isoDir(ctx, at, root, 0, left, to); err != nil {
 		return err
 	}
-	return s.text(ctx, at, nil, io.NewSectionReader(whole, 0, whole.size), to) // also what no directory has
+	return s.text(ctx, at, nil, io.NewSectionReader(whole, 0, whole.size), left, to) // also what no directory has
 }
 
 func (s *Scanner) isoDir(ctx context.Context, at place, dir *iso9660.File, depth int, left *budget, to sink) error {

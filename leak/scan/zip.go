@@ -19,7 +19,7 @@ func (s *Scanner) tar(ctx context.Context, at place, in *bufio.Reader, _ *sectio
 	for {
 		h, err := t.Next()
 		if errors.Is(err, io.EOF) {
-			return s.text(ctx, at, nil, in, to) // what stands behind its end
+			return s.text(ctx, at, nil, in, left, to) // what stands behind its end
 		}
 		if err != nil {
 			return err
@@ -42,7 +42,7 @@ func (s *Scanner) zip(ctx context.Context, at place, in *bufio.Reader, whole *se
 	whole, err := inMemory(in, whole)
 	var large *largeError
 	if errors.As(err, &large) {
-		return s.tooLarge(ctx, at, in, large, to)
+		return s.tooLarge(ctx, at, in, large, left, to)
 	}
 	if err != nil {
 		return err
@@ -50,7 +50,7 @@ func (s *Scanner) zip(ctx context.Context, at place, in *bufio.Reader, whole *se
 	z, err := zip.NewReader(whole, whole.size)
 	if err != nil && !errors.Is(err, zip.ErrInsecurePath) {
 		s.skip(at, Broken, "%v", errPacked)
-		return s.text(ctx, at, nil, io.NewSectionReader(whole, 0, whole.size), to)
+		return s.text(ctx, at, nil, io.NewSectionReader(whole, 0, whole.size), left, to)
 	}
 	for method, open := range moreOfZip {
 		z.RegisterDecompressor(method, open)
@@ -146,7 +146,7 @@ func (s *Scanner) sevenZip(ctx context.Context, at place, in *bufio.Reader, whol
 	whole, err := inMemory(in, whole)
 	var large *largeError
 	if errors.As(err, &large) {
-		return s.tooLarge(ctx, at, in, large, to)
+		return s.tooLarge(ctx, at, in, large, left, to)
 	}
 	if err != nil {
 		return err
