@@ -271,11 +271,12 @@ func newLeaksImport(o *options) *cobra.Command {
 	)
 	cmd := &cobra.Command{
 		Use:   "import FILE...",
-		Short: "Take in what gitleaks, trufflehog or a SARIF tool found",
-		Long: "Take in reports of other scanners: gitleaks (JSON), trufflehog (--json) and SARIF 2.1.0; - is standard\n" +
-			"input. What they found is held against the registered secrets by fingerprint. What is registered opens\n" +
-			"findings and is checked at once; the rest is counted as foreign and forgotten.\n\n" +
-			"Exit 0: nothing of it is registered; 1: something is; 2: it could not be done.",
+		Short: "Take in what other scanners found",
+		Long: "Take in reports of other scanners: gitleaks (JSON), trufflehog (--json), SARIF 2.1.0, detect-secrets, GitLab,\n" +
+			"ggshield, noseyparker, kingfisher and CSV; - is standard input. What they found is held against the registered\n" +
+			"secrets, in whatever encoding a report has it. What is registered opens findings and is checked at once; the\n" +
+			"rest is counted as foreign and forgotten.\n\n" +
+			"Exit 0: nothing of it is registered; 1: something is; 2: it could not be done, or it is no report that is known.",
 		Example: "  gitleaks git --report-format json --report-path - . | keyrounds leaks import -\n" +
 			"  trufflehog git file://. --json > report.ndjson; keyrounds leaks import report.ndjson",
 		Args: cobra.MinimumNArgs(1),

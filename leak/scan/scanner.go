@@ -200,6 +200,17 @@ func (s *Scanner) Mask(text string) string {
 	return b.String() + text[end:]
 }
 
+// In returns the terms that a text has, in whatever way they are written, each once, with their values. Show none of them.
+func (s *Scanner) In(text string) (terms []Term) {
+	var seen []int32
+	s.all(context.Background(), place{}, []byte(text), func(m match) {
+		if !slices.Contains(seen, m.term) {
+			seen, terms = append(seen, m.term), append(terms, s.terms[m.term])
+		}
+	})
+	return terms
+}
+
 // all calls found for what is in a short text, in whatever way it is written.
 func (s *Scanner) all(ctx context.Context, at place, text []byte, found func(match)) {
 	s.matches(text, 0, len(text), found)
