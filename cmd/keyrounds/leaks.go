@@ -33,6 +33,7 @@ func newLeaksScan(o *options) *cobra.Command {
 		out         output
 		search      scan.Options
 		coverage    coverageFlags
+		source      string
 		record      bool
 		secretsOnly bool
 		watch       bool
@@ -52,10 +53,10 @@ func newLeaksScan(o *options) *cobra.Command {
 			"  keyrounds leaks scan --unreachable -o json . | jq -r '.[] | select(.in_head) | .path'\n" +
 			"  git diff --cached | keyrounds leaks scan --record=false --secrets-only -",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if watch == (len(args) > 0) {
+			if wanted := len(args) + len(source); watch && wanted > 0 || !watch && wanted == 0 || source != "" && len(args) > 0 {
 				return &hintError{
-					errors.New("either PATH or --watch is wanted"),
-					"--watch scans what leaks.sources of the configuration names, on its schedules",
+					errors.New("either PATH or --watch is wanted, or --source"),
+					"--watch scans what leaks.sources of the configuration names, on its schedules; --source NAME one of them now",
 				}
 			}
 			a, err := o.open(cmd.Context())
@@ -63,8 +64,11 @@ func newLeaksScan(o *options) *cobra.Command {
 				return err
 			}
 			defer a.Close()
-			if watch {
+			switch {
+			case watch:
 				return watchSources(cmd, a)
+			case source != "":
+				return scanSourceNow(cmd, a, source)
 			}
 			found, not, err := scanPaths(cmd, a, search, secretsOnly, args)
 			if err != nil {
@@ -100,6 +104,7 @@ func newLeaksScan(o *options) *cobra.Command {
 	f.BoolVar(&record, "record", true, "open findings about what is found, and check the credentials")
 	f.BoolVar(&secretsOnly, "secrets-only", false, "do not look for client ids, which are no secrets")
 	coverage.register(cmd)
+	f.StringVar(&source, "source", "", "scan this one of leaks.sources of the configuration now, all of it and not only what is new")
 	f.BoolVar(&watch, "watch", false, "scan leaks.sources of the configuration on their schedules, as the daemon does")
 	return cmd
 }
@@ -162,6 +167,7 @@ type hitJSON struct {
 	Path       string     `json:"path"`
 	Line       *int       `json:"line"`       // null: the name of a file
 	InHead     *bool      `json:"in_head"`    // null: not of a history
+	Tips       []string   `json:"tips"`       // refs and stashes whose tips have it, and "the index"; null: not of a history
 	FirstSeen  *time.Time `json:"first_seen"` // the commit's author date; null: not known
 }
 
@@ -174,11 +180,8 @@ func printHits(w io.Writer, out output, f scan.Found, paths []string) error {
 		}
 		where := "in the files"
 		if h.Object != "" {
-			v.InHead = &h.InHead
-			where = "only in history"
-			if h.InHead {
-				where = "in HEAD"
-			}
+			v.InHead, v.Tips = &h.InHead, orEmpty(h.Tips)
+			where = whereOf(h)
 		}
 		values = append(values, v)
 		kind := strings.ReplaceAll(string(h.Kind), "_", " ")
@@ -208,6 +211,34 @@ func printHits(w io.Writer, out output, f scan.Found, paths []string) error {
 		return nil
 	}
 	return out.list(w, []string{"CREDENTIAL", "KIND", "ENCODING", "SOURCE", "PATH", "LINE", "COMMIT", "WHERE", "FIRST SEEN"}, rows, values)
+}
+
+// whereOf says where in a history a hit stands now.
+func whereOf(h scan.Hit) string {
+	const most = 3
+	var parts []string
+	if h.InHead {
+		parts = append(parts, "HEAD")
+	}
+	var refs []string
+	for _, name := range h.Tips {
+		if name == "the index" || strings.HasPrefix(name, "stash@{") {
+			parts = append(parts, name)
+			continue
+		}
+		refs = append(refs, name)
+	}
+	if len(refs) > 0 {
+		text := "the tip of " + joinComma(refs[:min(len(refs), most)])
+		if more := len(refs) - most; more > 0 {
+			text += fmt.Sprintf(" and %d more", more)
+		}
+		parts = append(parts, text)
+	}
+	if len(parts) == 0 {
+		return "only in history"
+	}
+	return printable("in "+joinComma(parts), false)
 }
 
 func megabytes(n int64) string { return fmt.Sprintf("%.1f MB", float64(n)/1e6) }
@@ -261,6 +292,21 @@ func watchSources(cmd *cobra.Command, a *app.App) error {
 		fmt.Fprintf(cmd.OutOrStdout(), "%s %s: found %d, searched %s, left out %d\n",
 			at, source, len(f.Hits), megabytes(f.Bytes), len(f.Skipped))
 	})
+	return nil
+}
+
+// scanSourceNow scans a source of the configuration whole, and records it as the daemon would.
+func scanSourceNow(cmd *cobra.Command, a *app.App, name string) error {
+	f, err := a.Exposure.ScanSourceNow(cmd.Context(), name)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(cmd.OutOrStdout(), "%s: found %d, searched %s, left out %d; see keyrounds leaks status\n",
+		name, len(f.Hits), megabytes(f.Bytes), len(f.Skipped))
+	tellCoverage(cmd.ErrOrStderr(), coverageJSON{Coverage: f.Coverage()})
+	if len(f.Hits) > 0 {
+		return errFound
+	}
 	return nil
 }
 

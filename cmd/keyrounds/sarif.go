@@ -81,7 +81,8 @@ func writeSARIF(w io.Writer, f scan.Found) error {
 			Message:   sarifText{fmt.Sprintf("The client secret of credential %s stands here (%s).", h.Credential, h.Encoding)},
 			Locations: []sarifLocation{{sarifPhysical{Artifact: sarifArtifact{sarifURI(h)}}}},
 			Properties: map[string]any{
-				"credential": h.Credential, "encoding": h.Encoding, "source": h.Source, "in_head": h.InHead, "former": h.Former,
+				"credential": h.Credential, "encoding": h.Encoding, "source": h.Source, "in_head": h.InHead, "tips": orEmpty(h.Tips),
+				"former": h.Former,
 			},
 		}
 		if h.Kind == scan.ClientID {

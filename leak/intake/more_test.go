@@ -80,7 +80,7 @@ func TestTrufflehogsPlaces(t *testing.T) {
 	t.Parallel()
 	for data, want := range map[string]string{
 		`{"Slack":{"channel_id":"C1","channel_name":"ops","link":"https://acme.slack.com/x","user":"u"}}`: "#ops|u",
-		`{"Docker":{"image":"r.example.com/app","tag":"1.2","file":"/app.env","layer":"sha256:ab"}}`:      "r.example.com/app:1.2|/app.env sha256:ab",
+		`{"Docker":{"image":"example.com/app","tag":"1.2","file":"/a.env","layer":"ab"}}`:                 "example.com/app:1.2|/a.env ab",
 		`{"S3":{"bucket":"backups","file":"db/dump.sql"}}`:                                                "backups|db/dump.sql",
 		`{"GCS":{"bucket":"backups","filename":"dump.sql"}}`:                                              "backups|dump.sql",
 		`{"Jenkins":{"project_name":"deploy","build_number":17,"link":"https://ci"}}`:                     "deploy|build 17",

@@ -54,6 +54,9 @@ func (s *Scanner) history(ctx context.Context, dir *os.File, named string, asked
 	}
 	h := &history{Scanner: s, git: g, named: named, found: map[objectID][]objectMatch{}}
 	h.sayIncomplete(ctx)
+	h.known = h.since(ctx)
+	tips := h.tips(ctx)
+	h.refNames(tips)
 	ids, err := h.list(ctx)
 	switch {
 	case ctx.Err() != nil:
@@ -71,6 +74,7 @@ func (s *Scanner) history(ctx context.Context, dir *os.File, named string, asked
 		return fmt.Errorf("%s: %w", s.Mask(named), err)
 	}
 	h.searched()
+	h.remember(tips)
 	if len(h.found) == 0 {
 		return nil
 	}
@@ -80,6 +84,8 @@ func (s *Scanner) history(ctx context.Context, dir *os.File, named string, asked
 		}
 		s.fail(named, Corrupt, "not every commit could be read, so it is not known of all that was found where it stands (%v)", err)
 	}
+	h.tipsOf(ctx, tips)
+	h.inIndex(ctx)
 	h.hits()
 	return nil
 }
@@ -98,6 +104,9 @@ type history struct {
 	// of those that were found
 	places map[objectID][]introduced
 	inHead map[objectID]bool
+	inTips map[objectID][]string // names of refs and stashes, and the index
+
+	known string // what was searched before, as lines of rev-list
 }
 
 // objectID is the name of an object: SHA-1 or SHA-256, which fills the rest.
@@ -125,13 +134,14 @@ func parseID(name []byte) (id objectID, ok bool) {
 // list names the objects, each as its text.
 func (h *history) list(ctx context.Context) ([]objectName, error) {
 	if !h.Unreachable {
-		ids, err := h.names(ctx, "rev-list", "--objects", "--missing=print", "--all")
+		arg, in := stdin(h.known)
+		ids, err := h.names(ctx, in, slices.Concat([]string{"rev-list", "--objects", "--missing=print"}, roots, arg)...)
 		if err == nil || ctx.Err() != nil {
 			return ids, ctx.Err()
 		}
 		h.fail(h.named, Corrupt, "its history is corrupt (%v); every object that can be read is searched instead", err)
 	}
-	ids, err := h.names(ctx, "cat-file", "--batch-all-objects", "--batch-check=%(objectname)", "--unordered")
+	ids, err := h.names(ctx, nil, "cat-file", "--batch-all-objects", "--batch-check=%(objectname)", "--unordered")
 	if err != nil && ctx.Err() == nil && len(ids) > 0 {
 		h.fail(h.named, GitFailed, "not every object could be listed (%v)", err)
 		err = nil
@@ -153,8 +163,8 @@ func (n objectName) String() string {
 	return hex.EncodeToString(n.id[:20])
 }
 
-func (h *history) names(ctx context.Context, args ...string) (all []objectName, err error) {
-	err = h.git.lines(ctx, args, nil, '\n', func(line []byte) {
+func (h *history) names(ctx context.Context, in io.Reader, args ...string) (all []objectName, err error) {
+	err = h.git.lines(ctx, args, in, '\n', func(line []byte) {
 		if rest, is := bytes.CutPrefix(line, []byte("?")); is { // it is not there
 			h.lacking.Add(1)
 			if h.lacking.Load() == 1 {
@@ -320,18 +330,19 @@ func (h *history) locate(ctx context.Context) error {
 		}
 	})
 	args := []string{
-		"log", "--all", "-z", "--raw", "-c", "--root", "--no-abbrev", "--no-renames", "--no-ext-diff", "--no-textconv",
+		"log", "--all", "--reflog", "-z", "--raw", "-c", "--root", "--no-abbrev", "--no-renames", "--no-ext-diff", "--no-textconv",
 		"--no-show-signature", "--no-mailmap", "--no-notes", "--no-decorate", "--format=%x01%H %at",
 	}
-	var more io.Reader
+	known := h.known
 	if h.Unreachable {
 		commits, err := h.commits(ctx)
 		if err != nil {
 			return err
 		}
-		args, more = append(args, "--stdin"), strings.NewReader(commits)
+		known = commits
 	}
-	return h.git.lines(ctx, args, more, 0, (&rawLog{history: h}).token)
+	arg, in := stdin(known)
+	return h.git.lines(ctx, append(args, arg...), in, 0, (&rawLog{history: h}).token)
 }
 
 // rawLog reads `git log --raw -z`: \x01, commit and time; then for each change :modes, objects and letters, and behind
@@ -409,7 +420,7 @@ func (h *history) hits() {
 		}
 		for _, m := range matches {
 			for _, by := range places {
-				hit := h.hit(m, by, h.inHead[id])
+				hit := h.hit(id, m, by, h.inHead[id])
 				key := hit.same(0)
 				if hit.Path == "" {
 					key.path = hit.Object
@@ -419,6 +430,11 @@ func (h *history) hits() {
 					hit, old = old, hit
 				}
 				hit.InHead = hit.InHead || known && old.InHead
+				for _, name := range old.Tips {
+					if known && !slices.Contains(hit.Tips, name) {
+						hit.Tips = append(hit.Tips, name)
+					}
+				}
 				first[key] = hit
 			}
 		}
@@ -443,13 +459,20 @@ func earlier(a, b Hit) bool {
 	return a.Line < b.Line
 }
 
-func (h *history) hit(m objectMatch, by introduced, inHead bool) Hit {
+func (h *history) masked(names []string) (all []string) {
+	for _, name := range names {
+		all = append(all, h.Mask(name))
+	}
+	return all
+}
+
+func (h *history) hit(id objectID, m objectMatch, by introduced, inHead bool) Hit {
 	p := by.path + m.member
 	if by.path == "" && m.kind != "blob" {
 		p = map[string]string{"commit": "(commit message)", "tag": "(tag)", "tree": "(name of a file)"}[m.kind]
 	}
 	return Hit{
 		Term: h.terms[m.term], Encoding: m.encoding, Source: h.Mask(h.named), Path: h.Mask(p), Line: m.line,
-		Commit: by.commit, Object: m.name, InHead: inHead, FirstSeen: by.at,
+		Commit: by.commit, Object: m.name, InHead: inHead, FirstSeen: by.at, Tips: h.masked(h.inTips[id]),
 	}.bare()
 }

@@ -21,6 +21,7 @@ type Hit struct {
 	Commit    string    // the first that has it; "": not of a history, or in no commit
 	Object    string    // the object's name; "": not of a history
 	InHead    bool      // of a history: HEAD has it
+	Tips      []string  // of a history: refs whose tips have it, stashes, and "the index", as people name them
 	FirstSeen time.Time // the commit's author date; zero: not known
 }
 
@@ -37,8 +38,10 @@ type Found struct {
 	// Failed are those of Skipped that are a named source, or a history: "nothing was found" is not known of them.
 	Failed  []Skipped
 	Sources []Searched // what was searched, by source, in the order of the calls
-	Files   int64      // files, members of archives, and objects of histories that were searched
-	Bytes   int64      // in those, as they are unpacked
+	// Tips are, by repository, the objects that its refs named, for Options.Since of the next scan; of very many refs there are none.
+	Tips  map[string][]string
+	Files int64 // files, members of archives, and objects of histories that were searched
+	Bytes int64 // in those, as they are unpacked
 }
 
 // Partial says which named sources and histories were not searched, or not whole; nil where there are none.

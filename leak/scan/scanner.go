@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -43,10 +44,13 @@ type Scanner struct {
 
 // Options are options of a Scanner. The zero value searches files as they are, without histories.
 type Options struct {
-	History     bool  // also searches git histories: all refs, every object
-	Unreachable bool  // with History, also objects that no ref reaches
-	Workers     int   // files that Tree searches at once; 0: one a processor
-	Unpack      int64 // bytes that are unpacked of one file at most; 0: DefaultUnpack
+	History     bool // also searches git histories: all refs, every object
+	Unreachable bool // with History, also objects that no ref reaches
+	// Since is, by repository, what its refs named when it was searched before, with the same terms: with History, what those reach is
+	// left out. Found.Tips has it.
+	Since   map[string][]string
+	Workers int   // files that Tree searches at once; 0: one a processor
+	Unpack  int64 // bytes that are unpacked of one file at most; 0: DefaultUnpack
 	// Confine starts git so that it reads its repository alone; the zero value: git is started as it is.
 	Confine confine.Launcher
 	// Progress is told the bytes that were searched so far, from any goroutine; may be nil.
@@ -93,6 +97,7 @@ func (s *Scanner) Found() Found {
 	defer s.mu.Unlock()
 	f := s.found
 	f.Hits, f.Skipped, f.Sources = slices.Clone(f.Hits), slices.Clone(f.Skipped), slices.Clone(f.Sources)
+	f.Tips = maps.Clone(f.Tips)
 	f.Files, f.Bytes = s.files.Load(), s.bytes.Load()
 	f.tidy()
 	return f
