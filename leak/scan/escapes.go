@@ -95,7 +95,7 @@ func (p *pairs) are(two uint16) uint64 { return p.any[two>>6] >> (two & 63) }
 
 // escapes undoes all families around each place where one stands, as far to both sides as there may be a term.
 func (u *undoer) escapes(text []byte, l *lines, do func(secret.Encoding)) {
-	var ends [len(families) + 1]int // where what was undone ends, by family
+	var ends [len(families)]int // where what was undone ends, by family
 	p, i := u.pairs, 0
 	for ; i+8 <= len(text); i += 7 { // seven pairs at once
 		w := binary.LittleEndian.Uint64(text[i:])
@@ -111,11 +111,11 @@ func (u *undoer) escapes(text []byte, l *lines, do func(secret.Encoding)) {
 }
 
 // escape undoes the families that stand at a place.
-func (u *undoer) escape(text []byte, i int, ends *[len(families) + 1]int, l *lines, do func(secret.Encoding)) {
+func (u *undoer) escape(text []byte, i int, ends *[len(families)]int, l *lines, do func(secret.Encoding)) {
 	for of := u.pairs.first[text[i]] & u.pairs.second[text[i+1]]; of != 0; of &= of - 1 {
 		f := bits.TrailingZeros32(of)
 		by := &families[f]
-		if i < ends[f] || by.name == Split && (i == 0 || i < ends[len(families)]) {
+		if i < ends[f] || by.name == Split && i == 0 {
 			continue
 		}
 		switch by.name {
@@ -126,7 +126,7 @@ func (u *undoer) escape(text []byte, i int, ends *[len(families) + 1]int, l *lin
 			if n == 0 || !u.mayGoOn(text, i, i+n) {
 				continue
 			}
-			ends[len(families)] = u.joined(text, i, l)
+			ends[f] = u.joined(by, text, i, l)
 		default:
 			if n, c := by.undo(text[i:]); n == 0 || !u.mayBe(c) {
 				continue

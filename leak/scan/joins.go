@@ -31,8 +31,9 @@ func (u *undoer) anyJoint(rest []byte) int {
 	return 0
 }
 
-// joined puts together what stands around a joint, and returns where that ends.
-func (u *undoer) joined(text []byte, i int, l *lines) int {
+// joined puts together what stands around a joint, and returns where that ends. The first byte of joints of another family may be a
+// character of a term as well: then it is one.
+func (u *undoer) joined(by *family, text []byte, i int, l *lines) int {
 	start := i
 	for start > 0 && i-start < u.reach && u.may[text[start-1]] {
 		start--
@@ -40,7 +41,7 @@ func (u *undoer) joined(text []byte, i int, l *lines) int {
 	l.begin(start)
 	j, run := start, i
 	for j < len(text) && j-run < u.reach {
-		if len(u.joints[text[j]]) > 0 {
+		if c := text[j]; len(u.joints[c]) > 0 && (c == by.trigger || !u.may[c]) {
 			if n := u.anyJoint(text[j:]); n > 0 {
 				j += n
 				run = j

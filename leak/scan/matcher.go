@@ -180,7 +180,7 @@ func (m *matcher) newClass(stride int, forms []int32) *class {
 	next:
 		for _, b := range all[from:to] {
 			for i := len(c.blocks) - 1; i >= begin; i-- {
-				if k := &c.blocks[i]; k.check == b.check && k.offset == b.offset {
+				if k := &c.blocks[i]; k.check == b.check && k.offset == b.offset && m.sameBlock(*k, b) {
 					k.to = b.to
 					continue next
 				}
@@ -190,6 +190,12 @@ func (m *matcher) newClass(stride int, forms []int32) *class {
 	}
 	c.starts[len(c.starts)-1] = uint32(len(c.blocks))
 	return c
+}
+
+// sameBlock: the check of a block depends on half of it only.
+func (m *matcher) sameBlock(a, b block) bool {
+	of := func(b block) string { return m.forms[b.from].text[b.offset:][:blockLength] }
+	return of(a) == of(b)
 }
 
 // fill has the filter let every block pass.
