@@ -9,16 +9,34 @@ import (
 
 // dumps undoes hex whose bytes stand apart, as in 4a:6f:65, 0x4a, 0x6f, or 4a6f 65, and dumps with offsets in front.
 func (u *undoer) dumps(text []byte, l *lines, do func(secret.Encoding)) {
-	const stride = 8
-	for p := 0; p+stride <= len(text); p += stride {
-		if beyond(text[p:]) != 0 || !maybeDump(text[p:p+stride]) {
+	const probe = 8
+	stride := probe
+	if u.shortest >= 2*probe { // a line of a dump has 24 bytes at least, with its offset
+		stride = 2 * probe
+	}
+	for p := 0; p+probe <= len(text); p += stride {
+		if beyond(text[p:]) != 0 || !maybeDump(text[p:p+probe]) {
 			continue
 		}
 		start := p
-		for start > 0 && p-start < 3*stride && text[start-1] != '\n' && dumpClass[text[start-1]] != 0 {
+		for start > 0 && p-start < 3*probe && text[start-1] != '\n' && dumpClass[text[start-1]] != 0 {
 			start--
 		}
-		end := u.dump(text, start, l)
+		for dumpClass[text[start]] == apartClass {
+			start++
+		}
+		end, at := u.dump(text, start, l), start
+		// What stands in front may have digits of hex as well.
+		for again := 0; again < 2 && at < p+probe && len(l.text) < u.shortest; again++ {
+			next := bytes.IndexAny(text[at:p+probe], " \t")
+			if next < 0 {
+				break
+			}
+			if to := u.dump(text, at+next, l); len(l.text) >= u.shortest {
+				end = to
+			}
+			at += next + blanks(text[at+next:])
+		}
 		by := HexDump
 		if len(l.text) < u.shortest {
 			end, by = l.apart(text, start), secret.Hex
@@ -26,7 +44,7 @@ func (u *undoer) dumps(text []byte, l *lines, do func(secret.Encoding)) {
 		if len(l.text) >= u.shortest {
 			do(by)
 		}
-		p = max(p, end&^(stride-1))
+		p = max(p, end-end%stride)
 	}
 }
 

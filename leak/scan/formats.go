@@ -9,6 +9,7 @@ import (
 	"context"
 	"encoding/binary"
 	"io"
+	"path"
 	"strings"
 
 	"github.com/andybalholm/brotli"
@@ -29,7 +30,7 @@ type unpacker func(s *Scanner, ctx context.Context, at place, in *bufio.Reader, 
 const headLength = 262
 
 // container says how to open what begins with head; nil: it is none. The name is asked for what nothing else tells.
-func container(head []byte, path string, whole *section) *format {
+func container(head []byte, name string, whole *section) *format {
 	is := func(magic string) bool { return bytes.HasPrefix(head, []byte(magic)) }
 	switch {
 	case is("PK\x03\x04"), is("PK\x05\x06"):
@@ -64,10 +65,13 @@ func container(head []byte, path string, whole *section) *format {
 		return &format{open: compressed(func(r io.Reader) (io.Reader, error) { return zlib.NewReader(r) }), weak: true}
 	case isLZMA(head):
 		return &format{open: compressed(openLZMA), weak: true}
-	case strings.HasSuffix(path, ".br"):
+	case strings.HasSuffix(name, ".br"):
 		return &format{open: compressed(func(r io.Reader) (io.Reader, error) { return brotli.NewReader(r), nil }), weak: true}
-	case whole != nil && (is("MZ") || is("\x7fELF") || is("#!")):
-		return selfExtracting(whole)
+	case is("MZ"), is("\x7fELF"), is("#!"):
+		if whole != nil {
+			return selfExtracting(whole)
+		}
+		return &format{open: (*Scanner).program, weak: true} // which has it in memory
 	case whole != nil && isISO(whole):
 		return &format{open: (*Scanner).iso}
 	}
@@ -75,8 +79,8 @@ func container(head []byte, path string, whole *section) *format {
 }
 
 // nameless is the end of a path where only that tells the format.
-func nameless(path []byte) string {
-	if bytes.HasSuffix(path, []byte(".br")) {
+func nameless(name []byte) string {
+	if bytes.HasSuffix(name, []byte(".br")) {
 		return ".br"
 	}
 	return ""
@@ -156,8 +160,17 @@ func compressed(open func(io.Reader) (io.Reader, error)) unpacker {
 		if c, ok := r.(io.Closer); ok {
 			defer c.Close()
 		}
-		return s.called(ctx, at, "", &rationed{r, left}, nil, left, to) // its name is of what is packed
+		name := strings.TrimSuffix(at.path, path.Ext(at.path)) // of what is packed
+		return s.called(ctx, at, name, &rationed{r, left}, nil, left, to)
 	}
+}
+
+// program searches a program or script, and an archive that it may have behind it.
+func (s *Scanner) program(ctx context.Context, at place, in *bufio.Reader, whole *section, left *budget, to sink) error {
+	if f := selfExtracting(whole); f != nil {
+		return f.open(s, ctx, at, in, whole, left, to)
+	}
+	return s.text(ctx, at, nil, in, left, to)
 }
 
 // selfExtracting says how to open a program that has an archive behind it; nil: it has none.

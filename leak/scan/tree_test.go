@@ -63,7 +63,7 @@ func scan(t *testing.T, o Options, paths ...string) (Found, []string) {
 	return f, lines
 }
 
-func put(t *testing.T, dir, name string, content []byte) {
+func put(t testing.TB, dir, name string, content []byte) {
 	t.Helper()
 	name = filepath.Join(dir, name)
 	if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
@@ -218,7 +218,7 @@ func TestBombs(t *testing.T) {
 
 // repository is a git repository of a test, with dates of its own.
 type repository struct {
-	t   *testing.T
+	t   testing.TB
 	dir string
 	day int
 }
@@ -614,6 +614,9 @@ func FuzzArchives(f *testing.F) {
 	f.Add([]byte("\x28\xb5\x2f\xfd"))
 	f.Add(tarredSeed())
 	f.Add([]byte{0xff, 0xfe, 0, 0xd8})
+	for _, e := range corpusEncoders() {
+		f.Add(writtenAs(e.encode, canary))
+	}
 	for _, seed := range [][]byte{
 		xzed(f, []byte("text")), zlibbed(f, []byte("text")), deb(f, map[string][]byte{"x": nil}),
 		rpm(f, "x", []byte("text")), pdf(f, []byte("text")), png(f, []byte("text")), sevenZipped(f), zipLZMA(f, "x", []byte("text")),
