@@ -62,7 +62,7 @@ var families = [...]family{
 // pairs tell of the first and the second byte of a family's which families they may be of, a bit each.
 type pairs struct {
 	first, second [256]uint32
-	any           [1 << 16 / 64]uint64 // a bit for two bytes, that says whether they are of any
+	any           [1 << 16]uint8 // by two bytes, the first of which is the lower one: not 0 if they are of any
 }
 
 func newPairs(may *[256]bool) *pairs {
@@ -83,15 +83,12 @@ func newPairs(may *[256]bool) *pairs {
 	for a := range 256 {
 		for b := range 256 {
 			if p.first[a]&p.second[b] != 0 {
-				p.any[(a|b<<8)>>6] |= 1 << (a & 63)
+				p.any[a|b<<8] = 1
 			}
 		}
 	}
 	return &p
 }
-
-// are reports whether two bytes, of which the first is the lower one, are of any family: then the last bit is set.
-func (p *pairs) are(two uint16) uint64 { return p.any[two>>6] >> (two & 63) }
 
 // escapes undoes all families around each place where one stands, as far to both sides as there may be a term.
 func (u *undoer) escapes(text []byte, l *lines, do func(secret.Encoding)) {
@@ -99,10 +96,14 @@ func (u *undoer) escapes(text []byte, l *lines, do func(secret.Encoding)) {
 	p, i := u.pairs, 0
 	for ; i+8 <= len(text); i += 7 { // seven pairs at once
 		w := binary.LittleEndian.Uint64(text[i:])
-		found := p.are(uint16(w))&1 | p.are(uint16(w>>8))&1<<1 | p.are(uint16(w>>16))&1<<2 | p.are(uint16(w>>24))&1<<3 |
-			p.are(uint16(w>>32))&1<<4 | p.are(uint16(w>>40))&1<<5 | p.are(uint16(w>>48))&1<<6
-		for ; found != 0; found &= found - 1 {
-			u.escape(text, i+bits.TrailingZeros64(found), &ends, l, do)
+		if p.any[uint16(w)]|p.any[uint16(w>>8)]|p.any[uint16(w>>16)]|p.any[uint16(w>>24)]|
+			p.any[uint16(w>>32)]|p.any[uint16(w>>40)]|p.any[uint16(w>>48)] == 0 {
+			continue
+		}
+		for k := range 7 {
+			if p.any[uint16(w>>(8*k))] != 0 {
+				u.escape(text, i+k, &ends, l, do)
+			}
 		}
 	}
 	for ; i+1 < len(text); i++ {
