@@ -39,6 +39,7 @@ var families = [...]family{
 	{Escaped, '^', "", beforeSign},
 	{Escaped, '`', "", beforeSign},
 	{Escaped, '\'', "=", doubled},
+	{Escaped, '\'', "\\", shellQuote},
 	{Escaped, '"', "=", doubled},
 	{Escaped, '$', "=", doubled},
 	{Escaped, '%', "=", doubled},
@@ -127,7 +128,9 @@ func (u *undoer) escape(text []byte, i int, ends *[len(families)]int, l *lines, 
 			if n == 0 || !u.mayGoOn(text, i, i+n) {
 				continue
 			}
-			ends[f] = u.joined(by, text, i, l)
+			if end := u.joined(by, text, i, l); !u.may[by.trigger] { // else the next one may be the joint, and this a character
+				ends[f] = end
+			}
 		default:
 			if n, c := by.undo(text[i:]); n == 0 || !u.mayBe(c) {
 				continue
@@ -361,6 +364,14 @@ func doubled(rest []byte) (int, []byte) {
 		return 0, nil
 	}
 	return 2, rest[:1]
+}
+
+// shellQuote: a quote in a string of a shell, which ends there and begins again.
+func shellQuote(rest []byte) (int, []byte) {
+	if !bytes.HasPrefix(rest, []byte(`'\''`)) {
+		return 0, nil
+	}
+	return 4, rest[:1]
 }
 
 func isAlnum(c byte) bool { return c >= '0' && c <= '9' || c|0x20 >= 'a' && c|0x20 <= 'z' }

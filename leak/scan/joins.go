@@ -41,7 +41,7 @@ func (u *undoer) joined(by *family, text []byte, i int, l *lines) int {
 	l.begin(start)
 	j, run := start, i
 	for j < len(text) && j-run < u.reach {
-		if c := text[j]; len(u.joints[c]) > 0 && (c == by.trigger || !u.may[c]) {
+		if c := text[j]; j >= i && len(u.joints[c]) > 0 && (c == by.trigger || !u.may[c]) {
 			if n := u.anyJoint(text[j:]); n > 0 {
 				j += n
 				run = j
