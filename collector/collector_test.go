@@ -19,6 +19,7 @@ import (
 	"github.com/keyrounds/keyrounds/audit"
 	"github.com/keyrounds/keyrounds/collector"
 	"github.com/keyrounds/keyrounds/leak"
+	"github.com/keyrounds/keyrounds/leak/scan"
 	"github.com/keyrounds/keyrounds/notify"
 	"github.com/keyrounds/keyrounds/postgres/pgtest"
 	"github.com/keyrounds/keyrounds/registry"
@@ -65,8 +66,11 @@ func registered(pool *pgxpool.Pool, s collector.Series) *prometheus.Registry {
 		Lanes:    func(context.Context) ([]notify.LaneState, error) { return nil, nil },
 		LeakSources: func(context.Context) (map[string]leak.SourceState, error) {
 			return map[string]leak.SourceState{
-				"wiki": {Scanned: time.Now(), Found: 2, Error: "no such directory", Next: time.Unix(1_700_000_000, 0)},
-				"new":  {},
+				"wiki": {
+					Scanned: time.Now(), Found: 2, Error: "no such directory", Next: time.Unix(1_700_000_000, 0),
+					NotSearched: map[scan.Reason]int{scan.Shallow: 3},
+				},
+				"new": {},
 			}, nil
 		},
 		Longest: func(_ string, d time.Duration) time.Duration { return d },
@@ -116,6 +120,7 @@ func TestCredential(t *testing.T) {
 		`keyrounds_database_up 1`,
 		`keyrounds_leak_source_up{source="wiki"} 0`,
 		`keyrounds_leak_source_places{source="wiki"} 2`,
+		`keyrounds_leak_source_not_searched{reason="shallow",source="wiki"} 3`,
 		`keyrounds_leak_source_next_scan_timestamp_seconds{source="wiki"} 1.7e+09`,
 		`keyrounds_credential_info{canary="false",credential="c-000003",label_env="prod",owner="team-3",provider="idp-0"} 1`,
 		`keyrounds_credential_status{credential="c-000003",provider="idp-0",status="revoked"} 1`,

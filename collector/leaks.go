@@ -3,7 +3,11 @@ package collector
 import "context"
 
 var (
-	leakUp   = gauge("keyrounds_leak_source_up", "1 if a source of leaks could be scanned the last time.", "source")
+	leakUp = gauge(
+		"keyrounds_leak_source_up",
+		"1 if a source of leaks could be scanned the last time, and something of it was.",
+		"source",
+	)
 	leakLast = gauge("keyrounds_leak_source_last_scan_timestamp_seconds", "When the last scan of a source ended.", "source")
 	leakTook = gauge("keyrounds_leak_source_scan_duration_seconds", "How long that scan took.", "source")
 	leakNext = gauge(
@@ -11,9 +15,14 @@ var (
 		"When a source is due for its next scan. While it is scanned: when another replica would begin again.",
 		"source",
 	)
-	leakFound = gauge("keyrounds_leak_source_places", "Places where that scan found registered secrets or client ids.", "source")
+	leakFound   = gauge("keyrounds_leak_source_places", "Places where that scan found registered secrets or client ids.", "source")
+	leakLeftOut = gauge(
+		"keyrounds_leak_source_not_searched",
+		"Places that the last scan of a source did not search, or not whole, by reason.",
+		"source", "reason",
+	)
 
-	leakFamilies = []family{leakUp, leakLast, leakTook, leakNext, leakFound}
+	leakFamilies = []family{leakUp, leakLast, leakTook, leakNext, leakFound, leakLeftOut}
 )
 
 func (c *collector) leaks(ctx context.Context, s scrape) error {
@@ -36,6 +45,9 @@ func (c *collector) leaks(ctx context.Context, s scrape) error {
 		s.at(leakLast, st.Scanned, name)
 		s.put(leakTook, st.Took.Seconds(), name)
 		s.put(leakFound, float64(st.Found), name)
+		for reason, n := range st.NotSearched {
+			s.put(leakLeftOut, float64(n), name, string(reason))
+		}
 	}
 	return nil
 }

@@ -23,16 +23,19 @@ type Imported struct {
 func (x *Exposure) ImportReport(
 	ctx context.Context, actor string, read func(found func(intake.Reported) error) (string, error),
 ) (im Imported, err error) {
-	mask, err := x.learn(ctx)
+	known, err := x.learn(ctx)
 	if err != nil {
 		return im, err
 	}
-	format, err := read(func(rep intake.Reported) error { return x.Leaks.Match(ctx, rep, &im.Taken) })
+	format, err := read(func(rep intake.Reported) error {
+		known.widen(&rep)
+		return x.Leaks.Match(ctx, rep, &im.Taken)
+	})
 	if err != nil {
 		return im, err
 	}
 	for i, ev := range im.Evidence {
-		im.Evidence[i] = ev.Masked(mask)
+		im.Evidence[i] = ev.Masked(known.scanner.Mask)
 	}
 	_, err = x.addEvidence(ctx, arrival{
 		actor: actor, action: "leaks.imported", evidence: im.Evidence,

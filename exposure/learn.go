@@ -2,12 +2,15 @@ package exposure
 
 import (
 	"context"
+	"crypto/sha1" //nolint:gosec // as detect-secrets does
+	"encoding/hex"
 	"fmt"
 	"slices"
 	"sync/atomic"
 	"time"
 
 	"github.com/keyrounds/keyrounds/credential"
+	"github.com/keyrounds/keyrounds/leak/intake"
 	"github.com/keyrounds/keyrounds/leak/scan"
 )
 
@@ -17,8 +20,8 @@ const (
 	learnSoon = 20 * time.Second
 )
 
-// learn reads every secret once, so that their fingerprints are known, and returns what masks them in a text.
-func (x *Exposure) learn(ctx context.Context) (mask func(string) string, err error) {
+// learn reads every secret once, so that their fingerprints are known, and returns what knows them in a report.
+func (x *Exposure) learn(ctx context.Context) (*knower, error) {
 	terms, unreadable, err := x.Terms(ctx)
 	for name, why := range unreadable {
 		x.Log.Warn("a secret cannot be read, so reports cannot be held against it", "credential", name, "error", why)
@@ -27,7 +30,47 @@ func (x *Exposure) learn(ctx context.Context) (mask func(string) string, err err
 		return nil, fmt.Errorf("the registered secrets: %w", err)
 	}
 	s, _ := scan.NewScanner(terms, scan.Options{})
-	return s.Mask, nil
+	return &knower{scanner: s, terms: terms}, nil
+}
+
+// knower knows the registered secrets in texts of reports. It is kept no longer than one report is read.
+type knower struct {
+	scanner *scan.Scanner
+	terms   []scan.Term
+	bySHA1  map[string]string // made when it is asked for
+}
+
+// widen adds to a finding the secrets and client ids that its texts have in some encoding, and the secret that its SHA-1 is of. It
+// reports whether there were any.
+func (k *knower) widen(rep *intake.Reported) (more bool) {
+	add := func(v string, to *[]string) {
+		if !slices.Contains(*to, v) {
+			*to, more = append(*to, v), true
+		}
+	}
+	for _, text := range rep.Texts {
+		for _, t := range k.scanner.In(text) {
+			if t.Kind == scan.ClientID {
+				add(t.Value, &rep.Clients)
+			} else {
+				add(t.Value, &rep.Values)
+			}
+		}
+	}
+	if rep.SHA1 == "" {
+		return more
+	}
+	if k.bySHA1 == nil {
+		k.bySHA1 = map[string]string{}
+		for _, t := range k.terms {
+			sum := sha1.Sum([]byte(t.Value)) //nolint:gosec // as detect-secrets does
+			k.bySHA1[hex.EncodeToString(sum[:])] = t.Value
+		}
+	}
+	if v, is := k.bySHA1[rep.SHA1]; is {
+		add(v, &rep.Values)
+	}
+	return more
 }
 
 // learnAgain learns every secret if that was not done lately: checks do it as they go, and those of a passive

@@ -154,20 +154,9 @@ func (x *Exposure) readDelivery(ctx context.Context, w intake.Webhook, header ht
 	if err := x.learnAgain(ctx); err != nil {
 		return got, err
 	}
-	var t leak.Taken
-	for _, rep := range all {
-		if err := x.Leaks.Match(ctx, rep, &t); err != nil {
-			return got, err
-		}
-	}
-	if len(t.Evidence) > 0 {
-		mask, err := x.learn(ctx)
-		if err != nil {
-			return got, err
-		}
-		for i, ev := range t.Evidence {
-			t.Evidence[i] = ev.Masked(mask)
-		}
+	t, err := x.matched(ctx, all)
+	if err != nil {
+		return got, err
 	}
 	_, err = x.addEvidence(ctx, arrival{
 		actor: "reporter " + w.Name, action: "leaks.reported", evidence: t.Evidence,
@@ -177,6 +166,33 @@ func (x *Exposure) readDelivery(ctx context.Context, w intake.Webhook, header ht
 		},
 	})
 	return Reported{Findings: t.Findings, Registered: t.Matched, Foreign: t.Foreign}, err
+}
+
+// matched compares findings with what is registered: by fingerprint, and where that knows nothing by searching their texts, for which
+// the secrets are read.
+func (x *Exposure) matched(ctx context.Context, all []intake.Reported) (t leak.Taken, err error) {
+	var known *knower
+	for _, rep := range all {
+		before := t
+		if err := x.Leaks.Match(ctx, rep, &t); err != nil {
+			return t, err
+		}
+		if known == nil && (len(t.Evidence) > 0 || len(rep.Texts) > 0 || rep.SHA1 != "") {
+			if known, err = x.learn(ctx); err != nil {
+				return t, err
+			}
+		}
+		if t.Matched == before.Matched && known != nil && known.widen(&rep) {
+			t = before
+			if err := x.Leaks.Match(ctx, rep, &t); err != nil {
+				return t, err
+			}
+		}
+	}
+	for i, ev := range t.Evidence {
+		t.Evidence[i] = ev.Masked(known.scanner.Mask)
+	}
+	return t, nil
 }
 
 func replayed(was bool) error {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -31,6 +32,8 @@ func newLeaksScan(o *options) *cobra.Command {
 	var (
 		out         output
 		search      scan.Options
+		coverage    coverageFlags
+		source      string
 		record      bool
 		secretsOnly bool
 		watch       bool
@@ -42,16 +45,18 @@ func newLeaksScan(o *options) *cobra.Command {
 			"and client id: as it is, in base64, base64url, hexadecimal, percent-encoded, JSON-escaped, UTF-16, and as\n" +
 			"in Authorization: Basic. - is standard input. Nothing of what is searched is kept or shown but where a\n" +
 			"secret stands. What is found opens a finding, and the credential is checked at once.\n\n" +
-			"Exit 0: nothing was found; 1: something was; 2: it could not be done, also where the history of a repository that\n" +
-			"is named could not be searched and nothing was found elsewhere.",
+			"What was and was not searched, and why, is said at the end on standard error, and with --coverage in a file.\n\n" +
+			"Exit 0: nothing was found, and every named source and history was searched; 1: something was found; 2: it could\n" +
+			"not be done, also where git cannot open a repository that is named; 3: nothing was found, and a named source or\n" +
+			"a history was not searched, or not whole (a shallow clone, an encrypted archive).",
 		Example: "  keyrounds leaks scan ~/src /srv/git/backend.git\n" +
 			"  keyrounds leaks scan --unreachable -o json . | jq -r '.[] | select(.in_head) | .path'\n" +
 			"  git diff --cached | keyrounds leaks scan --record=false --secrets-only -",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if watch == (len(args) > 0) {
+			if wanted := len(args) + len(source); watch && wanted > 0 || !watch && wanted == 0 || source != "" && len(args) > 0 {
 				return &hintError{
-					errors.New("either PATH or --watch is wanted"),
-					"--watch scans what leaks.sources of the configuration names, on its schedules",
+					errors.New("either PATH or --watch is wanted, or --source"),
+					"--watch scans what leaks.sources of the configuration names, on its schedules; --source NAME one of them now",
 				}
 			}
 			a, err := o.open(cmd.Context())
@@ -59,21 +64,24 @@ func newLeaksScan(o *options) *cobra.Command {
 				return err
 			}
 			defer a.Close()
-			if watch {
+			switch {
+			case watch:
 				return watchSources(cmd, a)
+			case source != "":
+				return scanSourceNow(cmd, a, source)
 			}
-			found, err := scanPaths(cmd, a, search, secretsOnly, args)
+			found, not, err := scanPaths(cmd, a, search, secretsOnly, args)
 			if err != nil {
 				return err
 			}
 			if err := printHits(cmd.OutOrStdout(), out, found, args); err != nil {
 				return err
 			}
-			for _, s := range found.Skipped {
-				fmt.Fprintf(cmd.ErrOrStderr(), "not searched: %s: %s\n", printable(s.Path, false), printable(s.Why, false))
+			if err := coverage.tell(cmd.ErrOrStderr(), coverageJSON{found.Coverage(), not}); err != nil {
+				return err
 			}
 			if len(found.Hits) == 0 {
-				return found.FailedError()
+				return coverage.ending(cmd.ErrOrStderr(), found)
 			}
 			if record {
 				leaked, err := a.Exposure.TakeHits(cmd.Context(), actor(), found, "scan")
@@ -95,21 +103,27 @@ func newLeaksScan(o *options) *cobra.Command {
 	f.Int64Var(&search.Unpack, "unpack", scan.DefaultUnpack, "bytes that are unpacked of one file, at most")
 	f.BoolVar(&record, "record", true, "open findings about what is found, and check the credentials")
 	f.BoolVar(&secretsOnly, "secrets-only", false, "do not look for client ids, which are no secrets")
+	coverage.register(cmd)
+	f.StringVar(&source, "source", "", "scan this one of leaks.sources of the configuration now, all of it and not only what is new")
 	f.BoolVar(&watch, "watch", false, "scan leaks.sources of the configuration on their schedules, as the daemon does")
 	return cmd
 }
 
-func scanPaths(cmd *cobra.Command, a *app.App, o scan.Options, secretsOnly bool, paths []string) (scan.Found, error) {
+// scanPaths searches paths, and says what could not be looked for.
+func scanPaths(
+	cmd *cobra.Command, a *app.App, o scan.Options, secretsOnly bool, paths []string,
+) (found scan.Found, not []notLookedFor, err error) {
 	ctx := cmd.Context()
 	terms, unreadable, err := a.Exposure.Terms(ctx)
 	if err != nil {
-		return scan.Found{}, err
+		return found, nil, err
 	}
 	if secretsOnly {
 		terms = slices.DeleteFunc(terms, func(t scan.Term) bool { return t.Kind == scan.ClientID })
 	}
-	for name, why := range unreadable {
-		fmt.Fprintf(cmd.ErrOrStderr(), "not looked for: the secret of %s: %v\n", name, why)
+	not = []notLookedFor{}
+	for _, name := range slices.Sorted(maps.Keys(unreadable)) {
+		not = append(not, notLookedFor{name, "secret", unreadable[name].Error()})
 	}
 	end := func() {}
 	if w := cmd.ErrOrStderr(); isTerminal(w) {
@@ -122,11 +136,11 @@ func scanPaths(cmd *cobra.Command, a *app.App, o scan.Options, secretsOnly bool,
 	o.Confine = confineCommand()
 	s, short := scan.NewScanner(terms, o)
 	for _, t := range short {
-		fmt.Fprintf(cmd.ErrOrStderr(), "not looked for: the %s of %s: with fewer than %d characters it is too common in text\n",
-			strings.ReplaceAll(string(t.Kind), "_", " "), t.Credential, scan.MinLength)
+		why := fmt.Sprintf("with fewer than %d characters it is too common in text", scan.MinLength)
+		not = append(not, notLookedFor{t.Credential, strings.ReplaceAll(string(t.Kind), "_", " "), why})
 	}
 	if len(terms) == len(short) {
-		return scan.Found{}, &hintError{errors.New("there is nothing to look for"), "see keyrounds credentials list"}
+		return found, not, &hintError{errors.New("there is nothing to look for"), "see keyrounds credentials list"}
 	}
 	defer end()
 	for _, p := range paths {
@@ -136,10 +150,10 @@ func scanPaths(cmd *cobra.Command, a *app.App, o scan.Options, secretsOnly bool,
 			err = s.Tree(ctx, p)
 		}
 		if err != nil {
-			return scan.Found{}, err
+			return found, not, err
 		}
 	}
-	return s.Found(), nil
+	return s.Found(), not, nil
 }
 
 // hitJSON is a promise: scripts of users depend on its names.
@@ -153,6 +167,7 @@ type hitJSON struct {
 	Path       string     `json:"path"`
 	Line       *int       `json:"line"`       // null: the name of a file
 	InHead     *bool      `json:"in_head"`    // null: not of a history
+	Tips       []string   `json:"tips"`       // refs and stashes whose tips have it, and "the index"; null: not of a history
 	FirstSeen  *time.Time `json:"first_seen"` // the commit's author date; null: not known
 }
 
@@ -165,11 +180,8 @@ func printHits(w io.Writer, out output, f scan.Found, paths []string) error {
 		}
 		where := "in the files"
 		if h.Object != "" {
-			v.InHead = &h.InHead
-			where = "only in history"
-			if h.InHead {
-				where = "in HEAD"
-			}
+			v.InHead, v.Tips = &h.InHead, orEmpty(h.Tips)
+			where = whereOf(h)
 		}
 		values = append(values, v)
 		kind := strings.ReplaceAll(string(h.Kind), "_", " ")
@@ -199,6 +211,34 @@ func printHits(w io.Writer, out output, f scan.Found, paths []string) error {
 		return nil
 	}
 	return out.list(w, []string{"CREDENTIAL", "KIND", "ENCODING", "SOURCE", "PATH", "LINE", "COMMIT", "WHERE", "FIRST SEEN"}, rows, values)
+}
+
+// whereOf says where in a history a hit stands now.
+func whereOf(h scan.Hit) string {
+	const most = 3
+	var parts []string
+	if h.InHead {
+		parts = append(parts, "HEAD")
+	}
+	var refs []string
+	for _, name := range h.Tips {
+		if name == "the index" || strings.HasPrefix(name, "stash@{") {
+			parts = append(parts, name)
+			continue
+		}
+		refs = append(refs, name)
+	}
+	if len(refs) > 0 {
+		text := "the tip of " + joinComma(refs[:min(len(refs), most)])
+		if more := len(refs) - most; more > 0 {
+			text += fmt.Sprintf(" and %d more", more)
+		}
+		parts = append(parts, text)
+	}
+	if len(parts) == 0 {
+		return "only in history"
+	}
+	return printable("in "+joinComma(parts), false)
 }
 
 func megabytes(n int64) string { return fmt.Sprintf("%.1f MB", float64(n)/1e6) }
@@ -255,6 +295,21 @@ func watchSources(cmd *cobra.Command, a *app.App) error {
 	return nil
 }
 
+// scanSourceNow scans a source of the configuration whole, and records it as the daemon would.
+func scanSourceNow(cmd *cobra.Command, a *app.App, name string) error {
+	f, err := a.Exposure.ScanSourceNow(cmd.Context(), name)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(cmd.OutOrStdout(), "%s: found %d, searched %s, left out %d; see keyrounds leaks status\n",
+		name, len(f.Hits), megabytes(f.Bytes), len(f.Skipped))
+	tellCoverage(cmd.ErrOrStderr(), coverageJSON{Coverage: f.Coverage()})
+	if len(f.Hits) > 0 {
+		return errFound
+	}
+	return nil
+}
+
 func newLeaksImport(o *options) *cobra.Command {
 	var (
 		out    output
@@ -262,11 +317,12 @@ func newLeaksImport(o *options) *cobra.Command {
 	)
 	cmd := &cobra.Command{
 		Use:   "import FILE...",
-		Short: "Take in what gitleaks, trufflehog or a SARIF tool found",
-		Long: "Take in reports of other scanners: gitleaks (JSON), trufflehog (--json) and SARIF 2.1.0; - is standard\n" +
-			"input. What they found is held against the registered secrets by fingerprint. What is registered opens\n" +
-			"findings and is checked at once; the rest is counted as foreign and forgotten.\n\n" +
-			"Exit 0: nothing of it is registered; 1: something is; 2: it could not be done.",
+		Short: "Take in what other scanners found",
+		Long: "Take in reports of other scanners: gitleaks (JSON), trufflehog (--json), SARIF 2.1.0, detect-secrets, GitLab,\n" +
+			"ggshield, noseyparker, kingfisher and CSV; - is standard input. What they found is held against the registered\n" +
+			"secrets, in whatever encoding a report has it. What is registered opens findings and is checked at once; the\n" +
+			"rest is counted as foreign and forgotten.\n\n" +
+			"Exit 0: nothing of it is registered; 1: something is; 2: it could not be done, or it is no report that is known.",
 		Example: "  gitleaks git --report-format json --report-path - . | keyrounds leaks import -\n" +
 			"  trufflehog git file://. --json > report.ndjson; keyrounds leaks import report.ndjson",
 		Args: cobra.MinimumNArgs(1),

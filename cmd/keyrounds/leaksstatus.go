@@ -14,6 +14,7 @@ import (
 
 	"github.com/keyrounds/keyrounds/api"
 	"github.com/keyrounds/keyrounds/api/client"
+	"github.com/keyrounds/keyrounds/exposure"
 	"github.com/keyrounds/keyrounds/finding"
 )
 
@@ -173,6 +174,9 @@ func (s statusJSON) print(w io.Writer, whole bool) error {
 		if err := writeTable(w, head, rows); err != nil {
 			return err
 		}
+		if err := writeLeftOut(w, s.Sources); err != nil {
+			return err
+		}
 	}
 	if len(s.Reporters) > 0 {
 		rows = nil
@@ -193,6 +197,27 @@ func (s statusJSON) print(w io.Writer, whole bool) error {
 		return writeTable(w, []string{"WAITING FOR", "SINCE", "TRIES", "NEXT TRY", "WHY"}, rows)
 	}
 	return nil
+}
+
+// writeLeftOut says what the last scans of the sources did not search: how much for which reason, and the first by name.
+func writeLeftOut(w io.Writer, sources []exposure.Source) error {
+	var rows [][]string
+	for _, src := range sources {
+		for _, r := range sortedReasons(src.NotSearched) {
+			names := []string{}
+			for _, k := range src.LeftOut {
+				if k.Reason == r && len(names) < 3 {
+					names = append(names, printable(k.Path, false))
+				}
+			}
+			rows = append(rows, []string{src.Name, reasonWords(r), fmt.Sprint(src.NotSearched[r]), strings.Join(names, ", ")})
+		}
+	}
+	if len(rows) == 0 {
+		return nil
+	}
+	fmt.Fprintln(w)
+	return writeTable(w, []string{"NOT SEARCHED OF", "REASON", "PLACES", "SUCH AS"}, rows)
 }
 
 // proofText is the proof of a death in words.

@@ -17,8 +17,21 @@ type (
 		Runs    []sarifRun `json:"runs"`
 	}
 	sarifRun struct {
-		Tool    sarifTool     `json:"tool"`
-		Results []sarifResult `json:"results"`
+		Tool        sarifTool         `json:"tool"`
+		Invocations []sarifInvocation `json:"invocations"`
+		Results     []sarifResult     `json:"results"`
+	}
+	sarifInvocation struct {
+		Successful    bool                `json:"executionSuccessful"`
+		Notifications []sarifNotification `json:"toolExecutionNotifications"`
+	}
+	sarifNotification struct {
+		Level      string          `json:"level"`
+		Descriptor sarifDescriptor `json:"descriptor"`
+		Message    sarifText       `json:"message"`
+	}
+	sarifDescriptor struct {
+		ID string `json:"id"`
 	}
 	sarifTool struct {
 		Driver sarifDriver `json:"driver"`
@@ -68,7 +81,8 @@ func writeSARIF(w io.Writer, f scan.Found) error {
 			Message:   sarifText{fmt.Sprintf("The client secret of credential %s stands here (%s).", h.Credential, h.Encoding)},
 			Locations: []sarifLocation{{sarifPhysical{Artifact: sarifArtifact{sarifURI(h)}}}},
 			Properties: map[string]any{
-				"credential": h.Credential, "encoding": h.Encoding, "source": h.Source, "in_head": h.InHead, "former": h.Former,
+				"credential": h.Credential, "encoding": h.Encoding, "source": h.Source, "in_head": h.InHead, "tips": orEmpty(h.Tips),
+				"former": h.Former,
 			},
 		}
 		if h.Kind == scan.ClientID {
@@ -86,7 +100,21 @@ func writeSARIF(w io.Writer, f scan.Found) error {
 		}
 		run.Results = append(run.Results, r)
 	}
+	run.Invocations = []sarifInvocation{{Successful: len(f.Failed) == 0, Notifications: sarifNotifications(f)}}
 	return writeJSON(w, sarifLog{"https://json.schemastore.org/sarif-2.1.0.json", "2.1.0", []sarifRun{run}})
+}
+
+// sarifNotifications say what was not searched: a named source or a history is an error, all else a warning.
+func sarifNotifications(f scan.Found) []sarifNotification {
+	all := []sarifNotification{{"note", sarifDescriptor{"searched"}, sarifText{f.Coverage().Summary()}}}
+	for _, s := range f.Skipped {
+		level := "warning"
+		if s.Named {
+			level = "error"
+		}
+		all = append(all, sarifNotification{level, sarifDescriptor{string(s.Reason)}, sarifText{"not searched: " + s.Path + ": " + s.Why}})
+	}
+	return all
 }
 
 // sarifURI is relative to what was scanned, as code hosts want it.

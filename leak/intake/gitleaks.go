@@ -26,10 +26,11 @@ func readGitleaks(r *bufio.Reader, found func(Reported) error) error {
 			How: "gitleaks", What: "gitleaks found it by its rule " + f.RuleID, Path: f.File, Line: f.StartLine, Commit: f.Commit,
 			Link: f.Link, At: date(f.Date),
 		}}
-		rep.value(f.Secret)
-		if f.Secret == "" {
-			rep.value(f.Match)
+		if f.RuleID == "" && f.Secret == "" && f.Match == "" {
+			return &FormatError{Why: "it has neither RuleID, nor Secret, nor Match"}
 		}
+		rep.line(f.Secret)
+		rep.line(f.Match) // where the rule cut the secret wrongly
 		return found(rep)
 	})
 }

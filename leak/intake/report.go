@@ -3,12 +3,15 @@ package intake
 import (
 	"bufio"
 	"bytes"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/keyrounds/keyrounds/finding"
 )
@@ -19,7 +22,11 @@ type Reported struct {
 	Values  []string // texts that may be the secret: at least MinLength bytes, at most 200 of them
 	Parts   []string // beginnings of it, where the report hides the rest: at least MinPart bytes, at most 200 of them
 	HMSL    string   // GitGuardian's hash of it, in hexadecimal; "": the report has none
+	SHA1    string   // of it, in hexadecimal, as detect-secrets has it; "": the report has none
 	Clients []string // client ids that it names
+	// Texts are all that the report says of what it found, in whatever encoding, for who knows the secrets to search them: at most
+	// 200 of them.
+	Texts []string
 	finding.Sighting
 }
 
@@ -33,7 +40,17 @@ type Format struct {
 
 // Formats returns the formats that ReadReport knows.
 func Formats() []Format {
-	return []Format{{"gitleaks", readGitleaks}, {"trufflehog", readTrufflehog}, {"sarif", readSARIF}}
+	return []Format{
+		{"gitleaks", readGitleaks},
+		{"trufflehog", readTrufflehog},
+		{"sarif", readSARIF},
+		{"detect-secrets", readDetectSecrets},
+		{"gitlab", readGitLab},
+		{"ggshield", readGGShield},
+		{"noseyparker", readNoseyParker},
+		{"kingfisher", readKingfisher},
+		{"csv", readCSV},
+	}
 }
 
 // FormatError says that a report could not be read, where and why. Nothing of what was read is in it.
@@ -44,13 +61,26 @@ type FormatError struct {
 }
 
 func (e *FormatError) Error() string {
+	if e.Format == "" {
+		return "this is no report that keyrounds knows: " + e.Why
+	}
 	return fmt.Sprintf("not a report of %s: %s: %s", e.Format, e.Where, e.Why)
 }
 
 // MaxReport is the largest report that ReadReport reads, in bytes.
 const MaxReport = 256 << 20
 
-const maxFinding = 4 << 20 // bytes of one finding
+const (
+	maxFinding = 4 << 20  // bytes of one finding
+	guessed    = 32 << 10 // by which the format is told
+)
+
+func names() (all []string) {
+	for _, f := range Formats() {
+		all = append(all, f.Name)
+	}
+	return all
+}
 
 // ReadReport reads a report and calls found for each finding in it, as Format.Read does. format is the name of one of
 // Formats; with "" it is guessed by what the report begins with. It returns the name of the format that was read.
@@ -58,7 +88,7 @@ const maxFinding = 4 << 20 // bytes of one finding
 // A report that is not of the format, or of no known one, is a *FormatError. More than MaxReport bytes are an error.
 func ReadReport(r io.Reader, format string, found func(Reported) error) (string, error) {
 	in := bufio.NewReaderSize(&capped{r, MaxReport}, 64<<10)
-	head, err := in.Peek(2048)
+	head, err := in.Peek(guessed)
 	if err != nil && !errors.Is(err, io.EOF) {
 		return format, err
 	}
@@ -74,7 +104,7 @@ func ReadReport(r io.Reader, format string, found func(Reported) error) (string,
 	}
 	if format == "" {
 		if format = guess(head); format == "" {
-			return "", &FormatError{"any tool that is known", "the beginning", "neither a JSON list, nor SARIF, nor a JSON object a line"}
+			return "", &FormatError{"", "the beginning", "its beginning is that of none of " + strings.Join(names(), ", ")}
 		}
 	}
 	i := slices.IndexFunc(Formats(), func(f Format) bool { return f.Name == format })
@@ -91,16 +121,34 @@ func orAny(format string) string {
 	return format
 }
 
+// guess tells a format by members that only its reports have; "": it is none of them.
 func guess(head []byte) string {
 	text := bytes.TrimSpace(head)
-	has := func(member string) bool { return bytes.Contains(text, []byte(`"`+member+`"`)) }
+	has := func(members ...string) bool {
+		return !slices.ContainsFunc(members, func(m string) bool { return !bytes.Contains(text, []byte(`"`+m+`"`)) })
+	}
+	list, object := bytes.HasPrefix(text, []byte("[")), bytes.HasPrefix(text, []byte("{"))
 	switch {
-	case bytes.HasPrefix(text, []byte("[")):
-		return "gitleaks"
-	case bytes.HasPrefix(text, []byte("{")) && (has("runs") || has("$schema") || has("version")) && !has("SourceMetadata"):
-		return "sarif"
-	case bytes.HasPrefix(text, []byte("{")), len(text) == 0: // trufflehog says nothing where it found nothing
+	case len(text) == 0: // trufflehog says nothing where it found nothing
 		return "trufflehog"
+	case list && bytes.HasPrefix(bytes.TrimSpace(text[1:]), []byte("]")), list && has("RuleID"), list && has("Secret", "StartLine"):
+		return "gitleaks"
+	case (list || object) && has("rule_name", "matches"):
+		return "noseyparker"
+	case (list || object) && has("rule", "finding"), object && has("findings", "metadata"):
+		return "kingfisher"
+	case object && (has("SourceMetadata") || has("level", "msg")):
+		return "trufflehog"
+	case object && has("runs"), object && has("$schema") && bytes.Contains(text, []byte("sarif")):
+		return "sarif"
+	case object && has("results") && (has("plugins_used") || has("hashed_secret")):
+		return "detect-secrets"
+	case object && (has("vulnerabilities", "version") || has("vulnerabilities", "scan")):
+		return "gitlab"
+	case object && (has("entities_with_incidents") || has("total_incidents")):
+		return "ggshield"
+	case !list && !object && isCSV(text):
+		return "csv"
 	}
 	return ""
 }
@@ -159,8 +207,31 @@ func cutText(text string) (string, bool) {
 	return text, false
 }
 
-// line adds a text, and what in it stands between quotes, blanks and the like.
+// text adds what may have a secret in any encoding.
+func (r *Reported) text(text string) {
+	if len(text) >= MinLength && len(r.Texts) < mostValues && !slices.Contains(r.Texts, text) {
+		r.Texts = append(r.Texts, text)
+	}
+}
+
+// line adds a text, and what in it stands between quotes, blanks and the like, or behind a colon or an equals sign.
 func (r *Reported) line(text string) {
+	r.text(text)
+	r.words(text)
+	if plain, err := url.PathUnescape(text); err == nil && plain != text {
+		r.words(plain)
+	}
+	for _, word := range strings.FieldsFunc(text, func(c rune) bool { return strings.ContainsRune(" \t\r\n\"'`<>,;(){}[]", c) }) {
+		word = strings.TrimRight(word, "=")
+		for _, e := range []*base64.Encoding{base64.RawStdEncoding, base64.RawURLEncoding} {
+			if b, err := e.DecodeString(word); err == nil && utf8.Valid(b) && len(b) >= MinLength {
+				r.words(string(b))
+			}
+		}
+	}
+}
+
+func (r *Reported) words(text string) {
 	r.value(text)
 	for _, word := range strings.FieldsFunc(text, func(c rune) bool { return strings.ContainsRune(" \t\r\n\"'`<>,;(){}[]", c) }) {
 		r.value(word)

@@ -105,7 +105,7 @@ func TestBadReports(t *testing.T) {
 		"deeper than JSON":  {"gitleaks", []byte("[" + strings.Repeat("[", 20_000)), "element 0"},
 		"UTF-16":            {"", wide(`[{"Secret":"hunter2-hunter2"}]`), "it is UTF-16"},
 		"not UTF-8":         {"gitleaks", []byte("[{\"Secret\":\"\xff\xfe\"}]"), "it is not UTF-8"},
-		"a page":            {"", []byte("<html>hunter2-hunter2"), "neither a JSON list"},
+		"a page":            {"", []byte("<html>hunter2-hunter2"), "this is no report that keyrounds knows"},
 		"no runs":           {"sarif", []byte(`{"version":"2.1.0"}`), "runs: it is missing"},
 		"runs twice":        {"sarif", []byte(`{"runs":[],"runs":[]}`), "it is there twice"},
 		"results an object": {"sarif", []byte(`{"runs":[{"results":{}}]}`), "a list is wanted"},
@@ -133,7 +133,7 @@ func FuzzReports(f *testing.F) {
 		if err != nil {
 			f.Fatal(err)
 		}
-		for _, format := range []string{"", "gitleaks", "trufflehog", "sarif"} {
+		for _, format := range append(names(), "") {
 			f.Add(format, content)
 		}
 	}
@@ -146,7 +146,7 @@ func FuzzReports(f *testing.F) {
 		})
 		for _, typ := range WebhookTypes() {
 			w := Webhook{Type: typ}
-			_, _ = w.Read(t.Context(), http.Header{"X-Github-Event": {"secret_scanning_alert"}}, content,
+			_, _ = w.Read(t.Context(), http.Header{"X-Github-Event": {"secret_scanning_alert_location"}}, content,
 				func(_ context.Context, _ string, _ bool) ([]byte, error) { return content, nil })
 		}
 	})

@@ -5,6 +5,8 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/keyrounds/keyrounds/finding"
@@ -55,18 +57,10 @@ func readTrufflehog(r *bufio.Reader, found func(Reported) error) error {
 			rep.What += " and says that it works"
 		}
 		for kind, data := range f.SourceMetadata.Data {
-			text := func(key string) string { s, _ := data[key].(string); return s }
-			rep.Source, rep.Path, rep.Commit = text("repository"), text("file"), text("commit")
-			rep.Link, rep.At = text("link"), date(text("timestamp"))
-			if line, is := data["line"].(float64); is {
-				rep.Line = int(line)
-			}
-			if rep.Source == "" {
-				rep.Source = kind
-			}
+			placeOf(kind, data, &rep.Sighting)
 		}
-		rep.value(f.Raw)
-		rep.value(f.RawV2)
+		rep.line(f.Raw)
+		rep.line(f.RawV2)
 		rep.value(strings.TrimPrefix(f.RawV2, f.Raw)) // some detectors join id and secret
 		rep.value(strings.TrimSuffix(f.RawV2, f.Raw))
 		for name, v := range f.SecretParts {
@@ -88,4 +82,53 @@ func readTrufflehog(r *bufio.Reader, found func(Reported) error) error {
 		return &FormatError{"trufflehog", fmt.Sprintf("line %d", n+1), "it is longer than 4 MiB"}
 	}
 	return lines.Err()
+}
+
+// placeOf reads where a finding stands: the members of SourceMetadata are named by the kind of source
+// (github.com/trufflesecurity/trufflehog, proto/source_metadata.proto).
+func placeOf(kind string, data map[string]any, s *finding.Sighting) {
+	text := func(keys ...string) string {
+		for _, key := range keys {
+			switch v := data[key].(type) {
+			case string:
+				if v != "" {
+					return v
+				}
+			case float64:
+				if v != 0 {
+					return strconv.FormatFloat(v, 'f', -1, 64)
+				}
+			}
+		}
+		return ""
+	}
+	join := func(by string, parts ...string) string {
+		return strings.Join(slices.DeleteFunc(parts, func(p string) bool { return p == "" }), by)
+	}
+	s.Source = text("repository", "bucket", "project_name", "workspace_name", "page", "index", "host")
+	s.Path = text("file", "filename", "path", "document_id")
+	s.Commit, s.Link, s.At = text("commit"), text("link"), date(text("timestamp"))
+	s.Public = text("visibility") == "public"
+	if line, is := data["line"].(float64); is {
+		s.Line = int(line)
+	}
+	channel := text("channel_name", "channel_id", "channel")
+	switch image, build := text("image"), text("build_number", "build_num"); {
+	case image != "":
+		s.Source = join(":", image, text("tag"))
+		s.Path = join(" ", s.Path, text("layer"))
+	case channel != "":
+		s.Source = join(" ", text("team", "workspace_id"), "#"+strings.TrimPrefix(channel, "#"))
+		if s.Path == "" {
+			s.Path = text("location", "user")
+		}
+	case build != "":
+		s.Source = join(" ", text("project_name", "repository", "username"), text("vcs_type"))
+		s.Path = join(" ", "build "+build, text("build_step", "job_number"))
+	case s.Source == "" && text("issue", "space") != "":
+		s.Source, s.Path = text("space", "project"), join(" ", text("issue"), text("location"))
+	}
+	if s.Source == "" {
+		s.Source = kind
+	}
 }

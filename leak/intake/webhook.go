@@ -178,7 +178,7 @@ func (w Webhook) readPartner(_ context.Context, _ http.Header, body []byte, _ Fe
 		rep := Reported{Sighting: finding.Sighting{
 			How: GitHubPartner, What: "GitHub found it in public as " + f.Type, Link: link(f.URL), Public: true,
 		}}
-		rep.value(f.Token)
+		rep.line(f.Token)
 		all = append(all, rep)
 	}
 	return all, nil
@@ -188,7 +188,8 @@ var repositoryName = regexp.MustCompile(`^[A-Za-z0-9_.-]{1,100}/[A-Za-z0-9_.-]{1
 
 // readGitHub reads the event secret_scanning_alert, and then the alert, whose secret is not in the event.
 func (w Webhook) readGitHub(ctx context.Context, h http.Header, body []byte, fetch Fetch) ([]Reported, error) {
-	if event := h.Get("X-Github-Event"); event != "secret_scanning_alert" {
+	event := h.Get("X-Github-Event")
+	if event != "secret_scanning_alert" && event != "secret_scanning_alert_location" {
 		return nil, nil // ping, and what else was subscribed to
 	}
 	var e struct {
@@ -202,6 +203,7 @@ func (w Webhook) readGitHub(ctx context.Context, h http.Header, body []byte, fet
 			HTMLURL               string `json:"html_url"`
 			CreatedAt             string `json:"created_at"`
 		}
+		Location   *alertLocation // of secret_scanning_alert_location: another place of an alert
 		Repository struct {
 			FullName string `json:"full_name"`
 			Private  *bool
@@ -242,7 +244,11 @@ func (w Webhook) readGitHub(ctx context.Context, h http.Header, body []byte, fet
 	if e.Alert.Validity == "active" {
 		rep.What += " and says that it works"
 	}
-	rep.value(a.Secret)
+	rep.line(a.Secret)
+	if e.Location != nil {
+		e.Location.tell(&rep)
+		return []Reported{rep}, nil
+	}
 	w.firstLocation(ctx, at, fetch, &rep)
 	return []Reported{rep}, nil
 }
@@ -257,18 +263,35 @@ func (w Webhook) api() string {
 // firstLocation adds where it stands. That it cannot be had is no reason to lose the alert.
 func (w Webhook) firstLocation(ctx context.Context, alert string, fetch Fetch, rep *Reported) {
 	body, err := fetch(ctx, alert+"/locations?per_page=1", true)
-	var list []struct {
-		Details struct {
-			Path      string
-			StartLine int    `json:"start_line"`
-			CommitSHA string `json:"commit_sha"`
-		}
-	}
+	var list []alertLocation
 	if err != nil || json.Unmarshal(body, &list) != nil || len(list) == 0 {
 		return
 	}
-	d := list[0].Details
-	rep.Path, rep.Line, rep.Commit = d.Path, d.StartLine, d.CommitSHA
+	list[0].tell(rep)
+}
+
+// alertLocation is a place of an alert: in a commit, or in an issue, a pull request, a discussion or a wiki (docs.github.com, "Secret
+// scanning", locations).
+type alertLocation struct {
+	Type    string
+	Details map[string]any
+}
+
+func (l alertLocation) tell(rep *Reported) {
+	text := func(key string) string { s, _ := l.Details[key].(string); return s }
+	rep.Path, rep.Commit = text("path"), text("commit_sha")
+	if line, is := l.Details["start_line"].(float64); is {
+		rep.Line = int(line)
+	}
+	if rep.Path != "" || l.Type == "" {
+		return
+	}
+	rep.Path = strings.ReplaceAll(l.Type, "_", " ")
+	for key := range l.Details { // issue_title_url, pull_request_comment_url and so on: one of them is there
+		if at := link(text(key)); strings.HasSuffix(key, "_url") && at != "" {
+			rep.Link = at
+		}
+	}
 }
 
 // readGitGuardian reads incidents and occurrences. They have no secret, but its HasMySecretLeaked hash; and

@@ -1,19 +1,14 @@
 package scan
 
 import (
-	"archive/tar"
-	"archive/zip"
 	"bufio"
 	"bytes"
-	"compress/bzip2"
-	"compress/gzip"
 	"context"
 	"errors"
 	"fmt"
 	"io"
-	"strings"
+	"time"
 
-	"github.com/klauspost/compress/zstd"
 	"golang.org/x/text/encoding/unicode"
 
 	"github.com/keyrounds/keyrounds/confine"
@@ -26,35 +21,47 @@ const DefaultUnpack = 1 << 30
 const (
 	maxMembers  = 100_000
 	maxDepth    = 8        // archives in each other
-	maxInMemory = 64 << 20 // of a zip inside of something else
+	maxInMemory = 64 << 20 // of what must be read at any place, inside of something else; and of a window of a compressor
+	maxUnpack   = 10 * time.Minute
 )
 
 var (
 	errBudget = errors.New("it unpacks to more than is searched of one file; its beginning was searched")
 	errCount  = fmt.Errorf("only the first %d members of it were searched", maxMembers)
+	errTime   = fmt.Errorf("it takes more than %v to unpack; its beginning was searched", maxUnpack)
 	errPacked = errors.New("it is packed in a way, or broken, so that it could not be searched whole")
 )
+
+// bounded reports whether an error is the end of a budget.
+func bounded(err error) bool {
+	return errors.Is(err, errBudget) || errors.Is(err, errCount) || errors.Is(err, errTime)
+}
 
 // budget is what may still be unpacked.
 type budget struct {
 	bytes   int64
 	members int
 	depth   int
+	until   time.Time
+}
+
+func (s *Scanner) budget() *budget {
+	return &budget{s.Unpack, maxMembers, maxDepth, time.Now().Add(maxUnpack)}
 }
 
 // one searches a file with all that is packed in it, as far as the bounds go. whole is what it reads from, where
 // that can be read at any place, and else nil.
 func (s *Scanner) one(ctx context.Context, at place, r io.Reader, whole *section, to sink) error {
 	in := bufio.NewReaderSize(r, 4096)
-	search := func() error { return s.contents(ctx, at, in, whole, &budget{s.Unpack, maxMembers, maxDepth}, to) }
+	search := func() error { return s.contents(ctx, at, in, whole, s.budget(), to) }
 	var err error
-	if head, _ := in.Peek(headLength); container(head) != nil {
+	if head, _ := in.Peek(headLength); container(head, at.path, whole) != nil {
 		err = confine.Apart(search)
 	} else {
 		err = search()
 	}
-	if errors.Is(err, errBudget) || errors.Is(err, errCount) {
-		s.skip(at, "%v", err)
+	if bounded(err) {
+		s.skip(at, TooMuch, "%v", err)
 		return nil
 	}
 	return err
@@ -62,107 +69,68 @@ func (s *Scanner) one(ctx context.Context, at place, r io.Reader, whole *section
 
 // contents searches what r gives: text, or what it is a container of.
 func (s *Scanner) contents(ctx context.Context, at place, r io.Reader, whole *section, left *budget, to sink) error {
+	return s.called(ctx, at, at.path, r, whole, left, to)
+}
+
+// called is contents for what has a name.
+func (s *Scanner) called(ctx context.Context, at place, name string, r io.Reader, whole *section, left *budget, to sink) error {
 	in := bufio.NewReaderSize(r, 4096)
 	head, err := in.Peek(headLength)
 	if err != nil && !errors.Is(err, io.EOF) {
 		return err
 	}
-	unpack := container(head)
-	if unpack == nil || left.depth == 0 {
-		if unpack != nil {
-			s.skip(at, "archives deeper than %d in each other are not opened", maxDepth)
+	f := container(head, name, whole)
+	if f == nil || left.depth == 0 {
+		if f != nil {
+			s.skip(at, TooMuch, "archives deeper than %d in each other are not opened", maxDepth)
+		} else if what, why := closed(head); what != "" {
+			s.skip(at, why, "%s is not opened", what)
 		}
-		return s.text(ctx, at, head, in, to)
+		return s.text(ctx, at, head, in, left, to)
+	}
+	if f.weak && whole == nil { // what is none is searched from its beginning
+		if whole, err = inMemory(in, nil); err != nil {
+			var large *largeError
+			if errors.As(err, &large) {
+				return s.tooLarge(ctx, at, in, large, left, to)
+			}
+			return err
+		}
+		in = bufio.NewReader(io.NewSectionReader(whole, 0, whole.size))
 	}
 	left.depth--
 	defer func() { left.depth++ }()
-	err = unpack(s, ctx, at, in, whole, left, to)
+	err = s.unpack(ctx, f, at, in, whole, left, to)
 	var src *sourceError
 	switch {
-	case err == nil, ctx.Err() != nil, errors.As(err, &src):
-		return err
-	case errors.Is(err, errBudget), errors.Is(err, errCount):
+	case err == nil, ctx.Err() != nil, errors.As(err, &src), bounded(err):
 		return err
 	}
-	s.skip(at, "%v", errPacked)
+	if !f.weak {
+		s.skip(at, Broken, "%v", errPacked)
+	}
 	if whole != nil {
-		return s.text(ctx, at, nil, io.NewSectionReader(whole, 0, whole.size), to)
+		return s.text(ctx, at, nil, io.NewSectionReader(whole, 0, whole.size), left, to)
 	}
-	return s.text(ctx, at, nil, in, to) // what is left of it
+	return s.text(ctx, at, nil, in, left, to) // what is left of it
+}
+
+// unpack opens a container. What panics in a reader of a format is an error of that file.
+func (s *Scanner) unpack(ctx context.Context, f *format, at place, in *bufio.Reader, whole *section, left *budget, to sink) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = errPacked
+		}
+	}()
+	return f.open(s, ctx, at, in, whole, left, to)
 }
 
 // text searches bytes that are no container; UTF-16 with a byte order mark becomes UTF-8 first.
-func (s *Scanner) text(ctx context.Context, at place, head []byte, r io.Reader, to sink) error {
+func (s *Scanner) text(ctx context.Context, at place, head []byte, r io.Reader, left *budget, to sink) error {
 	if wide := bytes.HasPrefix(head, []byte{0xff, 0xfe}) || bytes.HasPrefix(head, []byte{0xfe, 0xff}); wide {
-		return s.stream(ctx, at, unicode.UTF16(unicode.LittleEndian, unicode.UseBOM).NewDecoder().Reader(r), true, to)
+		return s.stream(ctx, at, unicode.UTF16(unicode.LittleEndian, unicode.UseBOM).NewDecoder().Reader(r), true, left, to)
 	}
-	return s.stream(ctx, at, r, false, to)
-}
-
-const headLength = 262
-
-type unpacker func(s *Scanner, ctx context.Context, at place, in *bufio.Reader, whole *section, left *budget, to sink) error
-
-// container says how to open what begins with head; nil: it is none. The name is not asked.
-func container(head []byte) unpacker {
-	is := func(magic string) bool { return bytes.HasPrefix(head, []byte(magic)) }
-	switch {
-	case is("PK\x03\x04"), is("PK\x05\x06"):
-		return (*Scanner).zip
-	case is("\x1f\x8b\x08"):
-		return compressed(func(r io.Reader) (io.Reader, error) { return gzip.NewReader(r) })
-	case is("BZh") && len(head) > 9 && string(head[4:10]) == "1AY&SY":
-		return compressed(func(r io.Reader) (io.Reader, error) { return bzip2.NewReader(r), nil })
-	case is("\x28\xb5\x2f\xfd"):
-		return compressed(func(r io.Reader) (io.Reader, error) {
-			d, err := zstd.NewReader(r, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(maxInMemory),
-				zstd.WithDecoderMaxWindow(maxInMemory))
-			if err != nil {
-				return nil, err
-			}
-			return d.IOReadCloser(), nil
-		})
-	case len(head) == headLength && string(head[257:262]) == "ustar":
-		return (*Scanner).tar
-	}
-	return nil
-}
-
-func compressed(open func(io.Reader) (io.Reader, error)) unpacker {
-	return func(s *Scanner, ctx context.Context, at place, in *bufio.Reader, _ *section, left *budget, to sink) error {
-		r, err := open(in)
-		if err != nil {
-			return err
-		}
-		if c, ok := r.(io.Closer); ok {
-			defer c.Close()
-		}
-		return s.contents(ctx, at, &rationed{r, left}, nil, left, to)
-	}
-}
-
-func (s *Scanner) tar(ctx context.Context, at place, in *bufio.Reader, _ *section, left *budget, to sink) error {
-	t := tar.NewReader(in)
-	for {
-		h, err := t.Next()
-		if errors.Is(err, io.EOF) {
-			return s.text(ctx, at, nil, in, to) // what stands behind its end
-		}
-		if err != nil {
-			return err
-		}
-		member := at.inside(h.Name)
-		if err := left.member(); err != nil {
-			return err
-		}
-		s.name(member, h.Name+"\n"+h.Linkname, to)
-		if h.Typeflag != tar.TypeReg {
-			continue
-		}
-		if err := s.contents(ctx, member, &rationed{t, left}, nil, left, to); err != nil {
-			return err
-		}
-	}
+	return s.stream(ctx, at, r, false, left, to)
 }
 
 // section is a file that can be read at any place.
@@ -171,58 +139,36 @@ type section struct {
 	size int64
 }
 
-func (s *Scanner) zip(ctx context.Context, at place, in *bufio.Reader, whole *section, left *budget, to sink) error {
-	if whole == nil {
-		b, err := io.ReadAll(io.LimitReader(in, maxInMemory+1))
-		if err != nil {
-			return err
-		}
-		if len(b) > maxInMemory {
-			s.skip(at, "a zip of more than %d MiB inside of something else is not opened", maxInMemory>>20)
-			return s.text(ctx, at, nil, io.MultiReader(bytes.NewReader(b), in), to)
-		}
-		whole = &section{bytes.NewReader(b), int64(len(b))}
+// inMemory is what can be read at any place of a container: whole, or what in gives, where that is not too large.
+func inMemory(in io.Reader, whole *section) (*section, error) {
+	if whole != nil {
+		return whole, nil
 	}
-	z, err := zip.NewReader(whole, whole.size)
-	if err != nil && !errors.Is(err, zip.ErrInsecurePath) {
-		s.skip(at, "%v", errPacked)
-		return s.text(ctx, at, nil, io.NewSectionReader(whole, 0, whole.size), to)
+	b, err := io.ReadAll(io.LimitReader(in, maxInMemory+1))
+	if err != nil {
+		return nil, err
 	}
-	s.name(at, z.Comment, to)
-	for _, f := range z.File {
-		if err := left.member(); err != nil {
-			return err
-		}
-		member := at.inside(f.Name)
-		s.name(member, f.Name+"\n"+f.Comment, to)
-		if strings.HasSuffix(f.Name, "/") {
-			continue
-		}
-		if f.Flags&1 != 0 {
-			s.skip(member, "it is encrypted")
-			continue
-		}
-		r, err := f.Open()
-		if err != nil {
-			s.skip(member, "%v", errPacked)
-			continue
-		}
-		err = s.contents(ctx, member, &rationed{r, left}, nil, left, to)
-		_ = r.Close()
-		switch {
-		case errors.Is(err, errBudget), errors.Is(err, errCount), ctx.Err() != nil:
-			return err
-		case err != nil:
-			s.skip(member, "%v", errPacked)
-		}
+	if len(b) > maxInMemory {
+		return nil, &largeError{b}
 	}
-	return nil
+	return &section{bytes.NewReader(b), int64(len(b))}, nil
+}
+
+// largeError: what was read of it so far is its beginning.
+type largeError struct{ read []byte }
+
+func (e *largeError) Error() string { return "it is too large" }
+
+// tooLarge searches as it is what is too large to be opened inside of something else.
+func (s *Scanner) tooLarge(ctx context.Context, at place, in io.Reader, e *largeError, left *budget, to sink) error {
+	s.skip(at, TooMuch, "one of more than %d MiB inside of something else is not opened", maxInMemory>>20)
+	return s.text(ctx, at, nil, io.MultiReader(bytes.NewReader(e.read), in), left, to)
 }
 
 // name searches what a file is called.
 func (s *Scanner) name(at place, text string, to sink) {
 	var all []match
-	s.matches([]byte(text), 0, len(text), func(m match) {
+	s.all(context.Background(), at, []byte(text), func(m match) {
 		m.line = 0
 		all = append(all, m)
 	})
@@ -247,6 +193,9 @@ type rationed struct {
 func (r *rationed) Read(p []byte) (int, error) {
 	if r.left.bytes <= 0 {
 		return 0, errBudget
+	}
+	if time.Now().After(r.left.until) {
+		return 0, errTime
 	}
 	n, err := r.r.Read(p[:min(int64(len(p)), r.left.bytes)])
 	r.left.bytes -= int64(n)

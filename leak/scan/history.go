@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -42,17 +43,20 @@ func (s *Scanner) history(ctx context.Context, dir *os.File, named string, asked
 	case ctx.Err() != nil:
 		return ctx.Err()
 	case errors.As(err, &odd), errors.Is(err, errSilent):
-		s.fail(named, "its history was not searched: %v", err)
+		s.fail(named, GitFailed, "its history was not searched: %v", err)
 		return nil
 	case asked:
-		s.fail(named, "it looks like a git repository, and git cannot open it: %v", err)
+		s.fail(named, NoRepository, "it looks like a git repository, and git cannot open it: %v", err)
 		return nil
-	default:
-		s.skip(place{named, ""}, "it looks like a git repository, and git cannot open it: %v", err)
+	default: // one of many, which is no reason to give up
+		s.fail(named, GitFailed, "it looks like a git repository, and git cannot open it: %v", err)
 		return nil
 	}
 	h := &history{Scanner: s, git: g, named: named, found: map[objectID][]objectMatch{}}
-	at := place{named, ""}
+	h.sayIncomplete(ctx)
+	h.known = h.since(ctx)
+	tips := h.tips(ctx)
+	h.refNames(tips)
 	ids, err := h.list(ctx)
 	switch {
 	case ctx.Err() != nil:
@@ -69,6 +73,8 @@ func (s *Scanner) history(ctx context.Context, dir *os.File, named string, asked
 	if err := group.Wait(); err != nil {
 		return fmt.Errorf("%s: %w", s.Mask(named), err)
 	}
+	h.searched()
+	h.remember(tips)
 	if len(h.found) == 0 {
 		return nil
 	}
@@ -76,8 +82,10 @@ func (s *Scanner) history(ctx context.Context, dir *os.File, named string, asked
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		s.skip(at, "not every commit could be read, so it is not known of all that was found where it stands (%v)", err)
+		s.fail(named, Corrupt, "not every commit could be read, so it is not known of all that was found where it stands (%v)", err)
 	}
+	h.tipsOf(ctx, tips)
+	h.inIndex(ctx)
 	h.hits()
 	return nil
 }
@@ -87,11 +95,18 @@ type history struct {
 	git   git
 	named string
 
+	partial bool         // a clone that was told to lack objects
+	lacking atomic.Int64 // objects
+	lacks   string       // one of those
+
 	mu    sync.Mutex
 	found map[objectID][]objectMatch
 	// of those that were found
 	places map[objectID][]introduced
 	inHead map[objectID]bool
+	inTips map[objectID][]string // names of refs and stashes, and the index
+
+	known string // what was searched before, as lines of rev-list
 }
 
 // objectID is the name of an object: SHA-1 or SHA-256, which fills the rest.
@@ -119,15 +134,16 @@ func parseID(name []byte) (id objectID, ok bool) {
 // list names the objects, each as its text.
 func (h *history) list(ctx context.Context) ([]objectName, error) {
 	if !h.Unreachable {
-		ids, err := h.names(ctx, "rev-list", "--objects", "--no-object-names", "--all")
+		arg, in := stdin(h.known)
+		ids, err := h.names(ctx, in, slices.Concat([]string{"rev-list", "--objects", "--missing=print"}, roots, arg)...)
 		if err == nil || ctx.Err() != nil {
 			return ids, ctx.Err()
 		}
-		h.skip(place{h.named, ""}, "its history is damaged (%v); every object that can be read is searched instead", err)
+		h.fail(h.named, Corrupt, "its history is corrupt (%v); every object that can be read is searched instead", err)
 	}
-	ids, err := h.names(ctx, "cat-file", "--batch-all-objects", "--batch-check=%(objectname)", "--unordered")
+	ids, err := h.names(ctx, nil, "cat-file", "--batch-all-objects", "--batch-check=%(objectname)", "--unordered")
 	if err != nil && ctx.Err() == nil && len(ids) > 0 {
-		h.skip(place{h.named, ""}, "not every object could be listed (%v)", err)
+		h.fail(h.named, GitFailed, "not every object could be listed (%v)", err)
 		err = nil
 	}
 	return ids, err
@@ -135,8 +151,9 @@ func (h *history) list(ctx context.Context) ([]objectName, error) {
 
 // objectName is the name of an object in bytes, which takes half of its text.
 type objectName struct {
-	id   objectID
-	long bool
+	id    objectID
+	long  bool
+	named string // the end of a path of it, where its format is told by its name only
 }
 
 func (n objectName) String() string {
@@ -146,13 +163,47 @@ func (n objectName) String() string {
 	return hex.EncodeToString(n.id[:20])
 }
 
-func (h *history) names(ctx context.Context, args ...string) (all []objectName, err error) {
-	err = h.git.lines(ctx, args, nil, '\n', func(line []byte) {
-		if id, ok := parseID(line); ok {
-			all = append(all, objectName{id, len(line) == 64})
+func (h *history) names(ctx context.Context, in io.Reader, args ...string) (all []objectName, err error) {
+	err = h.git.lines(ctx, args, in, '\n', func(line []byte) {
+		if rest, is := bytes.CutPrefix(line, []byte("?")); is { // it is not there
+			h.lacking.Add(1)
+			if h.lacking.Load() == 1 {
+				h.lacks = string(rest)
+			}
+			return
+		}
+		name, path, _ := bytes.Cut(line, []byte(" "))
+		if id, ok := parseID(name); ok {
+			all = append(all, objectName{id, len(name) == 64, nameless(path)})
 		}
 	})
 	return all, err
+}
+
+// sayIncomplete notes that a clone does not have everything on purpose.
+func (h *history) sayIncomplete(ctx context.Context) {
+	_ = h.git.lines(ctx, []string{"rev-parse", "--is-shallow-repository"}, nil, '\n', func(line []byte) {
+		if string(line) == "true" {
+			h.fail(h.named, Shallow, "it is a shallow clone: the commits that it lacks were not searched")
+		}
+	})
+	promisor := `^(extensions\.partialclone|remote\..*\.(promisor|partialclonefilter))$`
+	_ = h.git.lines(ctx, []string{"config", "--local", "--get-regexp", promisor}, nil, '\n', func([]byte) { h.partial = true })
+}
+
+// searched notes what was searched, and what the repository does not have.
+func (h *history) searched() {
+	h.Scanner.mu.Lock()
+	h.histories++
+	h.Scanner.mu.Unlock()
+	switch n := h.lacking.Load(); {
+	case h.partial && n > 0:
+		h.fail(h.named, PartialClone, "it is a partial clone: %s that its commits have is not in it", count(n, "object"))
+	case h.partial:
+		h.fail(h.named, PartialClone, "it is a partial clone, which may lack objects")
+	case n > 0:
+		h.fail(h.named, Corrupt, "it lacks %s that its commits have, such as %.12s", count(n, "object"), h.lacks)
+	}
 }
 
 // search reads objects and looks into them.
@@ -167,16 +218,21 @@ func (h *history) search(ctx context.Context, ids []objectName) error {
 			return nil
 		}
 		if errors.Is(err, errSilent) {
-			h.fail(h.named, "%d objects were not searched: %v", len(ids), err)
+			h.fail(h.named, GitFailed, "%d objects were not searched: %v", len(ids), err)
 			return nil
 		}
 		if len(ids) == 0 {
 			return err
 		}
-		h.skip(place{h.named, "object " + ids[0].String()}, "it is damaged")
+		h.corrupt(ids[0])
 		ids = ids[1:]
 	}
 	return nil
+}
+
+// corrupt notes an object that git cannot read.
+func (h *history) corrupt(id objectName) {
+	h.note(place{source: h.named, path: "object " + id.String()}, true, Corrupt, "it is corrupt: git cannot read it")
 }
 
 // batch reads objects until the end, or until git gives up at one, and says how many it read.
@@ -229,7 +285,9 @@ func (h *history) object(ctx context.Context, r *bufio.Reader, id objectName) er
 	}
 	fields := strings.Fields(head)
 	if len(fields) == 2 && fields[1] == "missing" { // a partial clone, which is not asked for the rest
-		h.skip(place{h.named, "object " + id.String()}, "this clone does not have it")
+		if h.lacking.Add(1) == 1 {
+			h.lacks = id.String()
+		}
 		return nil
 	}
 	if len(fields) != 3 || fields[0] != id.String() {
@@ -239,7 +297,8 @@ func (h *history) object(ctx context.Context, r *bufio.Reader, id objectName) er
 	if err != nil {
 		return err
 	}
-	at := place{h.named, "object " + fields[0]}
+	at := place{source: h.named, path: "object " + fields[0] + id.named}
+	h.objects.Add(1)
 	content := &io.LimitedReader{R: r, N: size}
 	err = h.one(ctx, at, content, nil, func(in place, m match) {
 		h.mu.Lock()
@@ -271,18 +330,19 @@ func (h *history) locate(ctx context.Context) error {
 		}
 	})
 	args := []string{
-		"log", "--all", "-z", "--raw", "-c", "--root", "--no-abbrev", "--no-renames", "--no-ext-diff", "--no-textconv",
+		"log", "--all", "--reflog", "-z", "--raw", "-c", "--root", "--no-abbrev", "--no-renames", "--no-ext-diff", "--no-textconv",
 		"--no-show-signature", "--no-mailmap", "--no-notes", "--no-decorate", "--format=%x01%H %at",
 	}
-	var more io.Reader
+	known := h.known
 	if h.Unreachable {
 		commits, err := h.commits(ctx)
 		if err != nil {
 			return err
 		}
-		args, more = append(args, "--stdin"), strings.NewReader(commits)
+		known = commits
 	}
-	return h.git.lines(ctx, args, more, 0, (&rawLog{history: h}).token)
+	arg, in := stdin(known)
+	return h.git.lines(ctx, append(args, arg...), in, 0, (&rawLog{history: h}).token)
 }
 
 // rawLog reads `git log --raw -z`: \x01, commit and time; then for each change :modes, objects and letters, and behind
@@ -360,7 +420,7 @@ func (h *history) hits() {
 		}
 		for _, m := range matches {
 			for _, by := range places {
-				hit := h.hit(m, by, h.inHead[id])
+				hit := h.hit(id, m, by, h.inHead[id])
 				key := hit.same(0)
 				if hit.Path == "" {
 					key.path = hit.Object
@@ -370,6 +430,11 @@ func (h *history) hits() {
 					hit, old = old, hit
 				}
 				hit.InHead = hit.InHead || known && old.InHead
+				for _, name := range old.Tips {
+					if known && !slices.Contains(hit.Tips, name) {
+						hit.Tips = append(hit.Tips, name)
+					}
+				}
 				first[key] = hit
 			}
 		}
@@ -394,13 +459,20 @@ func earlier(a, b Hit) bool {
 	return a.Line < b.Line
 }
 
-func (h *history) hit(m objectMatch, by introduced, inHead bool) Hit {
+func (h *history) masked(names []string) (all []string) {
+	for _, name := range names {
+		all = append(all, h.Mask(name))
+	}
+	return all
+}
+
+func (h *history) hit(id objectID, m objectMatch, by introduced, inHead bool) Hit {
 	p := by.path + m.member
 	if by.path == "" && m.kind != "blob" {
 		p = map[string]string{"commit": "(commit message)", "tag": "(tag)", "tree": "(name of a file)"}[m.kind]
 	}
 	return Hit{
 		Term: h.terms[m.term], Encoding: m.encoding, Source: h.Mask(h.named), Path: h.Mask(p), Line: m.line,
-		Commit: by.commit, Object: m.name, InHead: inHead, FirstSeen: by.at,
+		Commit: by.commit, Object: m.name, InHead: inHead, FirstSeen: by.at, Tips: h.masked(h.inTips[id]),
 	}.bare()
 }

@@ -21,6 +21,7 @@ type Hit struct {
 	Commit    string    // the first that has it; "": not of a history, or in no commit
 	Object    string    // the object's name; "": not of a history
 	InHead    bool      // of a history: HEAD has it
+	Tips      []string  // of a history: refs whose tips have it, stashes, and "the index", as people name them
 	FirstSeen time.Time // the commit's author date; zero: not known
 }
 
@@ -30,37 +31,36 @@ func (h Hit) bare() Hit {
 	return h
 }
 
-// Skipped is something that was not searched, or not whole, and why. Terms are masked in both.
-type Skipped struct{ Path, Why string }
-
 // Found is the result of a scan.
 type Found struct {
 	Hits    []Hit
 	Skipped []Skipped
-	// Failed are those of Skipped that are repositories whose history was not searched, or not whole, and that somebody asked for, or that
-	// keep git from it: "nothing was found" is not known of them.
-	Failed []Skipped
-	Files  int64 // files, members of archives, and objects of histories that were searched
-	Bytes  int64 // in those, as they are unpacked
+	// Failed are those of Skipped that are a named source, or a history: "nothing was found" is not known of them.
+	Failed  []Skipped
+	Sources []Searched // what was searched, by source, in the order of the calls
+	// Tips are, by repository, the objects that its refs named, for Options.Since of the next scan; of very many refs there are none.
+	Tips  map[string][]string
+	Files int64 // files, members of archives, and objects of histories that were searched
+	Bytes int64 // in those, as they are unpacked
 }
 
-// FailedError says that there are Failed repositories; nil where there are none.
-func (f Found) FailedError() error {
+// Partial says which named sources and histories were not searched, or not whole; nil where there are none.
+func (f Found) Partial() *PartialError {
 	if len(f.Failed) == 0 {
 		return nil
 	}
-	return &FailedError{f.Failed}
+	return &PartialError{f.Failed}
 }
 
-// FailedError says that repositories could not be searched, or not whole.
-type FailedError struct{ Repositories []Skipped }
+// PartialError says that named sources or histories were not searched, or not whole.
+type PartialError struct{ Failed []Skipped }
 
-func (e *FailedError) Error() string {
+func (e *PartialError) Error() string {
 	var text strings.Builder
-	text.WriteString("the history was not searched, or not whole")
-	for i, r := range e.Repositories {
+	text.WriteString("not everything that was named was searched")
+	for i, r := range e.Failed {
 		if i == 3 {
-			fmt.Fprintf(&text, "; and of %d more", len(e.Repositories)-i)
+			fmt.Fprintf(&text, "; and %d more", len(e.Failed)-i)
 			break
 		}
 		fmt.Fprintf(&text, "; %s: %s", r.Path, r.Why)
@@ -68,8 +68,23 @@ func (e *FailedError) Error() string {
 	return text.String()
 }
 
+// Down reports whether one of them is a repository that was named and that git cannot open: then it could not be done.
+func (e *PartialError) Down() bool {
+	return slices.ContainsFunc(e.Failed, func(s Skipped) bool { return s.Reason == NoRepository })
+}
+
 // Hint returns what a person can do about it.
-func (*FailedError) Hint() string {
+func (e *PartialError) Hint() string {
+	for _, s := range e.Failed {
+		switch s.Reason {
+		case Shallow:
+			return "git fetch --unshallow (in CI: fetch-depth: 0), and scan again"
+		case PartialClone:
+			return "clone it without --filter, and scan again"
+		case Encrypted:
+			return "decrypt it and scan what is in it, or leave it out"
+		}
+	}
 	return "when that is mended, scan again; --history=false searches the files as they are"
 }
 
@@ -110,4 +125,5 @@ func (f *Found) tidy() {
 	})
 	slices.SortFunc(f.Skipped, func(a, b Skipped) int { return cmp.Or(cmp.Compare(a.Path, b.Path), cmp.Compare(a.Why, b.Why)) })
 	f.Skipped = slices.Compact(f.Skipped)
+	f.Failed = slices.DeleteFunc(slices.Clone(f.Skipped), func(s Skipped) bool { return !s.Named })
 }

@@ -28,7 +28,8 @@ type matcher struct {
 // form is a text that is looked for.
 type form struct {
 	text   string
-	inside int32 // the longest form that begins this one; -1: none
+	key    uint64 // its first eight bytes, which are ordered as they are
+	inside int32  // the longest form that begins this one; -1: none
 	means  []meaning
 }
 
@@ -69,21 +70,20 @@ type block struct {
 const blockLength = 8
 
 func newMatcher(terms []Term) *matcher {
-	m := &matcher{}
-	by := map[string]int{}
+	m := &matcher{forms: make([]form, 0, 8*len(terms))}
 	for i, t := range terms {
 		for _, s := range t.spellings() {
-			at, known := by[s.text]
-			if !known {
-				at = len(m.forms)
-				by[s.text] = at
-				m.forms = append(m.forms, form{text: s.text, inside: -1})
-			}
-			m.forms[at].means = append(m.forms[at].means, meaning{int32(i), s.encoding, s.group})
+			m.forms = append(m.forms, form{s.text, keyOf(s.text), -1, []meaning{{int32(i), s.encoding, s.group}}})
 			m.longest = max(m.longest, len(s.text))
 		}
 	}
-	slices.SortFunc(m.forms, func(a, b form) int { return cmp.Compare(a.text, b.text) })
+	slices.SortStableFunc(m.forms, func(a, b form) int {
+		if a.key != b.key {
+			return cmp.Compare(a.key, b.key)
+		}
+		return strings.Compare(a.text, b.text)
+	})
+	m.forms = oneOfEach(m.forms)
 	m.nest()
 	var long, short []int32
 	for i, f := range m.forms {
@@ -112,6 +112,25 @@ func newMatcher(terms []Term) *matcher {
 	return m
 }
 
+func keyOf(text string) uint64 {
+	var b [8]byte
+	copy(b[:], text)
+	return binary.BigEndian.Uint64(b[:])
+}
+
+// oneOfEach joins the meanings of forms with the same text, which are side by side.
+func oneOfEach(forms []form) []form {
+	kept := forms[:0]
+	for _, f := range forms {
+		if n := len(kept); n > 0 && kept[n-1].text == f.text {
+			kept[n-1].means = append(kept[n-1].means, f.means...)
+			continue
+		}
+		kept = append(kept, f)
+	}
+	return kept
+}
+
 // nest notes which form begins which.
 func (m *matcher) nest() {
 	var open []int32
@@ -127,36 +146,56 @@ func (m *matcher) nest() {
 }
 
 func (m *matcher) newClass(stride int, forms []int32) *class {
-	type at struct {
-		hash   uint64
-		offset uint32
-		form   int32
-	}
-	all := make([]at, 0, len(forms)*stride)
-	for _, f := range forms {
-		for offset := range stride {
-			all = append(all, at{hash([]byte(m.forms[f].text[offset:][:blockLength])), uint32(offset), f})
-		}
-	}
-	slices.SortFunc(all, func(a, b at) int {
-		return cmp.Or(cmp.Compare(a.hash, b.hash), cmp.Compare(a.offset, b.offset), cmp.Compare(a.form, b.form))
-	})
+	n := len(forms) * stride
 	c := &class{stride: stride, bucket: 64 - 4}
-	for ; 1<<(64-c.bucket) < len(all)/2; c.bucket-- {
+	for ; 1<<(64-c.bucket) < n/2; c.bucket-- {
 	}
-	c.starts = make([]uint32, 1<<(64-c.bucket)+1)
-	for i, a := range all {
-		if i > 0 && all[i-1].hash == a.hash && all[i-1].offset == a.offset {
-			c.blocks[len(c.blocks)-1].to = a.form + 1
-			continue
+	// Ordered by bucket, by counting; in a bucket by form.
+	hashes := make([]uint64, 0, n)
+	places := make([]uint32, 1<<(64-c.bucket)+1)
+	for _, f := range forms {
+		text := m.forms[f].text
+		for offset := range stride {
+			h := hash([]byte(text[offset : offset+blockLength]))
+			hashes = append(hashes, h)
+			places[h>>c.bucket+1]++
 		}
-		c.blocks = append(c.blocks, block{uint32(a.hash), a.offset, a.form, a.form + 1})
-		c.starts[a.hash>>c.bucket+1]++
 	}
-	for i := 1; i < len(c.starts); i++ {
-		c.starts[i] += c.starts[i-1]
+	for i := 1; i < len(places); i++ {
+		places[i] += places[i-1]
 	}
+	c.starts = slices.Clone(places)
+	all := make([]block, n)
+	for i, h := range hashes {
+		f := forms[i/stride]
+		all[places[h>>c.bucket]] = block{uint32(h), uint32(i % stride), f, f + 1}
+		places[h>>c.bucket]++
+	}
+	// One block for all forms that have it at one offset.
+	c.blocks = make([]block, 0, n)
+	for bucket := range len(c.starts) - 1 {
+		from, to := c.starts[bucket], c.starts[bucket+1]
+		begin := len(c.blocks)
+		c.starts[bucket] = uint32(begin)
+	next:
+		for _, b := range all[from:to] {
+			for i := len(c.blocks) - 1; i >= begin; i-- {
+				if k := &c.blocks[i]; k.check == b.check && k.offset == b.offset && m.sameBlock(*k, b) {
+					k.to = b.to
+					continue next
+				}
+			}
+			c.blocks = append(c.blocks, b)
+		}
+	}
+	c.starts[len(c.starts)-1] = uint32(len(c.blocks))
 	return c
+}
+
+// sameBlock: the check of a block depends on half of it only.
+func (m *matcher) sameBlock(a, b block) bool {
+	of := func(b block) string { return m.forms[b.from].text[b.offset:][:blockLength] }
+	return of(a) == of(b)
 }
 
 // fill has the filter let every block pass.
@@ -164,15 +203,15 @@ func (c *class) fill(forms []form) {
 	for _, b := range c.blocks {
 		h := hash([]byte(forms[b.from].text[b.offset:][:blockLength]))
 		if c.long != nil {
-			c.long[h>>(64-longBits)] |= bits(h)
+			c.long[h>>(64-longBits)] |= filterBits(h)
 		} else {
 			c.short[h>>c.shift&(1<<shortBits-1)] = 1
 		}
 	}
 }
 
-// bits are the two of a word that stand for a hash.
-func bits(hash uint64) uint64 { return 1<<(hash>>24&63) | 1<<(hash>>32&63) }
+// filterBits are the two of a word that stand for a hash.
+func filterBits(hash uint64) uint64 { return 1<<(hash>>24&63) | 1<<(hash>>32&63) }
 
 // hash of the first eight bytes. The high half depends on all of them.
 func hash(b []byte) uint64 { return binary.LittleEndian.Uint64(b) * 0x9e3779b97f4a7c15 }
@@ -193,7 +232,7 @@ func (m *matcher) find(text []byte, from, until int, found func(at int, f *form)
 func (c *class) everySixteenth(text []byte, pass func(p int)) {
 	for p := 0; p+blockLength <= len(text); p += longStride {
 		h := hash(text[p : p+blockLength])
-		if b := bits(h); c.long[h>>(64-longBits)]&b == b {
+		if b := filterBits(h); c.long[h>>(64-longBits)]&b == b {
 			pass(p)
 		}
 	}

@@ -251,6 +251,23 @@ func TestMatcherIsExact(t *testing.T) {
 	})
 }
 
+// The forms of one term, of which two alphabets of base64 are alike for long, are all found.
+func TestFormsOfOneTerm(t *testing.T) {
+	t.Parallel()
+	r := rand.New(rand.NewPCG(5, 5))
+	for range 2000 {
+		b := make([]byte, 48)
+		for i := range b {
+			b[i] = byte(r.IntN(256))
+		}
+		s, _ := NewScanner([]Term{{Credential: "c", Kind: Secret, Value: string(b)}}, Options{})
+		text := `{"d":"` + base64.RawURLEncoding.EncodeToString(b) + `"}`
+		if len(s.In(text)) != 1 {
+			t.Fatalf("%q is not found in %s", b, text)
+		}
+	}
+}
+
 // A secret is masked in what is shown of a place.
 func TestMask(t *testing.T) {
 	t.Parallel()

@@ -2,9 +2,9 @@ package scan
 
 import (
 	"encoding/base64"
-	"net/url"
 	"slices"
 	"strings"
+	"unicode/utf16"
 
 	"github.com/keyrounds/keyrounds/secret"
 )
@@ -51,33 +51,59 @@ type spelling struct {
 	group    base64Group
 }
 
-// spellings are all ways to write t that are looked for. What is the same in two of them is named by the first.
+// spellings are the ways to write t that are looked for as they are; all others are undone. What is the same in two of them is named by
+// the first.
 func (t Term) spellings() []spelling {
 	if len(t.Value) < MinLength {
 		return nil
 	}
-	var all []spelling
+	all := make([]spelling, 0, 8)
 	add := func(text string, e secret.Encoding, g base64Group) {
 		text = text[:min(len(text), maxForm)]
 		if len(text) >= MinLength && !slices.ContainsFunc(all, func(s spelling) bool { return s.text == text && s.group == g }) {
 			all = append(all, spelling{text, e, g})
 		}
 	}
-	known := secret.Spellings(t.Value)
-	for i, s := range known {
-		group := base64Group{s.Encoding == secret.Base64 || s.Encoding == secret.Base64URL, s.Shift}
-		if s.Encoding == secret.Base64URL && s.Text == known[i-1].Text { // which comes first, in the other alphabet
-			continue
+	add(t.Value, secret.Plain, base64Group{})
+	if strings.Contains(t.Value, "+") {
+		add(strings.ReplaceAll(t.Value, "+", " "), secret.URL, base64Group{}) // decoded as a form, though it was not encoded so
+	}
+	if strings.Contains(t.Value, " ") {
+		add(strings.ReplaceAll(t.Value, " ", "+"), secret.URL, base64Group{})
+	}
+	for shift := range secret.Base64Lead {
+		text := aligned(t.Value, shift)
+		add(text, secret.Base64, base64Group{true, shift})
+		if strings.ContainsAny(text, "+/") {
+			add(otherAlphabet.Replace(text), secret.Base64URL, base64Group{true, shift})
 		}
-		add(s.Text, s.Encoding, group)
-		if s.Encoding == secret.Plain && t.Partner != "" {
-			for _, pair := range []string{t.Partner + ":" + t.Value, url.QueryEscape(t.Partner) + ":" + url.QueryEscape(t.Value)} {
-				add(base64.RawStdEncoding.EncodeToString([]byte(pair)), Basic, base64Group{})
-			}
+	}
+	if strings.ContainsFunc(t.Value, func(r rune) bool { return r > 0xff }) { // of others it is undone
+		for order := range 2 {
+			add(wideOf(t.Value, order), secret.UTF16, base64Group{})
 		}
 	}
 	return all
 }
+
+// aligned is v in base64, behind so many bytes of its group of three, without the letters that depend on what stands beside it.
+func aligned(v string, shift int) string {
+	text := base64.RawStdEncoding.EncodeToString(append(make([]byte, shift, shift+len(v)), v...))
+	lead := min(len(text), secret.Base64Lead[shift])
+	return text[lead:max(lead, (shift+len(v))*8/6)]
+}
+
+// wideOf is v in UTF-16, little endian, or big endian with order 1.
+func wideOf(v string, order int) string {
+	var b []byte
+	for _, u := range utf16.Encode([]rune(v)) {
+		pair := [2]byte{byte(u), byte(u >> 8)}
+		b = append(b, pair[order], pair[1-order])
+	}
+	return string(b)
+}
+
+var otherAlphabet = strings.NewReplacer("+", "-", "/", "_")
 
 // base64Group says how a form lies in groups of base64. The zero value: it is no base64.
 type base64Group struct {

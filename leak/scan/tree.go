@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"runtime"
+	"strings"
 
 	"golang.org/x/sync/errgroup"
 )
@@ -27,6 +29,7 @@ func (s *Scanner) Tree(ctx context.Context, root string) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", s.Mask(root), plainError(err))
 	}
+	defer s.covered(root, s.tallied())
 	t := tree{Scanner: s, named: root, root: real}
 	if !st.IsDir() {
 		return t.file(ctx, real, "")
@@ -43,7 +46,7 @@ func (s *Scanner) Tree(ctx context.Context, root string) error {
 		rel, _ := filepath.Rel(t.root, r)
 		dir, err := t.dir.OpenFile(rel, os.O_RDONLY|asItIs, 0)
 		if err != nil {
-			s.skip(place{t.nameOf(r), ""}, "its history cannot be read: %v", plainError(err))
+			s.fail(t.nameOf(r), Unreadable, "its history cannot be read: %v", plainError(err))
 			continue
 		}
 		if err := s.history(ctx, dir, t.nameOf(r), t.nameOf(r) == t.named); err != nil {
@@ -69,6 +72,7 @@ type tree struct {
 
 // walk searches the files, and returns the repositories among them.
 func (t tree) walk(ctx context.Context) (repositories []string, err error) {
+	var elsewhere []string
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(t.workers())
 	err = filepath.WalkDir(t.root, func(name string, d fs.DirEntry, err error) error {
@@ -79,33 +83,86 @@ func (t tree) walk(ctx context.Context) (repositories []string, err error) {
 		if rel == "." {
 			rel = ""
 		}
-		at := place{t.named, filepath.ToSlash(rel)}
+		at := place{source: t.named, path: filepath.ToSlash(rel)}
 		switch {
 		case err != nil && rel == "":
 			return fmt.Errorf("%s: %w", t.Mask(t.named), plainError(err))
 		case err != nil:
-			t.skip(at, "it cannot be read: %v", plainError(err))
+			t.skip(at, Unreadable, "it cannot be read: %v", plainError(err))
 			return nil
 		}
 		t.name(at, d.Name(), t.keep)
 		switch {
 		case d.IsDir() && rel != "" && isKernels(name):
-			t.skip(at, "it is the kernel's, and not on a disk")
+			t.skip(at, KernelsOwn, "it is the kernel's, and not on a disk")
 			return fs.SkipDir
 		case d.IsDir() && isGitDir(name):
 			repositories = append(repositories, name)
 		case d.IsDir() && d.Name() == "objects" && isGitDir(filepath.Dir(name)):
 			return fs.SkipDir // packed; the history has them
 		case d.Name() == ".git" && d.Type()&fs.ModeSymlink != 0:
-			t.fail(t.nameOf(name), ".git is a link, and links are not followed: scan the repository that it leads to")
-		case d.Name() == ".git" && d.Type().IsRegular() && rel == ".git":
-			repositories = append(repositories, t.root) // a work tree of a repository elsewhere
+			t.fail(t.nameOf(name), Linked, ".git is a link, and links are not followed: scan the repository that it leads to")
+		case d.Name() == ".git" && d.Type().IsRegular():
+			elsewhere = append(elsewhere, filepath.Dir(name)) // a work tree of a repository that may be elsewhere
 		case d.Type().IsRegular():
 			group.Go(func() error { return t.file(ctx, name, at.path) })
 		}
 		return nil
 	})
-	return repositories, errors.Join(err, group.Wait())
+	return append(repositories, unlisted(elsewhere, repositories)...), errors.Join(err, group.Wait())
+}
+
+// unlisted are those of some work trees whose repositories are not among those that are searched anyway.
+func unlisted(trees, repositories []string) (all []string) {
+	seen := map[string]bool{}
+	for _, r := range repositories {
+		seen[r] = true
+	}
+	for _, dir := range trees {
+		of := repositoryOf(dir)
+		if of == "" || !seen[of] { // git says of what cannot be read why
+			all = append(all, dir)
+		}
+		seen[of] = true
+	}
+	return all
+}
+
+// repositoryOf is the repository that the file .git of a work tree leads to; "": none.
+func repositoryOf(tree string) string {
+	where, is := strings.CutPrefix(firstOf(filepath.Join(tree, ".git")), "gitdir: ")
+	if !is {
+		return ""
+	}
+	if !filepath.IsAbs(where) {
+		where = filepath.Join(tree, where)
+	}
+	if common := firstOf(filepath.Join(where, "commondir")); common != "" {
+		if !filepath.IsAbs(common) {
+			common = filepath.Join(where, common)
+		}
+		where = common
+	}
+	real, err := filepath.EvalSymlinks(where)
+	if err != nil {
+		return ""
+	}
+	return real
+}
+
+// firstOf is the first line of a small file, which is no link and no pipe; "": there is none.
+func firstOf(name string) string {
+	f, err := os.OpenFile(name, os.O_RDONLY|asItIs, 0)
+	if err != nil {
+		return ""
+	}
+	defer f.Close()
+	if st, err := f.Stat(); err != nil || !st.Mode().IsRegular() {
+		return ""
+	}
+	b, _ := io.ReadAll(io.LimitReader(f, 64<<10))
+	line, _, _ := strings.Cut(string(b), "\n")
+	return strings.TrimSpace(line)
 }
 
 // nameOf names a repository as the caller would.
@@ -133,7 +190,7 @@ func isGitDir(dir string) bool {
 
 // file searches a regular file. A pipe that took its place is not waited for.
 func (t tree) file(ctx context.Context, name, rel string) error {
-	at := place{t.named, rel}
+	at := place{t.named, rel, t.dir == nil}
 	open, path := os.OpenFile, name
 	if t.dir != nil {
 		open, path = t.dir.OpenFile, filepath.FromSlash(rel)
@@ -166,7 +223,7 @@ func (t tree) unreadable(at place, err error) error {
 	if at.path == "" {
 		return fmt.Errorf("%s: %w", t.Mask(at.source), plainError(err))
 	}
-	t.skip(at, "it cannot be read: %v", plainError(err))
+	t.skip(at, Unreadable, "it cannot be read: %v", plainError(err))
 	return nil
 }
 

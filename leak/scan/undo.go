@@ -1,0 +1,214 @@
+package scan
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+
+	"github.com/keyrounds/keyrounds/confine"
+	"github.com/keyrounds/keyrounds/secret"
+)
+
+// How a secret is found however it is written:
+//
+//  1. The matcher finds it as it is, and in base64 of any alignment, in one pass (matcher.go).
+//  2. What may be an encoding is undone, only where it stands, and as far as it may be a part of a term: escapes (escapes.go), what
+//     splits a text (joins.go), base64, hex and base32 (runs.go), numbers in dumps and lists (dumps.go), UTF-16 and UTF-32 (wide.go).
+//  3. What that gives is searched in the same way again, so that one in another is undone as well: deepest times at most, and
+//     at each depth below the first at most mostUndone times as much text as there is.
+
+const (
+	deepest    = 6       // encodings in each other
+	mostUndone = 8       // bytes that are undone of one byte of text, at most, at each depth below the first
+	mostBlob   = 8 << 20 // bytes of text that are one encoding
+	mostPacked = 8 << 20 // that are unpacked of a container in an encoding
+)
+
+// The names of what is undone, beside those of package secret.
+const (
+	HTML            secret.Encoding = "html"             // entities of HTML and XML
+	QuotedPrintable secret.Encoding = "quoted-printable" // RFC 2045 §6.7
+	Escaped         secret.Encoding = "escaped"          // signs of shells, LDAP, CSV and the like before or instead of a character
+	Split           secret.Encoding = "split"            // by tags, joined strings, continued lines, colours of a terminal
+	Base32          secret.Encoding = "base32"           // RFC 4648 §6, either case
+	HexDump         secret.Encoding = "hexdump"          // of xxd, hexdump -C or od
+	UTF32           secret.Encoding = "utf-32"
+	packedIn        secret.Encoding = "packed" // a container in an encoding
+)
+
+// undoer undoes encodings in one text after the other.
+type undoer struct {
+	*Scanner
+	ctx  context.Context
+	at   place
+	left *budget // for containers in encodings
+
+	lines  [deepest]lines // what is undone now, by depth
+	spent  [deepest]int
+	most   int
+	over   bool // and it was more than that
+	failed error
+	found  func(from, to int, m meaning, how secret.Encoding)
+}
+
+func (s *Scanner) undoer(ctx context.Context, at place, left *budget) *undoer {
+	u, is := s.undoers.Get().(*undoer)
+	if !is {
+		u = &undoer{Scanner: s}
+	}
+	u.ctx, u.at, u.left, u.over, u.failed = ctx, at, left, false, nil
+	return u
+}
+
+// give gives an undoer back that is not used any more.
+func (u *undoer) give() {
+	u.ctx, u.left, u.found = nil, nil, nil
+	u.undoers.Put(u)
+}
+
+// search calls found for what text has in encodings. Runs of letters that begin at or behind runsEnd are left out.
+func (u *undoer) search(text []byte, runsEnd int, found func(from, to int, m meaning, how secret.Encoding)) {
+	u.spent, u.most, u.found = [deepest]int{}, mostUndone*len(text)+1<<16, found
+	u.level(text, runsEnd, 0, func(from, to int) (int, int) { return from, to }, "")
+}
+
+// lift says where a part of an undone text is in the text that search got.
+type lift func(from, to int) (int, int)
+
+// level undoes what is in text.
+func (u *undoer) level(text []byte, runsEnd, depth int, up lift, how secret.Encoding) {
+	l := &u.lines[depth]
+	do := func(by secret.Encoding) {
+		if !u.promising(l.text) {
+			return
+		}
+		if u.spent[depth] += len(l.text); depth > 0 && u.spent[depth] > u.most {
+			u.over = true
+			return
+		}
+		inner := inside(how, by)
+		above := func(from, to int) (int, int) { return up(l.span(from, to)) }
+		u.matches(l.text, 0, len(l.text), func(m match) { u.tell(l.text, m, above, inner) })
+		if depth+1 < deepest && by != Escaped {
+			u.level(l.text, len(l.text), depth+1, above, inner)
+		}
+	}
+	u.escapes(text, l, do)
+	u.runs(text[:runsEnd], l, do, func(by secret.Encoding) { u.packed(l, up, inside(how, by)) })
+	u.dumps(text, l, do)
+	u.wide(text, l, do)
+}
+
+// promising reports whether a text has as many bytes in a row as the shortest term has, that all may be of one, or zeros beside them.
+func (u *undoer) promising(text []byte) bool {
+	for p := u.shortest - 1; p < len(text); {
+		n := 0
+		for n < u.shortest && (u.may[text[p-n]] || text[p-n] == 0) {
+			n++
+		}
+		if n == u.shortest {
+			return true
+		}
+		p += u.shortest - n
+	}
+	return false
+}
+
+// inside names what is undone by by in what was undone by how, the outermost first. Lines that were put together are not named.
+func inside(how, by secret.Encoding) secret.Encoding {
+	switch {
+	case how == "":
+		return by
+	case by == "", by == secret.Plain, strings.HasSuffix("/"+string(how), "/"+string(by)):
+		return how
+	}
+	return how + "/" + by
+}
+
+// tell tells a match in an undone text.
+func (u *undoer) tell(text []byte, m match, up lift, how secret.Encoding) {
+	at := int(m.from)
+	outermost, _, _ := strings.Cut(string(inside(how, m.encoding)), "/")
+	isBase64 := outermost == string(secret.Base64) || outermost == string(secret.Base64URL)
+	if p := u.terms[m.term].Partner; isBase64 && p != "" && !m.group.is && at > len(p) &&
+		text[at-1] == ':' && string(text[at-1-len(p):at-1]) == p {
+		how, m.encoding, m.from = Basic, secret.Plain, m.from-int64(1+len(p))
+	}
+	from, to := up(int(m.from), int(m.to))
+	u.found(from, to, m.meaning, inside(how, m.encoding))
+}
+
+// packed searches a container that was in an encoding. What is in it is told of the whole of it.
+func (u *undoer) packed(l *lines, up lift, how secret.Encoding) {
+	if u.left == nil {
+		u.left = u.budget()
+	}
+	if u.left.depth <= 0 {
+		u.over = true
+		return
+	}
+	from, to := up(l.span(0, len(l.text)))
+	found, b := u.found, string(l.text)
+	own := *u.left
+	own.bytes = min(own.bytes, mostPacked)
+	before := own.bytes
+	err := confine.Apart(func() error {
+		return u.contents(u.ctx, u.at, strings.NewReader(b), nil, &own, func(_ place, m match) {
+			found(from, to, m.meaning, inside(inside(how, packedIn), m.encoding))
+		})
+	})
+	u.left.members = own.members
+	u.left.bytes -= before - own.bytes
+	if bounded(err) {
+		u.skip(u.at, TooMuch, "a container that is encoded in it: %v", err)
+	} else if err != nil && !errors.Is(err, errPacked) {
+		u.failed = err
+	}
+}
+
+// lines is a text that was made of another one: of lines that were put together, or by undoing how it was written.
+type lines struct {
+	text   []byte
+	pieces []piece
+	end    int    // where the last of it ends in what it was made of
+	unit   [2]int // so many bytes there are so many here, within a piece; 0: as many
+}
+
+// piece says where a part of lines.text begins, there and in what it was made of.
+type piece struct{ at, of int }
+
+// begin empties l for what is made of another text from a place on.
+func (l *lines) begin(of int) {
+	l.text, l.pieces, l.unit = l.text[:0], append(l.pieces[:0], piece{0, of}), [2]int{}
+}
+
+// place is where a byte of the text was taken from.
+func (l *lines) place(at int, up bool) int {
+	i, is := slices.BinarySearchFunc(l.pieces, at, func(p piece, at int) int { return p.at - at })
+	if !is {
+		i--
+	}
+	for i+1 < len(l.pieces) && l.pieces[i+1].at == at { // the last of what is empty
+		i++
+	}
+	p := l.pieces[max(i, 0)]
+	n := at - p.at
+	if l.unit[1] > 0 {
+		n *= l.unit[0]
+		if up {
+			n += l.unit[1] - 1
+		}
+		n /= l.unit[1]
+	}
+	return p.of + n
+}
+
+// span is where a part of the text was taken from.
+func (l *lines) span(from, to int) (int, int) {
+	begin, end := l.place(from, false), l.end
+	if to < len(l.text) {
+		end = min(end, max(begin+1, l.place(to-1, true)+1, l.place(to, true)))
+	}
+	return begin, end
+}
