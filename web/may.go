@@ -63,8 +63,14 @@ var may = map[string]rule{
 	"POST /credentials/bulk":           {access.Respond, false},
 	"POST /credentials/{name}/check":   {access.Respond, true},
 
+	"GET /findings":                     {access.See, true},
+	"GET /findings/{id}":                {access.See, true},
+	"GET /findings/act":                 {access.Respond, true},
+	"POST /findings/act":                {access.Respond, true},
+	"POST /findings/bulk":               {access.Respond, true},
 	"POST /findings/{id}/acknowledge":   {access.Respond, true},
 	"POST /findings/{id}/unacknowledge": {access.Respond, true},
+	"POST /findings/{id}/comment":       {access.Respond, true},
 
 	"GET /account":                     {signedIn, true},
 	"POST /account/password":           {signedIn, true},

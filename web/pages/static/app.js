@@ -81,3 +81,7 @@ if (told && location.pathname === "/") location.replace("/findings/" + told[1]);
 
 // A link to a search puts the reader into it.
 if (new URLSearchParams(location.search).get("focus") === "q") document.querySelector("#q")?.focus();
+
+// Messages of older versions lead to /#finding-7.
+const old = location.pathname === "/" && /^#finding-(\d+)$/.exec(location.hash);
+if (old) location.replace("/findings/" + old[1]);
