@@ -86,6 +86,16 @@ var may = map[string]rule{
 	"POST /silences/{id}/end":     {access.Respond, false},
 	"POST /receivers/{name}/test": {access.Administer, false},
 
+	"GET /providers":          {access.See, false},
+	"GET /providers/{name}":   {access.See, false},
+	"GET /usage":              {access.See, false},
+	"GET /usage/attempts":     {access.See, false},
+	"GET /usage/unregistered": {access.See, false},
+	"GET /feeds":              {access.See, false},
+	"GET /leaks":              {access.See, false},
+	"GET /leaks/sources":      {access.See, false},
+	"GET /leaks/proofs":       {access.See, false},
+
 	"GET /account":                     {signedIn, true},
 	"POST /account/password":           {signedIn, true},
 	"POST /account/tokens":             {signedIn, true},
