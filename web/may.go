@@ -64,6 +64,7 @@ var may = map[string]rule{
 	"POST /credentials/{name}/check":   {access.Respond, true},
 
 	"GET /findings":                     {access.See, true},
+	"GET /findings.csv":                 {access.See, true},
 	"GET /findings/{id}":                {access.See, true},
 	"GET /findings/act":                 {access.Respond, true},
 	"POST /findings/act":                {access.Respond, true},

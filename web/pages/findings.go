@@ -26,8 +26,9 @@ type findingsPage struct {
 	Turn   turn
 	Empty  *hollow
 	Query  string // what the address asks for, for the form
-	Acts   bool   // something can be done about what is listed, by whoever asks
-	Awake  bool   // what is listed is not put aside
+	CSV    string
+	Acts   bool // something can be done about what is listed, by whoever asks
+	Awake  bool // what is listed is not put aside
 }
 
 // inboxGroup is the findings of a severity, or all of a list.
@@ -134,6 +135,7 @@ func (p *Pages) fillInbox(ctx context.Context, page *findingsPage, a asked, filt
 		return err
 	}
 	page.Query, page.Search = a.q.Encode(), a.search("Credential or provider")
+	page.CSV = asked{"/findings.csv", a.q}.with("", "")
 	page.Tabs = inboxTabs(a, v)
 	page.Below = inboxWords(v)
 	state := a.get("state")

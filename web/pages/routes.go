@@ -28,6 +28,7 @@ func (p *Pages) Routes() []Route {
 		{"POST /credentials/bulk", http.HandlerFunc(p.bulk)},
 		{"POST /credentials/{name}/check", http.HandlerFunc(p.checkOne)},
 		{"GET /findings", zipped(p.findings)},
+		{"GET /findings.csv", zipped(p.findingsCSV)},
 		{"GET /findings/{id}", zipped(p.finding)},
 		{"GET /findings/act", zipped(p.askAct)},
 		{"POST /findings/act", http.HandlerFunc(p.act)},

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/chromedp/chromedp"
+
 	"github.com/keyrounds/keyrounds/access"
 	"github.com/keyrounds/keyrounds/finding"
 	"github.com/keyrounds/keyrounds/test/lasting"
@@ -120,4 +122,23 @@ func (h *house) slackSays() string {
 		fmt.Fprintf(&all, "%s %s\n", m.Text, m.Blocks)
 	}
 	return all.String()
+}
+
+// The inbox by keys: j goes to a row, x selects it, a acknowledges what is selected.
+func TestTheInboxByKeys(t *testing.T) {
+	t.Parallel()
+	lasting.Test(t, "it runs a browser")
+	h := newHouse(t, names...)
+	client := h.admin()
+	h.checked(len(names))
+	h.lived()
+	b := newBrowser(t, h.base, client)
+	b.sized(1280, 900, "light")
+	b.open("/findings?kind=flapping")
+	b.awaitText("screening (smartrecruiters)")
+	for _, key := range []string{"j", "x", "j", "x", "a"} {
+		b.do(chromedp.KeyEvent(key))
+	}
+	b.awaitText("You look after 2 findings.")
+	b.fine("the inbox")
 }
