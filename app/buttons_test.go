@@ -166,7 +166,7 @@ func TestButtons(t *testing.T) {
 	c := newCounter(t)
 	c.idp.Revoke("a")
 	m := c.message("is refused")
-	if !strings.Contains(string(m.Blocks), "https://keyrounds.example/#finding-1") {
+	if !strings.Contains(string(m.Blocks), "https://keyrounds.example/findings/1") {
 		t.Errorf("no link in %s", m.Blocks)
 	}
 

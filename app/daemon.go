@@ -72,7 +72,7 @@ func (a *App) Start(ctx context.Context) error {
 		Enter:  a.Enter,
 		Pages: pages.Options{
 			Actions: a.Actions, Audit: a.Audit, Registry: a.Registry, Usage: a.Usage, Leaks: a.Leaks, Notifier: a.Notifier,
-			Reports:   a.Reports,
+			Reports: a.Reports, Unregistered: a.Unregistered, Sources: a.Exposure.Sources,
 			Decisions: a.Decisions, Config: a.Config, About: a.about, Version: a.Version, Log: a.Log, Now: a.Now,
 		},
 		API:        a.API(ended),

@@ -24,7 +24,7 @@ func (a *App) notifySetup(c *config.Config) (notify.Setup, error) {
 	}
 	s := notify.Setup{Receivers: a.receivers(c, client), Policy: c.Notify, Templates: c.Templates}
 	if c.ExternalURL != "" {
-		s.Link = func(f finding.Finding) string { return fmt.Sprintf("%s/#finding-%d", c.ExternalURL, f.ID) }
+		s.Link = func(f finding.Finding) string { return fmt.Sprintf("%s/findings/%d", c.ExternalURL, f.ID) }
 	}
 	return s, nil
 }

@@ -314,12 +314,19 @@ type Filter struct {
 	After      int64     // only those after the finding with this id, in the order of Findings; 0: from the first
 	Newest     bool      // sorted by id, the newest first
 	Since      time.Time // only those that were opened then or later; zero: all
+
+	Search      string   // a part of the credential's or provider's name, in any case
+	Nobody      bool     // only those that are open and assigned to nobody
+	With        []string // only those that are assigned to one of these, or that one of these looks after; nil: all
+	FalseAlarms bool     // only those that somebody says are none, resolved or not
+	Awake       bool     // without those that are put aside
 }
 
 func (f Filter) args(more ...any) []any {
 	return append([]any{
-		f.Resolved || f.State == finding.Resolved, f.Kind, f.Credential, f.Severity, f.Provider, f.State, f.AssignedTo, f.IDs, f.Among,
-		nullTime(f.Since),
+		f.Resolved || f.State == finding.Resolved || f.FalseAlarms, f.Kind, f.Credential, f.Severity, f.Provider, f.State, f.AssignedTo,
+		f.IDs,
+		f.Among, nullTime(f.Since), strings.ToLower(f.Search), f.Nobody, f.With, f.FalseAlarms, f.Awake,
 	}, more...)
 }
 
@@ -358,13 +365,17 @@ const chosenFindings = `
 	($1 OR state <> 'resolved') AND ($2 = '' OR kind = $2) AND ($3 = '' OR credential = $3) AND ($4 = '' OR severity = $4)
 		AND ($5 = '' OR provider = $5) AND ($6 = '' OR state = $6) AND ($7 = '' OR assigned_to = $7)
 		AND ($8::bigint[] IS NULL OR id = ANY($8)) AND ($9::bigint[] IS NULL OR credential_id = ANY($9))
-		AND ($10::timestamptz IS NULL OR opened_at >= $10)`
+		AND ($10::timestamptz IS NULL OR opened_at >= $10)
+		AND ($11 = '' OR strpos(lower(credential), $11) > 0 OR strpos(lower(provider), $11) > 0)
+		AND (NOT $12 OR state = 'open' AND assigned_to = '')
+		AND ($13::text[] IS NULL OR assigned_to = ANY($13) OR state = 'acknowledged' AND acknowledged_by = ANY($13))
+		AND (NOT $14 OR false_alarm_by <> '') AND (NOT $15 OR state <> 'snoozed')`
 
 const severestFindings = chosenFindings + `
-		AND ($12 = 0 OR (` + mostSevere + `) > (SELECT $1 AND state = 'resolved', ` + severest + ` FROM findings WHERE id = $12))
-	ORDER BY ` + mostSevere + ` LIMIT $11`
+		AND ($17 = 0 OR (` + mostSevere + `) > (SELECT $1 AND state = 'resolved', ` + severest + ` FROM findings WHERE id = $17))
+	ORDER BY ` + mostSevere + ` LIMIT $16`
 
-const newestFindings = chosenFindings + ` AND ($12 = 0 OR id < $12) ORDER BY id DESC LIMIT $11`
+const newestFindings = chosenFindings + ` AND ($17 = 0 OR id < $17) ORDER BY id DESC LIMIT $16`
 
 // mostSevere is a finding's place in lists, and severest its place among those that are open, or among those that are not.
 // Where only open ones are listed, one that was resolved since still says where its page ended.

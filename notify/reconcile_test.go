@@ -209,7 +209,7 @@ func TestARefusedMessage(t *testing.T) {
 func TestSamples(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t, notify.Policy{})
-	d.setup.Link = func(f finding.Finding) string { return fmt.Sprintf("https://keyrounds.example/#finding-%d", f.ID) }
+	d.setup.Link = func(f finding.Finding) string { return fmt.Sprintf("https://keyrounds.example/findings/%d", f.ID) }
 	d.Reload(d.setup)
 	for i, k := range finding.Kinds() {
 		sent, _, err := d.Test(t.Context(), k, "")
@@ -218,7 +218,7 @@ func TestSamples(t *testing.T) {
 			t.Fatalf("%s: sent to %v, %d messages, error %v", k, sent, len(ms), err)
 		}
 		wantIn(t, said(ms[i]), "TEST: ", "a test")
-		if text := string(ms[i].Blocks); strings.Contains(text, "finding-0") || strings.Contains(text, "show 0") {
+		if text := string(ms[i].Blocks); strings.Contains(text, "findings/0") || strings.Contains(text, "show 0") {
 			t.Errorf("%s: it leads to a finding that there is not: %s", k, text)
 		}
 		if sent[0] != (notify.Reached{Receiver: "slack", Where: "Slack, #alerts"}) {

@@ -75,6 +75,8 @@ type FeedStatus struct {
 	ErrorSince time.Time   `json:"error_since,omitzero"`
 	Blind      string      `json:"blind,omitempty"` // why its records are not fit to show a client now; "": they are
 	Coverage   []feed.Span `json:"-"`               // when it was alive
+	Watched    []feed.Span `json:"-"`               // when it was watching, by the rules in watch.go
+	Week       feed.Day    `json:"-"`               // what it read in the seven days that end with its last one
 
 	Silence  time.Duration `json:"-"`         // how long it may be quiet now
 	Learned  bool          `json:"learned"`   // Silence was learned from its pauses
@@ -119,11 +121,25 @@ func (s *Store) Feeds(ctx context.Context) ([]FeedStatus, error) {
 	}
 	days, err := feedDays(ctx, s.Pool, names)
 	for i, f := range all {
+		all[i].Week = lastWeek(days[f.Feed])
+		all[i].Watched = f.Coverage
 		if n := len(f.Coverage); n > 0 && !f.Partial {
-			all[i].Blind = blindNow(days[f.Feed], f.Coverage[n-1].To, f.watching)
+			until := f.Coverage[n-1].To
+			all[i].Blind = blindNow(days[f.Feed], until, f.watching)
+			all[i].Watched = without(f.Coverage, lost(days[f.Feed], until, f.watching))
 		}
 	}
 	return all, err
+}
+
+// lastWeek adds the seven days that end with the last of a feed's days.
+func lastWeek(days []feedDay) (week feed.Day) {
+	for _, d := range days {
+		if d.number > days[len(days)-1].number-showDays {
+			week.Add(d.Day)
+		}
+	}
+	return week
 }
 
 // blindNow says why a feed with these days is not fit to show a client at a time; "": it is.

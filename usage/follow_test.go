@@ -348,6 +348,9 @@ func TestBadRecords(t *testing.T) {
 	if n := feeds[0].Counts[usage.ResultBad]; n < 7 || len(feeds[0].Samples) == 0 || len(feeds[0].Samples) > 5 {
 		t.Errorf("bad: %d, samples %+v", n, feeds[0].Samples)
 	}
+	if f := feeds[0]; f.Week.Bad < 7 || len(f.Coverage) == 0 || len(f.Watched) != 0 {
+		t.Errorf("it read %+v in a week, lived %v, and watched %v, want not at all: too much was bad", f.Week, f.Coverage, f.Watched)
+	}
 	if text := fmt.Sprintf("%+v", feeds[0].Samples); strings.Contains(text, "c4n4ry") || strings.ContainsAny(text, "\x00\x1b") {
 		t.Errorf("the samples show what they must not: %s", text)
 	}

@@ -23,7 +23,7 @@ func (s *site) account(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *site) showAccount(w http.ResponseWriter, r *http.Request, status int, made secret.Value, wrong string) {
-	p := accountPage{form: s.form(w, r, "Your account", ""), Shown: made.Reveal()}
+	p := accountPage{form: s.form(w, r, "Your account", "settings"), Shown: made.Reveal()}
 	p.Wrong = wrong
 	var err error
 	if p.Tokens, err = s.Access.Tokens(r.Context(), p.Who.Person, false); err == nil {

@@ -63,8 +63,39 @@ var may = map[string]rule{
 	"POST /credentials/bulk":           {access.Respond, false},
 	"POST /credentials/{name}/check":   {access.Respond, true},
 
+	"GET /findings":                     {access.See, true},
+	"GET /findings.csv":                 {access.See, true},
+	"GET /findings/{id}":                {access.See, true},
+	"GET /findings/act":                 {access.Respond, true},
+	"POST /findings/act":                {access.Respond, true},
+	"POST /findings/bulk":               {access.Respond, true},
 	"POST /findings/{id}/acknowledge":   {access.Respond, true},
 	"POST /findings/{id}/unacknowledge": {access.Respond, true},
+	"POST /findings/{id}/comment":       {access.Respond, true},
+
+	"GET /mine":                             {access.See, true},
+	"POST /decide":                          {access.Decide, true},
+	"GET /reports":                          {access.See, true},
+	"GET /reports/unused/{month}":           {access.See, true},
+	"POST /reports/unused/{month}/freeze":   {access.Administer, false},
+	"POST /reports/unused/{month}/amend":    {access.Administer, false},
+	"POST /reports/unused/{month}/sign-off": {access.Decide, true},
+
+	"GET /record":                 {access.Administer, false},
+	"GET /settings":               {access.See, false},
+	"POST /silences":              {access.Respond, false},
+	"POST /silences/{id}/end":     {access.Respond, false},
+	"POST /receivers/{name}/test": {access.Administer, false},
+
+	"GET /providers":          {access.See, false},
+	"GET /providers/{name}":   {access.See, false},
+	"GET /usage":              {access.See, false},
+	"GET /usage/attempts":     {access.See, false},
+	"GET /usage/unregistered": {access.See, false},
+	"GET /feeds":              {access.See, false},
+	"GET /leaks":              {access.See, false},
+	"GET /leaks/sources":      {access.See, false},
+	"GET /leaks/proofs":       {access.See, false},
 
 	"GET /account":                     {signedIn, true},
 	"POST /account/password":           {signedIn, true},
@@ -162,7 +193,7 @@ func (s *site) stop(w http.ResponseWriter, r *http.Request, route string, rule r
 		return true
 	case visit.Role == access.Owner && !rule.mine:
 		if r.URL.Path == "/" && isPage(r) {
-			http.Redirect(w, r, "/account", http.StatusSeeOther)
+			http.Redirect(w, r, "/mine", http.StatusSeeOther)
 			return true
 		}
 		s.stopped(w, r, http.StatusForbidden,

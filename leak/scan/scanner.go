@@ -391,5 +391,3 @@ func fill(r io.Reader, p []byte) (n int, err error) {
 	}
 	return n, err
 }
-
-var dbgSpent [deepest]int

@@ -74,7 +74,7 @@ func message(change func(*finding.Finding)) notify.Message {
 	if change != nil {
 		change(&f)
 	}
-	return notify.Message{Key: "1-1", Findings: []finding.Finding{f}, Words: notify.Words{Link: "https://keyrounds.example/#finding-1"}}
+	return notify.Message{Key: "1-1", Findings: []finding.Finding{f}, Words: notify.Words{Link: "https://keyrounds.example/findings/1"}}
 }
 
 // An alert keeps its labels while it is open, so that Alertmanager knows it again; it ends when the finding

@@ -69,7 +69,7 @@ func TestGolden(t *testing.T) {
 	})
 	for name, fs := range messages {
 		w := notify.DescribeAll(fs)
-		w.Link = "https://keyrounds.example/#finding-7"
+		w.Link = "https://keyrounds.example/findings/7"
 		before := len(s.Messages())
 		if _, err := r.Send(t.Context(), notify.Message{Key: "1-1", Findings: fs, Words: w, Made: now}); err != nil {
 			t.Fatalf("%s: %v", name, err)

@@ -22,7 +22,10 @@
 //   - A state is a shape, a word and a colour: {{template "state" (status .Status)}}. No zero is red.
 //   - A time is {{template "when" ($.When .At)}}: relative, exact on hover, in the reader's zone.
 //   - All that a list is asked for is in its URL, and works without a script. A list has 50 rows at most, read by a cursor.
-//   - What is done is a form with method="post", which leads back with p.done(w, r, path, "What was done."); what destroys asks again on
-//     a page of its own. Another site's page cannot send one: web's gate asks where it comes from.
+//   - A list reads its address by readAsked, and has menus, a search, a turn of pages and, where it is empty, a hollow that says why
+//     and what to do next: templates/lists.html. What is another's is as if it were not there: p.among, p.maySee.
+//   - What is done is a form with method="post", which leads back with p.done(w, r, path, "What was done."), or says by
+//     p.refused why nothing was; what destroys asks again on a page of its own. Another site's page cannot send one: web's gate
+//     asks where it comes from.
 //   - What others wrote (names, providers' answers) goes through html/template and nowhere else.
 package pages

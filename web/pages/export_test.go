@@ -2,8 +2,10 @@ package pages
 
 import (
 	"net/http"
+	"time"
 
 	"github.com/keyrounds/keyrounds/access"
+	"github.com/keyrounds/keyrounds/usage"
 )
 
 // AssetURL is where a static file is.
@@ -13,4 +15,10 @@ func AssetURL(name string) string { return assetURL(name) }
 func As(r *http.Request, name, role string) *http.Request {
 	who := access.Who{Name: name, Role: access.Role(role)}
 	return r.WithContext(access.WithVisit(r.Context(), access.Visit{Who: who, Shown: name}))
+}
+
+// CoverageOf draws when a feed was watching.
+func CoverageOf(fd usage.FeedStatus, now time.Time) (label, before, watched, gap string) {
+	c := coverageOf(Frame{Now: now}, fd)
+	return c.Label, c.Before, c.Watched, c.Gap
 }

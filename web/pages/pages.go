@@ -15,6 +15,7 @@ import (
 	"github.com/keyrounds/keyrounds/audit"
 	"github.com/keyrounds/keyrounds/config"
 	"github.com/keyrounds/keyrounds/decision"
+	"github.com/keyrounds/keyrounds/exposure"
 	"github.com/keyrounds/keyrounds/finding"
 	"github.com/keyrounds/keyrounds/leak"
 	"github.com/keyrounds/keyrounds/notify"
@@ -35,7 +36,11 @@ type Options struct {
 	Decisions *decision.Store
 	Config    func() *config.Config // as it holds now
 	// About fills in what is registered of the credential of a finding; nil: nothing does.
-	About   func(context.Context, finding.Finding) (finding.Finding, error)
+	About func(context.Context, finding.Finding) (finding.Finding, error)
+	// Unregistered calls each for client ids that feeds show and nobody registered, the last used first, until each returns false.
+	Unregistered func(ctx context.Context, each func(usage.Unregistered) bool) error
+	Sources      func(context.Context) ([]exposure.Source, error) // what is searched for leaked secrets
+
 	SignsIn func() bool // whether people sign in here; nil: nobody does
 	Version string
 	Log     *slog.Logger

@@ -22,6 +22,30 @@ var everyPage = []struct{ name, path string }{
 	{"rotate-host", "/credentials/payroll/rotate"},
 	{"retire", "/credentials/retire?id=made-here&id=payroll"},
 	{"credentials-none", "/credentials?q=nothing&owner=web"},
+	{"findings", "/findings"},
+	{"findings-kind", "/findings?kind=flapping"},
+	{"findings-none", "/findings?kind=leaked&owner=web"},
+	{"findings-resolved", "/findings?state=resolved"},
+	{"finding", "/findings/1"},
+	{"finding-again", "/findings/2?judge=again"},
+	{"snooze", "/findings/act?do=snooze&id=1&id=2&back=/findings"},
+	{"false-alarm", "/findings/act?do=false_alarm&id=flapping/warning&back=/findings"},
+	{"mine", "/mine?owner=web"},
+	{"mine-whose", "/mine"},
+	{"reports", "/reports"},
+	{"report", "/reports/unused/" + lastMonth().String()},
+	{"record", "/record"},
+	{"record-none", "/record?actor=nobody"},
+	{"settings", "/settings"},
+	{"providers", "/providers"},
+	{"provider", "/providers/smartrecruiters"},
+	{"usage", "/usage"},
+	{"attempts", "/usage/attempts"},
+	{"unregistered", "/usage/unregistered"},
+	{"feeds", "/feeds"},
+	{"leaks", "/leaks"},
+	{"proofs", "/leaks/proofs"},
+	{"sources", "/leaks/sources"},
 	{"account", "/account"},
 	{"people", "/people"},
 	{"problem", "/nothing"},
@@ -38,6 +62,7 @@ func TestEveryPage(t *testing.T) {
 	h.aged()
 	h.troubled()
 	h.add("made-here")
+	h.lived()
 	for _, look := range []struct {
 		name          string
 		width, height int64

@@ -6,6 +6,7 @@ import (
 	"html/template"
 	"net/http"
 	"path"
+	"slices"
 	"strings"
 
 	"github.com/keyrounds/keyrounds/access"
@@ -15,12 +16,12 @@ import (
 var templateFiles embed.FS
 
 // shared are the templates that every page has; each other file of templates is a page.
-var shared = []string{"templates/page.html", "templates/parts.html"}
+var shared = []string{"templates/page.html", "templates/parts.html", "templates/lists.html"}
 
 var functions = template.FuncMap{
 	"asset": assetURL, "icon": icon, "status": statusMark, "severity": severityMark, "usage": usageMark,
 	"count": count, "number": number, "join": strings.Join, "roles": access.Roles, "initials": initials, "place": newPlace,
-	"millis": millis,
+	"millis": millis, "hollow": newHollow,
 }
 
 // place is a line of the navigation.
@@ -46,7 +47,7 @@ func parsed() map[string]*template.Template {
 	}
 	for _, e := range entries {
 		name := "templates/" + e.Name()
-		if name == shared[0] || name == shared[1] {
+		if slices.Contains(shared, name) {
 			continue
 		}
 		all[strings.TrimSuffix(e.Name(), path.Ext(e.Name()))] = template.Must(template.Must(base.Clone()).ParseFS(templateFiles, name))

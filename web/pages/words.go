@@ -63,6 +63,9 @@ func (f Frame) zone() *time.Location {
 // distance is how far a time is from now, as people say it.
 func distance(now, t time.Time) string {
 	d := now.Sub(t)
+	if d < 0 && d > -time.Second {
+		return "now"
+	}
 	if d < 0 {
 		return "in " + span(-d)
 	}
@@ -143,4 +146,12 @@ func initials(name string) string {
 		out += strings.ToUpper(string([]rune(p)[:1]))
 	}
 	return out
+}
+
+// capital begins a text with a capital letter.
+func capital(s string) string {
+	if s == "" {
+		return s
+	}
+	return strings.ToUpper(s[:1]) + s[1:]
 }

@@ -63,7 +63,10 @@ document.addEventListener("keydown", (e) => {
     rows[Math.max(0, Math.min(rows.length - 1, at + (e.key === "j" ? 1 : -1)))]?.focus();
   }
   if (e.key === "x") document.activeElement.closest("tr, .need")?.querySelector("input[name=id]")?.click();
-  if (e.key === "a") document.activeElement.closest(".need, tr, main")?.querySelector("[name=ack]")?.click();
+  if (e.key === "a") {
+    const one = document.activeElement.closest(".need, tr, main")?.querySelector("[name=ack]");
+    (one ?? document.querySelector("[data-bulk]:has([name=id]:checked) .bulk [value=acknowledge]"))?.click();
+  }
   if (e.key === "?") document.querySelector("#keys")?.togglePopover();
 });
 
@@ -81,3 +84,7 @@ if (told && location.pathname === "/") location.replace("/findings/" + told[1]);
 
 // A link to a search puts the reader into it.
 if (new URLSearchParams(location.search).get("focus") === "q") document.querySelector("#q")?.focus();
+
+// Messages of older versions lead to /#finding-7.
+const old = location.pathname === "/" && /^#finding-(\d+)$/.exec(location.hash);
+if (old) location.replace("/findings/" + old[1]);
