@@ -1,6 +1,9 @@
 package api
 
 import (
+	"context"
+	"fmt"
+	"net/http"
 	"slices"
 	"time"
 
@@ -22,6 +25,41 @@ type StepJSON struct {
 	Then       string    `json:"status_then"`
 	Replayed   string    `json:"status_replayed"`
 	Findings   []string  `json:"findings"`
+}
+
+// JudgementJSON is what becomes of a finding that is judged again by the rules in force now.
+type JudgementJSON struct {
+	Finding int64      `json:"finding"`
+	Kind    string     `json:"kind"`
+	Subject string     `json:"subject"`
+	Same    bool       `json:"same"  doc:"It is opened as well."`
+	Steps   []StepJSON `json:"steps" nullable:"false"`
+}
+
+type shownJudgement struct{ Body JudgementJSON }
+
+// judgeAgain judges a finding again by the results that are stored. It changes nothing.
+func (s *server) judgeAgain(ctx context.Context, in *Numbered) (*shownJudgement, error) {
+	f, err := s.finding(ctx, in.ID)
+	if err != nil {
+		return nil, err
+	}
+	if why := WhyNotJudged(f); why != "" {
+		p := problem(http.StatusConflict, fmt.Sprintf("Finding %d %s.", f.ID, why))
+		if p.Hint = fmt.Sprintf("keyrounds findings show %d", f.ID); f.Subject.Credential != "" {
+			p.Hint += ", keyrounds usage show " + f.Subject.Credential
+		}
+		return nil, p
+	}
+	story, err := s.Audit.Story(ctx, f)
+	if err != nil {
+		return nil, err
+	}
+	if len(story.Results) == 0 {
+		return nil, problem(http.StatusConflict, fmt.Sprintf("The results that finding %d rests on are no longer stored.", f.ID))
+	}
+	steps, again := JudgeAgain(f, story, s.Config().Policy)
+	return &shownJudgement{JudgementJSON{f.ID, string(f.Kind), f.Subject.Key(), again, orEmpty(steps)}}, nil
 }
 
 // WhyNotJudged says why a finding cannot be judged again from the results of checks; "": it can, if they are still stored.

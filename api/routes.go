@@ -89,6 +89,7 @@ func (s *server) routes() []route {
 			does(s.listPrecision),
 		},
 		{get, "/v1/findings/{id}", "showFinding", access.See, "findings", "Show a finding", does(s.showFinding)},
+		{get, "/v1/findings/{id}/judgement", "judgeFinding", access.See, "findings", "Judge a finding again", does(s.judgeAgain)},
 		{get, "/v1/findings/{id}/timeline", "showTimeline", access.See, "findings", "Show what happened to a finding", does(s.timeline)},
 
 		{post, "/v1/findings/bulk", "respondToFindings", access.Respond, "findings", "Do something about many findings", does(s.bulk)},

@@ -28,7 +28,14 @@ func (x *Exposure) Sources(ctx context.Context) ([]Source, error) {
 	states, err := x.Leaks.Sources(ctx)
 	all := []Source{}
 	for _, s := range x.settings.Load().Sources {
-		all = append(all, Source{s.Name, s.Path, states[s.Name]})
+		state := states[s.Name]
+		if state.NotSearched == nil {
+			state.NotSearched = map[scan.Reason]int{}
+		}
+		if state.LeftOut == nil {
+			state.LeftOut = []scan.Skipped{}
+		}
+		all = append(all, Source{s.Name, s.Path, state})
 	}
 	return all, err
 }

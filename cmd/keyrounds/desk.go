@@ -190,13 +190,13 @@ func (o *options) serverNamed() (login, error) {
 // atDesks are the commands that work at a desk, wherever it is. By their paths below keyrounds.
 var atDesks = []string{
 	"status", "check", "login", "logout", "credentials", "findings", "silence", "notifications", "notify", "audit", "access",
-	"report unused", "report list", "report decide", "report undecide", "report decisions", "report signoff", "report freeze",
+	"explain", "report unused", "report list", "report decide", "report undecide", "report decisions", "report signoff", "report freeze",
 	"report amend", "usage list", "usage show", "usage status", "usage unregistered", "leaks list", "leaks status", "leaks verify",
 }
 
 // ofThisMachine are the commands that have nothing to do with a daemon elsewhere, named or not.
 var ofThisMachine = []string{
-	"run", "demo", "config", "backup", "restore", "explain", "man", "version", "completion", "help", "init", "migrate", "ready", "confined",
+	"run", "demo", "config", "backup", "restore", "man", "version", "completion", "help", "init", "migrate", "ready", "confined",
 	"__complete", "__completeNoDesc", "leaks scan", "report schema", "usage formats",
 }
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 
@@ -11,41 +12,24 @@ import (
 
 // explainFinding judges again what a finding rests on, and says whether it comes out the same.
 func explainFinding(cmd *cobra.Command, o *options, out output, id int64) error {
-	a, err := o.openAsIs(cmd.Context())
+	d, err := o.desk(cmd)
 	if err != nil {
 		return err
 	}
-	defer a.Close()
-	f, err := a.Finding(cmd.Context(), id)
+	defer d.close()
+	f, err := d.finding(cmd.Context(), id)
 	if err != nil {
 		return err
 	}
-	if why := api.WhyNotJudged(f); why != "" {
-		hint := "keyrounds findings show " + fmt.Sprint(id)
-		if f.Subject.Credential != "" {
-			hint += ", keyrounds usage show " + f.Subject.Credential
-		}
-		return &hintError{fmt.Errorf("finding %d %s", id, why), hint}
+	var j api.JudgementJSON
+	if err := d.Get(cmd.Context(), fmt.Sprintf("/findings/%d/judgement", id), nil, &j); err != nil {
+		return plainly(err)
 	}
-	story, err := a.Audit.Story(cmd.Context(), f)
-	if err != nil {
-		return err
-	}
-	if len(story.Results) == 0 {
-		return fmt.Errorf("the results that finding %d rests on are no longer stored", id)
-	}
-	steps, again := api.JudgeAgain(f, story, a.Config().Policy)
 	if out.data() {
-		return out.one(cmd.OutOrStdout(), struct {
-			Finding int64          `json:"finding"`
-			Kind    string         `json:"kind"`
-			Subject string         `json:"subject"`
-			Same    bool           `json:"same"`
-			Steps   []api.StepJSON `json:"steps"`
-		}{f.ID, string(f.Kind), f.Subject.Key(), again, steps}, "")
+		return out.one(cmd.OutOrStdout(), j, "")
 	}
 	var rows [][]string
-	for _, s := range steps {
+	for _, s := range j.Steps {
 		rows = append(
 			rows,
 			[]string{
@@ -63,7 +47,7 @@ func explainFinding(cmd *cobra.Command, o *options, out output, id int64) error 
 		)
 	}
 	w := cmd.OutOrStdout()
-	fmt.Fprintf(w, "Finding %d, %s of %s, opened %s\n\n", f.ID, f.Kind, f.Subject.Name(), stamp(f.OpenedAt))
+	fmt.Fprintf(w, "Finding %d, %s of %s, opened %s\n\n", f.ID, f.Kind, printable(cmp.Or(f.Credential, f.Provider), false), stamp(f.OpenedAt))
 	columns := []string{
 		"CHECKED", "CREDENTIAL", "OUTCOME", "REASON", "HTTP", "ERROR", "RULE", "STATUS THEN", "JUDGED AGAIN", "FINDINGS",
 	}
@@ -71,7 +55,7 @@ func explainFinding(cmd *cobra.Command, o *options, out output, id int64) error 
 		return err
 	}
 	verdictText := "Judged again by the rules in force now, it is opened as well."
-	if !again {
+	if !j.Same {
 		verdictText = "Judged again by the rules in force now, it is NOT opened: " +
 			"the rules changed since, or its evidence is no longer whole."
 	}
