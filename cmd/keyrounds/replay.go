@@ -47,7 +47,8 @@ func explainFinding(cmd *cobra.Command, o *options, out output, id int64) error 
 		)
 	}
 	w := cmd.OutOrStdout()
-	fmt.Fprintf(w, "Finding %d, %s of %s, opened %s\n\n", f.ID, f.Kind, printable(cmp.Or(f.Credential, f.Provider), false), stamp(f.OpenedAt))
+	of := printable(cmp.Or(f.Credential, f.Provider), false)
+	fmt.Fprintf(w, "Finding %d, %s of %s, opened %s\n\n", f.ID, f.Kind, of, stamp(f.OpenedAt))
 	columns := []string{
 		"CHECKED", "CREDENTIAL", "OUTCOME", "REASON", "HTTP", "ERROR", "RULE", "STATUS THEN", "JUDGED AGAIN", "FINDINGS",
 	}
