@@ -63,11 +63,7 @@ func TestEveryPage(t *testing.T) {
 	h.troubled()
 	h.add("made-here")
 	h.lived()
-	for _, look := range []struct {
-		name          string
-		width, height int64
-		theme         string
-	}{{"narrow", 360, 780, "light"}, {"wide", 1280, 900, "dark"}} {
+	for _, look := range looks() {
 		t.Run(look.name, func(t *testing.T) {
 			t.Parallel()
 			b := newBrowser(t, h.base, client)
