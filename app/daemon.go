@@ -73,7 +73,8 @@ func (a *App) Start(ctx context.Context) error {
 		Pages: pages.Options{
 			Actions: a.Actions, Audit: a.Audit, Registry: a.Registry, Usage: a.Usage, Leaks: a.Leaks, Notifier: a.Notifier,
 			Reports: a.Reports, Unregistered: a.Unregistered, Sources: a.Exposure.Sources,
-			Decisions: a.Decisions, Config: a.Config, About: a.about, Version: a.Version, Log: a.Log, Now: a.Now,
+			CertificateEnds: a.Rounds.CertificateEnds,
+			Decisions:       a.Decisions, Config: a.Config, About: a.about, Version: a.Version, Log: a.Log, Now: a.Now,
 		},
 		API:        a.API(ended),
 		PushFeeds:  a.pushFeeds,

@@ -27,6 +27,7 @@ type metrics struct {
 	taken         *prometheus.HistogramVec
 
 	exemplars bool
+	ends      sync.Map // by provider: when its certificate ends, a time.Time
 	mu        sync.Mutex
 	owners    map[string]bool
 	series    map[[2]string]*series // by provider and owner
@@ -152,6 +153,13 @@ func (m *metrics) usage(n usage.Ingested) {
 	}
 }
 
+// CertificateEnds is when the TLS certificate of a provider's token endpoint ends, as this process last saw it; zero: it saw none.
+func (r *Rounds) CertificateEnds(provider string) time.Time {
+	at, _ := r.metrics.ends.Load(provider)
+	end, _ := at.(time.Time)
+	return end
+}
+
 // check counts one result, of a credential of owner.
 func (m *metrics) check(ctx context.Context, r checker.Result, owner string) {
 	owner = m.owner(owner)
@@ -160,6 +168,7 @@ func (m *metrics) check(ctx context.Context, r checker.Result, owner string) {
 	m.ownerChecks.WithLabelValues(owner, r.Provider, string(r.Outcome)).Inc()
 	if !r.CertificateExpires.IsZero() {
 		m.expires.WithLabelValues(r.Provider).Set(float64(r.CertificateExpires.Unix()))
+		m.ends.Store(r.Provider, r.CertificateExpires)
 	}
 	for i, d := range [...]time.Duration{r.Phases.DNS, r.Phases.Connect, r.Phases.TLS, r.Phases.FirstByte, r.Phases.Total} {
 		if d > 0 {

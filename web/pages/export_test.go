@@ -22,3 +22,6 @@ func CoverageOf(fd usage.FeedStatus, now time.Time) (label, before, watched, gap
 	c := coverageOf(Frame{Now: now}, fd)
 	return c.Label, c.Before, c.Watched, c.Gap
 }
+
+// CertificateWords are what the page of a provider says of its certificate.
+var CertificateWords = certificateWords

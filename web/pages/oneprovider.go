@@ -116,6 +116,11 @@ func (p *Pages) fillProvider(ctx context.Context, page *providerPage) error {
 		}
 	}
 	page.Limits = limitsOf(c)
+	if p.CertificateEnds != nil {
+		if end := p.CertificateEnds(page.Name); !end.IsZero() {
+			page.Limits = append(page.Limits, ownFact{Label: "Its certificate", Text: certificateWords(end, p.Now())})
+		}
+	}
 	page.Incidents, err = p.incidents(ctx, page.Frame, page.Name)
 	return err
 }
@@ -125,6 +130,19 @@ func budgetWords(c checker.Provider) string {
 		return "of " + number(c.Budget)
 	}
 	return "no budget is set"
+}
+
+// certificateWords say when a certificate ends.
+func certificateWords(end, now time.Time) string {
+	day := end.UTC().Format("2 Jan 2006")
+	switch left := end.Sub(now); {
+	case left <= 0:
+		return "ended on " + day
+	case left < 48*time.Hour:
+		return "ends on " + day + ", in " + count(int(left.Hours()), "hour")
+	default:
+		return "ends on " + day + ", in " + count(int(left.Hours()/24), "day")
+	}
 }
 
 func limitsOf(c checker.Provider) []ownFact {

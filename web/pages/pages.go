@@ -41,6 +41,9 @@ type Options struct {
 	Unregistered func(ctx context.Context, each func(usage.Unregistered) bool) error
 	Sources      func(context.Context) ([]exposure.Source, error) // what is searched for leaked secrets
 
+	// CertificateEnds is when the TLS certificate of a provider's token endpoint ends; zero: this process saw none; nil: none is known.
+	CertificateEnds func(provider string) time.Time
+
 	SignsIn func() bool // whether people sign in here; nil: nobody does
 	Version string
 	Log     *slog.Logger
