@@ -62,7 +62,9 @@ func (s *server) showReport(ctx context.Context, in *reportIn) (*shownReport, er
 		return nil, wrongly(Wrong{"path.month", "The month " + clean(in.Month) + " is none such as 2026-10."})
 	}
 	if who := owners(ctx); who != nil && !slices.Contains(who, in.Owner) {
-		return nil, problem(http.StatusNotFound, "There is no such report here, or not for you: name one of your owners (owner=).")
+		p := ofYourOwners()
+		p.Status, p.Title = http.StatusNotFound, http.StatusText(http.StatusNotFound)
+		return nil, p
 	}
 	content, ok, err := s.Reports.Stored(ctx, month, in.Owner, in.Edition, report.Format(in.Format))
 	if err != nil {
@@ -76,6 +78,13 @@ func (s *server) showReport(ctx context.Context, in *reportIn) (*shownReport, er
 		return nil, problem(http.StatusNotFound, "No such report was frozen: POST /api/v1/reports freezes the one of a month that is over.")
 	}
 	return asReport(content, in.Format), nil
+}
+
+// ofYourOwners is for those who see the credentials of some owners only, and named none of these.
+func ofYourOwners() *Problem {
+	p := wrongly(Wrong{"query.owner", "You see the reports of your owners only: name one as owner."})
+	p.Hint = "--owner NAME"
+	return p
 }
 
 func asReport(content []byte, format string) *shownReport {
@@ -95,7 +104,7 @@ type trialIn struct {
 // tryReport says what a report would say as of any time. It freezes nothing.
 func (s *server) tryReport(ctx context.Context, in *trialIn) (*shownReport, error) {
 	if who := owners(ctx); who != nil && !slices.Contains(who, in.Owner) {
-		return nil, wrongly(Wrong{"query.owner", "You see the reports of your owners only: name one (owner=)."})
+		return nil, ofYourOwners()
 	}
 	if in.AsOf.IsZero() {
 		in.AsOf = s.Now()

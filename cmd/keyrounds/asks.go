@@ -214,6 +214,14 @@ type saidError struct {
 func (e *saidError) Error() string { return e.text }
 func (e *saidError) Unwrap() error { return e.of }
 
+// orNotYours follows on that there is nothing, where an owner is shown nothing of others.
+func (d *desk) orNotYours() string {
+	if d.elsewhere {
+		return ", or it is not for you"
+	}
+	return ""
+}
+
 // member is what the API calls a flag.
 var member = regexp.MustCompile("the member [a-z_]+")
 

@@ -32,7 +32,7 @@ func newFindingsPrecision(o *options) *cobra.Command {
 				})
 			}
 			if len(rows) == 0 && out.people() {
-				fmt.Fprintln(cmd.OutOrStdout(), "no findings yet")
+				fmt.Fprintln(cmd.OutOrStdout(), "no findings yet"+d.orNotYours())
 				return nil
 			}
 			return out.list(cmd.OutOrStdout(), []string{"PROVIDER", "KIND", "FOUND", "FALSE ALARMS", "PRECISION"}, rows, values)

@@ -53,7 +53,7 @@ func newUsageUnregistered(o *options) *cobra.Command {
 				return plainly(err)
 			}
 			if l.n == 0 && out.people() {
-				fmt.Fprintln(cmd.OutOrStdout(), "none: every client id in the feeds is registered")
+				fmt.Fprintln(cmd.OutOrStdout(), "none: every client id in the feeds is registered"+d.orNotYours())
 				return nil
 			}
 			if limit > 0 && total > l.n {
