@@ -149,11 +149,24 @@ func (b *browser) open(path string) {
 // eval runs a script and returns the text that it says.
 func (b *browser) eval(script string) string {
 	b.Helper()
-	ctx, cancel := context.WithTimeout(b.ctx, time.Minute)
-	defer cancel()
-	text, err := chromedp.Run(ctx, chromedp.Evaluate[string](script, chromedp.EvalAwaitPromise))
+	text, err := b.evalOnce(script)
 	if err != nil {
 		b.Fatal(err)
+	}
+	return text
+}
+
+func (b *browser) evalOnce(script string) (string, error) {
+	ctx, cancel := context.WithTimeout(b.ctx, time.Minute)
+	defer cancel()
+	return chromedp.Run(ctx, chromedp.Evaluate[string](script, chromedp.EvalAwaitPromise))
+}
+
+// now is what a script says, "" where it says nothing yet: one page is going, and the next one has no body.
+func (b *browser) now(script string) string {
+	text, err := b.evalOnce("(async () => { try { return await (" + script + ") } catch { return '' } })()")
+	if err != nil {
+		return ""
 	}
 	return text
 }
@@ -186,7 +199,7 @@ func (b *browser) fill(field, text string) {
 func (b *browser) awaitText(text string) {
 	b.Helper()
 	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(50 * time.Millisecond) {
-		got := b.eval(`document.body?.innerText ?? ""`)
+		got := b.now(`document.body?.innerText ?? ""`)
 		if strings.Contains(strings.Join(strings.Fields(got), " "), text) {
 			return
 		}
@@ -200,7 +213,7 @@ func (b *browser) awaitText(text string) {
 func (b *browser) awaitEval(script, want string) {
 	b.Helper()
 	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(50 * time.Millisecond) {
-		got := b.eval(script)
+		got := b.now(script)
 		if got == want {
 			return
 		}

@@ -106,6 +106,7 @@ verdict: {confirm: [100ms, 200ms], again: [300ms, 400ms], refusals_per_hour: 0, 
 slack: {token: "file:%[1]s/slack", channel: "#x", api_url: "%[4]s/"}
 notifications: {group_wait: 1s}
 access: {people: true}
+leaks: {try_every: 1s}
 credentials:
 %[5]s`, h.dir, pgtest.Section(t), provider.URL, slack.URL, list.String()))
 	if err != nil {
