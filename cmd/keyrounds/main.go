@@ -12,6 +12,7 @@ import (
 	"runtime/debug"
 	"strings"
 	"syscall"
+	"time"
 	_ "time/tzdata" // schedules work on machines without zone data
 
 	"github.com/spf13/cobra"
@@ -75,7 +76,10 @@ func run(args []string) int {
 	return exitError
 }
 
-// signals ends the context at the first SIGTERM or SIGINT, and the process at the second.
+// samePress is the time within which a second SIGINT is the same Ctrl-C, of a key that was held.
+const samePress = 300 * time.Millisecond
+
+// signals ends the context at the first SIGTERM or SIGINT, and the process at the second that comes after samePress.
 func signals() (context.Context, func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	ch := make(chan os.Signal, 2)
@@ -83,8 +87,10 @@ func signals() (context.Context, func()) {
 	go func() {
 		<-ch
 		cancel()
-		if s, ok := (<-ch).(syscall.Signal); ok {
-			os.Exit(128 + int(s))
+		for first := time.Now(); ; {
+			if s, ok := (<-ch).(syscall.Signal); ok && time.Since(first) > samePress {
+				os.Exit(128 + int(s))
+			}
 		}
 	}()
 	return ctx, cancel
