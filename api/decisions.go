@@ -121,10 +121,12 @@ func (s *server) signOffReport(ctx context.Context, in *signOffIn) (*shownSignOf
 		return nil, problem(http.StatusNotFound, "There is no such month.")
 	}
 	if who := owners(ctx); who != nil && !slices.Contains(who, in.Body.Owner) {
-		return nil, problem(http.StatusNotFound, "There is no such report here, or not for you: name one of your owners (owner).")
+		p := ofYourOwners()
+		p.Status, p.Title = http.StatusNotFound, http.StatusText(http.StatusNotFound)
+		return nil, p
 	}
 	signed, err := s.Actions.SignOff(ctx, month, report.Review{
 		Owner: in.Body.Owner, By: asking(ctx).Name, Note: in.Body.Note, WithUndecided: in.Body.WithUndecided,
 	})
-	return &shownSignOff{signed}, err
+	return &shownSignOff{signed}, refusedReport(ctx, err)
 }

@@ -3,6 +3,7 @@ package api_test
 import (
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -11,6 +12,7 @@ import (
 	"github.com/keyrounds/keyrounds/api"
 	"github.com/keyrounds/keyrounds/decision"
 	"github.com/keyrounds/keyrounds/finding"
+	"github.com/keyrounds/keyrounds/notify"
 )
 
 // exec writes what nothing here does: what feeds, scans and receivers bring.
@@ -45,6 +47,9 @@ func (h *house) fill() (ids []int64) {
 				VALUES ('pager', now(), 'x', now()) RETURNING id)
 			INSERT INTO notify_members (message_id, finding_id) SELECT id, $1 FROM m`, ids[i])
 	}
+	h.exec(`WITH m AS (INSERT INTO notify_messages (receiver, made_at, told_digest, sent_at)
+			VALUES ('pager', now(), 'x', now()) RETURNING id)
+		INSERT INTO notify_members (message_id, finding_id) SELECT id, f FROM m, unnest($1::bigint[]) f`, ids) // one message of several
 	h.exec(`INSERT INTO usage_unregistered (provider, client_id, events, first_at, last_at, last_address)
 		VALUES ('idp', 'stranger', 3, now(), now(), '203.0.113.7')`)
 	h.exec(`WITH p AS (INSERT INTO access_people (name, role, added_at, added_by) VALUES ('ann', 'admin', now(), 'x') RETURNING id),
@@ -126,9 +131,23 @@ func TestNoOperationShowsOthers(t *testing.T) {
 			t.Errorf("%s %s: %s", method, theirs, a.body)
 		}
 	})
+	for _, m := range into[api.Page[notify.Delivery]](h, "/v1/notifications", "Ask", "owner web").Items {
+		if slices.Contains(m.Findings, ids[1]) || strings.Contains(m.About, "more") {
+			t.Errorf("a message shows what it says of others: %+v", m)
+		}
+	}
+	for _, who := range []string{"owner web", "owner nobody-has"} {
+		name := strings.TrimPrefix(who, "owner ")
+		for _, path := range []string{"/v1/trial?", "/v1/reports/2026-01?", "/v1/reports/2026-02?trial=true&"} {
+			path += "owner=" + name
+			if a := h.ask("GET", path, "", "Ask", who); strings.Contains(string(a.body), "ops") {
+				t.Errorf("%s as %s names another owner: %.300s", path, who, a.body)
+			}
+		}
+	}
 	for path, want := range map[string]int{
 		"/v1/credentials": 2, "/v1/findings": 1, "/v1/usage": 2, "/v1/attempts": 1, "/v1/unregistered": 0, "/v1/leaks": 1, "/v1/proofs": 1,
-		"/v1/sources": 0, "/v1/silences": 1, "/v1/notifications": 1, "/v1/providers": 1, "/v1/feeds": 1, "/v1/reports": 3,
+		"/v1/sources": 0, "/v1/silences": 1, "/v1/notifications": 2, "/v1/providers": 1, "/v1/feeds": 1, "/v1/reports": 3,
 		"/v1/decisions": 1,
 	} {
 		if p := into[page](h, path, "Ask", "owner web"); p.Total != want || len(p.Items) != want {

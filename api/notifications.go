@@ -53,6 +53,9 @@ type notificationsIn struct {
 func (s *server) listNotifications(ctx context.Context, in *notificationsIn) (*listed[notify.Delivery], error) {
 	q := notify.DeliveryPage{Receiver: in.Receiver, State: in.State, Limit: in.Limit + 1}
 	err := in.after(&q.After)
+	if err == nil {
+		q.Shown, err = s.theirFindings(ctx) // a message may be about others' too
+	}
 	switch {
 	case err != nil:
 		return nil, err
@@ -62,9 +65,7 @@ func (s *server) listNotifications(ctx context.Context, in *notificationsIn) (*l
 		}
 		q.Findings = []int64{in.Finding}
 	default:
-		if q.Findings, err = s.theirFindings(ctx); err != nil {
-			return nil, err
-		}
+		q.Findings = q.Shown
 	}
 	if in.Receiver != "" {
 		if err := s.knownReceiver(ctx, in.Receiver); err != nil {

@@ -115,7 +115,7 @@ func (s *server) problems(r route) map[string]*huma.Response {
 		http.StatusUnauthorized, http.StatusForbidden, http.StatusUnprocessableEntity, http.StatusTooManyRequests,
 		http.StatusInternalServerError, http.StatusServiceUnavailable,
 	}
-	if strings.Contains(r.path, "{") {
+	if strings.Contains(r.path, "{") || r.id == "tryReport" { // of an owner who has nothing in it
 		codes = append(codes, http.StatusNotFound)
 	}
 	if r.method != http.MethodGet {

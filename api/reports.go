@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"slices"
 	"time"
@@ -72,12 +73,21 @@ func (s *server) showReport(ctx context.Context, in *reportIn) (*shownReport, er
 	}
 	if !ok && in.Trial {
 		content, err = s.Reports.Read(ctx, month, in.Owner, in.Edition, report.Format(in.Format), s.Now())
-		return asReport(content, in.Format), action.Refused(err)
+		return asReport(content, in.Format), refusedReport(ctx, err)
 	}
 	if !ok {
 		return nil, problem(http.StatusNotFound, "No such report was frozen: POST /api/v1/reports freezes the one of a month that is over.")
 	}
 	return asReport(content, in.Format), nil
+}
+
+// refusedReport says why a report is not made. Who the other owners are is not said to an owner.
+func refusedReport(ctx context.Context, err error) error {
+	var of *report.OwnerError
+	if errors.As(err, &of) && owners(ctx) != nil {
+		return problem(http.StatusNotFound, "No credential of yours is in this report.")
+	}
+	return action.Refused(err)
 }
 
 // ofYourOwners is for those who see the credentials of some owners only, and named none of these.
@@ -114,7 +124,7 @@ func (s *server) tryReport(ctx context.Context, in *trialIn) (*shownReport, erro
 	}
 	r, err := s.Reports.Trial(ctx, in.AsOf, in.Owner, s.Now())
 	if err != nil {
-		return nil, action.Refused(err)
+		return nil, refusedReport(ctx, err)
 	}
 	content, err := r.Render(report.Format(in.Format))
 	return asReport(content, in.Format), err

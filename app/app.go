@@ -358,7 +358,8 @@ func (a *App) newKeeper() (*sealing.Keeper, error) {
 	}), nil
 }
 
-// Prepare brings the schema up to date, makes the partitions ahead, and registers the credentials of the file. It
+// Prepare brings the schema up to date, makes the partitions ahead, and registers the credentials of the file; those last
+// not where this is no daemon and one lives: the credentials are those of its file, which may be another one. It
 // fails while the database is away, and can be called again. postgres.ErrNewer: the schema is of a newer keyrounds.
 func (a *App) Prepare(ctx context.Context) error {
 	if _, err := a.owner.Migrate(ctx); err != nil {
@@ -374,6 +375,12 @@ func (a *App) Prepare(ctx context.Context) error {
 			return err
 		}
 		a.Log.Warn("what is sealed cannot be opened, and nothing can be sealed", "error", err)
+	}
+	if !a.Daemon {
+		lives, err := a.Rounds.DaemonLives(ctx)
+		if err != nil || lives {
+			return err
+		}
 	}
 	for file := a.file.Load(); file != nil; file = a.file.Load() { // again, if it was reloaded meanwhile
 		if err := a.sync(ctx, a.config.Load(), *file); err != nil {

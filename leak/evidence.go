@@ -101,9 +101,10 @@ func (ev Evidence) Masked(mask func(string) string) Evidence {
 
 // AddEvidence stores evidence, each piece once, and has the secrets that it is about tried at once.
 //
-// It returns how many pieces were new or say something else than before. Evidence about a secret that is proven dead
-// is stored as settled, and opens nothing. Texts are scrubbed and cut to 500 bytes. A zero Secret means the present
-// one, a zero At now. The credentials must exist; lock them first, where the evidence is judged in the same tx.
+// It returns how many pieces were new or say something else than before. What was seen before keeps the time when it was seen
+// first. Evidence about a secret that is proven dead is stored as settled, and opens nothing. Texts are scrubbed and cut to 500
+// bytes. A zero Secret means the present one, a zero At now. The credentials must exist; lock them first, where the evidence is
+// judged in the same tx.
 func (s *Store) AddEvidence(ctx context.Context, tx pgx.Tx, all []Evidence, now time.Time) (fresh int, err error) {
 	var clean secret.Scrubber
 	for _, ev := range all {
@@ -115,7 +116,8 @@ func (s *Store) AddEvidence(ctx context.Context, tx pgx.Tx, all []Evidence, now 
 				return fresh, err
 			}
 		}
-		if ev.At.IsZero() {
+		undated := ev.At.IsZero()
+		if undated {
 			ev.At = now
 		}
 		ev.Seen = now
@@ -135,9 +137,12 @@ func (s *Store) AddEvidence(ctx context.Context, tx pgx.Tx, all []Evidence, now 
 		tag, err := tx.Exec(ctx, `
 			INSERT INTO leak_sightings (credential_id, secret_id, sort, key, happened_at, seen_at, sighting, settled_at)
 			VALUES ($1, $2, $3, $4, $5, $6, $7, (SELECT $6::timestamptz FROM leak_secrets WHERE id = $2 AND dead_at IS NOT NULL))
-			ON CONFLICT (credential_id, key) DO UPDATE SET sighting = excluded.sighting
-			WHERE leak_sightings.sighting - 'seen_at' <> excluded.sighting - 'seen_at' AND leak_sightings.settled_at IS NULL`,
-			ev.CredentialID, id, ev.Kind, key[:], ev.At, now, body)
+			ON CONFLICT (credential_id, key) DO UPDATE SET sighting = excluded.sighting ||
+				jsonb_build_object('seen_at', leak_sightings.sighting->'seen_at') ||
+				CASE WHEN $8 THEN jsonb_build_object('at', leak_sightings.sighting->'at') ELSE '{}' END
+			WHERE leak_sightings.sighting - 'seen_at' - CASE WHEN $8 THEN 'at' ELSE '' END
+				<> excluded.sighting - 'seen_at' - CASE WHEN $8 THEN 'at' ELSE '' END AND leak_sightings.settled_at IS NULL`,
+			ev.CredentialID, id, ev.Kind, key[:], ev.At, now, body, undated)
 		if err != nil {
 			return fresh, err
 		}

@@ -15,6 +15,7 @@ import (
 	"github.com/keyrounds/keyrounds/credential"
 	"github.com/keyrounds/keyrounds/finding"
 	"github.com/keyrounds/keyrounds/leak/intake"
+	"github.com/keyrounds/keyrounds/leak/scan"
 	"github.com/keyrounds/keyrounds/postgres/pgtest"
 	"github.com/keyrounds/keyrounds/registry"
 	"github.com/keyrounds/keyrounds/sealing"
@@ -145,6 +146,30 @@ func TestWeakEvidence(t *testing.T) {
 	}
 	if made := b.weigh(b.event(finding.CanaryTripped, "c", b.used("203.0.113.7", false))); len(made) > 0 {
 		t.Errorf("a tripped canary has a finding of its own: %+v", made)
+	}
+}
+
+// What is found again where it was found keeps the time when it was seen first, and is no news.
+func TestFoundAgain(t *testing.T) {
+	t.Parallel()
+	b := newBook(t, "a")
+	id := b.creds["a"].ID
+	hit := scan.Hit{Term: scan.Term{Credential: "a", Kind: scan.Secret}, Source: "wiki", Path: "deploy.env", Line: 7}
+	for i, line := range []int{7, 7, 9} {
+		now := b.now.Add(time.Duration(i) * time.Hour)
+		hit.Line = line
+		var fresh int
+		b.tx(func(tx pgx.Tx) (err error) {
+			fresh, err = b.AddEvidence(t.Context(), tx, []Evidence{EvidenceOfHit(hit, id, "scan", now)}, now)
+			return err
+		})
+		if want := []int{1, 0, 1}[i]; fresh != want {
+			t.Fatalf("%d: %d is new, want %d", i, fresh, want)
+		}
+		all, err := b.Evidence(t.Context(), id, 10)
+		if err != nil || len(all) != 1 || !all[0].Seen.Equal(b.now) || !all[0].At.Equal(b.now) || all[0].Line != line {
+			t.Errorf("%d: %+v, %v", i, all, err)
+		}
 	}
 }
 

@@ -35,6 +35,7 @@ type DeliveryPage struct {
 	Receiver string  // "": any
 	State    string  // Delivery.State; "": any
 	Findings []int64 // only those of one of these findings; nil: any
+	Shown    []int64 // of their findings only these are shown, and counted; nil: all
 	After    int64   // the number that the page comes after; 0: from the newest
 	Limit    int
 }
@@ -61,12 +62,14 @@ func (n *Notifier) PageOfDeliveries(ctx context.Context, p DeliveryPage) (total 
 		return 0, nil, err
 	}
 	rows, err := n.Pool.Query(ctx, `
-		SELECT id, receiver, ARRAY(SELECT finding_id FROM notify_members WHERE message_id = d.id ORDER BY 1), letter, state,
-			CASE state WHEN 'failing' THEN tries ELSE 0 END, at,
+		SELECT id, receiver,
+			ARRAY(SELECT finding_id FROM notify_members
+				WHERE message_id = d.id AND ($7::bigint[] IS NULL OR finding_id = ANY($7)) ORDER BY 1),
+			letter, state, CASE state WHEN 'failing' THEN tries ELSE 0 END, at,
 			CASE WHEN state IN ('failing', 'given_up') THEN error ELSE '' END, channel, ref,
 			coalesce(posted_at, 'epoch'), CASE WHEN posted_at IS NULL THEN 'epoch' ELSE coalesce(sent_at, 'epoch') END, '', ''
 		FROM `+deliveriesSQL+` AND ($5 = 0 OR id < $5) ORDER BY id DESC LIMIT $6`,
-		now, p.Receiver, p.State, p.Findings, p.After, p.Limit)
+		now, p.Receiver, p.State, p.Findings, p.After, p.Limit, p.Shown)
 	if err != nil {
 		return 0, nil, err
 	}

@@ -50,7 +50,7 @@ func (r *Rounds) checkNow(ctx context.Context, why Purpose, creds []credential.C
 		return b.provider.Passive
 	})
 	check := func(ctx context.Context, b batch) ([]Judged, error) { return r.checkHere(ctx, why, b) }
-	lives, err := r.daemonLives(ctx)
+	lives, err := r.DaemonLives(ctx)
 	if err != nil {
 		return err
 	}
@@ -151,8 +151,8 @@ func unchecked(creds []credential.Credential, judged []Judged) []credential.Cred
 	})
 }
 
-// daemonLives reports whether some daemon leads: one that was killed counts for 15 s more.
-func (r *Rounds) daemonLives(ctx context.Context) (lives bool, err error) {
+// DaemonLives reports whether some daemon leads: one that was killed counts for 15 s more.
+func (r *Rounds) DaemonLives(ctx context.Context) (lives bool, err error) {
 	err = r.Pool.QueryRow(ctx, `SELECT EXISTS (SELECT FROM river_leader WHERE expires_at > now())`).Scan(&lives)
 	return lives, err
 }
@@ -164,7 +164,7 @@ func (r *Rounds) tellsOfDaemon(ctx context.Context, refs ...secret.Reference) bo
 		return true
 	}
 	r.looked.Do(func() {
-		lives, err := r.daemonLives(ctx)
+		lives, err := r.DaemonLives(ctx)
 		r.beside = lives || err != nil
 	})
 	return !r.beside
@@ -221,9 +221,10 @@ func (w *byHandWorker) Work(ctx context.Context, job *river.Job[byHandArgs]) err
 	if err != nil {
 		return err
 	}
+	asked := ctx // until whoever asked takes it back
 	ctx, done := w.rounds.outlive(ctx)
 	defer done()
-	order := Order{Purpose: byHand, Provider: job.Args.Provider, Credentials: creds}
+	order := Order{Purpose: byHand, Provider: job.Args.Provider, Credentials: creds, Stop: asked.Done()}
 	order.Purpose.Patience = patience // whoever waits asks again
 	judged, err := w.rounds.work(ctx, order)
 	var answer handed
@@ -242,6 +243,10 @@ func (r *Rounds) handOver(ctx context.Context, b batch) ([]Judged, error) {
 			return nil, err
 		}
 		switch {
+		case ctx.Err() != nil && len(answer.Results) > 0: // interrupted: these were under way
+			return answer.judged(), nil
+		case ctx.Err() != nil:
+			return nil, ctx.Err()
 		case answer.Error != "":
 			return nil, errors.New(answer.Error)
 		case answer.NotNow == nil && len(answer.Results) == 0:
@@ -264,6 +269,7 @@ const (
 )
 
 func (r *Rounds) handOnce(ctx context.Context, b batch) (answer handed, err error) {
+	asked := ctx
 	ctx, cancel := context.WithTimeout(ctx, handOverTime)
 	defer cancel()
 	// Whoever gives up just now still learns its number, and takes it back.
@@ -292,7 +298,7 @@ func (r *Rounds) handOnce(ctx context.Context, b batch) (answer handed, err erro
 		case rivertype.JobStateDiscarded, rivertype.JobStateCancelled:
 			return answer, errors.New("the daemon that made the check failed; its log says why")
 		case rivertype.JobStateAvailable:
-			lives, err := r.daemonLives(ctx)
+			lives, err := r.DaemonLives(ctx)
 			if err == nil && !lives {
 				err = errors.New("the daemon ended before it made the check; ask again")
 			}
@@ -301,7 +307,36 @@ func (r *Rounds) handOnce(ctx context.Context, b batch) (answer handed, err erro
 			}
 		}
 		if err := r.pass(ctx, handOverLook); err != nil {
+			if asked.Err() != nil {
+				return r.takeBack(asked, id)
+			}
 			return answer, fmt.Errorf("no daemon made the check: %w", err)
+		}
+	}
+}
+
+// takeBack has a daemon begin nothing more of what was handed over, and returns what was under way once that has ended.
+func (r *Rounds) takeBack(asked context.Context, id int64) (answer handed, err error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(asked), graceTime+storeTimeout)
+	defer cancel()
+	if _, err := r.client.JobCancel(ctx, id); err != nil {
+		return answer, err
+	}
+	for {
+		job, err := r.client.JobGet(ctx, id)
+		if err != nil {
+			return answer, err
+		}
+		if job.FinalizedAt != nil {
+			if output := job.Output(); output != nil {
+				err = json.Unmarshal(output, &answer)
+			}
+			return answer, err
+		}
+		select {
+		case <-ctx.Done():
+			return answer, asked.Err()
+		case <-time.After(handOverLook):
 		}
 	}
 }

@@ -40,7 +40,7 @@ func TestADaemonMakesTheChecks(t *testing.T) {
 	h := newHouse(t, 3, nil)
 	h.exec(`UPDATE credentials SET next_check_at = now() + interval '1 year'`)
 	daemon, command := h.start(h.pool), h.command()
-	h.await("the daemon leads", func() bool { lives, err := command.daemonLives(t.Context()); return err == nil && lives })
+	h.await("the daemon leads", func() bool { lives, err := command.DaemonLives(t.Context()); return err == nil && lives })
 	var judged []Judged
 	if err := command.CheckNow(t.Context(), h.credentials(), func(js []Judged) { judged = append(judged, js...) }); err != nil {
 		t.Fatal(err)
@@ -71,7 +71,7 @@ func TestADaemonRefusesACheck(t *testing.T) {
 	h.exec(`UPDATE credentials SET next_check_at = now() + interval '1 year'`)
 	h.start(h.pool)
 	command := h.command()
-	h.await("the daemon leads", func() bool { lives, err := command.daemonLives(t.Context()); return err == nil && lives })
+	h.await("the daemon leads", func() bool { lives, err := command.DaemonLives(t.Context()); return err == nil && lives })
 	h.exec(`
 		INSERT INTO provider_pace (provider, paused_until) VALUES ('idp', now() + interval '1 hour')
 		ON CONFLICT (provider) DO UPDATE SET paused_until = excluded.paused_until`)
@@ -92,7 +92,7 @@ func TestRetiredWhileACheckIsAskedFor(t *testing.T) {
 	h.exec(`UPDATE credentials SET next_check_at = now() + interval '1 year'`)
 	h.start(h.pool)
 	command, creds := h.command(), h.credentials()
-	h.await("the daemon leads", func() bool { lives, err := command.daemonLives(t.Context()); return err == nil && lives })
+	h.await("the daemon leads", func() bool { lives, err := command.DaemonLives(t.Context()); return err == nil && lives })
 	h.exec(`UPDATE credentials SET retired_at = now() WHERE name = 'c0001'`)
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()

@@ -17,7 +17,7 @@ import (
 //
 // What had no answer is not an error here; one of CheckNow says why not.
 func (r *Rounds) First(ctx context.Context, creds []credential.Credential, patience time.Duration, each func([]Judged)) error {
-	lives, err := r.daemonLives(ctx)
+	lives, err := r.DaemonLives(ctx)
 	if err != nil {
 		return err
 	}

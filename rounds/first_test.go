@@ -30,7 +30,7 @@ func TestFirst(t *testing.T) {
 			command := h.command()
 			if c.daemon {
 				h.start(h.pool)
-				h.await("the daemon leads", func() bool { lives, err := command.daemonLives(t.Context()); return err == nil && lives })
+				h.await("the daemon leads", func() bool { lives, err := command.DaemonLives(t.Context()); return err == nil && lives })
 			}
 			var judged []Judged
 			err := command.First(t.Context(), h.credentials(), 20*time.Second, func(js []Judged) { judged = append(judged, js...) })

@@ -25,6 +25,7 @@ import (
 // Client asks one daemon. It is safe for concurrent use.
 type Client struct {
 	base   string // https://host[/path], without /api
+	name   string // what people call it: that, or unix:/path
 	http   *http.Client
 	stream *http.Client // for answers that last as long as they like
 	token  secret.Value
@@ -41,20 +42,22 @@ const (
 func New(server string, token secret.Value, agent string) (*Client, error) {
 	if path, ok := strings.CutPrefix(server, "unix:"); ok {
 		path = "/" + strings.TrimLeft(path, "/")
-		return Over(func(ctx context.Context) (net.Conn, error) {
+		return Over("unix:"+path, func(ctx context.Context) (net.Conn, error) {
 			return (&net.Dialer{}).DialContext(ctx, "unix", path)
 		}, agent)
 	}
 	if err := checkServer(server); err != nil {
 		return nil, err
 	}
-	c := &Client{base: strings.TrimSuffix(server, "/"), token: token, agent: agent}
+	base := strings.TrimSuffix(server, "/")
+	c := &Client{base: base, name: base, token: token, agent: agent}
 	return c.over(outbound.Policy{AllowPrivate: true, Proxy: outbound.Environment})
 }
 
 // Over makes a client of what answers on connections that know who asks: a socket of this machine, or a pipe in this process.
-func Over(dial func(context.Context) (net.Conn, error), agent string) (*Client, error) {
-	c := &Client{base: "http://localhost", agent: agent}
+// name is what people call it.
+func Over(name string, dial func(context.Context) (net.Conn, error), agent string) (*Client, error) {
+	c := &Client{base: "http://localhost", name: name, agent: agent}
 	return c.over(outbound.Policy{
 		AllowPrivate: true,
 		Dial:         func(ctx context.Context, _, _ string) (net.Conn, error) { return dial(ctx) },
@@ -72,6 +75,27 @@ func (c *Client) over(p outbound.Policy) (_ *Client, err error) {
 	return c, nil
 }
 
+// answersWithin is how long a daemon that is asked what it is has for its answer.
+const answersWithin = 15 * time.Second
+
+// IsKeyrounds says whether a keyrounds answers, and within some seconds: many servers answer anything with some JSON.
+func (c *Client) IsKeyrounds(ctx context.Context) error {
+	within, cancel := context.WithTimeout(ctx, answersWithin)
+	defer cancel()
+	var v struct{ Version, Go string }
+	err := c.Get(within, "/version", nil, &v)
+	var p *Problem
+	switch {
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case errors.Is(err, context.DeadlineExceeded):
+		return &AnswerError{c.name, "it did not answer in time", "is the daemon running, and can it be reached from here?"}
+	case errors.As(err, &p) && p.Status == http.StatusNotFound, err == nil && (v.Version == "" || v.Go == ""):
+		return &AnswerError{c.name, "it does not answer as keyrounds does", "is it the address of keyrounds, and nothing behind it?"}
+	}
+	return err
+}
+
 // Started waits, as long as ctx lasts, for a daemon that is starting. It returns at once where the daemon does not say so.
 func (c *Client) Started(ctx context.Context) error {
 	for {
@@ -81,7 +105,7 @@ func (c *Client) Started(ctx context.Context) error {
 		}
 		answer, err := c.http.Do(r)
 		if err != nil {
-			return unreached(ctx, c.base, err)
+			return unreached(ctx, c.name, err)
 		}
 		why, _ := io.ReadAll(io.LimitReader(answer.Body, 1000))
 		_ = answer.Body.Close()
@@ -179,7 +203,7 @@ func (c *Client) do(ctx context.Context, method, path string, query url.Values, 
 	}
 	if err := json.NewDecoder(answer.Body).Decode(out); err != nil {
 		return "", &AnswerError{
-			c.base,
+			c.name,
 			"it does not answer as keyrounds does",
 			"is it the address of keyrounds, and of no proxy's sign-in page?",
 		}
@@ -255,7 +279,7 @@ func (c *Client) sendOnce(ctx context.Context, method, path string, query url.Va
 	}
 	resp, err := c.http.Do(r)
 	if err != nil {
-		return nil, unreached(ctx, c.base, err)
+		return nil, unreached(ctx, c.name, err)
 	}
 	return resp, nil
 }
@@ -339,18 +363,18 @@ func (c *Client) problem(resp *http.Response) error {
 	switch resp.StatusCode {
 	case http.StatusUnauthorized:
 		return &AnswerError{
-			c.base,
+			c.name,
 			"nobody is signed in there by this token",
 			"keyrounds login, or KEYROUNDS_TOKEN; keyrounds access tokens add makes one",
 		}
 	case http.StatusMisdirectedRequest:
-		return &AnswerError{c.base, "it does not answer to this name", "external_url or hosts: of its configuration names it"}
+		return &AnswerError{c.name, "it does not answer to this name", "external_url or hosts: of its configuration names it"}
 	case http.StatusTooManyRequests:
 		after, _ := strconv.Atoi(resp.Header.Get("Retry-After"))
-		return &AnswerError{c.base, "it is asked too often", fmt.Sprintf("try again in %d s", max(1, after))}
+		return &AnswerError{c.name, "it is asked too often", fmt.Sprintf("try again in %d s", max(1, after))}
 	}
 	if p.Detail == "" || resp.StatusCode/100 == 3 {
-		p.Detail = fmt.Sprintf("%s answers HTTP %d", c.base, resp.StatusCode)
+		p.Detail = fmt.Sprintf("%s answers HTTP %d", c.name, resp.StatusCode)
 	}
 	return &p
 }

@@ -70,7 +70,7 @@ func Lines[T any](ctx context.Context, c *Client, path string, in any, each func
 		case ctx.Err() != nil:
 			return ctx.Err()
 		case err != nil:
-			return &AnswerError{c.base, "its answer broke off", "does the daemon still run?"}
+			return &AnswerError{c.name, "its answer broke off", "does the daemon still run?"}
 		}
 		each(line)
 	}

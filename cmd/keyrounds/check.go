@@ -47,6 +47,9 @@ func newCheck(o *options) *cobra.Command {
 				})
 			})
 			if err != nil && len(checks) == 0 {
+				if cmd.Context().Err() != nil {
+					fmt.Fprintln(cmd.ErrOrStderr(), notChecked(creds, checks))
+				}
 				return err
 			}
 			slices.SortFunc(checks, func(a, b api.CheckJSON) int { return strings.Compare(a.Credential, b.Credential) })

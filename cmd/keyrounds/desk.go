@@ -50,6 +50,10 @@ func (o *options) deskBy(
 		return nil, err
 	}
 	if remote != nil {
+		err := awaiting(cmd.ErrOrStderr(), "waiting for the daemon", func() error { return remote.IsKeyrounds(cmd.Context()) })
+		if err != nil {
+			return nil, plainly(err)
+		}
 		return &desk{remote, true, remote.Close}, nil
 	}
 	c, file, err := o.loadBy(load)
@@ -128,7 +132,7 @@ func inProcess(a *app.App) (*desk, error) {
 		ConnContext: func(ctx context.Context, _ net.Conn) context.Context { return access.With(ctx, who) },
 	}
 	go func() { _ = server.Serve(pipeListener{pipes, ended}) }()
-	c, err := client.Over(func(ctx context.Context) (net.Conn, error) {
+	c, err := client.Over("keyrounds", func(ctx context.Context) (net.Conn, error) {
 		ours, theirs := net.Pipe()
 		select {
 		case pipes <- theirs:
@@ -196,8 +200,8 @@ var atDesks = []string{
 
 // ofThisMachine are the commands that have nothing to do with a daemon elsewhere, named or not.
 var ofThisMachine = []string{
-	"run", "demo", "config", "backup", "restore", "man", "version", "completion", "help", "init", "migrate", "ready", "confined",
-	"__complete", "__completeNoDesc", "leaks scan", "report schema", "usage formats",
+	"run", "demo", "config", "backup", "restore", "man", "version", "completion", "help", "init", "ready", "confined",
+	"__complete", "__completeNoDesc", "report schema", "usage formats",
 }
 
 // whereItWorks refuses a command that works at the database only, where a daemon elsewhere is named: it would do it here instead.

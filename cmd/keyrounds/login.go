@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -79,8 +80,11 @@ func newLogin(o *options) *cobra.Command {
 			"on the machine of the daemon; so does the page /account.",
 		Example: "  keyrounds login --server https://keyrounds.example.com\n  keyrounds status",
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			l, err := o.serverNamed()
-			if l.Server == "" || err != nil && o.server == "" {
+			l := login{Server: strings.TrimSuffix(cmp.Or(o.server, os.Getenv("KEYROUNDS_SERVER")), "/")}
+			if l.Server == "" { // the one of before, if its file can be read
+				l, _ = readLogin()
+			}
+			if l.Server == "" {
 				return &hintError{errors.New("it is not said where"), "keyrounds login --server https://keyrounds.example.com"}
 			}
 			token, err := tokenOf(cmd)
@@ -93,6 +97,9 @@ func newLogin(o *options) *cobra.Command {
 				return err
 			}
 			var me api.Me
+			if err := c.IsKeyrounds(cmd.Context()); err != nil {
+				return plainly(err)
+			}
 			if err := c.Get(cmd.Context(), "/me", nil, &me); err != nil {
 				return plainly(err)
 			}
