@@ -162,7 +162,7 @@ func TestTheFileChangesWhileItRuns(t *testing.T) {
 // Whoever hangs up does not keep the token of a feed from being read for the others.
 func TestWhoHangsUpStopsNoPush(t *testing.T) {
 	t.Parallel()
-	reading, go1 := make(chan struct{}), make(chan struct{})
+	reading, go1 := make(chan struct{}, 1), make(chan struct{})
 	token := func(ctx context.Context) (secret.Value, error) {
 		select {
 		case reading <- struct{}{}:

@@ -40,7 +40,7 @@ var changing = []string{
 // ofTheDaemon are the tables that a daemon writes by itself, however little there is to do.
 var ofTheDaemon = []string{
 	"replica_writes", "sweeps", "river_", "provider_slots", "provider_pace", "notify_lanes", "checks", "credential_state",
-	"provider_state", "credentials", "check_intents", "leak_sources", "usage_", "rollups",
+	"provider_state", "provider_quarters", "credentials", "check_intents", "leak_sources", "usage_", "rollups",
 }
 
 // Commands that only read change nothing: neither without a daemon, in the whole database, nor beside one, in what the daemon leaves alone.
