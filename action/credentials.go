@@ -169,14 +169,9 @@ func (a *Actions) keepOld(ctx context.Context, tx pgx.Tx, c credential.Credentia
 // One of the configuration file, which leaves by leaving it, and one that is retired already are errors. The error
 // wraps registry.ErrNotFound where there is no such credential.
 func (a *Actions) Retire(ctx context.Context, actor, name string) error {
-	c, err := a.Registry.Get(ctx, name)
-	switch {
-	case err != nil:
+	c, err := a.Retirable(ctx, name)
+	if err != nil {
 		return err
-	case !c.Retired.IsZero():
-		return refusal(fmt.Sprintf("the credential %q is retired already", name))
-	case c.Source == credential.FromFile:
-		return refusal(fmt.Sprintf("the credential %q is in the configuration file: take it out there, and it is retired", name))
 	}
 	secrets, err := a.Leaks.Secrets(ctx, c.ID)
 	if err != nil {
@@ -194,6 +189,20 @@ func (a *Actions) Retire(ctx context.Context, actor, name string) error {
 		change, err := a.Registry.Retire(ctx, tx, name, a.Now())
 		return []registry.Change{change}, err
 	})
+}
+
+// Retirable returns a credential that Retire would retire, or the error that it would return for its name.
+func (a *Actions) Retirable(ctx context.Context, name string) (credential.Credential, error) {
+	c, err := a.Registry.Get(ctx, name)
+	switch {
+	case err != nil:
+		return c, err
+	case !c.Retired.IsZero():
+		return c, refusal(fmt.Sprintf("the credential %q is retired already", name))
+	case c.Source == credential.FromFile:
+		return c, refusal(fmt.Sprintf("the credential %q is in the configuration file: take it out there, and it is retired", name))
+	}
+	return c, nil
 }
 
 // register changes the registry, and in the same transaction what hangs on it: states begin or

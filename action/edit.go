@@ -39,14 +39,9 @@ func (a *Actions) fits(ctx context.Context, tx pgx.Tx, id int64) error {
 func (a *Actions) Edit(
 	ctx context.Context, actor, name string, edit func(credential.Credential) (credential.Credential, error),
 ) (credential.Credential, error) {
-	c, err := a.Registry.Get(ctx, name)
-	switch {
-	case err != nil:
+	c, err := a.Editable(ctx, name)
+	if err != nil {
 		return c, err
-	case !c.Retired.IsZero():
-		return c, refusal(fmt.Sprintf("%s was retired: restore it first.", name))
-	case c.Source == credential.FromFile:
-		return c, refusal(fmt.Sprintf("%s is in the configuration file: change it there.", name))
 	}
 	err = a.register(ctx, actor, func(tx pgx.Tx) ([]registry.Change, error) {
 		change, err := a.Registry.Edit(ctx, tx, name, func(old credential.Credential) (credential.Credential, error) {
@@ -70,17 +65,26 @@ func (a *Actions) Edit(
 	return a.Registry.Get(ctx, name)
 }
 
-// Restore registers a retired credential again, for actor, as it was, with a secret, since a retired one keeps none. v is sealed,
-// and not wiped here. The error is a refusal where it is not retired, or was of the configuration file.
-func (a *Actions) Restore(ctx context.Context, actor, name string, v secret.Value, first FirstCheck) error {
+// Editable returns a credential that Edit would change, or the error that it would return for its name.
+func (a *Actions) Editable(ctx context.Context, name string) (credential.Credential, error) {
 	c, err := a.Registry.Get(ctx, name)
 	switch {
 	case err != nil:
-		return err
-	case c.Retired.IsZero():
-		return refusal(fmt.Sprintf("%s is not retired.", name))
+		return c, err
+	case !c.Retired.IsZero():
+		return c, refusal(fmt.Sprintf("%s was retired: restore it first.", name))
 	case c.Source == credential.FromFile:
-		return refusal(fmt.Sprintf("%s was in the configuration file: write it there again, and it is registered again.", name))
+		return c, refusal(fmt.Sprintf("%s is in the configuration file: change it there.", name))
+	}
+	return c, nil
+}
+
+// Restore registers a retired credential again, for actor, as it was, with a secret, since a retired one keeps none. v is sealed,
+// and not wiped here. The error is a refusal where it is not retired, or was of the configuration file.
+func (a *Actions) Restore(ctx context.Context, actor, name string, v secret.Value, first FirstCheck) error {
+	c, err := a.Restorable(ctx, name)
+	if err != nil {
+		return err
 	}
 	if a.match != nil {
 		if err := a.match(c); err != nil {
@@ -88,6 +92,20 @@ func (a *Actions) Restore(ctx context.Context, actor, name string, v secret.Valu
 		}
 	}
 	return a.Add(ctx, actor, []credential.Credential{c}, []secret.Value{v}, first, nil)
+}
+
+// Restorable returns a credential that Restore would register again, or the error that it would return for its name.
+func (a *Actions) Restorable(ctx context.Context, name string) (credential.Credential, error) {
+	c, err := a.Registry.Get(ctx, name)
+	switch {
+	case err != nil:
+		return c, err
+	case c.Retired.IsZero():
+		return c, refusal(fmt.Sprintf("%s is not retired.", name))
+	case c.Source == credential.FromFile:
+		return c, refusal(fmt.Sprintf("%s was in the configuration file: write it there again, and it is registered again.", name))
+	}
+	return c, nil
 }
 
 // Try asks the provider for a token with a secret for a credential, for actor: it says whether the secret would work. Nothing is

@@ -28,7 +28,7 @@ const (
 // Response is what somebody does about findings.
 type Response struct {
 	Do    string
-	Until time.Time // of Snooze: after now
+	Until time.Time // of Snooze: after now, by 90 days at most
 	Text  string    // of FalseAlarm why, of Assign to whom ("": to nobody), of Comment the comment
 	// If is asked of each finding once it is locked; an error leaves it as it is. nil: any.
 	If func(finding.Finding) error
@@ -97,6 +97,9 @@ func (a *Actions) respond(ctx context.Context, tx pgx.Tx, actor string, id int64
 	case Snooze:
 		if !r.Until.After(now) {
 			return f, refusal("A finding is put aside until a time to come.")
+		}
+		if r.Until.Sub(now) > longestSilence {
+			return f, refusal("A finding is put aside for 90 days at most; what is none is a false alarm.")
 		}
 		c, err = a.Audit.Snooze(ctx, tx, actor, id, now, r.Until)
 	case Unsnooze:

@@ -18,7 +18,7 @@ import (
 	"github.com/keyrounds/keyrounds/secret"
 )
 
-// longestSilence bounds how long nobody is told of something: who wants more has to say so again.
+// longestSilence bounds how long nobody is told of something, or a finding is put aside: who wants more has to say so again.
 const longestSilence = 90 * 24 * time.Hour
 
 // Silence has nobody told of what s names until s.Until, for actor, and returns it with its id. It must name a credential

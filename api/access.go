@@ -171,7 +171,7 @@ func (s *server) listTokens(ctx context.Context, in *tokensIn) (*listed[access.T
 type TokenIn struct {
 	Name string `json:"name" minLength:"1" maxLength:"63"`
 	GrantIn
-	For string `json:"for,omitempty" maxLength:"20" doc:"How long it is in force: 90d, which is the default."`
+	For string `json:"for,omitempty" maxLength:"20" doc:"How long it is in force: 90d, which is the default; a year at most."`
 }
 
 // NewToken is a token that was made. The token itself is in this answer alone.
@@ -182,6 +182,9 @@ type NewToken struct {
 
 type newTokenOut struct{ Body NewToken }
 
+// longestToken bounds how long a token is in force, as a decision holds for a year: what is needed longer is made anew.
+const longestToken = 366 * 24 * time.Hour
+
 func (s *server) makeToken(ctx context.Context, in *struct{ Body TokenIn }) (*newTokenOut, error) {
 	if err := atHand(ctx); err != nil {
 		return nil, err
@@ -191,6 +194,9 @@ func (s *server) makeToken(ctx context.Context, in *struct{ Body TokenIn }) (*ne
 		var err error
 		if lasts, err = credential.ParseDuration(in.Body.For); err != nil || lasts <= 0 {
 			return nil, wrongly(Wrong{"body.for", "The member for may be a time such as 90d."})
+		}
+		if lasts > longestToken {
+			return nil, wrongly(Wrong{"body.for", "The member for may be a year at most: 366d."})
 		}
 	}
 	token, made, err := s.Access.MakeToken(ctx, access.Visit{Who: asking(ctx)}, access.NewToken{

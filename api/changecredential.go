@@ -33,6 +33,7 @@ type CredentialEdit struct {
 type editIn struct {
 	Named
 	OnlyIf
+	DryRun
 	Body CredentialEdit
 }
 
@@ -41,14 +42,40 @@ func (s *server) editCredential(ctx context.Context, in *editIn) (*changedCreden
 	if _, err := s.credential(ctx, in.Name); err != nil {
 		return nil, err
 	}
-	match := func(c credential.Credential) error { return in.fits(tagOf(c)) }
-	next, err := s.Actions.If(match).Edit(ctx, asking(ctx).Name, in.Name, func(c credential.Credential) (credential.Credential, error) {
+	edit := func(c credential.Credential) (credential.Credential, error) {
 		next, problems := Edited(c, in.Body).Credential(s.Config().Defaults)
 		if wrong := wrongs("body.", problems); len(wrong) > 0 {
 			return c, wrongly(wrong...)
 		}
 		return next, nil
-	})
+	}
+	if in.DryRun.DryRun {
+		return s.tryEdit(ctx, in, edit)
+	}
+	match := func(c credential.Credential) error { return in.fits(tagOf(c)) }
+	next, err := s.Actions.If(match).Edit(ctx, asking(ctx).Name, in.Name, edit)
+	if err != nil {
+		return nil, err
+	}
+	warnings, err := s.doubts(ctx, next)
+	if err != nil {
+		return nil, err
+	}
+	return s.changed(ctx, in.Name, warnings)
+}
+
+// tryEdit says what is wrong with an edit, and rarely meant, and changes nothing.
+func (s *server) tryEdit(
+	ctx context.Context, in *editIn, edit func(credential.Credential) (credential.Credential, error),
+) (*changedCredential, error) {
+	c, err := s.Actions.Editable(ctx, in.Name)
+	if err == nil {
+		err = in.fits(tagOf(c))
+	}
+	if err != nil {
+		return nil, err
+	}
+	next, err := edit(c)
 	if err != nil {
 		return nil, err
 	}
@@ -166,11 +193,22 @@ func (s *server) undoRotation(ctx context.Context, in *undoIn) (*changedCredenti
 type retireIn struct {
 	Named
 	OnlyIf
+	DryRun
 }
 
 func (s *server) retireCredential(ctx context.Context, in *retireIn) (*shownCredential, error) {
 	if _, err := s.credential(ctx, in.Name); err != nil {
 		return nil, err
+	}
+	if in.DryRun.DryRun {
+		c, err := s.Actions.Retirable(ctx, in.Name)
+		if err == nil {
+			err = in.fits(tagOf(c))
+		}
+		if err != nil {
+			return nil, err
+		}
+		return s.showCredential(ctx, &in.Named)
 	}
 	match := func(c credential.Credential) error { return in.fits(tagOf(c)) }
 	if err := s.Actions.If(match).Retire(ctx, asking(ctx).Name, in.Name); err != nil {
@@ -188,13 +226,25 @@ type restoreIn struct {
 	Named
 	OnlyIf
 	FirstIn
-	Body OnlySecret
+	DryRun
+	Body RestoreIn
+}
+
+// RestoreIn is the secret of a credential that is registered again.
+type RestoreIn struct {
+	Secret SecretIn `json:"client_secret,omitempty" doc:"Required, but for a dry run."`
 }
 
 // restoreCredential registers a retired one again, with a secret: a retired one keeps none.
 func (s *server) restoreCredential(ctx context.Context, in *restoreIn) (*shownCredential, error) {
 	if _, err := s.credential(ctx, in.Name); err != nil {
 		return nil, err
+	}
+	if _, err := s.Actions.Restorable(ctx, in.Name); err != nil {
+		return nil, err
+	}
+	if in.DryRun.DryRun {
+		return s.showCredential(ctx, &in.Named)
 	}
 	v, err := in.Body.Secret.read("body.client_secret")
 	if err != nil {

@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -62,16 +63,19 @@ func (s *server) serveDocs(mux *http.ServeMux) {
 	sum := sha256.Sum256(style)
 	policy := fmt.Sprintf("default-src 'none'; style-src 'sha256-%s'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
 		base64.StdEncoding.EncodeToString(sum[:]))
-	var page bytes.Buffer
-	d := s.docs()
-	d.Style = template.CSS(style) //nolint:gosec // it is embedded
-	if err := template.Must(template.ParseFS(docsFiles, "docs.html")).Execute(&page, d); err != nil {
-		panic(err) // every test makes it
-	}
+	page := sync.OnceValue(func() []byte {
+		var page bytes.Buffer
+		d := s.docs()
+		d.Style = template.CSS(style) //nolint:gosec // it is embedded
+		if err := template.Must(template.ParseFS(docsFiles, "docs.html")).Execute(&page, d); err != nil {
+			panic(err) // tests make it
+		}
+		return page.Bytes()
+	})
 	mux.HandleFunc("GET "+prefix+"/docs", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")
 		w.Header().Set("Content-Security-Policy", policy)
-		_, _ = w.Write(page.Bytes())
+		_, _ = w.Write(page())
 	})
 }
 

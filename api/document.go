@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"reflect"
 	"strings"
+	"sync"
 
 	"github.com/danielgtaylor/huma/v2"
 )
@@ -57,19 +58,22 @@ func schemaName(t reflect.Type, hint string) string {
 	return name
 }
 
-// serveDocument serves the document itself, to everybody: it says nothing of what is here.
+// serveDocument serves the document itself, to everybody: it says nothing of what is here. It is written when it is first asked for,
+// since most commands that have the API in their process never do.
 func (s *server) serveDocument(mux *http.ServeMux) {
 	for _, of := range []string{"V2ErrorModel", "V2ErrorDetail"} { // huma's, whose place Problem takes
 		delete(s.api.OpenAPI().Components.Schemas.Map(), of)
 	}
-	document, err := json.MarshalIndent(s.api.OpenAPI(), "", "  ")
-	if err != nil {
-		panic(err) // it is made of constants; every test makes it
-	}
-	// huma's own member, which JSON Schema does not know.
-	document = bytes.ReplaceAll(document, []byte(`"patternDescription":`), []byte(`"x-pattern-description":`))
+	document := sync.OnceValue(func() []byte {
+		text, err := json.MarshalIndent(s.api.OpenAPI(), "", "  ")
+		if err != nil {
+			panic(err) // it is made of constants; tests make it
+		}
+		// huma's own member, which JSON Schema does not know.
+		return bytes.ReplaceAll(text, []byte(`"patternDescription":`), []byte(`"x-pattern-description":`))
+	})
 	mux.HandleFunc("GET "+prefix+"/openapi.json", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
-		_, _ = w.Write(document)
+		_, _ = w.Write(document())
 	})
 }

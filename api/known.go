@@ -18,7 +18,7 @@ func (s *server) known(ctx context.Context, credential, provider, owner string) 
 	if credential != "" {
 		_, err := s.credential(ctx, credential)
 		if errors.Is(err, registry.ErrNotFound) {
-			return unknown("credential", credential, "No credential %q is registered.")
+			return unknown("credential", credential, "No credential %q is registered"+orYours(ctx)+".")
 		}
 		if err != nil {
 			return err
@@ -30,7 +30,7 @@ func (s *server) known(ctx context.Context, credential, provider, owner string) 
 			return err
 		}
 		if !is {
-			p := unknown("provider", provider, "No provider %q is configured, and no credential is of it.")
+			p := unknown("provider", provider, "No provider %q is configured, and no credential is of it"+orYours(ctx)+".")
 			if owners(ctx) == nil {
 				p.Hint = config.DidYouMean(provider, slices.Sorted(maps.Keys(s.Config().Providers)))
 			}
@@ -42,9 +42,17 @@ func (s *server) known(ctx context.Context, credential, provider, owner string) 
 	}
 	is, err := s.Registry.Knows(ctx, "", owner, owners(ctx))
 	if err == nil && !is {
-		return unknown("owner", owner, "No credential has the owner %q.")
+		return unknown("owner", owner, "No credential has the owner %q"+orYours(ctx)+".")
 	}
 	return err
+}
+
+// orYours follows on that there is nothing of a name, where whoever asks is shown nothing of others.
+func orYours(ctx context.Context) string {
+	if asking(ctx).Role == access.Owner {
+		return ", or none for you"
+	}
+	return ""
 }
 
 func unknown(parameter, value, format string) *Problem {

@@ -36,7 +36,7 @@ func (s *server) addSilence(ctx context.Context, in *silenceIn) (*shownSilence, 
 	}
 	if b.Credential != "" {
 		if _, err := s.credential(ctx, b.Credential); err != nil {
-			return nil, wrongly(Wrong{"body.credential", fmt.Sprintf("No credential %q is registered.", clean(b.Credential))})
+			return nil, wrongly(Wrong{"body.credential", fmt.Sprintf("No credential %q is registered%s.", clean(b.Credential), orYours(ctx))})
 		}
 	}
 	made, err := s.Actions.Silence(ctx, asking(ctx).Name, notify.Silence{

@@ -110,6 +110,10 @@ func (s *server) problemOf(ctx context.Context, operation string, err error) *Pr
 		p := problem(http.StatusConflict, public.Public())
 		p.Hint = hintOf(err)
 		return p
+	case s.stopping():
+		p := problem(http.StatusServiceUnavailable, "The daemon stops. What was under way is stored.")
+		p.Hint = "ask again when it runs"
+		return p
 	case ctx.Err() != nil: // whoever asked is gone
 		return problem(http.StatusServiceUnavailable, "The request was ended before it was answered.")
 	}
@@ -120,6 +124,16 @@ func (s *server) problemOf(ctx context.Context, operation string, err error) *Pr
 	}
 	s.Log.Error("a request failed", "operation", operation, "error", err)
 	return problem(http.StatusServiceUnavailable, "The database does not answer now, or not as it should. Ask again later.")
+}
+
+// stopping says whether the daemon stops, which breaks off what it does for people.
+func (s *server) stopping() bool {
+	select {
+	case <-s.Ended:
+		return true
+	default:
+		return false
+	}
 }
 
 // hintOf is what an error says to do about it.

@@ -53,11 +53,40 @@ func (s *server) listRecord(ctx context.Context, in *recordIn) (*listed[EntryJSO
 		return nil, err
 	}
 	total, err := s.Audit.CountEntries(ctx, q)
+	if err == nil && total == 0 {
+		err = s.recorded(ctx, in.RecordFilter)
+	}
 	if err != nil {
 		return nil, err
 	}
 	all, err := s.Audit.Log(ctx, q)
 	return &listed[EntryJSON]{*pageOf(all, in.Limit, total, newEntryJSON, func(e audit.Entry) any { return e.ID })}, err
+}
+
+// recorded says which filter no entry of the record fits by itself: it may have been mistyped.
+func (s *server) recorded(ctx context.Context, f RecordFilter) error {
+	for _, k := range []struct {
+		name, value, none string
+		by                audit.Record
+	}{
+		{"actor", f.Actor, "Nobody in the record has %q in his name.", audit.Record{Actor: f.Actor}},
+		{"action", f.Action, "No action in the record is or begins with %q.", audit.Record{Action: f.Action}},
+		{"subject", f.Subject, "Nothing in the record is about %q.", audit.Record{Subject: f.Subject}},
+	} {
+		if k.value == "" {
+			continue
+		}
+		n, err := s.Audit.CountEntries(ctx, k.by)
+		if err != nil {
+			return err
+		}
+		if n == 0 {
+			p := unknown(k.name, k.value, k.none)
+			p.Hint = "finding., credential/NAME and ann are such filters; without one, all is shown"
+			return p
+		}
+	}
+	return nil
 }
 
 type exported struct{ Body func(huma.Context) }

@@ -87,7 +87,11 @@ func StatusOf(ctx context.Context, held *audit.Store, among []int64) (s StatusJS
 		}
 		waiting += n
 	}
-	return NewStatusJSON(byProvider, waiting, open), nil
+	s = NewStatusJSON(byProvider, waiting, open)
+	if len(byProvider) == 0 {
+		s.Sentence = "No credential of yours is registered."
+	}
+	return s, nil
 }
 
 type shownStatus struct{ Body StatusJSON }

@@ -91,7 +91,6 @@ func (a *App) Start(ctx context.Context) error {
 	}
 	a.ends.push(a.serving.Wait)
 	a.ends.push(a.web.close)
-	a.ends.push(func() { close(ended) })
 	if err := a.listenForDebug(c.DebugListen, site); err != nil {
 		a.web.close()
 		return err
@@ -113,6 +112,7 @@ func (a *App) Start(ctx context.Context) error {
 			a.Rounds.Stop() // a check that was asked for on Slack ends with it
 		}
 	})
+	a.ends.push(func() { close(ended) }) // first of all: what breaks off from now on does so since the daemon stops
 	ctx, stop := context.WithCancel(context.WithoutCancel(ctx))
 	a.noteWrite(nil)
 	a.beginning.Go(func() { a.begin(ctx) })

@@ -55,7 +55,14 @@ func (r *Rounds) checkNow(ctx context.Context, why Purpose, creds []credential.C
 		return err
 	}
 	if lives {
-		check = r.handOver
+		here := check
+		check = func(ctx context.Context, b batch) ([]Judged, error) {
+			judged, err := r.handOver(ctx, b)
+			if errors.Is(err, errDaemonEnded) { // it was killed, and counted as alive until now
+				return here(ctx, b)
+			}
+			return judged, err
+		}
 	}
 	for len(todo) > 0 {
 		if ctx.Err() != nil {
@@ -108,8 +115,7 @@ func names(creds []credential.Credential) string {
 	return strings.Join(all, ", ")
 }
 
-// checkHere checks a batch in this process.
-// checkHere begins no further check when ctx ends. Those under way end, in the time that a request has, and are recorded: they were
+// checkHere checks a batch in this process. It begins no further check when ctx ends. Those under way end, in the time that a request has, and are recorded: they were
 // made, and count at the provider.
 func (r *Rounds) checkHere(ctx context.Context, why Purpose, b batch) ([]Judged, error) {
 	stop, end := r.stopSignal()
@@ -300,7 +306,7 @@ func (r *Rounds) handOnce(ctx context.Context, b batch) (answer handed, err erro
 		case rivertype.JobStateAvailable:
 			lives, err := r.DaemonLives(ctx)
 			if err == nil && !lives {
-				err = errors.New("the daemon ended before it made the check; ask again")
+				err = errDaemonEnded
 			}
 			if err != nil {
 				return answer, err
@@ -314,6 +320,9 @@ func (r *Rounds) handOnce(ctx context.Context, b batch) (answer handed, err erro
 		}
 	}
 }
+
+// errDaemonEnded: the daemon to which a batch was handed over ended before it began with it.
+var errDaemonEnded = errors.New("the daemon ended before it made the check; ask again")
 
 // takeBack has a daemon begin nothing more of what was handed over, and returns what was under way once that has ended.
 func (r *Rounds) takeBack(asked context.Context, id int64) (answer handed, err error) {

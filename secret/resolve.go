@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/exec"
 	"strings"
@@ -20,7 +21,22 @@ const MaxSize = 64 << 10
 const execTimeout = 10 * time.Second
 
 // ErrUnreadable is wrapped by every error of Resolve. Its text never holds what was read.
-var ErrUnreadable = errors.New("secret unreadable")
+var ErrUnreadable = errors.New("the secret cannot be read")
+
+// unreadableError says why what a reference names cannot be read.
+type unreadableError struct {
+	of  Reference
+	why error
+}
+
+func (e *unreadableError) Error() string {
+	if e.of == Sealed {
+		return "the sealed secret cannot be read: " + e.why.Error()
+	}
+	return fmt.Sprintf("%s cannot be read: %s", e.of, e.why)
+}
+
+func (e *unreadableError) Unwrap() []error { return []error{ErrUnreadable, e.why} }
 
 // Resolve reads the secret that r names on this host: env, file, exec and systemd references. The caller wipes it.
 // Nothing is kept, so a new secret is there at the next call.
@@ -63,7 +79,12 @@ func readFile(path string) ([]byte, error) {
 // bare drops the path from err: the reference in front names it already.
 func bare(err error) error {
 	var pe *os.PathError
-	if errors.As(err, &pe) {
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return errors.New("there is no such file")
+	case errors.Is(err, fs.ErrPermission):
+		return errors.New("this user may not read it")
+	case errors.As(err, &pe):
 		return pe.Err
 	}
 	return err
@@ -84,9 +105,21 @@ func output(ctx context.Context, command string) ([]byte, error) {
 	case ctx.Err() != nil:
 		return nil, fmt.Errorf("the command did not end within %s", execTimeout)
 	case err != nil:
-		return nil, fmt.Errorf("the command failed (%w); run it by hand to see why", err)
+		return nil, fmt.Errorf("the command failed (%s); run it by hand to see why", how(err))
 	}
 	return out.b, nil
+}
+
+// how says how a command ended; 127 is what /bin/sh says of a program that there is not (POSIX, Shell Command Language 2.8.2).
+func how(err error) string {
+	var ended *exec.ExitError
+	switch {
+	case errors.As(err, &ended) && ended.ExitCode() == 127:
+		return "there is no such program in its PATH"
+	case errors.As(err, &ended) && ended.ExitCode() == 126:
+		return "its program cannot be run"
+	}
+	return err.Error()
 }
 
 // limited keeps what fits and one byte more, so that normal sees that it was too much, and then

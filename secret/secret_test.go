@@ -129,7 +129,7 @@ func TestResolve(t *testing.T) {
 	bad := map[string]struct{ ref, want string }{
 		"unset":        {"env:KR_UNSET", "not set"},
 		"empty env":    {"env:KR_EMPTY", "empty"},
-		"missing":      {"file:" + filepath.Join(dir, "none"), "no such file"},
+		"missing":      {"file:" + filepath.Join(dir, "none"), "there is no such file"},
 		"directory":    {"file:" + dir, "not a regular file"},
 		"fifo":         {"file:" + fifo, "not a regular file"},
 		"empty":        {"file:" + write("empty", "\n"), "empty"},

@@ -37,7 +37,7 @@ func ResolveKey(ctx context.Context, r, passphrase Reference) (Value, error) {
 		b, err = normal(b, []byte(phrase.Reveal()))
 	}
 	if err != nil {
-		return Value{}, fmt.Errorf("resolve %s: %w: %w", r, ErrUnreadable, err)
+		return Value{}, &unreadableError{r, err}
 	}
 	v := New(b)
 	clear(b)

@@ -49,6 +49,9 @@ func New(server string, token secret.Value, agent string) (*Client, error) {
 	if err := checkServer(server); err != nil {
 		return nil, err
 	}
+	if strings.ContainsFunc(token.Reveal(), func(r rune) bool { return r <= ' ' || r > '~' }) {
+		return nil, &AnswerError{server, "the token for it has a blank, a line end or another sign that none has", "copy it again, whole and alone"}
+	}
 	base := strings.TrimSuffix(server, "/")
 	c := &Client{base: base, name: base, token: token, agent: agent}
 	return c.over(outbound.Policy{AllowPrivate: true, Proxy: outbound.Environment})
@@ -362,11 +365,11 @@ func (c *Client) problem(resp *http.Response) error {
 	p.Status = resp.StatusCode
 	switch resp.StatusCode {
 	case http.StatusUnauthorized:
-		return &AnswerError{
-			c.name,
-			"nobody is signed in there by this token",
-			"keyrounds login, or KEYROUNDS_TOKEN; keyrounds access tokens add makes one",
+		why := "nobody is signed in there by this token"
+		if c.token.IsZero() {
+			why = "it asks who you are, and no token was sent"
 		}
+		return &AnswerError{c.name, why, "keyrounds login, or KEYROUNDS_TOKEN; keyrounds access tokens add makes one"}
 	case http.StatusMisdirectedRequest:
 		return &AnswerError{c.name, "it does not answer to this name", "external_url or hosts: of its configuration names it"}
 	case http.StatusTooManyRequests:

@@ -35,13 +35,7 @@ func newPeopleList(o *options) *cobra.Command {
 			if err != nil {
 				return plainly(err)
 			}
-			if len(people) == 0 && out.people() {
-				fmt.Fprintln(
-					cmd.OutOrStdout(),
-					"nobody may sign in yet; keyrounds access first-run-token prints how the first admin is made",
-				)
-				return nil
-			}
+			out.none = d.none("nobody may sign in yet; keyrounds access first-run-token prints how the first admin is made")
 			var rows [][]string
 			for _, p := range people {
 				by, state := "password", ""

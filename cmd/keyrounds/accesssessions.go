@@ -31,10 +31,7 @@ func newSessionsList(o *options) *cobra.Command {
 			if err != nil {
 				return plainly(err)
 			}
-			if len(list) == 0 && out.people() {
-				fmt.Fprintln(cmd.OutOrStdout(), "nobody is signed in")
-				return nil
-			}
+			out.none = d.none("nobody is signed in")
 			var rows [][]string
 			for _, s := range list {
 				rows = append(rows, []string{

@@ -39,10 +39,7 @@ func newTokensList(o *options) *cobra.Command {
 			if err != nil {
 				return plainly(err)
 			}
-			if len(tokens) == 0 && out.people() {
-				fmt.Fprintln(cmd.OutOrStdout(), "there are no tokens")
-				return nil
-			}
+			out.none = d.none("there are no tokens")
 			var rows [][]string
 			for _, t := range tokens {
 				rows = append(rows, []string{

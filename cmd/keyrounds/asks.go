@@ -6,11 +6,11 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"regexp"
 	"strconv"
 	"strings"
 	"time"
 
+	"github.com/keyrounds/keyrounds/access"
 	"github.com/keyrounds/keyrounds/action"
 	"github.com/keyrounds/keyrounds/api"
 	"github.com/keyrounds/keyrounds/api/client"
@@ -143,9 +143,9 @@ func (d *desk) endSilence(ctx context.Context, id int64) (s notify.Silence, err 
 	return s, plainly(d.Delete(ctx, fmt.Sprintf("/silences/%d", id), &s))
 }
 
-func (d *desk) notifications(ctx context.Context, limit int) ([]notify.Delivery, error) {
-	list, _, err := client.List[notify.Delivery](ctx, d.Client, "/notifications", nil, limit)
-	return list, plainly(err)
+func (d *desk) notifications(ctx context.Context, limit int) ([]notify.Delivery, int, error) {
+	list, total, err := client.List[notify.Delivery](ctx, d.Client, "/notifications", nil, limit)
+	return list, total, plainly(err)
 }
 
 func (d *desk) decide(ctx context.Context, name string, c action.Choice) (made decision.Decision, err error) {
@@ -193,12 +193,6 @@ func plainly(err error) error {
 		return err
 	}
 	text, hint := small(printable(p.Error(), true)), printable(p.Hint(), false)
-	text = member.ReplaceAllStringFunc(text, func(m string) string {
-		if m == "the member name" {
-			return "NAME"
-		}
-		return "--" + strings.ReplaceAll(strings.TrimPrefix(m, "the member "), "_", "-")
-	})
 	if p.Status == http.StatusForbidden && hint == "" {
 		hint = "an admin can give another role (docs/access.md)"
 	}
@@ -214,16 +208,17 @@ type saidError struct {
 func (e *saidError) Error() string { return e.text }
 func (e *saidError) Unwrap() error { return e.of }
 
-// orNotYours follows on that there is nothing, where an owner is shown nothing of others.
-func (d *desk) orNotYours() string {
-	if d.elsewhere {
-		return ", or it is not for you"
+// none is what a list says that is empty. Who is an owner is told whose credentials it is about.
+func (d *desk) none(text string) func() string {
+	return func() string {
+		var me api.Me
+		if !d.elsewhere || d.Get(context.Background(), "/me", nil, &me) != nil || me.Role != access.Owner {
+			return text
+		}
+		text, _, _ = strings.Cut(text, ";")
+		return fmt.Sprintf("of the credentials of %s: %s", joinComma(me.Owners), text)
 	}
-	return ""
 }
-
-// member is what the API calls a flag.
-var member = regexp.MustCompile("the member [a-z_]+")
 
 // answered says whether a daemon answered with a status.
 func answered(err error, status int) bool {

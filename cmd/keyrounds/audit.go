@@ -23,7 +23,7 @@ func newAudit(o *options) *cobra.Command {
 		out   output
 		f     api.RecordFilter
 		last  int64
-		limit uint32
+		limit int
 		since since
 	)
 	log := &cobra.Command{
@@ -47,14 +47,11 @@ func newAudit(o *options) *cobra.Command {
 			if last != 0 {
 				q.Set("before", strconv.FormatInt(last, 10))
 			}
-			entries, total, err := client.List[audit.Entry](cmd.Context(), d.Client, "/audit", q, int(limit))
+			entries, total, err := client.List[audit.Entry](cmd.Context(), d.Client, "/audit", q, limit)
 			if err != nil {
 				return plainly(err)
 			}
-			if len(entries) == 0 && out.people() {
-				fmt.Fprintln(cmd.OutOrStdout(), "no entries")
-				return nil
-			}
+			out.none = d.none("no entries")
 			var rows [][]string
 			for _, e := range entries {
 				detail := string(e.Detail)
@@ -63,8 +60,8 @@ func newAudit(o *options) *cobra.Command {
 				}
 				rows = append(rows, []string{strconv.FormatInt(e.ID, 10), stamp(e.At), e.Actor, e.Action, e.Subject, detail})
 			}
-			if n := len(entries); n == int(limit) && total > n {
-				fmt.Fprintf(cmd.ErrOrStderr(), "there may be more: --before %d shows the next\n", entries[n-1].ID)
+			if n := len(entries); n > 0 && total > n {
+				fmt.Fprintf(cmd.ErrOrStderr(), "there are more: --before %d shows the next\n", entries[n-1].ID)
 			}
 			return out.list(cmd.OutOrStdout(), []string{"ID", "AT", "ACTOR", "ACTION", "SUBJECT", "DETAIL"}, rows, orEmpty(entries))
 		},
@@ -75,7 +72,7 @@ func newAudit(o *options) *cobra.Command {
 	log.Flags().StringVar(&f.Action, "action", "", "only this action, or those that begin so, such as finding. or credential.rotated")
 	since.flag(log, "only")
 	log.Flags().Int64Var(&last, "before", 0, "only those before the entry with this `ID`: the last one of a list before")
-	log.Flags().Uint32Var(&limit, "limit", 100, "at most `N` of them")
+	mostOf(log, &limit, 100, "at most `N` of them")
 	cmd.AddCommand(log)
 	return cmd
 }

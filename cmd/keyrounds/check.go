@@ -60,6 +60,7 @@ func newCheck(o *options) *cobra.Command {
 			if cmd.Context().Err() != nil {
 				fmt.Fprintln(cmd.ErrOrStderr(), notChecked(creds, checks))
 			}
+			out.none = d.none("no credential is registered")
 			if err := errors.Join(tellChecks(cmd.OutOrStdout(), out, checks), err); err != nil {
 				return err // of some that could be checked there are results, and of the others the reason
 			}

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"io"
 
 	"github.com/spf13/cobra"
@@ -51,21 +50,12 @@ func showCredentials(ctx context.Context, w io.Writer, d *desk, only filters, al
 	if err != nil {
 		return err
 	}
+	l.none = d.none("no credential is registered yet; name some in the configuration, or: keyrounds credentials add")
 	if l.n == 0 && len(only.given) > 0 {
 		if err := only.nothing(); err != nil {
 			return err
 		}
-		if out.people() {
-			fmt.Fprintln(w, "no credential is like that")
-			return nil
-		}
-	}
-	if l.n == 0 && out.people() {
-		fmt.Fprintln(
-			w,
-			"no credential is registered yet; name some in the configuration, or: keyrounds credentials add",
-		)
-		return nil
+		l.none = d.none("no credential is like that")
 	}
 	return l.end()
 }

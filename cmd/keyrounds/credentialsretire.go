@@ -24,6 +24,9 @@ func newCredentialsRetire(o *options) *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if err := d.Post(cmd.Context(), ofName(c.Name)+"/retire"+dryRun, nil, nil); err != nil {
+				return plainly(err)
+			}
 			question := "Retire " + c.Name + "? It is not checked any more"
 			if c.Secret == secret.Sealed.String() {
 				question += ", and its sealed secret is removed for good"

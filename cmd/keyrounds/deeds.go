@@ -75,7 +75,8 @@ func newFindingsFalseAlarm(o *options) *cobra.Command {
 		Long: "Say that findings were none, and why. What happened once, such as a use from an unexpected network, is resolved\n" +
 			"by that. What still holds is acknowledged, and ends when it does not hold any more. `findings precision` counts.",
 	}
-	cmd.Flags().StringVar(&why, "why", "", "what it was instead")
+	cmd.Flags().StringVar(&why, "why", "", "what it was instead (required)")
+	_ = cmd.MarkFlagRequired("why")
 	return o.does(cmd, deed{
 		path: "false-alarm",
 		body: func() any { return api.FalseAlarmIn{Why: why} },

@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"net/http"
 	"os"
@@ -64,6 +66,9 @@ func (o *options) deskBy(
 		return &desk{beside, false, beside.Close}, nil
 	}
 	a, err := o.openConfig(cmd.Context(), c, prepare)
+	if path := socketOf(c); errors.Is(err, fs.ErrPermission) && path != "" {
+		return nil, &hintError{err, "be the user of the daemon, or of a group that may use its socket " + path + " (access.socket_group)"}
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -78,7 +83,7 @@ func (o *options) remote() (*client.Client, error) {
 	}
 	token := l.Token
 	if given := os.Getenv("KEYROUNDS_TOKEN"); given != "" {
-		token = secret.New([]byte(given))
+		token = secret.New([]byte(strings.TrimSpace(given)))
 	}
 	return client.New(l.Server, token, agent())
 }
@@ -91,12 +96,9 @@ const startsWithin = 30 * time.Second
 // beside is a client of the daemon that runs by a configuration, and listens on its socket; nil: none does, or not for us. One that
 // runs by another file has other credentials, maybe in another database.
 func beside(cmd *cobra.Command, c *config.Config, file string) *client.Client {
-	path := c.Access.Socket
-	switch path {
-	case config.SocketOff:
+	path := socketOf(c)
+	if path == "" {
 		return nil
-	case "":
-		path = filepath.Join(c.DataDir, app.SocketName)
 	}
 	found, err := client.New("unix:"+path, secret.Value{}, agent())
 	if err != nil {
@@ -111,6 +113,18 @@ func beside(cmd *cobra.Command, c *config.Config, file string) *client.Client {
 		return nil
 	}
 	return found
+}
+
+// socketOf is where a daemon that runs by a configuration listens for this machine; "": nowhere.
+func socketOf(c *config.Config) string {
+	switch path := c.Access.Socket; path {
+	case config.SocketOff:
+		return ""
+	case "":
+		return filepath.Join(c.DataDir, app.SocketName)
+	default:
+		return path
+	}
 }
 
 func sameFile(a, b string) bool {

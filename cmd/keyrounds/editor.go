@@ -20,7 +20,6 @@ import (
 
 	"github.com/keyrounds/keyrounds/api"
 	"github.com/keyrounds/keyrounds/config"
-	"github.com/keyrounds/keyrounds/credential"
 )
 
 // editByHand opens an editor on what can be changed of a credential, until what is in the file is valid, or as it was. The database
@@ -34,16 +33,11 @@ func (d *desk) editByHand(cmd *cobra.Command, name string) error {
 		return err
 	}
 	c, tag, err := d.tagged(cmd.Context(), name)
-	switch {
-	case err != nil:
+	if err == nil {
+		err = plainly(d.Patch(cmd.Context(), ofName(name)+dryRun, tag, api.CredentialEdit{}, nil))
+	}
+	if err != nil {
 		return err
-	case c.Source == string(credential.FromFile):
-		return &hintError{
-			fmt.Errorf("%s is in the configuration file", name),
-			"change it there; keyrounds config check says whether it is valid",
-		}
-	case !c.Retired.IsZero():
-		return &hintError{fmt.Errorf("%s was retired", name), "keyrounds credentials restore " + name}
 	}
 	dir, err := os.MkdirTemp("", "keyrounds-edit-") // for ourselves alone
 	if err != nil {

@@ -63,7 +63,7 @@ func newFindingsList(o *options) *cobra.Command {
 	cmd.Flags().StringVar(&kind, "kind", "", "only this kind, such as revoked")
 	cmd.Flags().StringVar(&filter.Credential, "credential", "", "only of this credential")
 	since.flag(cmd, "only those that were opened")
-	cmd.Flags().IntVar(&filter.Limit, "limit", 1000, "at most so many")
+	mostOf(cmd, &filter.Limit, 1000, "at most `N` of them")
 	cmd.Flags().Int64Var(&filter.After, "after", 0, "only those after the finding with this `ID`: the last one of a list before")
 	return cmd
 }
@@ -87,10 +87,7 @@ func showFindings(cmd *cobra.Command, w io.Writer, d *desk, filter audit.Filter,
 			return err
 		}
 	}
-	if len(rows) == 0 && out.people() {
-		fmt.Fprintln(w, "no findings")
-		return nil
-	}
+	out.none = d.none("no findings")
 	if total > len(list) && len(list) > 0 {
 		fmt.Fprintf(cmd.ErrOrStderr(), "%d of %d are shown: --after %d shows the next, --limit more of them\n",
 			len(list), total, list[len(list)-1].ID)

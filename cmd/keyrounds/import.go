@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -18,6 +19,7 @@ import (
 	"github.com/keyrounds/keyrounds/api"
 	"github.com/keyrounds/keyrounds/api/client"
 	"github.com/keyrounds/keyrounds/config"
+	"github.com/keyrounds/keyrounds/credential"
 	"github.com/keyrounds/keyrounds/secret"
 )
 
@@ -46,30 +48,39 @@ func newCredentialsImport(o *options) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			body, err := importable(args[0], rows)
-			if err != nil {
-				return err
+			if len(rows) == 0 {
+				return fmt.Errorf("%s: no credentials in it", args[0])
 			}
+			wrong := map[int][]string{} // of which row
+			body := importable(rows, wrong)
 			d, err := o.deskOfAll(cmd)
 			if err != nil {
 				return err
 			}
 			defer d.close()
-			var out api.ImportOut
-			err = awaiting(cmd.ErrOrStderr(), "looking at "+args[0], func() error {
-				return d.Post(cmd.Context(), "/credentials/import"+dryRun, body, &out)
-			})
-			if err != nil {
-				return wrongRows(args[0], rows, err)
+			warnings, err := d.lookAt(cmd, args[0], body, wrong)
+			if err == nil {
+				err = wrongRows(args[0], rows, wrong)
 			}
-			warnOf(cmd, out.Warnings)
+			if err != nil {
+				return err
+			}
+			warnOf(cmd, warnings)
+			var out api.ImportOut
 			err = awaiting(cmd.ErrOrStderr(), "registering "+args[0], func() error {
 				return d.Post(cmd.Context(), "/credentials/import"+whenFirst(cmd), body, &out)
 			})
+			if cmd.Context().Err() != nil {
+				return &halfwayError{args[0]}
+			}
 			if err != nil {
 				return fmt.Errorf("nothing was imported: %w", plainly(err))
 			}
-			fmt.Fprintf(cmd.OutOrStdout(), "%d credentials are registered; delete %s, it holds their secrets\n", out.Registered, args[0])
+			registered := fmt.Sprintf("%d credentials are registered; delete %s, it holds their secrets", out.Registered, args[0])
+			if out.Registered == 1 {
+				registered = fmt.Sprintf("one credential is registered; delete %s, it holds its secret", args[0])
+			}
+			fmt.Fprintln(cmd.OutOrStdout(), registered)
 			names := make([]string, len(rows))
 			for i, row := range rows {
 				names[i] = row.Name
@@ -119,10 +130,15 @@ func readJSONList(in io.Reader) ([]importRow, error) {
 	err := d.Decode(&rows)
 	var typeError *json.UnmarshalTypeError
 	switch {
-	case errors.As(err, &typeError):
-		return nil, fmt.Errorf("the member %s is a %s, which does not fit", typeError.Field, typeError.Value)
+	case errors.As(err, &typeError) && typeError.Field != "":
+		path := strings.Split(typeError.Field, ".")
+		return nil, &hintError{
+			fmt.Errorf("%s of one of them is %s, which does not fit", path[len(path)-1], jsonKind(typeError.Value)),
+			"the members are written as in the configuration file; it is before byte " + strconv.FormatInt(d.InputOffset()+1, 10),
+		}
 	case err != nil && strings.Contains(err.Error(), "unknown field"):
-		return nil, &hintError{errors.New(strings.TrimPrefix(err.Error(), "json: ")), "known: " + joinComma(importFields)}
+		_, name, _ := strings.Cut(err.Error(), "unknown field ")
+		return nil, &hintError{fmt.Errorf("there is no member %s", printable(name, false)), "known: " + joinComma(importFields)}
 	case err != nil:
 		return nil, &hintError{
 			fmt.Errorf("not a JSON list of objects, at byte %d", d.InputOffset()),
@@ -133,6 +149,21 @@ func readJSONList(in io.Reader) ([]importRow, error) {
 		rows[i].at = fmt.Sprintf("[%d]", i)
 	}
 	return rows, nil
+}
+
+// jsonKind is what package json calls a sort of value, in words.
+func jsonKind(sort string) string {
+	switch sort {
+	case "array":
+		return "a list"
+	case "object":
+		return "an object"
+	case "string":
+		return "a text"
+	case "bool":
+		return "true or false"
+	}
+	return "a number"
 }
 
 var importFields = []string{
@@ -160,11 +191,7 @@ func readCSV(in io.Reader) ([]importRow, error) {
 			return rows, nil
 		}
 		if err != nil {
-			var pe *csv.ParseError
-			if errors.As(err, &pe) {
-				return nil, fmt.Errorf("line %d: %w", pe.Line, pe.Err)
-			}
-			return nil, err
+			return nil, notCSV(err, len(cells), len(head))
 		}
 		line, _ := r.FieldPos(0)
 		row := importRow{at: fmt.Sprintf(":%d", line)}
@@ -174,6 +201,24 @@ func readCSV(in io.Reader) ([]importRow, error) {
 			}
 		}
 		rows = append(rows, row)
+	}
+}
+
+// notCSV says at which line a file is no CSV.
+func notCSV(err error, cells, columns int) error {
+	var at *csv.ParseError
+	switch {
+	case !errors.As(err, &at):
+		return err
+	case errors.Is(err, csv.ErrFieldCount):
+		return &hintError{
+			fmt.Errorf("line %d has %d cells, and the head line names %d columns", at.Line, cells, columns),
+			`a cell with a comma in it stands in quotes: "a, b"`,
+		}
+	}
+	return &hintError{
+		fmt.Errorf("line %d: a quote stands where none may", at.StartLine),
+		`a cell with quotes in it stands in quotes, and each of them is written twice: "say ""a"""`,
 	}
 }
 
@@ -209,7 +254,9 @@ func (row *importRow) set(column, cell string) (err error) {
 		row.ExpectedNetworks = strings.Fields(cell)
 	case "canary":
 		if cell != "" {
-			row.Canary, err = strconv.ParseBool(cell)
+			if row.Canary, err = strconv.ParseBool(cell); err != nil {
+				return errors.New("it may be true or false")
+			}
 		}
 	case "labels":
 		row.Labels = map[string]string{}
@@ -229,12 +276,10 @@ type toImport struct {
 	Credentials []withSecret `json:"credentials"`
 }
 
-// importable is the body of an import, where nothing in the file is wrong that can be seen here. Its error says all that is: the first
-// problems, and how many more there are.
-func importable(file string, rows []importRow) (body toImport, err error) {
-	var wrong []string
+// importable is the body of an import. What is wrong with a row and can be seen here, wrong has by the number of the row.
+func importable(rows []importRow, wrong map[int][]string) (body toImport) {
 	for i, row := range rows {
-		bad := func(text string) { wrong = append(wrong, inRow(file, rows[i], text)) }
+		bad := func(text string) { wrong[i] = append(wrong[i], text) }
 		if row.KeyPassphrase != "" {
 			bad("key_passphrase: references are named in the configuration file only; open the key first, or add it by itself")
 		}
@@ -242,52 +287,102 @@ func importable(file string, rows []importRow) (body toImport, err error) {
 			bad("secret: references are named in the configuration file only; give client_secret")
 		}
 		v, err := secret.Parse([]byte(row.ClientSecret))
-		if err != nil {
+		switch {
+		case errors.Is(err, secret.ErrLocked):
+			bad("client_secret: an import opens no keys; add this one by credentials add --key-passphrase")
+		case err != nil:
 			bad("client_secret: " + err.Error())
 		}
-		if errors.Is(err, secret.ErrLocked) {
-			bad("client_secret: an import opens no keys; add this one by credentials add --key-passphrase")
-		}
+		row.Secret, row.KeyPassphrase = "", ""
 		body.Credentials = append(body.Credentials, toAdd(row.CredentialIn, v))
 	}
-	if len(rows) == 0 {
-		wrong = append(wrong, file+": no credentials in it")
-	}
-	return body, wrongImport(wrong)
+	return body
 }
 
-func inRow(file string, row importRow, text string) string {
-	return fmt.Sprintf("%s%s: credential %q: %s", file, row.at, row.Name, text)
+// lookAt asks what is wrong with the rows of an import, and adds it to wrong; and what is rarely meant. A desk names all that is wrong
+// in what a row says only of rows that have the shape of one, so those that have not are told here, and not shown to it.
+func (d *desk) lookAt(cmd *cobra.Command, file string, body toImport, wrong map[int][]string) ([]api.Warning, error) {
+	var shaped toImport
+	var at []int // where a row of shaped stands in body
+	for i, c := range body.Credentials {
+		bad := misshapen(c.CredentialIn)
+		for _, p := range bad {
+			wrong[i] = append(wrong[i], p)
+		}
+		if len(bad) == 0 {
+			shaped.Credentials, at = append(shaped.Credentials, c), append(at, i)
+		}
+	}
+	if len(at) == 0 {
+		return nil, nil
+	}
+	var out api.ImportOut
+	err := awaiting(cmd.ErrOrStderr(), "looking at "+file, func() error {
+		return d.Post(cmd.Context(), "/credentials/import"+dryRun, shaped, &out)
+	})
+	if cmd.Context().Err() != nil {
+		return nil, errInterrupted
+	}
+	var p *client.Problem
+	if !errors.As(err, &p) || len(p.Errors) == 0 {
+		return out.Warnings, plainly(err)
+	}
+	for _, w := range p.Errors {
+		m := ofRow.FindStringSubmatch(w.Where)
+		if m == nil {
+			return nil, plainly(err)
+		}
+		i, _ := strconv.Atoi(m[1])
+		if i >= len(at) {
+			return nil, plainly(err)
+		}
+		text := strings.TrimSuffix(printable(w.Detail, false), ".")
+		wrong[at[i]] = append(wrong[at[i]], strings.Replace(text, "The member credentials["+m[1]+"].", "The member ", 1))
+	}
+	return out.Warnings, nil
 }
 
-func wrongImport(wrong []string) error {
-	if len(wrong) == 0 {
-		return nil
+// misshapen is what no daemon would take for a credential, whatever it has.
+func misshapen(in config.CredentialIn) (all []string) {
+	if !credential.ValidName(in.Name) {
+		all = append(all, "name: it may be 1 to 63 lower-case letters, digits and hyphens")
 	}
-	if more := config.More(len(wrong)); more != "" {
-		wrong = append(wrong[:config.MostShown], more)
+	for field, text := range map[string]string{"provider": in.Provider, "client_id": in.ClientID} {
+		if text == "" {
+			all = append(all, field+": it is missing")
+		}
 	}
-	return &hintError{errors.New(strings.Join(wrong, "\n")), "nothing was imported; mend these and import again"}
+	slices.Sort(all)
+	return all
 }
 
 // ofRow is what the API calls a member of a row.
 var ofRow = regexp.MustCompile(`^body\.credentials\[(\d+)\]`)
 
-// wrongRows says in which row of the file stands what a daemon finds wrong.
-func wrongRows(file string, rows []importRow, err error) error {
-	var p *client.Problem
-	if !errors.As(err, &p) || len(p.Errors) == 0 {
-		return fmt.Errorf("nothing was imported: %w", plainly(err))
-	}
-	var wrong []string
-	for _, w := range p.Errors {
-		text := strings.TrimSuffix(printable(w.Detail, false), ".")
-		if m := ofRow.FindStringSubmatch(w.Where); m != nil {
-			if i, err := strconv.Atoi(m[1]); err == nil && i < len(rows) {
-				text = inRow(file, rows[i], text)
-			}
+// wrongRows says in which row of the file stands what is wrong: the first problems, and how many more there are.
+func wrongRows(file string, rows []importRow, wrong map[int][]string) error {
+	var lines []string
+	for _, i := range slices.Sorted(maps.Keys(wrong)) {
+		for _, text := range wrong[i] {
+			lines = append(lines, fmt.Sprintf("%s%s: credential %q: %s", file, rows[i].at, printable(rows[i].Name, false), text))
 		}
-		wrong = append(wrong, text)
 	}
-	return wrongImport(wrong)
+	if len(lines) == 0 {
+		return nil
+	}
+	if more := config.More(len(lines)); more != "" {
+		lines = append(lines[:config.MostShown], more)
+	}
+	return &hintError{errors.New(strings.Join(lines, "\n")), "nothing was imported; mend these and import again"}
 }
+
+// halfwayError is an import that was interrupted when it was sent.
+type halfwayError struct{ file string }
+
+func (e *halfwayError) Error() string { return "the import of " + e.file + " was interrupted" }
+
+func (e *halfwayError) Hint() string {
+	return "all of it is registered, or none: see keyrounds credentials list"
+}
+
+func (e *halfwayError) Unwrap() error { return errInterrupted }

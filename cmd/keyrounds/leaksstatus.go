@@ -40,9 +40,12 @@ func newLeaksList(o *options) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			all, _, err := client.List[api.EvidenceJSON](cmd.Context(), d.Client, "/leaks", ask, limit) // the newest first
+			all, total, err := client.List[api.EvidenceJSON](cmd.Context(), d.Client, "/leaks", ask, limit) // the newest first
 			if err != nil {
 				return plainly(err)
+			}
+			if n := len(all); total > n && !all[n-1].Seen.Before(from) {
+				fmt.Fprintf(cmd.ErrOrStderr(), "the newest %d of %d are shown: --limit shows more of them\n", n, total)
 			}
 			all = slices.DeleteFunc(all, func(ev api.EvidenceJSON) bool { return ev.Seen.Before(from) })
 			rows := [][]string{}
@@ -52,20 +55,16 @@ func newLeaksList(o *options) *cobra.Command {
 					stamp(ev.At), stamp(ev.Seen), ev.What,
 				})
 			}
-			if len(rows) == 0 && out.people() {
-				if !from.IsZero() {
-					fmt.Fprintln(cmd.OutOrStdout(), "no evidence was seen since then")
-					return nil
-				}
-				fmt.Fprintln(cmd.OutOrStdout(), "no evidence; look for some: keyrounds leaks scan PATH")
-				return nil
+			out.none = d.none("no evidence; look for some: keyrounds leaks scan PATH")
+			if !from.IsZero() {
+				out.none = d.none("no evidence was seen since then")
 			}
 			head := []string{"CREDENTIAL", "SORT", "HOW", "WHERE", "COMMIT", "HAPPENED", "SEEN", "WHAT"}
 			return out.list(cmd.OutOrStdout(), head, rows, all)
 		},
 	}
 	out.flags(cmd, "table", "json", "csv")
-	cmd.Flags().IntVar(&limit, "limit", 100, "the newest so many")
+	mostOf(cmd, &limit, 100, "the newest `N` of them")
 	since.flag(cmd, "only what was seen")
 	return cmd
 }
@@ -114,7 +113,7 @@ func newLeaksStatus(o *options) *cobra.Command {
 			if out.data() {
 				return out.one(cmd.OutOrStdout(), s, "")
 			}
-			return s.print(cmd.OutOrStdout(), len(args) == 0)
+			return s.print(cmd.OutOrStdout(), len(args) == 0, d.none("no secret is known to have got out, and none was replaced"))
 		},
 	}
 	out.flags(cmd, "table", "json")
@@ -125,7 +124,7 @@ func newLeaksStatus(o *options) *cobra.Command {
 // statusJSON is what the API says of leaks.
 type statusJSON api.LeaksJSON
 
-func (s statusJSON) print(w io.Writer, whole bool) error {
+func (s statusJSON) print(w io.Writer, whole bool, none func() string) error {
 	var rows [][]string
 	for _, v := range s.Secrets {
 		which := "present"
@@ -149,7 +148,7 @@ func (s statusJSON) print(w io.Writer, whole bool) error {
 		rows = append(rows, []string{name, "not read yet by the daemon", "yes", "not tried", ""})
 	}
 	if len(rows) == 0 {
-		fmt.Fprintln(w, "no secret is known to have got out, and none was replaced")
+		fmt.Fprintln(w, none())
 	} else if err := writeTable(w, []string{"CREDENTIAL", "SECRET", "GOT OUT", "STATE", "NEXT TRY"}, rows); err != nil {
 		return err
 	}

@@ -87,6 +87,12 @@ func newLogin(o *options) *cobra.Command {
 			if l.Server == "" {
 				return &hintError{errors.New("it is not said where"), "keyrounds login --server https://keyrounds.example.com"}
 			}
+			if strings.HasPrefix(l.Server, "unix:") {
+				return &hintError{
+					errors.New("a socket needs no login: it knows who you are"),
+					"name it with --server, or in KEYROUNDS_SERVER",
+				}
+			}
 			token, err := tokenOf(cmd)
 			if err != nil {
 				return err

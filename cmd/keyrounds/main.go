@@ -96,9 +96,6 @@ func signals() (context.Context, func()) {
 	return ctx, cancel
 }
 
-// plainWords are for what Go says of a time that is over, and of Ctrl-C.
-var plainWords = strings.NewReplacer("context deadline exceeded", "it took too long", "context canceled", "it was interrupted")
-
 // explainError prints what, where, and what to do.
 func explainError(w io.Writer, err error) {
 	var many *config.Errors
@@ -112,7 +109,7 @@ func explainError(w io.Writer, err error) {
 		}
 		return
 	}
-	fmt.Fprintf(w, "keyrounds: %s\n", printable(plainWords.Replace(err.Error()), true))
+	fmt.Fprintf(w, "keyrounds: %s\n", printable(inOwnWords(err), true))
 	var hinted interface{ Hint() string }
 	if errors.As(err, &hinted) && hinted.Hint() != "" {
 		fmt.Fprintf(w, "hint: %s\n", hinted.Hint())

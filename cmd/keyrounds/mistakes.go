@@ -36,6 +36,9 @@ func inOurWords(cmd *cobra.Command) {
 	if cmd.HasSubCommands() && cmd.RunE == nil {
 		cmd.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
 	}
+	if run := cmd.RunE; run != nil {
+		cmd.RunE = func(cmd *cobra.Command, args []string) error { return inFlags(cmd, run(cmd, args)) }
+	}
 	cmd.SetFlagErrorFunc(wrongFlag)
 	cmd.SuggestionsMinimumDistance = 2
 	for _, c := range cmd.Commands() {

@@ -16,7 +16,7 @@ import (
 func newNotifications(o *options) *cobra.Command {
 	var (
 		out   output
-		limit uint32
+		limit int
 		since since
 	)
 	cmd := &cobra.Command{
@@ -34,9 +34,12 @@ func newNotifications(o *options) *cobra.Command {
 				return err
 			}
 			defer at.close()
-			list, err := at.notifications(cmd.Context(), int(limit))
+			list, total, err := at.notifications(cmd.Context(), limit)
 			if err != nil {
 				return err
+			}
+			if n := len(list); total > n && !list[n-1].At.Before(from) {
+				fmt.Fprintf(cmd.ErrOrStderr(), "%d of %d are shown: --limit shows more of them\n", n, total)
 			}
 			list = slices.DeleteFunc(list, func(d notify.Delivery) bool { return d.State == "sent" && d.At.Before(from) })
 			var rows [][]string
@@ -61,10 +64,9 @@ func newNotifications(o *options) *cobra.Command {
 					d.Receiver, what, d.State, stamp(d.Posted), stamp(d.Updated), next, fmt.Sprint(d.Tries), why,
 				})
 			}
-			if len(rows) == 0 && out.people() {
-				nothing := map[bool]string{true: "nothing was told yet", false: "nothing was told since then"}
-				fmt.Fprintln(cmd.OutOrStdout(), nothing[from.IsZero()])
-				return nil
+			out.none = at.none("nothing was told yet")
+			if !from.IsZero() {
+				out.none = at.none("nothing was told since then")
 			}
 			columns := []string{"RECEIVER", "WHAT", "STATE", "POSTED", "LAST SENT", "NEXT TRY", "FAILED", "WHERE, OR WHY NOT"}
 			if err := out.list(cmd.OutOrStdout(), columns, rows, orEmpty(list)); err != nil {
@@ -77,7 +79,7 @@ func newNotifications(o *options) *cobra.Command {
 		},
 	}
 	out.flags(cmd, "table", "json", "csv")
-	cmd.Flags().Uint32Var(&limit, "limit", 50, "at most `N` of those that were sent")
+	mostOf(cmd, &limit, 50, "at most `N` of those that were sent")
 	since.flag(cmd, "of those that were sent only those")
 	return cmd
 }

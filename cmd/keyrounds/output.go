@@ -26,6 +26,7 @@ type output struct {
 	allowed []string
 	columns []string
 	sort    string
+	none    func() string // what people read of an empty list; nil: none
 }
 
 // flags adds -o with these formats. What can be a table of rows (csv) can also be wide, name and yaml.
@@ -108,6 +109,14 @@ func (o *output) rows(w io.Writer, l layout, head []string, rows [][]string) err
 	}
 	if o.format == "csv" {
 		return writeCSV(w, head, rows)
+	}
+	if len(rows) == 0 {
+		text := "none"
+		if o.none != nil {
+			text = o.none()
+		}
+		_, err := fmt.Fprintln(w, printable(text, false))
+		return err
 	}
 	return l.write(w, head, rows)
 }

@@ -66,7 +66,9 @@ func TestManyMistakesOfAFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, fromFile := config.Load(file)
-	_, imported := importable("list.csv", rows)
+	wrong := map[int][]string{}
+	importable(rows, wrong)
+	imported := wrongRows("list.csv", rows, wrong)
 	for what, err := range map[string]error{"a configuration": fromFile, "an import": imported} {
 		var said bytes.Buffer
 		explainError(&said, err)

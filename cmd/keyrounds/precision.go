@@ -31,10 +31,7 @@ func newFindingsPrecision(o *options) *cobra.Command {
 					out.unit(fmt.Sprintf("%.1f", 100*r.Precision), "%"),
 				})
 			}
-			if len(rows) == 0 && out.people() {
-				fmt.Fprintln(cmd.OutOrStdout(), "no findings yet"+d.orNotYours())
-				return nil
-			}
+			out.none = d.none("no findings yet")
 			return out.list(cmd.OutOrStdout(), []string{"PROVIDER", "KIND", "FOUND", "FALSE ALARMS", "PRECISION"}, rows, values)
 		},
 	}

@@ -268,6 +268,7 @@ func newReportList(o *options) *cobra.Command {
 					m.Month, fmt.Sprint(m.Edition), m.Owner, m.Format, stamp(m.MadeAt), fmt.Sprint(m.Bytes), m.SHA256, m.SignedOffBy,
 				})
 			}
+			out.none = d.none("no report was frozen yet: keyrounds report freeze, or report unused for a trial")
 			return out.list(
 				cmd.OutOrStdout(),
 				[]string{"MONTH", "EDITION", "OWNER", "FORMAT", "MADE AT", "BYTES", "SHA256", "SIGNED OFF BY"},

@@ -118,10 +118,7 @@ func newReportDecisions(o *options) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if len(list) == 0 && out.people() {
-				fmt.Fprintln(cmd.OutOrStdout(), "nothing is decided")
-				return nil
-			}
+			out.none = at.none("nothing is decided")
 			var rows [][]string
 			for _, d := range list {
 				until := d.Until.Format(time.DateOnly)

@@ -4,8 +4,6 @@ import (
 	"fmt"
 
 	"github.com/spf13/cobra"
-
-	"github.com/keyrounds/keyrounds/credential"
 )
 
 func newCredentialsRestore(o *options) *cobra.Command {
@@ -22,13 +20,11 @@ func newCredentialsRestore(o *options) *cobra.Command {
 			}
 			defer d.close()
 			c, err := d.credential(cmd.Context(), args[0])
-			switch {
-			case err != nil:
+			if err != nil {
 				return err
-			case c.Retired.IsZero():
-				return &hintError{fmt.Errorf("%q is not retired", c.Name), "see keyrounds credentials show " + c.Name}
-			case c.Source == string(credential.FromFile):
-				return &hintError{fmt.Errorf("%q was registered by the configuration file", c.Name), "write it into the file again"}
+			}
+			if err := d.Post(cmd.Context(), ofName(c.Name)+"/restore"+dryRun, onlySecret{}, nil); err != nil {
+				return plainly(err)
 			}
 			v, err := askSecret(cmd, "Secret of "+c.Name)
 			if err != nil {

@@ -62,7 +62,9 @@ func newSilenceAdd(o *options) *cobra.Command {
 // untilOf reads --for or --until.
 func untilOf(howLong, until string, now time.Time) (time.Time, error) {
 	switch {
-	case (howLong == "") == (until == ""):
+	case howLong != "" && until != "":
+		return time.Time{}, &hintError{errors.New("--for and --until both say until when"), "give one of them"}
+	case howLong == "" && until == "":
 		return time.Time{}, &hintError{errors.New("it is not said until when"), "--for 2h, or --until 2026-12-01T08:00:00Z"}
 	case until != "":
 		t, err := time.Parse(time.RFC3339, until)
@@ -95,10 +97,7 @@ func newSilenceList(o *options) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if len(list) == 0 && out.people() {
-				fmt.Fprintln(cmd.OutOrStdout(), "nothing is silenced")
-				return nil
-			}
+			out.none = d.none("nothing is silenced")
 			var rows [][]string
 			for _, s := range list {
 				until := stamp(s.Until)

@@ -26,9 +26,6 @@ func newUsageList(o *options) *cobra.Command {
 			if q.State, err = api.ParseUsageState(status); err != nil {
 				return err
 			}
-			if q.Limit < 0 {
-				return &hintError{fmt.Errorf("--limit: %d is less than 0", q.Limit), "0, the default, is no limit"}
-			}
 			d, err := o.desk(cmd)
 			if err != nil {
 				return err
@@ -38,6 +35,7 @@ func newUsageList(o *options) *cobra.Command {
 				cmd.OutOrStdout(),
 				[]string{"CREDENTIAL", "PROVIDER", "OWNER", "USAGE", "LAST USED AT", "FROM", "DAYS UNUSED", "COVERAGE", "REASON"},
 			)
+			l.none = d.none("no credential is like that")
 			last := ""
 			ask := url.Values{"status": {string(q.State)}, "provider": {q.Provider}, "q": {q.Search}, "after": {q.After}}
 			total, err := client.Each(cmd.Context(), d.Client, "/usage", ask, q.Limit, func(page []api.UsageJSON) {
@@ -62,7 +60,7 @@ func newUsageList(o *options) *cobra.Command {
 	cmd.Flags().StringVar(&status, "status", "", "only those that are used, unused, never_used or not_known")
 	cmd.Flags().StringVar(&q.Provider, "provider", "", "only those of a provider of the configuration")
 	cmd.Flags().StringVar(&q.Search, "search", "", "only those with this in their name, in any case")
-	cmd.Flags().IntVar(&q.Limit, "limit", 0, "at most so many, by name; 0: all")
+	mostOf(cmd, &q.Limit, 0, "at most `N`, by name")
 	cmd.Flags().StringVar(&q.After, "after", "", "begin after this name, as the end of a limited list says")
 	return cmd
 }

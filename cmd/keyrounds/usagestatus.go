@@ -64,13 +64,7 @@ func newUsageStatus(o *options) *cobra.Command {
 					state,
 				})
 			}
-			if len(rows) == 0 && out.people() {
-				fmt.Fprintln(
-					cmd.OutOrStdout(),
-					"no feeds; config.example.yaml shows how to connect one, `keyrounds usage import` takes files",
-				)
-				return nil
-			}
+			out.none = d.none("no feeds; config.example.yaml shows how to connect one, `keyrounds usage import` takes files")
 			columns := []string{
 				"FEED",
 				"PROVIDER",

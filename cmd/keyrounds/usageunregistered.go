@@ -52,14 +52,11 @@ func newUsageUnregistered(o *options) *cobra.Command {
 			if err != nil {
 				return plainly(err)
 			}
-			if l.n == 0 && out.people() {
-				fmt.Fprintln(cmd.OutOrStdout(), "none: every client id in the feeds is registered"+d.orNotYours())
-				return nil
-			}
+			l.none = d.none("none: every client id in the feeds is registered")
 			if limit > 0 && total > l.n {
 				fmt.Fprintf(cmd.ErrOrStderr(), "there are more than %d: --limit 0 lists all\n", limit)
 			}
-			if err := l.end(); err != nil || !out.people() {
+			if err := l.end(); err != nil || l.n == 0 || !out.people() {
 				return err
 			}
 			fmt.Fprintf(
@@ -72,6 +69,6 @@ func newUsageUnregistered(o *options) *cobra.Command {
 		},
 	}
 	out.flags(cmd, "table", "json", "csv")
-	cmd.Flags().IntVar(&limit, "limit", 1000, "at most so many, those that were used last; 0: all")
+	mostOf(cmd, &limit, 1000, "at most `N`, those that were used last")
 	return cmd
 }

@@ -117,6 +117,20 @@ func (r *Receiver) Send(ctx context.Context, m notify.Message) (notify.Receipt, 
 // The services have no types for what a server answered; each writes the HTTP status into its error.
 var statusIn = regexp.MustCompile(`(?i)(?:status|code|http)[^0-9]{0,40}\b([45][0-9]{2})\b|\b([45][0-9]{2}) [A-Z]`)
 
+// noAnswer says why nobody answered a service, by what its error has of package net's: the types are gone by then.
+var noAnswer = []struct{ said, why string }{
+	{"connect: connection refused", "nobody listens at its address"},
+	{"no such host", "the host name of its address is not known"},
+	{"server misbehaving", "the host name of its address could not be looked up"},
+	{"no route to host", "no way leads to its address from this machine"},
+	{"network is unreachable", "no way leads to its address from this machine"},
+	{"x509: ", "its certificate is not trusted: it is for another name, over, or of an unknown authority"},
+	{"server gave HTTP response", "it answers in plain http, and https was asked"},
+	{"i/o timeout", "no answer in time"},
+	{"context deadline exceeded", "no answer in time"},
+	{"Client.Timeout exceeded", "no answer in time"},
+}
+
 // failed is the error of a send, by what the service's error says of the server's answer.
 func (r *Receiver) failed(scheme, text string) error {
 	err := fmt.Errorf("%s: %s", r.name, text)
@@ -127,6 +141,11 @@ func (r *Receiver) failed(scheme, text string) error {
 			}
 		}
 		return err
+	}
+	for _, no := range noAnswer {
+		if strings.Contains(text, no.said) {
+			return fmt.Errorf("%s: %s", r.name, no.why)
+		}
 	}
 	found := statusIn.FindStringSubmatch(text)
 	if found == nil {
