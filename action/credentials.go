@@ -18,12 +18,15 @@ import (
 )
 
 // Sync makes the registry what the configuration file says: credentials are added, changed and retired. passive are
-// the providers whose credentials are never checked. It is the daemon's deed, at its start and at a reload.
+// the providers whose credentials are never checked. It is done for actor: the daemon, at its start and at a reload, or who runs a
+// command where no daemon runs.
 //
 // Credentials, feeds and passive providers are a transaction each, in this order: after an error those before it are
 // done, and Sync can be called again. *registry.ConflictError says that a command registered one of creds.
-func (a *Actions) Sync(ctx context.Context, creds []credential.Credential, feeds []feed.Feed, passive []string) error {
-	err := a.register(ctx, audit.Daemon, func(tx pgx.Tx) ([]registry.Change, error) {
+func (a *Actions) Sync(
+	ctx context.Context, actor string, creds []credential.Credential, feeds []feed.Feed, passive []string,
+) error {
+	err := a.register(ctx, actor, func(tx pgx.Tx) ([]registry.Change, error) {
 		return a.Registry.Sync(ctx, tx, creds, a.Now())
 	})
 	if err == nil {

@@ -30,6 +30,9 @@ func TestWhoMayDoWhat(t *testing.T) {
 	if p := do[access.Person](h, 200, "POST", "/v1/people/1/disable", ""); p.DisabledAt.IsZero() {
 		t.Errorf("%+v", p)
 	}
+	if p := do[told](h, 422, "POST", "/v1/tokens", `{"name": "t", "role": "viewer", "for": "99y"}`); !strings.Contains(p.Detail, "a year at most") {
+		t.Error(p.Detail)
+	}
 	token := do[api.NewToken](h, 200, "POST", "/v1/tokens", `{"name": "t", "role": "viewer", "for": "7d"}`)
 	if !strings.HasPrefix(token.Secret, "kr_") || token.Name != "t" {
 		t.Errorf("%+v", token.Token)

@@ -94,6 +94,34 @@ func TestImport(t *testing.T) {
 	if out := do[api.ImportOut](h, 200, "POST", "/v1/credentials/import?first_check=as_scheduled", good); out.Registered != 2 {
 		t.Errorf("%+v", out)
 	}
+	old := both(fmt.Sprintf(row, "two", "idp"), fmt.Sprintf(row, "three", "idp"))
+	p := do[told](h, 422, "POST", "/v1/credentials/import?dry_run=true", old)
+	if !strings.Contains(p.Detail, "It exists already; a new secret: keyrounds credentials rotate two.") {
+		t.Error(p.Detail)
+	}
+}
+
+// A dry run says whether a deed would be done, and does it not.
+func TestDryRunsOfDeeds(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	do[api.CredentialJSON](h, 201, "POST", "/v1/credentials?first_check=as_scheduled", `{"name": "new", "provider": "idp",
+		"client_id": "new", "client_secret": "`+canary+`", "owner": "web"}`)
+	for path, of := range map[string]string{"PATCH ": `{"owner": "x"}`, "POST /retire": ``} {
+		method, deed, _ := strings.Cut(path, " ")
+		do[struct{}](h, 200, method, "/v1/credentials/new"+deed+"?dry_run=true", of)
+		do[told](h, 409, method, "/v1/credentials/web-a"+deed+"?dry_run=true", of) // of the file
+	}
+	do[told](h, 409, "POST", "/v1/credentials/new/restore?dry_run=true", `{}`)
+	if c := into[api.CredentialJSON](h, "/v1/credentials/new"); c.Owner != "web" || !c.Retired.IsZero() {
+		t.Errorf("a dry run changed it: %+v", c)
+	}
+	do[told](h, 422, "PATCH", "/v1/credentials/new?dry_run=true", `{"schedule": "x"}`)
+	do[struct{}](h, 200, "POST", "/v1/credentials/new/retire", ``)
+	do[struct{}](h, 200, "POST", "/v1/credentials/new/restore?dry_run=true", `{}`)
+	if c := into[api.CredentialJSON](h, "/v1/credentials/new"); c.Retired.IsZero() {
+		t.Error("a dry run restored it")
+	}
 }
 
 // The API brings secrets, which are sealed; what reaches into the host, and providers, are named in the file only.

@@ -88,7 +88,8 @@ leaks: {sources: [{name: tree, path: "%[1]s"}]}
 feeds: [{name: pushed, provider: idp, type: push, token: "file:%[1]s/secret"}]
 credentials:`+people, dir, pgtest.Section(t), idp.URL))
 	if err == nil {
-		h.App, err = app.Open(t.Context(), app.Options{Config: c, Version: "test", Log: slog.New(slog.NewJSONHandler(&h.log, nil))})
+		log := slog.New(slog.NewJSONHandler(&h.log, nil))
+		h.App, err = app.Open(t.Context(), app.Options{Daemon: true, Config: c, Version: "test", Log: log})
 	}
 	if err == nil {
 		t.Cleanup(h.Close)

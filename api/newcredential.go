@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/keyrounds/keyrounds/action"
@@ -160,7 +162,7 @@ func (s *server) importCredentials(ctx context.Context, in *importIn) (*importOu
 		creds   []credential.Credential
 		secrets []secret.Value
 		wrong   []Wrong
-		names   = map[string]bool{}
+		rows    = map[string]int{} // by the name of the credential
 	)
 	defer func() {
 		for _, v := range secrets {
@@ -171,13 +173,21 @@ func (s *server) importCredentials(ctx context.Context, in *importIn) (*importOu
 		where := fmt.Sprintf("body.credentials[%d].", i)
 		c, v, bad := s.registrable(row, where, in.DryRun)
 		creds, secrets, wrong = append(creds, c), append(secrets, v), append(wrong, bad...)
-		if names[c.Name] {
+		if _, twice := rows[c.Name]; twice {
 			wrong = append(wrong, Wrong{where + "name", fmt.Sprintf("The name %s is given twice.", clean(c.Name))})
 		}
-		names[c.Name] = true
+		rows[c.Name] = i
 		if len(wrong) > mostImportWrong {
 			break
 		}
+	}
+	old, err := s.Registry.Named(ctx, slices.Collect(maps.Keys(rows)))
+	if err != nil {
+		return nil, err
+	}
+	for _, c := range old {
+		where := fmt.Sprintf("body.credentials[%d].name", rows[c.Name])
+		wrong = append(wrong, Wrong{where, "It exists already; a new secret: keyrounds credentials rotate " + c.Name + "."})
 	}
 	if len(wrong) > 0 {
 		return nil, wrongly(wrong...)

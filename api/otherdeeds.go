@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
+	"strings"
 
 	"github.com/keyrounds/keyrounds/access"
 	"github.com/keyrounds/keyrounds/finding"
@@ -36,7 +38,8 @@ func (s *server) addSilence(ctx context.Context, in *silenceIn) (*shownSilence, 
 	}
 	if b.Credential != "" {
 		if _, err := s.credential(ctx, b.Credential); err != nil {
-			return nil, wrongly(Wrong{"body.credential", fmt.Sprintf("No credential %q is registered%s.", clean(b.Credential), orYours(ctx))})
+			text := fmt.Sprintf("No credential %q is registered%s.", clean(b.Credential), orYours(ctx))
+			return nil, wrongly(Wrong{"body.credential", text})
 		}
 	}
 	made, err := s.Actions.Silence(ctx, asking(ctx).Name, notify.Silence{
@@ -96,6 +99,9 @@ type receiversTestOut struct{ Body ReceiversTestOut }
 
 // testReceivers sends a sample, whose title says TEST, to receivers. Nothing is stored but that somebody asked for it.
 func (s *server) testReceivers(ctx context.Context, in *receiversTestIn) (*receiversTestOut, error) {
+	if names := s.Config().ReceiverNames(); len(names) > 0 && in.Body.Receiver != "" && !slices.Contains(names, in.Body.Receiver) {
+		return nil, noReceiver(names)
+	}
 	subject := "keyrounds"
 	if in.Body.Receiver != "" {
 		subject = "receiver/" + in.Body.Receiver
@@ -105,9 +111,7 @@ func (s *server) testReceivers(ctx context.Context, in *receiversTestIn) (*recei
 	}
 	sent, left, err := s.Notifier.Test(ctx, finding.Kind(in.Body.Kind), in.Body.Receiver)
 	if errors.Is(err, notify.ErrNoReceiver) {
-		p := problem(http.StatusConflict, "No such receiver is configured.")
-		p.Hint = "slack.token and slack.channel make one; its name is slack"
-		return nil, p
+		return nil, noReceiver(s.Config().ReceiverNames())
 	}
 	out := ReceiversTestOut{Sent: []ReceiverTestOut{}, Left: orEmpty(left), Failed: []Failure{}}
 	for _, r := range sent {
@@ -120,6 +124,17 @@ func (s *server) testReceivers(ctx context.Context, in *receiversTestIn) (*recei
 		}
 	}
 	return &receiversTestOut{out}, nil
+}
+
+func noReceiver(configured []string) *Problem {
+	if len(configured) == 0 {
+		p := problem(http.StatusConflict, "No receiver is configured.")
+		p.Hint = "slack.token and slack.channel make one, whose name is slack; docs/notifications.md has the others"
+		return p
+	}
+	p := problem(http.StatusConflict, "No receiver of this name is configured.")
+	p.Hint = "there are " + strings.Join(configured, ", ")
+	return p
 }
 
 // FreezeIn names a month whose report is to be frozen.

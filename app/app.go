@@ -406,7 +406,11 @@ func (a *App) sync(ctx context.Context, c *config.Config, file []credential.Cred
 			passive = append(passive, name)
 		}
 	}
-	return a.Actions.Sync(ctx, file, settings(c).Feeds, passive)
+	actor := audit.Daemon
+	if !a.Daemon {
+		actor = access.Ourselves().Name
+	}
+	return a.Actions.Sync(ctx, actor, file, settings(c).Feeds, passive)
 }
 
 // tellable is the store of findings, which come with what a message says about their credential.

@@ -375,7 +375,7 @@ func (m *Maker) Trial(ctx context.Context, at time.Time, owner string, now time.
 		return nil, err
 	}
 	if owners := s.owners(); owner != "" && !slices.Contains(owners, owner) {
-		return nil, &OwnerError{owner, "as of " + at.Format(time.DateOnly), owners}
+		return nil, &OwnerError{owner, "as of " + asOf(at.In(m.Zone)), owners}
 	}
 	r := m.make(s, owner, at, now)
 	r.Trial = true

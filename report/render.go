@@ -235,7 +235,7 @@ func (r *Report) html() ([]byte, error) {
 			v.Title += fmt.Sprintf(", edition %d", r.Edition)
 		}
 	default:
-		v.Title += ", trial as of " + r.AsOf.Format("2 Jan 2006 15:04 MST")
+		v.Title += ", trial as of " + r.When()
 	}
 	n := map[Recommendation]int{}
 	for _, c := range r.Credentials {
@@ -263,6 +263,22 @@ func (r *Report) html() ([]byte, error) {
 	return b.Bytes(), err
 }
 
+// When says as of when it is, in the zone of its months: a time, or the end of a day.
+func (r *Report) When() string {
+	at := r.AsOf
+	if zone, err := time.LoadLocation(r.Timezone); err == nil {
+		at = at.In(zone)
+	}
+	return asOf(at)
+}
+
+func asOf(at time.Time) string {
+	if at.Hour() == 0 && at.Minute() == 0 && at.Second() == 0 && at.Nanosecond() == 0 {
+		return "the end of " + at.AddDate(0, 0, -1).Format("2 Jan 2006 MST")
+	}
+	return at.Format("2 Jan 2006 15:04 MST")
+}
+
 // Headline is the answer in a sentence.
 func (r *Report) Headline() string { return headline(r) }
 
@@ -287,9 +303,16 @@ func headline(r *Report) string {
 	case all == 0:
 		return "Only canaries were registered."
 	case unknown == all && slices.ContainsFunc(r.Credentials, func(c Row) bool { return c.WatchedSince != nil }):
+		if all == 1 {
+			return "It is not known yet whether the only credential is used."
+		}
 		return fmt.Sprintf("Of none of %d credentials is it known yet whether it is used.", all)
+	case unknown == all && all == 1:
+		return "Nothing was watched: it is not known whether the only credential is used."
 	case unknown == all:
 		return fmt.Sprintf("Nothing was watched: of none of %d credentials is it known whether it is used.", all)
+	case idle == 0 && unknown == 0 && all == 1:
+		return "The only credential is used."
 	case idle == 0 && unknown == 0:
 		return fmt.Sprintf("All %d credentials are used.", all)
 	case idle == 0:

@@ -115,8 +115,8 @@ func names(creds []credential.Credential) string {
 	return strings.Join(all, ", ")
 }
 
-// checkHere checks a batch in this process. It begins no further check when ctx ends. Those under way end, in the time that a request has, and are recorded: they were
-// made, and count at the provider.
+// checkHere checks a batch in this process. It begins no further check when ctx ends. Those under way end, in the time that a request
+// has, and are recorded: they were made, and count at the provider.
 func (r *Rounds) checkHere(ctx context.Context, why Purpose, b batch) ([]Judged, error) {
 	stop, end := r.stopSignal()
 	defer end()

@@ -128,6 +128,23 @@ func TestNobodyWaitsForACheck(t *testing.T) {
 	}
 }
 
+// A daemon that was killed counts for some seconds more; then the command checks by itself what it had handed over.
+func TestAKilledDaemonKeepsNobodyFromChecking(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, 1, nil)
+	command := h.command()
+	h.exec(`
+		INSERT INTO river_leader (elected_at, expires_at, leader_id, name)
+		VALUES (now(), now() + interval '1 second', 'one that was killed', 'default')`)
+	shown := 0
+	if err := command.CheckNow(t.Context(), h.credentials(), func(js []Judged) { shown += len(js) }); err != nil || shown != 1 {
+		t.Errorf("%d shown, error %v", shown, err)
+	}
+	if n := h.count(`SELECT count(*) FROM river_job WHERE kind = 'check_by_hand' AND state = 'cancelled'`); n != 1 || h.results() != 1 {
+		t.Errorf("%d jobs were taken back, %d results", n, h.results())
+	}
+}
+
 // What a command cannot read is shown, and nothing of it is recorded: no result, no finding, no other time for the
 // next check.
 func TestWhatAShellCannotReadIsNotRecorded(t *testing.T) {

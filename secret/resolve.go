@@ -81,14 +81,23 @@ func bare(err error) error {
 	var pe *os.PathError
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return errors.New("there is no such file")
+		return &plainError{"there is no such file", err}
 	case errors.Is(err, fs.ErrPermission):
-		return errors.New("this user may not read it")
+		return &plainError{"this user may not read it", err}
 	case errors.As(err, &pe):
 		return pe.Err
 	}
 	return err
 }
+
+// plainError is an error of the system in plain words.
+type plainError struct {
+	text string
+	of   error
+}
+
+func (e *plainError) Error() string { return e.text }
+func (e *plainError) Unwrap() error { return e.of }
 
 func output(ctx context.Context, command string) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, execTimeout)

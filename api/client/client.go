@@ -50,7 +50,9 @@ func New(server string, token secret.Value, agent string) (*Client, error) {
 		return nil, err
 	}
 	if strings.ContainsFunc(token.Reveal(), func(r rune) bool { return r <= ' ' || r > '~' }) {
-		return nil, &AnswerError{server, "the token for it has a blank, a line end or another sign that none has", "copy it again, whole and alone"}
+		return nil, &AnswerError{
+			server, "the token for it has a blank, a line end or another sign that none has", "copy it again, whole and alone",
+		}
 	}
 	base := strings.TrimSuffix(server, "/")
 	c := &Client{base: base, name: base, token: token, agent: agent}

@@ -79,6 +79,26 @@ func TestWhatGoesWrong(t *testing.T) {
 	}
 }
 
+// A token that is none is not sent, and who sends none is told that.
+func TestTokens(t *testing.T) {
+	t.Parallel()
+	for _, text := range []string{"kr_a\n", "kr_a kr_b", "kr_\u00e9", "kr_\x00"} {
+		_, err := client.New("https://example.com", secret.New([]byte(text)), "test")
+		if err == nil || strings.Contains(err.Error(), "kr_") {
+			t.Errorf("%q: %v", text, err)
+		}
+	}
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusUnauthorized) }))
+	defer server.Close()
+	c, err := client.New(server.URL, secret.Value{}, "test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Get(t.Context(), "/x", nil, &struct{}{}); err == nil || !strings.Contains(err.Error(), "no token was sent") {
+		t.Error(err)
+	}
+}
+
 // A token goes over plain http to this machine only, and an address is one.
 func TestAddresses(t *testing.T) {
 	t.Parallel()

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -41,6 +42,8 @@ func tryFirst(cmd *cobra.Command, d *desk, names []string) error {
 	rest := names[min(len(names), mostFirst):]
 	names = names[:min(len(names), mostFirst)]
 	var checks []api.CheckJSON
+	calm := sayInterrupted(cmd)
+	defer calm()
 	why := counting(cmd.ErrOrStderr(), len(names), "checked", "waiting for the first check", func(at func(int)) error {
 		return d.checks(cmd.Context(), api.ChecksIn{Names: names, First: true}, func(c api.CheckJSON) {
 			checks = append(checks, c)
@@ -55,6 +58,10 @@ func tryFirst(cmd *cobra.Command, d *desk, names []string) error {
 		}
 	}
 	later := why == nil || answered(why, http.StatusConflict) // the provider is not asked now
+	if cmd.Context().Err() != nil {
+		sayWaiting(cmd.OutOrStdout(), waiting, len(rest), errors.New("it was interrupted"))
+		return exitWith(exitInterrupted)
+	}
 	sayWaiting(cmd.OutOrStdout(), waiting, len(rest), plainly(why))
 	if !ok || !later { // never an error of the call: what was given is stored
 		return errFound

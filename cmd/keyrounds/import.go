@@ -336,8 +336,8 @@ func (d *desk) lookAt(cmd *cobra.Command, file string, body toImport, wrong map[
 		if i >= len(at) {
 			return nil, plainly(err)
 		}
-		text := strings.TrimSuffix(printable(w.Detail, false), ".")
-		wrong[at[i]] = append(wrong[at[i]], strings.Replace(text, "The member credentials["+m[1]+"].", "The member ", 1))
+		text := small(strings.TrimSuffix(printable(w.Detail, false), "."))
+		wrong[at[i]] = append(wrong[at[i]], strings.Replace(text, "the member credentials["+m[1]+"].", "the member ", 1))
 	}
 	return out.Warnings, nil
 }

@@ -141,4 +141,19 @@ credentials:
 	if n := len(asked); n > 0 {
 		t.Errorf("%d more were begun", n)
 	}
+	// The daemon itself is told to end meanwhile: that is not the database's fault.
+	out.Reset()
+	cmd = exec.Command("keyrounds", "check", "-c", file, "slow-1")
+	cmd.Stdout, cmd.Stderr = &out, &out
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	<-asked
+	if err := daemon.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	_ = cmd.Wait()
+	if code := cmd.ProcessState.ExitCode(); code != exitError || !strings.Contains(out.String(), "the daemon stops") {
+		t.Errorf("exit %d\n%s", code, out.String())
+	}
 }

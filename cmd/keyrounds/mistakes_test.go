@@ -36,9 +36,9 @@ func TestMistakes(t *testing.T) {
 		"findings nothing":  "keyrounds: keyrounds findings has no command \"nothing\"\nhint: see keyrounds findings --help\n",
 		"findings ack":      "keyrounds: ID is missing\nhint: keyrounds findings ack ID...\n",
 		"findings show 1 2": "keyrounds: \"2\" is one too many\nhint: keyrounds findings show ID\n",
-		"findings list --limit x": "keyrounds: --limit needs a whole number, and was given \"x\"\n" +
+		"findings list --limit x": "keyrounds: --limit needs a whole number, 0 or more, and was given \"x\"\n" +
 			"hint: see keyrounds findings list --help\n",
-		"findings list --limit":       "keyrounds: --limit needs a whole number\nhint: see keyrounds findings list --help\n",
+		"findings list --limit":       "keyrounds: --limit needs a whole number, 0 or more\nhint: see keyrounds findings list --help\n",
 		"findings list --kin x":       "keyrounds: keyrounds findings list has no flag --kin\nhint: did you mean \"--kind\"?\n",
 		"findings list --kind revokd": "keyrounds: --kind: there is no kind \"revokd\"\nhint: did you mean \"revoked\"?\n",
 		"findings list extra": "keyrounds: keyrounds findings list takes nothing but flags, and was given \"extra\"\n" +

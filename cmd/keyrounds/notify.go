@@ -24,7 +24,8 @@ func newNotifyTest(o *options) *cobra.Command {
 		Use:   "test",
 		Short: "Send a sample of a finding to the receivers",
 		Long: "Send a sample of a finding to the receivers, to see that they work and what they show. Its title says TEST,\n" +
-			"and nothing is stored. Receivers that page somebody (PagerDuty, Opsgenie) get one only by --receiver.",
+			"and nothing is stored but that it was asked for. Receivers that page somebody (PagerDuty, Opsgenie) get one only by\n" +
+			"--receiver. Exit 0: all that were asked have it; 2: one did not take it, or there is none.",
 		Example: "  keyrounds notify test --kind revoked",
 		Args:    cobra.NoArgs,
 		PreRunE: func(*cobra.Command, []string) error {

@@ -200,6 +200,27 @@ func TestCures(t *testing.T) {
 	}
 }
 
+// Why nobody answers is said in words of ours, without the URL.
+func TestNobodyAnswers(t *testing.T) {
+	t.Parallel()
+	plain := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	t.Cleanup(plain.Close)
+	sealed := httptest.NewTLSServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	t.Cleanup(sealed.Close)
+	for url, want := range map[string]string{
+		"generic://127.0.0.1:1/c4n4ry?disabletls=yes":                         "pager: nobody listens at its address",
+		"generic://no-such-host.invalid/c4n4ry":                               "pager: the host name of its address ",
+		"generic://" + strings.TrimPrefix(plain.URL, "http://") + "/c4n4ry":   "pager: it answers in plain http",
+		"generic://" + strings.TrimPrefix(sealed.URL, "https://") + "/c4n4ry": "pager: its certificate is not trusted",
+		"ntfy://127.0.0.1:1/c4n4ry?scheme=http":                               "pager: nobody listens at its address",
+	} {
+		_, err := receiver(url).Send(t.Context(), message(finding.Open))
+		if err == nil || !strings.HasPrefix(err.Error(), want) || strings.Contains(err.Error(), "c4n4ry") {
+			t.Errorf("%s: %v, want %q", url, err, want)
+		}
+	}
+}
+
 // Where a receiver posts is said without what can be a secret.
 func TestWhere(t *testing.T) {
 	t.Parallel()
