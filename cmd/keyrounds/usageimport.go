@@ -87,6 +87,11 @@ func (f importFlags) resolve(c *config.Config) (to feed.Feed, covers []feed.Span
 			return to, nil, &hintError{fmt.Errorf("the feed %q shows credentials of %q", f.feed, to.Provider), "leave --provider out"}
 		}
 	} else {
+		if f.provider == "" {
+			return to, nil, &hintError{
+				errors.New("it is not said whose credentials the files show"), "--provider, or --feed: see keyrounds usage import --help",
+			}
+		}
 		if _, ok := c.Providers[f.provider]; !ok {
 			return to, nil, &hintError{
 				fmt.Errorf("unknown provider %q", f.provider),
