@@ -412,7 +412,10 @@ func TestTokens(t *testing.T) {
 		"sees everything":    {Name: "b", Grant: access.Grant{Role: access.Viewer}},
 		"others' owner name": {Name: "c", Grant: access.Grant{Role: access.Owner, Owners: []string{"hr"}}},
 		"a bad name":         {Name: "A b", Grant: access.Grant{Role: access.Owner, Owners: []string{"web"}}},
-		"over before":        {Name: "d", Grant: access.Grant{Role: access.Owner, Owners: []string{"web"}}, EndsAt: d.now()},
+		"more than a year": {
+			Name: "e", Grant: access.Grant{Role: access.Owner, Owners: []string{"web"}}, EndsAt: d.now().Add(access.LongestToken + time.Hour),
+		},
+		"over before": {Name: "d", Grant: access.Grant{Role: access.Owner, Owners: []string{"web"}}, EndsAt: d.now()},
 	} {
 		var input *access.InputError
 		if _, _, err := d.MakeToken(t.Context(), visit(bob), n); !errors.As(err, &input) {
@@ -464,7 +467,7 @@ func TestTokens(t *testing.T) {
 		d.must(err)
 	}
 	lasting, _, err := d.MakeToken(t.Context(), access.Visit{Who: access.Who{Name: "user root (uid 0)", Role: access.Admin}},
-		access.NewToken{Name: "lasting", Grant: access.Grant{Role: access.Viewer}})
+		access.NewToken{Name: "lasting", Grant: access.Grant{Role: access.Viewer}, EndsAt: d.now().Add(access.LongestToken)})
 	d.must(err)
 	for _, want := range []struct {
 		after           time.Duration

@@ -29,6 +29,13 @@ type Token struct {
 	RevokedBy string    `json:"revoked_by,omitempty"`
 }
 
+const (
+	// UsualToken is how long a token is in force of which nothing else is said.
+	UsualToken = 90 * 24 * time.Hour
+	// LongestToken bounds how long a token is in force, as a decision holds for a year: what is needed longer is made anew.
+	LongestToken = 366 * 24 * time.Hour
+)
+
 // UnusedFor is how long a token may be in force without use before keyrounds says so.
 const UnusedFor = 90 * 24 * time.Hour
 
@@ -41,7 +48,7 @@ func (t Token) Unused(now time.Time) bool {
 type NewToken struct {
 	Name string
 	Grant
-	EndsAt time.Time // zero: never
+	EndsAt time.Time // within LongestToken; zero: after UsualToken
 }
 
 var tokenName = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]{0,62}$`)
@@ -50,10 +57,15 @@ var tokenName = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]{0,62}$`)
 // is disabled, and never more than he may; that of somebody without a session (the socket) is of the installation. ErrTaken:
 // the name is; an *InputError says what else cannot be taken.
 func (a *Access) MakeToken(ctx context.Context, v Visit, n NewToken) (token secret.Value, t Token, err error) {
+	if n.EndsAt.IsZero() {
+		n.EndsAt = a.Now().Add(UsualToken)
+	}
 	switch {
 	case !tokenName.MatchString(n.Name):
 		err = &InputError{"a token's name has up to 63 small letters, digits and . _ -, and begins with a letter or digit"}
-	case !n.EndsAt.IsZero() && !n.EndsAt.After(a.Now()):
+	case n.EndsAt.After(a.Now().Add(LongestToken)):
+		err = &InputError{"a token is in force for a year at most"}
+	case !n.EndsAt.After(a.Now()):
 		err = &InputError{"the token would end before it begins"}
 	case v.Token != 0:
 		err = &InputError{"a token makes no tokens: sign in"}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -96,6 +97,9 @@ func (a *Actions) Rotate(
 		if err := a.fits(ctx, tx, c.ID); err != nil {
 			return nil, err
 		}
+		if (clientID == "" || clientID == c.ClientID) && a.sealedAlready(c, v) {
+			return nil, refusal("it is the secret that " + strconv.Quote(name) + " has already: nothing was rotated")
+		}
 		if err := a.keepOld(ctx, tx, c, v); err != nil {
 			return nil, err
 		}
@@ -115,6 +119,16 @@ func (a *Actions) Rotate(
 	})
 }
 
+// sealedAlready says whether a credential has this secret already.
+func (a *Actions) sealedAlready(c credential.Credential, v secret.Value) bool {
+	old, err := a.Sealing.Open(c.Sealed, c.Name)
+	if err != nil {
+		return false
+	}
+	defer old.Wipe()
+	return old.Equal(v)
+}
+
 // Rotatable is a credential as Rotate would make it. The errors are those of Rotate.
 func (a *Actions) Rotatable(ctx context.Context, name, clientID string, expires time.Time) (credential.Credential, error) {
 	c, err := a.Registry.Get(ctx, name)
@@ -132,6 +146,11 @@ func (a *Actions) Rotatable(ctx context.Context, name, clientID string, expires 
 	}
 	if clientID != "" {
 		c.ClientID, c.KeyID = clientID, ""
+	}
+	for _, p := range c.Validate() {
+		if p.Field == "client_id" {
+			return c, refusal("it is " + p.Message + "; it may be " + p.Hint)
+		}
 	}
 	if c.Source != credential.FromFile {
 		c.Expires = expires

@@ -3,6 +3,8 @@ package action
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -35,6 +37,31 @@ func (a *Actions) Decide(ctx context.Context, actor, name string, c Choice) (d d
 		return err
 	})
 	return d, err
+}
+
+// DecideAll is Decide of several credentials by name, all or none, with why and until for all of them.
+func (a *Actions) DecideAll(ctx context.Context, actor string, chosen map[string]decision.Choice, c Choice) error {
+	names := slices.Sorted(maps.Keys(chosen))
+	held, err := a.Registry.Named(ctx, names)
+	if err != nil {
+		return err
+	}
+	var ids []int64
+	for _, cr := range held {
+		ids = append(ids, cr.ID)
+	}
+	return a.inTx(ctx, func(tx pgx.Tx) error {
+		if err := a.Registry.Lock(ctx, tx, ids); err != nil { // in their order, as everybody does
+			return err
+		}
+		for _, name := range names {
+			c.Choice = chosen[name]
+			if _, err := a.decide(ctx, tx, actor, name, c); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 }
 
 func (a *Actions) decide(ctx context.Context, tx pgx.Tx, actor, name string, c Choice) (d decision.Decision, err error) {

@@ -72,9 +72,9 @@ func (a *Actions) Editable(ctx context.Context, name string) (credential.Credent
 	case err != nil:
 		return c, err
 	case !c.Retired.IsZero():
-		return c, refusal(fmt.Sprintf("%s was retired: restore it first.", name))
+		return c, refusal(fmt.Sprintf("%q was retired: restore it first.", name))
 	case c.Source == credential.FromFile:
-		return c, refusal(fmt.Sprintf("%s is in the configuration file: change it there.", name))
+		return c, refusal(fmt.Sprintf("%q is in the configuration file: change it there.", name))
 	}
 	return c, nil
 }
@@ -101,9 +101,9 @@ func (a *Actions) Restorable(ctx context.Context, name string) (credential.Crede
 	case err != nil:
 		return c, err
 	case c.Retired.IsZero():
-		return c, refusal(fmt.Sprintf("%s is not retired.", name))
+		return c, refusal(fmt.Sprintf("%q is not retired.", name))
 	case c.Source == credential.FromFile:
-		return c, refusal(fmt.Sprintf("%s was in the configuration file: write it there again, and it is registered again.", name))
+		return c, refusal(fmt.Sprintf("%q was in the configuration file: write it there again, and it is registered again.", name))
 	}
 	return c, nil
 }
@@ -117,7 +117,7 @@ func (a *Actions) Try(ctx context.Context, actor, name string, v secret.Value) (
 		return checker.Result{}, err
 	}
 	if !c.Retired.IsZero() {
-		return checker.Result{}, refusal(fmt.Sprintf("%s was retired: it is not tried any more.", name))
+		return checker.Result{}, refusal(fmt.Sprintf("%q was retired: it is not tried any more.", name))
 	}
 	if err := a.Audit.Note(ctx, actor, "credential.tried", "credential/"+name, map[string]any{"provider": c.Provider}); err != nil {
 		return checker.Result{}, err

@@ -47,6 +47,9 @@ func (a *Actions) Silence(ctx context.Context, actor string, s notify.Silence) (
 		if err != nil {
 			return s, err
 		}
+		if s.Provider != "" && s.Provider != c.Provider {
+			return s, refusal(fmt.Sprintf("The credential %q is of the provider %q: this would silence nothing.", s.Credential, c.Provider))
+		}
 	}
 	err := a.inTx(ctx, func(tx pgx.Tx) (err error) {
 		if s.Provider != "" {

@@ -182,20 +182,17 @@ type NewToken struct {
 
 type newTokenOut struct{ Body NewToken }
 
-// longestToken bounds how long a token is in force, as a decision holds for a year: what is needed longer is made anew.
-const longestToken = 366 * 24 * time.Hour
-
 func (s *server) makeToken(ctx context.Context, in *struct{ Body TokenIn }) (*newTokenOut, error) {
 	if err := atHand(ctx); err != nil {
 		return nil, err
 	}
-	lasts := 90 * 24 * time.Hour
+	lasts := access.UsualToken
 	if in.Body.For != "" {
 		var err error
 		if lasts, err = credential.ParseDuration(in.Body.For); err != nil || lasts <= 0 {
 			return nil, wrongly(Wrong{"body.for", "The member for may be a time such as 90d."})
 		}
-		if lasts > longestToken {
+		if lasts > access.LongestToken {
 			return nil, wrongly(Wrong{"body.for", "The member for may be a year at most: 366d."})
 		}
 	}

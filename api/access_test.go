@@ -30,7 +30,8 @@ func TestWhoMayDoWhat(t *testing.T) {
 	if p := do[access.Person](h, 200, "POST", "/v1/people/1/disable", ""); p.DisabledAt.IsZero() {
 		t.Errorf("%+v", p)
 	}
-	if p := do[told](h, 422, "POST", "/v1/tokens", `{"name": "t", "role": "viewer", "for": "99y"}`); !strings.Contains(p.Detail, "a year at most") {
+	p := do[told](h, 422, "POST", "/v1/tokens", `{"name": "t", "role": "viewer", "for": "99y"}`)
+	if !strings.Contains(p.Detail, "a year at most") {
 		t.Error(p.Detail)
 	}
 	token := do[api.NewToken](h, 200, "POST", "/v1/tokens", `{"name": "t", "role": "viewer", "for": "7d"}`)

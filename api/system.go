@@ -95,7 +95,7 @@ func (s *server) showConfiguration(context.Context, *struct{}) (*shownConfigurat
 		j.Transmitters = append(j.Transmitters, t.Name)
 	}
 	for _, w := range c.Warnings {
-		j.Warnings = append(j.Warnings, w.String())
+		j.Warnings = append(j.Warnings, w.InShort())
 	}
 	return &shownConfiguration{j}, nil
 }

@@ -3,6 +3,7 @@ package config
 import (
 	"bytes"
 	"fmt"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
@@ -19,6 +20,18 @@ type Problem struct {
 	Hint         string // what to do; may be empty
 	Text         string // the line, with what may be a secret masked
 	caret        int    // where to point in Text
+}
+
+// InShort is p in a line, without what stands in the file, which may hold a secret by mistake.
+func (p Problem) InShort() string {
+	text := p.Message
+	if p.Line > 0 {
+		text = fmt.Sprintf("%s:%d: %s", filepath.Base(p.File), p.Line, text)
+	}
+	if p.Hint != "" {
+		text += "; " + p.Hint
+	}
+	return text
 }
 
 func (p Problem) String() string {

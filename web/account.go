@@ -68,9 +68,12 @@ func (s *site) makeToken(w http.ResponseWriter, r *http.Request) {
 	}
 	v, _ := access.VisitOf(r.Context())
 	n := access.NewToken{Name: strings.TrimSpace(r.PostFormValue("name")), Grant: grantOf(r)}
-	if days, err := strconv.Atoi(r.PostFormValue("days")); err == nil && days > 0 && days <= 3660 {
-		n.EndsAt = s.Now().Add(time.Duration(days) * 24 * time.Hour)
+	days, err := strconv.Atoi(r.PostFormValue("days"))
+	if err != nil || days < 1 || days > 366 {
+		s.changed(w, r, &access.InputError{Text: "a token ends after 1 to 366 days"}, "")
+		return
 	}
+	n.EndsAt = s.Now().Add(time.Duration(days) * 24 * time.Hour)
 	if v.Role == access.Owner && n.Role == access.Owner && len(n.Owners) == 0 {
 		n.Owners = v.Owners
 	}

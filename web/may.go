@@ -50,17 +50,17 @@ var may = map[string]rule{
 	"GET /credentials":                 {access.See, false},
 	"GET /credentials.csv":             {access.See, false},
 	"GET /credentials/{name}":          {access.See, true},
-	"GET /credentials/new":             {access.Administer, false},
-	"POST /credentials/new":            {access.Administer, false},
-	"GET /credentials/retire":          {access.Administer, false},
-	"POST /credentials/retire":         {access.Administer, false},
+	"GET /credentials/-/new":             {access.Administer, false},
+	"POST /credentials/-/new":            {access.Administer, false},
+	"GET /credentials/-/retire":          {access.Administer, false},
+	"POST /credentials/-/retire":         {access.Administer, false},
 	"GET /credentials/{name}/edit":     {access.Administer, false},
 	"POST /credentials/{name}/edit":    {access.Administer, false},
 	"GET /credentials/{name}/rotate":   {access.Administer, false},
 	"POST /credentials/{name}/rotate":  {access.Administer, false},
 	"GET /credentials/{name}/restore":  {access.Administer, false},
 	"POST /credentials/{name}/restore": {access.Administer, false},
-	"POST /credentials/bulk":           {access.Respond, false},
+	"POST /credentials/-/bulk":           {access.Respond, false},
 	"POST /credentials/{name}/check":   {access.Respond, true},
 
 	"GET /findings":                     {access.See, true},
@@ -172,6 +172,11 @@ func (s *site) stop(w http.ResponseWriter, r *http.Request, route string, rule r
 			http.Redirect(w, r, "/login?"+url.Values{"next": {r.URL.RequestURI()}}.Encode(), http.StatusSeeOther)
 			return true
 		}
+		if s.signsIn() && byBrowser(r) { // its session ended while the page was open
+			s.pages.Problem(w, r, http.StatusUnauthorized, "You are not signed in any more, and nothing was done.",
+				"Sign in at /login in another tab, come back to the page before, and send it again: what you wrote is still there.")
+			return true
+		}
 		w.Header().Set("WWW-Authenticate", `Bearer realm="keyrounds"`)
 		s.stopped(w, r, http.StatusUnauthorized, "sign in, or send a token: Authorization: Bearer kr_…")
 		return true
@@ -207,7 +212,7 @@ func (s *site) signsIn() bool { return s.Access != nil && s.Access.Settings().Si
 
 // stopped answers who may not, with a page if a browser asks.
 func (s *site) stopped(w http.ResponseWriter, r *http.Request, status int, why string) {
-	if !strings.HasPrefix(r.URL.Path, "/api/") && strings.Contains(r.Header.Get("Accept"), "text/html") {
+	if byBrowser(r) {
 		s.pages.Problem(w, r, status, sentence(why), "")
 		return
 	}
@@ -215,8 +220,11 @@ func (s *site) stopped(w http.ResponseWriter, r *http.Request, status int, why s
 }
 
 // isPage: a browser shows the answer to a person.
-func isPage(r *http.Request) bool {
-	return r.Method == http.MethodGet && !strings.HasPrefix(r.URL.Path, "/api/") && strings.Contains(r.Header.Get("Accept"), "text/html")
+func isPage(r *http.Request) bool { return r.Method == http.MethodGet && byBrowser(r) }
+
+// byBrowser: a browser asks, for a page or by a form.
+func byBrowser(r *http.Request) bool {
+	return !strings.HasPrefix(r.URL.Path, "/api/") && strings.Contains(r.Header.Get("Accept"), "text/html")
 }
 
 // note writes down that a deed was refused.

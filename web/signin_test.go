@@ -376,7 +376,7 @@ func TestPeoplePage(t *testing.T) {
 	if a := bob.do(http.MethodGet, "/api/v1/credentials", nil); a.status != http.StatusForbidden {
 		t.Errorf("the API with a temporary password: %d", a.status)
 	}
-	if a := bob.post("/account/tokens", url.Values{"name": {"x"}, "role": {"owner"}}); a.status != http.StatusUnprocessableEntity {
+	if a := bob.post("/account/tokens", url.Values{"name": {"x"}, "role": {"owner"}, "days": {"30"}}); a.status != http.StatusUnprocessableEntity {
 		t.Errorf("a token with a temporary password: %d", a.status)
 	}
 	change := url.Values{"present": {m[1]}, "password": {password}, "again": {password}}
@@ -414,8 +414,13 @@ func TestTokensOverHTTP(t *testing.T) {
 	if a := b.get("/account"); strings.Contains(a.body, token) || !strings.Contains(a.body, `<span class="name">ci</span>`) {
 		t.Error("it is shown again, or not listed")
 	}
-	if a := b.post("/account/tokens", url.Values{"name": {"more"}, "role": {"admin"}}); a.status != http.StatusUnprocessableEntity {
+	if a := b.post("/account/tokens", url.Values{"name": {"more"}, "role": {"admin"}, "days": {"30"}}); a.status != http.StatusUnprocessableEntity {
 		t.Errorf("a token that may more: %d", a.status)
+	}
+	for _, days := range []string{"", "-1", "0", "367", "x"} {
+		if a := b.post("/account/tokens", url.Values{"name": {"long"}, "role": {"viewer"}, "days": {days}}); a.status != http.StatusUnprocessableEntity {
+			t.Errorf("a token for %q days: %d", days, a.status)
+		}
 	}
 	machine := h.browser()
 	machine.from = "192.0.2.9"
@@ -569,7 +574,7 @@ func TestNoPasswordIsKept(t *testing.T) {
 	keep(b.post("/account/password", fields("present", "c4n4ry-wrong", "password", "c4n4ry-new one", "again", "c4n4ry-new one")))
 	keep(b.post("/account/password", fields("present", password, "password", "c4n4ry", "again", "c4n4ry")))
 	keep(b.post("/first-run", fields("token", "c4n4ry-token", "name", "eve", "password", password, "again", password)))
-	made := b.post("/account/tokens", url.Values{"name": {"ci"}, "role": {"viewer"}})
+	made := b.post("/account/tokens", url.Values{"name": {"ci"}, "role": {"viewer"}, "days": {"30"}})
 	token := regexp.MustCompile(`kr_[0-9A-Za-z]{36}`).FindString(made.body)
 	if a := b.do(http.MethodGet, "/api/v1/findings", nil, "Authorization", "Bearer "+token); a.status != http.StatusOK {
 		t.Errorf("%d", a.status)

@@ -93,7 +93,7 @@ credentials: [{name: of-file, provider: idp, client_id: a, secret: "env:HOME"}]
 	edit("good", 0, "good is changed: labels, owner", `sed -i '/^owner:/d; /^labels:/d; /^ *env: prod/d' "$1"`)
 	edit("good", exitError, "what was wrong was left as it was; nothing was changed", `echo 'nothing: here' >> "$1"`, "true")
 	edit("good", exitError, "failed (exit status 3); nothing was changed", "exit 3")
-	edit("of-file", exitError, "of-file is in the configuration file", "exit 3")
+	edit("of-file", exitError, `"of-file" is in the configuration file`, "exit 3")
 
 	// Somebody else changes it while the editor is open.
 	edit("good", exitError, "was changed by somebody else meanwhile",

@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/keyrounds/keyrounds/finding"
 )
 
 // asked is what the address of a list asks for: all of it is in the URL.
@@ -23,12 +25,33 @@ func readAsked(r *http.Request, known ...string) (a asked, ok bool) {
 			continue
 		}
 		value := strings.TrimSpace(values[0])
-		if len(value) > 500 || strings.Contains(value, "\x00") {
+		if may, listed := mayBe[key]; len(value) > 500 || listed && !may(value) {
 			return a, false
 		}
 		a.q.Set(key, value)
 	}
 	return a, true
+}
+
+// mayBe says what the values of some filters may be: one that is none would show all, or nothing, and not say why.
+var mayBe = map[string]func(string) bool{
+	"kind":     func(v string) bool { return slices.Contains(finding.Kinds(), finding.Kind(v)) },
+	"severity": func(v string) bool { return slices.Contains(severities, finding.Severity(v)) },
+	"state":    func(v string) bool { return slices.Contains(views, v) },
+	"since":    isDay,
+	"until":    isDay,
+}
+
+var (
+	severities = []finding.Severity{finding.Critical, finding.Warning, finding.Info}
+	views      = []string{
+		viewMine, viewNobody, viewSnoozed, viewResolved, viewFalseAlarms, string(finding.Open), string(finding.Acknowledged),
+	}
+)
+
+func isDay(text string) bool {
+	_, err := time.Parse(time.DateOnly, text)
+	return err == nil
 }
 
 func (a asked) get(key string) string { return a.q.Get(key) }

@@ -15,7 +15,7 @@ import (
 	"github.com/keyrounds/keyrounds/rounds"
 )
 
-// bulk is POST /credentials/bulk: what the bar below the list does to the credentials that are selected.
+// bulk is POST /credentials/-/bulk: what the bar below the list does to the credentials that are selected.
 func (p *Pages) bulk(w http.ResponseWriter, r *http.Request) {
 	if !p.parse(w, r) {
 		return
@@ -34,7 +34,7 @@ func (p *Pages) bulk(w http.ResponseWriter, r *http.Request) {
 		}
 		p.done(w, r, r.PostFormValue("back"), text)
 	case "retire":
-		http.Redirect(w, r, "/credentials/retire?"+url.Values{"id": names}.Encode(), http.StatusSeeOther)
+		http.Redirect(w, r, "/credentials/-/retire?"+url.Values{"id": names}.Encode(), http.StatusSeeOther)
 	default:
 		p.done(w, r, r.PostFormValue("back"), "Nothing was done.")
 	}

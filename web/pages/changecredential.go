@@ -10,6 +10,7 @@ import (
 
 	"github.com/keyrounds/keyrounds/action"
 	"github.com/keyrounds/keyrounds/credential"
+	"github.com/keyrounds/keyrounds/registry"
 	"github.com/keyrounds/keyrounds/secret"
 )
 
@@ -61,6 +62,7 @@ func (p *Pages) saveCredential(w http.ResponseWriter, r *http.Request) {
 	}
 	_, err := p.Actions.If(match).Edit(r.Context(), visit(r).Name, c.Name, func(c credential.Credential) (credential.Credential, error) {
 		next := form.read(p.Config().Defaults, c)
+		form.alsoOf("name", "provider", "client_id")
 		if len(form.Wrong) > 0 {
 			return c, errWrong
 		}
@@ -197,7 +199,7 @@ func (p *Pages) tried(r *http.Request, c credential.Credential, v secret.Value) 
 	return "", "It does not work: " + sentence(result.Message)
 }
 
-// retirePage is GET /credentials/retire: it asks again.
+// retirePage is GET /credentials/-/retire: it asks again.
 type retirePage struct {
 	Frame
 	Creds []credential.Credential
@@ -230,14 +232,23 @@ func (p *Pages) showRetire(w http.ResponseWriter, r *http.Request, status int, q
 	p.Show(w, r, status, "retire", page)
 }
 
-// retire is POST /credentials/retire.
+// retire is POST /credentials/-/retire.
 func (p *Pages) retire(w http.ResponseWriter, r *http.Request) {
 	if !p.parse(w, r) {
 		return
 	}
 	names := r.PostForm["id"]
-	for i, name := range names[:min(len(names), onePage)] {
+	if len(names) == 0 || len(names) > onePage {
+		p.Problem(w, r, http.StatusBadRequest, "It is not said which credentials, or there are too many.",
+			"Choose up to 50 at /credentials.")
+		return
+	}
+	for i, name := range names {
 		err := p.Actions.Retire(r.Context(), visit(r).Name, name)
+		if errors.Is(err, registry.ErrNotFound) {
+			p.Problem(w, r, http.StatusNotFound, "There is no such credential.", "Choose among those at /credentials.")
+			return
+		}
 		if text, refused := public(err); refused {
 			p.showRetire(w, r, http.StatusConflict, url.Values{"id": names[i:]}, text)
 			return

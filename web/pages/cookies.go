@@ -99,6 +99,7 @@ func (p *Pages) done(w http.ResponseWriter, r *http.Request, path, text string) 
 }
 
 func (p *Pages) doneBut(w http.ResponseWriter, r *http.Request, path string, d Done) {
+	d.Text = cut(d.Text, 300)
 	b, err := json.Marshal(d)
 	if err == nil && len(b) < 2000 {
 		keep(w, r, doneCookie, base64.RawURLEncoding.EncodeToString(b), time.Minute)
@@ -150,6 +151,10 @@ func (p *Pages) parse(w http.ResponseWriter, r *http.Request) bool {
 	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
 	if err := r.ParseForm(); err != nil {
 		p.Problem(w, r, http.StatusBadRequest, "This form could not be read.", "Go back, and send it again.")
+		return false
+	}
+	if !ofTexts(r.PostForm) {
+		p.Problem(w, r, http.StatusBadRequest, "This form has signs in it that no text has.", "Go back, take them out, and send it again.")
 		return false
 	}
 	return true

@@ -71,6 +71,7 @@ type checkRow struct {
 	Mark             Mark
 	Message, Latency string
 	HTTP             int
+	Same             bool // what came is what came in the row above
 }
 
 // userRow is who uses the credential.
@@ -196,11 +197,18 @@ func (p *Pages) fillUse(ctx context.Context, page *credentialPage) error {
 
 func (p *Pages) fillChecks(ctx context.Context, page *credentialPage) error {
 	checks, err := p.Audit.History(ctx, page.C.ID, 8)
+	said := "" // in the row above
 	for _, c := range checks {
-		page.Checks = append(page.Checks, checkRow{
+		row := checkRow{
 			At: page.When(c.At), Mark: outcomeMark(c.Outcome, c.Status), Message: sentence(c.Message), HTTP: c.HTTPStatus,
 			Latency: millis(time.Duration(c.LatencyMS * float64(time.Millisecond))),
-		})
+		}
+		if row.Message == said {
+			row.Message, row.Same = "", true
+		} else {
+			said = row.Message
+		}
+		page.Checks = append(page.Checks, row)
 	}
 	return err
 }

@@ -114,6 +114,16 @@ func (f *credentialForm) add(p credential.Problem) {
 	f.Wrong[field] = text
 }
 
+// alsoOf says at the top of the form what is wrong with fields that it does not have.
+func (f *credentialForm) alsoOf(fields ...string) {
+	for _, field := range fields {
+		if text := f.Wrong[field]; text != "" {
+			f.Wrong["form"] = field + ": " + text
+			delete(f.Wrong, field)
+		}
+	}
+}
+
 var formFields = []string{
 	"name", "provider", "client_id", "key_id", "description", "scopes", "owner", "labels", "schedule", "unused_after", "max_age", "created",
 	"expires", "expected_networks",

@@ -131,9 +131,12 @@ func (page *credentialPage) fillStrip(st audit.Standing) {
 	if next.Below == "" && !st.LastCheck.IsZero() && !page.Retired {
 		next.Below = "last " + distance(f.Now, st.LastCheck)
 	}
-	last := stripFact{Label: "Last token", At: f.When(st.LastSuccess), Below: millis(st.Latency)}
-	if st.LastSuccess.IsZero() {
+	last := stripFact{Label: "Last token", At: f.When(st.LastSuccess)}
+	switch {
+	case st.LastSuccess.IsZero():
 		last.Text = "never"
+	case st.Outcome == checker.OK: // else the time is that of another answer
+		last.Below = millis(st.Latency)
 	}
 	use := stripFact{Label: "Next expected use", At: f.When(page.Use.Rhythm.Next), Below: page.Use.Rhythm.String()}
 	if page.Use.Rhythm.Next.IsZero() {

@@ -1,15 +1,14 @@
 package pages
 
 import (
-	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
 	"time"
 
-	"github.com/keyrounds/keyrounds/access"
 	"github.com/keyrounds/keyrounds/action"
 	"github.com/keyrounds/keyrounds/credential"
 	"github.com/keyrounds/keyrounds/decision"
@@ -81,48 +80,27 @@ func (p *Pages) decide(w http.ResponseWriter, r *http.Request) {
 		p.notDone(w, r, back, "Say why: whoever reviews it wants to know.")
 		return
 	}
-	done, err := p.decideAll(r.Context(), visit(r), chosen, c)
-	switch {
-	case errors.Is(err, registry.ErrNotFound):
-		p.notDone(w, r, back, decidedSoFar(done)+"One of the credentials is not there, or not for you.")
-	case err != nil:
-		p.refused(w, r, back, err)
-	default:
-		p.done(w, r, back, decidedSoFar(done))
-	}
-}
-
-func decidedSoFar(done []string) string {
-	switch len(done) {
-	case 0:
-		return ""
-	case 1:
-		return "Your decision about " + done[0] + " is noted. "
-	}
-	return "Your decisions about " + count(len(done), "credential") + " are noted. "
-}
-
-// decideAll decides of credentials by name, for whoever asks, and returns those of which it did.
-func (p *Pages) decideAll(
-	ctx context.Context, who access.Visit, chosen map[string]decision.Choice, c action.Choice,
-) (done []string, err error) {
+	who := visit(r)
 	c.If = func(cr credential.Credential) error {
 		if !who.Sees(cr.Owner) {
 			return fmt.Errorf("%w: %q", registry.ErrNotFound, cr.Name)
 		}
 		return nil
 	}
-	names := make([]string, 0, len(chosen))
-	for name := range chosen {
-		names = append(names, name)
+	err := p.Actions.DecideAll(r.Context(), who.Name, chosen, c)
+	switch {
+	case errors.Is(err, registry.ErrNotFound):
+		p.notDone(w, r, back, "One of the credentials is not there, or not for you.")
+	case err != nil:
+		p.refused(w, r, back, err)
+	default:
+		p.done(w, r, back, decidedWords(slices.Collect(maps.Keys(chosen))))
 	}
-	slices.Sort(names)
-	for _, name := range names {
-		c.Choice = chosen[name]
-		if _, err := p.Actions.Decide(ctx, who.Name, name, c); err != nil {
-			return done, err
-		}
-		done = append(done, name)
+}
+
+func decidedWords(done []string) string {
+	if len(done) == 1 {
+		return "Your decision about " + done[0] + " is noted."
 	}
-	return done, nil
+	return "Your decisions about " + count(len(done), "credential") + " are noted."
 }

@@ -157,6 +157,8 @@ func feedRowOf(f Frame, fd usage.FeedStatus) feedRow {
 	}
 	why := SilentFeed(fd, f.Now)
 	switch {
+	case fd.Configured && why == "" && fd.LastSeen.IsZero():
+		row.Mark = Mark{"", "pending", "Nothing yet"}
 	case !fd.Configured && fd.Type != "import":
 		row.Mark, row.Why = Mark{"", "retired", "Left"}, "it has left the configuration"
 	case !fd.Configured:

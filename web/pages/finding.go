@@ -263,7 +263,10 @@ func (page *findingPage) fillSeen(f finding.Finding) {
 }
 
 func placeOf(f Frame, s finding.Sighting) placeRow {
-	row := placeRow{What: s.What, How: s.How, Place: cmp.Or(s.Path, s.Source), At: f.When(cmp.Or(s.At, s.Seen)), Public: s.Public}
+	row := placeRow{
+		What: strings.ReplaceAll(s.What, "_", " "), How: s.How, Place: cmp.Or(s.Path, s.Source), At: f.When(cmp.Or(s.At, s.Seen)),
+		Public: s.Public,
+	}
 	if s.Line > 0 && s.Path != "" {
 		row.Place += ":" + strconv.Itoa(s.Line)
 	}
@@ -277,9 +280,9 @@ func placeOf(f Frame, s finding.Sighting) placeRow {
 		row.How += ", " + s.Encoding
 	}
 	if s.InHead != nil {
-		row.Still = "only in history"
+		row.Still = "no, only in history"
 		if *s.InHead {
-			row.Still = "still there"
+			row.Still = "yes, still there"
 		}
 	}
 	return row
@@ -348,6 +351,8 @@ func storyLineOf(f Frame, fi finding.Finding, e audit.Entry) storyLine {
 	_ = json.Unmarshal(e.Detail, &detail) // of some entries it has other things
 	opened := e.Action == "finding.opened" || e.Action == "finding.reopened"
 	switch {
+	case e.Action == "finding.changed" && h.Who != "":
+		line.What = "brought more evidence"
 	case opened && h.Who != "":
 		line.What, line.Class, line.Icon = "gave it back", "", "person"
 	case opened:

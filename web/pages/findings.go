@@ -191,7 +191,7 @@ func inboxWords(v audit.Views) string {
 	if v.Awake == 0 {
 		return ""
 	}
-	text := count(v.Awake, "finding") + " " + pick(v.Awake, "is", "are") + " not resolved"
+	text := count(v.Awake, "finding") + " " + pick(v.Awake, "is", "are") + " open"
 	switch v.Nobody {
 	case 0:
 		return text + pick(v.Awake, ", and somebody has it.", ", and somebody has each of them.")

@@ -102,7 +102,10 @@ func idList(fs []finding.Finding) string {
 // doneWords say what was done about findings.
 func doneWords(do action.Response, done []finding.Finding) string {
 	what := count(len(done), "finding")
-	if len(done) == 1 {
+	switch len(done) {
+	case 0:
+		return "Nothing was done."
+	case 1:
 		what = done[0].Headline()
 	}
 	switch do.Do {

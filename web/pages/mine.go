@@ -8,11 +8,11 @@ import (
 	"strings"
 
 	"github.com/keyrounds/keyrounds/access"
+	"github.com/keyrounds/keyrounds/api"
 	"github.com/keyrounds/keyrounds/audit"
 	"github.com/keyrounds/keyrounds/decision"
 	"github.com/keyrounds/keyrounds/finding"
 	"github.com/keyrounds/keyrounds/report"
-	"github.com/keyrounds/keyrounds/verdict"
 )
 
 // minePage is GET /mine: an owner's credentials, and the decisions that wait for him. Others choose whose they look at.
@@ -127,19 +127,11 @@ func (p *Pages) fillMine(ctx context.Context, page *minePage) error {
 	if err = p.fillMineReports(ctx, page); err != nil {
 		return err
 	}
-	counts, err := p.Audit.CountsAmong(ctx, ids)
+	status, err := api.StatusOf(ctx, p.Audit, ids)
 	if err != nil {
 		return err
 	}
-	all := map[verdict.Status]int{}
-	for _, statuses := range counts {
-		for s, n := range statuses {
-			if s != string(verdict.Retired) {
-				all[verdict.Status(s)] += n
-			}
-		}
-	}
-	page.Below = verdict.Sentence(all, len(page.Needs)+len(page.Asks)+page.MoreAsks)
+	page.Below = status.Sentence
 	if page.Total == 0 {
 		page.Below = "No credential names " + strings.Join(page.Owners, " or ") + " as its owner."
 	}

@@ -34,13 +34,13 @@ const (
 	moreAlike = 3
 )
 
-// needs are the findings that are not resolved, the most severe first and then the newest, those that are alike in one row; what is
-// being confirmed after the critical ones and warnings; and at last all of low severity, in one row.
+// needs are the findings that are neither resolved nor put aside, the most severe first and then the newest, those that are alike in
+// one row; what is being confirmed after the critical ones and warnings; and at last all of low severity, in one row.
 func (p *Pages) needs(ctx context.Context, f Frame) (needs []Need, err error) {
 	for _, severity := range []finding.Severity{finding.Critical, finding.Warning} {
-		for _, kind := range kindsOf(f.Nav.severities, severity) {
-			n := countOf(f.Nav.severities, severity, kind)
-			found, err := p.Audit.Findings(ctx, audit.Filter{Kind: kind, Severity: severity, Limit: min(n, moreAlike)})
+		for _, kind := range kindsOf(f.Nav.awake(), severity) {
+			n := countOf(f.Nav.awake(), severity, kind)
+			found, err := p.Audit.Findings(ctx, audit.Filter{Kind: kind, Severity: severity, Awake: true, Limit: min(n, moreAlike)})
 			if err != nil {
 				return nil, err
 			}
@@ -151,14 +151,14 @@ func (p *Pages) doubted(ctx context.Context, f Frame) (needs []Need, err error) 
 
 // lowOnes is one row for all findings of low severity; the zero Need: there are none.
 func lowOnes(f Frame) Need {
-	kinds := kindsOf(f.Nav.severities, finding.Info)
+	kinds := kindsOf(f.Nav.awake(), finding.Info)
 	if len(kinds) == 0 {
 		return Need{}
 	}
 	total := 0
 	var said []string
 	for _, k := range kinds {
-		n := countOf(f.Nav.severities, finding.Info, k)
+		n := countOf(f.Nav.awake(), finding.Info, k)
 		total += n
 		said = append(said, number(n)+" "+strings.ReplaceAll(string(k), "_", " "))
 	}
@@ -167,6 +167,11 @@ func lowOnes(f Frame) Need {
 			" of low severity",
 		Effect: strings.Join(said, ", ") + ".", Quiet: "in the digest", Began: "as of", At: f.When(f.Now),
 	}
+}
+
+// awake counts the findings that are not put aside.
+func (n Nav) awake() []audit.Count {
+	return slices.DeleteFunc(slices.Clone(n.severities), func(c audit.Count) bool { return c.State == finding.Snoozed })
 }
 
 // kindsOf are the kinds of the findings of a severity, the most frequent last, so that the single ones are not below the fold.

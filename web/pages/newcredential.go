@@ -17,7 +17,7 @@ import (
 	"github.com/keyrounds/keyrounds/secret"
 )
 
-// newCredentialPage is GET and POST /credentials/new.
+// newCredentialPage is GET and POST /credentials/-/new.
 type newCredentialPage struct {
 	Frame
 	Form      credentialForm

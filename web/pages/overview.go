@@ -20,7 +20,7 @@ type overviewPage struct {
 	None          bool // no credential is registered
 	Statuses      []statusChip
 	Needs         []Need
-	Open          int // findings that are not resolved
+	Open          int // findings that are neither resolved nor put aside
 	Providers     []providerRow
 	MoreProviders int // that are not shown
 	side
@@ -71,7 +71,7 @@ func (p *Pages) overview(w http.ResponseWriter, r *http.Request) {
 // fillNeeds fills in what needs somebody, and what is said of that below the sentence.
 func (p *Pages) fillNeeds(ctx context.Context, page *overviewPage) (err error) {
 	critical, unseen := 0, 0
-	for _, c := range page.Nav.severities {
+	for _, c := range page.Nav.awake() {
 		page.Open += c.N
 		if c.Severity == finding.Critical {
 			critical += c.N

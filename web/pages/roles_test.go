@@ -59,14 +59,14 @@ func TestRolesOnPagesOfCredentials(t *testing.T) {
 		{"GET", "/credentials/ats-sync", 303, 200, 200, 200, 200},
 		{"GET", "/credentials/careers-site", 303, 200, 200, 404, 200},
 		{"GET", "/credentials/none", 303, 404, 404, 404, 404},
-		{"GET", "/credentials/new", 303, 403, 403, 403, 200},
+		{"GET", "/credentials/-/new", 303, 403, 403, 403, 200},
 		{"GET", "/credentials/ats-sync/rotate", 303, 403, 403, 403, 200},
 		{"GET", "/credentials/ats-sync/edit", 303, 403, 403, 403, 200},
-		{"GET", "/credentials/retire?id=ats-sync", 303, 403, 403, 403, 200},
+		{"GET", "/credentials/-/retire?id=ats-sync", 303, 403, 403, 403, 200},
 		{"POST", "/credentials/ats-sync/check", 401, 403, 303, 303, 303},
 		{"POST", "/credentials/careers-site/check", 401, 403, 303, 404, 303},
-		{"POST", "/credentials/bulk", 401, 403, 303, 403, 303},
-		{"POST", "/credentials/new", 401, 403, 403, 403, 422},
+		{"POST", "/credentials/-/bulk", 401, 403, 303, 403, 303},
+		{"POST", "/credentials/-/new", 401, 403, 403, 403, 422},
 		{"POST", "/findings/999/acknowledge", 401, 403, 404, 404, 404},
 	} {
 		for role, want := range map[access.Role]int{

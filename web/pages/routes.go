@@ -1,6 +1,12 @@
 package pages
 
-import "net/http"
+import (
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"unicode/utf8"
+)
 
 // Route is an address and what answers it.
 type Route struct {
@@ -10,14 +16,14 @@ type Route struct {
 
 // Routes are all routes of the pages. Who may use them stands in web/may.go.
 func (p *Pages) Routes() []Route {
-	return []Route{
+	routes := []Route{
 		{"GET /{$}", zipped(p.overview)},
 		{"GET /credentials", zipped(p.credentials)},
 		{"GET /credentials.csv", zipped(p.credentialsCSV)},
-		{"GET /credentials/new", zipped(p.newCredential)},
-		{"POST /credentials/new", http.HandlerFunc(p.addCredential)},
-		{"GET /credentials/retire", zipped(p.retireForm)},
-		{"POST /credentials/retire", http.HandlerFunc(p.retire)},
+		{"GET /credentials/-/new", zipped(p.newCredential)},
+		{"POST /credentials/-/new", http.HandlerFunc(p.addCredential)},
+		{"GET /credentials/-/retire", zipped(p.retireForm)},
+		{"POST /credentials/-/retire", http.HandlerFunc(p.retire)},
 		{"GET /credentials/{name}/edit", zipped(p.editCredential)},
 		{"POST /credentials/{name}/edit", http.HandlerFunc(p.saveCredential)},
 		{"GET /credentials/{name}/rotate", zipped(p.rotateForm)},
@@ -25,7 +31,7 @@ func (p *Pages) Routes() []Route {
 		{"GET /credentials/{name}/restore", zipped(p.restoreForm)},
 		{"POST /credentials/{name}/restore", http.HandlerFunc(p.restoreCredential)},
 		{"GET /credentials/{name}", zipped(p.credential)},
-		{"POST /credentials/bulk", http.HandlerFunc(p.bulk)},
+		{"POST /credentials/-/bulk", http.HandlerFunc(p.bulk)},
 		{"POST /credentials/{name}/check", http.HandlerFunc(p.checkOne)},
 		{"GET /findings", zipped(p.findings)},
 		{"GET /findings.csv", zipped(p.findingsCSV)},
@@ -61,4 +67,32 @@ func (p *Pages) Routes() []Route {
 		{"POST /theme", http.HandlerFunc(p.setTheme)},
 		{"POST /keys", http.HandlerFunc(p.setKeys)},
 	}
+	for i := range routes {
+		routes[i].Handler = p.ofText(routes[i].Handler)
+	}
+	return routes
+}
+
+// ofText refuses an address that is no text, which no store takes: what is not UTF-8, and NUL.
+func (p *Pages) ofText(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !areTexts(r.URL.Path) || !ofTexts(r.URL.Query()) {
+			p.Problem(w, r, http.StatusBadRequest, "This address has signs in it that no text has.", "Begin again at /.")
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+func areTexts(all ...string) bool {
+	return !slices.ContainsFunc(all, func(text string) bool { return !utf8.ValidString(text) || strings.Contains(text, "\x00") })
+}
+
+func ofTexts(q url.Values) bool {
+	for key, values := range q {
+		if !areTexts(key) || !areTexts(values...) {
+			return false
+		}
+	}
+	return true
 }

@@ -103,7 +103,7 @@ func (p *Pages) fillSettings(ctx context.Context, page *settingsPage) error {
 	if page.May("administer") {
 		page.Config = configParts(p.Config())
 		for _, w := range p.Config().Warnings {
-			page.Warnings = append(page.Warnings, w.String())
+			page.Warnings = append(page.Warnings, w.InShort())
 		}
 	}
 	return nil

@@ -70,6 +70,9 @@ func (p *Pages) endsSoon(ctx context.Context, f Frame) (rows []sideRow, more int
 		}
 		left := fi.Evidence.ExpiresAt.Sub(f.Now)
 		row.Text = span(max(left, 0))
+		if left <= 0 {
+			row.Text = "over"
+		}
 		if left < 14*24*time.Hour {
 			row.Mark = Mark{"less", "warning", row.Text}
 		}

@@ -3,6 +3,7 @@ package pages_test
 import (
 	"fmt"
 	"net/http"
+	"net/url"
 	"strings"
 	"testing"
 
@@ -107,7 +108,7 @@ func TestStoryOfAWrongSecret(t *testing.T) {
 	}); err != nil {
 		t.Fatal(err)
 	}
-	b.open("/credentials/retire?id=warehouse")
+	b.open("/credentials/-/retire?id=warehouse")
 	b.click("Retire it")
 	b.awaitText("1 credential retired.")
 	if status, _ := h.ask(client, "/credentials/warehouse"); status != http.StatusOK {
@@ -169,22 +170,27 @@ func TestHostileTextIsText(t *testing.T) {
 	h := newHouse(t, "victim")
 	client := h.admin()
 	h.checked(1)
-	const evil = `"><script>document.title="owned"</script><img src=x onerror="document.title='owned'">{{.}}&lt;b&gt;`
+	const harm = `"><script>document.title="owned"</script><img src=x onerror="document.title='owned'">{{.}}&lt;b&gt;`
+	evil := harm + strings.Repeat("W", 200)
 	_, err := h.app.Pool.Exec(t.Context(),
-		`UPDATE credentials SET description = $1, owner = $1, labels = jsonb_build_object('env', $1::text)`, evil)
+		`UPDATE credentials SET description = $1, owner = $2, labels = jsonb_build_object('env', $1::text)`,
+		evil, strings.Repeat("W", 200)+harm)
 	if err == nil {
 		_, err = h.app.Pool.Exec(t.Context(), `UPDATE credential_state SET message = $1, status = 'degraded'`, evil)
 	}
 	if err != nil {
 		t.Fatal(err)
 	}
+	h.provider.Revoke("id-victim")
+	h.checkNow("victim")
 	b := newBrowser(t, h.base, client)
 	b.sized(360, 780, "light")
 	for _, path := range []string{
-		"/", "/credentials", "/credentials/victim", "/credentials/victim/edit", "/credentials/victim/rotate",
-		"/credentials/retire?id=victim",
+		"/", "/findings/1", "/credentials", "/credentials/victim", "/credentials/victim/edit", "/credentials/victim/rotate",
+		"/findings", "/usage", "/providers", "/record",
+		"/credentials/-/retire?id=victim",
 		"/credentials?q=%3Cscript%3E&owner=%22%3E%3Cscript%3Ealert(1)%3C/script%3E",
-		"/credentials/new?client_id=%22%3E%3Cscript%3Ealert(1)%3C/script%3E",
+		"/credentials/-/new?client_id=%22%3E%3Cscript%3Ealert(1)%3C/script%3E",
 	} {
 		b.open(path)
 		if title := b.eval(`document.title`); strings.Contains(title, "owned") {
@@ -192,6 +198,37 @@ func TestHostileTextIsText(t *testing.T) {
 		}
 		b.noSideways(path)
 		b.fine(path)
+	}
+}
+
+// An address or a form with signs that no text has, or a filter with a value that it cannot have, is refused, and is no fault of the
+// database.
+func TestWhatIsNoText(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, "a")
+	client := h.admin()
+	for _, path := range []string{
+		"/credentials/%00", "/credentials/%ff", "/credentials?q=%ff", "/findings?q=%00", "/usage?owner=%fe", "/record?actor=%ff",
+		"/providers/%00",
+		"/findings?severity=nope", "/findings?kind=nope", "/findings?state=nope", "/findings.csv?kind=nope", "/record?since=nope",
+		"/record?until=2026-13-01", "/credentials?status=nope",
+	} {
+		resp, err := client.Get(h.base + path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = resp.Body.Close()
+		if resp.StatusCode != http.StatusBadRequest {
+			t.Errorf("%s: %d", path, resp.StatusCode)
+		}
+	}
+	resp, err := client.PostForm(h.base+"/silences", url.Values{"credential": {"a"}, "why": {"a\x00b"}, "for": {"1h"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = resp.Body.Close()
+	if resp.StatusCode != http.StatusBadRequest {
+		t.Errorf("a form with NUL: %d", resp.StatusCode)
 	}
 }
 

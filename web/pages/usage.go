@@ -226,7 +226,7 @@ func strangerOf(f Frame, u usage.Unregistered) strangerRow {
 		}
 	}
 	if f.May("administer") && u.ClientID != "" {
-		row.Register = "/credentials/new?" + url.Values{"provider": {u.Provider}, "client_id": {u.ClientID}}.Encode()
+		row.Register = "/credentials/-/new?" + url.Values{"provider": {u.Provider}, "client_id": {u.ClientID}}.Encode()
 	}
 	return row
 }

@@ -39,7 +39,11 @@ func (f Frame) When(t time.Time) Moment {
 func (f Frame) At(t time.Time) Moment {
 	m := f.When(t)
 	if m.ISO != "" {
-		m.Text, m.Fixed = t.In(f.zone()).Format("2 Jan 15:04"), true
+		layout := "2 Jan 15:04"
+		if t.In(f.zone()).Year() != f.Now.In(f.zone()).Year() {
+			layout = "2 Jan 2006 15:04"
+		}
+		m.Text, m.Fixed = t.In(f.zone()).Format(layout), true
 	}
 	return m
 }
@@ -48,7 +52,12 @@ func (f Frame) At(t time.Time) Moment {
 func (f Frame) Day(t time.Time) Moment {
 	m := f.When(t)
 	if m.ISO != "" {
-		m.Text, m.Fixed = t.In(f.zone()).Format("2 Jan 2006"), true
+		if zone := f.zone(); t.Equal(t.Truncate(24*time.Hour)) {
+			m.Text = t.UTC().Format("2 Jan 2006") // it was said as a day, which is the same everywhere
+		} else {
+			m.Text = t.In(zone).Format("2 Jan 2006")
+		}
+		m.Fixed = true
 	}
 	return m
 }

@@ -43,6 +43,8 @@ document.addEventListener("submit", (e) => {
   document.dispatchEvent(new Event("keyrounds:theme"));
 });
 
+// A place is for whoever sees it in the navigation.
+const has = (path) => document.querySelector(`.side a[href="${path}"]`) !== null;
 let lastKey = "";
 const keys = !("noKeys" in body.dataset);
 document.addEventListener("keydown", (e) => {
@@ -53,9 +55,9 @@ document.addEventListener("keydown", (e) => {
   if (e.key === "/") {
     e.preventDefault();
     const search = document.querySelector("#q");
-    if (search) { search.focus(); search.select(); } else location.href = "/credentials?focus=q";
+    if (search) { search.focus(); search.select(); } else if (has("/credentials")) location.href = "/credentials?focus=q";
   }
-  const go = { o: "/", f: "/findings", c: "/credentials" }[e.key];
+  const go = { o: ["/", "/mine"], f: ["/findings"], c: ["/credentials", "/mine"] }[e.key]?.find(has);
   if (before === "g" && go) { location.href = go; return; }
   if (e.key === "j" || e.key === "k") {
     const rows = [...document.querySelectorAll(".tbl tbody th a, .need h3 a")];
@@ -65,7 +67,8 @@ document.addEventListener("keydown", (e) => {
   if (e.key === "x") document.activeElement.closest("tr, .need")?.querySelector("input[name=id]")?.click();
   if (e.key === "a") {
     const one = document.activeElement.closest(".need, tr, main")?.querySelector("[name=ack]");
-    (one ?? document.querySelector("[data-bulk]:has([name=id]:checked) .bulk [value=acknowledge]"))?.click();
+    const all = document.querySelectorAll("main [name=ack]"); // nothing is chosen: the page may be about one
+    (one ?? (document.activeElement === body && all.length === 1 ? all[0] : null) ?? document.querySelector("[data-bulk]:has([name=id]:checked) .bulk [value=acknowledge]"))?.click();
   }
   if (e.key === "?") document.querySelector("#keys")?.togglePopover();
 });
@@ -84,7 +87,3 @@ if (told && location.pathname === "/") location.replace("/findings/" + told[1]);
 
 // A link to a search puts the reader into it.
 if (new URLSearchParams(location.search).get("focus") === "q") document.querySelector("#q")?.focus();
-
-// Messages of older versions lead to /#finding-7.
-const old = location.pathname === "/" && /^#finding-(\d+)$/.exec(location.hash);
-if (old) location.replace("/findings/" + old[1]);
