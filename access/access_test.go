@@ -413,7 +413,8 @@ func TestTokens(t *testing.T) {
 		"others' owner name": {Name: "c", Grant: access.Grant{Role: access.Owner, Owners: []string{"hr"}}},
 		"a bad name":         {Name: "A b", Grant: access.Grant{Role: access.Owner, Owners: []string{"web"}}},
 		"more than a year": {
-			Name: "e", Grant: access.Grant{Role: access.Owner, Owners: []string{"web"}}, EndsAt: d.now().Add(access.LongestToken + time.Hour),
+			Name: "e", Grant: access.Grant{Role: access.Owner, Owners: []string{"web"}},
+			EndsAt: d.now().Add(access.LongestToken + time.Hour),
 		},
 		"over before": {Name: "d", Grant: access.Grant{Role: access.Owner, Owners: []string{"web"}}, EndsAt: d.now()},
 	} {

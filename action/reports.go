@@ -63,6 +63,7 @@ func Refused(err error) error {
 		undecided *report.UndecidedError
 		signed    *report.SignedError
 		owner     *report.OwnerError
+		edition   *report.EditionError
 	)
 	switch {
 	case errors.As(err, &early):
@@ -76,6 +77,8 @@ func Refused(err error) error {
 		return &refusedError{err, sentence(err) + ". Decide, or sign it off with them."}
 	case errors.As(err, &signed):
 		return &refusedError{err, err.Error() + ". Amend it, and the new edition is signed off anew."}
+	case errors.As(err, &edition):
+		return &refusedError{err, sentence(err) + ". Read the new one first."}
 	case errors.As(err, &owner):
 		return &refusedError{err, sentence(err) + "."}
 	}

@@ -111,6 +111,7 @@ type SignOffIn struct {
 	Owner         string `json:"owner,omitempty" maxLength:"500" doc:"The extract for this owner; without it, the report of all."`
 	WithUndecided bool   `json:"with_undecided,omitempty" doc:"Also while credentials in it are undecided."`
 	Note          string `json:"note,omitempty" maxLength:"300" doc:"For those who read it later."`
+	Edition       int    `json:"edition,omitempty" minimum:"1" doc:"Which was read: another one is refused. Without it, the newest."`
 }
 
 type shownSignOff struct{ Body report.SignOff }
@@ -127,6 +128,7 @@ func (s *server) signOffReport(ctx context.Context, in *signOffIn) (*shownSignOf
 	}
 	signed, err := s.Actions.SignOff(ctx, month, report.Review{
 		Owner: in.Body.Owner, By: asking(ctx).Name, Note: in.Body.Note, WithUndecided: in.Body.WithUndecided,
+		Edition: in.Body.Edition,
 	})
 	return &shownSignOff{signed}, refusedReport(ctx, err)
 }

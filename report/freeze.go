@@ -200,10 +200,13 @@ type File struct {
 
 	SignedOffAt *time.Time `json:"signed_off_at,omitempty"` // absent: nobody signed it off
 	SignedOffBy string     `json:"signed_off_by,omitempty"`
+
+	SignedOffUndecided int    `json:"signed_off_undecided,omitempty"` // how many credentials were undecided then
+	SignedOffNote      string `json:"signed_off_note,omitempty"`
 }
 
 const fileColumns = `to_char(month, 'YYYY-MM'), edition, owner, format, made_at, length(content), encode(sha256, 'hex'),
-	signed_at, coalesce(signed_by, '')`
+	signed_at, coalesce(signed_by, ''), coalesce(undecided, 0), coalesce(note, '')`
 
 const files = ` FROM reports LEFT JOIN report_signoffs USING (month, owner, edition) `
 

@@ -183,7 +183,7 @@ func (m *Maker) make(s *sources, owner string, at, now time.Time) *Report {
 	r.SecretAges = ages(mine, at)
 	for _, f := range s.feeds {
 		if providers[f.Provider] || owner == "" {
-			r.Feeds = append(r.Feeds, feedRow(f))
+			r.Feeds = append(r.Feeds, feedRow(f, owner == ""))
 		}
 	}
 	if owner == "" { // who owns what changes: a former month is compared, and a stranger told, for all
@@ -223,15 +223,16 @@ func (m *Maker) anew(s *sources, text string) (sum Summary) {
 	return sum
 }
 
-func feedRow(f usage.FeedStatus) FeedRow {
+func feedRow(f usage.FeedStatus, ofAll bool) FeedRow {
 	row := FeedRow{
 		Feed:     f.Feed,
 		Provider: f.Provider,
 		Type:     f.Type,
 		Partial:  f.Partial,
-		Uses:     f.Counts[usage.ResultUse],
-		Own:      f.Counts.Own(),
-		Bad:      f.Counts[usage.ResultBad],
+	}
+	if ofAll {
+		uses, own, bad := f.Counts[usage.ResultUse], f.Counts.Own(), f.Counts[usage.ResultBad]
+		row.Uses, row.Own, row.Bad = &uses, &own, &bad
 	}
 	if !f.LastSeen.IsZero() {
 		at := f.LastSeen.UTC()

@@ -289,10 +289,10 @@ type FeedRow struct {
 	Type     string     `json:"type"`
 	Partial  bool       `json:"partial"`
 	SeenAt   *time.Time `json:"last_seen_at" jsonschema:"oneof_type=string;null"`
-	// By others, so far.
-	Uses int64 `json:"uses"`
-	// Of keyrounds itself, taken out.
-	Own int64 `json:"own"`
-	// Records that could not be read.
-	Bad int64 `json:"bad"`
+	// By others, so far; null in an extract, since it is of the credentials of all owners.
+	Uses *int64 `json:"uses" jsonschema:"oneof_type=integer;null"`
+	// Of keyrounds itself, taken out; null in an extract.
+	Own *int64 `json:"own" jsonschema:"oneof_type=integer;null"`
+	// Records that could not be read; null in an extract.
+	Bad *int64 `json:"bad" jsonschema:"oneof_type=integer;null"`
 }

@@ -46,7 +46,21 @@ type Review struct {
 	By            string // as the record names people
 	Note          string
 	WithUndecided bool // also while some are undecided
+	Edition       int  // which edition was read; 0: the newest
 }
+
+// EditionError says that another edition than the one that was read is the newest.
+type EditionError struct {
+	Month        Month
+	Read, Newest int
+}
+
+func (e *EditionError) Error() string {
+	return fmt.Sprintf("the report %s was made again: edition %d is the newest, and you read edition %d", e.Month, e.Newest, e.Read)
+}
+
+// Hint says what to do.
+func (e *EditionError) Hint() string { return "read the new edition first" }
 
 // UndecidedError says that a report is not signed off, since something in it is undecided.
 type UndecidedError struct {
@@ -84,11 +98,14 @@ func (e *SignedError) Hint() string {
 
 // SignOff notes in tx that a reviewer went through the newest edition of a frozen report. *NotFrozenError where there is none,
 // *OwnerError where there is none of that owner, *UndecidedError where something in it is undecided by now and r does not say with
-// that, *SignedError where that edition was signed off before.
+// that, *SignedError where that edition was signed off before, *EditionError where r read another one.
 func (m *Maker) SignOff(ctx context.Context, tx pgx.Tx, month Month, r Review, now time.Time) (SignOff, error) {
 	was, err := m.frozenReport(ctx, month, r.Owner)
 	if err != nil {
 		return SignOff{}, err
+	}
+	if r.Edition != 0 && r.Edition != was.Edition {
+		return SignOff{}, &EditionError{month, r.Edition, was.Edition}
 	}
 	undecided, err := m.undecided(ctx, was, now)
 	if err != nil {

@@ -31,7 +31,7 @@ func Sentence(counts map[Status]int, waiting int) string {
 			thousands(refused), thousands(all), verb(refused, "does", "do"), strings.Join(which, ", "))
 	}
 	if n := counts[Degraded]; n > 0 {
-		parts = append(parts, fmt.Sprintf("%s may do less than %s", thousands(n), verb(n, "it needs", "they need")))
+		parts = append(parts, fmt.Sprintf("%s %s", thousands(n), verb(n, "gets less than it needs", "get less than they need")))
 	}
 	if n := counts[Pending]; n > 0 {
 		parts = append(parts, fmt.Sprintf("%s never worked yet", thousands(n)))

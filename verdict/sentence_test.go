@@ -35,7 +35,7 @@ func TestSentence(t *testing.T) {
 		{
 			counts{verdict.Healthy: 1, verdict.Degraded: 1, verdict.Pending: 2, verdict.Unknown: 3},
 			0,
-			"1 of 7 credentials works; 1 may do less than it needs; 2 never worked yet; of 3 it is not known.",
+			"1 of 7 credentials works; 1 gets less than it needs; 2 never worked yet; of 3 it is not known.",
 		},
 	} {
 		if got := verdict.Sentence(c.of, c.waiting); got != c.want {

@@ -376,7 +376,8 @@ func TestPeoplePage(t *testing.T) {
 	if a := bob.do(http.MethodGet, "/api/v1/credentials", nil); a.status != http.StatusForbidden {
 		t.Errorf("the API with a temporary password: %d", a.status)
 	}
-	if a := bob.post("/account/tokens", url.Values{"name": {"x"}, "role": {"owner"}, "days": {"30"}}); a.status != http.StatusUnprocessableEntity {
+	askedX := url.Values{"name": {"x"}, "role": {"owner"}, "days": {"30"}}
+	if a := bob.post("/account/tokens", askedX); a.status != http.StatusUnprocessableEntity {
 		t.Errorf("a token with a temporary password: %d", a.status)
 	}
 	change := url.Values{"present": {m[1]}, "password": {password}, "again": {password}}
@@ -414,11 +415,13 @@ func TestTokensOverHTTP(t *testing.T) {
 	if a := b.get("/account"); strings.Contains(a.body, token) || !strings.Contains(a.body, `<span class="name">ci</span>`) {
 		t.Error("it is shown again, or not listed")
 	}
-	if a := b.post("/account/tokens", url.Values{"name": {"more"}, "role": {"admin"}, "days": {"30"}}); a.status != http.StatusUnprocessableEntity {
+	askedMore := url.Values{"name": {"more"}, "role": {"admin"}, "days": {"30"}}
+	if a := b.post("/account/tokens", askedMore); a.status != http.StatusUnprocessableEntity {
 		t.Errorf("a token that may more: %d", a.status)
 	}
 	for _, days := range []string{"", "-1", "0", "367", "x"} {
-		if a := b.post("/account/tokens", url.Values{"name": {"long"}, "role": {"viewer"}, "days": {days}}); a.status != http.StatusUnprocessableEntity {
+		asked := url.Values{"name": {"long"}, "role": {"viewer"}, "days": {days}}
+		if a := b.post("/account/tokens", asked); a.status != http.StatusUnprocessableEntity {
 			t.Errorf("a token for %q days: %d", days, a.status)
 		}
 	}

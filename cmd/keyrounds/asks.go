@@ -171,7 +171,7 @@ func (d *desk) signOff(ctx context.Context, month string, r report.Review) (s re
 	if err != nil {
 		return s, err
 	}
-	in := api.SignOffIn{Owner: r.Owner, WithUndecided: r.WithUndecided, Note: r.Note}
+	in := api.SignOffIn{Owner: r.Owner, WithUndecided: r.WithUndecided, Note: r.Note, Edition: r.Edition}
 	return s, plainly(d.Post(ctx, "/reports/"+m.String()+"/signoff", in, &s))
 }
 

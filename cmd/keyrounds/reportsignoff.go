@@ -40,6 +40,7 @@ func newReportSignOff(o *options) *cobra.Command {
 	cmd.Flags().StringVar(&month, "month", "", "the month, such as 2026-10 (default the last one that is over)")
 	cmd.Flags().StringVar(&r.Owner, "owner", "", "only the extract of this owner")
 	cmd.Flags().BoolVar(&r.WithUndecided, "with-undecided", false, "also while something in it is undecided")
+	cmd.Flags().IntVar(&r.Edition, "edition", 0, "which edition was read: another one is refused (default the newest)")
 	cmd.Flags().StringVar(&r.Note, "note", "", "for those who read it later")
 	return cmd
 }

@@ -14,8 +14,11 @@ import (
 // acknowledge is POST /findings/{id}/acknowledge: whoever asks looks after it.
 func (p *Pages) acknowledge(w http.ResponseWriter, r *http.Request) {
 	id, err := strconv.ParseInt(r.PathValue("id"), 10, 64)
-	if err != nil || !p.parse(w, r) {
+	if err != nil {
 		p.noFinding(w, r)
+		return
+	}
+	if !p.parse(w, r) {
 		return
 	}
 	if err := p.maySee(r, id); err != nil {
@@ -27,7 +30,7 @@ func (p *Pages) acknowledge(w http.ResponseWriter, r *http.Request) {
 	case errors.Is(err, finding.ErrNotFound):
 		p.noFinding(w, r)
 	case errors.Is(err, audit.ErrResolved):
-		p.done(w, r, r.PostFormValue("back"), f.Headline()+": it is over already.")
+		p.done(w, r, r.PostFormValue("back"), "It is over already, so nobody has to look after it.")
 	case err != nil:
 		p.fail(w, r, err)
 	default:
@@ -40,7 +43,14 @@ func (p *Pages) acknowledge(w http.ResponseWriter, r *http.Request) {
 // unacknowledge is POST /findings/{id}/unacknowledge.
 func (p *Pages) unacknowledge(w http.ResponseWriter, r *http.Request) {
 	id, err := strconv.ParseInt(r.PathValue("id"), 10, 64)
-	if err != nil || !p.parse(w, r) || p.maySee(r, id) != nil {
+	if err != nil {
+		p.noFinding(w, r)
+		return
+	}
+	if !p.parse(w, r) {
+		return
+	}
+	if p.maySee(r, id) != nil {
 		p.noFinding(w, r)
 		return
 	}

@@ -276,9 +276,10 @@ func (p *Pages) picks(ctx context.Context, f Frame, l credentialList) ([]filterP
 		owner.Options = append(owner.Options, option("owner", name, l.Owner, name))
 	}
 	label := filterPick{Name: "label", Word: "Label", Chosen: l.Label, Free: "label", Value: l.Label}
-	use := filterPick{Name: "usage", Word: "Usage", Chosen: map[string]string{"unused": "unused", "never_used": "never used"}[l.Usage]}
+	use := filterPick{Name: "usage", Word: "Usage", Chosen: map[string]string{"unused": "unused, undecided", "never_used": "never used, undecided"}[l.Usage]}
 	use.Options = []filterOption{
-		option("usage", "unused", l.Usage, "Unused for too long"), option("usage", "never_used", l.Usage, "Never used"),
+		option("usage", "unused", l.Usage, "Unused for too long, nothing decided"),
+		option("usage", "never_used", l.Usage, "Never used, nothing decided"),
 	}
 	ends := filterPick{Name: "ends", Word: "Secret", Chosen: map[string]string{"soon": "ends soon", "old": "too old"}[l.Ends]}
 	ends.Options = []filterOption{option("ends", "soon", l.Ends, "Ends soon"), option("ends", "old", l.Ends, "Older than allowed")}

@@ -45,6 +45,7 @@ type inboxRow struct {
 	Value string // of its box: the finding's id, or kind/severity of several
 	First []link // of several: the first of them
 	More  string // of several: how many there are beside those
+	N     int    // of several: how many
 }
 
 // The parts of the inbox, as its address has them.
@@ -381,6 +382,6 @@ func alikeRow(f Frame, a asked, g audit.Group, of []finding.Finding) inboxRow {
 	for _, fi := range of {
 		row.First = append(row.First, link{fmt.Sprintf("/findings/%d", fi.ID), fi.Subject.Name()})
 	}
-	row.More = number(g.N-len(of)) + " more"
+	row.More, row.N = number(g.N-len(of))+" more", g.N
 	return row
 }

@@ -140,6 +140,8 @@ func (p *Pages) fillMine(ctx context.Context, page *minePage) error {
 		whom = page.Owners[0]
 	}
 	switch waits := len(page.Asks) + page.MoreAsks; {
+	case waits == 0 && page.Total > 0: // how they do is what matters then
+		page.Sentence, page.Below = status.Sentence, "No decision waits for "+whom+"."
 	case waits == 0:
 		page.Sentence = "No decision waits for " + whom + "."
 	default:

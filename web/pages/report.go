@@ -125,7 +125,14 @@ func (p *Pages) fillReport(ctx context.Context, page *reportPage, a asked, file 
 		{Label: "SHA-256", Text: file.SHA256},
 	}
 	if file.SignedOffAt != nil {
-		page.SignedOff = "Signed off by " + short(file.SignedOffBy) + " on " + page.Day(*file.SignedOffAt).Text + "."
+		page.SignedOff = "Signed off by " + short(file.SignedOffBy) + " on " + page.Day(*file.SignedOffAt).Text
+		if n := file.SignedOffUndecided; n > 0 {
+			page.SignedOff += " with " + number(n) + " undecided"
+		}
+		if file.SignedOffNote != "" {
+			page.SignedOff += ": " + file.SignedOffNote
+		}
+		page.SignedOff = strings.TrimSuffix(page.SignedOff, ".") + "."
 	}
 	if err := p.fillExtracts(ctx, page); err != nil {
 		return err
@@ -155,10 +162,12 @@ func (p *Pages) fillReport(ctx context.Context, page *reportPage, a asked, file 
 		page.Overtaken = append(page.Overtaken, o.Words())
 	}
 	for _, f := range rep.Feeds {
-		page.Feeds = append(page.Feeds, feedLine{f.Feed, fmt.Sprintf(
-			"%s by others, %s of our own taken out, %s unreadable",
-			count(int(f.Uses), "use"), count(int(f.Own), "check"), number(int(f.Bad)),
-		)})
+		text := "it shows credentials of others as well, so nothing is counted here"
+		if f.Uses != nil && f.Own != nil && f.Bad != nil && page.Who.Role != access.Owner {
+			text = fmt.Sprintf("%s by others, %s of our own taken out, %s unreadable",
+				count(int(*f.Uses), "use"), count(int(*f.Own), "check"), number(int(*f.Bad)))
+		}
+		page.Feeds = append(page.Feeds, feedLine{f.Feed, text})
 	}
 	page.fillMonths(rep)
 	return p.fillDecideRows(ctx, page, a, rep)

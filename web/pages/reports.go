@@ -191,8 +191,13 @@ func (p *Pages) signOff(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	back := reportPath(month.String(), owner, 0)
-	_, err := p.Actions.SignOff(r.Context(), month, report.Review{
-		Owner: owner, By: who.Name, Note: r.PostFormValue("note"), WithUndecided: r.PostFormValue("undecided") != "",
+	edition, err := strconv.Atoi(r.PostFormValue("edition"))
+	if err != nil || edition < 1 {
+		p.notDone(w, r, back, "It is not said which edition was read.")
+		return
+	}
+	_, err = p.Actions.SignOff(r.Context(), month, report.Review{
+		Owner: owner, By: who.Name, Note: r.PostFormValue("note"), WithUndecided: r.PostFormValue("undecided") != "", Edition: edition,
 	})
 	if err != nil {
 		p.refused(w, r, back, err)

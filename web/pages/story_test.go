@@ -183,6 +183,11 @@ func TestHostileTextIsText(t *testing.T) {
 	}
 	h.provider.Revoke("id-victim")
 	h.checkNow("victim")
+	resp, err := client.PostForm(h.base+"/silences", url.Values{"credential": {"victim"}, "why": {strings.Repeat("w", 300)}, "for": {"1h"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = resp.Body.Close()
 	b := newBrowser(t, h.base, client)
 	b.sized(360, 780, "light")
 	for _, path := range []string{
@@ -198,6 +203,11 @@ func TestHostileTextIsText(t *testing.T) {
 		}
 		b.noSideways(path)
 		b.fine(path)
+	}
+	b.sized(1280, 900, "dark")
+	for _, path := range []string{"/", "/findings", "/findings/1", "/credentials", "/credentials/victim", "/usage", "/settings", "/mine"} {
+		b.open(path)
+		b.noSideways(path)
 	}
 }
 

@@ -77,7 +77,7 @@ document.addEventListener("change", (e) => {
   const form = e.target.closest("form[data-bulk]");
   if (!form || e.target.type !== "checkbox") return;
   if (e.target.matches("[data-all]")) for (const c of form.querySelectorAll("input[name=id]")) c.checked = e.target.checked;
-  const n = form.querySelectorAll("input[name=id]:checked").length;
+  const n = [...form.querySelectorAll("input[name=id]:checked")].reduce((sum, c) => sum + Number(c.dataset.n ?? 1), 0);
   form.querySelector("[data-count]").textContent = n === 0 ? "Nothing selected" : `${n} selected`;
 });
 

@@ -21,6 +21,16 @@ function lost() {
   note.textContent = `Not live since ${clock(lostAt)}`;
   document.body.append(note);
 }
+// signedOut says that the session has ended: what is done on the page would be refused.
+function signedOut() {
+  lost();
+  const note = document.querySelector(".notlive.lost"), a = document.createElement("a");
+  if (!note || note.querySelector("a")) return;
+  a.href = "/login?next=" + encodeURIComponent(location.pathname + location.search);
+  a.textContent = "Sign in again";
+  note.textContent = "You are not signed in any more. ";
+  note.append(a);
+}
 function found() {
   lostAt = null;
   document.querySelector(".notlive.lost")?.remove();
@@ -94,13 +104,15 @@ async function refresh() {
   last = Date.now();
   const stop = new AbortController(), timer = setTimeout(() => stop.abort(), patience);
   try {
-    const r = await fetch(location.href, { headers: { "Keyrounds-Live": "1" }, signal: stop.signal, redirect: "error", cache: "no-store" });
+    const r = await fetch(location.href, { headers: { "Keyrounds-Live": "1" }, signal: stop.signal, redirect: "manual", cache: "no-store" });
+    if (r.type === "opaqueredirect") { signedOut(); hush(); return; }
     if (!r.ok) throw new Error(r.statusText);
     merge(new DOMParser().parseFromString(await r.text(), "text/html"));
     found();
-  } catch { lost(); }
-  clearTimeout(timer);
-  busy = false;
+  } catch { lost(); } finally {
+    clearTimeout(timer);
+    busy = false;
+  }
   if (again) { again = false; soon(); }
 }
 function soon() {
@@ -115,7 +127,7 @@ function listen() {
   source.addEventListener("change", (e) => { lastID = e.lastEventId; soon(); });
   source.addEventListener("error", () => {
     lost();
-    if (source && source.readyState === EventSource.CLOSED) { source = null; setTimeout(listen, 15000); }
+    if (source && source.readyState === EventSource.CLOSED) { source = null; soon(); setTimeout(listen, 15000); }
   });
 }
 function hush() { source?.close(); source = null; clearTimeout(waiting); waiting = 0; }
