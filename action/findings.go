@@ -75,7 +75,11 @@ func (a *Actions) snooze(ctx context.Context, tx pgx.Tx, actor string, id int64,
 }
 
 func (a *Actions) falseAlarm(ctx context.Context, tx pgx.Tx, actor string, id int64, why string) (finding.Change, error) {
-	c, err := a.Audit.FalseAlarm(ctx, tx, actor, id, secret.Scrubber{}.Clean(why, mostReason), a.Now())
+	why = secret.Scrubber{}.Clean(why, mostReason)
+	if why == "" {
+		return finding.Change{}, refusal("A false alarm says why, for those who wonder.")
+	}
+	c, err := a.Audit.FalseAlarm(ctx, tx, actor, id, why, a.Now())
 	if err == nil && c.Finding.Kind == finding.Leaked {
 		err = a.Leaks.Settle(ctx, tx, c.Finding.Subject.CredentialID, a.Now())
 	}

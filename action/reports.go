@@ -25,6 +25,9 @@ func (a *Actions) Freeze(ctx context.Context, actor string, month report.Month, 
 // Amend makes another edition of a report that was frozen, for actor, and says its number. The error is a refusal that says why
 // not.
 func (a *Actions) Amend(ctx context.Context, actor string, month report.Month, why string) (edition int, err error) {
+	if strings.TrimSpace(why) == "" {
+		return 0, refusal("Another edition says why, for those who compare it.")
+	}
 	edition, err = a.Reports.Amend(ctx, month, report.Order{Actor: actor, Why: why, Anyway: true}, a.Now())
 	return edition, Refused(err)
 }

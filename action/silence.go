@@ -13,6 +13,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/keyrounds/keyrounds/audit"
+	"github.com/keyrounds/keyrounds/credential"
 	"github.com/keyrounds/keyrounds/notify"
 	"github.com/keyrounds/keyrounds/registry"
 	"github.com/keyrounds/keyrounds/secret"
@@ -36,6 +37,8 @@ func (a *Actions) Silence(ctx context.Context, actor string, s notify.Silence) (
 		return s, refusal("A silence lasts 90 days at most.")
 	case slices.Contains(slices.Collect(maps.Values(s.Labels)), ""):
 		return s, refusal("A label of a silence has a value: env=test.")
+	case slices.ContainsFunc(slices.Collect(maps.Keys(s.Labels)), func(k string) bool { return !credential.ValidLabel(k) }):
+		return s, refusal("A label of a silence has a name of letters, digits and underscores: env=test.")
 	case s.Why == "":
 		return s, refusal("A silence says why, for those who wonder.")
 	}

@@ -41,6 +41,9 @@ const (
 // who asks and no token is needed. agent says who asks, for the daemon's log. It asks nothing yet.
 func New(server string, token secret.Value, agent string) (*Client, error) {
 	if path, ok := strings.CutPrefix(server, "unix:"); ok {
+		if !strings.HasPrefix(path, "/") {
+			return nil, &ServerError{server, "does not name a socket by its whole path", "unix:/run/keyrounds/keyrounds.sock"}
+		}
 		path = "/" + strings.TrimLeft(path, "/")
 		return Over("unix:"+path, func(ctx context.Context) (net.Conn, error) {
 			return (&net.Dialer{}).DialContext(ctx, "unix", path)
@@ -299,6 +302,9 @@ func unreached(ctx context.Context, base string, err error) error {
 		err = u.Err
 	}
 	why, hint := whyNot(err)
+	if strings.HasPrefix(base, "unix:") {
+		hint = strings.Replace(hint, "is it the right port?", "is this its socket?", 1)
+	}
 	return &AnswerError{base, why, hint}
 }
 

@@ -116,7 +116,7 @@ func (d *desk) credential(ctx context.Context, name string) (j api.CredentialJSO
 	if d.elsewhere {
 		what += ", or none for you"
 	}
-	return j, &hintError{fmt.Errorf(what, name), hint}
+	return j, &hintError{&saidError{fmt.Sprintf(what, name), p}, hint}
 }
 
 // named returns the error of credential.

@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"errors"
+	"net/http"
 	"net/url"
 
 	"github.com/keyrounds/keyrounds/api"
@@ -14,14 +16,15 @@ func (d *desk) toCheck(ctx context.Context, names []string) (all []api.Credentia
 		all, _, err = client.List[api.CredentialJSON](ctx, d.Client, "/credentials", url.Values{"fields": {"name,provider"}}, 0)
 		return all, plainly(err)
 	}
+	var errs []error
 	for _, name := range names {
 		c, err := d.credential(ctx, name)
-		if err != nil {
+		if err != nil && !answered(err, http.StatusNotFound) {
 			return nil, err
 		}
-		all = append(all, c)
+		all, errs = append(all, c), append(errs, err)
 	}
-	return all, nil
+	return all, errors.Join(errs...)
 }
 
 // check has credentials checked now, all where none is named, and gives each what came of one. When ctx ends no further check begins;

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"slices"
 	"strings"
 
@@ -46,19 +47,16 @@ func newCheck(o *options) *cobra.Command {
 					at(len(checks))
 				})
 			})
+			if (err != nil && len(creds) > 1 || cmd.Context().Err() != nil) && !answered(err, http.StatusConflict) {
+				fmt.Fprintln(cmd.ErrOrStderr(), notChecked(creds, checks))
+			}
 			if err != nil && len(checks) == 0 {
-				if cmd.Context().Err() != nil {
-					fmt.Fprintln(cmd.ErrOrStderr(), notChecked(creds, checks))
-				}
 				return err
 			}
 			slices.SortFunc(checks, func(a, b api.CheckJSON) int { return strings.Compare(a.Credential, b.Credential) })
 			for i := range checks {
 				printTrace(cmd.ErrOrStderr(), checks[i])
 				checks[i].Trace = nil
-			}
-			if cmd.Context().Err() != nil {
-				fmt.Fprintln(cmd.ErrOrStderr(), notChecked(creds, checks))
 			}
 			out.none = d.none("no credential is registered")
 			if err := errors.Join(tellChecks(cmd.OutOrStdout(), out, checks), err); err != nil {

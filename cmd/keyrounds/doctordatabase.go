@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"time"
 
 	"github.com/keyrounds/keyrounds/app"
@@ -14,6 +16,10 @@ import (
 // database opens the database and looks at what is in it: the schema, the sealing key and the feeds.
 func (p *patient) database(ctx context.Context) []remark {
 	r := remark{Check: "database", Result: failed}
+	if _, err := os.ReadDir(p.config.DataDir); p.config.Database.IsZero() && errors.Is(err, fs.ErrPermission) {
+		r.Message, r.Advice = "data_dir: "+inOwnWords(err), "be the daemon's user, or root"
+		return []remark{r}
+	}
 	if !app.HasDatabase(p.config) {
 		r.Result, r.Message = warning, fmt.Sprintf("there is no private Postgres in %s yet", p.config.DataDir)
 		r.Advice = "keyrounds run makes it at its first start, and so does keyrounds check"

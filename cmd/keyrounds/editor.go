@@ -6,12 +6,14 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 
@@ -210,14 +212,20 @@ func readEdit(text string) (e api.CredentialEdit, err error) {
 	if err := json.Unmarshal(raw, &has); err != nil && !bytes.Equal(bytes.TrimSpace(raw), []byte("null")) {
 		return e, &hintError{errors.New("this is not a list of names and values"), "a line is NAME: VALUE"}
 	}
-	var names []string
+	if len(has) == 0 {
+		return e, &hintError{errors.New("nothing is left in the file"), "delete the lines of what is to go, or leave it as it was"}
+	}
+	var names, unknown, hints []string
 	for _, f := range editFields {
 		names = append(names, f.name)
 	}
-	for name := range has {
+	for _, name := range slices.Sorted(maps.Keys(has)) {
 		if !slices.Contains(names, name) {
-			return e, &hintError{fmt.Errorf("there is no %q that could be changed", name), config.DidYouMean(name, names)}
+			unknown, hints = append(unknown, strconv.Quote(name)), append(hints, config.DidYouMean(name, names))
 		}
+	}
+	if len(unknown) > 0 {
+		return e, &hintError{fmt.Errorf("there is no %s that could be changed", strings.Join(unknown, ", and no ")), hints[0]}
 	}
 	nothing, none, no := "", []string{}, false
 	e = api.CredentialEdit{

@@ -41,6 +41,9 @@ func newExplain(o *options) *cobra.Command {
 			if list {
 				return listPresets(cmd.OutOrStdout(), out)
 			}
+			if cmd.Flags().Changed("finding") && id < 1 {
+				return &hintError{fmt.Errorf("%d is not the number of a finding", id), "see keyrounds findings list"}
+			}
 			if id != 0 {
 				return explainFinding(cmd, o, out, id)
 			}
@@ -51,6 +54,9 @@ func newExplain(o *options) *cobra.Command {
 					return err
 				}
 				providers = c.Providers
+			}
+			if _, err := providerOf(provider, providers); err != nil {
+				return err
 			}
 			in := bufio.NewReader(cmd.InOrStdin())
 			if begins, _ := in.Peek(5); string(begins) == "HTTP/" {

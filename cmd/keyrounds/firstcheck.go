@@ -1,10 +1,8 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"io"
-	"net/http"
 	"slices"
 	"strings"
 
@@ -42,8 +40,6 @@ func tryFirst(cmd *cobra.Command, d *desk, names []string) error {
 	rest := names[min(len(names), mostFirst):]
 	names = names[:min(len(names), mostFirst)]
 	var checks []api.CheckJSON
-	calm := sayInterrupted(cmd)
-	defer calm()
 	why := counting(cmd.ErrOrStderr(), len(names), "checked", "waiting for the first check", func(at func(int)) error {
 		return d.checks(cmd.Context(), api.ChecksIn{Names: names, First: true}, func(c api.CheckJSON) {
 			checks = append(checks, c)
@@ -57,13 +53,16 @@ func tryFirst(cmd *cobra.Command, d *desk, names []string) error {
 			waiting = append(waiting, name)
 		}
 	}
-	later := why == nil || answered(why, http.StatusConflict) // the provider is not asked now
 	if cmd.Context().Err() != nil {
-		sayWaiting(cmd.OutOrStdout(), waiting, len(rest), errors.New("it was interrupted"))
+		text := "interrupted: what was given is registered"
+		if len(waiting)+len(rest) > 0 {
+			text += ", and what was not tried until then is checked when it is due"
+		}
+		fmt.Fprintln(cmd.OutOrStdout(), text+": keyrounds credentials list")
 		return exitWith(exitInterrupted)
 	}
 	sayWaiting(cmd.OutOrStdout(), waiting, len(rest), plainly(why))
-	if !ok || !later { // never an error of the call: what was given is stored
+	if !ok { // what could not be tried yet is no error of the call: what was given is stored
 		return errFound
 	}
 	return nil

@@ -124,7 +124,7 @@ func tokenOf(cmd *cobra.Command) (secret.Value, error) {
 	var text []byte
 	var err error
 	if f, ok := terminalOf(cmd); ok {
-		text, err = hidden(cmd, f, "Token: ", "token")
+		text, err = hidden(cmd, f, "Token", "token")
 	} else {
 		text, err = io.ReadAll(io.LimitReader(cmd.InOrStdin(), 4096))
 	}

@@ -16,15 +16,17 @@ func inFlags(cmd *cobra.Command, err error) error {
 	}
 	var lines []string
 	for _, w := range said.of.Errors {
-		path, is := strings.CutPrefix(w.Where, "body.")
-		if !is {
+		in, path, is := strings.Cut(w.Where, ".")
+		if !is || in != "body" && in != "query" {
 			return err
 		}
 		text := strings.TrimSuffix(printable(w.Detail, false), ".")
 		name, _, _ := strings.Cut(strings.ReplaceAll(path, "[", "."), ".")
 		word := wordOf(cmd, name)
-		if rest, is := strings.CutPrefix(text, path+": "); is {
-			text = word + ": " + rest
+		for _, after := range []string{": ", " is "} {
+			if rest, is := strings.CutPrefix(text, path+after); is {
+				text = word + after + rest
+			}
 		}
 		lines = append(lines, small(strings.Replace(text, "The member "+path, word, 1)))
 	}
@@ -40,6 +42,9 @@ func inFlags(cmd *cobra.Command, err error) error {
 
 // wordOf is the flag or the argument of a call that gives a member of the API.
 func wordOf(cmd *cobra.Command, member string) string {
+	if member == "within" {
+		member = "timeout"
+	}
 	dashed := strings.ReplaceAll(member, "_", "-")
 	for _, flag := range []string{dashed, strings.TrimSuffix(dashed, "s")} {
 		if cmd.Flags().Lookup(flag) != nil {

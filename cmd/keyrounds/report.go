@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -236,6 +237,12 @@ func (d *desk) asOf(ctx context.Context, text string) (time.Time, error) {
 
 // writeWhole leaves the old file, or the new one whole.
 func writeWhole(name string, content []byte) error {
+	if st, err := os.Stat(name); err == nil && st.IsDir() {
+		return fmt.Errorf("%s: it is a directory", name)
+	}
+	if _, err := os.Stat(filepath.Dir(name)); errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("%s: there is no such directory", filepath.Dir(name))
+	}
 	tmp, err := os.CreateTemp(filepath.Dir(name), ".keyrounds-")
 	if err != nil {
 		return err

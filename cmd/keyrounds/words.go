@@ -16,6 +16,9 @@ func inOwnWords(err error) string {
 	text := err.Error()
 	for said, ours := range libraryWords(err, map[string]string{}) {
 		text = strings.ReplaceAll(text, said, ours)
+		if name, _, named := strings.Cut(ours, ": "); named { // whoever wrapped it named it as well
+			text = strings.ReplaceAll(text, name+": "+ours, ours)
+		}
 	}
 	return plainWords.Replace(text)
 }

@@ -276,7 +276,8 @@ func (p *Pages) picks(ctx context.Context, f Frame, l credentialList) ([]filterP
 		owner.Options = append(owner.Options, option("owner", name, l.Owner, name))
 	}
 	label := filterPick{Name: "label", Word: "Label", Chosen: l.Label, Free: "label", Value: l.Label}
-	use := filterPick{Name: "usage", Word: "Usage", Chosen: map[string]string{"unused": "unused, undecided", "never_used": "never used, undecided"}[l.Usage]}
+	chosen := map[string]string{"unused": "unused, undecided", "never_used": "never used, undecided"}[l.Usage]
+	use := filterPick{Name: "usage", Word: "Usage", Chosen: chosen}
 	use.Options = []filterOption{
 		option("usage", "unused", l.Usage, "Unused for too long, nothing decided"),
 		option("usage", "never_used", l.Usage, "Never used, nothing decided"),
