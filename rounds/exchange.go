@@ -304,15 +304,37 @@ func (r *Rounds) patiently(ctx context.Context, do func(context.Context) error) 
 // the token, if one is issued: the caller wipes it, and v. It is no check: nothing is judged by it. A refusal is in
 // the result and no error.
 //
-// The errors are those of Exchange; a provider that is not in the configuration is one here, and one that knows its
-// clients by certificates is ErrNotExchanged.
+// The errors are those of Exchange; a provider that is not in the configuration is one here, one that knows its
+// clients by certificates is ErrNotExchanged, and beside a daemon that did not ask for it *BesideError.
 func (r *Rounds) Attempt(ctx context.Context, c credential.Credential, v secret.Value) (secret.Value, checker.Result, error) {
 	if err := r.exchangeable(c); err != nil {
 		return secret.Value{}, checker.Result{}, err
 	}
+	if !r.Daemon { // whose configuration may be another one: it would send the secret elsewhere
+		lives, err := r.DaemonLives(ctx)
+		if err == nil && lives {
+			err = &BesideError{}
+		}
+		if err != nil {
+			return secret.Value{}, checker.Result{}, err
+		}
+	}
 	return r.single(ctx, leaked, c, func(context.Context, credential.Credential) (secret.Value, error) {
 		return secret.New([]byte(v.Reveal())), nil // which is wiped
 	})
+}
+
+// BesideError says that a daemon works on the database, and that it alone tries secrets.
+type BesideError struct{}
+
+func (*BesideError) Error() string { return "a daemon works on this database, and it alone tries secrets" }
+
+// Public says it to whoever asked.
+func (e *BesideError) Public() string { return "A daemon works on this database, and it alone tries secrets." }
+
+// Hint says what to do.
+func (*BesideError) Hint() string {
+	return "work at the daemon: by its configuration file on its machine, or by --server"
 }
 
 // single asks for the token of one credential.

@@ -33,7 +33,18 @@ type desk struct {
 // desk opens the desk that --server, KEYROUNDS_SERVER or a login names, else that of the daemon beside us, else one in this process,
 // which needs nothing of the configuration but where the database is.
 func (o *options) desk(cmd *cobra.Command) (*desk, error) {
-	return o.deskBy(cmd, func(path string) (*config.Config, error) { return settingsAnyhow(cmd, path) }, (*app.App).RequireSchema)
+	return o.deskBy(cmd, func(path string) (*config.Config, error) {
+		c, err := settingsAnyhow(cmd, path)
+		if err == nil && !app.HasDatabase(c) && !noPermission(c.DataDir) { // which would be made, to read nothing from it
+			err = &hintError{fmt.Errorf("nothing is stored in %s yet", c.DataDir), "keyrounds run, or keyrounds check, begins with it"}
+		}
+		return c, err
+	}, (*app.App).RequireSchema)
+}
+
+func noPermission(dir string) bool {
+	_, err := os.ReadDir(dir)
+	return errors.Is(err, fs.ErrPermission)
 }
 
 // deskOfAll is desk for commands that may need the whole configuration. Where none runs beside us, the schema and the registry are

@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
-	"os"
 	"time"
 
 	"github.com/keyrounds/keyrounds/app"
@@ -16,8 +14,8 @@ import (
 // database opens the database and looks at what is in it: the schema, the sealing key and the feeds.
 func (p *patient) database(ctx context.Context) []remark {
 	r := remark{Check: "database", Result: failed}
-	if _, err := os.ReadDir(p.config.DataDir); p.config.Database.IsZero() && errors.Is(err, fs.ErrPermission) {
-		r.Message, r.Advice = "data_dir: "+inOwnWords(err), "be the daemon's user, or root"
+	if p.config.Database.IsZero() && noPermission(p.config.DataDir) {
+		r.Message, r.Advice = "data_dir: you have no permission, as the user that you are", "be the daemon's user, or root"
 		return []remark{r}
 	}
 	if !app.HasDatabase(p.config) {

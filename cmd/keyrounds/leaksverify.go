@@ -122,7 +122,7 @@ func verifyOne(cmd *cobra.Command, d *desk, r api.SecretJSON, patience time.Dura
 		_, err := io.WriteString(cmd.OutOrStdout(), proofText(r.Credential, *last.Proof))
 		return err
 	case last.StillWorks:
-		fmt.Fprintf(cmd.ErrOrStderr(), "the old secret of %s is not proven dead; the daemon goes on trying: keyrounds leaks status %s\n",
+		fmt.Fprintf(cmd.ErrOrStderr(), "the old secret of %s is not proven dead; a daemon goes on trying: keyrounds leaks status %s\n",
 			r.Credential, r.Credential)
 		return errFound
 	}

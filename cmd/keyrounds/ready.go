@@ -20,7 +20,8 @@ func newReady(o *options) *cobra.Command {
 		Use:   "ready",
 		Short: "Ask the daemon on this machine whether it is ready, for health checks of containers",
 		Long: "Ask the daemon on this machine whether it is ready: its database answers, and the schema is current. It is\n" +
-			"asked on debug.listen, which needs no sign-in, or else on listen. Exit status 1: it is not.",
+			"asked on debug.listen, which needs no sign-in, or else on listen. Exit status 1: it is not;\n" +
+			"2: nobody answers there, or it cannot be asked.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, _, err := o.load()
