@@ -125,7 +125,7 @@ var orphaned = Entry{
 	Means: "Nobody is named as the owner, though others' owners are.",
 	Says:  says("has no owner"),
 	Over:  "has an owner", Many: says("have no owner"),
-	Steps: do("Name who answers for it: owner of the credential in the configuration."),
+	Steps: do("Name who answers for it: owner of the credential in the configuration, or keyrounds credentials edit NAME --owner."),
 	Page:  "usage.md",
 }
 

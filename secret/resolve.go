@@ -163,7 +163,7 @@ func normal(b, passphrase []byte) ([]byte, error) {
 	}
 	switch {
 	case len(b) == 0:
-		return nil, errors.New("empty")
+		return nil, errors.New("it is empty")
 	case bytes.IndexByte(b, 0) >= 0:
 		return nil, errors.New("has a NUL byte")
 	case !utf8.Valid(b):

@@ -358,11 +358,13 @@ func (p *Problem) Hint() string { return p.Todo }
 
 func (p *Problem) Error() string { return strings.TrimSuffix(p.Detail, ".") }
 
+const problemType = "application/problem+json" // RFC 9457
+
 func (c *Client) problem(resp *http.Response) error {
 	b, _ := io.ReadAll(io.LimitReader(resp.Body, maxBody))
 	var p Problem
-	if json.Unmarshal(b, &p) != nil || p.Detail == "" {
-		p.Detail = strings.TrimSpace(string(b[:min(len(b), 200)]))
+	if !strings.HasPrefix(resp.Header.Get("Content-Type"), problemType) || json.Unmarshal(b, &p) != nil {
+		p = Problem{} // a proxy's, or that of another server: none of it is shown
 	}
 	if token := c.token.Reveal(); token != "" {
 		p.Detail = strings.ReplaceAll(p.Detail, token, "*****")
@@ -385,7 +387,10 @@ func (c *Client) problem(resp *http.Response) error {
 		return &AnswerError{c.name, "it is asked too often", fmt.Sprintf("try again in %d s", max(1, after))}
 	}
 	if p.Detail == "" || resp.StatusCode/100 == 3 {
-		p.Detail = fmt.Sprintf("%s answers HTTP %d", c.name, resp.StatusCode)
+		return &AnswerError{
+			c.name, fmt.Sprintf("it answers HTTP %d, and not as keyrounds does", resp.StatusCode),
+			"is it the address of a daemon, and does a proxy before it let all through?",
+		}
 	}
 	return &p
 }

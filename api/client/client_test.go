@@ -64,10 +64,14 @@ func TestWhatGoesWrong(t *testing.T) {
 		http.StatusMisdirectedRequest: {"", "it does not answer to this name"},
 		http.StatusConflict:           {`{"detail": "you sent ` + token + `"}`, "you sent *****"},
 		http.StatusFound:              {"<html>" + token, "answers HTTP 302"},
+		http.StatusGatewayTimeout:     {"<html>WAF</html>", "answers HTTP 504, and not as keyrounds does"},
 		http.StatusBadGateway:         {"", "answers HTTP 502"},
 		http.StatusOK:                 {"<html>a proxy's sign-in</html>", "it does not answer as keyrounds does"},
 	} {
 		c := of(t, func(w http.ResponseWriter, _ *http.Request) {
+			if strings.HasPrefix(k.body, "{") {
+				w.Header().Set("Content-Type", "application/problem+json")
+			}
 			w.WriteHeader(status)
 			_, _ = w.Write([]byte(k.body))
 		})

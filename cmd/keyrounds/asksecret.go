@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"unicode/utf8"
@@ -55,6 +56,10 @@ func askSecret(cmd *cobra.Command, prompt string) (secret.Value, error) {
 	b, err := io.ReadAll(io.LimitReader(cmd.InOrStdin(), secret.MaxSize+2))
 	if err != nil {
 		return secret.Value{}, fmt.Errorf("read the secret: %w", err)
+	}
+	if len(bytes.TrimSpace(b)) == 0 {
+		hint := "for example: pass show NAME | " + cmd.CommandPath() + " …"
+		return secret.Value{}, &hintError{errors.New("no secret came on standard input"), hint}
 	}
 	warnOfBlanks(cmd, bytes.TrimRight(b, "\r\n"))
 	v, err := secret.ParseKey(b, phrase)

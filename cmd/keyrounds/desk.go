@@ -77,9 +77,6 @@ func (o *options) deskBy(
 		return &desk{beside, false, beside.Close}, nil
 	}
 	a, err := o.openConfig(cmd.Context(), c, prepare)
-	if path := socketOf(c); errors.Is(err, fs.ErrPermission) && path != "" {
-		return nil, &hintError{err, "be the user of the daemon, or of a group that may use its socket " + path + " (access.socket_group)"}
-	}
 	if err != nil {
 		return nil, err
 	}

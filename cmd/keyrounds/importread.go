@@ -153,7 +153,7 @@ var importFields = []string{
 
 func readCSV(in io.Reader) ([]importRow, error) {
 	r := csv.NewReader(in)
-	r.TrimLeadingSpace = true
+	r.TrimLeadingSpace, r.FieldsPerRecord = true, -1 // a row that has too many cells is told with all that is wrong
 	head, err := r.Read()
 	if err != nil {
 		return nil, &hintError{errors.New("the file has no head line"), "the first line names the columns: " + joinComma(importFields)}
@@ -174,11 +174,16 @@ func readCSV(in io.Reader) ([]importRow, error) {
 			return rows, nil
 		}
 		if err != nil {
-			return nil, notCSV(err, len(cells), len(head))
+			return nil, notCSV(err)
 		}
 		line, _ := r.FieldPos(0)
 		row := importRow{at: fmt.Sprintf(":%d", line)}
-		for i, cell := range cells {
+		if len(cells) != len(head) {
+			row.wrong = append(row.wrong, fmt.Sprintf(
+				`it has %d cells, and the head line names %d columns; a cell with a comma in it stands in quotes: "a, b"`,
+				len(cells), len(head)))
+		}
+		for i, cell := range cells[:min(len(cells), len(head))] {
 			if err := row.set(head[i], cell); err != nil {
 				row.wrong = append(row.wrong, head[i]+": "+err.Error())
 			}
@@ -188,16 +193,10 @@ func readCSV(in io.Reader) ([]importRow, error) {
 }
 
 // notCSV says at which line a file is no CSV.
-func notCSV(err error, cells, columns int) error {
+func notCSV(err error) error {
 	var at *csv.ParseError
-	switch {
-	case !errors.As(err, &at):
+	if !errors.As(err, &at) {
 		return err
-	case errors.Is(err, csv.ErrFieldCount):
-		return &hintError{
-			fmt.Errorf("line %d has %d cells, and the head line names %d columns", at.Line, cells, columns),
-			`a cell with a comma in it stands in quotes: "a, b"`,
-		}
 	}
 	return &hintError{
 		fmt.Errorf("line %d: a quote stands where none may", at.StartLine),

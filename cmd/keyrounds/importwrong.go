@@ -42,6 +42,8 @@ func importable(rows []importRow, wrong map[int][]string) (body toImport) {
 		switch {
 		case errors.Is(err, secret.ErrLocked):
 			bad("client_secret: an import opens no keys; add this one by credentials add --key-passphrase")
+		case row.ClientSecret == "":
+			bad("client_secret: it is missing")
 		case err != nil:
 			bad("client_secret: " + err.Error())
 		}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"os"
 	"slices"
@@ -168,6 +169,9 @@ func (o *options) openConfig(ctx context.Context, c *config.Config, prepare func
 		}
 		return nil
 	})
+	if path := socketOf(c); errors.Is(err, fs.ErrPermission) && path != "" {
+		return nil, &hintError{err, "be the user of the daemon, or of a group that may use its socket " + path + " (access.socket_group)"}
+	}
 	if err != nil {
 		return nil, err
 	}
