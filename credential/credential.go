@@ -112,7 +112,7 @@ func (c Credential) Validate() []Problem {
 	}
 	for field, text := range map[string]string{"description": c.Description, "owner": c.Owner, "key_id": c.KeyID} {
 		if !plainText(text, 500) {
-			add(field, "at most 500 characters of one line", "is not plain text")
+			add(field, "at most 500 characters of one line", "%s", notPlain(text, 500))
 		}
 	}
 	for i, s := range c.Scopes {
@@ -126,7 +126,7 @@ func (c Credential) Validate() []Problem {
 		if !ValidLabel(k) {
 			add("labels."+k, "letters, digits and underscores, not beginning with a digit or two underscores", "%q is not a label name", k)
 		} else if !plainText(c.Labels[k], 200) {
-			add("labels."+k, "at most 200 characters of one line", "is not plain text")
+			add("labels."+k, "at most 200 characters of one line", "%s", notPlain(c.Labels[k], 200))
 		}
 	}
 	if _, err := ParseSchedule(c.Schedule, time.UTC); err != nil {
@@ -157,6 +157,14 @@ func validClientID(s string) bool {
 // visible: VSCHAR of RFC 6749 appendix A, without the blank.
 func visible(s string, most int) bool {
 	return s != "" && len(s) <= most && !strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r > '~' })
+}
+
+// notPlain says why a text is not plainText.
+func notPlain(s string, most int) string {
+	if n := utf8.RuneCountInString(s); n > most {
+		return fmt.Sprintf("has %d characters", n)
+	}
+	return "is not plain text"
 }
 
 func plainText(s string, most int) bool {

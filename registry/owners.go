@@ -18,10 +18,14 @@ func (s *Store) OfOwners(ctx context.Context, owners []string) ([]int64, error) 
 	return orEmpty(ids), err
 }
 
-// OfLabel returns the ids of all credentials, retired ones among them, that have a label with that value, the lowest first; never nil.
+// OfLabel returns the ids of all credentials, retired ones among them, that have a label with that value, "": with any,
+// the lowest first; never nil.
 func (s *Store) OfLabel(ctx context.Context, name, value string) ([]int64, error) {
-	rows, err := s.pool.Query(ctx, `SELECT id FROM credentials WHERE labels @> jsonb_build_object($1::text, $2::text) ORDER BY id`, name,
-		value)
+	sql, args := `SELECT id FROM credentials WHERE labels @> jsonb_build_object($1::text, $2::text) ORDER BY id`, []any{name, value}
+	if value == "" {
+		sql, args = `SELECT id FROM credentials WHERE labels ? $1::text ORDER BY id`, args[:1]
+	}
+	rows, err := s.pool.Query(ctx, sql, args...)
 	if err != nil {
 		return nil, err
 	}

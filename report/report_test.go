@@ -373,7 +373,7 @@ func TestGaps(t *testing.T) {
 	t.Parallel()
 	for until, want := range map[string]string{
 		"2026-10-03": "feed p-log silent since 3 Oct",
-		"2026-06-03": "feed p-log has shown nothing since 3 Aug 2026",
+		"2026-06-03": "feed p-log has shown nothing in all the time that counts, since 3 Aug 2026",
 	} {
 		t.Run(until, func(t *testing.T) {
 			t.Parallel()

@@ -327,10 +327,14 @@ func (r *Rounds) Attempt(ctx context.Context, c credential.Credential, v secret.
 // BesideError says that a daemon works on the database, and that it alone tries secrets.
 type BesideError struct{}
 
-func (*BesideError) Error() string { return "a daemon works on this database, and it alone tries secrets" }
+func (*BesideError) Error() string {
+	return "a daemon works on this database, and it alone tries secrets"
+}
 
 // Public says it to whoever asked.
-func (e *BesideError) Public() string { return "A daemon works on this database, and it alone tries secrets." }
+func (e *BesideError) Public() string {
+	return "A daemon works on this database, and it alone tries secrets."
+}
 
 // Hint says what to do.
 func (*BesideError) Hint() string {

@@ -384,7 +384,7 @@ func gapReason(feed string, gaps []feed.Span, window feed.Span) string {
 	first, last := gaps[0], gaps[len(gaps)-1]
 	switch {
 	case first == window || first.From.Equal(window.From) && first.To.Equal(window.To):
-		return fmt.Sprintf("feed %s has shown nothing since %s", feed, date(window.From))
+		return fmt.Sprintf("feed %s has shown nothing in all the time that counts, since %s", feed, date(window.From))
 	case last.To.Equal(window.To):
 		return fmt.Sprintf("feed %s silent since %s", feed, last.From.UTC().Format("2 Jan"))
 	case first.From.Equal(window.From):

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/keyrounds/keyrounds/access"
@@ -56,6 +57,7 @@ func (p *Pages) checkThem(r *http.Request, names []string) (string, error) {
 	type end struct {
 		works int
 		said  []string
+		not   []string // the names of those that do not work
 		err   error
 	}
 	ended := make(chan end, 1)
@@ -66,6 +68,8 @@ func (p *Pages) checkThem(r *http.Request, names []string) (string, error) {
 			for _, j := range js {
 				if j.Result.Outcome == checker.OK {
 					e.works++
+				} else {
+					e.not = append(e.not, j.Result.Credential)
 				}
 				e.said = append(e.said, j.Result.Message)
 			}
@@ -85,7 +89,11 @@ func (p *Pages) checkThem(r *http.Request, names []string) (string, error) {
 		case len(creds) == 1 && len(e.said) == 1:
 			return creds[0].Name + " was checked, and " + pick(e.works, "works.", "does not work: the page says why."), nil
 		}
-		return count(len(e.said), "credential") + " checked: " + number(e.works) + " " + pick(e.works, "works.", "work."), nil
+		text := count(len(e.said), "credential") + " checked: " + number(e.works) + " " + pick(e.works, "works", "work")
+		if n := len(e.not); n > 0 && n <= 5 {
+			text += "; not " + strings.Join(e.not, ", ")
+		}
+		return text + ".", nil
 	case <-time.After(checkPatience):
 		return "The checks are under way; this page shows what comes of them.", nil
 	}

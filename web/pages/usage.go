@@ -175,7 +175,7 @@ func (p *Pages) fillAttempts(ctx context.Context, page *usagePage, a asked) erro
 			name, credentialPath(name), at.Network, at.UserAgent, number(int(at.Failures)), page.When(at.FirstAt), page.When(at.LastAt),
 		})
 	}
-	page.Turn = a.turn(len(all), "attempt", next)
+	page.Turn = a.turn(len(all), "caller", next)
 	if len(all) == 0 {
 		page.Empty = &hollow{
 			"resolved", "Nobody else was refused in 90 days.", "It is known as far as the feeds show refusals.", &link{"/feeds", "Feeds"},

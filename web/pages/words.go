@@ -52,7 +52,7 @@ func (f Frame) At(t time.Time) Moment {
 func (f Frame) Day(t time.Time) Moment {
 	m := f.When(t)
 	if m.ISO != "" {
-		if zone := f.zone(); t.Equal(t.Truncate(24*time.Hour)) {
+		if zone := f.zone(); t.Equal(t.Truncate(24 * time.Hour)) {
 			m.Text = t.UTC().Format("2 Jan 2006") // it was said as a day, which is the same everywhere
 		} else {
 			m.Text = t.In(zone).Format("2 Jan 2006")
