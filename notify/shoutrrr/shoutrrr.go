@@ -101,6 +101,9 @@ func (r *Receiver) Send(ctx context.Context, m notify.Message) (notify.Receipt, 
 		return notify.Receipt{}, r.refused(err, "look at notifications.proxy")
 	}
 	params, text := compose(strings.ToLower(scheme), m)
+	if _, query, _ := strings.Cut(raw.Reveal(), "?"); namesPriority(query) {
+		delete(params, "priority") // whoever wrote the URL knows better
+	}
 	done := make(chan error, 1) // most services know no context; they end by their own timeouts
 	go func() { done <- service.Send(text, &params) }()
 	select {
@@ -239,7 +242,35 @@ func compose(scheme string, m notify.Message) (types.Params, string) {
 	case "opsgenie": // alerts of one alias are one alert; shoutrrr cannot close it
 		params["alias"], params["source"], params["priority"] = "keyrounds-"+m.Key, "keyrounds", priorities[m.Severity()]
 	}
+	if of := pushPriorities[scheme]; of != nil {
+		params["priority"] = of[m.Severity()]
+		if m.Over() || m.Letter != nil {
+			params["priority"] = of[finding.Info] // what is over wakes nobody
+		}
+	}
 	return params, cut(text, 4000)
+}
+
+// pushPriorities are how loud a message of a severity is on a telephone: docs.ntfy.sh/publish/#message-priority,
+// gotify.net/docs/msgextras (8 and more make a sound that lasts), pushover.net/api#priority (1 passes quiet hours).
+var pushPriorities = map[string]map[finding.Severity]string{
+	"ntfy":     {finding.Critical: "5", finding.Warning: "4", finding.Info: "2"},
+	"gotify":   {finding.Critical: "8", finding.Warning: "5", finding.Info: "2"},
+	"pushover": {finding.Critical: "1", finding.Warning: "0", finding.Info: "-1"},
+}
+
+// namesPriority says whether a service URL has a priority of its own.
+func namesPriority(query string) bool {
+	q, err := url.ParseQuery(query)
+	if err != nil {
+		return false
+	}
+	for name := range q {
+		if strings.EqualFold(name, "priority") {
+			return true
+		}
+	}
+	return false
 }
 
 var (

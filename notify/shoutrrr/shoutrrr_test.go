@@ -2,7 +2,9 @@ package shoutrrr
 
 import (
 	"bufio"
+	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -112,6 +114,42 @@ func TestKeys(t *testing.T) {
 		if name, want, _ := strings.Cut(k[2], "="); over[name] != want {
 			t.Errorf("%s: %v", scheme, over)
 		}
+	}
+}
+
+// What is critical is loud on a telephone, what is over is not, and a priority of the URL's own stays.
+func TestPriorities(t *testing.T) {
+	t.Parallel()
+	var got string
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		var body struct{ Priority json.Number }
+		_ = json.NewDecoder(r.Body).Decode(&body)
+		got = cmp.Or(r.Header.Get("Priority"), body.Priority.String())
+		_, _ = w.Write([]byte(`{"id": 1}`))
+	}))
+	t.Cleanup(server.Close)
+	host := strings.TrimPrefix(server.URL, "http://")
+	ntfy, gotify := "ntfy://"+host+"/topic?scheme=http", "gotify://"+host+"/Ac4n4rytoken123?disabletls=yes"
+	for _, c := range []struct {
+		service string
+		state   finding.State
+		want    string
+	}{
+		{ntfy, finding.Open, "max"}, {ntfy, finding.Resolved, "low"}, {ntfy + "&priority=3", finding.Open, "default"},
+		{gotify, finding.Open, "8"}, {gotify, finding.Resolved, "2"}, {gotify + "&Priority=4", finding.Open, "4"},
+	} {
+		got = ""
+		if _, err := receiver(c.service).Send(t.Context(), message(c.state)); err != nil {
+			t.Fatal(err)
+		}
+		if !strings.EqualFold(got, c.want) {
+			t.Errorf("%s, %s: %q, want %q", c.service[:6], c.state, got, c.want)
+		}
+	}
+	open, _ := compose("pushover", message(finding.Open)) // its address is fixed
+	over, _ := compose("pushover", message(finding.Resolved))
+	if open["priority"] != "1" || over["priority"] != "-1" {
+		t.Errorf("pushover: %v, then %v", open, over)
 	}
 }
 
