@@ -63,9 +63,7 @@ func (d *desk) lookAt(cmd *cobra.Command, file string, body toImport, wrong map[
 		if slices.Contains(wrong[i], notAnObject) {
 			continue
 		}
-		for _, p := range bad {
-			wrong[i] = append(wrong[i], p)
-		}
+		wrong[i] = append(wrong[i], bad...)
 		if len(bad) == 0 {
 			shaped.Credentials, at = append(shaped.Credentials, c), append(at, i)
 		}

@@ -135,8 +135,12 @@ func TestPriorities(t *testing.T) {
 		state   finding.State
 		want    string
 	}{
-		{ntfy, finding.Open, "max"}, {ntfy, finding.Resolved, "low"}, {ntfy + "&priority=3", finding.Open, "default"},
-		{gotify, finding.Open, "8"}, {gotify, finding.Resolved, "2"}, {gotify + "&Priority=4", finding.Open, "4"},
+		{ntfy, finding.Open, "max"},
+		{ntfy, finding.Resolved, "low"},
+		{ntfy + "&priority=3", finding.Open, "default"},
+		{gotify, finding.Open, "8"},
+		{gotify, finding.Resolved, "2"},
+		{gotify + "&Priority=4", finding.Open, "4"},
 	} {
 		got = ""
 		if _, err := receiver(c.service).Send(t.Context(), message(c.state)); err != nil {
