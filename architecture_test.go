@@ -106,6 +106,7 @@ func TestTheTableGoesDown(t *testing.T) {
 		"notify/slack notify",
 		"notify/shoutrrr notify",
 		"notify/alertmanager notify",
+		"notify/webhook notify",
 		"web web/pages",
 		"web/pages api",
 		"cmd/keyrounds demo",

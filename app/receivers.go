@@ -12,6 +12,7 @@ import (
 	"github.com/keyrounds/keyrounds/notify/alertmanager"
 	"github.com/keyrounds/keyrounds/notify/shoutrrr"
 	"github.com/keyrounds/keyrounds/notify/slack"
+	"github.com/keyrounds/keyrounds/notify/webhook"
 	"github.com/keyrounds/keyrounds/outbound"
 	"github.com/keyrounds/keyrounds/secret"
 )
@@ -53,8 +54,14 @@ func (a *App) receivers(c *config.Config, client *http.Client) (list []notify.Re
 		list = append(list, slack.NewWebhook(resolving(c.Slack.Webhook), client))
 	}
 	for _, r := range c.Receivers {
-		if r.Type == config.Shoutrrr {
+		switch r.Type {
+		case config.Shoutrrr:
 			list = append(list, shoutrrr.New(r.Name, resolving(r.URL), receiverPolicy(c)))
+			continue
+		case config.Webhook:
+			list = append(list, webhook.New(webhook.Options{
+				Name: r.Name, URL: r.Base, Secret: resolving(r.Secret), Client: client, Now: a.Now,
+			}))
 			continue
 		}
 		o := alertmanager.Options{Name: r.Name, URL: r.Base, Username: r.Username, Client: client, Now: a.Now}

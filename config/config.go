@@ -101,18 +101,20 @@ type Slack struct {
 // Receiver is one beside Slack. What is of the other type is zero.
 type Receiver struct {
 	Name     string
-	Type     string           // Shoutrrr or Alertmanager
+	Type     string           // Shoutrrr, Alertmanager or Webhook
 	URL      secret.Reference // of shoutrrr
-	Base     string           // of Alertmanager
+	Base     string           // of Alertmanager and Webhook
 	Token    secret.Reference // of Alertmanager; zero: none
 	Username string           // likewise; "": none
 	Password secret.Reference
+	Secret   secret.Reference // of Webhook: events are signed by it
 }
 
 // The types of receivers.
 const (
 	Shoutrrr     = "shoutrrr"
 	Alertmanager = "alertmanager"
+	Webhook      = "webhook"
 )
 
 // Address is a database URL: a reference, or the URL itself where it has no password in it.

@@ -430,9 +430,10 @@ type SlackIn struct {
 type ReceiverIn struct {
 	// [a-z0-9][a-z0-9-]*, unique; not slack or webhook.
 	Name string `json:"name"`
-	// shoutrrr (default) or alertmanager.
+	// shoutrrr (default), alertmanager or webhook.
 	Type string `json:"type,omitempty"`
-	// Of shoutrrr: reference to its service URL, such as env:PAGER_URL. Of Alertmanager: its base URL.
+	// Of shoutrrr: reference to its service URL, such as env:PAGER_URL. Of Alertmanager: its base URL. Of
+	// a webhook: the address that events are posted to.
 	URL string `json:"url"`
 	// Of Alertmanager: reference to a bearer token.
 	Token string `json:"token,omitempty"`
@@ -440,6 +441,8 @@ type ReceiverIn struct {
 	Username string `json:"username,omitempty"`
 	// Of Alertmanager: reference to the password.
 	Password string `json:"password,omitempty"`
+	// Of a webhook: reference to the secret that signs events, whsec_ and base64 of 24 to 64 bytes.
+	Secret string `json:"secret,omitempty"`
 }
 
 // RouteIn is one of routes:. Every condition that is given must hold.

@@ -181,8 +181,8 @@ func (b *builder) receiver(c *Config, path string, in ReceiverIn) {
 				"is not a reference: such a URL holds a secret",
 			)
 		}
-		if in.Token != "" || in.Username != "" || in.Password != "" {
-			b.fail(path, "they belong into the URL", "token, username and password are for Alertmanager")
+		if in.Token != "" || in.Username != "" || in.Password != "" || in.Secret != "" {
+			b.fail(path, "they belong into the URL", "token, username, password and secret are not for shoutrrr")
 		}
 	case Alertmanager:
 		r.Base = strings.TrimSuffix(in.URL, "/")
@@ -191,8 +191,24 @@ func (b *builder) receiver(c *Config, path string, in ReceiverIn) {
 		if in.Token != "" && in.Username != "" || (in.Username == "") != (in.Password == "") {
 			b.fail(path, "a token, or a username and a password", "its sign-in is not clear")
 		}
+		if in.Secret != "" {
+			b.fail(path+".secret", "", "is for a webhook")
+		}
+	case Webhook:
+		r.Base = in.URL
+		b.httpURL(path+".url", in.URL)
+		if r.Secret = b.reference(path+".secret", in.Secret); in.Secret == "" {
+			b.fail(
+				path+".secret",
+				"env:HOOK_SECRET, which holds whsec_ and what openssl rand -base64 32 prints",
+				"is missing: events are signed",
+			)
+		}
+		if in.Token != "" || in.Username != "" || in.Password != "" {
+			b.fail(path, "whoever takes them checks the signature", "token, username and password are for Alertmanager")
+		}
 	default:
-		b.fail(path+".type", DidYouMean(in.Type, []string{Shoutrrr, Alertmanager}), "unknown type %q", in.Type)
+		b.fail(path+".type", DidYouMean(in.Type, []string{Shoutrrr, Alertmanager, Webhook}), "unknown type %q", in.Type)
 	}
 	c.Receivers = append(c.Receivers, r)
 }
