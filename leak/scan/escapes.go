@@ -91,10 +91,10 @@ func newPairs(may *[256]bool) *pairs {
 	return &p
 }
 
-// escapes undoes all families around each place where one stands, as far to both sides as there may be a term.
-func (u *undoer) escapes(text []byte, l *lines, do func(secret.Encoding)) {
+// escapes undoes all families around each place from one on where one stands, as far to both sides as there may be a term.
+func (u *undoer) escapes(text []byte, from int, l *lines, do func(secret.Encoding)) {
 	var ends [len(families)]int // where what was undone ends, by family
-	p, i := u.pairs, 0
+	p, i := u.pairs, from
 	for ; i+8 <= len(text); i += 7 { // seven pairs at once
 		w := binary.LittleEndian.Uint64(text[i:])
 		if p.any[uint16(w)]|p.any[uint16(w>>8)]|p.any[uint16(w>>16)]|p.any[uint16(w>>24)]|
@@ -150,6 +150,7 @@ func (u *undoer) escaped(f *family, text []byte, i, last int, l *lines) int {
 		start--
 	}
 	l.begin(start)
+	l.kept = true
 	j, run := start, i
 	for j < len(text) && j-run < u.reach {
 		if text[j] == f.trigger {
@@ -160,6 +161,7 @@ func (u *undoer) escaped(f *family, text []byte, i, last int, l *lines) int {
 					}
 					j += n
 					l.begin(j) // what is in front of it is no part of what is at i
+					l.pieces, l.kept = append(l.pieces, piece{0, j}), true
 					continue
 				}
 				l.pieces = append(l.pieces, piece{len(l.text), j}, piece{len(l.text) + len(c), j + n})

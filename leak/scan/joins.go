@@ -39,6 +39,7 @@ func (u *undoer) joined(by *family, text []byte, i int, l *lines) int {
 		start--
 	}
 	l.begin(start)
+	l.kept = true
 	j, run := start, i
 	for j < len(text) && j-run < u.reach {
 		if c := text[j]; j >= i && len(u.joints[c]) > 0 && (c == by.trigger || !u.may[c]) {

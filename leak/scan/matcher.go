@@ -219,18 +219,19 @@ func hash(b []byte) uint64 { return binary.LittleEndian.Uint64(b) * 0x9e3779b97f
 // find calls found for every form in text that ends after from and not after until, in no order; for one that
 // begins another perhaps twice.
 func (m *matcher) find(text []byte, from, until int, found func(at int, f *form)) {
+	begin := max(0, from-m.longest) // what ends behind from begins there or behind it
 	for _, c := range m.classes {
 		pass := func(p int) { m.lookUp(c, hash(text[p:]), text, p, from, until, found) }
 		if c.long != nil {
-			c.everySixteenth(text, pass)
+			c.everySixteenth(text, begin, pass)
 		} else {
-			c.every(text, pass)
+			c.every(text, begin, pass)
 		}
 	}
 }
 
-func (c *class) everySixteenth(text []byte, pass func(p int)) {
-	for p := 0; p+blockLength <= len(text); p += longStride {
+func (c *class) everySixteenth(text []byte, p int, pass func(p int)) {
+	for ; p+blockLength <= len(text); p += longStride {
 		h := hash(text[p : p+blockLength])
 		if b := filterBits(h); c.long[h>>(64-longBits)]&b == b {
 			pass(p)
@@ -239,10 +240,10 @@ func (c *class) everySixteenth(text []byte, pass func(p int)) {
 }
 
 // every looks at four places at a time, which is twice as fast.
-func (c *class) every(text []byte, pass func(p int)) {
+func (c *class) every(text []byte, p int, pass func(p int)) {
 	const mask = 1<<shortBits - 1
-	is, shift, p := c.short, c.shift&63, 0
-	for rest := text; len(rest) >= blockLength+3; rest, p = rest[4:], p+4 {
+	is, shift := c.short, c.shift&63
+	for rest := text[p:]; len(rest) >= blockLength+3; rest, p = rest[4:], p+4 {
 		h0, h1, h2, h3 := hash(rest), hash(rest[1:]), hash(rest[2:]), hash(rest[3:])
 		if is[h0>>shift&mask]|is[h1>>shift&mask]|is[h2>>shift&mask]|is[h3>>shift&mask] == 0 {
 			continue

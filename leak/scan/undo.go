@@ -1,9 +1,11 @@
 package scan
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"slices"
+	"sort"
 	"strings"
 
 	"github.com/keyrounds/keyrounds/confine"
@@ -49,6 +51,7 @@ type undoer struct {
 	most   int
 	over   bool // and it was more than that
 	failed error
+	ofRuns bool // what is found now was in a run of letters
 	found  func(from, to int, m meaning, how secret.Encoding)
 }
 
@@ -67,20 +70,25 @@ func (u *undoer) give() {
 	u.undoers.Put(u)
 }
 
-// search calls found for what text has in encodings. Runs of letters that begin at or behind runsEnd are left out.
-func (u *undoer) search(text []byte, runsEnd int, found func(from, to int, m meaning, how secret.Encoding)) {
+// search calls found for what text has in encodings. Runs of letters that begin at or behind runsEnd are left out, and of all else what
+// lies in front of from: both are searched with another part of a text.
+func (u *undoer) search(text []byte, from, runsEnd int, found func(from, to int, m meaning, how secret.Encoding)) {
 	u.spent, u.most, u.found = [deepest]int{}, mostUndone*len(text)+1<<16, found
-	u.level(text, runsEnd, 0, func(from, to int) (int, int) { return from, to }, "")
+	u.level(text, from, runsEnd, 0, func(from, to int) (int, int) { return from, to }, "")
 }
 
 // lift says where a part of an undone text is in the text that search got.
 type lift func(from, to int) (int, int)
 
 // level undoes what is in text.
-func (u *undoer) level(text []byte, runsEnd, depth int, up lift, how secret.Encoding) {
+func (u *undoer) level(text []byte, from, runsEnd, depth int, up lift, how secret.Encoding) {
 	l := &u.lines[depth]
+	of := noLines
+	if depth > 0 {
+		of = &u.lines[depth-1]
+	}
 	do := func(by secret.Encoding) {
-		if !u.promising(l.text) {
+		if !of.changed(l.pieces[0].of, l.end) || !u.promising(l.text) {
 			return
 		}
 		if u.spent[depth] += len(l.text); depth > 0 && u.spent[depth] > u.most {
@@ -91,20 +99,29 @@ func (u *undoer) level(text []byte, runsEnd, depth int, up lift, how secret.Enco
 		above := func(from, to int) (int, int) { return up(l.span(from, to)) }
 		u.matches(l.text, 0, len(l.text), func(m match) { u.tell(l.text, m, above, inner) })
 		if depth+1 < deepest && by != Escaped {
-			u.level(l.text, len(l.text), depth+1, above, inner)
+			u.level(l.text, 0, len(l.text), depth+1, above, inner)
 		}
 	}
-	u.escapes(text, l, do)
-	u.runs(text[:runsEnd], l, do, func(by secret.Encoding) { u.packed(l, up, inside(how, by)) })
-	u.dumps(text, l, do)
-	u.wide(text, l, do)
+	apart := !of.joined || bytes.IndexByte(text, '-') >= 0 // else all are letters, of which none may be numbers that stand apart
+	if !of.joined || apart && bytes.ContainsAny(text, "xX") {
+		u.escapes(text, from, l, do)
+	}
+	u.ofRuns = u.ofRuns || depth == 0
+	u.runs(text[:runsEnd], of, l, do, func(l *lines, by secret.Encoding) { u.packed(l, up, inside(how, by)) })
+	u.ofRuns = u.ofRuns && depth > 0
+	if apart {
+		u.dumps(text, from, of, l, do)
+	}
+	if !of.joined {
+		u.wide(text, from, l, do)
+	}
 }
 
 // promising reports whether a text has as many bytes in a row as the shortest term has, that all may be of one, or zeros beside them.
 func (u *undoer) promising(text []byte) bool {
 	for p := u.shortest - 1; p < len(text); {
 		n := 0
-		for n < u.shortest && (u.may[text[p-n]] || text[p-n] == 0) {
+		for n < u.shortest && u.solid[text[p-n]] {
 			n++
 		}
 		if n == u.shortest {
@@ -173,6 +190,21 @@ type lines struct {
 	pieces []piece
 	end    int    // where the last of it ends in what it was made of
 	unit   [2]int // so many bytes there are so many here, within a piece; 0: as many
+	kept   bool   // what lies between two pieces is as it was, and searched there as well
+	joined bool   // they are runs of letters
+}
+
+// noLines are what was not made of another text.
+var noLines = &lines{}
+
+// changed reports whether a part of the text, or what stands beside it, may be searched only here: it is not as it was in what the text
+// was made of.
+func (l *lines) changed(from, to int) bool {
+	if !l.kept {
+		return true
+	}
+	i := 1 + sort.Search(len(l.pieces)-1, func(i int) bool { return l.pieces[i+1].at >= from })
+	return i < len(l.pieces) && l.pieces[i].at <= to
 }
 
 // piece says where a part of lines.text begins, there and in what it was made of.
@@ -180,7 +212,7 @@ type piece struct{ at, of int }
 
 // begin empties l for what is made of another text from a place on.
 func (l *lines) begin(of int) {
-	l.text, l.pieces, l.unit = l.text[:0], append(l.pieces[:0], piece{0, of}), [2]int{}
+	l.text, l.pieces, l.unit, l.kept, l.joined = l.text[:0], append(l.pieces[:0], piece{0, of}), [2]int{}, false, false
 }
 
 // place is where a byte of the text was taken from.
