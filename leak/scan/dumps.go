@@ -15,7 +15,7 @@ func (u *undoer) dumps(text []byte, from int, of, l *lines, do func(secret.Encod
 		stride = 2 * probe
 	}
 	for p := from; p+probe <= len(text); p += stride {
-		if beyond(text[p:]) != 0 || !maybeDump(text[p:p+probe]) {
+		if beyond(text[p:]) != 0 || !maybeDump(text[p:p+probe]) || stride > probe && !digitsBeside(text, p, p+probe) {
 			continue
 		}
 		start := p
@@ -50,16 +50,30 @@ func (u *undoer) dumps(text []byte, from int, of, l *lines, do func(secret.Encod
 				is = len(l.text) >= u.shortest
 			}
 		}
-		if is && of.changed(start, end) {
+		if is && of.changed(start-3*probe, end) {
 			do(by)
 		}
 		p = max(p, end-end%stride)
 	}
 }
 
-// stretch is where a line of digits and what is between them ends, if those are too few to be a term; -1: they may be one.
+// digitsBeside reports whether the eight bytes on one of both sides are digits, or what is between them, as well.
+func digitsBeside(text []byte, from, to int) bool {
+	all := func(eight []byte) bool {
+		for _, c := range eight {
+			if dumpClass[c] == 0 {
+				return false
+			}
+		}
+		return true
+	}
+	return to+8 <= len(text) && all(text[to:to+8]) || from >= 8 && all(text[from-8:from])
+}
+
+// stretch is where digits and what is between them end, or the first blank, behind which a dump may begin, if they are too few to be a
+// term; -1: they may be one.
 func (u *undoer) stretch(text []byte, from int) int {
-	line := len(text)
+	blank := len(text)
 	for at, left := from, 2*u.shortest; at < len(text); at++ {
 		switch dumpClass[text[at]] {
 		case digitClass:
@@ -70,13 +84,13 @@ func (u *undoer) stretch(text []byte, from int) int {
 			if text[at]|0x20 == 'x' {
 				return -1
 			}
-			return min(at, line)
+			return min(at, blank)
 		}
-		if text[at] == '\n' {
-			line = min(at, line)
+		if text[at] <= ' ' {
+			blank = min(at, blank)
 		}
 	}
-	return line
+	return blank
 }
 
 // beginsDump reports whether text begins with an offset and a blank.

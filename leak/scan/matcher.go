@@ -259,6 +259,24 @@ func (c *class) every(text []byte, p int, pass func(p int)) {
 	}
 }
 
+// may reports whether the filters let anything of text pass: nothing is in it otherwise.
+func (m *matcher) may(text []byte) (may bool) {
+	for _, c := range m.classes {
+		if c.long != nil {
+			for p := 0; p+blockLength <= len(text); p += longStride {
+				h := hash(text[p:])
+				b := filterBits(h)
+				may = may || c.long[h>>(64-longBits)]&b == b
+			}
+		} else {
+			for p := 0; p+blockLength <= len(text); p++ {
+				may = may || c.short[hash(text[p:])>>c.shift&(1<<shortBits-1)] != 0
+			}
+		}
+	}
+	return may
+}
+
 func (m *matcher) lookUp(c *class, h uint64, text []byte, p, from, until int, found func(int, *form)) {
 	bucket := h >> c.bucket
 	for _, b := range c.blocks[c.starts[bucket]:c.starts[bucket+1]] {

@@ -83,6 +83,9 @@ func (u *undoer) run(text []byte, start, end int, l *lines, do func(secret.Encod
 		u.numbers(text, start, end, &numerals[i], l, do, packed)
 	}
 	for a := 0; a < 4 && start+a+12 <= end; a++ {
+		if a > 0 && encodedMagic[text[start+a]] == nil {
+			continue
+		}
 		if f := containerIn(text[start+a:end], a == 0); f != nil {
 			l.base64(text, start+a, end)
 			packed(l, alphabet(text[start+a:end]))
@@ -95,8 +98,8 @@ func (u *undoer) run(text []byte, start, end int, l *lines, do func(secret.Encod
 func (u *undoer) texts(text []byte, start, end int, l *lines, do func(secret.Encoding)) {
 	const least = 3
 	var done [4]int                                            // where what was undone ends, by where its groups begin
-	for p := start + 4*(least-1); p+8 <= end; p += 4 * least { // of so many groups in a row one is looked at
-		four := textGroups(binary.LittleEndian.Uint64(text[p:]))
+	for p := start + 4*(least-1); p+4 <= end; p += 4 * least { // of so many groups in a row one is looked at
+		four := textGroups(eightOf(text[p:end]))
 		for a := 0; four != 0; a, four = a+1, four>>1 {
 			at := p + a
 			if four&1 == 0 || at < done[at&3] {
@@ -120,6 +123,16 @@ func (u *undoer) texts(text []byte, start, end int, l *lines, do func(secret.Enc
 			do(alphabet(text[begin:stop]))
 		}
 	}
+}
+
+// eightOf is the first eight bytes of text, and zeros for those that it lacks.
+func eightOf(text []byte) uint64 {
+	if len(text) >= 8 {
+		return binary.LittleEndian.Uint64(text)
+	}
+	var eight [8]byte
+	copy(eight[:], text)
+	return binary.LittleEndian.Uint64(eight[:])
 }
 
 // base64 decodes a part of a run.

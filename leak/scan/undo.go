@@ -47,6 +47,7 @@ type undoer struct {
 	left *budget // for containers in encodings
 
 	lines  [deepest]lines // what is undone now, by depth
+	by     [deepest]secret.Encoding
 	spent  [deepest]int
 	most   int
 	over   bool // and it was more than that
@@ -74,40 +75,62 @@ func (u *undoer) give() {
 // lies in front of from: both are searched with another part of a text.
 func (u *undoer) search(text []byte, from, runsEnd int, found func(from, to int, m meaning, how secret.Encoding)) {
 	u.spent, u.most, u.found = [deepest]int{}, mostUndone*len(text)+1<<16, found
-	u.level(text, from, runsEnd, 0, func(from, to int) (int, int) { return from, to }, "")
+	u.level(text, from, runsEnd, 0)
 }
 
-// lift says where a part of an undone text is in the text that search got.
-type lift func(from, to int) (int, int)
+// lift says where a part of what was undone at a depth is in the text that search got.
+func (u *undoer) lift(depth, from, to int) (int, int) {
+	for ; depth >= 0; depth-- {
+		from, to = u.lines[depth].span(from, to)
+	}
+	return from, to
+}
+
+// how names what is undone up to a depth.
+func (u *undoer) how(depth int) (how secret.Encoding) {
+	for _, by := range u.by[:depth+1] {
+		how = inside(how, by)
+	}
+	return how
+}
 
 // level undoes what is in text.
-func (u *undoer) level(text []byte, from, runsEnd, depth int, up lift, how secret.Encoding) {
+func (u *undoer) level(text []byte, from, runsEnd, depth int) {
 	l := &u.lines[depth]
 	of := noLines
 	if depth > 0 {
 		of = &u.lines[depth-1]
 	}
 	do := func(by secret.Encoding) {
-		if !of.changed(l.pieces[0].of, l.end) || !u.promising(l.text) {
+		if !of.changed(l.pieces[0].of, l.end) || !l.joined && !u.promising(l.text) {
 			return
 		}
 		if u.spent[depth] += len(l.text); depth > 0 && u.spent[depth] > u.most {
 			u.over = true
 			return
 		}
-		inner := inside(how, by)
-		above := func(from, to int) (int, int) { return up(l.span(from, to)) }
-		u.matches(l.text, 0, len(l.text), func(m match) { u.tell(l.text, m, above, inner) })
-		if depth+1 < deepest && by != Escaped {
-			u.level(l.text, 0, len(l.text), depth+1, above, inner)
+		if u.by[depth] = by; u.matcher.may(l.text) {
+			u.matches(l.text, 0, len(l.text), func(m match) { u.tell(l.text, m, depth) })
 		}
+		if depth+1 < deepest && by != Escaped {
+			u.level(l.text, 0, len(l.text), depth+1)
+		}
+	}
+	packed := func(c *lines, by secret.Encoding) {
+		from, to := c.span(0, len(c.text))
+		from, to = u.lift(depth-1, from, to)
+		u.packed(c.text, from, to, inside(u.how(depth-1), by))
 	}
 	apart := !of.joined || bytes.IndexByte(text, '-') >= 0 // else all are letters, of which none may be numbers that stand apart
 	if !of.joined || apart && bytes.ContainsAny(text, "xX") {
-		u.escapes(text, from, l, do)
+		u.escapes(text, from, of, l, do)
 	}
 	u.ofRuns = u.ofRuns || depth == 0
-	u.runs(text[:runsEnd], of, l, do, func(l *lines, by secret.Encoding) { u.packed(l, up, inside(how, by)) })
+	if of.joined {
+		u.run(text, 0, len(text), l, do, packed)
+	} else {
+		u.runs(text[:runsEnd], of, l, do, packed)
+	}
 	u.ofRuns = u.ofRuns && depth > 0
 	if apart {
 		u.dumps(text, from, of, l, do)
@@ -144,20 +167,20 @@ func inside(how, by secret.Encoding) secret.Encoding {
 }
 
 // tell tells a match in an undone text.
-func (u *undoer) tell(text []byte, m match, up lift, how secret.Encoding) {
-	at := int(m.from)
+func (u *undoer) tell(text []byte, m match, depth int) {
+	at, how := int(m.from), u.how(depth)
 	outermost, _, _ := strings.Cut(string(inside(how, m.encoding)), "/")
 	isBase64 := outermost == string(secret.Base64) || outermost == string(secret.Base64URL)
 	if p := u.terms[m.term].Partner; isBase64 && p != "" && !m.group.is && at > len(p) &&
 		text[at-1] == ':' && string(text[at-1-len(p):at-1]) == p {
 		how, m.encoding, m.from = Basic, secret.Plain, m.from-int64(1+len(p))
 	}
-	from, to := up(int(m.from), int(m.to))
+	from, to := u.lift(depth, int(m.from), int(m.to))
 	u.found(from, to, m.meaning, inside(how, m.encoding))
 }
 
 // packed searches a container that was in an encoding. What is in it is told of the whole of it.
-func (u *undoer) packed(l *lines, up lift, how secret.Encoding) {
+func (u *undoer) packed(text []byte, from, to int, how secret.Encoding) {
 	if u.left == nil {
 		u.left = u.budget()
 	}
@@ -165,8 +188,7 @@ func (u *undoer) packed(l *lines, up lift, how secret.Encoding) {
 		u.over = true
 		return
 	}
-	from, to := up(l.span(0, len(l.text)))
-	found, b := u.found, string(l.text)
+	found, b := u.found, string(text)
 	own := *u.left
 	own.bytes = min(own.bytes, mostPacked)
 	before := own.bytes
@@ -192,6 +214,8 @@ type lines struct {
 	unit   [2]int // so many bytes there are so many here, within a piece; 0: as many
 	kept   bool   // what lies between two pieces is as it was, and searched there as well
 	joined bool   // they are runs of letters
+	joint  byte   // what the joints of one family begin with, which were taken out
+	twice  bool   // and others of it before
 }
 
 // noLines are what was not made of another text.
@@ -212,7 +236,8 @@ type piece struct{ at, of int }
 
 // begin empties l for what is made of another text from a place on.
 func (l *lines) begin(of int) {
-	l.text, l.pieces, l.unit, l.kept, l.joined = l.text[:0], append(l.pieces[:0], piece{0, of}), [2]int{}, false, false
+	l.text, l.pieces, l.unit, l.kept, l.joined, l.joint = l.text[:0], append(l.pieces[:0], piece{0, of}), [2]int{}, false, false, 0
+	l.twice = false
 }
 
 // place is where a byte of the text was taken from.
