@@ -121,7 +121,7 @@ func (u *undoer) escape(text []byte, i int, ends *endings, made, l *lines, do fu
 	for of := u.pairs.first[text[i]] & u.pairs.second[text[i+1]]; of != 0; of &= of - 1 {
 		f := bits.TrailingZeros32(of)
 		by := &families[f]
-		if i < ends.next[f] || by.name == Split && i == 0 {
+		if i < ends.next[f] || by.name == Split && (i == 0 || !u.may[text[i-1]]) {
 			continue
 		}
 		switch by.name {

@@ -110,8 +110,9 @@ func tag(rest []byte) int {
 	if len(rest) < 3 || rest[1] != '/' && rest[1] != '!' && rest[1] != '?' && !isAlnum(rest[1]) {
 		return 0
 	}
-	end := bytes.IndexAny(rest[1:min(len(rest), longest)], "<>")
-	if end < 0 || rest[1+end] == '<' {
+	rest = rest[1:min(len(rest), longest)]
+	end := bytes.IndexByte(rest, '>')
+	if end < 0 || bytes.IndexByte(rest[:end], '<') >= 0 {
 		return 0
 	}
 	return end + 2

@@ -43,7 +43,7 @@ type meaning struct {
 // class holds forms that are looked for at every stride-th place.
 type class struct {
 	stride int
-	long   *[1 << longBits]uint64 // two bits of a word a block
+	long   *[1 << longBits]uint64 // three bits of a word a block
 	short  *[1 << shortBits]uint8 // a byte a block, of which only a part is used by few
 	shift  uint                   // of a hash, to its byte in short
 
@@ -210,8 +210,8 @@ func (c *class) fill(forms []form) {
 	}
 }
 
-// filterBits are the two of a word that stand for a hash.
-func filterBits(hash uint64) uint64 { return 1<<(hash>>24&63) | 1<<(hash>>32&63) }
+// filterBits are the three of a word that stand for a hash.
+func filterBits(hash uint64) uint64 { return 1<<(hash>>24&63) | 1<<(hash>>32&63) | 1<<(hash>>40&63) }
 
 // hash of the first eight bytes. The high half depends on all of them.
 func hash(b []byte) uint64 { return binary.LittleEndian.Uint64(b) * 0x9e3779b97f4a7c15 }
@@ -259,8 +259,12 @@ func (c *class) every(text []byte, p int, pass func(p int)) {
 	}
 }
 
-// may reports whether the filters let anything of text pass: nothing is in it otherwise.
+// may reports whether the filters let anything of text pass: nothing is in it otherwise. Of a long one it always says so.
 func (m *matcher) may(text []byte) (may bool) {
+	const long = 1 << 10
+	if len(text) > long {
+		return true
+	}
 	for _, c := range m.classes {
 		if c.long != nil {
 			for p := 0; p+blockLength <= len(text); p += longStride {

@@ -34,7 +34,7 @@ func (u *undoer) runs(text []byte, of, l *lines, do func(secret.Encoding), packe
 	const probe = 8
 	stride := (u.shortestRun - probe + 1) &^ (probe - 1) // in so many letters are eight from a multiple of it on
 	for p := 0; p+probe <= len(text); p += stride {
-		if below(text[p:]) != 0 || letters(text[p:p+probe]) < probe {
+		if below(text[p:]) != 0 || !allLetters(text[p:]) {
 			continue
 		}
 		end := p + letters(text[p:])
@@ -413,6 +413,9 @@ func openRun(text []byte, known int) int {
 			end--
 		}
 		start := end
+		for start >= 8 && start > known && len(text)-start <= mostBlob && allLetters(text[start-8:]) {
+			start -= 8
+		}
 		for start > 0 && isLetter[text[start-1]] && len(text)-start <= mostBlob && (start > known || end-start < shortestLine) {
 			start--
 		}
@@ -495,17 +498,20 @@ func (b lineBreak) behind(text []byte, at int) int {
 // letters is how many of them text begins with.
 func letters(text []byte) int {
 	n := 0
-	for ; n+8 <= len(text); n += 8 {
-		w := binary.LittleEndian.Uint64(text[n:])
-		if letterBit[byte(w)]&letterBit[byte(w>>8)]&letterBit[byte(w>>16)]&letterBit[byte(w>>24)]&
-			letterBit[byte(w>>32)]&letterBit[byte(w>>40)]&letterBit[byte(w>>48)]&letterBit[byte(w>>56)] == 0 {
-			break
-		}
+	for n+8 <= len(text) && allLetters(text[n:]) {
+		n += 8
 	}
 	for n < len(text) && isLetter[text[n]] {
 		n++
 	}
 	return n
+}
+
+// allLetters reports whether the first eight bytes of text are letters.
+func allLetters(text []byte) bool {
+	w := binary.LittleEndian.Uint64(text)
+	return letterBit[byte(w)]&letterBit[byte(w>>8)]&letterBit[byte(w>>16)]&letterBit[byte(w>>24)]&
+		letterBit[byte(w>>32)]&letterBit[byte(w>>40)]&letterBit[byte(w>>48)]&letterBit[byte(w>>56)] != 0
 }
 
 // below is not 0 if one of the first eight bytes of text is below every letter, as spaces and most signs are.
