@@ -35,7 +35,8 @@ func (s stream7z) archive(inHeader bool) []byte {
 	return []byte("7z\xbc\xaf\x27\x1c\x00\x04" + sum + string(start) + s.packed + header)
 }
 
-// A 7z whose header asks for a dictionary of gigabytes is not opened, and that is said; one that cannot need it, since its text is short, is.
+// A 7z whose header asks for a dictionary of gigabytes is not opened, and that is said. One that cannot need it, since its text is short,
+// is opened.
 func TestDictionaryOf7z(t *testing.T) {
 	t.Parallel()
 	const gigabytes = "\x00\x00\x00\xc0"

@@ -22,8 +22,8 @@ func (u *undoer) mayGoOn(text []byte, from, to int) bool {
 	return to < len(text) && u.may[text[from-1]]
 }
 
-// again reports whether a joint may be undone in a text of which others of its family were taken out: those in front of what only looks like
-// one, and, however often, those of strings in a string, where each quote stands twice.
+// again reports whether a joint may be undone in a text of which others of its family were taken out: once those in front of what only
+// looks like one, and, however often, those of strings in a string, where each quote stands twice.
 func again(made *lines, text []byte, from, to int) bool {
 	return !made.twice || made.changed(from, to) || text[from-1] == text[from] || to < len(text) && text[to] == text[from]
 }

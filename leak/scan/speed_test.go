@@ -142,9 +142,9 @@ func someID(r *rand.Rand) string {
 func writeLogLine(w *bytes.Buffer, r *rand.Rand) {
 	if r.IntN(2) == 0 {
 		query := url.Values{"q": {someWords(r, 3)}, "next": {"https://app.example.com/" + words[r.IntN(len(words))] + "?id=" + someID(r)}}
-		fmt.Fprintf(w, "10.%d.%d.%d - - [12/Nov/2026:10:%02d:%02d +0000] \"GET /api/v1/%ss/%d?%s HTTP/1.1\" %d %d \"-\" \"Mozilla/5.0 (X11; Linux x86_64)\"\n",
-			r.IntN(256), r.IntN(256), r.IntN(256), r.IntN(60), r.IntN(60), words[r.IntN(len(words))], r.IntN(100_000), query.Encode(),
-			200+r.IntN(5)*100, r.IntN(100_000))
+		fmt.Fprintf(w, "10.%d.%d.%d - - [12/Nov/2026:10:%02d:%02d +0000] ", r.IntN(256), r.IntN(256), r.IntN(256), r.IntN(60), r.IntN(60))
+		fmt.Fprintf(w, "\"GET /api/v1/%ss/%d?%s HTTP/1.1\" ", words[r.IntN(len(words))], r.IntN(100_000), query.Encode())
+		fmt.Fprintf(w, "%d %d \"-\" \"Mozilla/5.0 (X11; Linux x86_64)\"\n", 200+r.IntN(5)*100, r.IntN(100_000))
 		return
 	}
 	fmt.Fprintf(w, "time=2026-11-12T10:%02d:%02d.%03dZ level=INFO msg=%q trace=%016x%016x user=%s took=%dms\n",
@@ -160,6 +160,6 @@ func writeRecord(w *bytes.Buffer, r *rand.Rand, indent string) {
 		"description": someWords(r, 12) + "\n\"" + someWords(r, 3) + "\"\tand <b>" + someWords(r, 1) + "</b> & " + someWords(r, 4),
 		"links":       []string{"https://example.com/" + someID(r), "https://example.com/a/b?c=" + someWords(r, 1)},
 		"tags":        strings.Fields(someWords(r, 5)),
-		"position":    map[string]any{"x": r.IntN(100), "y": r.IntN(100), "history": []int{r.IntN(9), r.IntN(99), r.IntN(999), r.IntN(9999)}},
+		"position":    map[string]any{"x": r.IntN(100), "y": r.IntN(100), "history": []int{r.IntN(9), r.IntN(99), r.IntN(999)}},
 	})
 }
