@@ -48,6 +48,8 @@ type undoer struct {
 
 	lines  [deepest]lines // what is undone now, by depth
 	by     [deepest]secret.Encoding
+	do     [deepest]func(by secret.Encoding)           // searches the lines of a depth, which were undone
+	pack   [deepest]func(c *lines, by secret.Encoding) // searches a container that stands in what is undone at a depth
 	spent  [deepest]int
 	most   int
 	over   bool // and it was more than that
@@ -60,6 +62,10 @@ func (s *Scanner) undoer(ctx context.Context, at place, left *budget) *undoer {
 	u, is := s.undoers.Get().(*undoer)
 	if !is {
 		u = &undoer{Scanner: s}
+		for depth := range deepest {
+			u.do[depth] = func(by secret.Encoding) { u.undone(depth, by) }
+			u.pack[depth] = func(c *lines, by secret.Encoding) { u.packed(depth, c, by) }
+		}
 	}
 	u.ctx, u.at, u.left, u.over, u.failed = ctx, at, left, false, nil
 	return u
@@ -74,7 +80,7 @@ func (u *undoer) give() {
 // search calls found for what text has in encodings. Runs of letters that begin at or behind runsEnd are left out, and of all else what
 // lies in front of from: both are searched with another part of a text.
 func (u *undoer) search(text []byte, from, runsEnd int, found func(from, to int, m meaning, how secret.Encoding)) {
-	u.spent, u.most, u.found = [deepest]int{}, mostUndone*len(text)+1<<16, found
+	u.spent, u.most, u.found, u.ofRuns = [deepest]int{}, mostUndone*len(text)+1<<16, found, false
 	u.level(text, from, runsEnd, 0)
 }
 
@@ -96,31 +102,7 @@ func (u *undoer) how(depth int) (how secret.Encoding) {
 
 // level undoes what is in text.
 func (u *undoer) level(text []byte, from, runsEnd, depth int) {
-	l := &u.lines[depth]
-	of := noLines
-	if depth > 0 {
-		of = &u.lines[depth-1]
-	}
-	do := func(by secret.Encoding) {
-		if !of.changed(l.pieces[0].of, l.end) || !l.joined && !u.promising(l.text) {
-			return
-		}
-		if u.spent[depth] += len(l.text); depth > 0 && u.spent[depth] > u.most {
-			u.over = true
-			return
-		}
-		if u.by[depth] = by; u.matcher.may(l.text) {
-			u.matches(l.text, 0, len(l.text), func(m match) { u.tell(l.text, m, depth) })
-		}
-		if depth+1 < deepest && by != Escaped {
-			u.level(l.text, 0, len(l.text), depth+1)
-		}
-	}
-	packed := func(c *lines, by secret.Encoding) {
-		from, to := c.span(0, len(c.text))
-		from, to = u.lift(depth-1, from, to)
-		u.packed(c.text, from, to, inside(u.how(depth-1), by))
-	}
+	of, l, do, packed := u.above(depth), &u.lines[depth], u.do[depth], u.pack[depth]
 	apart := !of.joined || bytes.IndexByte(text, '-') >= 0 // else all are letters, of which none may be numbers that stand apart
 	if !of.joined || apart && bytes.ContainsAny(text, "xX") {
 		u.escapes(text, from, of, l, do)
@@ -137,6 +119,32 @@ func (u *undoer) level(text []byte, from, runsEnd, depth int) {
 	}
 	if !of.joined {
 		u.wide(text, from, l, do)
+	}
+}
+
+// above are the lines that are searched at a depth.
+func (u *undoer) above(depth int) *lines {
+	if depth == 0 {
+		return noLines
+	}
+	return &u.lines[depth-1]
+}
+
+// undone searches the lines of a depth, which were undone by by.
+func (u *undoer) undone(depth int, by secret.Encoding) {
+	l := &u.lines[depth]
+	if !u.above(depth).changed(l.pieces[0].of, l.end) || !l.joined && !u.promising(l.text) {
+		return
+	}
+	if u.spent[depth] += len(l.text); depth > 0 && u.spent[depth] > u.most {
+		u.over = true
+		return
+	}
+	if u.by[depth] = by; u.matcher.may(l.text) {
+		u.matches(l.text, 0, len(l.text), func(m match) { u.tell(l.text, m, depth) })
+	}
+	if depth+1 < deepest && by != Escaped {
+		u.level(l.text, 0, len(l.text), depth+1)
 	}
 }
 
@@ -180,7 +188,7 @@ func (u *undoer) tell(text []byte, m match, depth int) {
 }
 
 // packed searches a container that was in an encoding. What is in it is told of the whole of it.
-func (u *undoer) packed(text []byte, from, to int, how secret.Encoding) {
+func (u *undoer) packed(depth int, c *lines, by secret.Encoding) {
 	if u.left == nil {
 		u.left = u.budget()
 	}
@@ -188,7 +196,9 @@ func (u *undoer) packed(text []byte, from, to int, how secret.Encoding) {
 		u.over = true
 		return
 	}
-	found, b := u.found, string(text)
+	from, to := c.span(0, len(c.text))
+	from, to = u.lift(depth-1, from, to)
+	found, b, how := u.found, string(c.text), inside(u.how(depth-1), by)
 	own := *u.left
 	own.bytes = min(own.bytes, mostPacked)
 	before := own.bytes
