@@ -129,25 +129,45 @@ func (u *undoer) escape(text []byte, i int, ends *endings, made, l *lines, do fu
 			ends.next[f] = l.apart(text, i)
 		case Split:
 			n, _ := by.undo(text[i:])
-			if n == 0 || !u.mayGoOn(text, i, i+n) || by.trigger == made.joint && !again(made, text, i, i+n) {
+			if n == 0 || !u.mayGoOn(text, i, i+n) || made.undoneBefore(by, f, i, i+n) {
+				continue
+			}
+			if by.trigger == made.joint && !again(made, text, i, i+n) {
 				continue
 			}
 			end := u.joined(by, text, i, i < ends.seen[f], l)
-			l.twice = by.trigger == made.joint
+			l.twice, l.order = by.trigger == made.joint, by.order(f, l.closed)
 			ends.seen[f] = max(ends.seen[f], end)
 			if !u.may[by.trigger] || by.next == lineEnds { // else the next one may be the joint, and this a character
 				ends.next[f] = end
 			}
 		default:
-			if n, c := by.undo(text[i:]); n == 0 || !u.mayBe(c) {
+			if n, c := by.undo(text[i:]); n == 0 || !u.mayBe(c) || made.undoneBefore(by, f, i, i+n) {
 				continue
 			}
 			ends.next[f] = u.escaped(by, text, i, ends.next[f], l)
+			l.order = by.order(f, l.closed)
 		}
 		if len(l.text) >= u.shortest {
 			do(by.name)
 		}
 	}
+}
+
+// order is that in which families are undone that do not depend on each other: those in which nothing is undone any more come last.
+func (f *family) order(at int, closed bool) int {
+	switch {
+	case closed:
+		return 0
+	case f.name == Escaped:
+		return at + len(families)
+	}
+	return at
+}
+
+// undoneBefore reports whether what stands at a place was there before another family was undone, so that one of both orders is enough.
+func (l *lines) undoneBefore(by *family, at, from, to int) bool {
+	return l.kept && by.order(at, false) < l.order && !l.changed(from, to)
 }
 
 // escaped undoes a family around a place where it stands, and returns where that ends. What was undone before it ends at last.
@@ -171,6 +191,7 @@ func (u *undoer) escaped(f *family, text []byte, i, last int, l *lines) int {
 					l.pieces, l.kept = append(l.pieces, piece{0, j}), true
 					continue
 				}
+				l.closed = l.closed || !u.mayBe(text[j:j+n])
 				l.pieces = append(l.pieces, piece{len(l.text), j}, piece{len(l.text) + len(c), j + n})
 				l.text = append(l.text, c...)
 				j += n

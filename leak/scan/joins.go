@@ -50,6 +50,7 @@ func (u *undoer) joined(by *family, text []byte, i int, short bool, l *lines) in
 	for j < len(text) && j-run < u.reach && !(short && len(l.text) > i-start+u.reach) {
 		if c := text[j]; j >= i && len(u.joints[c]) > 0 && (c == by.trigger || !u.may[c]) {
 			if n := u.anyJoint(text[j:]); n > 0 {
+				l.closed = l.closed || !u.mayBe(text[j:j+n])
 				j += n
 				run = j
 				l.pieces = append(l.pieces, piece{len(l.text), j})

@@ -223,6 +223,8 @@ type lines struct {
 	end    int    // where the last of it ends in what it was made of
 	unit   [2]int // so many bytes there are so many here, within a piece; 0: as many
 	kept   bool   // what lies between two pieces is as it was, and searched there as well
+	order  int    // of the family that was undone (see family.order); 0: others cannot be undone across it
+	closed bool   // so it is
 	joined bool   // they are runs of letters
 	joint  byte   // what the joints of one family begin with, which were taken out
 	twice  bool   // and others of it before
@@ -247,7 +249,7 @@ type piece struct{ at, of int }
 // begin empties l for what is made of another text from a place on.
 func (l *lines) begin(of int) {
 	l.text, l.pieces, l.unit, l.kept, l.joined, l.joint = l.text[:0], append(l.pieces[:0], piece{0, of}), [2]int{}, false, false, 0
-	l.twice = false
+	l.twice, l.order, l.closed = false, 0, false
 }
 
 // place is where a byte of the text was taken from.
