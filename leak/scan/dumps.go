@@ -7,15 +7,15 @@ import (
 	"github.com/keyrounds/keyrounds/secret"
 )
 
-// dumps undoes hex whose bytes stand apart, as in 4a:6f:65, 0x4a, 0x6f, or 4a6f 65, and dumps with offsets in front.
-func (u *undoer) dumps(text []byte, l *lines, do func(secret.Encoding)) {
+// dumps undoes hex from a place on whose bytes stand apart, as in 4a:6f:65, 0x4a, 0x6f, or 4a6f 65, and dumps with offsets in front.
+func (u *undoer) dumps(text []byte, from int, of, l *lines, do func(secret.Encoding)) {
 	const probe = 8
 	stride := probe
 	if u.shortest >= 2*probe { // a line of a dump has 24 bytes at least, with its offset
 		stride = 2 * probe
 	}
-	for p := 0; p+probe <= len(text); p += stride {
-		if beyond(text[p:]) != 0 || !maybeDump(text[p:p+probe]) {
+	for p := from; p+probe <= len(text); p += stride {
+		if beyond(text[p:]) != 0 || !maybeDump(text[p:p+probe]) || stride > probe && !digitsBeside(text, p, p+probe) {
 			continue
 		}
 		start := p
@@ -25,27 +25,85 @@ func (u *undoer) dumps(text []byte, l *lines, do func(secret.Encoding)) {
 		for dumpClass[text[start]] == apartClass {
 			start++
 		}
-		end, at := u.dump(text, start, l), start
+		end, is, by := start, false, HexDump
+		try := func(from int) {
+			if beginsDump(text[from:]) {
+				end = u.dump(text, from, l)
+				is = len(l.text) >= u.shortest
+			}
+		}
+		try(start)
 		// What stands in front may have digits of hex as well.
-		for again := 0; again < 2 && at < p+probe && len(l.text) < u.shortest; again++ {
-			next := bytes.IndexAny(text[at:p+probe], " \t")
-			if next < 0 {
-				break
+		for again, at := 0, start; again < 2 && at < p+probe && !is; again++ {
+			for at < p+probe && text[at] != ' ' && text[at] != '\t' {
+				at++
 			}
-			if to := u.dump(text, at+next, l); len(l.text) >= u.shortest {
-				end = to
+			if at < p+probe {
+				try(at)
+				at += blanks(text[at:])
 			}
-			at += next + blanks(text[at+next:])
 		}
-		by := HexDump
-		if len(l.text) < u.shortest {
-			end, by = l.apart(text, start), secret.Hex
+		if !is {
+			end, by = u.stretch(text, start), secret.Hex
+			if end < 0 {
+				end = l.apart(text, start)
+				is = len(l.text) >= u.shortest
+			}
 		}
-		if len(l.text) >= u.shortest {
+		if is && of.changed(start-3*probe, end) {
 			do(by)
 		}
 		p = max(p, end-end%stride)
 	}
+}
+
+// digitsBeside reports whether the eight bytes on one of both sides are digits, or what is between them, as well.
+func digitsBeside(text []byte, from, to int) bool {
+	all := func(eight []byte) bool {
+		for _, c := range eight {
+			if dumpClass[c] == 0 {
+				return false
+			}
+		}
+		return true
+	}
+	return to+8 <= len(text) && all(text[to:to+8]) || from >= 8 && all(text[from-8:from])
+}
+
+// stretch is where digits and what is between them end, or the first blank, behind which a dump may begin, if they are too few to be a
+// term; -1: they may be one.
+func (u *undoer) stretch(text []byte, from int) int {
+	blank := len(text)
+	for at, left := from, 2*u.shortest; at < len(text); at++ {
+		switch dumpClass[text[at]] {
+		case digitClass:
+			if left--; left == 0 {
+				return -1
+			}
+		case 0:
+			if text[at]|0x20 == 'x' {
+				return -1
+			}
+			return min(at, blank)
+		}
+		if text[at] <= ' ' {
+			blank = min(at, blank)
+		}
+	}
+	return blank
+}
+
+// beginsDump reports whether text begins with an offset and a blank.
+func beginsDump(text []byte) bool {
+	at := blanks(text)
+	digits := 0
+	for at < len(text) && hexDigit[text[at]] >= 0 {
+		at, digits = at+1, digits+1
+	}
+	if at < len(text) && text[at] == ':' {
+		at++
+	}
+	return digits >= 4 && digits <= 16 && at < len(text) && (text[at] == ' ' || text[at] == '\t')
 }
 
 // beyond is not 0 if one of the first eight bytes of text is g or behind it, as most letters are.
@@ -114,6 +172,9 @@ func (l *lines) apart(text []byte, from int) int {
 			gap++
 		}
 		if gap == 0 {
+			if len(l.pieces) == 0 { // the number's last digit may be the 0 of 0x
+				at -= n
+			}
 			break
 		}
 		at += gap

@@ -25,6 +25,7 @@ type family struct {
 const (
 	hexDigits = "0123456789abcdefABCDEF"
 	alnums    = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+	lineEnds  = "\r\n"
 	ofStrings = " \t\r\n+.&|~_\\\"'`" // see quotes
 )
 
@@ -48,9 +49,9 @@ var families = [...]family{
 	{secret.Hex, '0', "xX", nil},
 	{Split, 0x1b, "[]()", joint(control)},
 	{Split, '<', "/!?" + alnums, joint(tag)},
-	{Split, '\\', "\r\n", joint(continued)},
-	{Split, '^', "\r\n", joint(continued)},
-	{Split, '`', "\r\n", joint(continued)},
+	{Split, '\\', lineEnds, joint(continued)},
+	{Split, '^', lineEnds, joint(continued)},
+	{Split, '`', lineEnds, joint(continued)},
 	{Split, '"', ofStrings, joint(quotes)},
 	{Split, '\'', ofStrings, joint(quotes)},
 	{Split, '`', ofStrings, joint(quotes)},
@@ -91,10 +92,13 @@ func newPairs(may *[256]bool) *pairs {
 	return &p
 }
 
-// escapes undoes all families around each place where one stands, as far to both sides as there may be a term.
-func (u *undoer) escapes(text []byte, l *lines, do func(secret.Encoding)) {
-	var ends [len(families)]int // where what was undone ends, by family
-	p, i := u.pairs, 0
+// endings are, by family, where it may be undone again, and where what it was undone in ends.
+type endings struct{ next, seen [len(families)]int }
+
+// escapes undoes all families around each place from one on where one stands, as far to both sides as there may be a term.
+func (u *undoer) escapes(text []byte, from int, of, l *lines, do func(secret.Encoding)) {
+	var ends endings
+	p, i := u.pairs, from
 	for ; i+8 <= len(text); i += 7 { // seven pairs at once
 		w := binary.LittleEndian.Uint64(text[i:])
 		if p.any[uint16(w)]|p.any[uint16(w>>8)]|p.any[uint16(w>>16)]|p.any[uint16(w>>24)]|
@@ -103,44 +107,67 @@ func (u *undoer) escapes(text []byte, l *lines, do func(secret.Encoding)) {
 		}
 		for k := range 7 {
 			if p.any[uint16(w>>(8*k))] != 0 {
-				u.escape(text, i+k, &ends, l, do)
+				u.escape(text, i+k, &ends, of, l, do)
 			}
 		}
 	}
 	for ; i+1 < len(text); i++ {
-		u.escape(text, i, &ends, l, do)
+		u.escape(text, i, &ends, of, l, do)
 	}
 }
 
 // escape undoes the families that stand at a place.
-func (u *undoer) escape(text []byte, i int, ends *[len(families)]int, l *lines, do func(secret.Encoding)) {
+func (u *undoer) escape(text []byte, i int, ends *endings, made, l *lines, do func(secret.Encoding)) {
 	for of := u.pairs.first[text[i]] & u.pairs.second[text[i+1]]; of != 0; of &= of - 1 {
 		f := bits.TrailingZeros32(of)
 		by := &families[f]
-		if i < ends[f] || by.name == Split && i == 0 {
+		if i < ends.next[f] || by.name == Split && (i == 0 || !u.may[text[i-1]]) {
 			continue
 		}
 		switch by.name {
 		case secret.Hex: // 0x41, 0x42
-			ends[f] = l.apart(text, i)
+			ends.next[f] = l.apart(text, i)
 		case Split:
 			n, _ := by.undo(text[i:])
-			if n == 0 || !u.mayGoOn(text, i, i+n) {
+			if n == 0 || !u.mayGoOn(text, i, i+n) || made.undoneBefore(by, f, i, i+n) {
 				continue
 			}
-			if end := u.joined(by, text, i, l); !u.may[by.trigger] { // else the next one may be the joint, and this a character
-				ends[f] = end
+			if by.trigger == made.joint && !again(made, text, i, i+n) {
+				continue
+			}
+			end := u.joined(by, text, i, i < ends.seen[f], l)
+			l.twice, l.order = by.trigger == made.joint, by.order(f, l.closed)
+			ends.seen[f] = max(ends.seen[f], end)
+			if !u.may[by.trigger] || by.next == lineEnds { // else the next one may be the joint, and this a character
+				ends.next[f] = end
 			}
 		default:
-			if n, c := by.undo(text[i:]); n == 0 || !u.mayBe(c) {
+			if n, c := by.undo(text[i:]); n == 0 || !u.mayBe(c) || made.undoneBefore(by, f, i, i+n) {
 				continue
 			}
-			ends[f] = u.escaped(by, text, i, ends[f], l)
+			ends.next[f] = u.escaped(by, text, i, ends.next[f], l)
+			l.order = by.order(f, l.closed)
 		}
 		if len(l.text) >= u.shortest {
 			do(by.name)
 		}
 	}
+}
+
+// order is that in which families are undone that do not depend on each other: those in which nothing is undone any more come last.
+func (f *family) order(at int, closed bool) int {
+	switch {
+	case closed:
+		return 0
+	case f.name == Escaped:
+		return at + len(families)
+	}
+	return at
+}
+
+// undoneBefore reports whether what stands at a place was there before another family was undone, so that one of both orders is enough.
+func (l *lines) undoneBefore(by *family, at, from, to int) bool {
+	return l.kept && by.order(at, false) < l.order && !l.changed(from, to)
 }
 
 // escaped undoes a family around a place where it stands, and returns where that ends. What was undone before it ends at last.
@@ -150,6 +177,7 @@ func (u *undoer) escaped(f *family, text []byte, i, last int, l *lines) int {
 		start--
 	}
 	l.begin(start)
+	l.kept = true
 	j, run := start, i
 	for j < len(text) && j-run < u.reach {
 		if text[j] == f.trigger {
@@ -160,8 +188,10 @@ func (u *undoer) escaped(f *family, text []byte, i, last int, l *lines) int {
 					}
 					j += n
 					l.begin(j) // what is in front of it is no part of what is at i
+					l.pieces, l.kept = append(l.pieces, piece{0, j}), true
 					continue
 				}
+				l.closed = l.closed || !u.mayBe(text[j:j+n])
 				l.pieces = append(l.pieces, piece{len(l.text), j}, piece{len(l.text) + len(c), j + n})
 				l.text = append(l.text, c...)
 				j += n
@@ -246,7 +276,7 @@ func backslash(rest []byte) (int, []byte) {
 		for n < len(rest) && n < 4 && rest[n] >= '0' && rest[n] <= '7' {
 			v, n = v*8+int(rest[n]-'0'), n+1
 		}
-		return n, []byte{byte(v)}
+		return n, asByte(n, rune(v&0xff))
 	case 'n', 'r', 't', 'b', 'f', 'v', 'a', 'e':
 		return 2, []byte{'\n'} // whichever: no term has it
 	default:
@@ -281,6 +311,9 @@ func asUTF8(n int, r rune) []byte {
 	if n == 0 {
 		return nil
 	}
+	if r < utf8.RuneSelf {
+		return asByte(n, r)
+	}
 	return utf8.AppendRune(nil, r)
 }
 
@@ -288,8 +321,16 @@ func asByte(n int, r rune) []byte {
 	if n == 0 {
 		return nil
 	}
-	return []byte{byte(r)}
+	return oneByte[byte(r)][:]
 }
+
+// oneByte has each byte, so that none is allocated. Nobody changes them.
+var oneByte = func() (all [256][1]byte) {
+	for i := range all {
+		all[i][0] = byte(i)
+	}
+	return all
+}()
 
 // hexDigit is what a digit stands for; -1: it is none.
 var hexDigit = func() (of [256]int8) {

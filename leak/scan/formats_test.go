@@ -137,9 +137,14 @@ func (l *lzmaOfZip) Close() error {
 }
 
 // sevenZipped is a 7z archive with d.txt, which says "first" and then `canary`; made by 7z.
-func sevenZipped(t testing.TB) []byte {
+func sevenZipped(t testing.TB) []byte { return made(t, "canary.7z.base64") }
+
+// zipBzip2 is a zip with x.env, which says the same, packed with method 12; made by Python's zipfile, as no package here packs bzip2.
+func zipBzip2(t testing.TB) []byte { return made(t, "canary-bzip2.zip.base64") }
+
+func made(t testing.TB, name string) []byte {
 	t.Helper()
-	text, err := os.ReadFile("testdata/canary.7z.base64")
+	text, err := os.ReadFile(filepath.Join("testdata", name))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -166,6 +171,7 @@ func TestContainers(t *testing.T) {
 		"h.png":    png(t, line),
 		"i.iso":    iso(t, "x.env", gz(t, line)),
 		"j.zip":    zipLZMA(t, "x.env", line),
+		"j2.zip":   zipBzip2(t),
 		"k.7z":     sevenZipped(t),
 		"l.exe":    append([]byte("MZ"+strings.Repeat("\x90\x00", 5000)), sevenZipped(t)...),
 		"m.exe":    append([]byte("MZ"+strings.Repeat("\x90\x00", 5000)), zipped(t, map[string][]byte{"x.env": line})...),

@@ -22,6 +22,12 @@ func (u *undoer) mayGoOn(text []byte, from, to int) bool {
 	return to < len(text) && u.may[text[from-1]]
 }
 
+// again reports whether a joint may be undone in a text of which others of its family were taken out: once those in front of what only
+// looks like one, and, however often, those of strings in a string, where each quote stands twice.
+func again(made *lines, text []byte, from, to int) bool {
+	return !made.twice || made.changed(from, to) || text[from-1] == text[from] || to < len(text) && text[to] == text[from]
+}
+
 func (u *undoer) anyJoint(rest []byte) int {
 	for _, f := range u.joints[rest[0]] {
 		if n, _ := f.undo(rest); n > 0 {
@@ -32,17 +38,19 @@ func (u *undoer) anyJoint(rest []byte) int {
 }
 
 // joined puts together what stands around a joint, and returns where that ends. The first byte of joints of another family may be a
-// character of a term as well: then it is one.
-func (u *undoer) joined(by *family, text []byte, i int, l *lines) int {
+// character of a term as well: then it is one. short: only what stands near to the joint is wanted.
+func (u *undoer) joined(by *family, text []byte, i int, short bool, l *lines) int {
 	start := i
 	for start > 0 && i-start < u.reach && u.may[text[start-1]] {
 		start--
 	}
 	l.begin(start)
+	l.kept, l.joint = true, by.trigger
 	j, run := start, i
-	for j < len(text) && j-run < u.reach {
+	for j < len(text) && j-run < u.reach && !(short && len(l.text) > i-start+u.reach) {
 		if c := text[j]; j >= i && len(u.joints[c]) > 0 && (c == by.trigger || !u.may[c]) {
 			if n := u.anyJoint(text[j:]); n > 0 {
+				l.closed = l.closed || !u.mayBe(text[j:j+n])
 				j += n
 				run = j
 				l.pieces = append(l.pieces, piece{len(l.text), j})
@@ -103,8 +111,9 @@ func tag(rest []byte) int {
 	if len(rest) < 3 || rest[1] != '/' && rest[1] != '!' && rest[1] != '?' && !isAlnum(rest[1]) {
 		return 0
 	}
-	end := bytes.IndexAny(rest[1:min(len(rest), longest)], "<>")
-	if end < 0 || rest[1+end] == '<' {
+	rest = rest[1:min(len(rest), longest)]
+	end := bytes.IndexByte(rest, '>')
+	if end < 0 || bytes.IndexByte(rest[:end], '<') >= 0 {
 		return 0
 	}
 	return end + 2

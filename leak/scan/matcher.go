@@ -43,7 +43,7 @@ type meaning struct {
 // class holds forms that are looked for at every stride-th place.
 type class struct {
 	stride int
-	long   *[1 << longBits]uint64 // two bits of a word a block
+	long   *[1 << longBits]uint64 // three bits of a word a block
 	short  *[1 << shortBits]uint8 // a byte a block, of which only a part is used by few
 	shift  uint                   // of a hash, to its byte in short
 
@@ -210,8 +210,8 @@ func (c *class) fill(forms []form) {
 	}
 }
 
-// filterBits are the two of a word that stand for a hash.
-func filterBits(hash uint64) uint64 { return 1<<(hash>>24&63) | 1<<(hash>>32&63) }
+// filterBits are the three of a word that stand for a hash.
+func filterBits(hash uint64) uint64 { return 1<<(hash>>24&63) | 1<<(hash>>32&63) | 1<<(hash>>40&63) }
 
 // hash of the first eight bytes. The high half depends on all of them.
 func hash(b []byte) uint64 { return binary.LittleEndian.Uint64(b) * 0x9e3779b97f4a7c15 }
@@ -219,18 +219,19 @@ func hash(b []byte) uint64 { return binary.LittleEndian.Uint64(b) * 0x9e3779b97f
 // find calls found for every form in text that ends after from and not after until, in no order; for one that
 // begins another perhaps twice.
 func (m *matcher) find(text []byte, from, until int, found func(at int, f *form)) {
+	begin := max(0, from-m.longest) // what ends behind from begins there or behind it
 	for _, c := range m.classes {
 		pass := func(p int) { m.lookUp(c, hash(text[p:]), text, p, from, until, found) }
 		if c.long != nil {
-			c.everySixteenth(text, pass)
+			c.everySixteenth(text, begin, pass)
 		} else {
-			c.every(text, pass)
+			c.every(text, begin, pass)
 		}
 	}
 }
 
-func (c *class) everySixteenth(text []byte, pass func(p int)) {
-	for p := 0; p+blockLength <= len(text); p += longStride {
+func (c *class) everySixteenth(text []byte, p int, pass func(p int)) {
+	for ; p+blockLength <= len(text); p += longStride {
 		h := hash(text[p : p+blockLength])
 		if b := filterBits(h); c.long[h>>(64-longBits)]&b == b {
 			pass(p)
@@ -239,10 +240,10 @@ func (c *class) everySixteenth(text []byte, pass func(p int)) {
 }
 
 // every looks at four places at a time, which is twice as fast.
-func (c *class) every(text []byte, pass func(p int)) {
+func (c *class) every(text []byte, p int, pass func(p int)) {
 	const mask = 1<<shortBits - 1
-	is, shift, p := c.short, c.shift&63, 0
-	for rest := text; len(rest) >= blockLength+3; rest, p = rest[4:], p+4 {
+	is, shift := c.short, c.shift&63
+	for rest := text[p:]; len(rest) >= blockLength+3; rest, p = rest[4:], p+4 {
 		h0, h1, h2, h3 := hash(rest), hash(rest[1:]), hash(rest[2:]), hash(rest[3:])
 		if is[h0>>shift&mask]|is[h1>>shift&mask]|is[h2>>shift&mask]|is[h3>>shift&mask] == 0 {
 			continue
@@ -256,6 +257,28 @@ func (c *class) every(text []byte, pass func(p int)) {
 	for ; p+blockLength <= len(text); p++ {
 		pass(p)
 	}
+}
+
+// may reports whether the filters let anything of text pass: nothing is in it otherwise. Of a long one it always says so.
+func (m *matcher) may(text []byte) (may bool) {
+	const long = 1 << 10
+	if len(text) > long {
+		return true
+	}
+	for _, c := range m.classes {
+		if c.long != nil {
+			for p := 0; p+blockLength <= len(text); p += longStride {
+				h := hash(text[p:])
+				b := filterBits(h)
+				may = may || c.long[h>>(64-longBits)]&b == b
+			}
+		} else {
+			for p := 0; p+blockLength <= len(text); p++ {
+				may = may || c.short[hash(text[p:])>>c.shift&(1<<shortBits-1)] != 0
+			}
+		}
+	}
+	return may
 }
 
 func (m *matcher) lookUp(c *class, h uint64, text []byte, p, from, until int, found func(int, *form)) {

@@ -9,12 +9,10 @@ import (
 	"encoding/json"
 	"flag"
 	"fmt"
-	"io"
 	"math/rand/v2"
 	"net/url"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
@@ -274,43 +272,6 @@ func TestMask(t *testing.T) {
 	s, _ := NewScanner([]Term{{Credential: "a", Kind: Secret, Value: "hunter2-hunter2"}}, Options{})
 	if got := s.Mask("dir/hunter2-hunter2.txt"); got != "dir/*****.txt" {
 		t.Errorf("masked: %q", got)
-	}
-}
-
-// BenchmarkScan reads Go's own source, which every machine with a compiler has, for one and for many secrets, on
-// one core. The ratio is to counting its line ends, which is the memory's speed.
-func BenchmarkScan(b *testing.B) {
-	var all []byte
-	root, err := exec.Command("go", "env", "GOROOT").Output()
-	if err != nil {
-		b.Fatal(err)
-	}
-	_ = filepath.WalkDir(filepath.Join(strings.TrimSpace(string(root)), "src"), func(name string, d os.DirEntry, err error) error {
-		if err == nil && d.Type().IsRegular() && len(all) < 64<<20 {
-			content, _ := os.ReadFile(name)
-			all = append(all, content...)
-		}
-		return nil
-	})
-	b.Run("lines", func(b *testing.B) {
-		b.SetBytes(int64(len(all)))
-		for b.Loop() {
-			bytes.Count(all, []byte{'\n'})
-		}
-	})
-	for _, of := range []struct {
-		n   int
-		odd bool
-	}{{1, false}, {100, false}, {10_000, false}, {10_000, true}} {
-		s, _ := NewScanner(registered(rand.New(rand.NewPCG(1, 1)), of.n, of.odd), Options{})
-		b.Run(fmt.Sprintf("credentials=%d,odd=%t", of.n, of.odd), func(b *testing.B) {
-			b.SetBytes(int64(len(all)))
-			for b.Loop() {
-				if err := s.Reader(context.Background(), "-", io.MultiReader(bytes.NewReader(all))); err != nil {
-					b.Fatal(err)
-				}
-			}
-		})
 	}
 }
 

@@ -30,6 +30,7 @@ type Scanner struct {
 	shortest, shortestRun int
 	reach                 int           // bytes between two escapes of one text, at most
 	may                   [256]bool     // bytes that a term, or an encoding of one, may have
+	solid                 [256]bool     // those, and the zeros of wide ones
 	pairs                 *pairs        // of that
 	joints                [256][]family // by their first byte
 
@@ -84,6 +85,8 @@ func NewScanner(terms []Term, o Options) (s *Scanner, short []Term) {
 	}
 	s.shortestRun = min(shortestLine, max(15, (4*s.shortest+2)/3))
 	s.may, s.reach = mayHave(terms), 2*s.matcher.longest+64
+	s.solid = s.may
+	s.solid[0] = true
 	s.pairs, s.joints = newPairs(&s.may), jointsBy()
 	s.carry = max(widened(s.matcher.longest)+2*margin, min(16*s.matcher.longest, 32<<10))
 	s.buffers.New = func() any { b := make([]byte, chunk+s.carry); return &b }
@@ -221,7 +224,7 @@ func (s *Scanner) all(ctx context.Context, at place, text []byte, found func(mat
 	s.matches(text, 0, len(text), found)
 	u := s.undoer(ctx, at, &budget{}) // no container is opened
 	defer u.give()
-	u.search(text, len(text), func(from, to int, m meaning, how secret.Encoding) {
+	u.search(text, 0, len(text), func(from, to int, m meaning, how secret.Encoding) {
 		m.encoding = how
 		found(match{int64(from), int64(to), 1 + bytes.Count(text[:from], []byte{'\n'}), m})
 	})
@@ -248,7 +251,8 @@ func (s *Scanner) stream(ctx context.Context, at place, r io.Reader, wide bool, 
 		above  int   // lines in those
 		carry  int
 		told   int // where in the buffer that ends which was told
-		undone int // the same of what was undone
+		undone int // the same of runs
+		began  int // of what is in the buffer for runs only: where that ends
 		hard   bool
 	)
 	s.files.Add(1)
@@ -263,7 +267,7 @@ func (s *Scanner) stream(ctx context.Context, at place, r io.Reader, wide bool, 
 		until, open := len(text), len(text)
 		if err == nil {
 			until -= margin // what is so near to the end is told when what follows is there
-			open = openRun(text)
+			open = openRun(text, began)
 		}
 		tell := func(m match) {
 			m.line += above
@@ -286,8 +290,8 @@ func (s *Scanner) stream(ctx context.Context, at place, r io.Reader, wide bool, 
 		}
 		s.matches(text, told, until, tell)
 		ends := min(until, open)
-		u.search(text, open, func(from, to int, m meaning, how secret.Encoding) {
-			if to > undone && to <= ends {
+		u.search(text, began, open, func(from, to int, m meaning, how secret.Encoding) {
+			if !u.ofRuns && to > told && to <= until || u.ofRuns && to > undone && to <= ends {
 				m.encoding = how
 				tell(match{int64(from), int64(to), 1 + bytes.Count(text[:from], []byte{'\n'}), m})
 			}
@@ -298,7 +302,7 @@ func (s *Scanner) stream(ctx context.Context, at place, r io.Reader, wide bool, 
 		}
 		carry = min(len(text), max(s.carry, len(text)-open))
 		gone := len(text) - carry
-		told, undone = max(0, until-gone), max(0, ends-gone)
+		told, undone, began = max(0, until-gone), max(0, ends-gone), carry-min(carry, s.carry)
 		above, before = above+bytes.Count(text[:gone], []byte{'\n'}), before+int64(gone)
 		if carry > len(buf)/2 { // of a long run that is searched as a whole
 			buf = make([]byte, 2*len(buf))

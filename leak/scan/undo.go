@@ -1,9 +1,11 @@
 package scan
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"slices"
+	"sort"
 	"strings"
 
 	"github.com/keyrounds/keyrounds/confine"
@@ -45,10 +47,14 @@ type undoer struct {
 	left *budget // for containers in encodings
 
 	lines  [deepest]lines // what is undone now, by depth
+	by     [deepest]secret.Encoding
+	do     [deepest]func(by secret.Encoding)           // searches the lines of a depth, which were undone
+	pack   [deepest]func(c *lines, by secret.Encoding) // searches a container that stands in what is undone at a depth
 	spent  [deepest]int
 	most   int
 	over   bool // and it was more than that
 	failed error
+	ofRuns bool // what is found now was in a run of letters
 	found  func(from, to int, m meaning, how secret.Encoding)
 }
 
@@ -56,6 +62,10 @@ func (s *Scanner) undoer(ctx context.Context, at place, left *budget) *undoer {
 	u, is := s.undoers.Get().(*undoer)
 	if !is {
 		u = &undoer{Scanner: s}
+		for depth := range deepest {
+			u.do[depth] = func(by secret.Encoding) { u.undone(depth, by) }
+			u.pack[depth] = func(c *lines, by secret.Encoding) { u.packed(depth, c, by) }
+		}
 	}
 	u.ctx, u.at, u.left, u.over, u.failed = ctx, at, left, false, nil
 	return u
@@ -67,44 +77,82 @@ func (u *undoer) give() {
 	u.undoers.Put(u)
 }
 
-// search calls found for what text has in encodings. Runs of letters that begin at or behind runsEnd are left out.
-func (u *undoer) search(text []byte, runsEnd int, found func(from, to int, m meaning, how secret.Encoding)) {
-	u.spent, u.most, u.found = [deepest]int{}, mostUndone*len(text)+1<<16, found
-	u.level(text, runsEnd, 0, func(from, to int) (int, int) { return from, to }, "")
+// search calls found for what text has in encodings. Runs of letters that begin at or behind runsEnd are left out, and of all else what
+// lies in front of from: both are searched with another part of a text.
+func (u *undoer) search(text []byte, from, runsEnd int, found func(from, to int, m meaning, how secret.Encoding)) {
+	u.spent, u.most, u.found, u.ofRuns = [deepest]int{}, mostUndone*len(text)+1<<16, found, false
+	u.level(text, from, runsEnd, 0)
 }
 
-// lift says where a part of an undone text is in the text that search got.
-type lift func(from, to int) (int, int)
+// lift says where a part of what was undone at a depth is in the text that search got.
+func (u *undoer) lift(depth, from, to int) (int, int) {
+	for ; depth >= 0; depth-- {
+		from, to = u.lines[depth].span(from, to)
+	}
+	return from, to
+}
+
+// how names what is undone up to a depth.
+func (u *undoer) how(depth int) (how secret.Encoding) {
+	for _, by := range u.by[:depth+1] {
+		how = inside(how, by)
+	}
+	return how
+}
 
 // level undoes what is in text.
-func (u *undoer) level(text []byte, runsEnd, depth int, up lift, how secret.Encoding) {
-	l := &u.lines[depth]
-	do := func(by secret.Encoding) {
-		if !u.promising(l.text) {
-			return
-		}
-		if u.spent[depth] += len(l.text); depth > 0 && u.spent[depth] > u.most {
-			u.over = true
-			return
-		}
-		inner := inside(how, by)
-		above := func(from, to int) (int, int) { return up(l.span(from, to)) }
-		u.matches(l.text, 0, len(l.text), func(m match) { u.tell(l.text, m, above, inner) })
-		if depth+1 < deepest && by != Escaped {
-			u.level(l.text, len(l.text), depth+1, above, inner)
-		}
+func (u *undoer) level(text []byte, from, runsEnd, depth int) {
+	of, l, do, packed := u.above(depth), &u.lines[depth], u.do[depth], u.pack[depth]
+	apart := !of.joined || bytes.IndexByte(text, '-') >= 0 // else all are letters, of which none may be numbers that stand apart
+	if !of.joined || apart && bytes.ContainsAny(text, "xX") {
+		u.escapes(text, from, of, l, do)
 	}
-	u.escapes(text, l, do)
-	u.runs(text[:runsEnd], l, do, func(by secret.Encoding) { u.packed(l, up, inside(how, by)) })
-	u.dumps(text, l, do)
-	u.wide(text, l, do)
+	u.ofRuns = u.ofRuns || depth == 0
+	if of.joined {
+		u.run(text, 0, len(text), l, do, packed)
+	} else {
+		u.runs(text[:runsEnd], of, l, do, packed)
+	}
+	u.ofRuns = u.ofRuns && depth > 0
+	if apart {
+		u.dumps(text, from, of, l, do)
+	}
+	if !of.joined {
+		u.wide(text, from, l, do)
+	}
+}
+
+// above are the lines that are searched at a depth.
+func (u *undoer) above(depth int) *lines {
+	if depth == 0 {
+		return noLines
+	}
+	return &u.lines[depth-1]
+}
+
+// undone searches the lines of a depth, which were undone by by.
+func (u *undoer) undone(depth int, by secret.Encoding) {
+	l := &u.lines[depth]
+	if !u.above(depth).changed(l.pieces[0].of, l.end) || !l.joined && !u.promising(l.text) {
+		return
+	}
+	if u.spent[depth] += len(l.text); depth > 0 && u.spent[depth] > u.most {
+		u.over = true
+		return
+	}
+	if u.by[depth] = by; u.matcher.may(l.text) {
+		u.matches(l.text, 0, len(l.text), func(m match) { u.tell(l.text, m, depth) })
+	}
+	if depth+1 < deepest && by != Escaped {
+		u.level(l.text, 0, len(l.text), depth+1)
+	}
 }
 
 // promising reports whether a text has as many bytes in a row as the shortest term has, that all may be of one, or zeros beside them.
 func (u *undoer) promising(text []byte) bool {
 	for p := u.shortest - 1; p < len(text); {
 		n := 0
-		for n < u.shortest && (u.may[text[p-n]] || text[p-n] == 0) {
+		for n < u.shortest && u.solid[text[p-n]] {
 			n++
 		}
 		if n == u.shortest {
@@ -127,20 +175,20 @@ func inside(how, by secret.Encoding) secret.Encoding {
 }
 
 // tell tells a match in an undone text.
-func (u *undoer) tell(text []byte, m match, up lift, how secret.Encoding) {
-	at := int(m.from)
+func (u *undoer) tell(text []byte, m match, depth int) {
+	at, how := int(m.from), u.how(depth)
 	outermost, _, _ := strings.Cut(string(inside(how, m.encoding)), "/")
 	isBase64 := outermost == string(secret.Base64) || outermost == string(secret.Base64URL)
 	if p := u.terms[m.term].Partner; isBase64 && p != "" && !m.group.is && at > len(p) &&
 		text[at-1] == ':' && string(text[at-1-len(p):at-1]) == p {
 		how, m.encoding, m.from = Basic, secret.Plain, m.from-int64(1+len(p))
 	}
-	from, to := up(int(m.from), int(m.to))
+	from, to := u.lift(depth, int(m.from), int(m.to))
 	u.found(from, to, m.meaning, inside(how, m.encoding))
 }
 
 // packed searches a container that was in an encoding. What is in it is told of the whole of it.
-func (u *undoer) packed(l *lines, up lift, how secret.Encoding) {
+func (u *undoer) packed(depth int, c *lines, by secret.Encoding) {
 	if u.left == nil {
 		u.left = u.budget()
 	}
@@ -148,8 +196,9 @@ func (u *undoer) packed(l *lines, up lift, how secret.Encoding) {
 		u.over = true
 		return
 	}
-	from, to := up(l.span(0, len(l.text)))
-	found, b := u.found, string(l.text)
+	from, to := c.span(0, len(c.text))
+	from, to = u.lift(depth-1, from, to)
+	found, b, how := u.found, string(c.text), inside(u.how(depth-1), by)
 	own := *u.left
 	own.bytes = min(own.bytes, mostPacked)
 	before := own.bytes
@@ -173,6 +222,25 @@ type lines struct {
 	pieces []piece
 	end    int    // where the last of it ends in what it was made of
 	unit   [2]int // so many bytes there are so many here, within a piece; 0: as many
+	kept   bool   // what lies between two pieces is as it was, and searched there as well
+	order  int    // of the family that was undone (see family.order); 0: others cannot be undone across it
+	closed bool   // so it is
+	joined bool   // they are runs of letters
+	joint  byte   // what the joints of one family begin with, which were taken out
+	twice  bool   // and others of it before
+}
+
+// noLines are what was not made of another text.
+var noLines = &lines{}
+
+// changed reports whether a part of the text, or what stands beside it, may be searched only here: it is not as it was in what the text
+// was made of.
+func (l *lines) changed(from, to int) bool {
+	if !l.kept {
+		return true
+	}
+	i := 1 + sort.Search(len(l.pieces)-1, func(i int) bool { return l.pieces[i+1].at >= from })
+	return i < len(l.pieces) && l.pieces[i].at <= to
 }
 
 // piece says where a part of lines.text begins, there and in what it was made of.
@@ -180,7 +248,8 @@ type piece struct{ at, of int }
 
 // begin empties l for what is made of another text from a place on.
 func (l *lines) begin(of int) {
-	l.text, l.pieces, l.unit = l.text[:0], append(l.pieces[:0], piece{0, of}), [2]int{}
+	l.text, l.pieces, l.unit, l.kept, l.joined, l.joint = l.text[:0], append(l.pieces[:0], piece{0, of}), [2]int{}, false, false, 0
+	l.twice, l.order, l.closed = false, 0, false
 }
 
 // place is where a byte of the text was taken from.

@@ -8,10 +8,10 @@ import (
 	"github.com/keyrounds/keyrounds/secret"
 )
 
-// wide undoes UTF-16 and UTF-32 of either order, of characters below U+0100. Terms that have others are forms of their own.
-func (u *undoer) wide(text []byte, l *lines, do func(secret.Encoding)) {
+// wide undoes UTF-16 and UTF-32 of either order from a place on, of characters below U+0100. Terms that have others are forms of their own.
+func (u *undoer) wide(text []byte, from int, l *lines, do func(secret.Encoding)) {
 	const stride = 8
-	for p := 0; p+stride <= len(text); p += stride {
+	for p := from; p+stride <= len(text); p += stride {
 		next := bytes.IndexByte(text[p:], 0)
 		if next < 0 {
 			return
@@ -23,12 +23,21 @@ func (u *undoer) wide(text []byte, l *lines, do func(secret.Encoding)) {
 		if width == 0 {
 			continue
 		}
+		name := secret.UTF16
+		if width == 4 {
+			name = UTF32
+		}
 		end := p + 1
 		for phase := range 2 * width { // where its characters begin, of either order
-			if to := u.narrow(text, p+phase/2, width, phase%2 == 1, l); to > p {
+			at, big := p+phase/2, phase%2 == 1
+			to := u.narrow(text, at, width, big, l)
+			if to == 0 && at+width < len(text) { // what stands in front of the first one may look like one of the other order
+				to = u.narrow(text, at+width, width, big, l)
+			}
+			if to > p {
 				end = max(end, to)
 				if len(l.text) >= u.shortest {
-					do(map[int]secret.Encoding{2: secret.UTF16, 4: UTF32}[width])
+					do(name)
 				}
 			}
 		}

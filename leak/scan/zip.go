@@ -87,6 +87,10 @@ func (s *Scanner) member(ctx context.Context, at place, open func() (io.ReadClos
 		err = s.contents(ctx, at, &rationed{r, left}, nil, left, to)
 		_ = r.Close()
 	}
+	if errors.Is(err, errDictionary) {
+		s.skip(at, TooMuch, "%v", errDictionary)
+		return nil
+	}
 	if err == nil || bounded(err) || ctx.Err() != nil {
 		return err
 	}
@@ -151,11 +155,16 @@ func (s *Scanner) sevenZip(ctx context.Context, at place, in *bufio.Reader, whol
 	if err != nil {
 		return err
 	}
+	capDictionaries()
 	z, err := sevenzip.NewReader(whole, whole.size)
 	var locked *sevenzip.ReadError
 	if errors.As(err, &locked) && locked.Encrypted {
 		s.skip(at, Encrypted, "it is encrypted")
 		return nil
+	}
+	if errors.Is(err, errDictionary) {
+		s.skip(at, TooMuch, "%v", errDictionary)
+		return s.text(ctx, at, nil, io.NewSectionReader(whole, 0, whole.size), left, to)
 	}
 	if err != nil {
 		return err
