@@ -85,11 +85,21 @@ func TestScan(t *testing.T) {
 	}
 }
 
-// Nothing of a search stays: no finding, no evidence, and nothing under a key.
+// Nothing of a search stays: no finding, no evidence, nothing in a table or the log, and nothing under a key
+// (docs/promises.md#what-a-hook-sends-is-kept-nowhere).
 func TestScanKeepsNothing(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t)
-	h.scan(tarOf(t, "a.env", canary), "scanner")
+	found := h.scan(tarOf(t, "of-the-sender.env", canary+" text-of-the-sender"), "scanner")
+	if len(found.Places) == 0 {
+		t.Fatal("nothing was found")
+	}
+	for _, text := range []string{canary, "of-the-sender"} {
+		h.inNoTable(text)
+		if strings.Contains(h.log.text(), text) {
+			t.Errorf("the log has %q: %s", text, h.log.text())
+		}
+	}
 	for _, path := range []string{"/v1/findings", "/v1/leaks", "/v1/proofs"} {
 		if p := into[page](h, path); p.Total != 0 {
 			t.Errorf("%s: %v", path, p.Items)

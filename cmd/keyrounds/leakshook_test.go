@@ -273,6 +273,12 @@ func TestPreCommit(t *testing.T) {
 			t.Errorf("%s: %v, and it says not %q:\n%s", c.name, ok, c.says, said)
 		}
 	}
+	h.sh(h.dir, "git init -q --object-format=sha256 other")
+	other := filepath.Join(h.dir, "other")
+	h.hook(filepath.Join(other, ".git/hooks"), "pre-commit", "")
+	if said, ok := h.try(other, `echo "$SECRET" >a && git add a && git commit -qm a`); ok || !strings.Contains(said, "c00 in a, line 1") {
+		t.Errorf("objects of SHA-256: %v\n%s", ok, said)
+	}
 	h.daemon.stop()
 	said, ok := h.try(fresh, `echo x >x && git add x && git commit -qm x`)
 	if !ok || !strings.Contains(said, "warning: this commit was not searched") {
