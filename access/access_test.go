@@ -385,6 +385,40 @@ func TestNoFixation(t *testing.T) {
 	}
 }
 
+// A scanner's token has texts searched, and opens nothing else; people have no such role, and who may not search makes none.
+func TestScannersTokens(t *testing.T) {
+	t.Parallel()
+	d := newDoor(t, people)
+	local := func(r access.Role) access.Visit {
+		return access.Visit{Who: access.Who{Name: "user x", Role: r, Owners: []string{"web"}}}
+	}
+	scanner := access.NewToken{Name: "git", Grant: access.Grant{Role: access.Scanner}}
+	for _, role := range []access.Role{access.Viewer, access.Owner} { // an owner sees his own only, and the token finds all
+		var input *access.InputError
+		if _, _, err := d.MakeToken(t.Context(), local(role), scanner); !errors.As(err, &input) {
+			t.Errorf("%s: %v", role, err)
+		}
+	}
+	token, _, err := d.MakeToken(t.Context(), local(access.Responder), scanner)
+	d.must(err)
+	v, err := d.bearer(token)
+	d.must(err)
+	for deed, want := range map[access.Deed]bool{
+		access.Enter: true, access.Scan: true, access.See: false, access.Respond: false, access.Decide: false, access.Administer: false,
+	} {
+		if v.May(deed) != want {
+			t.Errorf("%s: %v", deed, !want)
+		}
+	}
+	var input *access.InputError
+	if _, err := d.AddPerson(t.Context(), "x", "git", scanner.Grant); !errors.As(err, &input) {
+		t.Errorf("a person: %v", err)
+	}
+	if (access.Who{Role: access.Viewer}).May(access.Scan) {
+		t.Error("a viewer tries guesses")
+	}
+}
+
 // The attacks on tokens, and what they are for.
 func TestTokens(t *testing.T) {
 	t.Parallel()

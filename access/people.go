@@ -88,6 +88,8 @@ type Grant struct {
 // Check returns an *InputError where it is none.
 func (g Grant) Check() error {
 	switch {
+	case g.Role == Scanner && len(g.Owners) == 0:
+		return &InputError{"the role scanner is one of tokens only: people are viewer, responder, owner or admin"}
 	case !slices.Contains(Roles(), g.Role):
 		return &InputError{fmt.Sprintf("unknown role %q: viewer, responder, owner or admin", g.Role)}
 	case g.Role == Owner && len(g.Owners) == 0:
@@ -98,6 +100,14 @@ func (g Grant) Check() error {
 		return &InputError{"at most 100 owner names, of 200 bytes each"}
 	}
 	return nil
+}
+
+// checkOfToken is Check for a token, which may also be a scanner's.
+func (g Grant) checkOfToken() error {
+	if g.Role == Scanner && len(g.Owners) == 0 {
+		return nil
+	}
+	return g.Check()
 }
 
 // AddPerson adds a local person, with a temporary password that is shown once: whoever signs in with it must choose another.

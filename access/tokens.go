@@ -70,7 +70,7 @@ func (a *Access) MakeToken(ctx context.Context, v Visit, n NewToken) (token secr
 	case v.Token != 0:
 		err = &InputError{"a token makes no tokens: sign in"}
 	default:
-		err = n.Check()
+		err = n.checkOfToken()
 	}
 	if err == nil && !v.Covers(n.Grant) {
 		err = &InputError{fmt.Sprintf("a token may do no more than who makes it: you are %s", v.Role)}

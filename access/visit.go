@@ -33,7 +33,7 @@ func (a *Access) actorOf(p Person) string {
 // Covers reports whether somebody may do all that a grant lets its holder do, and see all that it shows.
 func (w Who) Covers(g Grant) bool {
 	other := Who{Role: g.Role, Owners: g.Owners}
-	for _, d := range []Deed{See, Respond, Decide, Administer} {
+	for _, d := range []Deed{Enter, Scan, See, Respond, Decide, Administer} {
 		if other.May(d) && !w.May(d) {
 			return false
 		}

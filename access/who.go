@@ -17,16 +17,22 @@ const (
 	Responder Role = "responder" // and acts on findings, and checks
 	Owner     Role = "owner"     // sees, acts and decides, on the credentials of his owner names only
 	Admin     Role = "admin"     // everything
+	Scanner   Role = "scanner"   // has texts searched for secrets, and sees nothing but what is in those; of tokens only
 )
 
-// Roles are all, in the order in which they are listed.
+// Roles are those that people have, in the order in which they are listed.
 func Roles() []Role { return []Role{Viewer, Responder, Owner, Admin} }
+
+// TokenRoles are those that tokens have.
+func TokenRoles() []Role { return append(Roles(), Scanner) }
 
 // Deed is what a request does, as far as roles tell deeds apart.
 type Deed string
 
 // The deeds.
 const (
+	Enter      Deed = "enter" // ask who one is here, and what answers
+	Scan       Deed = "scan"  // have a text searched for secrets: whoever may can tell a right guess from a wrong one
 	See        Deed = "see"
 	Respond    Deed = "respond"    // acknowledge, snooze, false alarm, assign, comment, check, silence
 	Decide     Deed = "decide"     // what becomes of an unused credential
@@ -45,10 +51,11 @@ type Who struct {
 // May says whether somebody may do a deed at all. Where his role is Owner, Sees says on which credentials.
 func (w Who) May(d Deed) bool {
 	return slices.Contains(map[Role][]Deed{
-		Viewer:    {See},
-		Responder: {See, Respond},
-		Owner:     {See, Respond, Decide},
-		Admin:     {See, Respond, Decide, Administer},
+		Viewer:    {Enter, See},
+		Responder: {Enter, Scan, See, Respond},
+		Owner:     {Enter, Scan, See, Respond, Decide},
+		Admin:     {Enter, Scan, See, Respond, Decide, Administer},
+		Scanner:   {Enter, Scan},
 	}[w.Role], d)
 }
 

@@ -169,9 +169,10 @@ func (s *server) listTokens(ctx context.Context, in *tokensIn) (*listed[access.T
 
 // TokenIn is a token that is to be made.
 type TokenIn struct {
-	Name string `json:"name" minLength:"1" maxLength:"63"`
-	GrantIn
-	For string `json:"for,omitempty" maxLength:"20" doc:"How long it is in force: 90d, which is the default; a year at most."`
+	Name   string   `json:"name" minLength:"1" maxLength:"63"`
+	Role   string   `json:"role" enum:"viewer,responder,owner,admin,scanner" doc:"What it may do."`
+	Owners []string `json:"owners,omitempty" maxItems:"200" nullable:"false" doc:"For the role owner: whose credentials."`
+	For    string   `json:"for,omitempty" maxLength:"20" doc:"How long it is in force: 90d, which is the default; a year at most."`
 }
 
 // NewToken is a token that was made. The token itself is in this answer alone.
@@ -197,7 +198,7 @@ func (s *server) makeToken(ctx context.Context, in *struct{ Body TokenIn }) (*ne
 		}
 	}
 	token, made, err := s.Access.MakeToken(ctx, access.Visit{Who: asking(ctx)}, access.NewToken{
-		Name: in.Body.Name, Grant: in.Body.grant(), EndsAt: s.Now().Add(lasts),
+		Name: in.Body.Name, Grant: GrantIn{in.Body.Role, in.Body.Owners}.grant(), EndsAt: s.Now().Add(lasts),
 	})
 	if err != nil {
 		return nil, denied(err, "token "+clean(in.Body.Name))

@@ -8,6 +8,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"io"
 	"log/slog"
 	"net/http"
 	"strings"
@@ -23,6 +24,7 @@ import (
 	"github.com/keyrounds/keyrounds/action"
 	"github.com/keyrounds/keyrounds/audit"
 	"github.com/keyrounds/keyrounds/config"
+	"github.com/keyrounds/keyrounds/credential"
 	"github.com/keyrounds/keyrounds/decision"
 	"github.com/keyrounds/keyrounds/exposure"
 	"github.com/keyrounds/keyrounds/finding"
@@ -50,6 +52,8 @@ type Options struct {
 	Sources func(context.Context) ([]exposure.Source, error)
 	// ProveDead tries a secret until it is proven dead (exposure.ProveDead).
 	ProveDead func(ctx context.Context, r leak.SecretRow, given secret.Value, each func(leak.Attempt)) (*finding.Death, error)
+	// Search looks in a tar archive for the secrets of the credentials that sees allows, and keeps nothing (exposure.Search).
+	Search func(ctx context.Context, archive io.Reader, sees func(credential.Credential) bool) (exposure.Searched, error)
 	// Unregistered calls each for the client ids that nobody registered (usage.Store.Unregistered).
 	Unregistered func(ctx context.Context, each func(usage.Unregistered) bool) error
 	Once         *idempotency.Store    // what was answered to requests that name themselves
@@ -99,7 +103,7 @@ func compressed(next http.Handler) http.Handler {
 	}
 	zipped := gzip(next)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Path == eventsPath || r.URL.Path == checksPath ||
+		if r.URL.Path == eventsPath || r.URL.Path == checksPath || r.URL.Path == scansPath ||
 			strings.HasSuffix(r.URL.Path, "/verify") { // each of them is sent at once
 			next.ServeHTTP(w, r)
 			return

@@ -101,7 +101,7 @@ func (s *server) docs() docsPage {
 // whose are the roles that may do a deed.
 func whose(d access.Deed) string {
 	var roles []string
-	for _, r := range access.Roles() {
+	for _, r := range access.TokenRoles() {
 		if (access.Who{Role: r}).May(d) {
 			roles = append(roles, string(r))
 		}
@@ -116,7 +116,9 @@ func (s *server) docsOf(r route) docsOperation {
 		d.Parameters = append(d.Parameters, docsMember{p.Name, p.In, s.may(p.Schema), p.Description, p.Required})
 	}
 	if op.RequestBody != nil {
-		d.Body = nameOfSchema(op.RequestBody.Content["application/json"].Schema)
+		if of := op.RequestBody.Content["application/json"]; of != nil {
+			d.Body = nameOfSchema(of.Schema)
+		}
 	}
 	for _, status := range slices.Sorted(maps.Keys(op.Responses)) {
 		answer := op.Responses[status]
@@ -169,7 +171,9 @@ func (s *server) curl(r route, op *huma.Operation) string {
 	if r.method != http.MethodGet {
 		parts = append(parts, "-X "+r.method)
 	}
-	if op.RequestBody != nil {
+	if op.RequestBody != nil && op.RequestBody.Content[tarType] != nil {
+		parts = append(parts, "-H 'Content-Type: "+tarType+"'", "--data-binary @files.tar")
+	} else if op.RequestBody != nil {
 		body, err := json.Marshal(s.sample(op.RequestBody.Content["application/json"].Schema))
 		if err != nil {
 			panic(err) // of constants

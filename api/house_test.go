@@ -102,7 +102,7 @@ credentials:`+people, dir, pgtest.Section(t), idp.URL))
 		Access: h.Access, Actions: h.Actions,
 		Audit: h.Audit, Registry: h.Registry, Usage: h.Usage, Leaks: h.Leaks, Notifier: h.Notifier, Reports: h.Reports,
 		Decisions: h.Decisions,
-		Sources:   h.Exposure.Sources, ProveDead: h.Exposure.ProveDead,
+		Sources:   h.Exposure.Sources, ProveDead: h.Exposure.ProveDead, Search: h.Exposure.Search,
 		Unregistered: h.Unregistered, Once: idempotency.New(h.Pool), Config: h.Config, PerMinute: 1e6,
 		Version: "test", Log: h.App.Log, Now: time.Now,
 	}

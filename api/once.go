@@ -18,8 +18,8 @@ import (
 
 const onceHeader = "Idempotency-Key"
 
-// shownOnce are the paths whose answers have what is kept nowhere.
-var shownOnce = []string{"/v1/people", "/v1/tokens", "/v1/first-run-token"}
+// shownOnce are the paths whose requests or answers have what is kept nowhere.
+var shownOnce = []string{"/v1/people", "/v1/tokens", "/v1/first-run-token", "/v1/scans"}
 
 // onceParam is how the document has the key of a request.
 func onceParam() *huma.Param {
@@ -42,7 +42,7 @@ func (s *server) once(next http.Handler) http.Handler {
 			write(
 				w,
 				wrongly(
-					Wrong{"header." + onceHeader, "What this shows is shown once and kept nowhere: send it without " + onceHeader + "."},
+					Wrong{"header." + onceHeader, "What is sent or shown here is kept nowhere: send it without " + onceHeader + "."},
 				),
 			)
 			return

@@ -31,6 +31,8 @@ type Problem struct {
 	Detail string  `json:"detail" doc:"What is wrong, in sentences."`
 	Hint   string  `json:"hint,omitempty" doc:"What to do about it, where that is known."`
 	Errors []Wrong `json:"errors,omitempty" nullable:"false" doc:"Each thing that is wrong with the request."`
+
+	after int // seconds, for Retry-After; 0: none
 }
 
 // Wrong is one thing that is wrong with a request.
@@ -44,6 +46,14 @@ func (p *Problem) Error() string { return p.Detail }
 
 // GetStatus is for huma.
 func (p *Problem) GetStatus() int { return p.Status }
+
+// GetHeaders is for huma.
+func (p *Problem) GetHeaders() http.Header {
+	if p.after == 0 {
+		return nil
+	}
+	return http.Header{"Retry-After": {itoa(p.after)}}
+}
 
 // ContentType is for huma.
 func (p *Problem) ContentType(string) string { return problemType }

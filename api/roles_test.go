@@ -47,7 +47,7 @@ func TestEveryOperationAsksWhoMay(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	deeds := []access.Deed{access.See, access.Respond, access.Decide, access.Administer}
+	deeds := []access.Deed{access.Enter, access.Scan, access.See, access.Respond, access.Decide, access.Administer}
 	h.operations(func(method, path string, op operation) {
 		if !slices.Contains(deeds, op.Deed) || op.ID == "" || op.Summary == "" || len(op.Tags) != 1 {
 			t.Errorf("%s %s lacks something: %+v", method, path, op)
@@ -60,7 +60,7 @@ func TestEveryOperationAsksWhoMay(t *testing.T) {
 		if op.RequestBody != nil {
 			body = "{"
 		}
-		for _, role := range append([]access.Role{"nobody"}, access.Roles()...) {
+		for _, role := range append([]access.Role{"nobody"}, access.TokenRoles()...) {
 			got := h.ask(method, path, body, "Ask", string(role)+" nobody-has-this").StatusCode
 			refused := 0
 			switch may := (access.Who{Role: role}).May(op.Deed); {

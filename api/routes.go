@@ -155,6 +155,10 @@ func (s *server) routes() []route {
 			post, "/v1/proofs/{id}/verify", "verifyDead", access.Administer, "leaks", "Try a secret until it is proven dead",
 			does(s.verifyDead).ofTypes("application/jsonl"),
 		},
+		{
+			post, "/v1/scans", "scanForSecrets", access.Scan, "leaks", "Search files for secrets, and keep nothing",
+			does(s.scan).ofTar(aboutScan),
+		},
 		{get, "/v1/sources", "listSources", access.See, "leaks", "List what is searched for secrets", does(s.listSources)},
 
 		{get, "/v1/silences", "listSilences", access.See, "notifications", "List silences", does(s.listSilences)},
@@ -198,8 +202,8 @@ func (s *server) routes() []route {
 		{get, "/v1/configuration", "showConfiguration", access.Administer, "system", "Show the configuration", does(s.showConfiguration)},
 		{get, "/v1/events", "followEvents", access.See, "system", "Be told what changes", does(s.events).ofTypes("text/event-stream")},
 		{get, "/v1/status", "showStatus", access.See, "credentials", "Show how the credentials do", does(s.showStatus)},
-		{get, "/v1/me", "showMe", access.See, "system", "Show who you are here", does(s.showMe)},
-		{get, "/v1/version", "showVersion", access.See, "system", "Show the version", does(s.showVersion)},
+		{get, "/v1/me", "showMe", access.Enter, "system", "Show who you are here", does(s.showMe)},
+		{get, "/v1/version", "showVersion", access.Enter, "system", "Show the version", does(s.showVersion)},
 	}
 }
 

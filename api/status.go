@@ -108,7 +108,7 @@ func (s *server) showStatus(ctx context.Context, _ *struct{}) (*shownStatus, err
 // Me is who asks.
 type Me struct {
 	Name   string      `json:"name" doc:"As the record names you."`
-	Role   access.Role `json:"role" enum:"viewer,responder,owner,admin"`
+	Role   access.Role `json:"role" enum:"viewer,responder,owner,admin,scanner"`
 	Owners []string    `json:"owners" nullable:"false" doc:"Whose credentials you see and decide, as owner."`
 }
 

@@ -33,6 +33,8 @@ func (s *server) allow(d access.Deed) func(huma.Context, func(huma.Context)) {
 
 // deeds are in words, after "may not".
 var deeds = map[access.Deed]string{
+	access.Enter:      "ask anything here",
+	access.Scan:       "have anything searched for secrets",
 	access.See:        "look at this",
 	access.Respond:    "act on findings, silence, or have credentials checked",
 	access.Decide:     "decide what becomes of a credential",

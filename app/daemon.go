@@ -143,6 +143,7 @@ func (a *App) API(ended <-chan struct{}) http.Handler {
 		Decisions:    a.Decisions,
 		Sources:      a.Exposure.Sources,
 		ProveDead:    a.Exposure.ProveDead,
+		Search:       a.Exposure.Search,
 		Unregistered: a.Unregistered,
 		Ended:        ended,
 		Refused:      a.refused,

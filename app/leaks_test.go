@@ -300,8 +300,8 @@ func TestAnAlertWaits(t *testing.T) {
 	v.away.Store(false)
 	v.await("it is told", func() bool { _, is := v.leak("beta"); return is })
 	v.await("it waits no more", func() bool { return len(waiting()) == 0 })
-	if status, _ := post(42); status != http.StatusUnauthorized {
-		t.Errorf("the same delivery again is %d", status)
+	if status, answer := post(42); status != http.StatusOK || !strings.Contains(answer, `"duplicate":true`) {
+		t.Errorf("the same delivery again is %d %s", status, answer)
 	}
 
 	if status, _ := post(43); status != http.StatusAccepted { // which is not there
@@ -351,8 +351,12 @@ func TestGitHubReportsALeak(t *testing.T) {
 		g.At.Format(time.DateOnly) != "2026-10-02" {
 		t.Errorf("%+v", l)
 	}
-	if status, _ := v.post("github", body, signed...); status != http.StatusUnauthorized {
-		t.Errorf("the same delivery again is %d", status)
+	reported, refusals := v.recorded("leaks.reported"), v.recorded("leaks.refused")
+	if status, answer := v.post("github", body, signed...); status != http.StatusOK || !strings.Contains(answer, `"duplicate":true`) {
+		t.Errorf("the same delivery again is %d %s", status, answer)
+	}
+	if n, m := v.recorded("leaks.reported"), v.recorded("leaks.refused"); n != reported || m != refusals {
+		t.Errorf("a delivery by hand is reported %d times and refused %d times", n-reported, m-refusals)
 	}
 	ping := []byte(`{"zen":"x"}`)
 	signature := hmacOf(webhookKey, ping)
@@ -397,8 +401,8 @@ func TestOtherWebhooks(t *testing.T) {
 	if status, answer := v.post("guardian", body, header...); status != http.StatusOK || !strings.Contains(answer, `"registered":1`) {
 		t.Errorf("%d %s", status, answer)
 	}
-	if status, _ := v.post("guardian", body, header...); status != http.StatusUnauthorized {
-		t.Errorf("the same again is %d", status)
+	if status, answer := v.post("guardian", body, header...); status != http.StatusOK || !strings.Contains(answer, `"duplicate":true`) {
+		t.Errorf("the same again is %d %s", status, answer)
 	}
 	body, _ = json.Marshal([]map[string]string{
 		{

@@ -62,8 +62,9 @@ type Exposure struct {
 	tokens   tokens
 	keys     publicKeys
 	received *prometheus.CounterVec
-	learned  atomic.Int64 // when every secret was last learned, in seconds since 1970
-	filled   atomic.Int64 // when those of which none was known were last learned
+	learned  atomic.Int64  // when every secret was last learned, in seconds since 1970
+	filled   atomic.Int64  // when those of which none was known were last learned
+	searches chan struct{} // one in it for each that is under way
 }
 
 // New makes an Exposure. It does nothing by itself: its methods are called by rounds (rounds.Follow), the web and
@@ -73,6 +74,7 @@ func New(o Options, s Settings) *Exposure {
 		o.Look = lookForScans
 	}
 	x := &Exposure{Options: o, holder: uuid.NewString(), received: newReceivedMetric(o.Metrics)}
+	x.searches = make(chan struct{}, MostSearches)
 	x.Reload(s)
 	return x
 }

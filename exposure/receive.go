@@ -40,7 +40,8 @@ type Reported struct {
 	Findings   int  `json:"findings"`
 	Registered int  `json:"registered"`
 	Foreign    int  `json:"foreign"`
-	Waiting    bool `json:"waiting,omitempty"` // it is in order, and will be read later
+	Waiting    bool `json:"waiting,omitempty"`   // it is in order, and will be read later
+	Duplicate  bool `json:"duplicate,omitempty"` // it was taken in before, and was not again
 	Token      bool `json:"-"`                 // it is a security event token, whose answer is empty (RFC 8935 §2.2)
 }
 
@@ -61,6 +62,8 @@ func (x *Exposure) Receive(ctx context.Context, r LeakReport) (Reported, error) 
 	switch {
 	case err == nil && got.Waiting:
 		result = "waiting"
+	case err == nil && got.Duplicate: // a person had it delivered again, or its sender got no answer
+		result = "duplicate"
 	case err == nil:
 	case errors.Is(err, ErrNoReporter):
 		return got, err // its name is anybody's: neither a label nor a record
@@ -83,7 +86,7 @@ func (x *Exposure) Receive(ctx context.Context, r LeakReport) (Reported, error) 
 }
 
 // reportResults are the results of reports, as the metric names them.
-var reportResults = []string{"ok", "waiting", "refused", "malformed", "failed"}
+var reportResults = []string{"ok", "duplicate", "waiting", "refused", "malformed", "failed"}
 
 // ShowReporters has every reporter count from zero, so that Prometheus sees its first report. A daemon does so at its
 // start and after each reload; commands receive nothing.
@@ -103,8 +106,8 @@ func newReceivedMetric(reg prometheus.Registerer) *prometheus.CounterVec {
 	m := prometheus.NewCounterVec(
 		prometheus.CounterOpts{
 			Name: "keyrounds_leak_reports_total",
-			Help: "Reports of leaks that came in, by reporter and result: ok, waiting (until its alert can be fetched), " +
-				"refused (signature), malformed or failed.",
+			Help: "Reports of leaks that came in, by reporter and result: ok, duplicate (taken in before), waiting (until its alert can be " +
+				"fetched), refused (signature), malformed or failed.",
 		},
 		[]string{"reporter", "result"},
 	)
@@ -132,7 +135,7 @@ func (x *Exposure) receiveWebhook(ctx context.Context, w intake.Webhook, r LeakR
 		return got, err
 	}
 	if was, err := x.Leaks.WasDelivered(ctx, w.Name, r.Body); err != nil || was {
-		return got, errors.Join(err, replayed(was))
+		return Reported{Duplicate: was}, err
 	}
 	got, err = x.readDelivery(ctx, w, r.Header, r.Body)
 	var fetch *intake.FetchError
@@ -140,7 +143,7 @@ func (x *Exposure) receiveWebhook(ctx context.Context, w intake.Webhook, r LeakR
 	case errors.As(err, &fetch):
 		return Reported{Waiting: true}, x.wait(ctx, w, r, fetch)
 	case errors.Is(err, errTakenBefore):
-		return got, replayed(true)
+		return Reported{Duplicate: true}, nil
 	}
 	return got, err
 }
@@ -193,13 +196,6 @@ func (x *Exposure) matched(ctx context.Context, all []intake.Reported) (t leak.T
 		t.Evidence[i] = ev.Masked(known.scanner.Mask)
 	}
 	return t, nil
-}
-
-func replayed(was bool) error {
-	if !was {
-		return nil
-	}
-	return &intake.RefusedError{Why: "the same delivery was taken in before"}
 }
 
 func (x *Exposure) receiveToken(ctx context.Context, t intake.Transmitter, r LeakReport) error {

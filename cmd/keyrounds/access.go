@@ -54,15 +54,16 @@ func warnWithoutPeople(cmd *cobra.Command, people bool) {
 func granted(g access.Grant) api.GrantIn { return api.GrantIn{Role: string(g.Role), Owners: g.Owners} }
 
 // grantFlags are --role and --owner.
-func grantFlags(cmd *cobra.Command, g *access.Grant) {
-	cmd.Flags().StringVar((*string)(&g.Role), "role", string(access.Viewer), "what it may do: "+joinRoles())
+func grantFlags(cmd *cobra.Command, g *access.Grant, roles []access.Role) {
+	cmd.Flags().StringVar((*string)(&g.Role), "role", string(access.Viewer), "what it may do: "+joinRoles(roles))
 	cmd.Flags().StringSliceVar(&g.Owners, "owner", nil, "for the role owner: whose credentials; may be given several times")
-	_ = cmd.RegisterFlagCompletionFunc("role", cobra.FixedCompletions(strings.Split(joinRoles(), ", "), cobra.ShellCompDirectiveNoFileComp))
+	complete := cobra.FixedCompletions(strings.Split(joinRoles(roles), ", "), cobra.ShellCompDirectiveNoFileComp)
+	_ = cmd.RegisterFlagCompletionFunc("role", complete)
 }
 
-func joinRoles() string {
+func joinRoles(roles []access.Role) string {
 	var names []string
-	for _, r := range access.Roles() {
+	for _, r := range roles {
 		names = append(names, string(r))
 	}
 	return joinComma(names)

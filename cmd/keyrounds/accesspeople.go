@@ -82,7 +82,7 @@ func newPeopleAdd(o *options) *cobra.Command {
 			return err
 		},
 	}
-	grantFlags(cmd, &g)
+	grantFlags(cmd, &g, access.Roles())
 	return cmd
 }
 
@@ -93,7 +93,7 @@ func newPeopleRole(o *options) *cobra.Command {
 		Long: "Give somebody another role, at once. Of the people of an OpenID provider the next sign-in decides anew, by their groups.",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if !cmd.Flags().Changed("role") {
-				return &hintError{errors.New("it is not said which role"), "--role, one of " + joinRoles()}
+				return &hintError{errors.New("it is not said which role"), "--role, one of " + joinRoles(access.Roles())}
 			}
 			return o.withPerson(cmd, args[0], func(d *desk, p access.Person) error {
 				if err := d.Post(cmd.Context(), fmt.Sprintf("/people/%d/role", p.ID), granted(g), nil); err != nil {
@@ -104,7 +104,7 @@ func newPeopleRole(o *options) *cobra.Command {
 			})
 		},
 	}
-	grantFlags(cmd, &g)
+	grantFlags(cmd, &g, access.Roles())
 	return cmd
 }
 

@@ -102,7 +102,7 @@ func newTokensAdd(o *options) *cobra.Command {
 			}
 			defer at.close()
 			var t api.NewToken
-			in := api.TokenIn{Name: args[0], GrantIn: granted(g), For: howLong}
+			in := api.TokenIn{Name: args[0], Role: string(g.Role), Owners: g.Owners, For: howLong}
 			if err := at.Post(cmd.Context(), "/tokens", in, &t); err != nil {
 				return plainly(err)
 			}
@@ -117,7 +117,7 @@ func newTokensAdd(o *options) *cobra.Command {
 			return err
 		},
 	}
-	grantFlags(cmd, &g)
+	grantFlags(cmd, &g, access.TokenRoles())
 	cmd.Flags().StringVar(&howLong, "for", "90d", "how long it is in force")
 	return cmd
 }

@@ -218,6 +218,7 @@ var atDesks = []string{
 	"status", "check", "login", "logout", "credentials", "findings", "silence", "notifications", "notify", "audit", "access",
 	"explain", "report unused", "report list", "report decide", "report undecide", "report decisions", "report signoff", "report freeze",
 	"report amend", "usage list", "usage show", "usage status", "usage unregistered", "leaks list", "leaks status", "leaks verify",
+	"leaks hook",
 }
 
 // ofThisMachine are the commands that have nothing to do with a daemon elsewhere, named or not.

@@ -23,8 +23,8 @@ import (
 )
 
 func newLeaks(o *options) *cobra.Command {
-	cmd := &cobra.Command{Use: "leaks", Aliases: []string{"leak"}, Short: "Secrets that got out: scan, import, list, status, verify"}
-	cmd.AddCommand(newLeaksScan(o), newLeaksImport(o), newLeaksList(o), newLeaksStatus(o), newLeaksVerify(o))
+	cmd := &cobra.Command{Use: "leaks", Aliases: []string{"leak"}, Short: "Secrets that got out: scan, hook, import, list, status, verify"}
+	cmd.AddCommand(newLeaksScan(o), newLeaksHook(o), newLeaksImport(o), newLeaksList(o), newLeaksStatus(o), newLeaksVerify(o))
 	return cmd
 }
 
@@ -51,7 +51,7 @@ func newLeaksScan(o *options) *cobra.Command {
 			"a history was not searched, or not whole (a shallow clone, an encrypted archive).",
 		Example: "  keyrounds leaks scan ~/src /srv/git/backend.git\n" +
 			"  keyrounds leaks scan --unreachable -o json . | jq -r '.[] | select(.in_head) | .path'\n" +
-			"  git diff --cached | keyrounds leaks scan --record=false --secrets-only -",
+			"  kubectl get configmap -A -o yaml | keyrounds leaks scan -",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if wanted := len(args) + len(source); watch && wanted > 0 || !watch && wanted == 0 || source != "" && len(args) > 0 {
 				return &hintError{

@@ -47,7 +47,7 @@ const (
 // WebhookTypes returns the types of webhooks.
 func WebhookTypes() []string { return []string{GitHub, GitHubPartner, GitGuardian} }
 
-// RefusedError says that a delivery is not from its sender, is too old, or was taken in before.
+// RefusedError says that a delivery is not from its sender, or is too old.
 type RefusedError struct{ Why string }
 
 func (e *RefusedError) Error() string { return e.Why }

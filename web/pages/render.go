@@ -20,7 +20,8 @@ var shared = []string{"templates/page.html", "templates/parts.html", "templates/
 
 var functions = template.FuncMap{
 	"asset": assetURL, "icon": icon, "status": statusMark, "severity": severityMark, "usage": usageMark,
-	"count": count, "number": number, "join": strings.Join, "roles": access.Roles, "initials": initials, "place": newPlace,
+	"count": count, "number": number, "join": strings.Join, "roles": access.Roles, "tokenRoles": access.TokenRoles,
+	"initials": initials, "place": newPlace,
 	"millis": millis, "hollow": newHollow,
 }
 
