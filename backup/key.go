@@ -24,7 +24,7 @@ type Lock struct {
 const minPassphrase = 12
 
 // ToPassphrase encrypts to a passphrase of at least 12 bytes.
-func ToPassphrase(v secret.Value) (Lock, error) { return toPassphrase(v, 0) }
+func ToPassphrase(v secret.Value) (Lock, error) { return toPassphrase(v, usualFactor) }
 
 // toPassphrase: factor is scrypt's, 0 for that of age, which takes a second; for tests.
 func toPassphrase(v secret.Value, factor int) (Lock, error) {

@@ -35,11 +35,16 @@ type desk struct {
 func (o *options) desk(cmd *cobra.Command) (*desk, error) {
 	return o.deskBy(cmd, func(path string) (*config.Config, error) {
 		c, err := settingsAnyhow(cmd, path)
-		if err == nil && !app.HasDatabase(c) && !noPermission(c.DataDir) { // which would be made, to read nothing from it
+		if err == nil && c.Database.IsZero() && nothingIn(c.DataDir) { // a database would be made, to read nothing from it
 			err = &hintError{fmt.Errorf("nothing is stored in %s yet", c.DataDir), "keyrounds run, or keyrounds check, begins with it"}
 		}
 		return c, err
 	}, (*app.App).RequireSchema)
+}
+
+func nothingIn(dir string) bool {
+	all, err := os.ReadDir(dir)
+	return errors.Is(err, fs.ErrNotExist) || err == nil && len(all) == 0
 }
 
 func noPermission(dir string) bool {
