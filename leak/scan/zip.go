@@ -156,9 +156,12 @@ func (s *Scanner) sevenZip(ctx context.Context, at place, in *bufio.Reader, whol
 		return err
 	}
 	capDictionaries()
-	z, err := sevenzip.NewReader(whole, whole.size)
+	var z *sevenzip.Reader
+	if err = check7z(whole); err == nil {
+		z, err = sevenzip.NewReader(whole, whole.size)
+	}
 	var locked *sevenzip.ReadError
-	if errors.As(err, &locked) && locked.Encrypted {
+	if errors.Is(err, errLocked) || errors.As(err, &locked) && locked.Encrypted {
 		s.skip(at, Encrypted, "it is encrypted")
 		return nil
 	}
