@@ -298,6 +298,23 @@ type Death struct {
 	LogBy     string      `json:"revoked_by,omitempty"`
 	LogFeed   string      `json:"revoked_feed,omitempty"`
 	At        time.Time   `json:"at"` // when the proof was complete
+	// Which secret it was. Proofs of before these were here do not say.
+	Fingerprint string    `json:"fingerprint,omitempty"`  // its first eight letters
+	From        time.Time `json:"present_from,omitzero"`  // since when keyrounds knew it
+	Until       time.Time `json:"present_until,omitzero"` // when another took its place; zero: none had
+	Finding     int64     `json:"finding,omitempty"`      // that it got out; 0: it was only replaced
+}
+
+// Which names the secret that died, without any of it: its fingerprint, and when it was the present one; "": that is not known.
+func (d Death) Which() string {
+	if d.Fingerprint == "" {
+		return ""
+	}
+	text := "fingerprint " + d.Fingerprint + "…, the present one from " + d.From.UTC().Format(time.RFC3339)
+	if d.Until.IsZero() {
+		return text + " on"
+	}
+	return text + " until " + d.Until.UTC().Format(time.RFC3339)
 }
 
 // Op is what an event does to the finding of its kind and subject.

@@ -291,10 +291,19 @@ func TestProofOfDeath(t *testing.T) {
 		t.Error("dead, and its token works")
 	}
 	next(2 * time.Minute)
-	made, death := try(Attempt{Refused: true, Outcome: "rejected", Control: "others work", Token: dead})
+	made, death := try(Attempt{Refused: true, Outcome: "rejected", Control: "others work", Token: dead, Finding: 7})
 	if death == nil || len(death.Refused) != 3 || len(made) != 2 || made[0].Op != finding.OpOpen ||
 		len(made[0].Evidence.Leak.Deaths) != 1 || made[1].Op != finding.OpResolve {
 		t.Fatalf("%+v, made %+v", death, made)
+	}
+	rows, err := b.Secrets(t.Context(), id)
+	print := fmt.Sprintf("%x", rows[0].print)
+	if err != nil || death.Finding != 7 || len(death.Fingerprint) != 8 || !strings.HasPrefix(print, death.Fingerprint) ||
+		!death.From.Equal(rows[0].First) || !death.Until.IsZero() || !strings.HasSuffix(death.Which(), "from 2026-03-02T09:00:00Z on") {
+		t.Errorf("the proof says not which secret it is of: %+v, %v", death, err)
+	}
+	if !rows[0].Leaked || rows[0].Dead.IsZero() {
+		t.Errorf("a secret that got out did not any more, since it is dead: %+v", rows[0])
 	}
 	b.now = b.now.Add(24 * time.Hour)
 	if due, _ := b.Claim(t.Context(), b.now, time.Minute, mine, 5); len(due) > 0 {
@@ -307,6 +316,35 @@ func TestProofOfDeath(t *testing.T) {
 	})
 	if made := b.weigh(b.event(finding.UnexpectedUse, "a", b.used("203.0.113.7", false))); len(made) > 0 {
 		t.Errorf("a dead secret is found again: %+v", made)
+	}
+}
+
+// What somebody calls a false alarm did not get out, also when its secret dies later.
+func TestAFalseAlarmDidNotGetOut(t *testing.T) {
+	t.Parallel()
+	b := newBook(t, "a")
+	id := b.creds["a"].ID
+	leaked := func() bool {
+		rows, err := b.Secrets(t.Context(), id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return rows[0].Leaked
+	}
+	b.tx(func(tx pgx.Tx) error {
+		_, err := b.AddEvidence(t.Context(), tx, []Evidence{{CredentialID: id, Kind: BySecret, Key: "x"}}, b.now)
+		return err
+	})
+	if !leaked() {
+		t.Error("it is not known to have got out")
+	}
+	b.tx(func(tx pgx.Tx) error { return b.Settle(t.Context(), tx, id, b.now) })
+	b.tx(func(tx pgx.Tx) error {
+		_, err := tx.Exec(t.Context(), `UPDATE leak_secrets SET dead_at = $2 WHERE credential_id = $1`, id, b.now.Add(time.Hour))
+		return err
+	})
+	if leaked() {
+		t.Error("it got out, though that was a false alarm")
 	}
 }
 
