@@ -319,6 +319,49 @@ func TestProofOfDeath(t *testing.T) {
 	}
 }
 
+// A secret that got out and is refused then is no second alarm: before and after its death, until another takes its place. What is
+// only a weak sign, or a false alarm, changes nothing.
+func TestRefusedAfterItGotOut(t *testing.T) {
+	t.Parallel()
+	b := newBook(t, "a", "c", "d")
+	refused := func(name string) finding.Event {
+		e := b.event(finding.Revoked, name, finding.Evidence{Answer: finding.Answer{Reason: "unspecified"}, LastSuccess: b.now})
+		events := []finding.Event{e}
+		b.weigh(events...)
+		return events[0]
+	}
+	found := func(name string, kind EvidenceKind) {
+		b.tx(func(tx pgx.Tx) error {
+			ev := Evidence{CredentialID: b.creds[name].ID, Kind: kind, Key: "x", Sighting: finding.Sighting{How: "scan"}}
+			_, err := b.AddEvidence(t.Context(), tx, []Evidence{ev}, b.now)
+			return err
+		})
+	}
+	if e := refused("a"); e.Evidence.GotOut || e.Severity() != finding.Critical {
+		t.Errorf("nothing got out: %+v", e)
+	}
+	found("a", BySecret)
+	found("c", ByPart)
+	found("d", BySecret)
+	b.tx(func(tx pgx.Tx) error { return b.Settle(t.Context(), tx, b.creds["d"].ID, b.now) })
+	for name, want := range map[string]bool{"a": true, "c": false, "d": false} {
+		if e := refused(name); e.Evidence.GotOut != want || (e.Severity() == finding.Warning) != want {
+			t.Errorf("%s: %+v", name, e)
+		}
+	}
+	if _, err := b.Pool.Exec(t.Context(), `UPDATE leak_secrets SET dead_at = $1`, b.now); err != nil {
+		t.Fatal(err)
+	}
+	b.tx(func(tx pgx.Tx) error { return b.Settle(t.Context(), tx, b.creds["a"].ID, b.now.Add(time.Second)) })
+	if e := refused("a"); !e.Evidence.GotOut {
+		t.Errorf("dead: %+v", e)
+	}
+	b.learn("a", "the-new-secret-0123456789")
+	if e := refused("a"); e.Evidence.GotOut {
+		t.Errorf("another secret: %+v", e)
+	}
+}
+
 // What somebody calls a false alarm did not get out, also when its secret dies later.
 func TestAFalseAlarmDidNotGetOut(t *testing.T) {
 	t.Parallel()
