@@ -636,6 +636,22 @@ func TestAScannedLeakIsProvenDead(t *testing.T) {
 		!strings.Contains(d.Token, "refused by the API") {
 		t.Errorf("%+v", d)
 	}
+	if d.Finding != f.ID || d.Fingerprint == "" || d.From.IsZero() {
+		t.Errorf("the proof says not which secret and finding it is of: %+v", d)
+	}
+	revoked := func() finding.Finding {
+		all, err := v.app.Audit.Findings(t.Context(), audit.Filter{Kind: finding.Revoked, Credential: "gamma"})
+		if err != nil || len(all) == 0 {
+			return finding.Finding{Evidence: finding.Evidence{Refusal: finding.Refusal{Suspected: true}}}
+		}
+		return all[0]
+	}
+	v.await("its refusal is confirmed", func() bool { return !revoked().Evidence.Suspected })
+	r := revoked()
+	steps := r.Kind.Of().Steps(r, "gamma")
+	if r.Severity != finding.Warning || !r.Evidence.GotOut || strings.Contains(strings.Join(steps, " "), "on purpose") {
+		t.Errorf("what was ended for its leak is a second alarm: %+v, %q", r, steps)
+	}
 	v.ownRequestsAreNoAttempts()
 	if v.recorded("secret.died") != 1 {
 		t.Errorf("%d proofs in the record", v.recorded("secret.died"))

@@ -178,8 +178,20 @@ func (x *Exposure) attempt(ctx context.Context, c credential.Credential, r leak.
 		return at, nil
 	}
 	at.Token = x.tokenFate(ctx, c, r.ID)
+	if at.Finding, err = x.findingOf(ctx, c); err != nil {
+		return at, err
+	}
 	at.Log, err = x.inProvidersLog(ctx, c)
 	return at, err
+}
+
+// findingOf is the finding that a secret of a credential got out; 0: there is none now.
+func (x *Exposure) findingOf(ctx context.Context, c credential.Credential) (int64, error) {
+	all, err := x.Audit.Findings(ctx, audit.Filter{Kind: finding.Leaked, Among: []int64{c.ID}, Limit: 1})
+	if err != nil || len(all) == 0 {
+		return 0, err
+	}
+	return all[0].ID, nil
 }
 
 func (x *Exposure) keepToken(id int64, token secret.Value, life time.Duration, now time.Time) {

@@ -42,7 +42,7 @@ type Reported struct {
 	Foreign    int  `json:"foreign"`
 	Waiting    bool `json:"waiting,omitempty"`   // it is in order, and will be read later
 	Duplicate  bool `json:"duplicate,omitempty"` // it was taken in before, and was not again
-	Token      bool `json:"-"`                 // it is a security event token, whose answer is empty (RFC 8935 §2.2)
+	Token      bool `json:"-"`                   // it is a security event token, whose answer is empty (RFC 8935 §2.2)
 }
 
 // ErrNoReporter says that nothing of that name is configured.
@@ -106,8 +106,8 @@ func newReceivedMetric(reg prometheus.Registerer) *prometheus.CounterVec {
 	m := prometheus.NewCounterVec(
 		prometheus.CounterOpts{
 			Name: "keyrounds_leak_reports_total",
-			Help: "Reports of leaks that came in, by reporter and result: ok, duplicate (taken in before), waiting (until its alert can be " +
-				"fetched), refused (signature), malformed or failed.",
+			Help: "Reports of leaks that came in, by reporter and result: ok, duplicate (taken in before), waiting (until its alert " +
+				"can be fetched), refused (signature), malformed or failed.",
 		},
 		[]string{"reporter", "result"},
 	)

@@ -127,6 +127,7 @@ type Refusal struct {
 	CouldBe      []string    `json:"could_be,omitempty"`      // why it was refused, beside revoked and rotated
 	NeverHealthy bool        `json:"never_healthy,omitempty"` // it never worked here
 	SetupChanged bool        `json:"setup_changed,omitempty"` // the provider's settings here changed since it last worked
+	GotOut       bool        `json:"got_out,omitempty"`       // its present secret got out, so somebody may have ended it for that
 	NextCheck    time.Time   `json:"next_check_at,omitzero"`  // when it is looked at again, as of its last look
 	// LooksEvery is how often it is looked at after that; 0: less and less often.
 	LooksEvery  time.Duration `json:"looks_every_ns,omitempty"`
@@ -298,6 +299,23 @@ type Death struct {
 	LogBy     string      `json:"revoked_by,omitempty"`
 	LogFeed   string      `json:"revoked_feed,omitempty"`
 	At        time.Time   `json:"at"` // when the proof was complete
+	// Which secret it was. Proofs of before these were here do not say.
+	Fingerprint string    `json:"fingerprint,omitempty"`  // its first eight letters
+	From        time.Time `json:"present_from,omitzero"`  // since when keyrounds knew it
+	Until       time.Time `json:"present_until,omitzero"` // when another took its place; zero: none had
+	Finding     int64     `json:"finding,omitempty"`      // that it got out; 0: it was only replaced
+}
+
+// Which names the secret that died, without any of it: its fingerprint, and when it was the present one; "": that is not known.
+func (d Death) Which() string {
+	if d.Fingerprint == "" {
+		return ""
+	}
+	text := "fingerprint " + d.Fingerprint + "…, the present one from " + d.From.UTC().Format(time.RFC3339)
+	if d.Until.IsZero() {
+		return text + " on"
+	}
+	return text + " until " + d.Until.UTC().Format(time.RFC3339)
 }
 
 // Op is what an event does to the finding of its kind and subject.
@@ -324,14 +342,15 @@ type Event struct {
 // Severity returns how urgent the finding is that e opens: that of its kind, but for these.
 //
 //   - A credential that worked and now gets no token by the provider's answer is Critical, whatever the kind. One that
-//     never worked is a Warning: nothing stops. So is one that is refused and not confirmed to be.
+//     never worked is a Warning: nothing stops. So is one that is refused and not confirmed to be, and one whose secret got out:
+//     that is what everybody waits for, and the finding of the leak was Critical.
 //   - Uses after the end of which each was refused are Info. What ended holds; that somebody still tries it is evidence.
 func (e Event) Severity() Severity {
 	worked := !e.Evidence.NeverHealthy && !e.Evidence.LastSuccess.IsZero()
 	switch {
 	case e.Kind == UsedAfterRevocation && !slices.ContainsFunc(e.Evidence.Uses, func(u Use) bool { return u.Uses > 0 }):
 		return Info
-	case e.Kind == Revoked && (e.Evidence.NeverHealthy || e.Evidence.Suspected):
+	case e.Kind == Revoked && (e.Evidence.NeverHealthy || e.Evidence.Suspected || e.Evidence.GotOut):
 		return Warning
 	case e.Kind == ScopeLost && e.Evidence.NoToken && worked:
 		return Critical

@@ -29,6 +29,8 @@ var revoked = Entry{
 		switch r := f.Evidence.Reason; {
 		case f.Evidence.Suspected:
 			return "is refused; that is not confirmed yet"
+		case f.Evidence.GotOut:
+			return "is refused, after its secret got out"
 		case r == "unspecified" || r == "":
 			return "is refused"
 		default:
@@ -50,6 +52,12 @@ var revoked = Entry{
 			return []string{
 				"Compare what is registered with what the provider shows, then try it: keyrounds check -v " + name,
 				"To give it another secret, store that" + f.About.store(name, ""),
+			}
+		case e.GotOut:
+			return []string{
+				"Its secret got out, and now it is refused, as it should be: the finding of the leak has the proof of death.",
+				"Make a new secret at the provider, give it to those who use it, and store it" + f.About.store(name, ""),
+				"If nobody needs it any more: " + f.About.retire(name),
 			}
 		case e.Reason == "expired_secret":
 			return []string{

@@ -30,9 +30,12 @@ type Checked struct {
 }
 
 // Weigh stores what checks saw of secrets, and what events of other findings say as evidence, and returns the events
-// that this makes of the findings of leaks. Call it in the transaction that stores the results and applies the events,
+// that this makes of the findings of leaks. Of events that a credential is refused it notes in them where its secret got out. Call it in the transaction that stores the results and applies the events,
 // with the credentials locked. A check that began before a secret was replaced says nothing of the new one.
 func (s *Store) Weigh(ctx context.Context, tx pgx.Tx, checked []Checked, events []finding.Event, now time.Time) ([]finding.Event, error) {
+	if err := s.noteGotOut(ctx, tx, events); err != nil {
+		return nil, err
+	}
 	var behaviour []Evidence
 	for _, e := range events {
 		behaviour = append(behaviour, behaviours(e)...)
@@ -74,6 +77,34 @@ func (s *Store) Weigh(ctx context.Context, tx pgx.Tx, checked []Checked, events 
 		}
 	}
 	return s.Judge(ctx, tx, ids, now)
+}
+
+// noteGotOut notes in events that a credential is refused whether its present secret got out: then nobody needs to be asked whether
+// it was ended on purpose. A false alarm did not.
+func (s *Store) noteGotOut(ctx context.Context, tx pgx.Tx, events []finding.Event) error {
+	var ids []int64
+	for _, e := range events {
+		if e.Op == finding.OpOpen && e.Kind == finding.Revoked {
+			ids = append(ids, e.Subject.CredentialID)
+		}
+	}
+	if len(ids) == 0 {
+		return nil
+	}
+	rows, err := tx.Query(ctx, `
+		SELECT DISTINCT s.credential_id FROM leak_secrets s JOIN leak_sightings g ON g.secret_id = s.id
+		WHERE s.credential_id = ANY($1) AND s.replaced_at IS NULL AND g.sort = ANY($2)
+			AND (g.settled_at IS NULL OR g.settled_at >= s.dead_at)`, ids, []EvidenceKind{BySecret, BySignal})
+	if err != nil {
+		return err
+	}
+	leaked, err := pgx.CollectRows(rows, pgx.RowTo[int64])
+	for i, e := range events {
+		if e.Op == finding.OpOpen && e.Kind == finding.Revoked && slices.Contains(leaked, e.Subject.CredentialID) {
+			events[i].Evidence.GotOut = true
+		}
+	}
+	return err
 }
 
 func orEmpty[T any](s []T) []T {

@@ -1,6 +1,7 @@
 package leak
 
 import (
+	"encoding/hex"
 	"fmt"
 	"time"
 
@@ -31,6 +32,7 @@ type Attempt struct {
 	Control   string // what shows that the provider did answer others; "": nothing does
 	Alone     bool   // there is nothing to compare with
 	Token     TokenFate
+	Finding   int64          // about its leak; 0: there is none
 	Log       *finding.Death // LogAt, LogBy and LogFeed of the provider's log; nil: no feed has it
 }
 
@@ -81,6 +83,7 @@ func (r SecretRow) dies(a Attempt) *finding.Death {
 	d := finding.Death{
 		Refused: r.Refused, Outcome: a.Outcome, Reason: a.Reason, Status: a.Status, ErrorCode: a.ErrorCode,
 		Control: a.Control, Token: a.Token.Text, Minted: a.Token.Minted, Stopped: a.Token.Stopped, At: a.At,
+		Fingerprint: hex.EncodeToString(r.print[:min(len(r.print), 4)]), From: r.First, Until: r.Replaced, Finding: a.Finding,
 	}
 	if a.Alone {
 		d.Control = "no other credential of the provider is there to compare with"

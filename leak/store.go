@@ -123,7 +123,7 @@ type SecretRow struct {
 	First        time.Time   // when keyrounds first saw it
 	Replaced     time.Time   // zero: it is the present one
 	Kept         bool        // keyrounds has it, sealed
-	Leaked       bool        // there is evidence that it got out
+	Leaked       bool        // there is evidence that it got out, which stays so when it is dead; no false alarm
 	Works        *bool       // what the last attempt or check that says so saw; nil: none did
 	WorksAt      time.Time   // when
 	Refused      []time.Time // since it last worked
@@ -135,7 +135,7 @@ type SecretRow struct {
 
 const secretColumns = `s.id, s.credential_id, s.client_id, s.first_at, s.replaced_at, s.sealed, s.fingerprint,
 	s.works, s.works_at, s.refused_at, s.next_try_at, s.dead_at,
-	EXISTS (SELECT FROM leak_sightings g WHERE g.secret_id = s.id AND g.settled_at IS NULL)`
+	EXISTS (SELECT FROM leak_sightings g WHERE g.secret_id = s.id AND (g.settled_at IS NULL OR g.settled_at >= s.dead_at))`
 
 func scanSecret(row pgx.CollectableRow) (r SecretRow, err error) {
 	var replaced, worksAt, next, dead *time.Time

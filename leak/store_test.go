@@ -291,10 +291,19 @@ func TestProofOfDeath(t *testing.T) {
 		t.Error("dead, and its token works")
 	}
 	next(2 * time.Minute)
-	made, death := try(Attempt{Refused: true, Outcome: "rejected", Control: "others work", Token: dead})
+	made, death := try(Attempt{Refused: true, Outcome: "rejected", Control: "others work", Token: dead, Finding: 7})
 	if death == nil || len(death.Refused) != 3 || len(made) != 2 || made[0].Op != finding.OpOpen ||
 		len(made[0].Evidence.Leak.Deaths) != 1 || made[1].Op != finding.OpResolve {
 		t.Fatalf("%+v, made %+v", death, made)
+	}
+	rows, err := b.Secrets(t.Context(), id)
+	print := fmt.Sprintf("%x", rows[0].print)
+	if err != nil || death.Finding != 7 || len(death.Fingerprint) != 8 || !strings.HasPrefix(print, death.Fingerprint) ||
+		!death.From.Equal(rows[0].First) || !death.Until.IsZero() || !strings.HasSuffix(death.Which(), "from 2026-03-02T09:00:00Z on") {
+		t.Errorf("the proof says not which secret it is of: %+v, %v", death, err)
+	}
+	if !rows[0].Leaked || rows[0].Dead.IsZero() {
+		t.Errorf("a secret that got out did not any more, since it is dead: %+v", rows[0])
 	}
 	b.now = b.now.Add(24 * time.Hour)
 	if due, _ := b.Claim(t.Context(), b.now, time.Minute, mine, 5); len(due) > 0 {
@@ -307,6 +316,78 @@ func TestProofOfDeath(t *testing.T) {
 	})
 	if made := b.weigh(b.event(finding.UnexpectedUse, "a", b.used("203.0.113.7", false))); len(made) > 0 {
 		t.Errorf("a dead secret is found again: %+v", made)
+	}
+}
+
+// A secret that got out and is refused then is no second alarm: before and after its death, until another takes its place. What is
+// only a weak sign, or a false alarm, changes nothing.
+func TestRefusedAfterItGotOut(t *testing.T) {
+	t.Parallel()
+	b := newBook(t, "a", "c", "d")
+	refused := func(name string) finding.Event {
+		e := b.event(finding.Revoked, name, finding.Evidence{Answer: finding.Answer{Reason: "unspecified"}, LastSuccess: b.now})
+		events := []finding.Event{e}
+		b.weigh(events...)
+		return events[0]
+	}
+	found := func(name string, kind EvidenceKind) {
+		b.tx(func(tx pgx.Tx) error {
+			ev := Evidence{CredentialID: b.creds[name].ID, Kind: kind, Key: "x", Sighting: finding.Sighting{How: "scan"}}
+			_, err := b.AddEvidence(t.Context(), tx, []Evidence{ev}, b.now)
+			return err
+		})
+	}
+	if e := refused("a"); e.Evidence.GotOut || e.Severity() != finding.Critical {
+		t.Errorf("nothing got out: %+v", e)
+	}
+	found("a", BySecret)
+	found("c", ByPart)
+	found("d", BySecret)
+	b.tx(func(tx pgx.Tx) error { return b.Settle(t.Context(), tx, b.creds["d"].ID, b.now) })
+	for name, want := range map[string]bool{"a": true, "c": false, "d": false} {
+		if e := refused(name); e.Evidence.GotOut != want || (e.Severity() == finding.Warning) != want {
+			t.Errorf("%s: %+v", name, e)
+		}
+	}
+	if _, err := b.Pool.Exec(t.Context(), `UPDATE leak_secrets SET dead_at = $1`, b.now); err != nil {
+		t.Fatal(err)
+	}
+	b.tx(func(tx pgx.Tx) error { return b.Settle(t.Context(), tx, b.creds["a"].ID, b.now.Add(time.Second)) })
+	if e := refused("a"); !e.Evidence.GotOut {
+		t.Errorf("dead: %+v", e)
+	}
+	b.learn("a", "the-new-secret-0123456789")
+	if e := refused("a"); e.Evidence.GotOut {
+		t.Errorf("another secret: %+v", e)
+	}
+}
+
+// What somebody calls a false alarm did not get out, also when its secret dies later.
+func TestAFalseAlarmDidNotGetOut(t *testing.T) {
+	t.Parallel()
+	b := newBook(t, "a")
+	id := b.creds["a"].ID
+	leaked := func() bool {
+		rows, err := b.Secrets(t.Context(), id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return rows[0].Leaked
+	}
+	b.tx(func(tx pgx.Tx) error {
+		_, err := b.AddEvidence(t.Context(), tx, []Evidence{{CredentialID: id, Kind: BySecret, Key: "x"}}, b.now)
+		return err
+	})
+	if !leaked() {
+		t.Error("it is not known to have got out")
+	}
+	b.tx(func(tx pgx.Tx) error { return b.Settle(t.Context(), tx, id, b.now) })
+	b.tx(func(tx pgx.Tx) error {
+		_, err := tx.Exec(t.Context(), `UPDATE leak_secrets SET dead_at = $2 WHERE credential_id = $1`, id, b.now.Add(time.Hour))
+		return err
+	})
+	if leaked() {
+		t.Error("it got out, though that was a false alarm")
 	}
 }
 

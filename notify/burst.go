@@ -140,6 +140,7 @@ func sharing(fs []finding.Finding) finding.Finding {
 		abouts = append(abouts, other.About)
 		f.Evidence.NeverHealthy = f.Evidence.NeverHealthy && other.Evidence.NeverHealthy
 		f.Evidence.Suspected = f.Evidence.Suspected && other.Evidence.Suspected
+		f.Evidence.GotOut = f.Evidence.GotOut && other.Evidence.GotOut
 		f.Evidence.NoToken = f.Evidence.NoToken && other.Evidence.NoToken
 	}
 	f.About = finding.Together(abouts)

@@ -99,6 +99,9 @@ func deaths(l *finding.Leak) (facts []Fact) {
 		if !d.LogAt.IsZero() {
 			text += fmt.Sprintf("; the provider's log: revoked %s by %s (feed %s)", clock(d.LogAt), d.LogBy, d.LogFeed)
 		}
+		if which := d.Which(); which != "" {
+			text += "; " + which
+		}
 		facts = append(facts, Fact{"Proof of death", text})
 	}
 	return facts

@@ -228,6 +228,10 @@ func proofText(name string, d finding.Death) string {
 		}
 	}
 	fmt.Fprintf(&b, "Proof of death of a secret of %s, %s\n", name, stamp(d.At))
+	line("Secret", d.Which())
+	if d.Finding != 0 {
+		line("Finding", fmt.Sprint(d.Finding))
+	}
 	var times []string
 	for _, t := range d.Refused {
 		times = append(times, stamp(t))

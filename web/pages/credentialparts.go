@@ -233,8 +233,8 @@ type secretRow struct {
 // proof is that a secret works no more.
 type proof struct {
 	At                     Moment
-	Answer, Control, Token string
-	Log                    string
+	Which, Answer, Control string
+	Token, Log             string
 }
 
 func (p *Pages) fillLeaks(ctx context.Context, page *credentialPage) error {
@@ -284,7 +284,7 @@ func secretRowOf(f Frame, s leak.SecretRow, deaths map[int64]finding.Death) (row
 	}
 	if d, is := deaths[s.ID]; is {
 		row.Proof = &proof{
-			At: f.When(d.At), Control: d.Control, Token: d.Token,
+			At: f.When(d.At), Which: d.Which(), Control: d.Control, Token: d.Token,
 			Answer: fmt.Sprintf("refused %s: HTTP %d %s", finding.Plural(len(d.Refused), "time"), d.Status, d.ErrorCode),
 		}
 		if !d.LogAt.IsZero() {

@@ -75,8 +75,8 @@ type useRow struct {
 
 // deathRow is the proof that a secret works no more.
 type deathRow struct {
-	At                          Moment
-	Answer, Control, Token, Log string
+	At                                 Moment
+	Which, Answer, Control, Token, Log string
 }
 
 // judged is what it comes to if what a finding rests on is judged again.
@@ -289,7 +289,7 @@ func placeOf(f Frame, s finding.Sighting) placeRow {
 }
 
 func deathOf(f Frame, d finding.Death) deathRow {
-	row := deathRow{At: f.When(d.At), Control: d.Control, Token: d.Token}
+	row := deathRow{At: f.When(d.At), Which: d.Which(), Control: d.Control, Token: d.Token}
 	row.Answer = fmt.Sprintf("refused %d times: %s", len(d.Refused), cmp.Or(d.ErrorCode, d.Reason, d.Outcome))
 	if d.Status > 0 {
 		row.Answer += fmt.Sprintf(", HTTP %d", d.Status)
