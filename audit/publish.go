@@ -139,7 +139,8 @@ func SaysMore(old, now finding.Evidence) bool {
 	return leakSaysMore(old.Leak, now.Leak) || !slices.Equal(old.UnusedScopes, now.UnusedScopes) ||
 		!slices.Equal(old.Affected, now.Affected) || !slices.Equal(old.Providers, now.Providers) ||
 		!slices.Equal(old.MissingScopes, now.MissingScopes) ||
-		old.Suspected != now.Suspected || old.GotOut != now.GotOut || old.Certain != now.Certain || old.Ahead != now.Ahead || !old.ExpiresAt.Equal(now.ExpiresAt) ||
+		old.Suspected != now.Suspected || old.GotOut != now.GotOut || old.Certain != now.Certain || old.Ahead != now.Ahead ||
+		!old.ExpiresAt.Equal(now.ExpiresAt) ||
 		now.ExpiresBy != "" && now.Outcome == "" && old.Message != now.Message // of an end
 }
 
