@@ -30,8 +30,9 @@ type Checked struct {
 }
 
 // Weigh stores what checks saw of secrets, and what events of other findings say as evidence, and returns the events
-// that this makes of the findings of leaks. Of events that a credential is refused it notes in them where its secret got out. Call it in the transaction that stores the results and applies the events,
-// with the credentials locked. A check that began before a secret was replaced says nothing of the new one.
+// that this makes of the findings of leaks. In events that a credential is refused it notes where its secret got out. Call
+// it in the transaction that stores the results and applies the events, with the credentials locked. A check that began
+// before a secret was replaced says nothing of the new one.
 func (s *Store) Weigh(ctx context.Context, tx pgx.Tx, checked []Checked, events []finding.Event, now time.Time) ([]finding.Event, error) {
 	if err := s.noteGotOut(ctx, tx, events); err != nil {
 		return nil, err
@@ -69,7 +70,8 @@ func (s *Store) Weigh(ctx context.Context, tx pgx.Tx, checked []Checked, events 
 		}
 		// A secret that was never proven to be dead and is accepted again does work.
 		_, err = tx.Exec(ctx, `
-			UPDATE leak_secrets SET works = $2, works_at = $3, proven = CASE WHEN $2 THEN $4::text[] ELSE proven END
+			UPDATE leak_secrets SET works = $2, works_at = $3, proven = CASE WHEN $2 THEN $4::text[] ELSE proven END,
+				worked = CASE WHEN $2 THEN true ELSE worked END
 			WHERE credential_id = $1 AND replaced_at IS NULL`,
 			c.CredentialID, *c.Works, c.At, orEmpty(c.Scopes))
 		if err != nil {

@@ -136,6 +136,8 @@ func (s statusJSON) print(w io.Writer, whole bool) error {
 		switch {
 		case v.Dead != nil:
 			works = "dead since " + stampOf(v.Dead)
+		case givenUp(v):
+			works = "never worked"
 		case v.Works != nil && *v.Works:
 			works = "works, " + stampOf(v.WorksAt)
 		case v.Works != nil:
