@@ -93,6 +93,10 @@ func (a *Actions) Rotate(
 	if err != nil {
 		return err
 	}
+	worked, err := a.everWorked(ctx, c)
+	if err != nil {
+		return err
+	}
 	return a.register(ctx, actor, func(tx pgx.Tx) ([]registry.Change, error) {
 		if err := a.fits(ctx, tx, c.ID); err != nil {
 			return nil, err
@@ -100,7 +104,7 @@ func (a *Actions) Rotate(
 		if (clientID == "" || clientID == c.ClientID) && a.sealedAlready(c, v) {
 			return nil, refusal("it is the secret that " + strconv.Quote(name) + " has already: nothing was rotated")
 		}
-		if err := a.keepOld(ctx, tx, c, v); err != nil {
+		if err := a.keepOld(ctx, tx, c, v, worked); err != nil {
 			return nil, err
 		}
 		sealer, err := a.Sealing.Hold(ctx, tx)
@@ -173,7 +177,7 @@ func (e *HostSecretError) Error() string {
 func (e *HostSecretError) Public() string { return e.Error() }
 
 // keepOld keeps the secret that next replaces. One that cannot be opened any more cannot be kept.
-func (a *Actions) keepOld(ctx context.Context, tx pgx.Tx, c credential.Credential, next secret.Value) error {
+func (a *Actions) keepOld(ctx context.Context, tx pgx.Tx, c credential.Credential, next secret.Value, worked bool) error {
 	if err := a.Registry.Lock(ctx, tx, []int64{c.ID}); err != nil || c.Sealed == nil {
 		return err
 	}
@@ -182,7 +186,13 @@ func (a *Actions) keepOld(ctx context.Context, tx pgx.Tx, c credential.Credentia
 		return nil
 	}
 	defer old.Wipe()
-	return a.Leaks.Keep(ctx, tx, c, old, a.Now())
+	return a.Leaks.Keep(ctx, tx, c, old, worked, a.Now())
+}
+
+// everWorked reports whether the present secret of a credential was ever seen to work; where nothing is known of it, it was.
+func (a *Actions) everWorked(ctx context.Context, c credential.Credential) (bool, error) {
+	st, known, err := a.Audit.StandingOf(ctx, c.ID)
+	return !known || !st.NeverHealthy(), err
 }
 
 // Retire ends the registration of a credential for actor, and resolves its findings but that it leaked. A secret that
@@ -204,7 +214,7 @@ func (a *Actions) Retire(ctx context.Context, actor, name string) error {
 			return nil, err
 		}
 		if slices.ContainsFunc(secrets, func(r leak.SecretRow) bool { return r.Leaked && r.Replaced.IsZero() && r.Dead.IsZero() }) {
-			if err := a.keepOld(ctx, tx, c, secret.Value{}); err != nil {
+			if err := a.keepOld(ctx, tx, c, secret.Value{}, true); err != nil {
 				return nil, err
 			}
 		}

@@ -60,6 +60,7 @@ type SecretJSON struct {
 	First      time.Time      `json:"first_at"`
 	Replaced   *time.Time     `json:"replaced_at"`
 	Leaked     bool           `json:"leaked"`
+	Never      bool           `json:"never_worked"` // it was replaced, and never seen to work
 	Works      *bool          `json:"works"`
 	WorksAt    *time.Time     `json:"works_at"`
 	NextTry    *time.Time     `json:"next_try_at"`
@@ -71,7 +72,8 @@ type SecretJSON struct {
 func NewSecretJSON(name string, r leak.SecretRow, proof *finding.Death) SecretJSON {
 	return SecretJSON{
 		r.ID, name,
-		r.ClientID, r.Replaced.IsZero(), r.Kept, r.First, orNull(r.Replaced), r.Leaked, r.Works, orNull(r.WorksAt), orNull(r.NextTry),
+		r.ClientID, r.Replaced.IsZero(), r.Kept, r.First, orNull(r.Replaced), r.Leaked, r.NeverWorked, r.Works, orNull(r.WorksAt),
+		orNull(r.NextTry),
 		orNull(r.Dead), proof,
 	}
 }

@@ -33,13 +33,14 @@ type VerifyIn struct {
 	Secret *SecretIn `json:"client_secret,omitempty" doc:"The secret itself, where keyrounds has it no more: its fingerprint is compared."`
 }
 
-// VerifyLine is a line of what came of the tries. The last one has the proof, or still_works.
+// VerifyLine is a line of what came of the tries. The last one has the proof, still_works or never_worked.
 type VerifyLine struct {
 	At         time.Time      `json:"at,omitzero"`
 	Said       string         `json:"said,omitempty" doc:"What came of a try, in words."`
 	Works      bool           `json:"works,omitempty" doc:"A token was issued."`
 	Proof      *finding.Death `json:"proof,omitempty"`
 	StillWorks bool           `json:"still_works,omitempty" doc:"It is not proven dead in time; the daemon goes on trying."`
+	Never      bool           `json:"never_worked,omitempty" doc:"It was never seen to work, so that it is refused proves nothing."`
 	Problem    *Problem       `json:"problem,omitempty"`
 }
 
@@ -81,6 +82,8 @@ func (s *server) verifyDead(ctx context.Context, in *verifyIn) (*exported, error
 		switch {
 		case errors.Is(err, exposure.ErrStillWorks):
 			write(VerifyLine{StillWorks: true})
+		case errors.Is(err, exposure.ErrNeverWorked):
+			write(VerifyLine{Never: true})
 		case err != nil:
 			write(VerifyLine{Problem: s.problemOf(ctx, "verifyDead", err)})
 		default:

@@ -797,6 +797,54 @@ func TestRotatedAndRetired(t *testing.T) {
 	}
 }
 
+// A secret that was mistyped gets no proof of death, and whoever waits for one is told why.
+func TestAMistypedSecretDoesNotDie(t *testing.T) {
+	t.Parallel()
+	v := newVault(t, "")
+	v.idp.Add(sim.Client{ID: "client-delta", Name: "delta", Secret: "c4n4ry-delta-old-secret", Scopes: []string{"company_read"}})
+	add := credential.Credential{Name: "delta", Provider: "idp", ClientID: "client-delta", Schedule: "@every 1s"}
+	value := secret.New([]byte("c4n4ry-delta-old-secret"))
+	if err := v.app.Actions.Add(t.Context(), "test", []credential.Credential{add}, []secret.Value{value}, action.AtOnce, nil); err != nil {
+		t.Fatal(err)
+	}
+	status := func(want string) {
+		v.await("delta is "+want, func() bool {
+			all, err := v.app.Audit.Standings(t.Context(), false)
+			return err == nil && slices.ContainsFunc(all, func(st audit.Standing) bool {
+				return st.Credential == "delta" && string(st.Status) == want && st.LastCheck.After(st.Changed)
+			})
+		})
+	}
+	rotate := func(to string) {
+		next := secret.New([]byte(to))
+		if err := v.app.Actions.Rotate(t.Context(), "test", "delta", "", time.Time{}, next, action.AtOnce); err != nil {
+			t.Fatal(err)
+		}
+	}
+	status("healthy")
+	v.idp.Renew("client-delta", "c4n4ry-delta-new-secret")
+	rotate("c4n4ry-delta-mistyped-secret")
+	v.idp.RevokeSecret("client-delta", "c4n4ry-delta-old-secret")
+	rotate("c4n4ry-delta-new-secret")
+	status("healthy")
+	c, err := v.app.Registry.Get(t.Context(), "delta")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var rows []leak.SecretRow
+	v.await("both are done with", func() bool {
+		rows, err = v.app.Leaks.Secrets(t.Context(), c.ID)
+		return err == nil && len(rows) == 3 && !rows[0].Kept && !rows[1].Kept
+	})
+	if rows[0].Dead.IsZero() || rows[0].NeverWorked || !rows[1].Dead.IsZero() || !rows[1].GivenUp() || v.recorded("secret.died") != 1 {
+		t.Errorf("%+v, %d died", rows, v.recorded("secret.died"))
+	}
+	_, err = v.app.Exposure.ProveDead(t.Context(), rows[1], secret.New([]byte("c4n4ry-delta-mistyped-secret")), func(leak.Attempt) {})
+	if !errors.Is(err, exposure.ErrNeverWorked) {
+		t.Errorf("whoever waits for a proof is told %v", err)
+	}
+}
+
 // ownRequestsAreNoAttempts brings what a gateway's log would have of all that was asked of the provider so far: checks,
 // refused ones, controls and tries of leaked secrets. Nothing of it is anybody else's, neither a use nor an attempt; what
 // somebody else tries is.

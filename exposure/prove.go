@@ -274,10 +274,16 @@ func (x *Exposure) storeAttempt(
 // ErrStillWorks ends ProveDead where the secret was not proven dead in time.
 var ErrStillWorks = errors.New("it is not proven dead")
 
+// ErrNeverWorked ends ProveDead where a secret that was replaced was never seen to work: that it is refused proves nothing.
+var ErrNeverWorked = errors.New("it was never seen to work")
+
 // ProveDead tries a secret of a credential until its death is proven, or ctx ends. given is that secret, where
 // keyrounds does not have it. Each attempt is told.
 func (x *Exposure) ProveDead(ctx context.Context, r leak.SecretRow, given secret.Value, told func(leak.Attempt)) (*finding.Death, error) {
 	for {
+		if r.GivenUp() {
+			return nil, ErrNeverWorked
+		}
 		copied := secret.Value{}
 		if !given.IsZero() {
 			copied = secret.New([]byte(given.Reveal()))

@@ -70,7 +70,8 @@ func (s *Store) Weigh(ctx context.Context, tx pgx.Tx, checked []Checked, events 
 		}
 		// A secret that was never proven to be dead and is accepted again does work.
 		_, err = tx.Exec(ctx, `
-			UPDATE leak_secrets SET works = $2, works_at = $3, proven = CASE WHEN $2 THEN $4::text[] ELSE proven END
+			UPDATE leak_secrets SET works = $2, works_at = $3, proven = CASE WHEN $2 THEN $4::text[] ELSE proven END,
+				worked = CASE WHEN $2 THEN true ELSE worked END
 			WHERE credential_id = $1 AND replaced_at IS NULL`,
 			c.CredentialID, *c.Works, c.At, orEmpty(c.Scopes))
 		if err != nil {

@@ -84,8 +84,9 @@ func (s *Store) isKnown(ctx context.Context, id int64, print []byte) (bool, erro
 
 // Keep stores the secret that is about to be replaced, sealed, so that its death can be proven, and has it tried from now
 // on. Call it in the transaction that replaces the secret. It is forgotten when it is proven dead, or after 30 days if
-// there is no evidence that it got out.
-func (s *Store) Keep(ctx context.Context, tx pgx.Tx, c credential.Credential, old secret.Value, now time.Time) error {
+// there is no evidence that it got out. worked says whether it was ever seen to work: refusals of one that was not, and did not get
+// out, prove nothing, and it is forgotten after them.
+func (s *Store) Keep(ctx context.Context, tx pgx.Tx, c credential.Credential, old secret.Value, worked bool, now time.Time) error {
 	p, err := s.prints(ctx)
 	if err != nil {
 		return err
@@ -103,8 +104,8 @@ func (s *Store) Keep(ctx context.Context, tx pgx.Tx, c credential.Credential, ol
 		return err
 	}
 	_, err = tx.Exec(ctx, `
-		UPDATE leak_secrets SET replaced_at = $2, sealed = $3, next_try_at = $2, refused_at = '{}'
-		WHERE id = $1 AND dead_at IS NULL`, n.id, now, sealed)
+		UPDATE leak_secrets SET replaced_at = $2, sealed = $3, next_try_at = $2, refused_at = '{}', worked = coalesce(worked, false) OR $4
+		WHERE id = $1 AND dead_at IS NULL`, n.id, now, sealed, worked)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.known, c.ID)
@@ -124,6 +125,7 @@ type SecretRow struct {
 	Replaced     time.Time   // zero: it is the present one
 	Kept         bool        // keyrounds has it, sealed
 	Leaked       bool        // there is evidence that it got out, which stays so when it is dead; no false alarm
+	NeverWorked  bool        // it was replaced, and never seen to work: a mistyped one, perhaps
 	Works        *bool       // what the last attempt or check that says so saw; nil: none did
 	WorksAt      time.Time   // when
 	Refused      []time.Time // since it last worked
@@ -134,15 +136,20 @@ type SecretRow struct {
 }
 
 const secretColumns = `s.id, s.credential_id, s.client_id, s.first_at, s.replaced_at, s.sealed, s.fingerprint,
-	s.works, s.works_at, s.refused_at, s.next_try_at, s.dead_at,
+	s.works, s.works_at, s.refused_at, s.next_try_at, s.dead_at, s.worked IS FALSE,
 	EXISTS (SELECT FROM leak_sightings g WHERE g.secret_id = s.id AND (g.settled_at IS NULL OR g.settled_at >= s.dead_at))`
 
 func scanSecret(row pgx.CollectableRow) (r SecretRow, err error) {
 	var replaced, worksAt, next, dead *time.Time
 	err = row.Scan(&r.ID, &r.CredentialID, &r.ClientID, &r.First, &replaced, &r.sealed, &r.print,
-		&r.Works, &worksAt, &r.Refused, &next, &dead, &r.Leaked)
+		&r.Works, &worksAt, &r.Refused, &next, &dead, &r.NeverWorked, &r.Leaked)
 	r.Replaced, r.WorksAt, r.NextTry, r.Dead, r.Kept = orZero(replaced), orZero(worksAt), orZero(next), orZero(dead), r.sealed != nil
 	return r, err
+}
+
+// GivenUp reports whether nothing more will be known of a secret that never worked: it was refused, and is not kept any more.
+func (r SecretRow) GivenUp() bool {
+	return r.NeverWorked && !r.Leaked && !r.Kept && !r.Replaced.IsZero() && r.Dead.IsZero()
 }
 
 func orZero(t *time.Time) time.Time {

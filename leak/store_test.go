@@ -319,6 +319,55 @@ func TestProofOfDeath(t *testing.T) {
 	}
 }
 
+// That a replaced secret is refused proves its death only where it was ever seen to work, or got out; what never worked is given up.
+func TestWhatNeverWorkedDoesNotDie(t *testing.T) {
+	t.Parallel()
+	pace := Pace{Every: 15 * time.Minute, Confirm: 2 * time.Minute}
+	for _, c := range []struct {
+		name                     string
+		worked, works, got, dies bool
+	}{
+		{"it worked", true, false, false, true},
+		{"it never did", false, false, false, false},
+		{"it works after all", false, true, false, true},
+		{"it got out", false, false, true, true},
+	} {
+		b := newBook(t, "a")
+		id := b.creds["a"].ID
+		b.tx(func(tx pgx.Tx) error {
+			err := b.Keep(t.Context(), tx, b.creds["a"], secret.New([]byte(secretOf("a"))), c.worked, b.now)
+			if err == nil && c.got {
+				_, err = b.AddEvidence(t.Context(), tx, []Evidence{{CredentialID: id, Kind: BySecret, Key: "x"}}, b.now)
+			}
+			return err
+		})
+		var death *finding.Death
+		try := func(a Attempt) {
+			rows, err := b.Secrets(t.Context(), id)
+			if err != nil {
+				t.Fatal(err)
+			}
+			b.now = b.now.Add(5 * time.Minute)
+			a.At = b.now
+			b.tx(func(tx pgx.Tx) (err error) {
+				_, death, err = b.RecordAttempt(t.Context(), tx, rows[0], a, pace, b.now)
+				return err
+			})
+		}
+		if c.works {
+			try(Attempt{Works: true})
+		}
+		for range 2 {
+			try(Attempt{Refused: true, Control: "others work"})
+		}
+		rows, err := b.Secrets(t.Context(), id)
+		if err != nil || (death != nil) != c.dies || rows[0].Dead.IsZero() == c.dies || rows[0].GivenUp() == c.dies ||
+			rows[0].Kept || !rows[0].NextTry.IsZero() {
+			t.Errorf("%s: %+v, %+v, %v", c.name, death, rows[0], err)
+		}
+	}
+}
+
 // A secret that got out and is refused then is no second alarm: before and after its death, until another takes its place. What is
 // only a weak sign, or a false alarm, changes nothing.
 func TestRefusedAfterItGotOut(t *testing.T) {
@@ -408,7 +457,7 @@ func TestALateNote(t *testing.T) {
 	reg := registry.New(b.Pool, time.UTC)
 	b.now = b.now.Add(time.Hour)
 	b.tx(func(tx pgx.Tx) error {
-		if err := b.Keep(t.Context(), tx, late, secret.New([]byte(secretOf("a"))), b.now); err != nil {
+		if err := b.Keep(t.Context(), tx, late, secret.New([]byte(secretOf("a"))), true, b.now); err != nil {
 			return err
 		}
 		change, err := reg.Rotate(t.Context(), tx, "a", "client-new", time.Time{}, []byte("sealed"), b.now)
@@ -442,7 +491,7 @@ func TestALateResult(t *testing.T) {
 	began := b.now.Add(time.Hour)
 	b.now = began.Add(time.Second)
 	b.tx(func(tx pgx.Tx) error {
-		if err := b.Keep(t.Context(), tx, b.creds["a"], secret.New([]byte(secretOf("a"))), b.now); err != nil {
+		if err := b.Keep(t.Context(), tx, b.creds["a"], secret.New([]byte(secretOf("a"))), true, b.now); err != nil {
 			return err
 		}
 		change, err := registry.New(b.Pool, time.UTC).Rotate(t.Context(), tx, "a", "", time.Time{}, []byte("sealed"), b.now)

@@ -59,6 +59,11 @@ func (s *Store) RecordAttempt(
 	}
 	r, next, death := r.after(a, pace, now)
 	switch {
+	case death != nil && r.NeverWorked && !r.Leaked:
+		death = nil // it did not end: it never worked
+		_, err = tx.Exec(ctx, `
+			UPDATE leak_secrets SET works = false, works_at = $2, refused_at = $3, next_try_at = NULL, sealed = NULL WHERE id = $1`,
+			r.ID, a.At, r.Refused)
 	case death != nil:
 		_, err = tx.Exec(ctx, `
 			UPDATE leak_secrets SET works = false, works_at = $2, refused_at = $3, next_try_at = NULL, sealed = NULL,
@@ -67,7 +72,10 @@ func (s *Store) RecordAttempt(
 	case !r.Leaked && !r.Replaced.IsZero() && now.Sub(r.Replaced) > keptFor:
 		_, err = tx.Exec(ctx, `UPDATE leak_secrets SET next_try_at = NULL, sealed = NULL WHERE id = $1`, r.ID)
 	default:
-		_, err = tx.Exec(ctx, `UPDATE leak_secrets SET works = $2, works_at = $3, refused_at = $4, next_try_at = $5 WHERE id = $1`,
+		_, err = tx.Exec(ctx, `
+			UPDATE leak_secrets SET works = $2, works_at = $3, refused_at = $4, next_try_at = $5,
+				worked = CASE WHEN $2 THEN true ELSE worked END
+			WHERE id = $1`,
 			r.ID, r.Works, nullTime(r.WorksAt), orEmpty(r.Refused), next)
 	}
 	if err != nil || !r.Leaked {

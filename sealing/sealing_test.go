@@ -100,7 +100,7 @@ func (s *site) fill(n int) {
 	c, err := r.Get(s.Context(), names[0])
 	s.must(err)
 	s.must(pgx.BeginFunc(s.Context(), s.pool, func(tx pgx.Tx) error {
-		return l.Keep(s.Context(), tx, c, secret.New([]byte("c4n4ry-former-secret")), noon)
+		return l.Keep(s.Context(), tx, c, secret.New([]byte("c4n4ry-former-secret")), true, noon)
 	}))
 	for _, reporter := range []string{"github", "gitlab"} { // the same body
 		s.must(l.AddDelivery(s.Context(), leak.WaitingDelivery{Reporter: reporter, Body: []byte("c4n4ry-body"), Since: noon, Next: noon}))

@@ -135,6 +135,8 @@ func (s statusJSON) print(w io.Writer, whole bool, none func() string) error {
 		switch {
 		case v.Dead != nil:
 			works = "dead since " + stampOf(v.Dead)
+		case givenUp(v):
+			works = "never worked"
 		case v.Works != nil && *v.Works:
 			works = "works, " + stampOf(v.WorksAt)
 		case v.Works != nil:

@@ -50,7 +50,7 @@ func verifyDead(cmd *cobra.Command, d *desk, name string, patience time.Duration
 		return plainly(err)
 	}
 	all := len(rows)
-	rows = slices.DeleteFunc(rows, func(r api.SecretJSON) bool { return r.Dead != nil })
+	rows = slices.DeleteFunc(rows, func(r api.SecretJSON) bool { return r.Dead != nil || givenUp(r) })
 	slices.SortFunc(rows, func(a, b api.SecretJSON) int { return a.First.Compare(b.First) })
 	if len(rows) > 0 {
 		for _, r := range rows {
@@ -73,7 +73,7 @@ func verifyDead(cmd *cobra.Command, d *desk, name string, patience time.Duration
 	case all > 0:
 		fmt.Fprintf(
 			cmd.OutOrStdout(),
-			"each secret of %s that got out or was replaced is proven dead: keyrounds leaks status %s\n",
+			"each secret of %s that got out or was replaced is proven dead, or never worked: keyrounds leaks status %s\n",
 			name,
 			name,
 		)
@@ -81,6 +81,9 @@ func verifyDead(cmd *cobra.Command, d *desk, name string, patience time.Duration
 	}
 	return &hintError{fmt.Errorf("no secret of %s got out or was replaced", name), "see keyrounds leaks status " + name}
 }
+
+// givenUp: it never worked, and keyrounds does not have it any more.
+func givenUp(r api.SecretJSON) bool { return r.Never && !r.Leaked && !r.Kept && !r.Present }
 
 func verifyOne(cmd *cobra.Command, d *desk, r api.SecretJSON, patience time.Duration) error {
 	in := struct {
@@ -120,6 +123,10 @@ func verifyOne(cmd *cobra.Command, d *desk, r api.SecretJSON, patience time.Dura
 		return plainly(err)
 	case last.Proof != nil:
 		_, err := io.WriteString(cmd.OutOrStdout(), proofText(r.Credential, *last.Proof))
+		return err
+	case last.Never:
+		text := fmt.Sprintf("the old secret of %s was never seen to work, so there is nothing to prove\n", r.Credential)
+		_, err := io.WriteString(cmd.OutOrStdout(), text)
 		return err
 	case last.StillWorks:
 		fmt.Fprintf(cmd.ErrOrStderr(), "the old secret of %s is not proven dead; a daemon goes on trying: keyrounds leaks status %s\n",

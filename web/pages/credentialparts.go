@@ -276,6 +276,8 @@ func secretRowOf(f Frame, s leak.SecretRow, deaths map[int64]finding.Death) (row
 	switch {
 	case !s.Dead.IsZero():
 		row.Mark = Mark{"ok", "resolved", "Proven dead"}
+	case s.GivenUp():
+		row.Mark = Mark{"", "unknown", "Never worked"}
 	case s.Works != nil && *s.Works:
 		row.Mark = Mark{"bad", "critical", "Still works"}
 		row.State += "Seen " + f.When(s.WorksAt).Text + "."

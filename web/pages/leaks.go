@@ -179,6 +179,8 @@ func questionedOf(f Frame, name string, q leak.Questioned) questionedRow {
 	switch {
 	case !q.Dead.IsZero():
 		row.Mark, row.At, row.Next = Mark{"ok", "resolved", "Proven dead"}, f.When(q.Dead), Moment{}
+	case q.GivenUp():
+		row.Mark = Mark{"", "unknown", "Never worked"}
 	case q.Works != nil && *q.Works && q.Replaced.IsZero() && !q.Leaked:
 		row.Mark = Mark{"ok", "healthy", "Works, as it should"}
 	case q.Works != nil && *q.Works:
@@ -186,7 +188,7 @@ func questionedOf(f Frame, name string, q leak.Questioned) questionedRow {
 	case len(q.Refused) > 0:
 		row.Mark, row.Below = Mark{"sus", "suspect", "Refused, not proven"}, count(len(q.Refused), "time")
 	}
-	if q.Dead.IsZero() && !q.Replaced.IsZero() && !q.Kept {
+	if q.Dead.IsZero() && !q.Replaced.IsZero() && !q.Kept && !q.GivenUp() {
 		row.Below = "keyrounds does not have it, so it cannot be tried"
 	}
 	if q.Proof != nil {
