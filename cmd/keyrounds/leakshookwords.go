@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/keyrounds/keyrounds/finding"
 	"github.com/keyrounds/keyrounds/leak/hook"
 )
 
@@ -130,7 +131,8 @@ func (f *hookFound) tellNotSearched(w io.Writer) {
 		fmt.Fprintf(w, "keyrounds: not searched: %s: %s (%s)\n", printable(n.Name, false), printable(n.Why, false), reason)
 	}
 	if f.unreadable > 0 {
-		fmt.Fprintf(w, "keyrounds: %d registered secrets could not be looked for; keyrounds findings list may say why\n", f.unreadable)
+		fmt.Fprintf(w, "keyrounds: %s could not be looked for; keyrounds findings list may say why\n",
+			finding.Plural(f.unreadable, "registered secret"))
 	}
 }
 
