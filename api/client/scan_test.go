@@ -39,6 +39,7 @@ func TestArchive(t *testing.T) {
 func TestArchiveThatEndsEarly(t *testing.T) {
 	t.Parallel()
 	c := of(t, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/problem+json")
 		w.WriteHeader(http.StatusRequestEntityTooLarge)
 		_, _ = io.WriteString(w, `{"detail": "More than it takes."}`)
 	})
