@@ -87,6 +87,8 @@ func TestEveryOperationAnswers(t *testing.T) {
 		"/v1/credentials/web-a/history?by=hour": 200, "/v1/credentials/web-a/history?since=2001-01-01T00:00:00Z": 422,
 		"/v1/proofs?dead=true&credential=ops-a": 200, "/v1/notifications?receiver=nobody": 422, "/v1/notifications?state=sent": 200,
 		"/v1/notifications?finding=999": 422, "/v1/audit?since=2026-01-01T00:00:00Z": 200, "/v1/audit?since=yesterday": 422,
+		"/v1/audit?subject=provider/idp": 200, "/v1/audit?subject=report/2020-01": 200, "/v1/audit?subject=provider/nope": 422,
+		"/v1/audit?actor=nobody-at-all": 422, "/v1/audit?action=nope.": 422,
 		"/v1/attempts?credential=web-a&since=2026-01-01T00:00:00Z": 200, "/v1/providers/nobody": 404,
 	} {
 		if a := h.ask(http.MethodGet, path, ""); a.StatusCode != want {

@@ -3,11 +3,14 @@ package api
 import (
 	"context"
 	"encoding/json"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/keyrounds/keyrounds/audit"
+	"github.com/keyrounds/keyrounds/report"
 )
 
 // RecordFilter chooses entries of the record.
@@ -73,7 +76,7 @@ func (s *server) recorded(ctx context.Context, f RecordFilter) error {
 		{"action", f.Action, "No action in the record is or begins with %q.", audit.Record{Action: f.Action}},
 		{"subject", f.Subject, "Nothing in the record is about %q.", audit.Record{Subject: f.Subject}},
 	} {
-		if k.value == "" {
+		if k.value == "" || k.name == "subject" && s.isSubject(ctx, k.value) {
 			continue
 		}
 		n, err := s.Audit.CountEntries(ctx, k.by)
@@ -87,6 +90,25 @@ func (s *server) recorded(ctx context.Context, f RecordFilter) error {
 		}
 	}
 	return nil
+}
+
+// isSubject says whether there is such a thing, of which the record may have nothing yet.
+func (s *server) isSubject(ctx context.Context, subject string) bool {
+	kind, name, _ := strings.Cut(subject, "/")
+	switch kind {
+	case "provider":
+		_, configured := s.Config().Providers[name]
+		return configured
+	case "credential":
+		_, err := s.Registry.Get(ctx, name)
+		return err == nil
+	case "report":
+		_, err := report.ParseMonth(name)
+		return err == nil
+	case "receiver":
+		return slices.Contains(s.Config().ReceiverNames(), name)
+	}
+	return false
 }
 
 type exported struct{ Body func(huma.Context) }
