@@ -69,7 +69,7 @@ func TestSeveralArePutAside(t *testing.T) {
 	b.open("/findings")
 	b.awaitText("4 credentials are accepted and refused in turn") // alike, so they are one row
 	b.eval(`document.querySelector("[name=id]").click(); ""`)
-	b.awaitText("1 selected")
+	b.awaitText("4 selected")
 	b.click("Put aside…")
 	b.awaitText("Put 4 findings aside until when?")
 	b.eval(`document.querySelector("main .btn.main").click(); ""`)
