@@ -137,7 +137,7 @@ func TestOutboundIsTheOnlyWayOut(t *testing.T) {
 		"postgres/pgtest/bridge.go": "connects tests with their database",
 		"bench/daemon.go":           "asks the daemon and the stub that it measures",
 		"bench/floor/main.go":       "is what the daemon is compared with, and never part of it",
-		"test/promtest/promtest.go": "asks the Prometheus that a test started",
+		"test/server/server.go":     "asks the server that a test started",
 	}
 	used := map[string]bool{}
 	err := filepath.WalkDir(".", func(path string, d os.DirEntry, err error) error {

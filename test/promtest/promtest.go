@@ -2,20 +2,16 @@
 package promtest
 
 import (
-	"bytes"
 	"fmt"
-	"net"
-	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
-	"time"
 
 	"github.com/prometheus/client_golang/api"
 	v1 "github.com/prometheus/client_golang/api/prometheus/v1"
+
+	"github.com/keyrounds/keyrounds/test/server"
 )
 
 // Server is a running Prometheus.
@@ -24,14 +20,14 @@ type Server struct {
 	API v1.API
 }
 
-// Start runs one with a configuration until the test ends. files are put beside the configuration, by name.
-func Start(t testing.TB, config string, files map[string][]byte) *Server {
+// Start runs one with a configuration until the test ends. files are put beside the configuration, by name; args are more of its own.
+func Start(t testing.TB, config string, files map[string][]byte, args ...string) *Server {
 	t.Helper()
 	dir := t.TempDir()
 	for name, b := range files {
 		write(t, filepath.Join(dir, name), b)
 	}
-	url := serve(t, "prometheus", dir, config, "--storage.tsdb.path="+filepath.Join(dir, "data"))
+	url := serve(t, "prometheus", dir, config, append(args, "--storage.tsdb.path="+filepath.Join(dir, "data"))...)
 	client, err := api.NewClient(api.Config{Address: url})
 	if err != nil {
 		t.Fatal(err)
@@ -46,59 +42,14 @@ func Alertmanager(t testing.TB, config string) string {
 	return serve(t, "prometheus-alertmanager", dir, config, "--storage.path="+filepath.Join(dir, "data"), "--cluster.listen-address=")
 }
 
-// serve runs a program of Prometheus' in dir, and waits until it is ready.
+// serve runs a program of Prometheus' in dir.
 func serve(t testing.TB, program, dir, config string, args ...string) string {
 	t.Helper()
 	path := filepath.Join(dir, "config.yml")
 	write(t, path, []byte(config))
-	address := free(t)
-	var log bytes.Buffer
-	cmd := exec.Command(program, append(args, "--config.file="+path, "--web.listen-address="+address)...)
-	cmd.Dir, cmd.Stdout, cmd.Stderr = dir, &log, &log
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	if err := cmd.Start(); err != nil {
-		t.Fatalf("the tests need %s (test/setup.sh installs it): %v", program, err)
-	}
-	ended := make(chan struct{})
-	go func() {
-		_ = cmd.Wait()
-		close(ended)
-	}()
-	t.Cleanup(func() {
-		_ = cmd.Process.Kill()
-		<-ended
-		if t.Failed() {
-			t.Logf("%s: %s", program, log.String())
-		}
+	return server.Start(t, dir, "/-/ready", program, func(address string) []string {
+		return append(args, "--config.file="+path, "--web.listen-address="+address)
 	})
-	url := "http://" + address
-	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(50 * time.Millisecond) {
-		resp, err := http.Get(url + "/-/ready")
-		if err == nil {
-			_ = resp.Body.Close()
-			if resp.StatusCode == http.StatusOK {
-				return url
-			}
-		}
-		select {
-		case <-ended:
-			t.Fatalf("%s ended", program)
-		default:
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("%s is not ready", program)
-		}
-	}
-}
-
-func free(t testing.TB) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
 }
 
 func write(t testing.TB, path string, b []byte) {
