@@ -150,10 +150,10 @@ func (a *Actions) Rotatable(ctx context.Context, name, clientID string, expires 
 	}
 	if clientID != "" {
 		c.ClientID, c.KeyID = clientID, ""
-	}
-	for _, p := range c.Validate() {
-		if p.Field == "client_id" {
-			return c, refusal("it is " + p.Message + "; it may be " + p.Hint)
+		for _, p := range c.Validate() {
+			if p.Field == "client_id" {
+				return c, refusal("it is " + p.Message + "; it may be " + p.Hint)
+			}
 		}
 	}
 	if c.Source != credential.FromFile {
