@@ -38,7 +38,7 @@ type CredentialFields struct {
 type CredentialIn struct {
 	Name     string   `json:"name" pattern:"^[a-z0-9][a-z0-9-]{0,62}$" patternDescription:"1 to 63 lower-case letters, digits and hyphens"`
 	Provider string   `json:"provider" minLength:"1" maxLength:"63" doc:"The name of a provider of the configuration."`
-	ClientID string   `json:"client_id" minLength:"1" maxLength:"512" doc:"As the provider shows it."`
+	ClientID string   `json:"client_id,omitempty" maxLength:"512" doc:"Of an API key what its provider's log calls it, or nothing."`
 	Secret   SecretIn `json:"client_secret,omitempty" doc:"Required, but for a dry run."`
 	CredentialFields
 }

@@ -11,19 +11,20 @@ import (
 // ProviderJSON is a provider of the configuration, with how its credentials do.
 type ProviderJSON struct {
 	Name        string         `json:"name"`
-	Configured  bool           `json:"configured" doc:"False: it has left the configuration, and credentials are still of it."`
+	Configured  bool           `json:"configured"   doc:"False: it has left the configuration, and credentials are still of it."`
 	Preset      string         `json:"preset"`
 	Issuer      string         `json:"issuer"`
 	TokenURL    string         `json:"token_url"`
-	AuthMethod  string         `json:"auth_method"`
+	AuthMethod  string         `json:"auth_method"  doc:"Of kind client_credentials."`
+	Kind        string         `json:"kind"         doc:"client_credentials or api_key."`
 	Concurrency int            `json:"concurrency"`
-	Rate        float64        `json:"rate" doc:"Checks a second, at most."`
-	Budget      int            `json:"budget" doc:"Token requests a month, at most; 0: no limit."`
+	Rate        float64        `json:"rate"         doc:"Checks a second, at most."`
+	Budget      int            `json:"budget"       doc:"Token requests a month, at most; 0: no limit."`
 	MinInterval string         `json:"min_interval"`
-	Passive     bool           `json:"passive" doc:"It is never asked: its feeds alone tell."`
+	Passive     bool           `json:"passive"      doc:"It is never asked: its feeds alone tell."`
 	ConsoleURL  string         `json:"console_url"`
-	Credentials int            `json:"credentials" doc:"That are registered and not retired."`
-	Statuses    map[string]int `json:"statuses" doc:"How many of them have which status."`
+	Credentials int            `json:"credentials"  doc:"That are registered and not retired."`
+	Statuses    map[string]int `json:"statuses"     doc:"How many of them have which status."`
 }
 
 func (s *server) listProviders(ctx context.Context, in *Paged) (*listed[ProviderJSON], error) {
@@ -75,7 +76,8 @@ func (s *server) providers(ctx context.Context) (all []ProviderJSON, err error) 
 	for _, name := range slices.Sorted(maps.Keys(names)) {
 		p, is := configured[name]
 		j := ProviderJSON{
-			Name: name, Configured: is, Preset: p.Preset, Issuer: p.Issuer, TokenURL: p.TokenURL, AuthMethod: string(p.AuthMethod),
+			Name: name, Configured: is, Preset: p.Preset, Issuer: p.Issuer, TokenURL: p.TokenURL,
+			AuthMethod: string(p.AuthMethod), Kind: string(p.Kind),
 			Concurrency: p.Concurrency, Rate: float64(p.Rate), Budget: p.Budget, MinInterval: credential.FormatDuration(p.MinInterval),
 			Passive: p.Passive, ConsoleURL: p.ConsoleURL, Statuses: counts[name],
 		}

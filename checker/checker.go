@@ -42,7 +42,7 @@ func New(o Options) *Checker {
 }
 
 // Check exchanges t's credential for a token at p (RFC 6749 §4.4), which must be complete (Provider.Complete), and
-// tries its probes. It is CheckAll for one target.
+// tries its probes; of an APIKey it tries the probes alone. It is CheckAll for one target.
 //
 // Whatever goes wrong is in the result, which always has an outcome. Where ctx ends before the exchange, that is
 // Unreachable with the reason TimedOut.
@@ -59,10 +59,13 @@ func (c *Checker) Check(ctx context.Context, p Provider, t Target) Result {
 // use it: the feeds. It tries no probe, does not revoke the token, and shows no client certificate. The caller wipes
 // the token.
 //
-// The zero Value: there was none, and the result says why. A secret that cannot be read is Misconfigured without a
-// reason here.
+// The zero Value: there was none, and the result says why; or t's credential is an API key, which is checked instead. A
+// secret that cannot be read is Misconfigured without a reason here.
 func (c *Checker) Token(ctx context.Context, p Provider, t Target) (secret.Value, Result) {
 	r := c.start(p, p.setup(), t)
+	if p.Kind == APIKey {
+		return secret.Value{}, c.Check(ctx, p, t)
+	}
 	client, err := c.kept(p)
 	if err != nil {
 		return secret.Value{}, c.Fail(p, []Target{t}, err)[0]
@@ -159,45 +162,54 @@ func (b batch) check(ctx context.Context, t Target) *Result {
 	}
 	defer value.Wipe()
 	r.Ends = endOf(value)
-	auth, err := authenticate(b.provider, t.Credential, value, b.now())
-	if err != nil {
-		return b.unusable(r, value, err)
-	}
-	client, cert := b.client, (*certificate)(nil)
-	if b.provider.AuthMethod.showsCertificate() {
-		if cert, err = readCertificate(value); err != nil {
-			return b.unusable(r, value, err)
-		}
-		own, err := b.newClient(b.provider, cert)
-		if err != nil {
-			return b.unusable(r, value, err)
-		}
-		defer own.CloseIdleConnections()
-		client = own
-	}
-	r.trace("POST %s with %s", b.provider.TokenURL, b.provider.AuthMethod)
-	token := b.exchange(ctx, client, b.provider, t.Credential, auth, cert, &r)
-	defer token.Wipe()
-	r.blameUs(b.provider, t, value, cert)
-	if r.Outcome == ScopeDenied {
-		r.Missing = refusedOf(r.ErrorDescription, t.Credential.Scopes)
-	}
-	r.trace("read as %s %s by: %s", r.Outcome, r.Reason, ours(r.Rule))
-	if !token.IsZero() {
-		b.introspect(b.optional, client, b.provider, t.Credential, value, token, &r)
-		b.probe(b.optional, client, b.provider, t.Credential, token, &r)
-		r.unproven(b.provider, t.Credential)
-		b.revoke(b.optional, client, b.provider, t.Credential, value, token, &r)
-	}
-	r.clean(scrubbingOf(func() []secret.Value { return append(auth.sent(), token) }), t.Credential.Scopes)
+	a := Asking{b, &r, t, value, b.client, []secret.Value{value}}
+	methods[first(b.provider.Kind, ClientCredentials)](ctx, &a)
+	r.clean(scrubbingOf(func() []secret.Value { return a.sent }), t.Credential.Scopes)
 	return &r
 }
 
+// byToken is the Method of ClientCredentials: the exchange, and what the token shows.
+func byToken(ctx context.Context, a *Asking) {
+	p, cred, value := a.provider, a.target.Credential, a.secret
+	auth, err := authenticate(p, cred, value, a.now())
+	if err != nil {
+		a.unusable(err)
+		return
+	}
+	cert := (*certificate)(nil)
+	if p.AuthMethod.showsCertificate() {
+		if cert, err = readCertificate(value); err != nil {
+			a.unusable(err)
+			return
+		}
+		own, err := a.newClient(p, cert)
+		if err != nil {
+			a.unusable(err)
+			return
+		}
+		defer own.CloseIdleConnections()
+		a.client = own
+	}
+	a.trace("POST %s with %s", p.TokenURL, p.AuthMethod)
+	token := a.exchange(ctx, a.client, p, cred, auth, cert, a.Result)
+	a.sent = append(auth.sent(), token)
+	a.blameUs(p, a.target, value, cert)
+	if a.Outcome == ScopeDenied {
+		a.Missing = refusedOf(a.ErrorDescription, cred.Scopes)
+	}
+	a.trace("read as %s %s by: %s", a.Outcome, a.Reason, ours(a.Rule))
+	if token.IsZero() {
+		return
+	}
+	a.introspect(a.optional, a.client, p, cred, value, token, a.Result)
+	a.probe(a.optional, a.client, p, cred, bearer(token), a.Result)
+	a.unproven(p, cred)
+	a.revoke(a.optional, a.client, p, cred, value, token, a.Result)
+}
+
 // unusable: the secret was read, and cannot be what this provider wants.
-func (b batch) unusable(r Result, value secret.Value, err error) *Result {
-	r.Reading = says(Misconfigured, SecretUnreadable, "client authentication", "%v", err)
-	r.clean(scrubbingOf(func() []secret.Value { return []secret.Value{value} }), nil)
-	return &r
+func (a *Asking) unusable(err error) {
+	a.Reading = says(Misconfigured, SecretUnreadable, "client authentication", "%v", err)
 }
 
 // The most characters that are kept of a provider's text.
@@ -211,7 +223,9 @@ const (
 func (r *Result) clean(s scrubbing, declared []string) {
 	r.ErrorCode = s.cleaned(r.ErrorCode, maxCode)
 	r.ErrorDescription = s.cleaned(r.ErrorDescription, maxDescription)
-	if r.Message != issued && (r.Outcome != Rejected || r.Message != refusals[r.Reason]) {
+	own := r.Message == issued || r.Message == keyWorks ||
+		r.Outcome == Rejected && (r.Message == refusals[r.Reason] || r.Message == keyRefusals[r.Reason])
+	if !own {
 		r.Message = s.cleaned(r.Message, maxDescription)
 	}
 	for _, list := range []*[]string{&r.Granted, &r.Missing, &r.Extra, &r.Unproven} {

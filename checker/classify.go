@@ -21,12 +21,16 @@ import (
 //  5. Then the error code (RFC 6749 §5.2), texts in other places, and the status alone.
 //  6. What is left is Malformed.
 
-// Classify reads an answer of p's token endpoint (RFC 6749 §5.1, §5.2). The rules are above.
+// Classify reads an answer of p's token endpoint (RFC 6749 §5.1, §5.2), or of an API to its first probe with an API key. The rules are
+// above, and in keyanswer.go.
 //
 // It is pure: the same answer always gets the same reading, and every reading has an outcome, a rule and a message.
 // The text in it is as the provider wrote it; Check cleans it. The matchers of p are those that Complete put
 // together; the generic ones are tried after them in any case.
 func Classify(p Provider, r Response) Reading {
+	if p.Kind == APIKey {
+		return classifyKey(p, p.firstProbe(), r)
+	}
 	return classify(p, r, readAnswer(r, p.Response))
 }
 

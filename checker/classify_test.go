@@ -2,6 +2,7 @@ package checker_test
 
 import (
 	"bufio"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -60,7 +61,7 @@ func corpus(t testing.TB, file string) []corpusLine {
 
 func TestClassifyCorpus(t *testing.T) {
 	t.Parallel()
-	for _, file := range []string{"testdata/corpus.jsonl", "testdata/more.jsonl", "testdata/cases.jsonl"} {
+	for _, file := range []string{"testdata/corpus.jsonl", "testdata/more.jsonl", "testdata/cases.jsonl", "testdata/keys.jsonl"} {
 		for _, c := range corpus(t, file) {
 			got := c.classify(t, c.Provider)
 			if got.Outcome != c.Outcome && !slices.Contains(c.Accept, got.Outcome) ||
@@ -116,11 +117,16 @@ func TestEveryPresetLoads(t *testing.T) {
 		"entra",
 		"generic",
 		"genesys",
+		"github",
+		"gitlab",
 		"google",
+		"greenhouse",
 		"keycloak",
 		"okta",
 		"salesforce",
+		"slack",
 		"smartrecruiters",
+		"smartrecruiters-api-key",
 		"zoho",
 		"zoom",
 	}
@@ -221,7 +227,7 @@ func TestTheDocumentedPresets(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, p := range checker.Presets() {
-		row := fmt.Sprintf("| `%s` | %s | `%s` |", p.Name, p.Title, p.Provider.AuthMethod)
+		row := fmt.Sprintf("| `%s` | %s | `%s` |", p.Name, p.Title, cmp.Or(p.Provider.AuthMethod, string(p.Provider.Kind)))
 		if !strings.Contains(string(text), row) || !strings.Contains(string(text), p.Check.String()) {
 			t.Errorf("docs/providers.md has not the row %q with %q", row, p.Check)
 		}

@@ -68,6 +68,9 @@ func TestChallengesOfOthers(t *testing.T) {
 			`{"message":"Application is disabled on this gateway"}`, `{"message":"Account not found"}`,
 		} {
 			for _, preset := range checker.Presets() {
+				if preset.Provider.Kind == checker.APIKey && challenge != "Negotiate" && challenge != "NTLM" {
+					continue // an API asks for its keys as it likes
+				}
 				neverRejected(t, preset.Name, challenge, 401, http.Header{"Www-Authenticate": {challenge}}, []byte(body))
 			}
 		}

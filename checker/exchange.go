@@ -34,52 +34,17 @@ func (c *Checker) exchange(
 	cert *certificate,
 	r *Result,
 ) secret.Value {
-	ctx, cancel := context.WithTimeout(ctx, Timeout)
-	defer cancel()
-	watch := &stopwatch{began: time.Now()}
-	req, err := tokenRequest(httptrace.WithClientTrace(ctx, watch.trace()), p, cred, auth)
-	if err != nil {
-		r.Reading = says(Misconfigured, "", "request", "the request could not be made: %v", err)
+	answer, ok := c.ask(ctx, client, cert, r, func(ctx context.Context) (*http.Request, error) {
+		return tokenRequest(ctx, p, cred, auth)
+	})
+	if !ok {
 		return secret.Value{}
 	}
-	c.setCheckHeaders(req, r)
-	resp, err := client.Do(req)
-	r.Trail.Egress = watch.egress()
-	if err != nil {
-		r.Phases = watch.phases()
-		if r.Reading = cert.refused(err); r.Outcome == "" {
-			r.Reading = noAnswerOrMalformed(err)
-		}
-		return secret.Value{}
-	}
-	defer resp.Body.Close()
-	body, err := readBody(resp)
-	r.Phases = watch.phases()
-	r.ClockSkew = clockSkew(resp.Header, c.now())
-	r.CertificateExpires = certificateExpires(resp.TLS)
-	if r.Trace != nil {
-		r.trace("answer: HTTP %d, %d bytes, %s", resp.StatusCode, len(body), mediaType(resp.Header))
-	}
-	switch {
-	case errors.Is(err, errTooLarge):
-		r.Reading = says(Malformed, TooLarge, "body limit", "the answer is larger than %d KiB", MaxBody>>10)
-		r.HTTPStatus = resp.StatusCode
-		return secret.Value{}
-	case errors.Is(err, errBadGzip):
-		r.Reading = says(Malformed, "", "gzip", "the answer's gzip encoding is broken")
-		r.HTTPStatus = resp.StatusCode
-		return secret.Value{}
-	case err != nil:
-		if r.Reading = cert.refused(err); r.Outcome == "" {
-			r.Reading = noAnswer(err)
-		}
-		return secret.Value{}
-	}
-	answer := Response{Status: resp.StatusCode, Header: resp.Header, Body: body, Requested: cred.Scopes}
+	answer.Requested = cred.Scopes
 	read := readAnswer(answer, p.Response)
 	r.Reading = classify(p, answer, read)
 	if r.Outcome != OK || len(without(r.Granted, cred.Scopes)) > 0 { // texts of it are kept: they are read without what was sent
-		r.Reading = Classify(p, answer.redacted(auth))
+		r.Reading = Classify(p, answer.redacted(auth.sent()))
 	}
 	r.RetryAfter = pauseAsked(answer, c.now())
 	r.blameClock(p)
@@ -94,8 +59,61 @@ func (c *Checker) exchange(
 		sum := sha256.Sum256([]byte(claims.JTI))
 		r.Trail.JTIHash = sum[:]
 	}
-	clear(body)
+	clear(answer.Body)
 	return secret.New([]byte(token))
+}
+
+// ask makes one request of the check r, and notes what it took. ok: an answer came and was read to its end; else r
+// says why not.
+func (c *Checker) ask(
+	ctx context.Context,
+	client *http.Client,
+	cert *certificate,
+	r *Result,
+	request func(context.Context) (*http.Request, error),
+) (answer Response, ok bool) {
+	ctx, cancel := context.WithTimeout(ctx, Timeout)
+	defer cancel()
+	watch := &stopwatch{began: time.Now()}
+	req, err := request(httptrace.WithClientTrace(ctx, watch.trace()))
+	if err != nil {
+		r.Reading = says(Misconfigured, "", "request", "the request could not be made: %v", err)
+		return answer, false
+	}
+	c.setCheckHeaders(req, r)
+	resp, err := client.Do(req)
+	r.Trail.Egress = watch.egress()
+	if err != nil {
+		r.Phases = watch.phases()
+		if r.Reading = cert.refused(err); r.Outcome == "" {
+			r.Reading = noAnswerOrMalformed(err)
+		}
+		return answer, false
+	}
+	defer resp.Body.Close()
+	body, err := readBody(resp)
+	r.Phases = watch.phases()
+	r.ClockSkew = clockSkew(resp.Header, c.now())
+	r.CertificateExpires = certificateExpires(resp.TLS)
+	if r.Trace != nil {
+		r.trace("answer: HTTP %d, %d bytes, %s", resp.StatusCode, len(body), mediaType(resp.Header))
+	}
+	switch {
+	case errors.Is(err, errTooLarge):
+		r.Reading = says(Malformed, TooLarge, "body limit", "the answer is larger than %d KiB", MaxBody>>10)
+		r.HTTPStatus = resp.StatusCode
+		return answer, false
+	case errors.Is(err, errBadGzip):
+		r.Reading = says(Malformed, "", "gzip", "the answer's gzip encoding is broken")
+		r.HTTPStatus = resp.StatusCode
+		return answer, false
+	case err != nil:
+		if r.Reading = cert.refused(err); r.Outcome == "" {
+			r.Reading = noAnswer(err)
+		}
+		return answer, false
+	}
+	return Response{Status: resp.StatusCode, Header: resp.Header, Body: body}, true
 }
 
 // mostSkew is how far two clocks may differ before an assertion's times can be what is refused.
@@ -157,9 +175,9 @@ const leastRedacted = 12
 
 // redacted returns r without what was sent. It comes before reading, since reading takes text apart
 // and changes its case.
-func (r Response) redacted(a clientAuth) Response {
+func (r Response) redacted(sent []secret.Value) Response {
 	s := secret.NewScrubber(
-		slices.DeleteFunc(a.sent(), func(v secret.Value) bool { return len(v.Reveal()) < leastRedacted })...)
+		slices.DeleteFunc(sent, func(v secret.Value) bool { return len(v.Reveal()) < leastRedacted })...)
 	h := http.Header{}
 	for name, values := range r.Header {
 		for _, v := range values {

@@ -20,6 +20,12 @@ func ParseJQ(text string) (JQ, error) {
 	return JQ{program}, err
 }
 
+// UnmarshalText is ParseJQ.
+func (q *JQ) UnmarshalText(text []byte) (err error) {
+	*q, err = ParseJQ(string(text))
+	return err
+}
+
 // String returns the expression as written, "" for the zero JQ.
 func (q JQ) String() string { return q.program.String() }
 
@@ -47,10 +53,16 @@ func (q JQ) holds(body []byte) (bool, error) {
 }
 
 // ResponseMembers lists the keys of Provider.Response: the members of RFC 6749 §5.1 and §5.2 that an answer which is
-// not quite OAuth can have elsewhere.
+// not quite OAuth can have elsewhere; and expires_at, when an API key ends: a number of seconds since 1970, a date or a time.
 func ResponseMembers() []string {
-	return []string{"access_token", "expires_in", "scope", "error", "error_description"}
+	return []string{"access_token", "expires_in", "scope", "error", "error_description", memberExpires}
 }
+
+// memberExpires is when the key itself ends.
+const memberExpires = "expires_at"
+
+// HeaderMembers lists the keys of Provider.Headers.
+func HeaderMembers() []string { return []string{"scope", memberExpires} }
 
 // reshape puts what the expressions find where RFC 6749 has it.
 func (a *answer) reshape(where map[string]JQ, body []byte) {

@@ -21,12 +21,20 @@ func pauseAsked(r Response, now time.Time) time.Duration {
 			return d
 		}
 	}
-	for _, prefix := range []string{"X-RateLimit-", "X-Rate-Limit-", "RateLimit-"} {
-		if left, err := strconv.Atoi(r.Header.Get(prefix + "Remaining")); err == nil && left <= 0 {
-			return untilReset(r.Header.Get(prefix+"Reset"), now)
-		}
+	if prefix := usedUp(r.Header); prefix != "" {
+		return untilReset(r.Header.Get(prefix+"Reset"), now)
 	}
 	return 0
+}
+
+// usedUp is the prefix of the rate limit headers that say that nothing is left, "" where none do.
+func usedUp(h http.Header) string {
+	for _, prefix := range []string{"X-RateLimit-", "X-Rate-Limit-", "RateLimit-"} {
+		if left, err := strconv.Atoi(h.Get(prefix + "Remaining")); err == nil && left <= 0 {
+			return prefix
+		}
+	}
+	return ""
 }
 
 func retryAfter(h http.Header, now time.Time) time.Duration {

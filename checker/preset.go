@@ -75,17 +75,23 @@ func (i *Interval) UnmarshalText(b []byte) (err error) {
 
 // PresetProvider holds the values that Provider.Complete fills in where the configuration gives none.
 type PresetProvider struct {
-	TokenURL    string        `yaml:"token_url"`
-	AuthMethod  string        `yaml:"auth_method"`
-	Concurrency int           `yaml:"concurrency"`
-	Rate        presetRate    `yaml:"rate"`
-	Probes      []presetProbe `yaml:"probes"`
+	Kind           Kind              `yaml:"kind"`
+	Key            Key               `yaml:"api_key"`
+	TokenURL       string            `yaml:"token_url"`
+	AuthMethod     string            `yaml:"auth_method"`
+	RequestHeaders map[string]string `yaml:"request_headers"`
+	Response       map[string]JQ     `yaml:"response"`
+	Headers        map[string]string `yaml:"response_headers"`
+	Concurrency    int               `yaml:"concurrency"`
+	Rate           presetRate        `yaml:"rate"`
+	Probes         []presetProbe     `yaml:"probes"`
 }
 
 type presetProbe struct {
 	Scope  string `yaml:"scope"`
 	Get    string `yaml:"get"`
 	Expect []int  `yaml:"expect"`
+	JQ     JQ     `yaml:"jq"`
 }
 
 type presetRate struct{ rate.Limit }

@@ -11,10 +11,11 @@ import (
 	"github.com/keyrounds/keyrounds/secret"
 )
 
-// Probe is a request with the token that shows whether a scope works. A check tries it only for credentials that
-// declare Scope and were granted it. The token goes in the header Authorization (RFC 6750 §2.1).
+// Probe is a request with the token, or with the key of kind api_key, that shows whether a scope works. A check tries it only for
+// credentials that declare Scope and were granted it. A token goes in the header Authorization (RFC 6750 §2.1), a key where Provider.Key
+// says.
 type Probe struct {
-	Scope  string
+	Scope  string // "", of kind api_key alone: it shows whether the key works at all
 	Get    string // URL of a GET
 	Head   string // or of a HEAD
 	Expect []int  // the statuses that say so; default 200
@@ -37,24 +38,38 @@ func (pr Probe) expects(status int) bool {
 }
 
 // probe asks the API about each declared scope that the provider has a probe for, with the real
-// token, and turns a denied scope into ScopeReduced.
-func (c *Checker) probe(ctx context.Context, client *http.Client, p Provider, cred credential.Credential, token secret.Value, r *Result) {
+// token or key, and turns a denied scope into ScopeReduced.
+func (c *Checker) probe(ctx context.Context, client *http.Client, p Provider, cred credential.Credential, show shown, r *Result) {
 	for _, pr := range p.Probes {
-		if !slices.Contains(cred.Scopes, pr.Scope) || slices.Contains(r.Missing, pr.Scope) {
+		if pr.Scope == "" || !slices.Contains(cred.Scopes, pr.Scope) || slices.Contains(r.Missing, pr.Scope) {
 			continue
 		}
-		got := c.probeOne(ctx, client, pr, token, r)
+		got := c.probeOne(ctx, client, p, pr, show, r)
 		r.trace("probe of %s: HTTP %d, %s %s", pr.Scope, got.HTTPStatus, got.Verdict, got.Reason)
 		r.Probes = append(r.Probes, got)
 		if got.Verdict == ProbeDenied {
 			r.Outcome, r.Reason, r.Rule = ScopeReduced, ProbeFailed, "probe"
 			r.Missing = append(r.Missing, pr.Scope)
-			r.Message = "token issued, but the API refuses its use: " + got.Message
+			r.Message = worksOf[p.Kind] + ", but the API refuses its use: " + got.Message
 		}
 	}
 }
 
-func (c *Checker) probeOne(ctx context.Context, client *http.Client, pr Probe, token secret.Value, r *Result) ProbeResult {
+// worksOf is the message of OK, by kind.
+var worksOf = map[Kind]string{ClientCredentials: issued, APIKey: keyWorks}
+
+// shown puts a token or a key into a request.
+type shown func(*http.Request) error
+
+// bearer is for a token (RFC 6750 §2.1).
+func bearer(token secret.Value) shown {
+	return func(req *http.Request) error {
+		req.Header.Set("Authorization", "Bearer "+token.Reveal())
+		return nil
+	}
+}
+
+func (c *Checker) probeOne(ctx context.Context, client *http.Client, p Provider, pr Probe, show shown, r *Result) ProbeResult {
 	ctx, cancel := context.WithTimeout(ctx, Timeout)
 	defer cancel()
 	got := ProbeResult{Scope: pr.Scope, Verdict: ProbeInconclusive, Reason: APIUnreachable}
@@ -65,7 +80,15 @@ func (c *Checker) probeOne(ctx context.Context, client *http.Client, pr Probe, t
 		return got
 	}
 	c.setCheckHeaders(req, r)
-	req.Header.Set("Authorization", "Bearer "+token.Reveal())
+	if p.Kind == APIKey {
+		for name, text := range p.Request.Headers {
+			req.Header.Set(name, text)
+		}
+	}
+	if err := show(req); err != nil {
+		got.Message = err.Error()
+		return got
+	}
 	resp, err := client.Do(req)
 	if err != nil {
 		got.Message = noAnswer(err).Message
@@ -101,11 +124,11 @@ func readProbe(pr Probe, resp *http.Response, body []byte, cut bool) (ProbeVerdi
 		return ProbeDenied, UnexpectedBody, "the API answers for " + pr.Scope + ", but not what the probe's jq expects"
 	case a.code == "insufficient_scope",
 		resp.StatusCode == http.StatusForbidden && bytes.Contains(body, []byte("OAuthPermissionsException")):
-		return ProbeDenied, InsufficientScope, "the token lacks the scope " + pr.Scope
+		return ProbeDenied, InsufficientScope, "it lacks the scope " + pr.Scope
 	case resp.StatusCode == http.StatusForbidden:
 		return ProbeDenied, Forbidden, "the scope " + pr.Scope + " is forbidden, as a missing role would be"
 	case resp.StatusCode == http.StatusUnauthorized:
-		return ProbeInconclusive, InvalidToken, "the API does not accept the fresh token"
+		return ProbeInconclusive, InvalidToken, "the API does not accept it here, though it was valid just now"
 	case resp.StatusCode == http.StatusTooManyRequests:
 		return ProbeInconclusive, APILimits, "the API limits requests"
 	case resp.StatusCode >= 500:
@@ -140,7 +163,7 @@ func (c *Checker) Present(ctx context.Context, p Provider, t Target, token secre
 	}
 	r := c.start(p, p.setup(), t)
 	pr := p.Probes[max(0, slices.IndexFunc(p.Probes, func(pr Probe) bool { return slices.Contains(t.Credential.Scopes, pr.Scope) }))]
-	got := c.probeOne(ctx, client, pr, token, &r)
+	got := c.probeOne(ctx, client, p, pr, bearer(token), &r)
 	switch {
 	case got.Verdict == ProbeOK, got.Verdict == ProbeDenied && got.HTTPStatus == http.StatusForbidden:
 		return TokenWorks

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -19,6 +20,8 @@ import (
 // says what is wrong with the result.
 type Provider struct {
 	Name                 string
+	Kind                 Kind       // default that of the preset, else ClientCredentials
+	Key                  Key        // of APIKey
 	Preset               string     // "": generic
 	Issuer               string     // names the endpoints that are not given here (RFC 8414, OpenID Connect Discovery)
 	TokenURL             string     // https, or http where private networks are allowed
@@ -38,7 +41,8 @@ type Provider struct {
 	RequestScopes        bool              // send the declared scopes as the scope parameter
 	Parameters           map[string]string // more members of the token request, such as audience or resource (RFC 8707)
 	Request              Request
-	Response             map[string]JQ // where an answer has the members of ResponseMembers; nil: where RFC 6749 says
+	Response             map[string]JQ     // where an answer has the members of ResponseMembers; nil: where RFC 6749 says
+	Headers              map[string]string // of APIKey: the headers that have members of HeaderMembers
 	Probes               []Probe
 	ConsoleURL           string // where a person revokes a credential
 	Matchers             []Matcher
@@ -66,10 +70,25 @@ func (p Provider) Complete() (Provider, error) {
 	}
 	p.Preset = preset.Name
 	from := preset.Provider
+	p.Kind = first(p.Kind, from.Kind, ClientCredentials)
+	if p.Key == (Key{}) {
+		p.Key = from.Key
+	}
+	if p.Response == nil {
+		p.Response = from.Response
+	}
+	if p.Headers == nil {
+		p.Headers = from.Headers
+	}
+	if p.Request.Headers == nil {
+		p.Request.Headers = from.RequestHeaders
+	}
 	if p.Issuer == "" {
 		p.TokenURL = first(p.TokenURL, from.TokenURL)
 	}
-	p.AuthMethod = first(p.AuthMethod, AuthMethod(from.AuthMethod), ClientSecretPost)
+	if p.Kind == ClientCredentials {
+		p.AuthMethod = first(p.AuthMethod, AuthMethod(from.AuthMethod), ClientSecretPost)
+	}
 	p.Concurrency = first(p.Concurrency, from.Concurrency, defaultConcurrency)
 	p.Rate = first(p.Rate, from.Rate.Limit, defaultRate)
 	p.RefusesFor = preset.RefusesFor
@@ -78,7 +97,7 @@ func (p Provider) Complete() (Provider, error) {
 	p.MinInterval = first(p.MinInterval, preset.Check.MinInterval.Duration)
 	if p.Probes == nil {
 		for _, pr := range from.Probes {
-			p.Probes = append(p.Probes, Probe{Scope: pr.Scope, Get: pr.Get, Expect: pr.Expect})
+			p.Probes = append(p.Probes, Probe{Scope: pr.Scope, Get: pr.Get, Expect: pr.Expect, JQ: pr.JQ})
 		}
 	}
 	own := slices.Clone(p.Matchers)
@@ -89,20 +108,48 @@ func (p Provider) Complete() (Provider, error) {
 	return p, nil
 }
 
-// Endpoint names the token endpoint, as far as p does: providers with the same have one server, be it with a tenant each.
-func (p Provider) Endpoint() string { return first(p.TokenURL, p.Issuer) }
+// Way says in a few words how a credential of p is shown: an auth_method, or where an API key is.
+func (p Provider) Way() string {
+	if p.Kind == APIKey {
+		return "api_key in " + p.Key.String()
+	}
+	return string(p.AuthMethod)
+}
 
-// Neighbours are the other providers of ps with the token endpoint of the one of that name, by name.
+// Endpoint names the token endpoint, as far as p does, or the first probe of API keys: providers with the same have one server, be it
+// with a tenant each.
+func (p Provider) Endpoint() string {
+	at := first(p.TokenURL, p.Issuer)
+	if p.Kind == APIKey {
+		_, at = p.firstProbe().request()
+	}
+	return at
+}
+
+// Neighbours are the other providers of ps with the server of the one of that name, by name: with its token endpoint or, where one of
+// the two has API keys, with its host.
 func Neighbours(ps map[string]Provider, name string) []string {
-	own := ps[name].Endpoint()
+	own := ps[name]
 	var names []string
 	for other, p := range ps {
-		if other != name && own != "" && p.Endpoint() == own {
+		one := own.Endpoint() != "" && p.Endpoint() == own.Endpoint()
+		if p.Kind == APIKey || own.Kind == APIKey {
+			one = host(own) != "" && host(own) == host(p)
+		}
+		if other != name && one {
 			names = append(names, other)
 		}
 	}
 	slices.Sort(names)
 	return names
+}
+
+func host(p Provider) string {
+	u, err := url.Parse(p.Endpoint())
+	if err != nil {
+		return ""
+	}
+	return strings.ToLower(u.Host)
 }
 
 func first[T comparable](vs ...T) T {
@@ -129,9 +176,14 @@ func ParseRate(s string) (rate.Limit, error) {
 
 // setup is the same as long as p asks the same endpoint in the same way.
 func (p Provider) setup() string {
-	text, _ := json.Marshal(
-		[]any{p.Issuer, p.TokenURL, p.AuthMethod, p.Assertion, p.Parameters, p.Request, p.RequestScopes, p.Proxy, p.TLS},
-	)
+	asked := []any{p.Issuer, p.TokenURL, p.AuthMethod, p.Assertion, p.Parameters, p.Request, p.RequestScopes, p.Proxy, p.TLS}
+	if p.Kind == APIKey {
+		asked = append(asked, p.Key)
+		for _, pr := range p.Probes {
+			asked = append(asked, pr.Get+pr.Head)
+		}
+	}
+	text, _ := json.Marshal(asked)
 	sum := sha256.Sum256(text)
 	return hex.EncodeToString(sum[:6])
 }

@@ -19,8 +19,9 @@ type Reached struct {
 	CertExpiry time.Time     // of the server's certificate; zero: there was none
 }
 
-// Reach asks the root of the host of p's token endpoint with HEAD, and p's issuer before that where it names the endpoint. It
-// sends no credential, makes no token and waits for 10 s at most, 20 with an issuer. Whatever status comes is an answer.
+// Reach asks the root of the host of p's token endpoint, or of the first probe of API keys, with HEAD, and p's issuer before
+// that where it names the endpoint. It sends no credential, makes no token and waits for 10 s at most, 20 with an issuer. Whatever
+// status comes is an answer.
 func (c *Checker) Reach(ctx context.Context, p Provider) Reached {
 	client, err := c.newClient(p, nil)
 	if err != nil {
@@ -31,9 +32,13 @@ func (c *Checker) Reach(ctx context.Context, p Provider) Reached {
 	if bad != nil {
 		return Reached{Reading: *bad}
 	}
-	at, err := url.Parse(p.TokenURL)
+	address := p.TokenURL
+	if p.Kind == APIKey {
+		address = p.Endpoint()
+	}
+	at, err := url.Parse(address)
 	if err != nil || at.Host == "" {
-		return Reached{Reading: says(Misconfigured, "", "request", "the token endpoint is not a URL")}
+		return Reached{Reading: says(Misconfigured, "", "request", "what the credentials are sent to is not a URL")}
 	}
 	r := Reached{Host: at.Hostname(), Secure: at.Scheme == "https"}
 	ctx, cancel := context.WithTimeout(ctx, Timeout)
@@ -42,7 +47,7 @@ func (c *Checker) Reach(ctx context.Context, p Provider) Reached {
 	root := url.URL{Scheme: at.Scheme, Host: at.Host, Path: "/"}
 	req, err := http.NewRequestWithContext(httptrace.WithClientTrace(ctx, watch.trace()), http.MethodHead, root.String(), nil)
 	if err != nil {
-		r.Reading = says(Misconfigured, "", "request", "the token endpoint is not a URL")
+		r.Reading = says(Misconfigured, "", "request", "what the credentials are sent to is not a URL")
 		return r
 	}
 	c.setHeaders(req)

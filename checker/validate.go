@@ -25,7 +25,16 @@ func (p Provider) Validate() []credential.Problem {
 	var add complaint = func(field, hint, format string, args ...any) {
 		ps = append(ps, credential.Problem{Field: field, Message: fmt.Sprintf(format, args...), Hint: hint})
 	}
-	if p.TokenURL == "" && p.Issuer == "" {
+	if !slices.Contains(Kinds(), p.Kind) {
+		add("kind", OneOf(Kinds()), "unknown kind %q", p.Kind)
+		return ps
+	}
+	if p.Kind == APIKey {
+		p.validateKey(add)
+	} else if p.Key != (Key{}) || len(p.Headers) > 0 {
+		add("api_key", "kind: api_key", "api_key and response_headers have no meaning for kind %s", p.Kind)
+	}
+	if p.Kind != APIKey && p.TokenURL == "" && p.Issuer == "" {
 		add("token_url", "the provider's token endpoint, https://…, or its issuer", "is missing, and the preset %q has none", p.Preset)
 	}
 	for field, text := range map[string]string{
@@ -45,13 +54,11 @@ func (p Provider) Validate() []credential.Problem {
 			preset.Grant,
 		)
 	}
-	if !slices.Contains(AuthMethods(), p.AuthMethod) {
+	if p.Kind != APIKey && !slices.Contains(AuthMethods(), p.AuthMethod) {
 		add("auth_method", OneOf(AuthMethods()), "unknown auth_method %q", p.AuthMethod)
 	}
-	if allowed := p.AuthMethod.Algorithms(); p.Assertion != (Assertion{}) && allowed == nil {
-		add("assertion", "client_secret_jwt and private_key_jwt sign assertions", "has no meaning for auth_method %s", p.AuthMethod)
-	} else if p.Assertion.Algorithm != "" && !slices.Contains(allowed, p.Assertion.Algorithm) {
-		add("assertion.algorithm", OneOf(allowed), "%q cannot be used with %s", p.Assertion.Algorithm, p.AuthMethod)
+	if p.Kind != APIKey {
+		p.validateAssertion(add)
 	}
 	if p.Concurrency < 1 || p.Concurrency > MaxConcurrency {
 		add("concurrency", "how many checks of the provider run at once", "%d is out of range: from 1 to %d", p.Concurrency, MaxConcurrency)
@@ -77,9 +84,18 @@ func (p Provider) Validate() []credential.Problem {
 		}
 	}
 	for i, pr := range p.Probes {
-		pr.validate(fmt.Sprintf("probes.%d.", i), p.AllowPrivateNetworks, add)
+		pr.validate(fmt.Sprintf("probes.%d.", i), p, add)
 	}
 	return ps
+}
+
+func (p Provider) validateAssertion(add complaint) {
+	allowed := p.AuthMethod.Algorithms()
+	if p.Assertion != (Assertion{}) && allowed == nil {
+		add("assertion", "client_secret_jwt and private_key_jwt sign assertions", "has no meaning for auth_method %s", p.AuthMethod)
+	} else if p.Assertion.Algorithm != "" && !slices.Contains(allowed, p.Assertion.Algorithm) {
+		add("assertion.algorithm", OneOf(allowed), "%q cannot be used with %s", p.Assertion.Algorithm, p.AuthMethod)
+	}
 }
 
 // reserved are the members of a token request that Parameters cannot be.
@@ -129,6 +145,7 @@ func (p Provider) validateRequest(add complaint) {
 			"request: {body: {id: \"{client_id}\", key: \"{client_secret}\"}}",
 			"auth_method custom needs a body or headers with placeholders",
 		)
+	case p.Kind == APIKey: // said by validateKey
 	case !custom && len(p.Request.Body) > 0:
 		add("request.body", "auth_method: custom", "has no meaning for auth_method %s", p.AuthMethod)
 	case custom && (p.RevocationURL != "" || p.IntrospectionURL != ""):
@@ -139,13 +156,19 @@ func (p Provider) validateRequest(add complaint) {
 			add("response."+name, OneOf(ResponseMembers()), "is no member of an answer")
 		}
 	}
+	for name, header := range p.Headers {
+		if !slices.Contains(HeaderMembers(), name) || !httpguts.ValidHeaderFieldName(header) {
+			add("response_headers."+name, OneOf(HeaderMembers())+", and the name of a header", "%q is no header that has it", header)
+		}
+	}
 	if why, fix := outbound.ProxyProblem(p.Proxy); why != "" {
 		add("proxy", fix, "%s", why)
 	}
 }
 
-func (pr Probe) validate(field string, plain bool, add complaint) {
-	if !credential.ValidScope(pr.Scope) {
+func (pr Probe) validate(field string, p Provider, add complaint) {
+	plain := p.AllowPrivateNetworks
+	if !credential.ValidScope(pr.Scope) && (pr.Scope != "" || p.Kind != APIKey) {
 		add(field+"scope", "one scope", "%q is not a scope", pr.Scope)
 	}
 	switch _, at := pr.request(); {

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -426,21 +427,24 @@ func (b *builder) credentials(c *Config, in []CredentialIn) {
 // CheckProvider returns a problem where c's provider is none of providers, with the closest name as its hint, or where c
 // does not fit its method; nil where its name is not valid, which Validate says.
 func CheckProvider(c credential.Credential, providers map[string]checker.Provider) []credential.Problem {
+	var ps []credential.Problem
 	p, ok := providers[c.Provider]
+	if c.ClientID == "" && (!ok || p.NeedsClientID()) {
+		ps = append(ps, credential.Problem{Field: "client_id", Message: "is missing", Hint: credential.NoClientID.Hint})
+	}
 	if ok && !c.KeyPassphrase.IsZero() && !p.AuthMethod.TakesKey() {
-		return []credential.Problem{{
-			Field: "key_passphrase", Message: fmt.Sprintf("no key is used by %s, the auth_method of %q", p.AuthMethod, p.Name),
-			Hint: "take it out, or mend auth_method",
-		}}
+		ps = append(ps, credential.Problem{
+			Field:   "key_passphrase",
+			Message: fmt.Sprintf("no key is used by %s, which %q has", cmp.Or(string(p.AuthMethod), string(p.Kind)), p.Name),
+			Hint:    "take it out, or mend auth_method",
+		})
 	}
-	if ok || !credential.ValidName(c.Provider) {
-		return nil
-	}
-	return []credential.Problem{
-		{
+	if !ok && credential.ValidName(c.Provider) {
+		ps = append(ps, credential.Problem{
 			Field:   "provider",
 			Message: fmt.Sprintf("unknown provider %q", c.Provider),
 			Hint:    DidYouMean(c.Provider, slices.Collect(maps.Keys(providers))),
-		},
+		})
 	}
+	return ps
 }

@@ -218,6 +218,11 @@ type VaultKubernetes struct {
 type ProviderIn struct {
 	// Fills in what is not given here; see keyrounds explain --list. Default generic.
 	Preset string `json:"preset,omitempty"`
+	// What its credentials are: client_credentials, exchanged for a token, or api_key, sent to its API as it is. Default that
+	// of the preset, else client_credentials.
+	Kind string `json:"kind,omitempty"`
+	// How an API key is sent, of kind api_key.
+	APIKey *KeyIn `json:"api_key,omitempty"`
 	// Issuer whose metadata names the endpoints that are not given here (RFC 8414, OpenID Connect Discovery).
 	Issuer string `json:"issuer,omitempty"`
 	// Token endpoint (RFC 6749 §3.2).
@@ -257,12 +262,26 @@ type ProviderIn struct {
 	// For token endpoints that are not quite OAuth.
 	Request *RequestIn `json:"request,omitempty"`
 	// jq expressions for members that such an answer has elsewhere: access_token, expires_in, scope, error,
-	// error_description.
+	// error_description; of kind api_key also expires_at, when the key ends.
 	Response map[string]string `json:"response,omitempty"`
+	// Headers of an API's answer that have the key's scope or expires_at, of kind api_key.
+	ResponseHeaders map[string]string `json:"response_headers,omitempty"`
 	// How error answers of this provider are read, before the preset's own; keyrounds explain tries them.
 	Matchers []MatcherIn `json:"matchers,omitempty"`
-	// Read-only requests that show whether a scope works.
+	// Read-only requests that show whether a scope works; of kind api_key, those without a scope show whether the key does.
 	Probes []ProbeIn `json:"probes,omitempty"`
+}
+
+// KeyIn is api_key: of a provider. One of header, query and basic.
+type KeyIn struct {
+	// Such as X-Api-Key or Authorization.
+	Header string `json:"header,omitempty"`
+	// What stands before the key in the header, such as Bearer.
+	Scheme string `json:"scheme,omitempty"`
+	// Name of a parameter of the URL. Proxies and logs see it: prefer a header where the API has one.
+	Query string `json:"query,omitempty"`
+	// Which half of Basic the key is: username, with an empty password, or password, with the client id as user name.
+	Basic string `json:"basic,omitempty"`
 }
 
 // TLSIn is tls: of a provider.
@@ -314,8 +333,8 @@ type MatcherIn struct {
 
 // ProbeIn is one of probes:.
 type ProbeIn struct {
-	// The scope that it shows.
-	Scope string `json:"scope"`
+	// The scope that it shows. Of kind api_key it may be left out: the probe then shows whether the key works at all.
+	Scope string `json:"scope,omitempty"`
 	// URL for a GET with the token.
 	Get string `json:"get,omitempty"`
 	// URL for a HEAD instead.
@@ -332,8 +351,8 @@ type CredentialIn struct {
 	Name string `json:"name"`
 	// Name of a provider.
 	Provider string `json:"provider"`
-	// As the provider shows it.
-	ClientID string `json:"client_id"`
+	// As the provider shows it. Of an API key, as the provider's log names the key; left out where none does.
+	ClientID string `json:"client_id,omitempty"`
 	// Which of the client's keys it is, as the provider's log names it (Entra: servicePrincipalCredentialKeyId). Uses of
 	// another key are not its own. Default: all uses of the client are, but of keys that are known to be another's.
 	KeyID string `json:"key_id,omitempty"`

@@ -24,10 +24,13 @@ func (b *builder) providers(c *Config, in map[string]ProviderIn) {
 
 func (b *builder) provider(path, name string, in ProviderIn) checker.Provider {
 	p := checker.Provider{
-		Name: name, Preset: in.Preset, TokenURL: in.TokenURL, AuthMethod: checker.AuthMethod(in.AuthMethod),
+		Name: name, Kind: checker.Kind(in.Kind), Preset: in.Preset, TokenURL: in.TokenURL, AuthMethod: checker.AuthMethod(in.AuthMethod),
 		AllowPrivateNetworks: in.AllowPrivateNetworks, Concurrency: in.Concurrency, Budget: in.Budget, RequestScopes: in.RequestScopes,
 		Parameters: in.Parameters, RevocationURL: in.RevocationURL, Issuer: in.Issuer, IntrospectionURL: in.IntrospectionURL,
-		Proxy: in.Proxy, Passive: in.Passive,
+		Proxy: in.Proxy, Passive: in.Passive, Headers: in.ResponseHeaders,
+	}
+	if k := in.APIKey; k != nil {
+		p.Key = checker.Key{Header: k.Header, Scheme: k.Scheme, Query: k.Query, Basic: checker.BasicHalf(k.Basic)}
 	}
 	if in.Rate != "" {
 		var err error

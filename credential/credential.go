@@ -33,7 +33,7 @@ type Credential struct {
 	ID               int64             // given by the registry
 	Name             string            // [a-z0-9][a-z0-9-]*, at most 63 characters, unique
 	Provider         string            // the provider's name in the configuration
-	ClientID         string            // RFC 6749 §2.2
+	ClientID         string            // RFC 6749 §2.2; of an API key, as the provider's log names it, "" where none does
 	KeyID            string            // which of the client's keys it is, as the provider's log names it; "": not said
 	Secret           secret.Reference  // where the client secret is
 	KeyPassphrase    secret.Reference  // what opens the key that is the secret; zero: it is not encrypted
@@ -78,8 +78,14 @@ func ValidName(s string) bool { return namePattern.MatchString(s) }
 // beginning with two underscores, which Prometheus keeps for itself.
 func ValidLabel(s string) bool { return labelPattern.MatchString(s) && !strings.HasPrefix(s, "__") }
 
-// Validate returns all that is wrong with c, nil where nothing is. It looks neither at the provider nor at other
-// credentials, and not at what the registry gives.
+// NoClientID says that a client id is none.
+var NoClientID = Problem{
+	Field: "client_id", Message: "not a valid client id",
+	Hint: "1 to 512 ASCII characters, as the provider shows it (RFC 6749 appendix A.1), no blank at either end",
+}
+
+// Validate returns all that is wrong with c, nil where nothing is. It looks neither at the provider, which says whether there must be
+// a client id, nor at other credentials, and not at what the registry gives.
 func (c Credential) Validate() []Problem {
 	var ps []Problem
 	add := func(field, hint, format string, args ...any) {
@@ -91,12 +97,8 @@ func (c Credential) Validate() []Problem {
 	if !ValidName(c.Provider) {
 		add("provider", "the name of one of the providers", "%q is not a provider's name", c.Provider)
 	}
-	if !validClientID(c.ClientID) {
-		add(
-			"client_id",
-			"1 to 512 ASCII characters, as the provider shows it (RFC 6749 appendix A.1), no blank at either end",
-			"not a valid client id",
-		)
+	if c.ClientID != "" && !validClientID(c.ClientID) {
+		ps = append(ps, NoClientID)
 	}
 	if c.Secret.IsZero() {
 		add("secret", "for example env:NAME or file:/path", "is missing")

@@ -80,7 +80,9 @@ func (x *Exposure) Terms(ctx context.Context) (terms []scan.Term, unreadable map
 		if !c.Retired.IsZero() {
 			continue
 		}
-		terms = append(terms, scan.Term{Credential: c.Name, Kind: scan.ClientID, Value: c.ClientID})
+		if c.ClientID != "" {
+			terms = append(terms, scan.Term{Credential: c.Name, Kind: scan.ClientID, Value: c.ClientID})
+		}
 		v, err := x.Rounds.Resolve(ctx, c)
 		if err != nil {
 			unreadable[c.Name] = err

@@ -156,9 +156,11 @@ func (x *Exposure) attempt(ctx context.Context, c credential.Credential, r leak.
 		ErrorCode: res.ErrorCode,
 	}
 	switch {
-	case res.Outcome.HasToken() && !token.IsZero():
+	case res.Outcome.HasToken():
 		at.Works = true
-		x.keepToken(r.ID, token, res.ExpiresIn, at.At)
+		if !token.IsZero() { // an API key has none
+			x.keepToken(r.ID, token, res.ExpiresIn, at.At)
+		}
 		return at, nil
 	case res.Outcome != checker.Rejected:
 		return at, nil

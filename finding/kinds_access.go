@@ -215,7 +215,7 @@ var providerIncident = Entry{
 			n = fmt.Sprintf("%d of %d credentials", len(f.Evidence.Affected), all)
 		}
 		if len(f.Evidence.Providers) > 1 {
-			return "refuse " + n + " at once; they share a token endpoint"
+			return "refuse " + n + " at once; they share a server"
 		}
 		return "refuses " + n + " at once"
 	},

@@ -176,7 +176,7 @@ func TestAJointIncident(t *testing.T) {
 	f := Sample(finding.ProviderIncident, now)
 	f.ID, f.Subject.Provider, f.Evidence.Providers = 1, "sr", []string{"hris", "sr"}
 	w := Describe(f)
-	if want := "CRITICAL: hris and sr refuse 3 of 4 credentials at once; they share a token endpoint"; w.Title != want {
+	if want := "CRITICAL: hris and sr refuse 3 of 4 credentials at once; they share a server"; w.Title != want {
 		t.Errorf("open: %s", w.Title)
 	}
 	if steps := strings.Join(w.Steps, "\n"); !strings.Contains(steps, "keyrounds check sample-one") || strings.Contains(steps, "NAME") {

@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/keyrounds/keyrounds/audit"
+	"github.com/keyrounds/keyrounds/checker"
 	"github.com/keyrounds/keyrounds/credential"
 	"github.com/keyrounds/keyrounds/finding"
 	"github.com/keyrounds/keyrounds/outbound"
@@ -369,7 +370,7 @@ func (r *Rounds) pollOnce(ctx context.Context, f feed.Feed, end time.Time) (more
 }
 
 // feedToken is what a feed's log API is asked with: a token that is configured, or one that a registered
-// credential is exchanged for. That exchange is a real use of it, and is not taken out.
+// credential is exchanged for, or that is an API key. That exchange is a real use of it, and is not taken out.
 func (r *Rounds) feedToken(ctx context.Context, f feed.Feed) (secret.Value, error) {
 	auth := r.settings.Load().FeedAuth[f.Name]
 	switch {
@@ -385,6 +386,16 @@ func (r *Rounds) feedToken(ctx context.Context, f feed.Feed) (secret.Value, erro
 	c, err := r.Registry.Get(ctx, auth.Credential)
 	if err != nil {
 		return secret.Value{}, err
+	}
+	if p := r.settings.Load().Providers[c.Provider]; p.Kind == checker.APIKey {
+		if !p.Key.IsBearer() {
+			return secret.Value{}, fmt.Errorf(
+				"credential %q is an API key that is sent in %s, and a log API is asked with Authorization: Bearer",
+				c.Name,
+				p.Key,
+			)
+		}
+		return r.Resolve(ctx, c)
 	}
 	token, res, err := r.single(ctx, feedAccess, c, nil)
 	if err != nil {

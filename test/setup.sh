@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs what the tests need and a machine may lack, from Debian: Postgres' programs, docker-compose, Prometheus
-# with promtool, amtool, git, openssl, a compiler, Node.js with npm, Chromium. What is there already is left alone.
+# with promtool, amtool, PowerDNS' recursor, git, openssl, a compiler, Node.js with npm, Chromium. What is there already is left alone.
 # With the name of a package, as make demo: only that one.
 set -euo pipefail
 
@@ -13,6 +13,7 @@ found_postgres || missing+=(postgresql)
 command -v docker-compose >/dev/null || missing+=(docker-compose)
 command -v promtool >/dev/null && command -v prometheus >/dev/null || missing+=(prometheus)
 command -v amtool >/dev/null || missing+=(prometheus-alertmanager)
+command -v pdns_recursor >/dev/null || missing+=(pdns-recursor) # its API has keys
 command -v git >/dev/null || missing+=(git)
 command -v openssl >/dev/null || missing+=(openssl) # makes the encrypted keys that are read
 command -v curl >/dev/null || missing+=(curl) # the commands of docs/api.md

@@ -302,6 +302,11 @@ func (f facts) coverage(a *Answer) {
 		a.Gaps = []feed.Span{a.Window}
 		return
 	}
+	if f.credential.ClientID == "" { // of an API key
+		a.NoFeed, a.Reason = true, "no log can show its use: client_id does not say what the logs call it"
+		a.Gaps = []feed.Span{a.Window}
+		return
+	}
 	a.Covered = a.Window.To.Sub(a.Window.From)
 	if len(watching) == 0 {
 		watching = []feedFacts{

@@ -119,7 +119,8 @@ func TestABookIsTurned(t *testing.T) {
 	var cs []credential.Credential
 	for id := range int64(40) {
 		cs = append(cs, credential.Credential{
-			ID: id, Provider: "p" + string('1'+rune(id%4)), UnusedAfter: 90 * 24 * time.Hour, Created: d.now.AddDate(-2, 0, 0),
+			ID: id, ClientID: "c", Provider: "p" + string('1'+rune(id%4)), UnusedAfter: 90 * 24 * time.Hour,
+			Created: d.now.AddDate(-2, 0, 0),
 		})
 	}
 	whole, err := d.store.Open(t.Context(), d.pool, cs)

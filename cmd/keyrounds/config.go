@@ -130,7 +130,7 @@ func summarize(w io.Writer, c *config.Config, path string) error {
 			[]string{
 				name,
 				p.Preset,
-				string(p.AuthMethod),
+				p.Way(),
 				fmt.Sprint(n),
 				fmt.Sprintf("%.0f", config.MonthlyRequests(p, c.Credentials)),
 				budget,

@@ -50,7 +50,7 @@ func newCredentialsAdd(o *options) *cobra.Command {
 	tries(cmd)
 	f := cmd.Flags()
 	f.StringVar(&in.Provider, "provider", "", "name of a provider of the configuration (required)")
-	f.StringVar(&in.ClientID, "client-id", "", "client id (required)")
+	f.StringVar(&in.ClientID, "client-id", "", "client id (required, but of API keys)")
 	f.StringVar(&in.KeyID, "key-id", "", "which of the client's keys it is, as the provider's log names it")
 	f.StringVar(&in.Description, "description", "", "what it is for")
 	f.StringSliceVar(&in.Scopes, "scopes", nil, "declared scopes")
@@ -64,6 +64,5 @@ func newCredentialsAdd(o *options) *cobra.Command {
 	f.BoolVar(&in.Canary, "canary", false, "nobody may ever use it")
 	f.StringSliceVar(&in.ExpectedNetworks, "expected-networks", nil, "networks that its use comes from")
 	_ = cmd.MarkFlagRequired("provider")
-	_ = cmd.MarkFlagRequired("client-id")
 	return cmd
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -235,7 +236,7 @@ func listPresets(w io.Writer, out output) error {
 				p.Name,
 				p.Title,
 				p.Provider.TokenURL,
-				p.Provider.AuthMethod,
+				cmp.Or(p.Provider.AuthMethod, string(p.Provider.Kind)),
 				len(p.Matchers),
 				least,
 				p.Check.Lockout.String(),
@@ -245,7 +246,15 @@ func listPresets(w io.Writer, out output) error {
 		)
 		rows = append(
 			rows,
-			[]string{p.Name, p.Title, p.Provider.AuthMethod, p.Provider.TokenURL, fmt.Sprint(len(p.Matchers)), least, p.Check.String()},
+			[]string{
+				p.Name,
+				p.Title,
+				cmp.Or(p.Provider.AuthMethod, string(p.Provider.Kind)),
+				p.Provider.TokenURL,
+				fmt.Sprint(len(p.Matchers)),
+				least,
+				p.Check.String(),
+			},
 		)
 	}
 	return out.list(

@@ -102,10 +102,8 @@ func misshapen(in config.CredentialIn) (all []string) {
 	if !credential.ValidName(in.Name) {
 		all = append(all, "name: it may be 1 to 63 lower-case letters, digits and hyphens")
 	}
-	for field, text := range map[string]string{"provider": in.Provider, "client_id": in.ClientID} {
-		if text == "" {
-			all = append(all, field+": it is missing")
-		}
+	if in.Provider == "" {
+		all = append(all, "provider: it is missing")
 	}
 	slices.Sort(all)
 	return all

@@ -45,10 +45,11 @@ func (in *first) fromFlags(cmd *cobra.Command) error {
 	if in.preset == "" && in.tokenURL == "" {
 		lacks = append(lacks, "--preset or --token-url")
 	}
-	for flag, value := range map[string]string{"--name": in.credential.Name, "--client-id": in.credential.ClientID} {
-		if value == "" {
-			lacks = append(lacks, flag)
-		}
+	if in.credential.Name == "" {
+		lacks = append(lacks, "--name")
+	}
+	if in.credential.ClientID == "" && in.needsClientID() {
+		lacks = append(lacks, "--client-id")
 	}
 	if (in.slackChannel == "") != (in.slackToken == "") {
 		lacks = append(lacks, map[bool]string{true: "--slack-channel", false: "--slack-token"}[in.slackChannel == ""])
@@ -135,7 +136,8 @@ func (in *first) askProvider(cmd *cobra.Command, f *os.File) (err error) {
 			in.preset = kind
 		}
 	}
-	if preset, err := checker.FindPreset(in.preset); err == nil && in.tokenURL == "" && preset.Provider.TokenURL == "" {
+	if preset, err := checker.FindPreset(in.preset); err == nil && in.tokenURL == "" && preset.Provider.TokenURL == "" &&
+		preset.Provider.Kind != checker.APIKey {
 		if in.tokenURL, err = question(cmd, f, "URL of the token endpoint", "", func(answer string) error {
 			if !isURL(answer) {
 				return errors.New("a URL is needed, such as https://idp.example.com/oauth/token")
@@ -179,7 +181,7 @@ func (in *first) askCredential(cmd *cobra.Command, f *os.File) (err error) {
 			return err
 		}
 	}
-	if c.ClientID == "" {
+	if c.ClientID == "" && in.needsClientID() {
 		if c.ClientID, err = question(cmd, f, "Client id", "", something("a client id")); err != nil {
 			return err
 		}
@@ -188,6 +190,11 @@ func (in *first) askCredential(cmd *cobra.Command, f *os.File) (err error) {
 		c.Owner, err = question(cmd, f, "Owner, a team or person (Enter: nobody)", "", anything)
 	}
 	return err
+}
+
+func (in *first) needsClientID() bool {
+	p, err := checker.Provider{Preset: in.preset}.Complete()
+	return err != nil || p.NeedsClientID()
 }
 
 func (in *first) rightName(name string) error {

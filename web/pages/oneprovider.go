@@ -75,7 +75,7 @@ func (p *Pages) oneProvider(w http.ResponseWriter, r *http.Request) {
 func (p *Pages) fillProvider(ctx context.Context, page *providerPage) error {
 	c := p.provider(page.Name)
 	page.Console = webLink(c.ConsoleURL)
-	page.Below = cmp.Or(c.TokenURL, c.Issuer)
+	page.Below = c.Endpoint()
 	if _, is := p.Config().Providers[page.Name]; !is {
 		page.Below = "It has left the configuration; credentials are still of it."
 	}
@@ -148,7 +148,7 @@ func certificateWords(end, now time.Time) string {
 func limitsOf(c checker.Provider) []ownFact {
 	facts := []ownFact{
 		{Label: "Preset", Text: cmp.Or(c.Preset, "none")},
-		{Label: "Sign-in", Text: string(c.AuthMethod)},
+		{Label: "Sign-in", Text: c.Way()},
 		{Label: "At once", Text: count(c.Concurrency, "check")},
 		{Label: "Rate", Text: fmt.Sprintf("%v a second", float64(c.Rate))},
 		{Label: "Refusals it bears", Text: c.Lockout.String()},
