@@ -45,6 +45,7 @@ var cast = []struct{ name, owner, purpose, scopes string }{
 	{"audit-export", "security", "exports audit events", "company_read audit_events_read"},
 	{"honeypot", "security", "a canary in the wiki: nobody may ever use it", "company_read"},
 	{"payroll", "finance", "reads grades from the second provider, which no feed watches", "company_read"},
+	{"spreadsheet", "finance", "an API key in a spreadsheet, which may do everything", ""},
 }
 
 func setStage(ctx context.Context, dir string) (*stage, error) {
@@ -56,7 +57,9 @@ func setStage(ctx context.Context, dir string) (*stage, error) {
 	for _, c := range cast {
 		s.clients = append(
 			s.clients,
-			sim.Client{ID: strings.ToLower(rand.Text()), Name: c.name, Secret: rand.Text(), Scopes: strings.Fields(c.scopes)},
+			sim.Client{
+				ID: strings.ToLower(rand.Text()), Name: c.name, Secret: rand.Text(), Scopes: strings.Fields(c.scopes), Key: c.scopes == "",
+			},
 		)
 	}
 	var leaky sim.Client
@@ -109,6 +112,12 @@ providers:
     probes:
       - {scope: company_read, get: "%[2]s/configuration/company/my"}
       - {scope: jobs_read, get: "%[2]s/jobs?limit=1"}
+  smartrecruiters-keys:
+    preset: smartrecruiters-api-key
+    allow_private_networks: true
+    rate: 50/s
+    min_interval: 1s
+    probes: [{get: "%[2]s/configuration/company/my"}]
   hris: {token_url: "%[2]s/identity/oauth/token", allow_private_networks: true, rate: 50/s, min_interval: 1s}
   partners: {token_url: "%[2]s/identity/oauth/token", allow_private_networks: true, concurrency: 32, rate: 400/s}
 feeds:
@@ -130,17 +139,20 @@ credentials:
 `, dir, s.providerURL, s.slackURL)
 	secrets := map[string]string{"slack-token": s.slack.Token, "slack-app-token": s.slack.AppToken, "gitguardian-token": rand.Text()}
 	for i, c := range s.clients {
-		provider := "smartrecruiters"
-		if c.Name == "payroll" {
+		provider, client := "smartrecruiters", ", client_id: "+c.ID
+		switch {
+		case c.Name == "payroll":
 			provider = "hris"
+		case c.Key:
+			provider, client = "smartrecruiters-keys", ""
 		}
 		fmt.Fprintf(
 			&b,
-			"  - {name: %s, provider: %s, client_id: %s, secret: \"file:%s/%s.secret\", scopes: [%s], "+
+			"  - {name: %s, provider: %s%s, secret: \"file:%s/%s.secret\", scopes: [%s], "+
 				"owner: %s, description: %q, created: %s, canary: %t, max_age: %s%s}\n",
 			c.Name,
 			provider,
-			c.ID,
+			client,
 			dir,
 			c.Name,
 			strings.Join(c.Scopes, ", "),

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -36,7 +37,14 @@ func TestNoSecretIsAnywhere(t *testing.T) {
 	const hook = "c4n4ry-webhook-key"
 	const beat, asked, traced = "c4n4ry-heartbeat", "c4n4ry-promql-token", "c4n4ry-otlp-key"
 	const passphrase, wrongPhrase = "c4n4ry-passphrase", "c4n4ry-wr0ng-phrase"
-	spans := &syncBuffer{}
+	const apiKey, signing = "c4n4ry-ap1+key/val", "c4n4ry-standard-webhooks-key"
+	spans, delivered := &syncBuffer{}, &syncBuffer{}
+	soc := s.serve(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { _, _ = io.Copy(delivered, r.Body) }))
+	echo := s.serve(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { // an API that shows what it refuses
+		w.Header().Set("Content-Type", "application/json")
+		w.WriteHeader(http.StatusUnauthorized)
+		_ = json.NewEncoder(w).Encode(map[string]any{"message": fmt.Sprint("invalid key ", apiKey, r.URL, r.Header)})
+	}))
 	collector := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { _, _ = io.Copy(spans, r.Body) }))
 	defer collector.Close()
 	s.env = append(
@@ -53,6 +61,7 @@ feeds:
   - {name: asked, provider: idp, type: prometheus, url: "http://127.0.0.1:1", metric: requests_total, token: "file:%s", every: 1s}
 receivers:
   - {name: pager, url: "file:%s"}
+  - {name: soc, type: webhook, url: "%s", secret: "file:%s"}
   - {name: am, type: alertmanager, url: "http://127.0.0.1:1", token: "file:%s"}
 leaks:
   try_every: 1s
@@ -68,9 +77,11 @@ leaks:
 		s.write("push-token", pushed),
 		s.write("promql-token", asked),
 		s.write("pager-url", "generic://127.0.0.1:1/"+pager+"?disabletls=yes&@authorization="+pager),
+		soc, s.write("signing", "whsec_"+base64.StdEncoding.EncodeToString([]byte(signing))),
 		s.write("am-token", alerts),
 		s.write("hook-key", hook),
-	), s.lockedKeys(passphrase, wrongPhrase), 12)
+	), s.lockedKeys(passphrase, wrongPhrase)+s.apiKeys(apiKey), 12)
+	s.replace("providers:\n", "providers:\n"+echoing(echo))
 	const sealed, rotated = "c4n4ry-sealed/s3cret+val", "c4n4ry-rotated/s3cret+val"
 	add := exec.Command("keyrounds", "-c", s.config(), "credentials", "add", "sealed-one", "--provider", "idp", "--client-id", "id-05")
 	add.Stdin = strings.NewReader(sealed)
@@ -158,10 +169,11 @@ leaks:
 	s.await("a heartbeat was tried", func() bool { return strings.Contains(d.log.String(), "heartbeat.url could not be reached") })
 
 	places := map[string]string{
-		"the daemon's log":         d.log.String(),
-		"what the commands print":  strings.Join(outputs, "\n"),
-		"what Slack was sent":      strings.Join(s.slack.Calls(), "\n"),
-		"what Slack shows decoded": unescape(strings.Join(s.slack.Calls(), "\n")),
+		"the daemon's log":          d.log.String(),
+		"what the commands print":   strings.Join(outputs, "\n"),
+		"what Slack was sent":       strings.Join(s.slack.Calls(), "\n"),
+		"what the webhook was sent": delivered.String(),
+		"what Slack shows decoded":  unescape(strings.Join(s.slack.Calls(), "\n")),
 	}
 	for _, path := range []string{
 		"/", "/metrics", "/api/v1/credentials", "/api/v1/findings?resolved=true", "/api/v1/usage", "/api/v1/feeds",
@@ -210,9 +222,10 @@ leaks:
 		"goroutines":                  "goroutine ",
 		"the daemon's log":            "heartbeat.url could not be reached",
 		"traces":                      "keyrounds.receiver",
+		"what the webhook was sent":   "c03",
+		"/credentials.csv":            "keyed-query",
 		"/api/v1/credentials":         "its passphrase does not open",
 		"/credentials/sealed-one":     "sealed in the database",
-		"/credentials.csv":            "its passphrase does not open",
 	} {
 		if !strings.Contains(places[place], part) {
 			t.Errorf("the search does not see %q in %s: %.300s", part, place, places[place])
@@ -222,7 +235,7 @@ leaks:
 		t.Error("no receiver was tried in vain")
 	}
 	canaries := append(s.idp.Tokens(), goodSecret, sealed, rotated, hook, slackToken, appToken, pushed, pager, alerts, beat, asked, traced,
-		passphrase, wrongPhrase)
+		passphrase, wrongPhrase, apiKey, signing)
 	if len(canaries) < 6 {
 		t.Errorf("only %d canaries", len(canaries))
 	}
@@ -250,6 +263,38 @@ func (s *site) lockedKeys(right, wrong string) string {
 	}
 	const line = "  - {name: %s, provider: keyed, client_id: id-07, secret: \"file:%s\", key_passphrase: \"file:%s\"}\n"
 	return fmt.Sprintf(line, "opened", key, phrase) + fmt.Sprintf(line, "not-opened", key, s.write("wrong-phrase", wrong))
+}
+
+// echoing are providers whose API shows what it refuses, one for each way to send a key.
+func echoing(url string) (text string) {
+	for name, way := range map[string]string{"query": "query: key", "basic": "basic: username", "header": "header: X-Api-Key"} {
+		text += fmt.Sprintf(
+			"  by-%s: {kind: api_key, api_key: {%s}, allow_private_networks: true, probes: [{get: %q}]}\n",
+			name,
+			way,
+			url+"/me",
+		)
+	}
+	return text
+}
+
+// apiKeys are credentials of those.
+func (s *site) apiKeys(key string) (text string) {
+	file := s.write("api-key", key)
+	for _, way := range []string{"query", "basic", "header"} {
+		text += fmt.Sprintf("  - {name: keyed-%[1]s, provider: by-%[1]s, secret: \"file:%[2]s\"}\n", way, file)
+	}
+	return text
+}
+
+// replace changes the configuration file.
+func (s *site) replace(old, text string) {
+	s.t.Helper()
+	b, err := os.ReadFile(s.config())
+	if err != nil || !strings.Contains(string(b), old) {
+		s.t.Fatalf("%v: the file has no %q", err, old)
+	}
+	s.write("keyrounds.yaml", strings.Replace(string(b), old, text, 1))
 }
 
 // post sends what is no report of anybody.
@@ -300,7 +345,8 @@ func TestDemo(t *testing.T) {
 	lasting.Test(t, "the demo lasts a minute")
 	t.Parallel()
 	told := []string{
-		"Simulated: the provider", "14 credentials are registered", "ats-sync: pending → healthy", "revokes the credential of ats-sync",
+		"Simulated: the provider", "15 credentials are registered", "spreadsheet: pending → healthy (the key works)",
+		"ats-sync: pending → healthy", "revokes the credential of ats-sync",
 		"ats-sync: healthy → suspect", "message posted in #credential-alerts", "ats-sync (smartrecruiters) is refused",
 		"ats-sync: suspect → revoked", "message updated in place", "Acknowledged by ann (slack U01)", "in #security",
 		"credentials of smartrecruiters have secrets that cannot be read",
@@ -310,8 +356,8 @@ func TestDemo(t *testing.T) {
 		"got the file unused-credentials-", "REVOKE: offer-letters", "audit-export: kept until ", "undecided, 1 decided.",
 		"screening (smartrecruiters) has a secret that got out", "howto/screening.md:3", "only in history",
 		"the secret is proven dead", "the provider is up again",
-		"hris and smartrecruiters refuse 15 of 15 credentials at once; they share a token endpoint", "it comes to its senses",
-		"hris and smartrecruiters refused many credentials at once for",
+		"hris, smartrecruiters and smartrecruiters-keys refuse 16 of 16 credentials at once; they share a server", "it comes to its senses",
+		"hris, smartrecruiters and smartrecruiters-keys refused many credentials at once for",
 	}
 	summary := []string{
 		"Slack messages posted", "credentials are healthy.", "used       approvals, ats-sync,", "unused     audit-export, offer-letters",
