@@ -48,8 +48,17 @@ func (k Key) String() string {
 	return "header " + k.Header
 }
 
-// NeedsClientID reports whether a credential of p must have a client id: an API key has none, unless it is the password beside one.
-func (p Provider) NeedsClientID() bool { return p.Kind != APIKey || p.Key.Basic == BasicPassword }
+// NeedsClientID reports whether a credential of p must have a client id: an API key has none, unless it is the password beside one, and
+// neither has a grant by which a client need not say who it is.
+func (p Provider) NeedsClientID() bool {
+	switch {
+	case p.Kind == APIKey:
+		return p.Key.Basic == BasicPassword
+	case p.AuthMethod == NoAuth:
+		return p.signsGrant() && p.Assertion.Issuer == ""
+	}
+	return true
+}
 
 // IsBearer reports whether the key is sent as an access token is (RFC 6750 §2.1).
 func (k Key) IsBearer() bool {
@@ -121,12 +130,12 @@ func (p Provider) validateKey(add complaint) {
 	}
 	for field, given := range map[string]bool{
 		"issuer": p.Issuer != "", "token_url": p.TokenURL != "", "introspection_url": p.IntrospectionURL != "",
-		"revocation_url": p.RevocationURL != "", "assertion": p.Assertion != (Assertion{}), "auth_method": p.AuthMethod != "",
-		"parameters": len(p.Parameters) > 0, "request_scopes": p.RequestScopes,
+		"revocation_url": p.RevocationURL != "", "assertion": !p.Assertion.isZero(), "auth_method": p.AuthMethod != "",
+		"parameters": len(p.Parameters) > 0, "grant_type": p.GrantType != "", "dpop": p.DPoP, "request_scopes": p.RequestScopes,
 		"request": len(p.Request.Body) > 0 || p.Request.Encoding != "",
 	} {
 		if given {
-			add(field, "take it out, or kind: api_key", "has no meaning for kind %s, which is exchanged for no token", APIKey)
+			add(field, "take it out, or take out kind: api_key", "has no meaning for kind %s, which is exchanged for no token", APIKey)
 		}
 	}
 }
@@ -173,9 +182,7 @@ func byKey(ctx context.Context, a *Asking) {
 	*a.Result = *best
 	a.Result.trace("read as %s %s by: %s", a.Outcome, a.Reason, ours(a.Rule))
 	if a.Outcome.HasToken() {
-		a.probe(a.optional, a.client, p, a.target.Credential, func(req *http.Request) error {
-			return p.Key.present(req, a.target.Credential.ClientID, a.secret.Reveal())
-		}, a.Result)
+		a.probe(a.optional, a.client, p, a.target.Credential, nil, a.shows(), a.Result)
 		a.Result.unproven(p, a.target.Credential)
 		return
 	}
@@ -197,22 +204,20 @@ func keyRank(o Outcome) int {
 	return 0
 }
 
+// shows presents the key.
+func (a *Asking) shows() shown {
+	return func(req *http.Request) error {
+		return a.provider.Key.present(req, a.target.Credential.ClientID, a.secret.Reveal())
+	}
+}
+
 // askByKey asks one probe, and reads its answer into r.
 func (a *Asking) askByKey(ctx context.Context, pr Probe, r *Result) {
 	p := a.provider
 	method, at := pr.request()
 	r.trace("%s %s with the key in %s", ours(method), withoutQuery(at), p.Key.String())
 	a.sent = append(a.sent, p.Key.sent(a.target.Credential.ClientID, a.secret)...)
-	answer, ok := a.ask(ctx, a.client, nil, r, func(ctx context.Context) (*http.Request, error) {
-		req, err := http.NewRequestWithContext(ctx, method, at, nil)
-		if err != nil {
-			return nil, errors.New("the probe's URL is not a URL")
-		}
-		for name, text := range p.Request.Headers {
-			req.Header.Set(name, text)
-		}
-		return req, p.Key.present(req, a.target.Credential.ClientID, a.secret.Reveal())
-	})
+	answer, ok := a.ask(ctx, a.client, nil, nil, r, func(ctx context.Context) (*http.Request, error) { return pr.ask(ctx, p, a.shows()) })
 	if !ok {
 		return
 	}

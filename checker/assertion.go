@@ -11,27 +11,38 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"reflect"
 	"strings"
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
 	"github.com/go-jose/go-jose/v4/jwt"
 
+	"github.com/keyrounds/keyrounds/credential"
 	"github.com/keyrounds/keyrounds/secret"
 )
 
-// Assertion says how client_secret_jwt and private_key_jwt sign (RFC 7523). The zero value signs by the kind of the
-// key, for the token endpoint, without a kid. A key that is a JWK keeps its own kid, and its alg where Algorithm is
-// "".
+// Assertion says how client_secret_jwt, private_key_jwt and GrantJWTBearer sign (RFC 7523). The zero value signs by the
+// kind of the key, for the token endpoint, without a kid. A key that is a JWK keeps its own kid, and its alg where
+// Algorithm is "".
 type Assertion struct {
-	Algorithm string // RFC 7518 §3.1; default by the key: HS256, RS256, ES256, ES384, ES512 or EdDSA
-	Audience  string // default the token endpoint (RFC 7523 §3)
-	KeyID     string // kid of the header, where the key is not a JWK that names its own
+	Algorithm string         `yaml:"algorithm"` // RFC 7518 §3.1; default by the key: HS256, RS256, ES256, ES384, ES512 or EdDSA
+	Audience  string         `yaml:"audience"`  // default the token endpoint (RFC 7523 §3)
+	KeyID     string         `yaml:"key_id"`    // kid of the header, where the key is not a JWK that names its own
+	Issuer    string         `yaml:"issuer"`    // default the client id
+	Subject   string         `yaml:"subject"`   // default the client id; of GrantJWTBearer none
+	Claims    map[string]any `yaml:"claims"`    // more of them; {client_id} and {scope} are filled in, and what is then "" is left out
+	Lifetime  time.Duration  `yaml:"lifetime"`  // default 2 minutes, at most an hour
 }
+
+func (a Assertion) isZero() bool { return reflect.ValueOf(a).IsZero() }
 
 // assertionAge is how long an assertion is valid. It is used once, at once; the rest is for clocks
 // that differ.
-const assertionAge = 2 * time.Minute
+const (
+	assertionAge     = 2 * time.Minute
+	mostAssertionAge = time.Hour
+)
 
 // Algorithms lists what an assertion of m may be signed with (RFC 7518 §3.1, RFC 8037 §3.1), nil for every method
 // that signs none.
@@ -45,10 +56,10 @@ func (m AuthMethod) Algorithms() []string {
 	return nil
 }
 
-// assertion signs a client assertion (RFC 7523 §3): iss and sub are the client, jti is new each time.
-func assertion(p Provider, clientID string, value secret.Value, now time.Time) (secret.Value, error) {
+// assertion signs a client assertion, or one that is the grant (RFC 7523 §3): jti is new each time.
+func assertion(p Provider, cred credential.Credential, value secret.Value, now time.Time) (secret.Value, error) {
 	key := jose.JSONWebKey{Key: []byte(value.Reveal()), Algorithm: string(jose.HS256)}
-	if p.AuthMethod == PrivateKeyJWT {
+	if p.AuthMethod != ClientSecretJWT {
 		var err error
 		if key, err = privateKey([]byte(value.Reveal())); err != nil {
 			return secret.Value{}, err
@@ -63,9 +74,15 @@ func assertion(p Provider, clientID string, value secret.Value, now time.Time) (
 	if err != nil {
 		return secret.Value{}, fmt.Errorf("the key cannot sign %s", algorithm)
 	}
-	text, err := jwt.Signed(signer).Claims(jwt.Claims{
-		Issuer: clientID, Subject: clientID, Audience: jwt.Audience{first(p.Assertion.Audience, p.TokenURL)},
-		ID: rand.Text(), IssuedAt: jwt.NewNumericDate(now), Expiry: jwt.NewNumericDate(now.Add(assertionAge)),
+	subject := p.Assertion.Subject
+	if !p.signsGrant() {
+		subject = first(subject, cred.ClientID)
+	}
+	text, err := jwt.Signed(signer).Claims(p.Assertion.claims(cred)).Claims(jwt.Claims{
+		Issuer: first(p.Assertion.Issuer, cred.ClientID), Subject: subject,
+		Audience: jwt.Audience{first(p.Assertion.Audience, p.TokenURL)},
+		ID:       rand.Text(), IssuedAt: jwt.NewNumericDate(now),
+		Expiry: jwt.NewNumericDate(now.Add(first(p.Assertion.Lifetime, assertionAge))),
 	}).Serialize()
 	if err != nil {
 		return secret.Value{}, fmt.Errorf("the key cannot sign %s (HS256 needs a secret of at least 32 bytes, RFC 7518 §3.2)", algorithm)

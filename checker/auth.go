@@ -2,6 +2,7 @@ package checker
 
 import (
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -26,6 +27,8 @@ const (
 	PrivateKeyJWT           AuthMethod = "private_key_jwt"             // so does a private key, which is the credential's secret
 	TLSClientAuth           AuthMethod = "tls_client_auth"             // a certificate, which is the secret with its key (RFC 8705 §2.1)
 	SelfSignedTLSClientAuth AuthMethod = "self_signed_tls_client_auth" // the same, from no authority (RFC 8705 §2.2)
+	ClientAssertion         AuthMethod = "client_assertion"            // the secret is an assertion of another; not of the registry
+	NoAuth                  AuthMethod = "none"                        // the client id alone: the secret is in the grant (RFC 7591 §2)
 	Custom                  AuthMethod = "custom"                      // the placeholders of Request; not of the registry
 )
 
@@ -33,7 +36,7 @@ const (
 func AuthMethods() []AuthMethod {
 	return []AuthMethod{
 		ClientSecretPost, ClientSecretBasic, ClientSecretBasicRaw, ClientSecretJWT, PrivateKeyJWT, TLSClientAuth,
-		SelfSignedTLSClientAuth, Custom,
+		SelfSignedTLSClientAuth, ClientAssertion, NoAuth, Custom,
 	}
 }
 
@@ -58,9 +61,8 @@ func authenticate(p Provider, cred credential.Credential, value secret.Value, no
 		}
 	}
 	a := clientAuth{form: url.Values{}, value: value, clientID: cred.ClientID}
-	if p.AuthMethod == Custom || len(p.Request.Headers) > 0 {
-		a.placeholders = strings.NewReplacer("{client_id}", cred.ClientID, "{client_secret}", value.Reveal(),
-			"{scope}", strings.Join(cred.Scopes, " "))
+	if p.AuthMethod == Custom || len(p.Request.Headers) > 0 || len(p.Parameters) > 0 {
+		a.placeholders = filler(cred, value)
 	}
 	switch p.AuthMethod {
 	case ClientSecretBasic: // both parts are form-encoded first (RFC 6749 §2.3.1)
@@ -71,13 +73,28 @@ func authenticate(p Provider, cred credential.Credential, value secret.Value, no
 		}
 		a.header = "Basic " + base64.StdEncoding.EncodeToString([]byte(cred.ClientID+":"+value.Reveal()))
 	case ClientSecretJWT, PrivateKeyJWT:
-		signed, err := assertion(p, cred.ClientID, value, now)
+		signed, err := assertion(p, cred, value, now)
 		if err != nil {
 			return a, err
 		}
-		a.form.Set("client_id", cred.ClientID)
-		a.form.Set("client_assertion_type", "urn:ietf:params:oauth:client-assertion-type:jwt-bearer")
-		a.form.Set("client_assertion", signed.Reveal())
+		a.assert(signed)
+	case ClientAssertion: // made elsewhere (RFC 7523 §2.2)
+		if err := stillGood(value, now); err != nil {
+			return a, err
+		}
+		a.assert(value)
+	case NoAuth:
+		if !p.signsGrant() {
+			if cred.ClientID != "" {
+				a.form.Set("client_id", cred.ClientID)
+			}
+			break
+		}
+		signed, err := assertion(p, cred, value, now)
+		if err != nil {
+			return a, err
+		}
+		a.form.Set("assertion", signed.Reveal())
 		a.assertion = signed
 	case TLSClientAuth, SelfSignedTLSClientAuth: // the certificate is the connection's (RFC 8705 §2)
 		a.form.Set("client_id", cred.ClientID)
@@ -88,6 +105,32 @@ func authenticate(p Provider, cred credential.Credential, value secret.Value, no
 	}
 	return a, nil
 }
+
+// assert shows who the client is by an assertion (RFC 7521 §4.2).
+func (a *clientAuth) assert(signed secret.Value) {
+	a.form.Set("client_id", a.clientID)
+	a.form.Set("client_assertion_type", "urn:ietf:params:oauth:client-assertion-type:jwt-bearer")
+	a.form.Set("client_assertion", signed.Reveal())
+	a.assertion = signed
+}
+
+// stillGood: whoever renews an assertion in a file may have stopped, which is not the credential's fault.
+func stillGood(value secret.Value, now time.Time) error {
+	c, ok := claimsOf(value.Reveal())
+	switch {
+	case !ok:
+		return errors.New("the secret is no JWT, which client_assertion sends")
+	case c.Exp > 0 && now.After(time.Unix(int64(min(c.Exp, 1e11)), 0)):
+		return fmt.Errorf(
+			"the assertion ended on %s: whatever renews it has stopped",
+			time.Unix(int64(min(c.Exp, 1e11)), 0).UTC().Format(time.RFC3339),
+		)
+	}
+	return nil
+}
+
+// Renewed reports whether the secrets of the method are renewed by themselves, every hour or so.
+func (m AuthMethod) Renewed() bool { return m == ClientAssertion }
 
 // encodedPair is id and secret as RFC 6749 §2.3.1 writes them for Basic.
 func (a clientAuth) encodedPair() string {
@@ -111,8 +154,8 @@ func (a clientAuth) addHeaders(req *http.Request) {
 	}
 }
 
-// TakesKey reports whether the secret of the method is a private key.
-func (m AuthMethod) TakesKey() bool {
+// takesKey reports whether the secret of the method is a private key.
+func (m AuthMethod) takesKey() bool {
 	return m == PrivateKeyJWT || m.showsCertificate()
 }
 

@@ -62,6 +62,7 @@ func (c *Checker) Check(ctx context.Context, p Provider, t Target) Result {
 // The zero Value: there was none, and the result says why; or t's credential is an API key, which is checked instead. A
 // secret that cannot be read is Misconfigured without a reason here.
 func (c *Checker) Token(ctx context.Context, p Provider, t Target) (secret.Value, Result) {
+	p.DPoP = false // a bound token is of no use without the key that it is bound to
 	r := c.start(p, p.setup(), t)
 	if p.Kind == APIKey {
 		return secret.Value{}, c.Check(ctx, p, t)
@@ -83,7 +84,7 @@ func (c *Checker) Token(ctx context.Context, p Provider, t Target) (secret.Value
 	if err != nil {
 		return secret.Value{}, c.Fail(p, []Target{t}, err)[0]
 	}
-	token := c.exchange(ctx, client, whole, t.Credential, auth, nil, &r)
+	token := c.exchange(ctx, client, whole, t.Credential, auth, nil, nil, &r)
 	r.clean(scrubbingOf(func() []secret.Value { return append(auth.sent(), token) }), t.Credential.Scopes)
 	return token, r
 }
@@ -190,8 +191,15 @@ func byToken(ctx context.Context, a *Asking) {
 		defer own.CloseIdleConnections()
 		a.client = own
 	}
-	a.trace("POST %s with %s", p.TokenURL, p.AuthMethod)
-	token := a.exchange(ctx, a.client, p, cred, auth, cert, a.Result)
+	var proof *prover
+	if p.DPoP {
+		if proof, err = newProver(a.now); err != nil {
+			a.unusable(err)
+			return
+		}
+	}
+	a.trace("POST %s with %s", p.TokenURL, ours(p.Way()))
+	token := a.exchange(ctx, a.client, p, cred, auth, cert, proof, a.Result)
 	a.sent = append(auth.sent(), token)
 	a.blameUs(p, a.target, value, cert)
 	if a.Outcome == ScopeDenied {
@@ -202,7 +210,7 @@ func byToken(ctx context.Context, a *Asking) {
 		return
 	}
 	a.introspect(a.optional, a.client, p, cred, value, token, a.Result)
-	a.probe(a.optional, a.client, p, cred, bearer(token), a.Result)
+	a.probe(a.optional, a.client, p, cred, proof, proof.shows(token), a.Result)
 	a.unproven(p, cred)
 	a.revoke(a.optional, a.client, p, cred, value, token, a.Result)
 }

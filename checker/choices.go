@@ -28,7 +28,7 @@ func (p Provider) choices(cred credential.Credential, value secret.Value) (list 
 	if p.AuthMethod.takesSecret() && strings.ContainsFunc(value.Reveal(), func(r rune) bool { return r > unicode.MaxASCII }) {
 		add("characters of the secret that are not ASCII, which RFC 6749 (appendix A.2) does not know; they are sent as UTF-8")
 	}
-	if p.AuthMethod.Algorithms() != nil {
+	if p.algorithms() != nil {
 		add("assertion.audience %s", first(p.Assertion.Audience, withoutQuery(p.TokenURL)))
 		add("assertion.key_id %s", first(p.Assertion.KeyID, "(none)"))
 		add("this machine's clock")

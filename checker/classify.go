@@ -249,13 +249,6 @@ func byCode(p Provider, a answer) Reading {
 	return Reading{Outcome: o, Reason: why, Rule: rule}
 }
 
-// otherGrant: the body of auth_method custom names another grant than client_credentials, so that there is a grant
-// that an answer can be about.
-func (p Provider) otherGrant() bool {
-	grant, given := p.Request.Body["grant_type"]
-	return p.AuthMethod == Custom && given && grant != "client_credentials"
-}
-
 // codeTable is the table of error codes. The codes of RFC 6749 §5.2 come first in each row.
 func codeTable(a answer) (Outcome, Reason) {
 	switch a.code {

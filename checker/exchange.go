@@ -32,10 +32,15 @@ func (c *Checker) exchange(
 	cred credential.Credential,
 	auth clientAuth,
 	cert *certificate,
+	proof *prover,
 	r *Result,
 ) secret.Value {
-	answer, ok := c.ask(ctx, client, cert, r, func(ctx context.Context) (*http.Request, error) {
-		return tokenRequest(ctx, p, cred, auth)
+	answer, ok := c.ask(ctx, client, cert, proof, r, func(ctx context.Context) (*http.Request, error) {
+		req, err := tokenRequest(ctx, p, cred, auth)
+		if err == nil {
+			err = proof.prove(req, secret.Value{})
+		}
+		return req, err
 	})
 	if !ok {
 		return secret.Value{}
@@ -69,21 +74,27 @@ func (c *Checker) ask(
 	ctx context.Context,
 	client *http.Client,
 	cert *certificate,
+	proof *prover,
 	r *Result,
 	request func(context.Context) (*http.Request, error),
 ) (answer Response, ok bool) {
 	ctx, cancel := context.WithTimeout(ctx, Timeout)
 	defer cancel()
 	watch := &stopwatch{began: time.Now()}
-	req, err := request(httptrace.WithClientTrace(ctx, watch.trace()))
-	if err != nil {
-		r.Reading = says(Misconfigured, "", "request", "the request could not be made: %v", err)
-		return answer, false
-	}
-	c.setCheckHeaders(req, r)
-	resp, err := client.Do(req)
+	var unmade error
+	resp, err := proof.do(httptrace.WithClientTrace(ctx, watch.trace()), client, func(ctx context.Context) (*http.Request, error) {
+		req, err := request(ctx)
+		if unmade = err; err == nil {
+			c.setCheckHeaders(req, r)
+		}
+		return req, err
+	})
 	r.Trail.Egress = watch.egress()
-	if err != nil {
+	switch {
+	case unmade != nil:
+		r.Reading = says(Misconfigured, "", "request", "the request could not be made: %v", unmade)
+		return answer, false
+	case err != nil:
 		r.Phases = watch.phases()
 		if r.Reading = cert.refused(err); r.Outcome == "" {
 			r.Reading = noAnswerOrMalformed(err)
@@ -122,7 +133,7 @@ const mostSkew = 30 * time.Second
 // blameClock: an assertion is refused as well for a clock that is wrong, and providers do not always
 // say so.
 func (r *Result) blameClock(p Provider) {
-	if r.Outcome == Rejected && p.AuthMethod.Algorithms() != nil && r.ClockSkew.Abs() > mostSkew {
+	if r.Outcome == Rejected && p.algorithms() != nil && r.ClockSkew.Abs() > mostSkew {
 		r.Outcome, r.Reason, r.Rule = Misconfigured, ClockOff, "clock"
 		r.Message = fmt.Sprintf("the assertion was refused, and this machine's clock differs from the provider's by %s", r.ClockSkew.Abs())
 	}

@@ -270,6 +270,8 @@ func TestNoRedirectIsFollowed(t *testing.T) {
 				case checker.PrivateKeyJWT:
 					_, _, key := keys(t)
 					value = pkcs8(t, key)
+				case checker.ClientAssertion:
+					value = "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJjNG40cnlzZWNyZXQifQ.c2lnbmF0dXJl"
 				case checker.TLSClientAuth, checker.SelfSignedTLSClientAuth:
 					value = newCert(t, "c", nil, time.Now().Add(time.Hour)).pem(t)
 				}

@@ -29,7 +29,6 @@ type Preset struct {
 	Title   string      `yaml:"title"`
 	Docs    string      `yaml:"docs"`    // where the facts are from
 	Console string      `yaml:"console"` // where a person revokes a credential
-	Grant   string      `yaml:"grant"`   // by which it gives tokens, where that is not client_credentials alone
 	Check   CheckEffect `yaml:"check"`
 	// RefusesFor are what it refuses a client for in the same words as one that was revoked, half a sentence each.
 	RefusesFor []string       `yaml:"refuses_for"`
@@ -79,6 +78,8 @@ type PresetProvider struct {
 	Key            Key               `yaml:"api_key"`
 	TokenURL       string            `yaml:"token_url"`
 	AuthMethod     string            `yaml:"auth_method"`
+	GrantType      string            `yaml:"grant_type"`
+	Assertion      Assertion         `yaml:"assertion"`
 	RequestHeaders map[string]string `yaml:"request_headers"`
 	Response       map[string]JQ     `yaml:"response"`
 	Headers        map[string]string `yaml:"response_headers"`

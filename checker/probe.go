@@ -30,6 +30,21 @@ func (pr Probe) request() (method, url string) {
 	return http.MethodGet, pr.Get
 }
 
+// ask makes the probe's request.
+func (pr Probe) ask(ctx context.Context, p Provider, show shown) (*http.Request, error) {
+	method, at := pr.request()
+	req, err := http.NewRequestWithContext(ctx, method, at, nil)
+	if err != nil {
+		return nil, errors.New("the probe's URL is not a URL")
+	}
+	if p.Kind == APIKey {
+		for name, text := range p.Request.Headers {
+			req.Header.Set(name, text)
+		}
+	}
+	return req, show(req)
+}
+
 func (pr Probe) expects(status int) bool {
 	if len(pr.Expect) == 0 {
 		return status == http.StatusOK
@@ -39,12 +54,20 @@ func (pr Probe) expects(status int) bool {
 
 // probe asks the API about each declared scope that the provider has a probe for, with the real
 // token or key, and turns a denied scope into ScopeReduced.
-func (c *Checker) probe(ctx context.Context, client *http.Client, p Provider, cred credential.Credential, show shown, r *Result) {
+func (c *Checker) probe(
+	ctx context.Context,
+	client *http.Client,
+	p Provider,
+	cred credential.Credential,
+	proof *prover,
+	show shown,
+	r *Result,
+) {
 	for _, pr := range p.Probes {
 		if pr.Scope == "" || !slices.Contains(cred.Scopes, pr.Scope) || slices.Contains(r.Missing, pr.Scope) {
 			continue
 		}
-		got := c.probeOne(ctx, client, p, pr, show, r)
+		got := c.probeOne(ctx, client, p, pr, proof, show, r)
 		r.trace("probe of %s: HTTP %d, %s %s", pr.Scope, got.HTTPStatus, got.Verdict, got.Reason)
 		r.Probes = append(r.Probes, got)
 		if got.Verdict == ProbeDenied {
@@ -69,28 +92,30 @@ func bearer(token secret.Value) shown {
 	}
 }
 
-func (c *Checker) probeOne(ctx context.Context, client *http.Client, p Provider, pr Probe, show shown, r *Result) ProbeResult {
+func (c *Checker) probeOne(
+	ctx context.Context,
+	client *http.Client,
+	p Provider,
+	pr Probe,
+	proof *prover,
+	show shown,
+	r *Result,
+) ProbeResult {
 	ctx, cancel := context.WithTimeout(ctx, Timeout)
 	defer cancel()
 	got := ProbeResult{Scope: pr.Scope, Verdict: ProbeInconclusive, Reason: APIUnreachable}
-	method, url := pr.request()
-	req, err := http.NewRequestWithContext(ctx, method, url, nil)
-	if err != nil {
-		got.Message = "the probe's URL is not valid"
-		return got
-	}
-	c.setCheckHeaders(req, r)
-	if p.Kind == APIKey {
-		for name, text := range p.Request.Headers {
-			req.Header.Set(name, text)
+	var unmade error
+	resp, err := proof.do(ctx, client, func(ctx context.Context) (req *http.Request, err error) {
+		if req, unmade = pr.ask(ctx, p, show); unmade == nil {
+			c.setCheckHeaders(req, r)
 		}
-	}
-	if err := show(req); err != nil {
-		got.Message = err.Error()
+		return req, unmade
+	})
+	switch {
+	case unmade != nil:
+		got.Message = unmade.Error()
 		return got
-	}
-	resp, err := client.Do(req)
-	if err != nil {
+	case err != nil:
 		got.Message = noAnswer(err).Message
 		return got
 	}
@@ -163,7 +188,7 @@ func (c *Checker) Present(ctx context.Context, p Provider, t Target, token secre
 	}
 	r := c.start(p, p.setup(), t)
 	pr := p.Probes[max(0, slices.IndexFunc(p.Probes, func(pr Probe) bool { return slices.Contains(t.Credential.Scopes, pr.Scope) }))]
-	got := c.probeOne(ctx, client, p, pr, bearer(token), &r)
+	got := c.probeOne(ctx, client, p, pr, nil, bearer(token), &r)
 	switch {
 	case got.Verdict == ProbeOK, got.Verdict == ProbeDenied && got.HTTPStatus == http.StatusForbidden:
 		return TokenWorks

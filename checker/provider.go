@@ -25,10 +25,12 @@ type Provider struct {
 	Preset               string     // "": generic
 	Issuer               string     // names the endpoints that are not given here (RFC 8414, OpenID Connect Discovery)
 	TokenURL             string     // https, or http where private networks are allowed
-	AuthMethod           AuthMethod // default client_secret_post
+	AuthMethod           AuthMethod // default client_secret_post; of GrantJWTBearer NoAuth
+	GrantType            string     // default that of the preset, else client_credentials
+	DPoP                 bool       // ask for a token that is bound to a key, and prove its possession (RFC 9449)
 	RevocationURL        string     // where the token is given back after the check (RFC 7009); "": nowhere
 	IntrospectionURL     string     // where the fresh token is asked about (RFC 7662); "": nowhere
-	Assertion            Assertion  // of client_secret_jwt and private_key_jwt
+	Assertion            Assertion  // of client_secret_jwt, private_key_jwt and GrantJWTBearer
 	AllowPrivateNetworks bool       // loopback, private and link-local addresses; never metadata services
 	Proxy                string     // URL, or outbound.Environment; "": none, whatever the environment says
 	TLS                  outbound.TLS
@@ -87,6 +89,15 @@ func (p Provider) Complete() (Provider, error) {
 		p.TokenURL = first(p.TokenURL, from.TokenURL)
 	}
 	if p.Kind == ClientCredentials {
+		if p.GrantType == "" {
+			p.GrantType = from.GrantType
+		} else if p.GrantType == GrantJWTBearer && p.AuthMethod == "" {
+			p.AuthMethod = NoAuth // whatever the preset's own grant has
+		}
+		if p.Assertion.Claims == nil {
+			p.Assertion.Claims = from.Assertion.Claims
+		}
+		p.Assertion.Audience = first(p.Assertion.Audience, from.Assertion.Audience)
 		p.AuthMethod = first(p.AuthMethod, AuthMethod(from.AuthMethod), ClientSecretPost)
 	}
 	p.Concurrency = first(p.Concurrency, from.Concurrency, defaultConcurrency)
@@ -108,10 +119,16 @@ func (p Provider) Complete() (Provider, error) {
 	return p, nil
 }
 
+// grantURN begins the names of grants that RFCs registered.
+const grantURN = "urn:ietf:params:oauth:grant-type:"
+
 // Way says in a few words how a credential of p is shown: an auth_method, or where an API key is.
 func (p Provider) Way() string {
-	if p.Kind == APIKey {
+	switch {
+	case p.Kind == APIKey:
 		return "api_key in " + p.Key.String()
+	case p.otherGrant() && p.AuthMethod != Custom:
+		return string(p.AuthMethod) + ", " + strings.TrimPrefix(p.grant(), grantURN)
 	}
 	return string(p.AuthMethod)
 }
@@ -177,6 +194,9 @@ func ParseRate(s string) (rate.Limit, error) {
 // setup is the same as long as p asks the same endpoint in the same way.
 func (p Provider) setup() string {
 	asked := []any{p.Issuer, p.TokenURL, p.AuthMethod, p.Assertion, p.Parameters, p.Request, p.RequestScopes, p.Proxy, p.TLS}
+	if p.otherGrant() || p.DPoP {
+		asked = append(asked, p.GrantType, p.DPoP)
+	}
 	if p.Kind == APIKey {
 		asked = append(asked, p.Key)
 		for _, pr := range p.Probes {

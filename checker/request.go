@@ -13,7 +13,7 @@ import (
 )
 
 // Request shapes the token request for endpoints that are not quite OAuth. In the texts of Headers
-// and Body, {client_id}, {client_secret} and {scope} stand for the credential's.
+// and Body, as in Provider.Parameters, {client_id}, {client_secret} and {scope} stand for the credential's.
 type Request struct {
 	Encoding string            // of the body: "form" (default) or "json"
 	Headers  map[string]string // besides those of every request
@@ -54,9 +54,9 @@ func members(p Provider, cred credential.Credential, auth clientAuth) map[string
 		all[name] = auth.form.Get(name)
 	}
 	for name, v := range p.Parameters {
-		all[name] = v
+		all[name] = auth.placeholders.Replace(v)
 	}
-	all["grant_type"] = "client_credentials"
+	all["grant_type"] = p.grant()
 	if p.RequestScopes && len(cred.Scopes) > 0 {
 		all["scope"] = strings.Join(cred.Scopes, " ")
 	}

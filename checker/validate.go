@@ -45,20 +45,12 @@ func (p Provider) Validate() []credential.Problem {
 		}
 	}
 	p.validateRequest(add)
-	if preset, err := FindPreset(p.Preset); err == nil && preset.Grant != "" && !p.otherGrant() {
-		add(
-			"preset",
-			"until that grant is supported: auth_method custom, with the whole body in request.body",
-			"%s gives tokens by %s, and a check asks by client_credentials: it would never say ok",
-			preset.Title,
-			preset.Grant,
-		)
-	}
 	if p.Kind != APIKey && !slices.Contains(AuthMethods(), p.AuthMethod) {
 		add("auth_method", OneOf(AuthMethods()), "unknown auth_method %q", p.AuthMethod)
 	}
 	if p.Kind != APIKey {
 		p.validateAssertion(add)
+		p.validateGrant(add)
 	}
 	if p.Concurrency < 1 || p.Concurrency > MaxConcurrency {
 		add("concurrency", "how many checks of the provider run at once", "%d is out of range: from 1 to %d", p.Concurrency, MaxConcurrency)
@@ -90,16 +82,20 @@ func (p Provider) Validate() []credential.Problem {
 }
 
 func (p Provider) validateAssertion(add complaint) {
-	allowed := p.AuthMethod.Algorithms()
-	if p.Assertion != (Assertion{}) && allowed == nil {
-		add("assertion", "client_secret_jwt and private_key_jwt sign assertions", "has no meaning for auth_method %s", p.AuthMethod)
+	allowed := p.algorithms()
+	p.Assertion.validate(add)
+	if !p.Assertion.isZero() && allowed == nil {
+		add(
+			"assertion", "client_secret_jwt, private_key_jwt and the grant jwt-bearer sign assertions",
+			"has no meaning for auth_method %s", p.AuthMethod,
+		)
 	} else if p.Assertion.Algorithm != "" && !slices.Contains(allowed, p.Assertion.Algorithm) {
 		add("assertion.algorithm", OneOf(allowed), "%q cannot be used with %s", p.Assertion.Algorithm, p.AuthMethod)
 	}
 }
 
 // reserved are the members of a token request that Parameters cannot be.
-var reserved = []string{"grant_type", "scope", "client_id", "client_secret", "client_assertion", "client_assertion_type"}
+var reserved = []string{"grant_type", "scope", "client_id", "client_secret", "client_assertion", "client_assertion_type", "assertion"}
 
 func badURL(s string, plain bool) string {
 	u, err := url.Parse(s)

@@ -432,7 +432,7 @@ func CheckProvider(c credential.Credential, providers map[string]checker.Provide
 	if c.ClientID == "" && (!ok || p.NeedsClientID()) {
 		ps = append(ps, credential.Problem{Field: "client_id", Message: "is missing", Hint: credential.NoClientID.Hint})
 	}
-	if ok && !c.KeyPassphrase.IsZero() && !p.AuthMethod.TakesKey() {
+	if ok && !c.KeyPassphrase.IsZero() && !p.TakesKey() {
 		ps = append(ps, credential.Problem{
 			Field:   "key_passphrase",
 			Message: fmt.Sprintf("no key is used by %s, which %q has", cmp.Or(string(p.AuthMethod), string(p.Kind)), p.Name),

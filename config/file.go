@@ -232,9 +232,14 @@ type ProviderIn struct {
 	// Where the token is given back after the check (RFC 7009).
 	RevocationURL string `json:"revocation_url,omitempty"`
 	// client_secret_post, client_secret_basic, client_secret_basic_raw, client_secret_jwt, private_key_jwt, tls_client_auth,
-	// self_signed_tls_client_auth or custom.
+	// self_signed_tls_client_auth, client_assertion, none or custom.
 	AuthMethod string `json:"auth_method,omitempty"`
-	// How client_secret_jwt and private_key_jwt sign (RFC 7523).
+	// By which a token is asked for, such as urn:ietf:params:oauth:grant-type:jwt-bearer or password. Default that of the
+	// preset, else client_credentials.
+	GrantType string `json:"grant_type,omitempty"`
+	// Ask for tokens that are bound to a key, and prove its possession (DPoP, RFC 9449).
+	DPoP bool `json:"dpop,omitempty"`
+	// How client_secret_jwt, private_key_jwt and the grant jwt-bearer sign (RFC 7523).
 	Assertion *AssertionIn `json:"assertion,omitempty"`
 	// Let it be on a loopback, private or link-local address. Metadata services are never dialled.
 	AllowPrivateNetworks bool `json:"allow_private_networks,omitempty"`
@@ -257,7 +262,8 @@ type ProviderIn struct {
 	Passive bool `json:"passive,omitempty"`
 	// Send the declared scopes as the scope parameter.
 	RequestScopes bool `json:"request_scopes,omitempty"`
-	// More members of the token request, such as audience or resource (RFC 8707).
+	// More members of the token request, such as audience or resource (RFC 8707). {client_id}, {client_secret} and {scope}
+	// stand for the credential's.
 	Parameters map[string]string `json:"parameters,omitempty"`
 	// For token endpoints that are not quite OAuth.
 	Request *RequestIn `json:"request,omitempty"`
@@ -302,6 +308,14 @@ type AssertionIn struct {
 	Audience string `json:"audience,omitempty"`
 	// kid of the header, where the key is not a JWK that names its own.
 	KeyID string `json:"key_id,omitempty"`
+	// iss. Default the client id.
+	Issuer string `json:"issuer,omitempty"`
+	// sub. Default the client id; of the grant jwt-bearer none.
+	Subject string `json:"subject,omitempty"`
+	// More claims. {client_id} and {scope} stand for the credential's, and what is then empty is left out.
+	Claims map[string]any `json:"claims,omitempty"`
+	// How long it is valid, such as 45s, up to 1h. Default 2m.
+	Lifetime string `json:"lifetime,omitempty"`
 }
 
 // RequestIn is request: of a provider. In its texts {client_id}, {client_secret} and {scope} stand

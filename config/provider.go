@@ -27,7 +27,7 @@ func (b *builder) provider(path, name string, in ProviderIn) checker.Provider {
 		Name: name, Kind: checker.Kind(in.Kind), Preset: in.Preset, TokenURL: in.TokenURL, AuthMethod: checker.AuthMethod(in.AuthMethod),
 		AllowPrivateNetworks: in.AllowPrivateNetworks, Concurrency: in.Concurrency, Budget: in.Budget, RequestScopes: in.RequestScopes,
 		Parameters: in.Parameters, RevocationURL: in.RevocationURL, Issuer: in.Issuer, IntrospectionURL: in.IntrospectionURL,
-		Proxy: in.Proxy, Passive: in.Passive, Headers: in.ResponseHeaders,
+		Proxy: in.Proxy, Passive: in.Passive, Headers: in.ResponseHeaders, GrantType: in.GrantType, DPoP: in.DPoP,
 	}
 	if k := in.APIKey; k != nil {
 		p.Key = checker.Key{Header: k.Header, Scheme: k.Scheme, Query: k.Query, Basic: checker.BasicHalf(k.Basic)}
@@ -55,7 +55,11 @@ func (b *builder) provider(path, name string, in ProviderIn) checker.Provider {
 		p.Response[name] = b.jq(path+".response."+name, in.Response[name])
 	}
 	if in.Assertion != nil {
-		p.Assertion = checker.Assertion(*in.Assertion)
+		a := in.Assertion
+		p.Assertion = checker.Assertion{
+			Algorithm: a.Algorithm, Audience: a.Audience, KeyID: a.KeyID, Issuer: a.Issuer, Subject: a.Subject, Claims: a.Claims,
+		}
+		b.duration(path+".assertion.lifetime", a.Lifetime, &p.Assertion.Lifetime)
 	}
 	if in.TLS != nil {
 		p.TLS = outbound.TLS{CAFile: in.TLS.CAFile, CertFile: in.TLS.CertFile, KeyFile: in.TLS.KeyFile}

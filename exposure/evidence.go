@@ -3,6 +3,7 @@ package exposure
 import (
 	"context"
 	"errors"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -101,7 +102,11 @@ func home(ref secret.Reference) string {
 	if ref.Scheme() != secret.SchemeFile {
 		return ""
 	}
-	name, err := filepath.EvalSymlinks(strings.TrimPrefix(ref.String(), secret.SchemeFile+":"))
+	path := strings.TrimPrefix(ref.String(), secret.SchemeFile+":")
+	if st, err := os.Stat(path); err == nil && st.IsDir() {
+		path = filepath.Join(path, secret.PairKey)
+	}
+	name, err := filepath.EvalSymlinks(path)
 	if err != nil {
 		return ""
 	}

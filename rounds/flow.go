@@ -126,7 +126,8 @@ func (r *Rounds) recorded(results []checker.Result) (kept []checker.Result, unre
 func (r *Rounds) Resolve(ctx context.Context, c credential.Credential) (v secret.Value, err error) {
 	defer func() {
 		r.metrics.resolved(c.Secret.Scheme(), err)
-		if err == nil && r.tellsOfDaemon(ctx, c.Secret, c.KeyPassphrase) {
+		renewed := r.settings.Load().Providers[c.Provider].AuthMethod.Renewed() // each is another one, and soon of no use to anybody
+		if err == nil && !renewed && r.tellsOfDaemon(ctx, c.Secret, c.KeyPassphrase) {
 			r.exposure.Seen(ctx, c, v)
 		}
 	}()

@@ -11,6 +11,8 @@ import (
 	"encoding/pem"
 	"regexp"
 	"strings"
+
+	"github.com/go-jose/go-jose/v4"
 )
 
 // Some secrets are keys: PEM (RFC 7468) or a JWK (RFC 7517). Their text has lines, which are broken in many ways; what
@@ -22,18 +24,46 @@ var pemBlock = regexp.MustCompile(`(?s)-----BEGIN ([A-Z0-9 ]{1,40})-----(.+?)---
 // escapedLines writes the line ends of an environment variable or a JSON string as what they stand for.
 var escapedLines = strings.NewReplacer(`\r`, "", `\n`, "\n", "\r", "")
 
+// linesBetween writes the line ends of an environment variable as what they stand for, but in the strings of JSON, where \n is as it
+// should be.
+func linesBetween(text []byte) []byte {
+	out, quoted := make([]byte, 0, len(text)), false
+	for i := 0; i < len(text); i++ {
+		switch c := text[i]; {
+		case c == '\\' && i+1 < len(text) && quoted:
+			out = append(out, c, text[i+1])
+			i++
+		case c == '\\' && i+1 < len(text) && (text[i+1] == 'n' || text[i+1] == 'r'):
+			out = append(out, '\n')
+			i++
+		default:
+			quoted = quoted != (c == '"')
+			out = append(out, c)
+		}
+	}
+	return out
+}
+
 // keyText returns the text of a key as it is kept, however its lines were broken: PEM with lines of 64 characters and
 // nothing beside the blocks, or JSON in one line. false: b is no key, or has one line and is used as it is.
 func keyText(b []byte) ([]byte, bool) {
 	if text := bytes.TrimSpace(b); bytes.HasPrefix(text, []byte("{")) {
 		if !json.Valid(text) {
-			text = []byte(escapedLines.Replace(string(text)))
+			text = linesBetween(text)
 		}
 		var (
-			jwk  struct{ Kty string } // RFC 7517 §4.1: every key has it; another document is no secret
+			jwk struct { // RFC 7517 §4.1: every key has kty; another document is no secret, unless it holds a key
+				Kty          string
+				PrivateKey   string `json:"private_key"`
+				PrivateKeyID string `json:"private_key_id"`
+			}
 			line bytes.Buffer
 		)
-		if json.Unmarshal(text, &jwk) != nil || jwk.Kty == "" || json.Compact(&line, text) != nil {
+		err := json.Unmarshal(text, &jwk)
+		if err == nil && jwk.PrivateKey != "" {
+			return keyOfAccount(jwk.PrivateKey, jwk.PrivateKeyID)
+		}
+		if err != nil || jwk.Kty == "" || json.Compact(&line, text) != nil {
 			return nil, false
 		}
 		return line.Bytes(), bytes.ContainsAny(text, "\r\n")
@@ -47,6 +77,21 @@ func keyText(b []byte) ([]byte, bool) {
 		out = append(out, pem.EncodeToMemory(block)...)
 	}
 	return bytes.TrimSuffix(out, []byte("\n")), len(out) > 0
+}
+
+// keyOfAccount is the JWK of a private key in PEM, with its id: of a file that a provider gives out for an account, such as Google's.
+func keyOfAccount(text, id string) ([]byte, bool) {
+	pemText, ok := keyText([]byte(text))
+	block, _ := pem.Decode(pemText)
+	if !ok || block == nil {
+		return nil, false
+	}
+	key, err := x509.ParsePKCS8PrivateKey(block.Bytes)
+	if err != nil {
+		return pemText, true // another kind of key, whose id is not known then
+	}
+	jwk, err := jose.JSONWebKey{Key: key, KeyID: id}.MarshalJSON()
+	return jwk, err == nil
 }
 
 func readBlock(m []string) *pem.Block {

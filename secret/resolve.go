@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"time"
@@ -46,7 +47,8 @@ func (e *unreadableError) Unwrap() []error { return []error{ErrUnreadable, e.why
 // them, indented or all in one, is kept with lines of 64 characters, without what stands beside its blocks; a JWK
 // (RFC 7517) of several lines is kept in one. An encrypted key is an error: ResolveKey opens it.
 //
-// A file must be a regular one; a named pipe is refused, not waited for. A command runs by /bin/sh within 10 s, with PATH, HOME,
+// A file must be a regular one; a named pipe is refused, not waited for. Of a directory PairCertificate and PairKey are
+// read, as one secret. A command runs by /bin/sh within 10 s, with PATH, HOME,
 // LANG and what KeepInExec names of our environment, and what it says on standard error is dropped, since it may hold the secret.
 // Sealed references are opened by a Sealer instead, and the zero Reference names nothing: both are errors here.
 func Resolve(ctx context.Context, r Reference) (Value, error) { return ResolveKey(ctx, r, Reference{}) }
@@ -60,6 +62,13 @@ func read(ctx context.Context, r Reference) ([]byte, error) {
 }
 
 func readFile(path string) ([]byte, error) {
+	if st, err := os.Stat(path); err == nil && st.IsDir() {
+		return readPair(path)
+	}
+	return readRegular(path)
+}
+
+func readRegular(path string) ([]byte, error) {
 	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, bare(err)
@@ -74,6 +83,25 @@ func readFile(path string) ([]byte, error) {
 	}
 	b, err := io.ReadAll(io.LimitReader(f, MaxSize+1))
 	return b, bare(err)
+}
+
+// The files of a directory with a certificate, as cert-manager and Kubernetes lay it out (type kubernetes.io/tls).
+const (
+	PairCertificate = "tls.crt" // the certificate, and those that signed it
+	PairKey         = "tls.key"
+)
+
+// readPair reads a certificate and its key from the files of a directory. Whoever renews them exchanges the directory that its links
+// point to: what is read in between does not fit together, and is refused as such by whoever uses it.
+func readPair(dir string) (both []byte, err error) {
+	for _, name := range []string{PairCertificate, PairKey} {
+		b, err := readRegular(filepath.Join(dir, name))
+		if err != nil {
+			return nil, fmt.Errorf("a directory, whose %s: %w", name, err)
+		}
+		both = append(append(both, b...), '\n')
+	}
+	return both, nil
 }
 
 // bare drops the path from err: the reference in front names it already.
@@ -181,6 +209,9 @@ func LooseMode(r Reference) bool {
 		return false
 	}
 	st, err := os.Stat(r.rest)
+	if err == nil && st.IsDir() {
+		st, err = os.Stat(filepath.Join(r.rest, PairKey))
+	}
 	return err == nil && st.Mode().Perm()&0o007 != 0
 }
 

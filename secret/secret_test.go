@@ -130,7 +130,7 @@ func TestResolve(t *testing.T) {
 		"unset":        {"env:KR_UNSET", "not set"},
 		"empty env":    {"env:KR_EMPTY", "empty"},
 		"missing":      {"file:" + filepath.Join(dir, "none"), "there is no such file"},
-		"directory":    {"file:" + dir, "not a regular file"},
+		"directory":    {"file:" + dir, "a directory, whose tls.crt: there is no such file"},
 		"fifo":         {"file:" + fifo, "not a regular file"},
 		"empty":        {"file:" + write("empty", "\n"), "empty"},
 		"NUL":          {"file:" + write("nul", canary+"\x00"), "NUL"},

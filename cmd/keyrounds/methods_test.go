@@ -7,17 +7,22 @@ import (
 	"crypto/x509"
 	"encoding/json"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"io"
 	"log"
 	"maps"
 	"net/http/httptest"
+	"os"
 	"os/exec"
+	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/go-jose/go-jose/v4"
 
+	"github.com/keyrounds/keyrounds/checker"
 	"github.com/keyrounds/keyrounds/postgres/pgtest"
 	"github.com/keyrounds/keyrounds/sim/authserver"
 )
@@ -25,7 +30,7 @@ import (
 // account is a client at a server of others, and how keyrounds is told to reach it.
 type account struct {
 	name, client string // the provider's name, and the client's id
-	method       string
+	method       string // with more of the provider behind a comma, in the words of the configuration
 	at           string // how the server is found, in the words of the configuration
 }
 
@@ -76,6 +81,30 @@ func newSecrets(t *testing.T) theSecrets {
 	}
 }
 
+// The grants beside client_credentials, in the words of the configuration.
+const (
+	bearerGrant   = "none, grant_type: " + checker.GrantJWTBearer
+	passwordGrant = `none, grant_type: password, parameters: {username: svc, password: "{client_secret}"}`
+)
+
+// accountFile is a key as Google gives it out.
+func accountFile(t *testing.T, k *rsa.PrivateKey) string {
+	t.Helper()
+	der, err := x509.MarshalPKCS8PrivateKey(k)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := json.MarshalIndent(map[string]string{
+		"type": "service_account", "project_id": "example", "private_key_id": "2026-01",
+		"private_key":  string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})),
+		"client_email": "svc@example.com", "client_id": "103", "token_uri": "https://oauth2.googleapis.com/token",
+	}, "", "  ")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
 func pkcs1(k *rsa.PrivateKey) string {
 	return string(pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY", Bytes: x509.MarshalPKCS1PrivateKey(k)}))
 }
@@ -99,12 +128,17 @@ func (k theSecrets) clients() []authserver.Client {
 		{ID: "jwk", Method: "private_key_jwt", Key: public},
 		{ID: "ca", Method: "tls_client_auth", SubjectDN: "CN=ats-sync"},
 		{ID: "self", Method: "self_signed_tls_client_auth", Certificate: k.self.cert.Raw},
+		{ID: "svc@example.com", Grant: checker.GrantJWTBearer, Key: public},
+		{ID: "public", Method: "none", Grant: "password", Secret: text},
 	}
 	for i := range all {
 		all[i].Scopes = []string{"read"}
 	}
 	return all
 }
+
+// grants: only fosite has other grants.
+func grants(c authserver.Client) bool { return c.Grant != "" }
 
 // oidcClients are those besides that only oidc-provider has.
 func oidcClients() []authserver.Client {
@@ -113,6 +147,10 @@ func oidcClients() []authserver.Client {
 		{ID: "jwt", Method: "client_secret_jwt", Secret: text, Scopes: scopes},
 		{
 			ID: "dpop", Method: "client_secret_basic", Secret: text, Scopes: scopes,
+			Metadata: map[string]any{"dpop_bound_access_tokens": true},
+		},
+		{
+			ID: "dpop-nonce", Method: "client_secret_basic", Secret: text, Scopes: scopes,
 			Metadata: map[string]any{"dpop_bound_access_tokens": true},
 		},
 		{
@@ -139,7 +177,11 @@ func startServers(t *testing.T, s *site, k theSecrets) servers {
 
 	identity := newIdentity(t, "127.0.0.1", nil)
 	nodeCA := s.write("node.pem", identity.certPEM())
-	issuer := authserver.OIDCProvider(t, identity.pem(t), k.ca.certPEM(), append(k.clients(), oidcClients()...)...)
+	issuer := authserver.OIDCProvider(
+		t,
+		identity.pem(t),
+		k.ca.certPEM(),
+		append(slices.DeleteFunc(k.clients(), grants), oidcClients()...)...)
 	found := func(how, at string) string { return fmt.Sprintf("%s: %q", how, at) }
 	trusting := func(file string) string { return fmt.Sprintf(", tls: {ca_file: %q}", file) }
 	return servers{
@@ -170,6 +212,11 @@ func (at servers) trials(t *testing.T, k theSecrets) []trial {
 	return append(
 		all,
 		trial{account{"oidc-jwt", "jwt", "client_secret_jwt", at.oidc}, text, otherText},
+		trial{account{"oidc-dpop", "dpop", "client_secret_basic, dpop: true", at.oidc}, text, otherText},
+		trial{account{"oidc-dpop-nonce", "dpop-nonce", "client_secret_basic, dpop: true", at.oidc}, text, otherText},
+		trial{account{"fosite-grant", "svc@example.com", bearerGrant, at.fosite}, pkcs1(k.key), pkcs1(k.otherKey)},
+		trial{account{"fosite-account", "svc@example.com", bearerGrant, at.fosite}, accountFile(t, k.key), accountFile(t, k.otherKey)},
+		trial{account{"fosite-password", "public", passwordGrant, at.fosite}, text, otherText},
 		trial{account{"zitadel-post", "post", "client_secret_post", at.zitadel}, text, otherText},
 		trial{account{"zitadel-basic", "basic", "client_secret_basic", at.zitadel}, text, otherText},
 		trial{account{"node-post", "post", "client_secret_post", at.node}, text, otherText},
@@ -194,7 +241,8 @@ func (at servers) oddities(t *testing.T, k theSecrets) []oddity {
 		{account{"zitadel-plus", "plus", "client_secret_basic_raw", at.zitadel}, plusText, refused, decoded},
 		{account{"zitadel-unencoded", "basic", "client_secret_basic_raw", at.zitadel}, text, ours, ""},
 		{account{"oidc-unencoded", "basic", "client_secret_basic_raw", at.oidc}, text, ours, ""},
-		{account{"oidc-dpop", "dpop", "client_secret_basic", at.oidc}, text, ours, "a proof of possession"},
+		{account{"oidc-no-dpop", "dpop", "client_secret_basic", at.oidc}, text, ours, "a proof of possession"},
+		{account{"fosite-nobody", "nobody@example.com", bearerGrant, at.fosite}, key, refused, ""},
 		{account{"oidc-bound", "bound", "client_secret_basic", at.oidc}, text, ours, "a certificate"},
 		{account{"oidc-unasked", "ca", "tls_client_auth", at.oidcPlain}, certificate, ours, unasked},
 		{account{"node-unasked", "post", "tls_client_auth", at.node}, certificate, ours, ""},
@@ -211,8 +259,11 @@ func (at servers) oddities(t *testing.T, k theSecrets) []oddity {
 // provider is the account's line in the configuration.
 func (a account) provider() string {
 	more := ""
-	if a.method == "private_key_jwt" {
+	switch a.method {
+	case "private_key_jwt":
 		more = `, assertion: {key_id: "2026-01"}`
+	case bearerGrant: // fosite wants a subject
+		more = fmt.Sprintf(`, assertion: {key_id: "2026-01", subject: %q, lifetime: 45s}`, a.client)
 	}
 	return fmt.Sprintf("  %s: {%s, auth_method: %s, request_scopes: true, allow_private_networks: true, rate: 100/s%s}\n",
 		a.name, a.at, a.method, more)
@@ -260,6 +311,8 @@ func TestEveryMethodAndReference(t *testing.T) {
 		providers.WriteString(o.provider())
 		add(o.name, o.account, "file:"+s.write(o.name, o.secret), wanted{o.outcome, o.says})
 	}
+	add("fosite-directory", account{name: "fosite-ca", client: "ca"}, "file:"+s.pairDirectory(k.issued), wanted{outcome: "ok"})
+	add("oidc-directory", account{name: "oidc-ca", client: "ca"}, "file:"+s.pairDirectory(k.stranger), wanted{outcome: "rejected"})
 	credentials.WriteString(s.locked(k, want))
 	s.write("keyrounds.yaml", fmt.Sprintf(
 		"data_dir: %s/data\ndatabase: {url: %q}\nverdict: {refusals_per_hour: 0}\nproviders:\n%scredentials:\n%s",
@@ -267,6 +320,25 @@ func TestEveryMethodAndReference(t *testing.T) {
 	))
 	s.seal(sealed)
 	s.checkAll(want)
+}
+
+// pairDirectory is a directory as cert-manager lays it out: the names are links into another one, which is exchanged as a whole.
+func (s *site) pairDirectory(i *identity) string {
+	s.t.Helper()
+	dir := s.t.TempDir()
+	data := filepath.Join(dir, "..2026_11_28")
+	whole, cert := i.pem(s.t), i.certPEM()
+	err := os.Mkdir(data, 0o700)
+	for name, text := range map[string]string{"tls.crt": cert, "tls.key": strings.Replace(whole, cert, "", 1), "ca.crt": "not read"} {
+		err = errors.Join(
+			err, os.WriteFile(filepath.Join(data, name), []byte(text), 0o600),
+			os.Symlink(filepath.Join("..data", name), filepath.Join(dir, name)),
+		)
+	}
+	if err = errors.Join(err, os.Symlink("..2026_11_28", filepath.Join(dir, "..data"))); err != nil {
+		s.t.Fatal(err)
+	}
+	return dir
 }
 
 // locked are credentials whose keys OpenSSL encrypted, with their passphrase and with another one.

@@ -29,6 +29,7 @@ import (
 type Client struct {
 	ID, Secret string
 	Method     string // client_secret_post, client_secret_basic, tls_client_auth, …
+	Grant      string // of New: client_credentials (default), jwt-bearer by its URN, or password, of the user svc
 	Scopes     []string
 	Key        *jose.JSONWebKey // public, with its algorithm, for private_key_jwt
 	// What the certificate of tls_client_auth has as subject (RFC 8705 §2.1.2), or, in DER, which one

@@ -31,6 +31,7 @@ import (
 // client is authserver.Client.
 type client struct {
 	ID, Secret, Method string
+	Grant              string // "": client_credentials
 	Scopes             []string
 	Key                *json.RawMessage // a JWK
 	SubjectDN          string
@@ -77,8 +78,10 @@ func newServer() *server {
 	}
 	s := &server{store: storage.NewMemoryStore(), config: config, clients: map[string]client{}}
 	config.ClientAuthenticationStrategy = s.authenticate
+	config.GrantTypeJWTBearerCanSkipClientAuth = true
 	s.provider = compose.Compose(
-		config, s.store, compose.NewOAuth2HMACStrategy(config), compose.OAuth2ClientCredentialsGrantFactory)
+		config, s.store, compose.NewOAuth2HMACStrategy(config), compose.OAuth2ClientCredentialsGrantFactory,
+		compose.RFC7523AssertionGrantFactory, compose.OAuth2ResourceOwnerPasswordCredentialsFactory)
 	return s
 }
 
@@ -105,11 +108,27 @@ func (s *server) register(c client) error {
 	if err != nil {
 		return err
 	}
+	if c.Grant == "urn:ietf:params:oauth:grant-type:jwt-bearer" { // whoever signs is no client
+		var key jose.JSONWebKey
+		if err := key.UnmarshalJSON(*c.Key); err != nil {
+			return err
+		}
+		s.store.IssuerPublicKeys[c.ID] = storage.IssuerPublicKeys{Issuer: c.ID, KeysBySub: map[string]storage.SubjectPublicKeys{
+			c.ID: {Subject: c.ID, Keys: map[string]storage.PublicKeyScopes{key.KeyID: {Key: &key, Scopes: c.Scopes}}},
+		}}
+		return nil
+	}
+	grants := []string{"client_credentials"}
+	if c.Grant == "password" { // of a user, by a client without a secret
+		grants = []string{c.Grant}
+		s.store.Users["svc"] = storage.MemoryUserRelation{Username: "svc", Password: c.Secret}
+	}
 	registered := &fosite.DefaultOpenIDConnectClient{
 		DefaultClient: &fosite.DefaultClient{
 			ID:         c.ID,
 			Secret:     hash,
-			GrantTypes: []string{"client_credentials"},
+			GrantTypes: grants,
+			Public:     c.Grant == "password",
 			Scopes:     c.Scopes,
 		},
 		TokenEndpointAuthMethod: c.Method,

@@ -6,7 +6,7 @@
 // authorities whose clients it trusts, and the people who can sign in: their claims by their sub. Who that is at a sign-in says the
 // parameter login_hint, and nobody is asked anything; without it, or with another, the sign-in is refused. It prints its issuer, and
 // ends with its standard input.
-import { generateKeyPairSync, randomUUID, X509Certificate } from 'node:crypto';
+import { generateKeyPairSync, randomBytes, randomUUID, X509Certificate } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer } from 'node:https';
 
@@ -60,7 +60,11 @@ const provider = new Provider(plain.url, {
   findAccount: (ctx, sub) => people?.[sub] && { accountId: sub, claims: () => ({ sub, ...people[sub] }) },
   interactions: { url: (ctx, interaction) => `/interaction/${interaction.uid}` },
   features: {
-    clientCredentials: { enabled: true }, devInteractions: { enabled: false }, dPoP: { enabled: true }, mTLS,
+    clientCredentials: { enabled: true }, devInteractions: { enabled: false }, mTLS,
+    // Whoever is in its id asked for it has to show a nonce (RFC 9449 §8).
+    dPoP: {
+      enabled: true, nonceSecret: randomBytes(32), requireNonce: (ctx) => ctx.oidc.client?.clientId === 'dpop-nonce',
+    },
   },
   discovery: { mtls_endpoint_aliases: { token_endpoint: `${mutual.url}/token` } },
   cookies: { keys: [randomUUID()] },
