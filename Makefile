@@ -69,7 +69,7 @@ long: setup lint modules
 # By number, not by time, in make test: Go calls a target failed ("context deadline exceeded") whose last input is slow.
 # Each fuzz target for a while, from its seeds and what it found before. A package's are built once for all of them.
 FUZZTIME ?= 1m
-FUZZ := checker:FuzzClassify checker:FuzzScopes checker:FuzzPresets outbound:FuzzGuardAddress config:FuzzParse cmd/keyrounds:FuzzRawAnswers secret:FuzzScrub secret:FuzzKeys usage/feed:FuzzRecords usage/feed:FuzzNative usage:FuzzUserAgents \
+FUZZ := checker:FuzzClassify checker:FuzzScopes checker:FuzzPresets outbound:FuzzGuardAddress config:FuzzParse cmd/keyrounds:FuzzRawAnswers secret:FuzzScrub secret:FuzzKeys usage/feed:FuzzRecords usage/feed:FuzzNative usage/feed:FuzzTexts usage:FuzzUserAgents \
 	leak/scan:FuzzArchives leak/intake:FuzzReports leak/intake:FuzzSignals
 FUZZED := $(sort $(foreach target,$(FUZZ),$(firstword $(subst :, ,$(target)))))
 fuzz:

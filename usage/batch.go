@@ -64,7 +64,7 @@ func (c Chunk) readInto(ctx context.Context, in *intake) (any, []feed.Span, erro
 	if err := in.checkFile(ctx, feed.Chunk(c)); err != nil {
 		return nil, nil, err
 	}
-	if err := in.read(ctx, feed.Followed{Reader: bytes.NewReader(c.Text)}); err != nil {
+	if err := in.read(ctx, feed.Followed{Reader: bytes.NewReader(c.Text), Head: c.Head}); err != nil {
 		return nil, nil, err
 	}
 	return struct{}{}, nil, in.moveFile(ctx, feed.Chunk(c))
