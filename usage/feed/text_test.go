@@ -334,3 +334,28 @@ func quoted(text string) string {
 	}
 	return string(b)
 }
+
+// Whatever an envelope of OTLP or HEC holds, opening it ends, and what is in it stays below its bound.
+func FuzzEnvelopes(f *testing.F) {
+	f.Add([]byte(`{"resourceLogs":[{"scopeLogs":[{"logRecords":[{"body":{"kvlistValue":{"values":[{"key":"a"}]}},"traceId":"ab"}]}]}]}`))
+	f.Add([]byte(`{"event":"x"}{"event":{"a":1}} {"time":1}`))
+	f.Add([]byte("\x0a\x0c\x12\x0a\x12\x08\x2a\x06\x0a\x04body"))
+	plain, err := NewFormat("plain", "")
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Fuzz(func(t *testing.T, request []byte) {
+		opened := func(e Envelopes, err error) {
+			if err == nil && strings.Count(string(e.Text), "\n") != e.Records || len(e.Text) > MaxEnvelopes {
+				t.Errorf("%d records in %q", e.Records, e.Text)
+			}
+			err = plain.Read(t.Context(), Carried{strings.NewReader(string(e.Text))}, func(Reading) error { return nil })
+			if err != nil {
+				t.Error(err)
+			}
+		}
+		opened(OTLPLogs(request, true))
+		opened(OTLPLogs(request, false))
+		opened(HECEvents(request))
+	})
+}

@@ -70,7 +70,7 @@ var (
 		"CloudTrailEvent", "original",
 	}
 	objectMembers = []string{
-		"detail", "event", "_source", "jsonPayload", "result", "payload", "record", "data", "json", "CloudTrailEvent",
+		"detail", "event", "_source", "jsonPayload", "result", "payload", "record", "data", "json", "CloudTrailEvent", "message",
 	}
 )
 
