@@ -326,9 +326,12 @@ func TestPollIsDroppedWhereAnotherWentOn(t *testing.T) {
 // A log API that answers with text is read by a format of text: lines, and CSV whose first line names the columns, page by page.
 func TestPollText(t *testing.T) {
 	t.Parallel()
-	for name, k := range map[string]struct{ format, first, second string }{
-		"lines": {"input: logfmt\n", "at=%s client_id=a\n", "at=%s client_id=a\nat=%[1]s client_id=b\n"},
-		"CSV":   {"input: csv\n", "at,client_id\n%s,a\n", "client_id,at\na,%s\n\"b\",%[1]s\n"},
+	for name, k := range map[string]struct{ format, first, second, bad string }{
+		"lines": {"input: logfmt\n", "at=%s client_id=a\n", "at=%s client_id=a\nat=%[1]s client_id=b\n", ""},
+		"CSV": {
+			"input: csv\n", "at,client_id\n%s,a\n",
+			"client_id,at\na,%s\n\"b\",%[1]s\nc\n", "it does not have a value for each of 2 columns",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -342,8 +345,16 @@ func TestPollText(t *testing.T) {
 			a.must(f)
 			a.now = a.now.Add(time.Hour)
 			a.must(f)
-			if n := a.uses(); n != 3 {
-				t.Errorf("%d uses, want 3: %v", n, a.asked)
+			feeds, err := d.store.Feeds(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			bad := ""
+			for _, b := range feeds[0].Samples {
+				bad += b.Reason
+			}
+			if n := a.uses(); n != 3 || bad != k.bad {
+				t.Errorf("%d uses, want 3, and %q is bad, want %q: %v", n, bad, k.bad, a.asked)
 			}
 		})
 	}

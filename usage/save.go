@@ -50,7 +50,7 @@ func (in *intake) finish(ctx context.Context, position any, covered []feed.Span)
 	}
 	slices.SortFunc(n.Touched, func(a, b *Touched) int { return strings.Compare(a.Credential.Name, b.Credential.Name) })
 	watched := append(slices.Clone(spans), covered...)
-	if in.feed.Type == feed.TypeImport && in.feed.Format.Partial { // other imports of the provider may show everything
+	if in.feed.Format.Partial && !in.feed.Partial { // others that are brought as of the same feed may show everything
 		watched = nil
 	}
 	if err := in.saveFeed(ctx, position, watched); err != nil {

@@ -13,6 +13,12 @@ import (
 // row is a record that was read of a table; a line of text that is one is read by the format's reader.
 type row map[string]any
 
+// unread is a record of a table that is none.
+type unread struct {
+	line string
+	why  error
+}
+
 // readTable reads CSV, one record after the other: a value may hold line breaks. head is the beginning of the file that
 // in goes on with, for the names of the columns; nil: in begins with them.
 func (f Format) readTable(ctx context.Context, in io.Reader, head []byte, each func(Reading) error) error {

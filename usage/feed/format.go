@@ -206,6 +206,8 @@ func (f Format) readText(record any) (any, error) {
 		return m, nil
 	case row:
 		return map[string]any(record), nil
+	case unread:
+		return nil, record.why
 	}
 	if f.Input == Any {
 		return record, nil

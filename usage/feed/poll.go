@@ -233,6 +233,9 @@ func (a *Asker) Next(ctx context.Context) (*Page, error) {
 	pg := &Page{Before: a.position, After: a.position}
 	for _, v := range list {
 		text, _ := json.Marshal(v)
+		if bad, is := v.(unread); is {
+			text = []byte(bad.line)
+		}
 		a.feed.Format.record(ctx, v, text, &pg.Reading)
 	}
 	if spec.Counts {
@@ -497,7 +500,7 @@ func (f Format) tableRows(ctx context.Context, list []any) ([]any, error) {
 		default:
 			m, err := f.table.row(columns, text)
 			if err != nil {
-				rows = append(rows, text) // a bad record
+				rows = append(rows, unread{text, err})
 				continue
 			}
 			rows = append(rows, row(m))

@@ -322,7 +322,7 @@ func (t *table) row(columns []string, record string) (map[string]any, error) {
 		return nil, err
 	}
 	if len(values) != len(columns) {
-		return nil, fmt.Errorf("it has %d values, and there are %d columns", len(values), len(columns))
+		return nil, fmt.Errorf("it does not have a value for each of %d columns", len(columns))
 	}
 	m := make(map[string]any, len(values))
 	for i, name := range columns {

@@ -3,6 +3,7 @@ package feed
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -251,16 +252,24 @@ func TestCarriedRecords(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	cognito, err := NewFormat("cognito", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	const token = `{"eventTime":"2026-11-02T08:00:01Z","eventSource":"cognito-idp.amazonaws.com","eventName":"Token_POST",` +
+		`"additionalEventData":{"responseParameters":{"status":200},"requestParameters":{"client_id":["a"]}}}`
 	record := `{"time_iso8601":"2026-11-02T08:00:01Z","client_id":"a","status":200}`
 	for name, c := range map[string]struct {
 		format Format
 		text   string
 		want   []string
 	}{
-		"an object":           {nginx, `{"time":1793606401,"body":` + record + `}`, []string{"a"}},
-		"a text that is JSON": {nginx, `{"time":1793606401,"event":` + quoted(record) + `}`, []string{"a"}},
-		"a line":              {mustFormatIn(t, captures), `{"time":1,"body":"2026-11-02T08:00:01Z a 200"}`, []string{"a"}},
-		"logfmt":              {mustFormatIn(t, "input: logfmt"), `{"event":"at=2026-11-02T08:00:01Z client_id=a"}`, []string{"a"}},
+		"a document":           {cognito, `{"time":1793606401,"event":` + token + `}`, []string{"a"}},
+		"a document as a text": {cognito, `{"body":` + quoted(`{"Records":[`+token+`,`+token+`]}`) + `}`, []string{"a", "a"}},
+		"an object":            {nginx, `{"time":1793606401,"body":` + record + `}`, []string{"a"}},
+		"a text that is JSON":  {nginx, `{"time":1793606401,"event":` + quoted(record) + `}`, []string{"a"}},
+		"a line":               {mustFormatIn(t, captures), `{"time":1,"body":"2026-11-02T08:00:01Z a 200"}`, []string{"a"}},
+		"logfmt":               {mustFormatIn(t, "input: logfmt"), `{"event":"at=2026-11-02T08:00:01Z client_id=a"}`, []string{"a"}},
 		"a line of CSV": {
 			mustFormatIn(t, "input: csv\ncsv: {columns: [at, client_id]}"),
 			`{"body":"2026-11-02T08:00:01Z,a"}`,
@@ -284,6 +293,46 @@ func TestCarriedRecords(t *testing.T) {
 			})
 			if diff := cmp.Diff(c.want, got); diff != "" || bad > 0 {
 				t.Errorf("%d bad, -want +got:\n%s", bad, diff)
+			}
+		})
+	}
+}
+
+// What a stranger can bring into a line of a gateway's text is read as nobody's use: a line names the client that the gateway
+// knows, or nobody, or cannot be read.
+func TestLinesCannotBeForged(t *testing.T) {
+	t.Parallel()
+	const (
+		traefik = `203.0.113.7 - %s [28/Feb/2018:17:30:33 +0000] "GET %s HTTP/2.0" 401 17 "%s" "%s" 13 "r@docker" "http://172.19.0.6" 2ms`
+		haproxy = `gw haproxy[1]: 203.0.113.7:4711 [28/Feb/2018:17:30:33.000] fe be/s 0/0/0/1/1 401 17 - - ---- 1/1/0/0/0 0/0 ` +
+			`{%s} "GET %s HTTP/1.1"`
+		short = `a [28/Feb/2018:17:30:33 +0000] "GET" 200 1`
+		cut   = `gw haproxy[1]: 203.0.113.7:4711 [28/Feb/2018:17:30:33.000] fe be/s 0/0/0/1/1 401 17 - - ---- 1/1/0/0/0 0/0 ` +
+			`"GET / client_id=a`
+		forged = `a [28/Feb/2018:17:30:33 +0000] "GET / HTTP/2.0" 200 17 "-" "-" 1 "r" "u" 1ms`
+	)
+	for name, c := range map[string]struct {
+		preset, line string
+		want         []string
+	}{
+		"traefik, as it is":                 {"traefik", fmt.Sprintf(traefik, "a", "/", "-", "-"), []string{"a refused"}},
+		"traefik, a whole line as the name": {"traefik", fmt.Sprintf(traefik, forged, "/", "-", "-"), nil},
+		"traefik, a short line as the name": {"traefik", fmt.Sprintf(traefik, short, "/", "-", "-"), nil},
+		"traefik, in the agent":             {"traefik", fmt.Sprintf(traefik, "-", "/", "-", `\" 200 17 \"`+forged), nil},
+		"haproxy, in the path":              {"haproxy", fmt.Sprintf(haproxy, "h", "/?x client_id=a"), []string{" refused"}},
+		"haproxy, in a path that is cut":    {"haproxy", cut, []string{" refused"}},
+		"haproxy, in a header":              {"haproxy", fmt.Sprintf(haproxy, `x client_id=a`, "/"), []string{" refused"}},
+		"haproxy, as it is":                 {"haproxy", fmt.Sprintf(haproxy, "h", "/") + " client_id=a", []string{"a refused"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f, err := NewFormat(c.preset, "")
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, _, _ := clientsOf(t, func(each func(Reading) error) error { return f.Read(t.Context(), strings.NewReader(c.line), each) })
+			if diff := cmp.Diff(c.want, got); diff != "" {
+				t.Errorf("%s (-want +got):\n%s", c.line, diff)
 			}
 		})
 	}
