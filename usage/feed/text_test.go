@@ -338,6 +338,21 @@ func TestLinesCannotBeForged(t *testing.T) {
 	}
 }
 
+// PingFederate's default layout has a transaction id in newer versions, as its documentation lists the fields.
+func TestPingFederateLayouts(t *testing.T) {
+	t.Parallel()
+	f, err := NewFormat("pingfederate", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	const rest = "OAuth| joe| 127.0.0.1 | | client| OAuth20| localhost| AS| %s| PdFormAdpt| |  7\n"
+	text := fmt.Sprintf("2026-11-02 08:00:01,493| tid:x| "+rest+"2026-11-02 08:00:01,493| tid:x| transaction| "+rest, "success", "failure")
+	got, _, bad := clientsOf(t, func(each func(Reading) error) error { return f.Read(t.Context(), strings.NewReader(text), each) })
+	if diff := cmp.Diff([]string{"client", "client refused"}, got); diff != "" || bad > 0 {
+		t.Errorf("%d bad, -want +got:\n%s", bad, diff)
+	}
+}
+
 // Whatever a format file and a text hold, reading them ends, and says what is wrong without repeating it.
 func FuzzTexts(f *testing.F) {
 	f.Add(`^(?P<at>\S+) (?P<client_id>\S+)`, ";", "2026-11-02T08:00:01Z a\n")
