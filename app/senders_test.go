@@ -158,6 +158,7 @@ func TestHEC(t *testing.T) {
 	}
 	quoted, _ := json.Marshal(record("b"))
 	two := `{"time":1793606401.5,"host":"planted","event":` + record("a") + `}{"event":` + string(quoted) + `,"fields":{"x":"y"}}`
+	three := `{"event":` + record("b") + `}`
 	splunk := []string{"Authorization", "Splunk " + pushToken}
 	const success = `{"text":"Success","code":0}`
 	for _, k := range []struct {
@@ -174,20 +175,24 @@ func TestHEC(t *testing.T) {
 		{"an event that cannot be read", "/event/1.0", `{"event":"c4n4ry"}`, splunk, 200, success, 5},
 		{"nothing", "", " ", splunk, 400, `{"text":"No data","code":5}`, 5},
 		{"a list", "", `[` + record("a") + `]`, splunk, 400, `{"text":"Invalid data format","code":6,"invalid-event-number":0}`, 5},
-		{"it breaks off", "", two + `{"event":"c4n4r`, splunk, 400, `{"text":"Invalid data format","code":6,"invalid-event-number":2}`, 5},
-		{"a stray bracket", "", two + `]`, splunk, 400, `{"text":"Invalid data format","code":6,"invalid-event-number":2}`, 5},
-		{"no event", "", `{"host":"planted"}`, splunk, 400, `{"text":"Event field is required","code":12,"invalid-event-number":0}`, 5},
-		{"a blank event", "", `{"event":""}`, splunk, 400, `{"text":"Event field cannot be blank","code":13,"invalid-event-number":0}`, 5},
-		{"no token", "", two, nil, 401, `{"text":"Token is required","code":2}`, 5},
-		{"another scheme", "", two, []string{"Authorization", "Digest x"}, 401, `{"text":"Invalid authorization","code":3}`, 5},
-		{"another token", "/raw", two, []string{"Authorization", "Splunk c4n4ry"}, 403, `{"text":"Invalid token","code":4}`, 5},
-		{"acknowledgements", "/ack", `{"acks":[0]}`, splunk, 400, `{"text":"ACK is disabled","code":14}`, 5},
-		{"too much", "", strings.Repeat("x", 17<<20), splunk, 413, `{"text":"Request entity too large","code":27}`, 5},
+		{"a torn one", "", three + `{"event":"c4n4`, splunk, 400, `{"text":"Invalid data format","code":6,"invalid-event-number":1}`, 6},
+		{"a stray bracket", "", two + `]`, splunk, 400, `{"text":"Invalid data format","code":6,"invalid-event-number":2}`, 8},
+		{"no event", "", `{"host":"planted"}`, splunk, 400, `{"text":"Event field is required","code":12,"invalid-event-number":0}`, 8},
+		{"a blank event", "", `{"event":""}`, splunk, 400, `{"text":"Event field cannot be blank","code":13,"invalid-event-number":0}`, 8},
+		{"no token", "", two, nil, 401, `{"text":"Token is required","code":2}`, 8},
+		{"another scheme", "", two, []string{"Authorization", "Digest x"}, 401, `{"text":"Invalid authorization","code":3}`, 8},
+		{"another token", "/raw", two, []string{"Authorization", "Splunk c4n4ry"}, 403, `{"text":"Invalid token","code":4}`, 8},
+		{"acknowledgements", "/ack", `{"acks":[0]}`, splunk, 400, `{"text":"ACK is disabled","code":14}`, 8},
+		{"too much", "", strings.Repeat("x", 17<<20), splunk, 413, `{"text":"Request entity too large","code":27}`, 8},
 	} {
 		resp, answer := o.send("/services/collector"+k.path, k.body, k.header...)
 		if resp.StatusCode != k.status || strings.TrimSpace(answer) != k.answer || o.uses() != k.uses {
 			t.Errorf("%s: %d %s and %d uses; want %d %s and %d", k.name, resp.StatusCode, answer, o.uses(), k.status, k.answer, k.uses)
 		}
+	}
+	feeds, err := o.app.Usage.Feeds(t.Context())
+	if err != nil || feeds[0].Counts[usage.ResultBad] != 6 { // an event that the format cannot read, and five that are none
+		t.Errorf("%+v, error %v: what could not be read is not counted", feeds, err)
 	}
 	if status := o.get("/services/collector/health"); status != http.StatusOK {
 		t.Errorf("the health is %d", status)

@@ -98,13 +98,16 @@ func (s *site) takeHEC(
 		return err
 	}
 	if open != nil {
-		envelopes, err := open(body)
-		if err != nil {
+		envelopes, wrong := open(body)
+		if broken := (*feed.HECError)(nil); wrong != nil && !errors.As(wrong, &broken) {
+			return wrong
+		}
+		if _, _, err = s.takeSent(ctx, f, envelopes.Text, true); err != nil {
 			return err
 		}
-		body = envelopes.Text
+		return wrong
 	}
-	_, _, err = s.takeSent(ctx, f, body, open != nil)
+	_, _, err = s.takeSent(ctx, f, body, false)
 	return err
 }
 

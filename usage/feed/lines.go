@@ -134,6 +134,10 @@ func withHint(err error) string {
 
 func (f Format) record(ctx context.Context, v any, text []byte, r *Reading) {
 	r.Records++
+	if m, is := v.(map[string]any); is && f.enveloped && m[brokenMember] != nil {
+		r.bad("it is no event", nil)
+		return
+	}
 	events, err := f.eventsWithin(ctx, v, 0)
 	if err != nil {
 		r.bad(withHint(err), text)

@@ -172,9 +172,22 @@ const (
 
 func (e *HECError) Error() string { return fmt.Sprintf("event %d: code %d", e.Event, e.Code) }
 
+// brokenMember is the only member of an envelope that stands for an event that is none. An event has others.
+const brokenMember = "not an event"
+
+// broken ends e with a record that cannot be read, for an event that is wrong.
+func (e Envelopes) broken(request []byte, code int) (Envelopes, error) {
+	wrong := &HECError{e.Records, code}
+	if err := e.add(map[string]any{brokenMember: DigestOf(request)}); err != nil { // another request is another batch
+		return e, err
+	}
+	return e, wrong
+}
+
 // HECEvents are the events that stand in a request of Splunk's HTTP Event Collector, one after the other: objects
 // with event, and time, host, source, sourcetype, index and fields where they are given. The error is *HECError or
-// ErrEnvelopes.
+// ErrEnvelopes. Those before the one that is wrong are returned with a *HECError, and in its place one that no format can read,
+// so that what is lost counts.
 func HECEvents(request []byte) (e Envelopes, err error) {
 	d := json.NewDecoder(bytes.NewReader(request))
 	for d.More() {
@@ -183,20 +196,20 @@ func HECEvents(request []byte) (e Envelopes, err error) {
 			Event json.RawMessage `json:"event"`
 		}
 		if err := d.Decode(&raw); err != nil || raw[0] != '{' || json.Unmarshal(raw, &event) != nil {
-			return e, &HECError{e.Records, HECInvalid}
+			return e.broken(request, HECInvalid)
 		}
 		switch string(event.Event) {
 		case "", "null":
-			return e, &HECError{e.Records, HECMissing}
+			return e.broken(request, HECMissing)
 		case `""`:
-			return e, &HECError{e.Records, HECBlank}
+			return e.broken(request, HECBlank)
 		}
 		if err := e.add(raw); err != nil {
 			return e, err
 		}
 	}
 	if rest := bytes.TrimSpace(request[d.InputOffset():]); len(rest) > 0 {
-		return e, &HECError{e.Records, HECInvalid}
+		return e.broken(request, HECInvalid)
 	}
 	if e.Records == 0 {
 		return e, &HECError{0, HECNoData}
