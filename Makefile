@@ -51,8 +51,8 @@ RACE := GORACE=atexit_sleep_ms=50
 # The longest begin first, so that none of them is left alone at the end.
 LONGEST := ./cmd/keyrounds ./rounds ./app ./deploy ./notify
 
-# Modules of their own, whose dependencies are not the daemon's: the dashboards, and authorization servers for tests.
-MODULES := deploy/grafana sim/authserver/fosite sim/authserver/gooauth2 sim/authserver/zitadel
+# Modules of their own, whose dependencies are not the daemon's: the dashboards, and for tests authorization servers and a sender of logs.
+MODULES := deploy/grafana sim/authserver/fosite sim/authserver/gooauth2 sim/authserver/zitadel test/senders/otelcol
 modules:
 	@for dir in $(MODULES); do echo "$$dir"; \
 		(cd $$dir && go vet ./... && go mod tidy -diff && go mod verify && go test ./...) || exit 1; done
@@ -69,7 +69,7 @@ long: setup lint modules
 # By number, not by time, in make test: Go calls a target failed ("context deadline exceeded") whose last input is slow.
 # Each fuzz target for a while, from its seeds and what it found before. A package's are built once for all of them.
 FUZZTIME ?= 1m
-FUZZ := checker:FuzzClassify checker:FuzzScopes checker:FuzzPresets outbound:FuzzGuardAddress config:FuzzParse cmd/keyrounds:FuzzRawAnswers secret:FuzzScrub secret:FuzzKeys usage/feed:FuzzRecords usage/feed:FuzzNative usage:FuzzUserAgents \
+FUZZ := checker:FuzzClassify checker:FuzzScopes checker:FuzzPresets outbound:FuzzGuardAddress config:FuzzParse cmd/keyrounds:FuzzRawAnswers secret:FuzzScrub secret:FuzzKeys usage/feed:FuzzRecords usage/feed:FuzzNative usage/feed:FuzzTexts usage/feed:FuzzEnvelopes usage:FuzzUserAgents \
 	leak/scan:FuzzArchives leak/intake:FuzzReports leak/intake:FuzzSignals
 FUZZED := $(sort $(foreach target,$(FUZZ),$(firstword $(subst :, ,$(target)))))
 fuzz:

@@ -60,6 +60,20 @@ func TestTheDoorWithSignIn(t *testing.T) {
 	if status, answer := o.push(strings.NewReader("")); status != http.StatusOK {
 		t.Errorf("a push without a password: %d %v", status, answer)
 	}
+	for path, header := range map[string]string{"/v1/logs": "Bearer ", "/services/collector/raw": "Splunk "} {
+		body := request(t) // no record
+		if path != "/v1/logs" {
+			body = o.lines(1, time.Now().Add(-time.Hour))
+		}
+		own := []string{"Authorization", header + pushToken, "Content-Type", "application/x-protobuf"}
+		if resp, answer := o.post(path, strings.NewReader(body), own...); resp.StatusCode != http.StatusOK {
+			t.Errorf("%s without a password: %d %s", path, resp.StatusCode, answer)
+		}
+		own[1] = header + "wrong"
+		if resp, _ := o.post(path, strings.NewReader(body), own...); resp.StatusCode < 401 || resp.StatusCode > 403 {
+			t.Errorf("%s with another token: %d", path, resp.StatusCode)
+		}
+	}
 	if status := o.ask(http.MethodPost, "/api/v1/leaks/nobody", func(*http.Request) {}); status != http.StatusNotFound {
 		t.Errorf("a report without a password: %d", status)
 	}

@@ -114,11 +114,21 @@ func (o *office) get(path string) int {
 // push posts a body, and returns the status and what was answered.
 func (o *office) push(body io.Reader, header ...string) (int, map[string]any) {
 	o.Helper()
-	req, err := http.NewRequestWithContext(o.Context(), http.MethodPost, "http://"+o.app.Addr()+"/api/v1/usage", body)
+	resp, text := o.post("/api/v1/usage", body, append([]string{"Authorization", "Bearer " + pushToken}, header...)...)
+	var answer map[string]any
+	if err := json.Unmarshal([]byte(text), &answer); err != nil {
+		o.Errorf("%d: %q: %v", resp.StatusCode, text, err)
+	}
+	return resp.StatusCode, answer
+}
+
+// post posts a body, and returns what was answered, in which no secret is.
+func (o *office) post(path string, body io.Reader, header ...string) (*http.Response, string) {
+	o.Helper()
+	req, err := http.NewRequestWithContext(o.Context(), http.MethodPost, "http://"+o.app.Addr()+path, body)
 	if err != nil {
 		o.Fatal(err)
 	}
-	req.Header.Set("Authorization", "Bearer "+pushToken)
 	for i := 0; i < len(header); i += 2 {
 		req.Header.Set(header[i], header[i+1])
 	}
@@ -131,11 +141,7 @@ func (o *office) push(body io.Reader, header ...string) (int, map[string]any) {
 	if strings.Contains(string(text), "c4n4ry") {
 		o.Errorf("the answer shows a secret: %s", text)
 	}
-	var answer map[string]any
-	if err := json.Unmarshal(text, &answer); err != nil {
-		o.Errorf("%d: %q: %v", resp.StatusCode, text, err)
-	}
-	return resp.StatusCode, answer
+	return resp, string(text)
 }
 
 func (o *office) lines(n int, at time.Time) string {

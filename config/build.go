@@ -24,6 +24,7 @@ import (
 
 // builder makes a Config of a tree and collects what is wrong on the way.
 type builder struct {
+	file     string // whose text it is
 	tree     *tree
 	problems []problem
 	wrong    map[string]bool // paths that there is a problem of
@@ -31,8 +32,8 @@ type builder struct {
 	causes   map[cause]int // places in warnings
 }
 
-func newBuilder(t *tree, problems []problem) *builder {
-	b := &builder{tree: t, problems: problems, wrong: map[string]bool{}, causes: map[cause]int{}}
+func newBuilder(file string, t *tree, problems []problem) *builder {
+	b := &builder{file: file, tree: t, problems: problems, wrong: map[string]bool{}, causes: map[cause]int{}}
 	for _, p := range problems {
 		b.wrong[p.path] = true
 	}

@@ -190,7 +190,7 @@ func parse(name string, text []byte, read func([]byte, takeItem) (*tree, []probl
 	t, problems := read(text, in.take)
 	if len(problems) == 0 {
 		problems = append(append(t.doubles, validate(t)...), in.problems...)
-		b := newBuilder(t, problems)
+		b := newBuilder(name, t, problems)
 		c := b.build(in.all)
 		if len(b.problems) == 0 {
 			c.Warnings = locate(name, text, b.warned())

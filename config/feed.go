@@ -2,6 +2,8 @@ package config
 
 import (
 	"cmp"
+	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"net/netip"
@@ -243,6 +245,10 @@ func (b *builder) format(path string, in FeedKeys, f *Feed) {
 			name = in.Type
 		}
 	}
+	if feed.IsFormatFile(name) {
+		b.formatFile(path+".format", name, f)
+		return
+	}
 	var err error
 	if f.Format, err = feed.NewFormat(name, ""); err != nil {
 		var known []string
@@ -251,4 +257,22 @@ func (b *builder) format(path string, in FeedKeys, f *Feed) {
 		}
 		b.fail(path+".format", DidYouMean(name, known), "unknown format %q", name)
 	}
+	f.Partial = f.Partial || f.Format.Partial
+}
+
+// formatFile reads a format of the operator's own. Its path begins where the configuration is.
+func (b *builder) formatFile(path, name string, f *Feed) {
+	if !filepath.IsAbs(name) {
+		name = filepath.Join(filepath.Dir(b.file), name)
+	}
+	var err error
+	f.Format, err = feed.ReadFormat(context.Background(), name)
+	if err != nil {
+		hint := "a preset (keyrounds usage formats), or a file that ends in .yaml or .jq"
+		if hinted := (interface{ Hint() string })(nil); errors.As(err, &hinted) && hinted.Hint() != "" {
+			hint = hinted.Hint()
+		}
+		b.fail(path, hint, "%s", strings.TrimPrefix(err.Error(), "format: "))
+	}
+	f.Partial = f.Partial || f.Format.Partial
 }

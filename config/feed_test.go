@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/keyrounds/keyrounds/config"
+	"github.com/keyrounds/keyrounds/usage/feed"
 )
 
 // A key that only another type of feeds has is refused with the type's name, unless it says the same as its absence.
@@ -48,5 +49,30 @@ func TestKeysOfAnotherTypeOfFeed(t *testing.T) {
 				t.Errorf("%s: %s of a feed of type %s is refused", key, none, kind)
 			}
 		}
+	}
+}
+
+// A feed whose format cannot see every use is partial, whether its file says so or not: its silence proves nothing.
+func TestFormatsThatSeeSomeUsesArePartial(t *testing.T) {
+	t.Parallel()
+	partial := 0
+	for _, p := range feed.Presets() {
+		c, err := config.Parse("config.yaml", fmt.Appendf(
+			nil,
+			"providers: {p: {preset: smartrecruiters}}\nfeeds: [{name: a, provider: p, type: push, token: env:T, format: %s}]\n",
+			p.Name,
+		))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if c.Feeds[0].Partial != p.Partial {
+			t.Errorf("%s: the feed is partial %v, the format says %v", p.Name, c.Feeds[0].Partial, p.Partial)
+		}
+		if p.Partial {
+			partial++
+		}
+	}
+	if partial == 0 {
+		t.Error("no format is partial")
 	}
 }

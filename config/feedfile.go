@@ -26,7 +26,8 @@ type FeedKeys struct {
 	// file, push, prometheus, http, or a log API: okta, auth0, entra, entra-activity, entra-credentials,
 	// smartrecruiters.
 	Type string `json:"type"`
-	// How its records are read: a preset (keyrounds usage formats). Default that of the type, else plain.
+	// How its records are read: a preset (keyrounds usage formats), or a file that ends in .yaml or .jq, from the
+	// directory of this file on. Default that of the type, else plain.
 	Format string `json:"format,omitempty"`
 	// Instead of a format: an expression that makes events of a record.
 	JQ string `json:"jq,omitempty"`

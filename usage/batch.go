@@ -64,7 +64,7 @@ func (c Chunk) readInto(ctx context.Context, in *intake) (any, []feed.Span, erro
 	if err := in.checkFile(ctx, feed.Chunk(c)); err != nil {
 		return nil, nil, err
 	}
-	if err := in.read(ctx, feed.Followed{Reader: bytes.NewReader(c.Text)}); err != nil {
+	if err := in.read(ctx, feed.Followed{Reader: bytes.NewReader(c.Text), Head: c.Head}); err != nil {
 		return nil, nil, err
 	}
 	return struct{}{}, nil, in.moveFile(ctx, feed.Chunk(c))
@@ -95,6 +95,11 @@ type Push struct {
 	Body       []byte // plain, gzip or zstd
 	MaxBytes   int    // of the body after decompression; 0: no limit
 	MaxRecords int64  // 0: no limit
+	// Carried: the body has a JSON object a line, each of which carries a record (feed.Carried).
+	Carried bool
+	// Partly takes in what can be read, however little that is, and counts the rest as bad: its sender cannot mend it and
+	// does not send it again, so that refusing it would lose it without a trace.
+	Partly bool
 }
 
 // Errors of a Push.
@@ -120,14 +125,18 @@ func (p Push) readInto(ctx context.Context, in *intake) (any, []feed.Span, error
 		return nil, nil, err
 	}
 	in.most = p.MaxRecords
-	if err := in.read(ctx, bytes.NewReader(body)); err != nil {
+	var text io.Reader = bytes.NewReader(body)
+	if p.Carried {
+		text = feed.Carried{Reader: text}
+	}
+	if err := in.read(ctx, text); err != nil {
 		return nil, nil, err
 	}
 	records, bad := in.counts.Records(), in.counts[ResultBad]
 	switch {
 	case p.MaxRecords > 0 && records > p.MaxRecords:
 		return nil, nil, ErrPushTooLarge
-	case float64(bad) > MostUnread*float64(records): // it can be sent again, mended
+	case float64(bad) > MostUnread*float64(records) && !p.Partly: // it can be sent again, mended
 		return nil, nil, in.unreadError()
 	}
 	return struct{}{}, []feed.Span{{From: in.now, To: in.now}}, in.noteBatch(ctx, id, digest)

@@ -322,3 +322,61 @@ func TestPollIsDroppedWhereAnotherWentOn(t *testing.T) {
 		t.Errorf("%d uses of 1", n)
 	}
 }
+
+// A log API that answers with text is read by a format of text: lines, and CSV whose first line names the columns, page by page.
+func TestPollText(t *testing.T) {
+	t.Parallel()
+	for name, k := range map[string]struct{ format, first, second, bad string }{
+		"lines": {"input: logfmt\n", "at=%s client_id=a\n", "at=%s client_id=a\nat=%[1]s client_id=b\n", ""},
+		"CSV": {
+			"input: csv\n", "at,client_id\n%s,a\n",
+			"client_id,at\na,%s\n\"b\",%[1]s\nc\n", "it does not have a value for each of 2 columns",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			d := newDesk(t, client(1, "a"), client(2, "b"))
+			answers := []string{k.first, k.second}
+			a := newAPI(d, func(a *api, w http.ResponseWriter, _ *http.Request) {
+				fmt.Fprintf(w, answers[min(len(a.asked), len(answers))-1], a.now.Add(-time.Minute).Format(time.RFC3339))
+			})
+			f := a.feedOf("http", feed.PollSpec{URL: a.server.URL + "/logs?since={since}"})
+			f.Format = d.formatIn(k.format)
+			a.must(f)
+			a.now = a.now.Add(time.Hour)
+			a.must(f)
+			feeds, err := d.store.Feeds(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			bad := ""
+			for _, b := range feeds[0].Samples {
+				bad += b.Reason
+			}
+			if n := a.uses(); n != 3 || bad != k.bad {
+				t.Errorf("%d uses, want 3, and %q is bad, want %q: %v", n, bad, k.bad, a.asked)
+			}
+		})
+	}
+}
+
+// What a partial format brings shows uses, and no silence: its import covers nothing.
+func TestImportOfAPartialFormatCoversNothing(t *testing.T) {
+	t.Parallel()
+	for _, partial := range []bool{false, true} {
+		d := newDesk(t, client(1, "a"))
+		f := feed.OfImports("p", d.formatIn(fmt.Sprintf("input: logfmt\npartial: %v\n", partial)))
+		d.feed(f)
+		text := ""
+		for _, ago := range []time.Duration{time.Hour, time.Minute} {
+			text += fmt.Sprintf("at=%s client_id=a\n", d.now.Add(-ago).Format(time.RFC3339))
+		}
+		if _, err := d.ingest(f, d.importOf(text)); err != nil {
+			t.Fatal(err)
+		}
+		covered := len((&api{desk: d}).coverage(f)) > 0
+		if uses := d.uses(); uses != 2 || covered == partial {
+			t.Errorf("partial %v: %d uses, covered %v", partial, uses, covered)
+		}
+	}
+}

@@ -49,11 +49,15 @@ func (in *intake) finish(ctx context.Context, position any, covered []feed.Span)
 		n.Touched = append(n.Touched, tc)
 	}
 	slices.SortFunc(n.Touched, func(a, b *Touched) int { return strings.Compare(a.Credential.Name, b.Credential.Name) })
-	if err := in.saveFeed(ctx, position, append(slices.Clone(spans), covered...)); err != nil {
+	watched := append(slices.Clone(spans), covered...)
+	if in.feed.Format.Partial && !in.feed.Partial { // others that are brought as of the same feed may show everything
+		watched = nil
+	}
+	if err := in.saveFeed(ctx, position, watched); err != nil {
 		return Ingested{}, err
 	}
 	if in.ids != nil {
-		last := addition{Taken: in.tookNow(), Feed: in.days, Spans: append(slices.Clone(spans), covered...), Counts: in.counts}
+		last := addition{Taken: in.tookNow(), Feed: in.days, Spans: watched, Counts: in.counts}
 		if err := in.keepAddition(last); err != nil {
 			return Ingested{}, err
 		}

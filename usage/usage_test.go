@@ -2,6 +2,8 @@ package usage_test
 
 import (
 	"context"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -98,6 +100,20 @@ func (d *desk) feed(f feed.Feed) feed.Feed {
 func (d *desk) format(name string) feed.Format {
 	d.Helper()
 	f, err := feed.NewFormat(name, "")
+	if err != nil {
+		d.Fatal(err)
+	}
+	return f
+}
+
+// formatIn is the format of a file with that text.
+func (d *desk) formatIn(text string) feed.Format {
+	d.Helper()
+	name := filepath.Join(d.TempDir(), "my.yaml")
+	if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+		d.Fatal(err)
+	}
+	f, err := feed.ReadFormat(d.Context(), name)
 	if err != nil {
 		d.Fatal(err)
 	}

@@ -114,7 +114,10 @@ func certified(r *http.Request) bool { return r.TLS != nil && len(r.TLS.Verified
 // hasOwnProof: what is pushed and reported carries a token or a signature of its own, so that no sender needs a password that
 // reads everything.
 func hasOwnProof(r *http.Request) bool {
-	return r.Method == http.MethodPost && (r.URL.Path == "/api/v1/usage" || strings.HasPrefix(r.URL.Path, "/api/v1/leaks/"))
+	if rule, known := may[r.Method+" "+r.URL.Path]; known {
+		return rule.deed == ownProof
+	}
+	return r.Method == http.MethodPost && strings.HasPrefix(r.URL.Path, "/api/v1/leaks/")
 }
 
 // knownFor is how long a right password passes by the pace of those who guess.

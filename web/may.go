@@ -42,6 +42,16 @@ var may = map[string]rule{
 	"POST /api/v1/usage":        {ownProof, true},
 	"POST /api/v1/leaks/{name}": {ownProof, true},
 
+	"POST /v1/logs":                      {ownProof, true},
+	"POST /services/collector":           {ownProof, true},
+	"POST /services/collector/event":     {ownProof, true},
+	"POST /services/collector/event/1.0": {ownProof, true},
+	"POST /services/collector/raw":       {ownProof, true},
+	"POST /services/collector/raw/1.0":   {ownProof, true},
+	"POST /services/collector/ack":       {ownProof, true},
+	"GET /services/collector/health":     {ownProof, true}, // it says no more than whether it is ready
+	"GET /services/collector/health/1.0": {ownProof, true},
+
 	"/api/": {byItself, true},
 
 	"GET /{$}":     {access.See, false},

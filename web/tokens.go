@@ -30,6 +30,11 @@ func (s *site) feedOf(ctx context.Context, r *http.Request) (match PushFeed, fou
 	if given == "" {
 		given, _ = strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
 	}
+	return s.feedOfToken(ctx, given)
+}
+
+// feedOfToken is feedOf by a token that was given in another way.
+func (s *site) feedOfToken(ctx context.Context, given string) (match PushFeed, found bool) {
 	if given == "" || s.PushFeeds == nil {
 		return match, false
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -42,7 +43,7 @@ func newUsageImport(o *options) *cobra.Command {
 			"A file's records show when it was watching: from the first to the last\n" +
 			"of them, where no day is missing; --from and --until say so where traffic is thin.\n" +
 			"A format is a preset (keyrounds usage formats), auto for what a file looks like, or a file: FORMAT.jq, or\n" +
-			"FORMAT.yaml like the presets.\n\n" +
+			"FORMAT.yaml like the presets, which also reads lines of text, CSV, logfmt and syslog (docs/usage.md).\n\n" +
 			"Exit 0: taken in; 1: a file is not understood or cut off, and nothing was taken in; 2: it could not be done.",
 		Example: "  keyrounds usage import --provider smartrecruiters --format nginx-json /var/log/nginx/api.json*\n" +
 			"  zcat old.gz | keyrounds usage import --provider smartrecruiters --format plain -",
@@ -58,7 +59,7 @@ func newUsageImport(o *options) *cobra.Command {
 				return err
 			}
 			defer a.Close()
-			to, covers, err := f.resolve(a.Config())
+			to, covers, err := f.resolve(cmd.Context(), a.Config())
 			if err != nil {
 				return err
 			}
@@ -76,7 +77,7 @@ func newUsageImport(o *options) *cobra.Command {
 	return cmd
 }
 
-func (f importFlags) resolve(c *config.Config) (to feed.Feed, covers []feed.Span, err error) {
+func (f importFlags) resolve(ctx context.Context, c *config.Config) (to feed.Feed, covers []feed.Span, err error) {
 	if f.feed != "" {
 		i := slices.IndexFunc(c.Feeds, func(x config.Feed) bool { return x.Name == f.feed })
 		if i < 0 {
@@ -101,7 +102,7 @@ func (f importFlags) resolve(c *config.Config) (to feed.Feed, covers []feed.Span
 		to = feed.OfImports(f.provider, feed.Format{})
 	}
 	if f.format != "" || f.feed == "" {
-		if to.Format, err = feed.ReadFormat(cmp.Or(strings.TrimPrefix(f.format, feed.Auto), "plain")); err != nil {
+		if to.Format, err = feed.ReadFormat(ctx, cmp.Or(strings.TrimPrefix(f.format, feed.Auto), "plain")); err != nil {
 			return to, nil, err
 		}
 	}

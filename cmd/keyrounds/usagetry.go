@@ -151,17 +151,11 @@ func tryFile(cmd *cobra.Command, name, format string, names *clientNames) (*trie
 		}
 		format, from = guess.Preset.Name, again
 	}
-	f, err := feed.ReadFormat(format)
+	f, err := feed.ReadFormat(cmd.Context(), format)
 	if err != nil {
 		return nil, err
 	}
-	if t.Format = f.Name; f.Name != "jq" {
-		p, err := feed.FindPreset(f.Name)
-		if err != nil {
-			return nil, err
-		}
-		t.Title = p.Title
-	}
+	t.Format, t.Title = f.Name, f.Title
 	plain, err := feed.Decompress(from)
 	if err != nil {
 		return nil, err

@@ -51,6 +51,7 @@ type Chunk struct {
 	Name   string
 	Full   bool // there is more
 	Text   []byte
+	Head   []byte // the beginning of the file; its first line, where that is not too long
 	Before FilePosition
 	After  FilePosition // to store with the events of Text, instead of Before
 	Stored int64        // the offset that must still be stored of the file; -1: none
@@ -123,7 +124,7 @@ func (s *scan) chunk(name string) (*Chunk, error) {
 	if text == nil {
 		return nil, nil
 	}
-	c.Full = len(text) == chunkSize
+	c.Full, c.Head = len(text) == chunkSize, f.firstLine()
 	c.Text = text[:s.wholeLines(n, f, text)]
 	c.After.Offset += int64(len(c.Text))
 	if len(c.Text) == 0 && s.now.Sub(at.SeenAt) < refreshAfter {
@@ -232,6 +233,22 @@ func (f *opened) from(offset int64) ([]byte, error) {
 		return nil, plainPath(err)
 	}
 	return text, nil
+}
+
+// maxFirstLine is how much of a file is read for its first line.
+const maxFirstLine = 64 << 10
+
+// firstLine is the beginning of a file with its first line; of a compressed one no more than the head.
+func (f *opened) firstLine() []byte {
+	if f.zipped || bytes.Contains(f.head, []byte("\n")) || len(f.head) < headSize {
+		return f.head
+	}
+	long := make([]byte, maxFirstLine)
+	n, err := f.ReadAt(long, 0)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return f.head
+	}
+	return long[:n]
 }
 
 // start says from where a file is read on, and which offset must still be stored then (-1: none); the first

@@ -46,7 +46,10 @@ func (f Format) line(ctx context.Context, d *decoder, line []byte, r *Reading) {
 		r.Records++
 		r.bad(fmt.Sprintf("the line is longer than %d MiB", maxLine>>20), line)
 		return
-	case f.Input == Text:
+	case f.reader != nil && !f.enveloped:
+		f.textLine(ctx, d, line, r)
+		return
+	case f.Input == Text && !f.enveloped:
 		f.record(ctx, string(line), line, r)
 		return
 	}
@@ -68,6 +71,19 @@ func (f Format) line(ctx context.Context, d *decoder, line []byte, r *Reading) {
 	for _, v := range all {
 		f.value(ctx, v, line, r)
 	}
+}
+
+// textLine is a line that f reads itself, or a JSON object that carries one.
+func (f Format) textLine(ctx context.Context, d *decoder, line []byte, r *Reading) {
+	if line[0] == '{' {
+		if _, err := f.reader(string(line)); err != nil {
+			if v, err := d.parse(line); err == nil {
+				f.value(ctx, d.value(v), line, r)
+				return
+			}
+		}
+	}
+	f.record(ctx, string(line), line, r)
 }
 
 // concatenated reads several JSON values that stand in one line.
@@ -118,6 +134,10 @@ func withHint(err error) string {
 
 func (f Format) record(ctx context.Context, v any, text []byte, r *Reading) {
 	r.Records++
+	if m, is := v.(map[string]any); is && f.enveloped && m[brokenMember] != nil {
+		r.bad("it is no event", nil)
+		return
+	}
 	events, err := f.eventsWithin(ctx, v, 0)
 	if err != nil {
 		r.bad(withHint(err), text)

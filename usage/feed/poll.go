@@ -1,6 +1,8 @@
 package feed
 
 import (
+	"bufio"
+	"bytes"
 	"cmp"
 	"context"
 	"encoding/json"
@@ -225,9 +227,15 @@ func (a *Asker) Next(ctx context.Context) (*Page, error) {
 	if err != nil {
 		return nil, err
 	}
+	if list, err = a.feed.Format.tableRows(ctx, list); err != nil {
+		return nil, err
+	}
 	pg := &Page{Before: a.position, After: a.position}
 	for _, v := range list {
 		text, _ := json.Marshal(v)
+		if bad, is := v.(unread); is {
+			text = []byte(bad.line)
+		}
 		a.feed.Format.record(ctx, v, text, &pg.Reading)
 	}
 	if spec.Counts {
@@ -440,10 +448,65 @@ func (a *Asker) get(ctx context.Context, from string) (any, http.Header, error) 
 	if resp.StatusCode != http.StatusOK {
 		return nil, nil, fmt.Errorf("HTTP %d%s", resp.StatusCode, a.problem(ctx, answer))
 	}
+	if err != nil && a.feed.Format.reader != nil {
+		return a.feed.Format.linesOf(body), resp.Header, nil
+	}
 	if err != nil {
 		return nil, nil, errors.New("the answer is not JSON")
 	}
 	return answer, resp.Header, nil
+}
+
+// linesOf are the records of an answer that is no JSON, but the text that f reads.
+func (f Format) linesOf(body []byte) any {
+	body = bytes.TrimPrefix(body, bom)
+	list := []any{}
+	next := func(b *bufio.Reader) (string, error) { return b.ReadString('\n') }
+	if f.table != nil {
+		next = csvRecord
+	}
+	for b := bufio.NewReaderSize(bytes.NewReader(body), 64<<10); ; {
+		record, err := next(b)
+		if record = strings.TrimSpace(record); record != "" {
+			list = append(list, record)
+		}
+		if err != nil {
+			return list
+		}
+	}
+}
+
+// tableRows reads a list of texts that begins with the names of the columns; any other list stays as it is.
+func (f Format) tableRows(ctx context.Context, list []any) ([]any, error) {
+	if f.table == nil || f.table.columns != nil {
+		return list, nil
+	}
+	var (
+		columns []string
+		rows    []any
+	)
+	for _, v := range list {
+		text, is := v.(string)
+		if !is {
+			return list, nil // objects, as a JSON API has them
+		}
+		switch {
+		case f.ignore != nil && f.ignore.MatchString(text):
+			rows = append(rows, text)
+		case columns == nil:
+			if columns = f.columnsOf([]byte(text)); columns == nil {
+				return nil, errors.New("the answer does not begin with the names of its columns")
+			}
+		default:
+			m, err := f.table.row(columns, text)
+			if err != nil {
+				rows = append(rows, unread{text, err})
+				continue
+			}
+			rows = append(rows, row(m))
+		}
+	}
+	return rows, ctx.Err()
 }
 
 // problem is what an answer says that is an error, where the specification knows where to look.

@@ -22,7 +22,14 @@ import (
 //
 // Lines are parsed on all processors, in pieces, so that memory stays flat however long in is.
 func (f Format) Read(ctx context.Context, in io.Reader, each func(Reading) error) error {
-	if isFollowed(in) {
+	switch in := in.(type) {
+	case Followed:
+		if f.table != nil {
+			return f.readTable(ctx, in, in.head(), each)
+		}
+		return f.readLines(ctx, in, each)
+	case Carried:
+		f.enveloped = true
 		return f.readLines(ctx, in, each)
 	}
 	b := bufio.NewReaderSize(utf8Of(in), layoutPeek)
@@ -34,7 +41,10 @@ func (f Format) Read(ctx context.Context, in io.Reader, each func(Reading) error
 		_, _ = b.Discard(len(bom))
 		head = head[len(bom):]
 	}
-	if f.Input == Document || f.Input != Text && spread(head) {
+	if f.table != nil {
+		return f.readTable(ctx, b, nil, each)
+	}
+	if f.Input == Document || f.Input != Text && f.reader == nil && spread(head) {
 		return f.readDocuments(ctx, b, each)
 	}
 	return f.readLines(ctx, b, each)
@@ -96,13 +106,23 @@ func isJSON(text []byte) bool {
 	return err == nil
 }
 
-// Followed is the text of a followed file, which has a record a line.
-type Followed struct{ io.Reader }
-
-func isFollowed(in io.Reader) bool {
-	_, followed := in.(Followed)
-	return followed
+// Followed is the text of a followed file, which has a record a line. Head is the beginning of the file, where the text is
+// not: the columns of CSV are named there.
+type Followed struct {
+	io.Reader
+	Head []byte
 }
+
+// head is never nil: without one no column has a name.
+func (f Followed) head() []byte {
+	if f.Head == nil {
+		return []byte{}
+	}
+	return f.Head
+}
+
+// Carried is a text with a JSON object a line, each of which carries a record.
+type Carried struct{ io.Reader }
 
 func (f Format) readDocuments(ctx context.Context, in io.Reader, each func(Reading) error) error {
 	var failed error

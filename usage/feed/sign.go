@@ -116,6 +116,8 @@ func signOf(record any, depth int) (at time.Time) {
 	switch v := record.(type) {
 	case string:
 		return signOfText(v)
+	case row:
+		return signOf(map[string]any(v), depth)
 	case map[string]any:
 		for _, m := range timeMembers {
 			if t, err := timeOf(v[m]); err == nil && t.Year() >= 2000 { // 0.042 is no time

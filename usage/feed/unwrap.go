@@ -70,7 +70,7 @@ var (
 		"CloudTrailEvent", "original",
 	}
 	objectMembers = []string{
-		"detail", "event", "_source", "jsonPayload", "result", "payload", "record", "data", "json", "CloudTrailEvent",
+		"detail", "event", "_source", "jsonPayload", "result", "payload", "record", "data", "json", "CloudTrailEvent", "message",
 	}
 )
 
@@ -87,10 +87,15 @@ func (f Format) eventsWithin(ctx context.Context, v any, depth int) ([]Event, er
 	if !ok || depth >= deepest || err == nil && slices.ContainsFunc(events, concerns) {
 		return events, err
 	}
-	if err == nil && len(events) > 0 && !isEnvelope(m) { // it is a record itself; what it quotes is somebody's text
+	enveloped := f.enveloped && depth == 0
+	if err == nil && len(events) > 0 && !enveloped && !isEnvelope(m) { // it is a record itself; what it quotes is somebody's text
 		return events, nil
 	}
-	for _, inner := range f.carried(m) {
+	texts, objects := textMembers, objectMembers
+	if enveloped {
+		texts, objects = envelopeMembers, envelopeMembers
+	}
+	for _, inner := range f.carried(m, texts, objects) {
 		within, innerErr := f.eventsWithin(ctx, inner, depth+1)
 		if innerErr == nil && slices.ContainsFunc(within, concerns) || len(within) > 0 && (err != nil || len(events) == 0) {
 			return within, innerErr
@@ -123,15 +128,19 @@ func isEnvelope(m map[string]any) bool {
 // concerns: it is about a client, or a sign of life.
 func concerns(e Event) bool { return e.ClientID != "" || e.Kind == Heartbeat }
 
-// carried are the records that stand in members of m.
-func (f Format) carried(m map[string]any) (all []any) {
-	for _, name := range textMembers {
+// envelopeMembers are those in which OTLP and Splunk's HEC have a record. A gateway's own record has the body of a request
+// there, which is a stranger's.
+var envelopeMembers = []string{"body", "event"}
+
+// carried are the records that stand in members of m: as a text, or as an object.
+func (f Format) carried(m map[string]any, texts, objects []string) (all []any) {
+	for _, name := range texts {
 		text, _ := m[name].(string)
 		text = strings.TrimSpace(text)
 		if text == "" || len(text) > maxLine {
 			continue
 		}
-		if f.Input == Any || f.Input == Text {
+		if f.Input == Any || f.Input == Text || f.reader != nil {
 			all = append(all, text)
 		}
 		if text[0] != '{' {
@@ -142,7 +151,7 @@ func (f Format) carried(m map[string]any) (all []any) {
 			all = append(all, inner)
 		}
 	}
-	for _, name := range objectMembers {
+	for _, name := range objects {
 		if inner, is := m[name].(map[string]any); is {
 			all = append(all, inner)
 		}
