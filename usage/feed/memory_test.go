@@ -21,7 +21,7 @@ func TestJQTakesNoMoreMemory(t *testing.T) {
 		calls.WriteString(" def f" + name + ": f0 | f0; def f0: f" + name + ";")
 	}
 	for name, x := range map[string]struct{ text, what string }{
-		"a list":             {`[range(.n)]`, "memory"},
+		"a list":             {`[range(.n)]`, "took"}, // whichever bound comes first here
 		"objects":            {`[range(.n) | {a: ., b: "x"}]`, "took"},
 		"a product":          {`[range(.n) as $a | range(9) | [$a, .]]`, "took"},
 		"a text, doubled":    {`reduce range(40) as $i ("xxxxxxxx"; . + .) | length`, "memory"},
