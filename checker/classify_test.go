@@ -23,6 +23,7 @@ type corpusLine struct {
 	Outcome         checker.Outcome
 	Reason          checker.Reason
 	Accept          []checker.Outcome
+	SeenIn          string `json:"seen_in"`
 }
 
 func (c corpusLine) classify(t *testing.T, preset string) checker.Reading {
@@ -61,7 +62,7 @@ func corpus(t testing.TB, file string) []corpusLine {
 
 func TestClassifyCorpus(t *testing.T) {
 	t.Parallel()
-	for _, file := range []string{"testdata/corpus.jsonl", "testdata/more.jsonl", "testdata/cases.jsonl", "testdata/keys.jsonl"} {
+	for _, file := range []string{"testdata/corpus.jsonl", "testdata/more.jsonl", "testdata/cases.jsonl", "testdata/keys.jsonl", "testdata/presets.jsonl"} {
 		for _, c := range corpus(t, file) {
 			got := c.classify(t, c.Provider)
 			if got.Outcome != c.Outcome && !slices.Contains(c.Accept, got.Outcome) ||
@@ -114,6 +115,7 @@ func TestEveryPresetLoads(t *testing.T) {
 	want := []string{
 		"auth0",
 		"cognito",
+		"docusign",
 		"entra",
 		"generic",
 		"genesys",
@@ -123,10 +125,14 @@ func TestEveryPresetLoads(t *testing.T) {
 		"greenhouse",
 		"keycloak",
 		"okta",
+		"paypal",
 		"salesforce",
+		"servicenow",
 		"slack",
 		"smartrecruiters",
 		"smartrecruiters-api-key",
+		"spotify",
+		"twitch",
 		"zoho",
 		"zoom",
 	}
@@ -217,6 +223,33 @@ func FuzzPresets(f *testing.F) {
 			t.Errorf("%s: %d %q is read as rejected by %s", preset.Name, status, body, r.Rule)
 		}
 	})
+}
+
+// Each preset has public answers for a token or a key that works and for one that is refused, with where they were seen. Those that came
+// before this was asked for are named, with what they lack.
+func TestEveryPresetIsCited(t *testing.T) {
+	t.Parallel()
+	lacking := map[string]string{
+		"auth0": "ok", "cognito": "ok rejected", "genesys": "ok", "google": "ok", "keycloak": "ok", "okta": "ok", "salesforce": "ok",
+		"zoho": "ok rejected", "zoom": "ok",
+	}
+	seen := map[string]bool{}
+	for _, file := range []string{"corpus", "more", "cases", "keys", "presets"} {
+		for _, c := range corpus(t, "testdata/"+file+".jsonl") {
+			seen[c.Provider+" "+string(c.Outcome)] = true
+			if c.SeenIn == "" && (file == "keys" || file == "presets") {
+				t.Errorf("%s: nobody knows where it was seen", c.ID)
+			}
+		}
+	}
+	for _, p := range checker.Presets() {
+		for _, outcome := range []checker.Outcome{checker.OK, checker.Rejected} {
+			lacks := strings.Contains(lacking[p.Name], string(outcome))
+			if has := seen[p.Name+" "+string(outcome)]; p.Name != checker.Generic && has == lacks {
+				t.Errorf("%s: it has an answer that is %s: %t", p.Name, outcome, has)
+			}
+		}
+	}
 }
 
 // docs/providers.md has the table of the presets as they are.

@@ -45,7 +45,7 @@ func TestMistakes(t *testing.T) {
 			"hint: see keyrounds findings list --help\n",
 		"findings list ---x": "keyrounds: \"---x\" is not how a flag is written\nhint: see keyrounds findings list --help\n",
 		"credentials add":    "keyrounds: NAME is missing\nhint: keyrounds credentials add NAME\n",
-		"credentials add x":  "keyrounds: --client-id and --provider are missing\nhint: see keyrounds credentials add --help\n",
+		"credentials add x":  "keyrounds: --provider is missing\nhint: see keyrounds credentials add --help\n",
 		"credentials add a --provider p --client-id c --labels x": "keyrounds: --labels needs KEY=VALUE, and was given \"x\"\n" +
 			"hint: see keyrounds credentials add --help\n",
 		"check -z": "keyrounds: keyrounds check has no flag -z\nhint: see keyrounds check --help\n",
