@@ -62,8 +62,8 @@ func corpus(t testing.TB, file string) []corpusLine {
 
 func TestClassifyCorpus(t *testing.T) {
 	t.Parallel()
-	for _, file := range []string{"testdata/corpus.jsonl", "testdata/more.jsonl", "testdata/cases.jsonl", "testdata/keys.jsonl", "testdata/presets.jsonl"} {
-		for _, c := range corpus(t, file) {
+	for _, file := range []string{"corpus", "more", "cases", "keys", "presets"} {
+		for _, c := range corpus(t, "testdata/"+file+".jsonl") {
 			got := c.classify(t, c.Provider)
 			if got.Outcome != c.Outcome && !slices.Contains(c.Accept, got.Outcome) ||
 				got.Outcome == c.Outcome && c.Outcome == checker.Rejected && got.Reason != c.Reason {
