@@ -101,7 +101,7 @@ func (a *Actions) Rotate(
 		if err := a.fits(ctx, tx, c.ID); err != nil {
 			return nil, err
 		}
-		if (clientID == "" || clientID == c.ClientID) && a.sealedAlready(c, v) {
+		if (clientID == "" || clientID == c.Subject) && a.sealedAlready(c, v) {
 			return nil, refusal("it is the secret that " + strconv.Quote(name) + " has already: nothing was rotated")
 		}
 		if err := a.keepOld(ctx, tx, c, v, worked); err != nil {
@@ -143,13 +143,13 @@ func (a *Actions) Rotatable(ctx context.Context, name, clientID string, expires 
 		return c, refusal(fmt.Sprintf("%q was retired on %s: nothing rotates it any more", name, c.Retired.UTC().Format(time.DateOnly)))
 	case c.Secret != secret.Sealed:
 		return c, &HostSecretError{c}
-	case clientID != "" && clientID != c.ClientID && c.Source == credential.FromFile:
+	case clientID != "" && clientID != c.Subject && c.Source == credential.FromFile:
 		return c, refusal(fmt.Sprintf("the client id of %q is in the configuration file: change it there", name))
 	case !expires.IsZero() && c.Source == credential.FromFile:
 		return c, refusal(fmt.Sprintf("when %q expires is said in the configuration file: change it there", name))
 	}
 	if clientID != "" {
-		c.ClientID, c.KeyID = clientID, ""
+		c.Subject, c.KeyID = clientID, ""
 		for _, p := range c.Validate() {
 			if p.Field == "client_id" {
 				return c, refusal("it is " + p.Message + "; it may be " + p.Hint)

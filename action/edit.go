@@ -51,7 +51,7 @@ func (a *Actions) Edit(
 				}
 			}
 			next, err := edit(old)
-			next.Provider, next.ClientID, next.Secret = old.Provider, old.ClientID, old.Secret
+			next.Provider, next.Subject, next.Secret = old.Provider, old.Subject, old.Secret
 			return next, err
 		}, a.Now())
 		if err != nil || change.What == "" {

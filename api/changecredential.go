@@ -89,7 +89,7 @@ func (s *server) tryEdit(
 // Edited is a credential as the configuration file would have it, with what is to change.
 func Edited(c credential.Credential, e CredentialEdit) config.CredentialIn {
 	in := config.CredentialIn{
-		Name: c.Name, Provider: c.Provider, ClientID: c.ClientID, Secret: c.Secret.String(), KeyID: c.KeyID, Description: c.Description,
+		Name: c.Name, Provider: c.Provider, ClientID: c.Subject, Secret: c.Secret.String(), KeyID: c.KeyID, Description: c.Description,
 		Scopes: slices.Clone(c.Scopes), Owner: c.Owner, Labels: maps.Clone(c.Labels), Schedule: c.Schedule,
 		UnusedAfter: credential.FormatDuration(c.UnusedAfter), MaxAge: credential.FormatDuration(c.MaxAge), Canary: c.Canary,
 	}

@@ -49,7 +49,7 @@ type CredentialJSON struct {
 // nothing is. A retired one has no next check.
 func NewCredentialJSON(c credential.Credential, st audit.Standing) CredentialJSON {
 	j := CredentialJSON{
-		Name: c.Name, Provider: c.Provider, ClientID: c.ClientID, KeyID: c.KeyID, Secret: c.Secret.String(), Description: c.Description,
+		Name: c.Name, Provider: c.Provider, ClientID: c.Subject, KeyID: c.KeyID, Secret: c.Secret.String(), Description: c.Description,
 		Scopes: append([]string{}, c.Scopes...), Owner: c.Owner, Labels: c.Labels, Schedule: c.Schedule,
 		UnusedAfter: credential.FormatDuration(c.UnusedAfter), MaxAge: credential.FormatDuration(c.MaxAge),
 		Canary: c.Canary, ExpectedNetworks: []string{}, Source: string(c.Source), Status: string(st.Status), StatusSince: st.Since.UTC(),

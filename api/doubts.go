@@ -50,7 +50,7 @@ func (s *server) doubts(ctx context.Context, creds ...credential.Credential) (al
 func (s *server) sameClients(ctx context.Context, creds []credential.Credential) (map[string]string, error) {
 	ids := map[string][]string{} // by provider
 	for _, c := range creds {
-		ids[c.Provider] = append(ids[c.Provider], c.ClientID)
+		ids[c.Provider] = append(ids[c.Provider], c.Subject)
 	}
 	clients := map[string]string{}
 	for provider, clientIDs := range ids {

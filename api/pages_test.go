@@ -23,7 +23,7 @@ func (h *house) add(names ...string) {
 	)
 	for _, name := range names {
 		cs = append(cs, credential.Credential{
-			Name: name, Provider: "idp", ClientID: name, Secret: secret.Sealed, Schedule: "@daily", Owner: "web",
+			Name: name, Provider: "idp", Subject: name, Secret: secret.Sealed, Schedule: "@daily", Owner: "web",
 			UnusedAfter: 90 * 24 * time.Hour,
 		})
 		vs = append(vs, secret.New([]byte(canary)))

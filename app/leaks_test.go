@@ -760,7 +760,7 @@ func TestRotatedAndRetired(t *testing.T) {
 	add := credential.Credential{
 		Name:     "delta",
 		Provider: "idp",
-		ClientID: "client-delta",
+		Subject:  "client-delta",
 		Scopes:   []string{"company_read"},
 		Schedule: "@every 1s",
 	}
@@ -802,7 +802,7 @@ func TestAMistypedSecretDoesNotDie(t *testing.T) {
 	t.Parallel()
 	v := newVault(t, "")
 	v.idp.Add(sim.Client{ID: "client-delta", Name: "delta", Secret: "c4n4ry-delta-old-secret", Scopes: []string{"company_read"}})
-	add := credential.Credential{Name: "delta", Provider: "idp", ClientID: "client-delta", Schedule: "@every 1s"}
+	add := credential.Credential{Name: "delta", Provider: "idp", Subject: "client-delta", Schedule: "@every 1s"}
 	value := secret.New([]byte("c4n4ry-delta-old-secret"))
 	if err := v.app.Actions.Add(t.Context(), "test", []credential.Credential{add}, []secret.Value{value}, action.AtOnce, nil); err != nil {
 		t.Fatal(err)

@@ -207,7 +207,7 @@ func keyRank(o Outcome) int {
 // shows presents the key.
 func (a *Asking) shows() shown {
 	return func(req *http.Request) error {
-		return a.provider.Key.present(req, a.target.Credential.ClientID, a.secret.Reveal())
+		return a.provider.Key.present(req, a.target.Credential.Subject, a.secret.Reveal())
 	}
 }
 
@@ -216,14 +216,14 @@ func (a *Asking) askByKey(ctx context.Context, pr Probe, r *Result) {
 	p := a.provider
 	method, at := pr.request()
 	r.trace("%s %s with the key in %s", ours(method), withoutQuery(at), p.Key.String())
-	a.sent = append(a.sent, p.Key.sent(a.target.Credential.ClientID, a.secret)...)
+	a.sent = append(a.sent, p.Key.sent(a.target.Credential.Subject, a.secret)...)
 	answer, ok := a.ask(ctx, a.client, nil, nil, r, func(ctx context.Context) (*http.Request, error) { return pr.ask(ctx, p, a.shows()) })
 	if !ok {
 		return
 	}
 	defer clear(answer.Body)
 	answer.Requested = a.target.Credential.Scopes
-	answer = answer.redacted(p.Key.sent(a.target.Credential.ClientID, a.secret))
+	answer = answer.redacted(p.Key.sent(a.target.Credential.Subject, a.secret))
 	r.Reading = classifyKey(p, pr, answer)
 	r.RetryAfter = pauseAsked(answer, a.now())
 	r.Ends = r.Ends.Earlier(p.endOfKey(answer))

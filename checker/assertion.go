@@ -76,10 +76,10 @@ func assertion(p Provider, cred credential.Credential, value secret.Value, now t
 	}
 	subject := p.Assertion.Subject
 	if !p.signsGrant() {
-		subject = first(subject, cred.ClientID)
+		subject = first(subject, cred.Subject)
 	}
 	text, err := jwt.Signed(signer).Claims(p.Assertion.claims(cred)).Claims(jwt.Claims{
-		Issuer: first(p.Assertion.Issuer, cred.ClientID), Subject: subject,
+		Issuer: first(p.Assertion.Issuer, cred.Subject), Subject: subject,
 		Audience: jwt.Audience{first(p.Assertion.Audience, p.TokenURL)},
 		ID:       rand.Text(), IssuedAt: jwt.NewNumericDate(now),
 		Expiry: jwt.NewNumericDate(now.Add(first(p.Assertion.Lifetime, assertionAge))),

@@ -60,7 +60,7 @@ func authenticate(p Provider, cred credential.Credential, value secret.Value, no
 			return clientAuth{}, fmt.Errorf("the secret is a key, and %s sends a client secret", p.AuthMethod)
 		}
 	}
-	a := clientAuth{form: url.Values{}, value: value, clientID: cred.ClientID}
+	a := clientAuth{form: url.Values{}, value: value, clientID: cred.Subject}
 	if p.AuthMethod == Custom || len(p.Request.Headers) > 0 || len(p.Parameters) > 0 {
 		a.placeholders = filler(cred, value)
 	}
@@ -68,10 +68,10 @@ func authenticate(p Provider, cred credential.Credential, value secret.Value, no
 	case ClientSecretBasic: // both parts are form-encoded first (RFC 6749 §2.3.1)
 		a.header = "Basic " + base64.StdEncoding.EncodeToString([]byte(a.encodedPair()))
 	case ClientSecretBasicRaw:
-		if strings.Contains(cred.ClientID, ":") { // which would end it (RFC 7617 §2)
+		if strings.Contains(cred.Subject, ":") { // which would end it (RFC 7617 §2)
 			return a, fmt.Errorf("a client id with a colon cannot be sent by %s", ClientSecretBasicRaw)
 		}
-		a.header = "Basic " + base64.StdEncoding.EncodeToString([]byte(cred.ClientID+":"+value.Reveal()))
+		a.header = "Basic " + base64.StdEncoding.EncodeToString([]byte(cred.Subject+":"+value.Reveal()))
 	case ClientSecretJWT, PrivateKeyJWT:
 		signed, err := assertion(p, cred, value, now)
 		if err != nil {
@@ -85,8 +85,8 @@ func authenticate(p Provider, cred credential.Credential, value secret.Value, no
 		a.assert(value)
 	case NoAuth:
 		if !p.signsGrant() {
-			if cred.ClientID != "" {
-				a.form.Set("client_id", cred.ClientID)
+			if cred.Subject != "" {
+				a.form.Set("client_id", cred.Subject)
 			}
 			break
 		}
@@ -97,10 +97,10 @@ func authenticate(p Provider, cred credential.Credential, value secret.Value, no
 		a.form.Set("assertion", signed.Reveal())
 		a.assertion = signed
 	case TLSClientAuth, SelfSignedTLSClientAuth: // the certificate is the connection's (RFC 8705 §2)
-		a.form.Set("client_id", cred.ClientID)
+		a.form.Set("client_id", cred.Subject)
 	case Custom:
 	default:
-		a.form.Set("client_id", cred.ClientID)
+		a.form.Set("client_id", cred.Subject)
 		a.form.Set("client_secret", value.Reveal())
 	}
 	return a, nil
@@ -172,10 +172,10 @@ func (m AuthMethod) takesSecret() bool {
 // changedByEncoding reports whether client_secret_basic sends anything else than client_secret_basic_raw would.
 func changedByEncoding(p Provider, cred credential.Credential, value secret.Value) bool {
 	return p.AuthMethod == ClientSecretBasic &&
-		(url.QueryEscape(value.Reveal()) != value.Reveal() || url.QueryEscape(cred.ClientID) != cred.ClientID)
+		(url.QueryEscape(value.Reveal()) != value.Reveal() || url.QueryEscape(cred.Subject) != cred.Subject)
 }
 
 // changedByDecoding reports whether a server that decodes reads anything else than what client_secret_basic_raw sends.
 func changedByDecoding(p Provider, cred credential.Credential, value secret.Value) bool {
-	return p.AuthMethod == ClientSecretBasicRaw && strings.ContainsAny(cred.ClientID+value.Reveal(), "+%")
+	return p.AuthMethod == ClientSecretBasicRaw && strings.ContainsAny(cred.Subject+value.Reveal(), "+%")
 }

@@ -48,7 +48,7 @@ func serve(t *testing.T, h http.Handler, change func(*checker.Provider)) checker
 
 func target(id, value string, scopes ...string) checker.Target {
 	return checker.Target{
-		Credential: credential.Credential{ID: 7, Name: "ats-sync", Provider: "idp", ClientID: id, Scopes: scopes},
+		Credential: credential.Credential{ID: 7, Name: "ats-sync", Provider: "idp", Subject: id, Scopes: scopes},
 		Secret:     func(context.Context) (secret.Value, error) { return secret.New([]byte(value)), nil },
 	}
 }

@@ -78,13 +78,13 @@ func (p Provider) validateGrant(add complaint) {
 
 // filler replaces placeholders by what they stand for.
 func filler(cred credential.Credential, value secret.Value) *strings.Replacer {
-	return strings.NewReplacer(idPlaceholder, cred.ClientID, secretPlaceholder, value.Reveal(),
+	return strings.NewReplacer(idPlaceholder, cred.Subject, secretPlaceholder, value.Reveal(),
 		scopePlaceholder, strings.Join(cred.Scopes, " "))
 }
 
 // claims are those of Assertion.Claims, filled in; a text that is then empty is left out.
 func (a Assertion) claims(cred credential.Credential) map[string]any {
-	fills := strings.NewReplacer(idPlaceholder, cred.ClientID, scopePlaceholder, strings.Join(cred.Scopes, " "))
+	fills := strings.NewReplacer(idPlaceholder, cred.Subject, scopePlaceholder, strings.Join(cred.Scopes, " "))
 	all := map[string]any{}
 	for name, v := range a.Claims {
 		if v = fill(v, fills); v != "" {

@@ -31,7 +31,7 @@ func TestAStopSaysNothingOfAProvider(t *testing.T) {
 		t.Fatal(err)
 	}
 	target := checker.Target{
-		Credential: credential.Credential{Name: "ats", ClientID: "ats"},
+		Credential: credential.Credential{Name: "ats", Subject: "ats"},
 		Secret: func(context.Context) (secret.Value, error) {
 			return secret.New([]byte("s3cret-s3cret-s3cret")), nil
 		},

@@ -430,7 +430,7 @@ func (b *builder) credentials(c *Config, in []CredentialIn) {
 func CheckProvider(c credential.Credential, providers map[string]checker.Provider) []credential.Problem {
 	var ps []credential.Problem
 	p, ok := providers[c.Provider]
-	if c.ClientID == "" && (!ok || p.NeedsClientID()) {
+	if c.Subject == "" && (!ok || p.NeedsClientID()) {
 		ps = append(ps, credential.Problem{Field: "client_id", Message: "is missing", Hint: credential.NoClientID.Hint})
 	}
 	if ok && !c.KeyPassphrase.IsZero() && !p.TakesKey() {

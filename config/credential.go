@@ -13,7 +13,7 @@ import (
 // it, nil where nothing is. It does not ask whether its provider is configured: CheckProvider does.
 func (in CredentialIn) Credential(d Defaults) (credential.Credential, []credential.Problem) {
 	c := credential.Credential{
-		Name: in.Name, Provider: in.Provider, ClientID: in.ClientID, KeyID: in.KeyID, Description: in.Description, Scopes: in.Scopes,
+		Name: in.Name, Provider: in.Provider, Subject: in.ClientID, KeyID: in.KeyID, Description: in.Description, Scopes: in.Scopes,
 		Owner: in.Owner, Labels: in.Labels, Schedule: in.Schedule, UnusedAfter: d.UnusedAfter, Canary: in.Canary,
 	}
 	if c.Schedule == "" {

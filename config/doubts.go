@@ -9,7 +9,7 @@ import (
 
 // Client tells the clients of credentials apart: two credentials with the same one are two secrets of one client, or one
 // of them is too many.
-func Client(c credential.Credential) string { return c.Provider + " " + c.ClientID + " " + c.KeyID }
+func Client(c credential.Credential) string { return c.Provider + " " + c.Subject + " " + c.KeyID }
 
 // Doubts are what is allowed in a valid credential and is rarely meant; nil: nothing is. same is the name of another
 // credential of the same client, "" for none.
@@ -17,7 +17,7 @@ func Doubts(c credential.Credential, same string, now time.Time) (ps []credentia
 	add := func(field, hint, format string, args ...any) {
 		ps = append(ps, credential.Problem{Field: field, Hint: hint, Message: fmt.Sprintf(format, args...)})
 	}
-	if same != "" && c.ClientID != "" {
+	if same != "" && c.Subject != "" {
 		add("client_id", "one of the two is enough, unless they are two secrets of one client", "the same client as %q", same)
 	}
 	if c.Created.After(now) {

@@ -33,7 +33,7 @@ func said(text string, read func([]byte, takeItem) (*tree, []problem)) string {
 		b.WriteString(w.String() + "\n")
 	}
 	for _, c := range c.Credentials {
-		b.WriteString(c.Name + " " + c.ClientID + " " + c.Description + " " + strings.Join(c.Scopes, ",") + "\n")
+		b.WriteString(c.Name + " " + c.Subject + " " + c.Description + " " + strings.Join(c.Scopes, ",") + "\n")
 	}
 	return b.String()
 }

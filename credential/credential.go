@@ -33,7 +33,7 @@ type Credential struct {
 	ID               int64             // given by the registry
 	Name             string            // [a-z0-9][a-z0-9-]*, at most 63 characters, unique
 	Provider         string            // the provider's name in the configuration
-	ClientID         string            // RFC 6749 §2.2; of an API key, as the provider's log names it, "" where none does
+	Subject          string            // who it is at the provider: its client id (RFC 6749 §2.2), what its log calls a key, or ""
 	KeyID            string            // which of the client's keys it is, as the provider's log names it; "": not said
 	Secret           secret.Reference  // where the client secret is
 	KeyPassphrase    secret.Reference  // what opens the key that is the secret; zero: it is not encrypted
@@ -97,7 +97,7 @@ func (c Credential) Validate() []Problem {
 	if !ValidName(c.Provider) {
 		add("provider", "the name of one of the providers", "%q is not a provider's name", c.Provider)
 	}
-	if c.ClientID != "" && !validClientID(c.ClientID) {
+	if c.Subject != "" && !validClientID(c.Subject) {
 		ps = append(ps, NoClientID)
 	}
 	if c.Secret.IsZero() {

@@ -11,7 +11,7 @@ import (
 
 func valid() credential.Credential {
 	ref, _ := secret.ParseReference("env:X")
-	return credential.Credential{Name: "ats-sync", Provider: "smartrecruiters", ClientID: "82e4", Secret: ref, Schedule: "*/15 * * * *"}
+	return credential.Credential{Name: "ats-sync", Provider: "smartrecruiters", Subject: "82e4", Secret: ref, Schedule: "*/15 * * * *"}
 }
 
 func TestValidate(t *testing.T) {
@@ -22,7 +22,7 @@ func TestValidate(t *testing.T) {
 	for field, spoil := range map[string]func(*credential.Credential){
 		"name":         func(c *credential.Credential) { c.Name = "-x" },
 		"provider":     func(c *credential.Credential) { c.Provider = "" },
-		"client_id":    func(c *credential.Credential) { c.ClientID = "a\nb" },
+		"client_id":    func(c *credential.Credential) { c.Subject = "a\nb" },
 		"secret":       func(c *credential.Credential) { c.Secret = secret.Reference{} },
 		"description":  func(c *credential.Credential) { c.Description = "a\x1b[31m" },
 		"owner":        func(c *credential.Credential) { c.Owner = "\u202ex" },

@@ -62,7 +62,7 @@ func addFleet(ctx context.Context, a *app.App, provider *sim.Provider, n int) er
 				typed = "demo-wrong-secret"
 			}
 			creds = append(creds, credential.Credential{
-				Name: name, Provider: fleetProvider, ClientID: client.ID, Secret: secret.Sealed, Description: fleetPurpose[job],
+				Name: name, Provider: fleetProvider, Subject: client.ID, Secret: secret.Sealed, Description: fleetPurpose[job],
 				Scopes: client.Scopes, Owner: fleetOwners[i%len(fleetOwners)],
 				Labels:   map[string]string{"site": fleetTowns[i%len(fleetTowns)]},
 				Schedule: "@every 5m", UnusedAfter: 90 * 24 * time.Hour, Created: time.Now().AddDate(0, 0,

@@ -40,7 +40,7 @@ func (s *screening) register(ctx context.Context, a *app.App, actor string) erro
 		{
 			Name:        screeningName,
 			Provider:    "smartrecruiters",
-			ClientID:    s.id,
+			Subject:     s.id,
 			Scopes:      []string{"company_read", "candidates_read"},
 			Owner:       "compliance",
 			Description: "sends candidates to the second screening partner",

@@ -81,8 +81,8 @@ func (x *Exposure) Terms(ctx context.Context) (terms []scan.Term, unreadable map
 		if !c.Retired.IsZero() {
 			continue
 		}
-		if c.ClientID != "" {
-			terms = append(terms, scan.Term{Credential: c.Name, Kind: scan.ClientID, Value: c.ClientID})
+		if c.Subject != "" {
+			terms = append(terms, scan.Term{Credential: c.Name, Kind: scan.ClientID, Value: c.Subject})
 		}
 		v, err := x.Rounds.Resolve(ctx, c)
 		if err != nil {
@@ -90,7 +90,7 @@ func (x *Exposure) Terms(ctx context.Context) (terms []scan.Term, unreadable map
 			continue
 		}
 		terms = append(terms, scan.Term{
-			Credential: c.Name, Kind: scan.Secret, Value: v.Reveal(), Partner: c.ClientID, Home: home(c.Secret),
+			Credential: c.Name, Kind: scan.Secret, Value: v.Reveal(), Partner: c.Subject, Home: home(c.Secret),
 		})
 		v.Wipe()
 	}

@@ -101,7 +101,7 @@ func (x *Exposure) tryOne(ctx context.Context, r leak.SecretRow, given secret.Va
 		}
 	}
 	defer v.Wipe()
-	c.ClientID = r.ClientID
+	c.Subject = r.ClientID
 	at, err := x.attempt(ctx, c, r, v)
 	if err != nil {
 		return at, nil, err

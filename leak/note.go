@@ -162,7 +162,7 @@ func noteAll(ctx context.Context, tx pgx.Tx, ns []*note) error {
 	}
 	batch, after := &pgx.Batch{}, &pgx.Batch{}
 	for _, n := range ns {
-		batch.Queue(noteSQL, n.credential.ID, n.credential.ClientID, n.fingerprint, n.prefixes, n.hmsl, n.now).QueryRow(
+		batch.Queue(noteSQL, n.credential.ID, n.credential.Subject, n.fingerprint, n.prefixes, n.hmsl, n.now).QueryRow(
 			func(row pgx.Row) error {
 				var found, replaces bool
 				if err := row.Scan(&n.id, &found, &replaces); err != nil {

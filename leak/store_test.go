@@ -42,7 +42,7 @@ func newBook(t *testing.T, names ...string) *book {
 	for _, name := range names {
 		b.tx(func(tx pgx.Tx) error {
 			changes, err := reg.Add(t.Context(), tx, []credential.Credential{
-				{Name: name, Provider: "idp", ClientID: "client-" + name, Secret: secret.Sealed, Schedule: "@hourly"},
+				{Name: name, Provider: "idp", Subject: "client-" + name, Secret: secret.Sealed, Schedule: "@hourly"},
 			}, b.now, nil)
 			if err == nil {
 				b.creds[name] = changes[0].Credential

@@ -162,7 +162,7 @@ func TestPlansAfterAnImport(t *testing.T) {
 	var cs []credential.Credential
 	for i := range 5000 {
 		cs = append(cs, credential.Credential{
-			Name: fmt.Sprintf("c-%05d", i), Provider: "p", ClientID: fmt.Sprint(i), Secret: secret.Sealed, Schedule: "@daily",
+			Name: fmt.Sprintf("c-%05d", i), Provider: "p", Subject: fmt.Sprint(i), Secret: secret.Sealed, Schedule: "@daily",
 		})
 	}
 	err := pgx.BeginFunc(t.Context(), pool, func(tx pgx.Tx) error {

@@ -41,7 +41,7 @@ func scan(row pgx.CollectableRow) (c credential.Credential, err error) {
 		created, retired, expires *time.Time
 		networks                  []netip.Prefix
 	)
-	err = row.Scan(&c.ID, &c.Name, &c.Provider, &c.ClientID, &ref, &c.Sealed, &c.Description, &c.Scopes, &c.Owner, &c.Labels, &c.Schedule,
+	err = row.Scan(&c.ID, &c.Name, &c.Provider, &c.Subject, &ref, &c.Sealed, &c.Description, &c.Scopes, &c.Owner, &c.Labels, &c.Schedule,
 		&c.UnusedAfter, &c.MaxAge, &created, &c.Canary, &networks, &c.Source, &c.Registered, &c.Changed, &retired, &c.NextCheck, &c.NextWhy,
 		&c.KeyID, &expires, &passphrase)
 	if err != nil {

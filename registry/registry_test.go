@@ -32,7 +32,7 @@ func file(t *testing.T, names ...string) []credential.Credential {
 		cs = append(cs, credential.Credential{
 			Name:     n,
 			Provider: "idp",
-			ClientID: "id-" + n,
+			Subject:  "id-" + n,
 			Secret:   ref,
 			Schedule: "*/15 * * * *",
 			Scopes:   []string{"read"},
@@ -74,7 +74,7 @@ func TestSync(t *testing.T) {
 	}
 	changed := file(t, "a", "b")
 	changed[0].Owner = "team"
-	changed[1].ClientID = "other"
+	changed[1].Subject = "other"
 	changes := sync1(t, pool, noon.Add(time.Hour), changed)
 	if got := what(changes); !slices.Equal(got, []string{"changed a", "changed b"}) || changes[0].Anew || !changes[1].Anew {
 		t.Errorf("%v %+v", got, changes)
@@ -206,7 +206,7 @@ func TestFormerClientIDs(t *testing.T) {
 	cs := file(t, "a", "b")
 	cs[0].KeyID = "k1"
 	sync1(t, pool, noon, cs)
-	cs[0].ClientID = "id-new"
+	cs[0].Subject = "id-new"
 	if changes := sync1(t, pool, noon.Add(time.Hour), cs); len(changes) != 1 || !slices.Equal(changes[0].Fields, []string{"client_id"}) {
 		t.Fatalf("%+v", changes)
 	}
@@ -223,14 +223,14 @@ func TestFormerClientIDs(t *testing.T) {
 	}
 	var got []string
 	for _, c := range all {
-		got = append(got, c.Name+" "+c.ClientID+" "+c.KeyID)
+		got = append(got, c.Name+" "+c.Subject+" "+c.KeyID)
 	}
 	slices.Sort(got)
 	if want := []string{"a id-a k1", "a id-new k1", "b id-b ", "b id-rotated "}; !slices.Equal(got, want) {
 		t.Errorf("%q, want %q", got, want)
 	}
 	taken := file(t, "c")
-	taken[0].ClientID = "id-a"
+	taken[0].Subject = "id-a"
 	sync1(t, pool, noon.Add(2*time.Hour), append(cs, taken...))
 	if all, err := s.UsersOf(t.Context(), pool, "idp", []string{"id-a"}); err != nil || len(all) != 1 || all[0].Name != "c" {
 		t.Errorf("a client id that another has now: %v, %v", all, err)

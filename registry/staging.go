@@ -119,8 +119,8 @@ func (s *Store) write(ctx context.Context, tx pgx.Tx, p plan) ([]Change, error) 
 	for i := range changes {
 		c := &changes[i].Credential
 		c.ID = ids[c.Name]
-		if old := p.old[c.Name]; old.ID != 0 && (old.ClientID != c.ClientID || old.Provider != c.Provider) {
-			formers = append(formers, former{c.ID, old.Provider, old.ClientID})
+		if old := p.old[c.Name]; old.ID != 0 && (old.Subject != c.Subject || old.Provider != c.Provider) {
+			formers = append(formers, former{c.ID, old.Provider, old.Subject})
 		}
 	}
 	return changes, keepClients(ctx, tx, formers, p.now)
@@ -131,7 +131,7 @@ func stage(ctx context.Context, tx pgx.Tx, n int, at func(i int) credential.Cred
 	_, err := tx.CopyFrom(ctx, pgx.Identifier{"credentials_staging"}, stagedColumns, pgx.CopyFromSlice(n, func(i int) ([]any, error) {
 		c := at(i)
 		return []any{
-			i, c.Name, c.Provider, c.ClientID, c.Secret.String(), c.Sealed, c.Description, orEmpty(c.Scopes), c.Owner, labels(c),
+			i, c.Name, c.Provider, c.Subject, c.Secret.String(), c.Sealed, c.Description, orEmpty(c.Scopes), c.Owner, labels(c),
 			c.Schedule, c.UnusedAfter, c.MaxAge, nullTime(c.Created), c.Canary, orEmpty(c.ExpectedNetworks), string(c.Source),
 			c.Registered, c.Changed, c.NextCheck, c.NextWhy, c.KeyID, nullTime(c.Expires), c.KeyPassphrase.String(),
 		}, nil

@@ -72,7 +72,7 @@ func TestSyncComparesEveryField(t *testing.T) {
 	}
 	for field, change := range map[string]func(*credential.Credential){
 		"provider":       func(c *credential.Credential) { c.Provider = "other" },
-		"client_id":      func(c *credential.Credential) { c.ClientID = "other" },
+		"client_id":      func(c *credential.Credential) { c.Subject = "other" },
 		"key_id":         func(c *credential.Credential) { c.KeyID = "k1" },
 		"secret":         func(c *credential.Credential) { c.Secret = other },
 		"key_passphrase": func(c *credential.Credential) { c.KeyPassphrase = other },

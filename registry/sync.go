@@ -141,8 +141,8 @@ func (s *Store) Rotate(
 		return Change{}, err
 	}
 	fields, old := []string{"secret"}, c
-	if clientID != "" && clientID != c.ClientID {
-		c.ClientID, fields = clientID, append(fields, "client_id")
+	if clientID != "" && clientID != c.Subject {
+		c.Subject, fields = clientID, append(fields, "client_id")
 	}
 	c.Sealed, c.Changed, c.NextCheck, c.NextWhy = sealed, now, now, whyNew
 	c.KeyID = "" // the new secret is another key
@@ -156,12 +156,12 @@ func (s *Store) Rotate(
 		c.ID,
 		sealed,
 		now,
-		c.ClientID,
+		c.Subject,
 		c.NextWhy,
 		nullTime(c.Expires),
 	)
-	if err == nil && c.ClientID != old.ClientID {
-		err = keepClients(ctx, tx, []former{{old.ID, old.Provider, old.ClientID}}, now)
+	if err == nil && c.Subject != old.Subject {
+		err = keepClients(ctx, tx, []former{{old.ID, old.Provider, old.Subject}}, now)
 	}
 	return Change{What: Rotated, Credential: c, Fields: fields, Anew: true}, err
 }
@@ -265,7 +265,7 @@ func differences(a, b credential.Credential) []string {
 		}
 	}
 	add(a.Provider != b.Provider, "provider")
-	add(a.ClientID != b.ClientID, "client_id")
+	add(a.Subject != b.Subject, "client_id")
 	add(a.KeyID != b.KeyID, "key_id")
 	add(a.Secret != b.Secret || b.Sealed != nil, "secret")
 	add(a.KeyPassphrase != b.KeyPassphrase, "key_passphrase")

@@ -66,7 +66,7 @@ func newTrial(t *testing.T, n int, every string, providers ...string) *trial {
 	for i := range n {
 		name := fmt.Sprintf("c%02d", i)
 		c := &one{i: i, Credential: credential.Credential{
-			ID: int64(i + 1), Name: name, Provider: providers[i%len(providers)], ClientID: name, Schedule: every,
+			ID: int64(i + 1), Name: name, Provider: providers[i%len(providers)], Subject: name, Schedule: every,
 		}}
 		c.state = verdict.State{
 			CredentialID: c.ID, Credential: name, Provider: c.Provider, Status: verdict.Healthy, Since: begin.Add(-48 * time.Hour),

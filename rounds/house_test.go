@@ -66,7 +66,7 @@ func newHouse(t *testing.T, credentials int, change func(*checker.Provider)) *ho
 		name := fmt.Sprintf("c%04d", i)
 		creds = append(
 			creds,
-			credential.Credential{Name: name, Provider: "idp", ClientID: "id-" + name, Secret: ref, Schedule: "0 0 1 1 *"},
+			credential.Credential{Name: name, Provider: "idp", Subject: "id-" + name, Secret: ref, Schedule: "0 0 1 1 *"},
 		)
 		clients = append(clients, sim.Client{ID: "id-" + name, Secret: secretText})
 		h.clients = append(h.clients, "id-"+name)

@@ -47,8 +47,8 @@ func TestAMonth(t *testing.T) {
 			w.plan(day(float64(2+3*i), 11.6), func() { w.rotate(name, "rotated-"+name) })
 		}
 		refused := w.creds[23]
-		w.plan(w.next(refused, day(12, 4)).Add(-time.Second), func() { w.idp(refused.Name).BreakFor(refused.ClientID, sim.Refuse) })
-		w.plan(w.next(refused, day(12, 4)).Add(time.Minute), func() { w.idp(refused.Name).BreakFor(refused.ClientID, sim.NoFault) })
+		w.plan(w.next(refused, day(12, 4)).Add(-time.Second), func() { w.idp(refused.Name).BreakFor(refused.Subject, sim.Refuse) })
+		w.plan(w.next(refused, day(12, 4)).Add(time.Minute), func() { w.idp(refused.Name).BreakFor(refused.Subject, sim.NoFault) })
 		revoked := day(17, 10.3)
 		w.plan(revoked, func() { w.idp("c31").Revoke("c31") })
 
@@ -140,7 +140,7 @@ func newWorld(t *testing.T) *world {
 		name, provider := fmt.Sprintf("c%02d", i), []string{"alpha", "beta", "gamma"}[i%3]
 		w.creds = append(
 			w.creds,
-			credential.Credential{ID: int64(i + 1), Name: name, Provider: provider, ClientID: name, Schedule: "0 */2 * * *"},
+			credential.Credential{ID: int64(i + 1), Name: name, Provider: provider, Subject: name, Schedule: "0 */2 * * *"},
 		)
 		clients[provider] = append(clients[provider], sim.Client{ID: name, Secret: "secret-of-" + name})
 		w.secrets[name] = "secret-of-" + name

@@ -66,7 +66,7 @@ func (s *site) add(names ...string) error {
 		}
 		var cs []credential.Credential
 		for _, name := range names {
-			c := credential.Credential{Name: name, Provider: "idp", ClientID: name, Secret: secret.Sealed, Schedule: "@hourly"}
+			c := credential.Credential{Name: name, Provider: "idp", Subject: name, Secret: secret.Sealed, Schedule: "@hourly"}
 			if c.Sealed, err = sealer.Seal(secret.New([]byte(secretOf(name))), name); err != nil {
 				return err
 			}

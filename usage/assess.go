@@ -302,7 +302,7 @@ func (f facts) coverage(a *Answer) {
 		a.Gaps = []feed.Span{a.Window}
 		return
 	}
-	if f.credential.ClientID == "" { // of an API key
+	if f.credential.Subject == "" { // of an API key
 		a.NoFeed, a.Reason = true, "no log can show its use: client_id does not say what the logs call it"
 		a.Gaps = []feed.Span{a.Window}
 		return

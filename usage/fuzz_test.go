@@ -80,7 +80,7 @@ func TestNeverUnusedWithoutCoverage(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		day := func(n int) time.Time { return now.AddDate(0, 0, -n) }
 		f := facts{zone: time.UTC}
-		f.credential.ClientID = "c"
+		f.credential.Subject = "c"
 		f.credential.UnusedAfter = time.Duration(rapid.IntRange(1, 120).Draw(t, "unused_after")) * 24 * time.Hour
 		f.credential.Registered = day(rapid.IntRange(0, 500).Draw(t, "registered"))
 		if rapid.Bool().Draw(t, "created") {
@@ -179,7 +179,7 @@ func TestRhythm(t *testing.T) {
 				{name: "f", configured: true, silence: time.Hour, coverage: []feed.Span{{From: now.AddDate(-3, 0, 0), To: now}}},
 			},
 		}
-		f.credential.ClientID = "c"
+		f.credential.Subject = "c"
 		f.credential.UnusedAfter, f.credential.Created = 60*24*time.Hour, now.AddDate(-2, 0, 0)
 		byMonth := map[time.Time]*monthFacts{}
 		var order []time.Time

@@ -329,7 +329,7 @@ func (in *intake) identify(ctx context.Context, events []feed.Event) error {
 	cs, err := in.s.Clients(ctx, in.tx, in.feed.Provider, asked)
 	of := map[string][]credential.Credential{}
 	for _, c := range cs {
-		of[c.ClientID] = append(of[c.ClientID], c)
+		of[c.Subject] = append(of[c.Subject], c)
 	}
 	for _, id := range unknown {
 		for _, spelling := range spellings(id) {

@@ -204,7 +204,7 @@ func (s *Store) Keys(ctx context.Context, q Querier, c credential.Credential) ([
 		SELECT key_id, uses, first_at, last_at,
 			CASE WHEN $4 <> '' THEN key_id = $4 ELSE credential_id IS NOT DISTINCT FROM $3 AND learned_at >= $5 END
 		FROM usage_keys WHERE provider = $1 AND client_id = $2 ORDER BY last_at DESC NULLS LAST, key_id LIMIT 100`,
-		c.Provider, c.ClientID, c.ID, c.KeyID, c.Changed)
+		c.Provider, c.Subject, c.ID, c.KeyID, c.Changed)
 	if err != nil {
 		return nil, err
 	}

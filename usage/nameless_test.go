@@ -14,7 +14,7 @@ func TestAKeyThatNoLogNamesIsNotUnused(t *testing.T) {
 	now := time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
 	for client, want := range map[string]State{"": NotKnown, "performer-7": NeverUsed} {
 		a := assess(facts{
-			credential: credential.Credential{ClientID: client, UnusedAfter: 90 * 24 * time.Hour, Created: now.AddDate(-3, 0, 0)},
+			credential: credential.Credential{Subject: client, UnusedAfter: 90 * 24 * time.Hour, Created: now.AddDate(-3, 0, 0)},
 			zone:       time.UTC,
 			feeds: []feedFacts{{
 				name: "f", configured: true, silence: feed.DefaultSilence, coverage: []feed.Span{{From: now.AddDate(-1, 0, 0), To: now}},

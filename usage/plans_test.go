@@ -41,7 +41,7 @@ func TestPlans(t *testing.T) {
 		}
 	}
 	pgtest.Analyze(t, d.pool)
-	one := credential.Credential{ID: 7, Name: "c7", Provider: "p7", ClientID: "c7", UnusedAfter: 90 * 24 * time.Hour}
+	one := credential.Credential{ID: 7, Name: "c7", Provider: "p7", Subject: "c7", UnusedAfter: 90 * 24 * time.Hour}
 	page, ids := []credential.Credential{}, []int64{}
 	for id := range int64(50) {
 		page, ids = append(page, credential.Credential{ID: 100 + id, Provider: "p7", UnusedAfter: one.UnusedAfter}), append(ids, 100+id)
@@ -119,7 +119,7 @@ func TestABookIsTurned(t *testing.T) {
 	var cs []credential.Credential
 	for id := range int64(40) {
 		cs = append(cs, credential.Credential{
-			ID: id, ClientID: "c", Provider: "p" + string('1'+rune(id%4)), UnusedAfter: 90 * 24 * time.Hour,
+			ID: id, Subject: "c", Provider: "p" + string('1'+rune(id%4)), UnusedAfter: 90 * 24 * time.Hour,
 			Created: d.now.AddDate(-2, 0, 0),
 		})
 	}

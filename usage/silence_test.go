@@ -62,7 +62,7 @@ func TestSilenceIsLearned(t *testing.T) {
 			t.Errorf("%s: quiet for %s, want %s", name, quiet, x.now)
 		}
 		f := facts{
-			credential: credential.Credential{ClientID: "c", UnusedAfter: 90 * day, Created: now.Add(-1000 * day)}, zone: time.UTC,
+			credential: credential.Credential{Subject: "c", UnusedAfter: 90 * day, Created: now.Add(-1000 * day)}, zone: time.UTC,
 			feeds: []feedFacts{{name: "f", configured: true, silence: feed.DefaultSilence, quiet: quiet, coverage: spans}},
 		}
 		a := assess(f, now)
@@ -88,7 +88,7 @@ func TestSilenceAtTheEnd(t *testing.T) {
 		spans, quiet := bridged(spans, feed.DefaultSilence)
 		a := assess(facts{
 			credential: credential.Credential{
-				ClientID:    "c",
+				Subject:     "c",
 				UnusedAfter: 90 * 24 * time.Hour,
 				Created:     now.AddDate(-3, 0, 0),
 			}, zone: time.UTC,

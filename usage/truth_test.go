@@ -123,7 +123,7 @@ func TestGUIDs(t *testing.T) {
 	lower.KeyID = key
 	d := newDesk(t, lower, upper)
 	text := fmt.Sprintf("{\"client_id\":%q,\"key_id\":%q,\"at\":%q}\n{\"client_id\":%q,\"at\":%q}\n",
-		strings.ToUpper(id), strings.ToUpper(key), d.now.Format(time.RFC3339), strings.ToLower(upper.ClientID), d.now.Format(time.RFC3339))
+		strings.ToUpper(id), strings.ToUpper(key), d.now.Format(time.RFC3339), strings.ToLower(upper.Subject), d.now.Format(time.RFC3339))
 	n, err := d.ingest(d.feed(feed.OfImports("p", d.format("plain"))), d.importOf(text))
 	if err != nil || n.Counts[usage.ResultUse] != 2 {
 		t.Errorf("%v, %v", n.Counts, err)

@@ -36,7 +36,7 @@ func newDesk(t testing.TB, clients ...credential.Credential) *desk {
 	t.Helper()
 	d := &desk{TB: t, pool: pgtest.New(t), clients: map[string]credential.Credential{}, now: time.Now().UTC().Truncate(time.Second)}
 	for _, c := range clients {
-		key := c.ClientID
+		key := c.Subject
 		if _, twice := d.clients[key]; twice { // two secrets of one client
 			key = c.Name + "#2"
 		}
@@ -52,7 +52,7 @@ func (d *desk) another() *usage.Store {
 		Pool: d.pool, Zone: time.UTC,
 		Clients: func(_ context.Context, _ pgx.Tx, _ string, ids []string) (cs []credential.Credential, err error) {
 			for key, c := range d.clients {
-				if slices.Contains(ids, c.ClientID) || slices.Contains(ids, key) {
+				if slices.Contains(ids, c.Subject) || slices.Contains(ids, key) {
 					cs = append(cs, c)
 				}
 			}
@@ -139,5 +139,5 @@ func (d *desk) count(sql string, args ...any) (n int) {
 func (d *desk) uses() int { return d.count(`SELECT coalesce(sum(uses), 0)::int FROM usage_days`) }
 
 func client(id int64, name string) credential.Credential {
-	return credential.Credential{ID: id, Name: name, Provider: "p", ClientID: name, UnusedAfter: 90 * 24 * time.Hour}
+	return credential.Credential{ID: id, Name: name, Provider: "p", Subject: name, UnusedAfter: 90 * 24 * time.Hour}
 }

@@ -38,7 +38,7 @@ func site(t *testing.T, n int) http.Handler {
 	var cs []credential.Credential
 	for i := range n {
 		cs = append(cs, credential.Credential{
-			Name: fmt.Sprintf("c-%04d", i), Provider: fmt.Sprintf("p%d", i%2), ClientID: fmt.Sprint(i),
+			Name: fmt.Sprintf("c-%04d", i), Provider: fmt.Sprintf("p%d", i%2), Subject: fmt.Sprint(i),
 			Secret: secret.Sealed, Schedule: "@daily",
 		})
 	}

@@ -82,7 +82,7 @@ func (p *Pages) saveCredential(w http.ResponseWriter, r *http.Request) {
 		p.fail(w, r, err)
 		return
 	}
-	form.Name, form.Provider, form.ClientID = c.Name, c.Provider, c.ClientID
+	form.Name, form.Provider, form.ClientID = c.Name, c.Provider, c.Subject
 	page := editPage{Frame: p.Frame(w, r, "Edit "+c.Name, "credentials"), Form: form, InFile: c.Source == credential.FromFile, Seen: seen}
 	p.Show(w, r, http.StatusUnprocessableEntity, "editcredential", page)
 }

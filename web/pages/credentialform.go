@@ -50,7 +50,7 @@ func readForm(r *http.Request) credentialForm {
 // formOf is a credential as its form shows it.
 func formOf(c credential.Credential) credentialForm {
 	f := credentialForm{
-		Name: c.Name, Provider: c.Provider, ClientID: c.ClientID, KeyID: c.KeyID, Description: c.Description,
+		Name: c.Name, Provider: c.Provider, ClientID: c.Subject, KeyID: c.KeyID, Description: c.Description,
 		Scopes: strings.Join(c.Scopes, " "), Owner: c.Owner, Labels: strings.ReplaceAll(labelsOf(c), ", ", "\n"), Schedule: c.Schedule,
 		UnusedAfter: credential.FormatDuration(c.UnusedAfter), Canary: c.Canary,
 	}
@@ -80,7 +80,7 @@ func (f *credentialForm) read(d config.Defaults, of credential.Credential) crede
 		ExpectedNetworks: strings.Fields(strings.ReplaceAll(f.Networks, ",", " ")),
 	}
 	if of.Name != "" { // only what may be changed is
-		in.Name, in.Provider, in.ClientID, in.Secret = of.Name, of.Provider, of.ClientID, of.Secret.String()
+		in.Name, in.Provider, in.ClientID, in.Secret = of.Name, of.Provider, of.Subject, of.Secret.String()
 	}
 	for line := range strings.FieldsFuncSeq(f.Labels, func(r rune) bool { return r == '\n' || r == '\r' || r == ',' }) {
 		name, value, ok := strings.Cut(strings.TrimSpace(line), "=")

@@ -195,7 +195,7 @@ func (page *credentialPage) fillSecret(st audit.Standing) {
 	if end := c.End(st.Ends); !end.IsZero() {
 		add(detail{Label: "Ends", At: f.Day(end.At), Text: end.By.Words()})
 	}
-	add(detail{Label: "Client id", Code: c.ClientID})
+	add(detail{Label: "Client id", Code: c.Subject})
 	add(detail{Label: "Key id", Code: c.KeyID})
 	add(detail{Label: "Schedule", Code: c.Schedule})
 	add(detail{Label: "Unused after", Text: credential.FormatDuration(c.UnusedAfter)})

@@ -225,7 +225,7 @@ func (h *house) add(name string) {
 	h.Helper()
 	h.provider.Add(sim.Client{ID: "id-" + name, Name: name, Secret: "c4n4ry-" + name, Scopes: []string{"company_read"}})
 	c := credential.Credential{
-		Name: name, Provider: "hris", ClientID: "id-" + name, Secret: secret.Sealed, Owner: "web", Schedule: "@every 1h",
+		Name: name, Provider: "hris", Subject: "id-" + name, Secret: secret.Sealed, Owner: "web", Schedule: "@every 1h",
 		UnusedAfter: 90 * 24 * time.Hour,
 	}
 	err := h.app.Actions.Add(h.Context(), "user ann", []credential.Credential{c}, []secret.Value{secret.New([]byte("c4n4ry-" + name))},
