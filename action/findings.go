@@ -21,10 +21,11 @@ func (a *Actions) Acknowledge(ctx context.Context, actor string, id int64) (find
 	return a.act(ctx, func(tx pgx.Tx) (finding.Change, error) { return a.Audit.Acknowledge(ctx, tx, actor, id, a.Now()) })
 }
 
-// Snooze puts a finding aside for actor, from now for a time, which must be positive. The errors are those of
+// Snooze puts a finding aside for actor, from now for a time, which must be positive and of 90 days at most. The errors are those of
 // Acknowledge.
 func (a *Actions) Snooze(ctx context.Context, actor string, id int64, long time.Duration) (finding.Finding, error) {
-	return a.act(ctx, func(tx pgx.Tx) (finding.Change, error) { return a.snooze(ctx, tx, actor, id, long) })
+	now := a.Now()
+	return a.act(ctx, func(tx pgx.Tx) (finding.Change, error) { return a.snooze(ctx, tx, actor, id, now, now.Add(long)) })
 }
 
 // Unacknowledge takes back for actor that somebody looks after a finding, or that it was a false alarm. The errors are
@@ -69,9 +70,15 @@ func (a *Actions) act(ctx context.Context, do func(pgx.Tx) (finding.Change, erro
 	return f, err
 }
 
-func (a *Actions) snooze(ctx context.Context, tx pgx.Tx, actor string, id int64, long time.Duration) (finding.Change, error) {
-	now := a.Now()
-	return a.Audit.Snooze(ctx, tx, actor, id, now, now.Add(long))
+// snooze puts a finding aside until a time. A refusal says that the time is over, or too far.
+func (a *Actions) snooze(ctx context.Context, tx pgx.Tx, actor string, id int64, now, until time.Time) (finding.Change, error) {
+	switch {
+	case !until.After(now):
+		return finding.Change{}, refusal("A finding is put aside until a time to come.")
+	case until.Sub(now) > longestSilence:
+		return finding.Change{}, refusal("A finding is put aside for 90 days at most; what is none is a false alarm.")
+	}
+	return a.Audit.Snooze(ctx, tx, actor, id, now, until)
 }
 
 func (a *Actions) falseAlarm(ctx context.Context, tx pgx.Tx, actor string, id int64, why string) (finding.Change, error) {

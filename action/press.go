@@ -93,7 +93,8 @@ func (a *Actions) change(ctx context.Context, tx pgx.Tx, do notify.Action, id in
 			err = refusal(fmt.Sprintf("%s looks after it already.", c.Finding.AcknowledgedBy))
 		}
 	case notify.Snooze:
-		c, err = a.snooze(ctx, tx, do.Actor, id, do.For)
+		now := a.Now()
+		c, err = a.snooze(ctx, tx, do.Actor, id, now, now.Add(do.For))
 	case notify.FalseAlarm:
 		c, err = a.falseAlarm(ctx, tx, do.Actor, id, do.Reason)
 		if err == nil && c.Finding.FalseAlarmBy != do.Actor {

@@ -95,13 +95,7 @@ func (a *Actions) respond(ctx context.Context, tx pgx.Tx, actor string, id int64
 	case Unacknowledge:
 		c, err = a.Audit.Unacknowledge(ctx, tx, actor, id, now)
 	case Snooze:
-		if !r.Until.After(now) {
-			return f, refusal("A finding is put aside until a time to come.")
-		}
-		if r.Until.Sub(now) > longestSilence {
-			return f, refusal("A finding is put aside for 90 days at most; what is none is a false alarm.")
-		}
-		c, err = a.Audit.Snooze(ctx, tx, actor, id, now, r.Until)
+		c, err = a.snooze(ctx, tx, actor, id, now, r.Until)
 	case Unsnooze:
 		c, err = a.Audit.Unsnooze(ctx, tx, actor, id, now)
 	case FalseAlarm:

@@ -85,7 +85,7 @@ func (s *server) recorded(ctx context.Context, f RecordFilter) error {
 		}
 		if n == 0 {
 			p := unknown(k.name, k.value, k.none)
-			p.Hint = "finding., credential/NAME and ann are such filters; without one, all is shown"
+			p.Hint = "such as actor ann, action finding., subject credential/ats-sync; without a filter all is shown"
 			return p
 		}
 	}

@@ -94,11 +94,15 @@ func (o *options) remote() (*client.Client, error) {
 	if err != nil || l.Server == "" {
 		return nil, err
 	}
-	token := l.Token
-	if given := os.Getenv("KEYROUNDS_TOKEN"); given != "" {
-		token = secret.New([]byte(strings.TrimSpace(given)))
+	return client.New(l.Server, l.bearer(), agent())
+}
+
+// bearer is the token that a daemon is asked with: KEYROUNDS_TOKEN, or else that of the login.
+func (l login) bearer() secret.Value {
+	if given := strings.TrimSpace(os.Getenv("KEYROUNDS_TOKEN")); given != "" {
+		return secret.New([]byte(given))
 	}
-	return client.New(l.Server, token, agent())
+	return l.Token
 }
 
 func agent() string { return "keyrounds/" + buildVersion() }

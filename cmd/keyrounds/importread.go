@@ -38,7 +38,14 @@ func readImport(stdin io.Reader, name, format string) ([]importRow, error) {
 		}
 		in = f
 	}
-	in = io.LimitReader(in, maxImport)
+	whole, err := io.ReadAll(io.LimitReader(in, maxImport+1))
+	switch {
+	case err != nil:
+		return nil, err
+	case len(whole) > maxImport:
+		return nil, &hintError{fmt.Errorf("%s is larger than %d MiB, and none of it was read", name, maxImport>>20), "import it in parts"}
+	}
+	in = bytes.NewReader(whole)
 	switch format {
 	case "csv":
 		return readCSV(in)

@@ -212,10 +212,7 @@ func daemonOfHook(o *options, cmd *cobra.Command, tokenFile string) (*client.Cli
 	if server == "" {
 		return nil, &hintError{errors.New("it is not said which daemon"), "--server names it, or KEYROUNDS_SERVER, or keyrounds login"}
 	}
-	token := l.Token
-	if given := os.Getenv("KEYROUNDS_TOKEN"); given != "" {
-		token = secret.New([]byte(given))
-	}
+	token := l.bearer()
 	if tokenFile != "" {
 		if token, err = readToken(tokenFile); err != nil {
 			return nil, err

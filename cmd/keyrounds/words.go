@@ -42,10 +42,6 @@ func libraryWords(err error, all map[string]string) map[string]string {
 		}
 		all[e.Error()] = e.Name + ": " + why
 		return all
-	case *exec.ExitError:
-		if e.Exited() {
-			return all
-		}
 	case *net.OpError:
 		all[e.Error()] = ofNetwork(e)
 		return all
