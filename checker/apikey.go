@@ -282,3 +282,25 @@ func isXML(r Response) bool {
 	kind := strings.ToLower(r.Header.Get("Content-Type"))
 	return strings.Contains(kind, "xml") && !strings.Contains(kind, "html") && bytes.HasPrefix(bytes.TrimSpace(r.Body), []byte("<"))
 }
+
+// OpenProbes are the probes of p, which must be complete and have API keys, that answer without a key as they should with one: they show
+// nothing of a key. Each is asked once within Timeout; one that cannot be asked is left out.
+func (c *Checker) OpenProbes(ctx context.Context, p Provider) (urls []string) {
+	client, err := c.kept(p)
+	if err != nil || p.Kind != APIKey {
+		return nil
+	}
+	for _, pr := range p.Probes {
+		ctx, cancel := context.WithTimeout(ctx, Timeout)
+		r := Result{}
+		answer, ok := c.ask(ctx, client, nil, nil, &r, func(ctx context.Context) (*http.Request, error) {
+			return pr.ask(ctx, p, func(*http.Request) error { return nil })
+		})
+		cancel()
+		if reading := classifyKey(p, pr, answer); ok && reading.Outcome.HasToken() {
+			_, at := pr.request()
+			urls = append(urls, withoutQuery(at))
+		}
+	}
+	return urls
+}

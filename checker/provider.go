@@ -128,7 +128,11 @@ func (p Provider) Way() string {
 	case p.Kind == APIKey:
 		return "api_key in " + p.Key.String()
 	case p.otherGrant() && p.AuthMethod != Custom:
-		return string(p.AuthMethod) + ", " + strings.TrimPrefix(p.grant(), grantURN)
+		grant := "grant " + strings.TrimPrefix(p.grant(), grantURN)
+		if p.AuthMethod == NoAuth {
+			return grant
+		}
+		return string(p.AuthMethod) + ", " + grant
 	}
 	return string(p.AuthMethod)
 }

@@ -100,6 +100,8 @@ func TestEveryWayOfAKey(t *testing.T) {
 		"",
 	)
 	odd("away", `api_key: {header: X-API-Key}, probes: [{get: "http://`+server.Free(t)+`/"}]`, "unreachable", "")
+	fmt.Fprintf(&providers, "  open: {kind: api_key, api_key: {header: X-API-Key}, allow_private_networks: true, probes: [{get: %q}]}\n",
+		dns+"/api/v1/servers/localhost") // which that recursor answers to everybody
 	s.write("keyrounds.yaml", fmt.Sprintf(
 		"data_dir: %s/data\ndatabase: {url: %q}\nverdict: {refusals_per_hour: 0}\nproviders:\n%scredentials:\n%s",
 		s.dir, pgtest.EmptyURL(t), &providers, &credentials,
@@ -113,7 +115,11 @@ func TestEveryWayOfAKey(t *testing.T) {
 		s.input(string(list), "credentials", "import", "--no-check", "--format", "json", "-")
 	}
 	s.checkAll(want)
-	out, _ := s.command("check", "-v", "query-ok-file", "password-rejected-file")
+	out, _ := s.command("doctor", "--timeout", "5s")
+	if strings.Count(out, "answers without a key as well") != 1 || !strings.Contains(out, "/servers/localhost answers without") {
+		t.Errorf("doctor does not tell of the open probe alone: %s", out)
+	}
+	out, _ = s.command("check", "-v", "query-ok-file", "password-rejected-file")
 	for _, form := range []string{theKey, anotherKey, url.QueryEscape(theKey)} {
 		if strings.Contains(out, form) {
 			t.Errorf("a key is shown: %s", out)

@@ -14,14 +14,23 @@ import (
 // mostSkew is how far our clock may be from a provider's before assertions and findings suffer.
 const mostSkew = 30 * time.Second
 
-// provider looks up the name of a provider's token endpoint, and asks its host for an answer without any credential.
+// provider looks up the name of a provider's token endpoint, and asks its host for an answer without any credential; the probes of API
+// keys as well.
 func (p *patient) provider(of checker.Provider) func(context.Context) []remark {
 	return func(ctx context.Context) []remark {
 		if of.Passive && of.Endpoint() == "" {
 			return []remark{{Check: "provider", Subject: of.Name, Result: fine, Message: "it is passive: never asked"}}
 		}
 		c := checker.New(checker.Options{Version: buildVersion(), Now: time.Now})
-		return remarksOf(of, c.Reach(ctx, of), time.Now())
+		all := remarksOf(of, c.Reach(ctx, of), time.Now())
+		for _, url := range c.OpenProbes(ctx, of) {
+			all = append(all, remark{
+				Check: "probe", Subject: of.Name, Result: warning,
+				Message: url + " answers without a key as well, so that it shows nothing of one",
+				Advice:  "choose a probe that nobody may ask without a key: a revoked one would be called healthy",
+			})
+		}
+		return all
 	}
 }
 
