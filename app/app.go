@@ -433,7 +433,8 @@ func (a *App) about(ctx context.Context, f finding.Finding) (finding.Finding, er
 	if f.Subject.Credential == "" {
 		f.About.Owners = a.ownersOf(ctx, f.Evidence.Affected)
 	}
-	f.About.Console = a.config.Load().Providers[f.Subject.Provider].ConsoleURL
+	provider := a.config.Load().Providers[f.Subject.Provider]
+	f.About.Console, f.About.Key = provider.ConsoleURL, provider.Kind == checker.APIKey
 	c, err := a.Registry.Get(ctx, f.Subject.Credential)
 	if errors.Is(err, registry.ErrNotFound) {
 		return f, nil

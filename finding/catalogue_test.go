@@ -76,3 +76,19 @@ func TestSpan(t *testing.T) {
 		}
 	}
 }
+
+// What is said of an API key is not about tokens, which it has none of; alone or with other keys.
+func TestNothingIsSaidOfAKeysTokens(t *testing.T) {
+	t.Parallel()
+	for _, kind := range []finding.Kind{finding.Revoked, finding.ProviderIncident, finding.ScopeLost} {
+		for _, suspected := range []bool{false, true} {
+			f := finding.Finding{Kind: kind, Severity: finding.Critical, About: finding.About{Key: true}}
+			f.Evidence.Suspected, f.Evidence.NoToken = suspected, true
+			for n := 1; n <= 2; n++ {
+				if text := kind.Of().Says(f) + kind.Of().Effect(f, n); strings.Contains(text, "token") {
+					t.Errorf("%s of %d: %s", kind, n, text)
+				}
+			}
+		}
+	}
+}

@@ -180,6 +180,7 @@ type About struct {
 	Console     string // where the provider shows its credentials
 	Kept        string // where the host keeps its secret, as its reference says: file:/path; "": keyrounds has it, or it is not known
 	InFile      bool   // it is registered by the configuration file
+	Key         bool   // it is an API key: there are no tokens
 }
 
 // keptElsewhere is Kept of several whose secrets are not in one place.
@@ -192,7 +193,7 @@ func Together(abouts []About) About {
 		if other.Kept != a.Kept {
 			a.Kept = keptElsewhere
 		}
-		a.InFile = a.InFile || other.InFile
+		a.InFile, a.Key = a.InFile || other.InFile, a.Key && other.Key
 	}
 	return a
 }

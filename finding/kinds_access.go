@@ -13,11 +13,7 @@ var revoked = Entry{
 	Means: "The provider refused the credential, and later refusals confirmed it.",
 	Effect: func(f Finding, n int) string {
 		if f.Evidence.Suspected {
-			return pick(
-				n,
-				"If it is confirmed, whoever uses it gets no new token.",
-				"If that is confirmed, whoever uses them gets no new token.",
-			)
+			return pick(n, "If it is confirmed, whoever uses it ", "If that is confirmed, whoever uses them ") + f.About.loses() + "."
 		}
 		if f.Evidence.NeverHealthy {
 			return pick(n, "It has never worked here with this secret, so nothing that worked has stopped.",
@@ -83,8 +79,19 @@ var revoked = Entry{
 
 // noToken is the effect where no token comes any more.
 func noToken(f Finding, n int) string {
-	return pick(n, "Whoever uses it", "Whoever uses one of them") + " gets no new token. What runs on it stops when its last token ends" +
-		tokenEnds(f) + "."
+	text := pick(n, "Whoever uses it ", "Whoever uses one of them ") + f.About.loses()
+	if f.About.Key {
+		return text + ", so that what runs on it has stopped."
+	}
+	return text + ". What runs on it stops when its last token ends" + tokenEnds(f) + "."
+}
+
+// loses is what a refusal does to those who use a credential.
+func (a About) loses() string {
+	if a.Key {
+		return "is refused"
+	}
+	return "gets no new token"
 }
 
 // tokenEnds says how long tokens live, where that is known.
@@ -112,6 +119,8 @@ var scopeLost = Entry{
 			return "may do less than it needs"
 		case !f.Evidence.NoToken:
 			return "has lost " + missing
+		case f.About.Key:
+			return "is forbidden what it was tried for: a permission may be missing"
 		case f.Evidence.Outcome == "grant_denied":
 			return "gets no token: it may not use this grant"
 		case missing == "":
@@ -207,8 +216,10 @@ var flapping = Entry{
 
 var providerIncident = Entry{
 	Kind: ProviderIncident, Severity: Critical,
-	Means:  "Many credentials of a provider, or behind one token endpoint, that worked were refused at about the same time.",
-	Effect: does("Whoever uses them gets no new token. No credential is blamed alone while this lasts."),
+	Means: "Many credentials of a provider, or behind one token endpoint, that worked were refused at about the same time.",
+	Effect: func(f Finding, _ int) string {
+		return "Whoever uses them " + f.About.loses() + ". No credential is blamed alone while this lasts."
+	},
 	Says: func(f Finding) string {
 		n := Plural(len(f.Evidence.Affected), "credential")
 		if all := f.Evidence.PeersTotal; all >= len(f.Evidence.Affected) && all > 1 {

@@ -65,7 +65,11 @@ func Evidence(f finding.Finding) (facts []Fact) {
 		}
 	}
 	add("Since", clock(e.Since))
-	add("Last token", clock(e.LastSuccess))
+	if f.About.Key {
+		add("Last worked", clock(e.LastSuccess))
+	} else {
+		add("Last token", clock(e.LastSuccess))
+	}
 	add("How sure", certainty(f))
 	add("It could be", couldBe(f))
 	add(said(f))

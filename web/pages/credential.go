@@ -139,7 +139,7 @@ func (p *Pages) fillCredential(ctx context.Context, page *credentialPage) error 
 			return err
 		}
 	}
-	page.fillStrip(st)
+	page.fillStrip(st, p.provider(page.C.Provider).Kind)
 	page.fillSecret(st)
 	return nil
 }

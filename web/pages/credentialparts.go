@@ -119,7 +119,7 @@ func newLatency(hours []audit.Phases) (l latency) {
 }
 
 // fillStrip fills in what people compare first.
-func (page *credentialPage) fillStrip(st audit.Standing) {
+func (page *credentialPage) fillStrip(st audit.Standing, of checker.Kind) {
 	c, f := page.C, page.Frame
 	next := stripFact{Label: "Next check", At: f.When(c.NextCheck), Below: c.NextWhy}
 	switch {
@@ -132,6 +132,9 @@ func (page *credentialPage) fillStrip(st audit.Standing) {
 		next.Below = "last " + distance(f.Now, st.LastCheck)
 	}
 	last := stripFact{Label: "Last token", At: f.When(st.LastSuccess)}
+	if of == checker.APIKey {
+		last.Label = "Last worked"
+	}
 	switch {
 	case st.LastSuccess.IsZero():
 		last.Text = "never"

@@ -10,6 +10,7 @@ import (
 
 	"github.com/keyrounds/keyrounds/access"
 	"github.com/keyrounds/keyrounds/audit"
+	"github.com/keyrounds/keyrounds/checker"
 	"github.com/keyrounds/keyrounds/credential"
 	"github.com/keyrounds/keyrounds/finding"
 )
@@ -315,7 +316,10 @@ func (p *Pages) aboutAll(ctx context.Context, all []finding.Finding) ([]finding.
 	}
 	for i, f := range all {
 		if c, ok := registered[f.Subject.CredentialID]; ok {
-			all[i].About = finding.About{Owner: c.Owner, Description: c.Description, Scopes: c.Scopes, Labels: c.Labels}
+			all[i].About = finding.About{
+				Owner: c.Owner, Description: c.Description, Scopes: c.Scopes, Labels: c.Labels,
+				Key: p.provider(c.Provider).Kind == checker.APIKey,
+			}
 		}
 	}
 	return all, nil
