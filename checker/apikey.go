@@ -124,7 +124,7 @@ func (p Provider) validateKey(add complaint) {
 	case k.Basic != "" && k.Basic != BasicUser && k.Basic != BasicPassword:
 		add("api_key.basic", OneOf([]BasicHalf{BasicUser, BasicPassword}), "%q is no half of Basic", k.Basic)
 	}
-	if !slices.ContainsFunc(p.Probes, func(pr Probe) bool { return pr.Scope == "" }) {
+	if !p.Passive && !slices.ContainsFunc(p.Probes, func(pr Probe) bool { return pr.Scope == "" }) {
 		add("probes", "probes: [{get: https://api.example.com/me}]",
 			"none is without a scope: such a one shows whether a key works at all")
 	}
@@ -178,6 +178,10 @@ func byKey(ctx context.Context, a *Asking) {
 			break
 		}
 	}
+	if best == nil {
+		a.Reading = says(Misconfigured, "", "probes", "no probe without a scope shows whether the key works")
+		return
+	}
 	best.Trail, best.Trace = a.Result.Trail, a.Result.Trace
 	*a.Result = *best
 	a.Result.trace("read as %s %s by: %s", a.Outcome, a.Reason, ours(a.Rule))
@@ -186,7 +190,7 @@ func byKey(ctx context.Context, a *Asking) {
 		a.Result.unproven(p, a.target.Credential)
 		return
 	}
-	if a.Outcome == Rejected && !a.Outcome.HasToken() && (a.Reason == Unspecified || a.Reason == BadSecret || a.Reason == UnknownClient) {
+	if a.Outcome == Rejected && (a.Reason == Unspecified || a.Reason == BadSecret || a.Reason == UnknownClient) {
 		a.Choices, a.RefusesFor = p.keyChoices(), p.RefusesFor
 	}
 }

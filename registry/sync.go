@@ -240,6 +240,7 @@ type former struct {
 
 // keepClients remembers the client ids that credentials had before.
 func keepClients(ctx context.Context, tx pgx.Tx, fs []former, now time.Time) error {
+	fs = slices.DeleteFunc(fs, func(f former) bool { return f.clientID == "" }) // of an API key that had no name
 	if len(fs) == 0 {
 		return nil
 	}
