@@ -72,9 +72,15 @@ const (
 )
 
 // told is what Opsgenie was told of an alert last; the zero value: nothing.
-type told struct {
-	State    string `json:"state"`
-	Priority string `json:"priority"`
+type told struct{ State, Priority string }
+
+// ref is told as a receipt has it and people read it: open P1.
+func (t told) ref() string { return strings.TrimSpace(t.State + " " + t.Priority) }
+
+// readTold reads a receipt; what is none was told by another receiver of this name.
+func readTold(r notify.Receipt) told {
+	state, priority, _ := strings.Cut(r.Ref, " ")
+	return told{state, priority}
 }
 
 // Send makes the alert of m what m is: created, acknowledged once somebody looks after all of it, of another priority, with a note of
@@ -87,16 +93,11 @@ func (r *Receiver) Send(ctx context.Context, m notify.Message) (notify.Receipt, 
 	if len(m.Findings) == 0 {
 		return notify.Receipt{}, &notify.RefusedError{Err: fmt.Errorf("%s: takes alerts only, no letters", r.o.Name), OnlyThis: true}
 	}
-	var before told
-	_ = json.Unmarshal([]byte(m.Told.Ref), &before) // what is none was told by another receiver of this name
+	before := readTold(m.Told)
 	now := told{stateOf(m), priorities[m.Severity()]}
 	steps := stepsOf(m, before, now)
 	if now.State == acknowledged && before.State == "" && !m.Unclear {
 		now, steps = told{}, nil // somebody looks after it already, so nobody is paged
-	}
-	ref, err := json.Marshal(now)
-	if err != nil {
-		return notify.Receipt{}, err
 	}
 	if len(steps) > 0 {
 		header, err := r.header(ctx)
@@ -109,7 +110,7 @@ func (r *Receiver) Send(ctx context.Context, m notify.Message) (notify.Receipt, 
 			}
 		}
 	}
-	return notify.Receipt{Channel: "alerts", Ref: string(ref)}, nil
+	return notify.Receipt{Channel: "alerts", Ref: now.ref()}, nil
 }
 
 func stateOf(m notify.Message) string {
