@@ -52,7 +52,7 @@ RACE := GORACE=atexit_sleep_ms=50
 LONGEST := ./cmd/keyrounds ./rounds ./app ./deploy ./notify
 
 # Modules of their own, whose dependencies are not the daemon's: the dashboards, and for tests authorization servers and a sender of logs.
-MODULES := deploy/grafana sim/authserver/fosite sim/authserver/gooauth2 sim/authserver/zitadel test/senders/otelcol
+MODULES := deploy/grafana sim/authserver/fosite sim/authserver/gooauth2 sim/authserver/zitadel test/senders/otelcol test/mailbox/mailpit
 modules:
 	@for dir in $(MODULES); do echo "$$dir"; \
 		(cd $$dir && go vet ./... && go mod tidy -diff && go mod verify && go test ./...) || exit 1; done

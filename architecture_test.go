@@ -107,6 +107,11 @@ func TestTheTableGoesDown(t *testing.T) {
 		"notify/shoutrrr notify",
 		"notify/alertmanager notify",
 		"notify/webhook notify",
+		"notify/mail notify",
+		"notify/notifytest notify",
+		"notify/teams notify",
+		"notify/pagerduty notify",
+		"notify/opsgenie notify",
 		"web web/pages",
 		"web/pages api",
 		"cmd/keyrounds demo",
@@ -138,6 +143,7 @@ func TestOutboundIsTheOnlyWayOut(t *testing.T) {
 		"bench/daemon.go":           "asks the daemon and the stub that it measures",
 		"bench/floor/main.go":       "is what the daemon is compared with, and never part of it",
 		"test/server/server.go":     "asks the server that a test started",
+		"test/mailbox/mailbox.go":   "asks the mail server that a test started",
 	}
 	used := map[string]bool{}
 	err := filepath.WalkDir(".", func(path string, d os.DirEntry, err error) error {

@@ -98,16 +98,28 @@ type Slack struct {
 	Webhook  secret.Reference // of the receiver webhook; zero: there is none
 }
 
-// Receiver is one beside Slack. What is of the other type is zero.
+// Receiver is one beside Slack. What is of another type is zero.
 type Receiver struct {
 	Name     string
-	Type     string           // Shoutrrr, Alertmanager or Webhook
-	URL      secret.Reference // of shoutrrr
-	Base     string           // of Alertmanager and Webhook
+	Type     string           // Shoutrrr or another of the types below
+	URL      secret.Reference // of Shoutrrr and Teams
+	Base     string           // of the others
 	Token    secret.Reference // of Alertmanager; zero: none
-	Username string           // likewise; "": none
-	Password secret.Reference
+	Username string           // of Alertmanager and Mail; "": none
+	Password secret.Reference // likewise
 	Secret   secret.Reference // of Webhook: events are signed by it
+	Key      secret.Reference // of PagerDuty and Opsgenie
+	From     string           // of Mail
+	To       []string         // likewise
+	Plain    bool             // likewise: without TLS
+}
+
+// KeyName is the key of the configuration that Key is of.
+func (r Receiver) KeyName() string {
+	if r.Type == PagerDuty {
+		return "routing_key"
+	}
+	return "api_key"
 }
 
 // The types of receivers.
@@ -115,6 +127,10 @@ const (
 	Shoutrrr     = "shoutrrr"
 	Alertmanager = "alertmanager"
 	Webhook      = "webhook"
+	Teams        = "teams"
+	PagerDuty    = "pagerduty"
+	Opsgenie     = "opsgenie"
+	Mail         = "mail"
 )
 
 // Address is a database URL: a reference, or the URL itself where it has no password in it.

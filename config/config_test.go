@@ -173,6 +173,9 @@ func TestNoWebhookInAnError(t *testing.T) {
 		`slack: {webhook_url: "https://chat.example/api/c4n4ryc4n4ryc4n4ry"}`,
 		"heartbeat:\n  url: https://hc.example/c4n4ry00-b8a1-11f0-9b52-3d6f2d9a2f10\n",
 		`receivers: [{name: a, url: "https://hooks.chat.example/c4n4ry"}]`,
+		`receivers: [{name: a, type: teams, url: "https://logic.example/workflows/x?sp=run&sig=c4n4ry"}]`,
+		`receivers: [{name: a, type: pagerduty, routing_key: c4n4ry}, {name: b, type: opsgenie, api_key: c4n4ry}]`,
+		`receivers: [{name: a, type: mail, url: "smtp://u:c4n4ry@host", password: c4n4ry}]`,
 	} {
 		_, err := config.Parse("c", []byte(text+"\nnope: 1\n"))
 		if err == nil || strings.Contains(fmt.Sprintf("%+v", err), "c4n4ry") {

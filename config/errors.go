@@ -133,8 +133,10 @@ const maxShown = 160
 
 var (
 	sensitive = regexp.MustCompile(`((?:secret|token|password|key|url)["']?\s*:\s+)("[^"]*"?|'[^']*'?|[^\s,}\]]+)`)
-	// An address with a secret in its path: Slack's and the like, and where a part of it is long.
-	webhook  = regexp.MustCompile(`^https?://(?:hooks\.[^/]+/|[^/?#]+/(?:[^?#]*/)?[A-Za-z0-9_-]{16,}(?:[/?#]|$))`)
+	// An address with a secret in its path, Slack's and the like, and where a part of it is long; or with a signature, as workflows have.
+	webhook = regexp.MustCompile(
+		`^https?://(?:hooks\.[^/]+/|[^/?#]+/(?:[^?#]*/)?[A-Za-z0-9_-]{16,}(?:[/?#]|$)|[^?#]+\?(?:[^#]*&)?(?:sig|code|key|token)=)`,
+	)
 	host     = regexp.MustCompile(`^https?://[^/]+/`)
 	userinfo = regexp.MustCompile(`//[^/@\s]+@`)
 )

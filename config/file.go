@@ -463,16 +463,29 @@ type SlackIn struct {
 type ReceiverIn struct {
 	// [a-z0-9][a-z0-9-]*, unique; not slack or webhook.
 	Name string `json:"name"`
-	// shoutrrr (default), alertmanager or webhook.
+	// shoutrrr (default), alertmanager, webhook, teams, pagerduty, opsgenie or mail.
 	Type string `json:"type,omitempty"`
-	// Of shoutrrr: reference to its service URL, such as env:PAGER_URL. Of Alertmanager: its base URL. Of
-	// a webhook: the address that events are posted to.
-	URL string `json:"url"`
+	// Of shoutrrr: reference to its service URL, such as env:PAGER_URL. Of Teams: reference to the URL of a workflow. Of
+	// Alertmanager: its base URL. Of a webhook: the address that events are posted to. Of mail: smtp://host (STARTTLS) or
+	// smtps://host. Of PagerDuty and Opsgenie: instead of the address of their region.
+	URL string `json:"url,omitempty"`
+	// Of PagerDuty: reference to the integration key of a service.
+	RoutingKey string `json:"routing_key,omitempty"`
+	// Of Opsgenie: reference to the key of an API integration.
+	APIKey string `json:"api_key,omitempty"`
+	// Of PagerDuty and Opsgenie: us (default) or eu.
+	Region string `json:"region,omitempty"`
+	// Of mail: who sends, an address, also with a name.
+	From string `json:"from,omitempty"`
+	// Of mail: who gets it, addresses.
+	To []string `json:"to,omitempty"`
+	// Of mail: without TLS, for a server on a safe way that has none. Not with a password.
+	Plain bool `json:"plain,omitempty"`
 	// Of Alertmanager: reference to a bearer token.
 	Token string `json:"token,omitempty"`
-	// Of Alertmanager: basic authentication.
+	// Of Alertmanager and mail: who signs in.
 	Username string `json:"username,omitempty"`
-	// Of Alertmanager: reference to the password.
+	// Of Alertmanager and mail: reference to the password.
 	Password string `json:"password,omitempty"`
 	// Of a webhook: reference to the secret that signs events, whsec_ and base64 of 24 to 64 bytes.
 	Secret string `json:"secret,omitempty"`

@@ -156,63 +156,6 @@ func (b *builder) httpURL(path, text string) {
 	}
 }
 
-func (b *builder) receiver(c *Config, path string, in ReceiverIn) {
-	r := Receiver{Name: in.Name, Type: in.Type, Username: in.Username}
-	if !credential.ValidName(in.Name) || in.Name == slackReceiver || in.Name == webhookReceiver {
-		b.fail(
-			path+".name",
-			"lower-case letters, digits and hyphens; slack and webhook are keyrounds' own",
-			"%q is not a valid name",
-			in.Name,
-		)
-	}
-	if slices.ContainsFunc(c.Receivers, func(o Receiver) bool { return o.Name == in.Name }) {
-		b.fail(path+".name", "each receiver has a name of its own", "the name %q is given twice", in.Name)
-	}
-	switch in.Type {
-	case "", Shoutrrr:
-		r.Type = Shoutrrr
-		if ref, err := secret.ParseReference(in.URL); err == nil && ref.Scheme() != secret.SchemeSealed {
-			r.URL = ref
-		} else {
-			b.fail(
-				path+".url",
-				"put the URL in a variable or a file, and name that: env:PAGER_URL",
-				"is not a reference: such a URL holds a secret",
-			)
-		}
-		if in.Token != "" || in.Username != "" || in.Password != "" || in.Secret != "" {
-			b.fail(path, "they belong into the URL", "token, username, password and secret are not for shoutrrr")
-		}
-	case Alertmanager:
-		r.Base = strings.TrimSuffix(in.URL, "/")
-		b.httpURL(path+".url", in.URL)
-		r.Token, r.Password = b.reference(path+".token", in.Token), b.reference(path+".password", in.Password)
-		if in.Token != "" && in.Username != "" || (in.Username == "") != (in.Password == "") {
-			b.fail(path, "a token, or a username and a password", "its sign-in is not clear")
-		}
-		if in.Secret != "" {
-			b.fail(path+".secret", "", "is for a webhook")
-		}
-	case Webhook:
-		r.Base = in.URL
-		b.httpURL(path+".url", in.URL)
-		if r.Secret = b.reference(path+".secret", in.Secret); in.Secret == "" {
-			b.fail(
-				path+".secret",
-				"env:HOOK_SECRET, which holds whsec_ and what openssl rand -base64 32 prints",
-				"is missing: events are signed",
-			)
-		}
-		if in.Token != "" || in.Username != "" || in.Password != "" {
-			b.fail(path, "whoever takes them checks the signature", "token, username and password are for Alertmanager")
-		}
-	default:
-		b.fail(path+".type", DidYouMean(in.Type, []string{Shoutrrr, Alertmanager, Webhook}), "unknown type %q", in.Type)
-	}
-	c.Receivers = append(c.Receivers, r)
-}
-
 // ReceiverNames lists the receivers that there are, in the order in which they are told: slack, webhook, then those
 // of receivers:.
 func (c *Config) ReceiverNames() []string {

@@ -58,7 +58,7 @@ type Letters interface {
 func (n *Notifier) Announce(l Letters) { n.letters = l }
 
 // EnqueueLetter puts a letter for each receiver into the outbox, once for a key, in tx: false where it was there
-// before. Left out are receivers that take alerts only (Traits.Again), and the fallback, unless it is the only
+// before. Left out are receivers that take alerts only (Traits.Alerts), and the fallback, unless it is the only
 // receiver.
 func (n *Notifier) EnqueueLetter(ctx context.Context, tx pgx.Tx, key string) (bool, error) {
 	tag, err := tx.Exec(ctx, `INSERT INTO notify_letters (key, enqueued_at) VALUES ($1, $2) ON CONFLICT DO NOTHING`, key, n.Now())
@@ -92,7 +92,7 @@ func (s *Setup) readers(o Owner) (list []Target) {
 	for _, r := range s.Receivers {
 		named := slices.Contains(o.Receivers, r.Name())
 		switch traits := r.Traits(); {
-		case traits.Again > 0, len(o.Receivers) > 0 && !named, !named && r.Name() == s.Policy.Fallback && len(s.Receivers) > 1:
+		case traits.Alerts, len(o.Receivers) > 0 && !named, !named && r.Name() == s.Policy.Fallback && len(s.Receivers) > 1:
 		case o.Channel != "" && !traits.Channels && !named:
 		default:
 			list = append(list, Target{r.Name(), o.Place})

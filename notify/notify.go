@@ -44,6 +44,7 @@ type Receiver interface {
 // pace.
 type Traits struct {
 	Edits    bool          // it updates messages in place; otherwise what is new is another message
+	Alerts   bool          // it takes alerts only: no digest and no report
 	Channels bool          // a message can go to another channel than its own
 	Pace     time.Duration // least time between two posts in one channel
 	Again    time.Duration // it forgets what is not told again within this time; 0: it does not

@@ -1,6 +1,7 @@
 package notify
 
 import (
+	"slices"
 	"strings"
 	"time"
 
@@ -93,12 +94,26 @@ func Ended(fs []finding.Finding) string {
 // Over reports whether all findings of the message are resolved; true for a letter, which has none.
 func (m Message) Over() bool { return m.over() }
 
+// LookedAfter reports whether somebody looks after all of it that is not resolved: acknowledged, or put aside. False where nothing is
+// left.
+func (m Message) LookedAfter() bool {
+	return !m.over() && !slices.ContainsFunc(m.Findings, func(f finding.Finding) bool { return f.State == finding.Open })
+}
+
 // Severity is that of its first finding, which is the most severe of those that are not resolved; Info for a letter.
 func (m Message) Severity() finding.Severity {
 	if len(m.Findings) == 0 {
 		return finding.Info
 	}
 	return m.Findings[0].Severity
+}
+
+// Cut is s, or its beginning with … where it has more than most characters.
+func Cut(s string, most int) string {
+	if r := []rune(s); len(r) > most {
+		return string(r[:most-1]) + "…"
+	}
+	return s
 }
 
 // harmless puts a word joiner into what chats take for a mention of everybody, or of somebody.

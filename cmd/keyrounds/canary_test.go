@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -35,6 +36,8 @@ func TestNoSecretIsAnywhere(t *testing.T) {
 	const pushed = "c4n4ry-push/t0ken+val"
 	const pager, alerts = "c4n4ry-pager-path", "c4n4ry-alertmanager"
 	const hook = "c4n4ry-webhook-key"
+	const flow, posting, genie = "c4n4ry-sig_workflow", "c4n4ry-mail-passw0rd", "c4n4ry-genie-key"
+	const paging = "c4n4ry7890123456789012pagerduty0"
 	const beat, asked, traced = "c4n4ry-heartbeat", "c4n4ry-promql-token", "c4n4ry-otlp-key"
 	const passphrase, wrongPhrase = "c4n4ry-passphrase", "c4n4ry-wr0ng-phrase"
 	const apiKey, signing = "c4n4ry-ap1+key/val", "c4n4ry-standard-webhooks-key"
@@ -44,6 +47,11 @@ func TestNoSecretIsAnywhere(t *testing.T) {
 		w.Header().Set("Content-Type", "application/json")
 		w.WriteHeader(http.StatusUnauthorized)
 		_ = json.NewEncoder(w).Encode(map[string]any{"message": fmt.Sprint("invalid key ", apiKey, r.URL, r.Header)})
+	}))
+	mirror := s.serve(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { // a receiver's server that shows what it refuses
+		w.WriteHeader(http.StatusForbidden)
+		_, _ = fmt.Fprint(w, r.URL, r.Header)
+		_, _ = io.Copy(w, r.Body)
 	}))
 	collector := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { _, _ = io.Copy(spans, r.Body) }))
 	defer collector.Close()
@@ -63,6 +71,10 @@ receivers:
   - {name: pager, url: "file:%s"}
   - {name: soc, type: webhook, url: "%s", secret: "file:%s"}
   - {name: am, type: alertmanager, url: "http://127.0.0.1:1", token: "file:%s"}
+  - {name: teams, type: teams, url: "file:%s"}
+  - {name: genie, type: opsgenie, url: "%s", api_key: "file:%s"}
+  - {name: duty, type: pagerduty, url: "%s", routing_key: "file:%s"}
+  - {name: mail, type: mail, url: "smtp://%s", plain: true, from: a@example.com, to: [b@example.com], username: u, password: "file:%s"}
 leaks:
   try_every: 1s
   webhooks: [{name: hook, type: gitguardian, secret: "file:%s"}]
@@ -79,6 +91,10 @@ leaks:
 		s.write("pager-url", "generic://127.0.0.1:1/"+pager+"?disabletls=yes&@authorization="+pager),
 		soc, s.write("signing", "whsec_"+base64.StdEncoding.EncodeToString([]byte(signing))),
 		s.write("am-token", alerts),
+		s.write("flow", mirror+"/workflows/x?sig="+flow),
+		mirror, s.write("genie", genie),
+		mirror, s.write("duty", paging),
+		s.echoingMailServer(), s.write("posting", posting),
 		s.write("hook-key", hook),
 	), s.lockedKeys(passphrase, wrongPhrase)+s.apiKeys(apiKey), 12)
 	s.replace("providers:\n", "providers:\n"+echoing(echo))
@@ -234,8 +250,16 @@ leaks:
 	if !strings.Contains(places["what the commands print"], "am: could not be reached") {
 		t.Error("no receiver was tried in vain")
 	}
+	for _, refused := range []string{"teams", "genie", "duty"} {
+		if !strings.Contains(places["the daemon's log"]+places["what the commands print"], refused+": it answers HTTP 403") {
+			t.Errorf("the receiver %s was not refused", refused)
+		}
+	}
+	if !strings.Contains(places["the daemon's log"], "mail: the server answers 535 5.7.8 to the sign-in") {
+		t.Error("no mail was refused")
+	}
 	canaries := append(s.idp.Tokens(), goodSecret, sealed, rotated, hook, slackToken, appToken, pushed, pager, alerts, beat, asked, traced,
-		passphrase, wrongPhrase, apiKey, signing)
+		passphrase, wrongPhrase, apiKey, signing, flow, posting, genie, paging)
 	if len(canaries) < 6 {
 		t.Errorf("only %d canaries", len(canaries))
 	}
@@ -276,6 +300,39 @@ func echoing(url string) (text string) {
 		)
 	}
 	return text
+}
+
+// echoingMailServer is a mail server, by its address, that lets nobody sign in, and shows what it was sent.
+func (s *site) echoingMailServer() string {
+	s.t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.t.Cleanup(func() { l.Close() })
+	answer := func(conn net.Conn) {
+		defer conn.Close()
+		fmt.Fprint(conn, "220 mail\r\n")
+		for in := bufio.NewScanner(conn); in.Scan(); {
+			if line := in.Text(); strings.HasPrefix(line, "EHLO") {
+				fmt.Fprint(conn, "250-mail\r\n250 AUTH PLAIN\r\n")
+			} else {
+				_, sent, _ := strings.Cut(line, "AUTH PLAIN ")
+				plain, _ := base64.StdEncoding.DecodeString(sent)
+				fmt.Fprintf(conn, "535 5.7.8 no: %s %q\r\n", line, plain)
+			}
+		}
+	}
+	go func() {
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go answer(conn)
+		}
+	}()
+	return l.Addr().String()
 }
 
 // apiKeys are credentials of those.

@@ -39,6 +39,8 @@ func references(c *config.Config) (all []refAt) {
 		add(fmt.Sprintf("receivers.%d.url", i), r.URL)
 		add(fmt.Sprintf("receivers.%d.token", i), r.Token)
 		add(fmt.Sprintf("receivers.%d.password", i), r.Password)
+		add(fmt.Sprintf("receivers.%d.secret", i), r.Secret)
+		add(fmt.Sprintf("receivers.%d.%s", i, r.KeyName()), r.Key)
 	}
 	for i, issuer := range c.Access.Issuers {
 		add(fmt.Sprintf("access.issuers.%d.client_secret", i), issuer.ClientSecret)

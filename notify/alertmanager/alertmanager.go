@@ -53,8 +53,10 @@ const (
 	maxSkew = time.Minute // by which Alertmanager's clock may be behind ours
 )
 
-// Traits says that it edits, and wants to be told again each minute: an Alertmanager that restarts forgets alerts.
-func (*Receiver) Traits() notify.Traits { return notify.Traits{Edits: true, Again: resend} }
+// Traits says that it edits, takes no letters, and wants to be told again each minute: an Alertmanager that restarts forgets alerts.
+func (*Receiver) Traits() notify.Traits {
+	return notify.Traits{Edits: true, Again: resend, Alerts: true}
+}
 
 // alert is one of POST /api/v2/alerts (the OpenAPI specification of Alertmanager).
 type alert struct {

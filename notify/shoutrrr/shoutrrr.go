@@ -238,7 +238,7 @@ func compose(scheme string, m notify.Message) (types.Params, string) {
 		if m.Over() && m.Letter == nil {
 			params["action"] = "resolve"
 		}
-		text = cut(text, 1000)
+		text = notify.Cut(text, 1000)
 	case "opsgenie": // alerts of one alias are one alert; shoutrrr cannot close it
 		params["alias"], params["source"], params["priority"] = "keyrounds-"+m.Key, "keyrounds", priorities[m.Severity()]
 	}
@@ -248,7 +248,7 @@ func compose(scheme string, m notify.Message) (types.Params, string) {
 			params["priority"] = of[finding.Info] // what is over wakes nobody
 		}
 	}
-	return params, cut(text, 4000)
+	return params, notify.Cut(text, 4000)
 }
 
 // pushPriorities are how loud a message of a severity is on a telephone: docs.ntfy.sh/publish/#message-priority,
@@ -277,10 +277,3 @@ var (
 	severities = map[finding.Severity]string{finding.Critical: "critical", finding.Warning: "warning", finding.Info: "info"}
 	priorities = map[finding.Severity]string{finding.Critical: "P1", finding.Warning: "P3", finding.Info: "P5"}
 )
-
-func cut(s string, most int) string {
-	if r := []rune(s); len(r) > most {
-		return string(r[:most-1]) + "…"
-	}
-	return s
-}

@@ -9,7 +9,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -72,32 +71,44 @@ func (r *Receiver) Send(ctx context.Context, m notify.Message) (notify.Receipt, 
 		return notify.Receipt{}, fmt.Errorf("%s: its URL: %w", r.o.Name, err)
 	}
 	if err := r.sign(ctx, req, m, body); err != nil {
-		return notify.Receipt{}, &notify.RefusedError{
-			Err: fmt.Errorf("%s: %w", r.o.Name, err), NeedsPerson: true, Fix: "mend secret of the receiver, or what it points at",
-		}
+		return notify.Receipt{}, r.noSecret(err)
 	}
 	resp, err := r.o.Client.Do(req)
 	if err != nil {
 		return notify.Receipt{}, fmt.Errorf("%s: could not be reached", r.o.Name)
 	}
-	defer resp.Body.Close()
-	_, _ = io.Copy(io.Discard, io.LimitReader(resp.Body, 64<<10)) // what it says is nobody's business: it may be hostile
 	return notify.Receipt{Channel: "events", Ref: string(ref)}, r.answer(resp)
 }
 
 // errSecret says what a secret of a webhook is.
 var errSecret = errors.New("secret: it may be whsec_ and base64 of 24 to 64 bytes, such as from: echo whsec_$(openssl rand -base64 32)")
 
-func (r *Receiver) sign(ctx context.Context, req *http.Request, m notify.Message, body []byte) error {
+// signer is what signs events, by the secret as it is now.
+func (r *Receiver) signer(ctx context.Context) (*standardwebhooks.Webhook, error) {
 	v, err := r.o.Secret(ctx)
 	if err != nil {
-		return fmt.Errorf("secret: %w", err)
+		return nil, fmt.Errorf("secret: %w", err)
 	}
 	defer v.Wipe()
 	text, prefixed := strings.CutPrefix(v.Reveal(), "whsec_")
 	hook, err := standardwebhooks.NewWebhook(text)
 	if n := len(text) / 4 * 3; err != nil || !prefixed || n < 24 || n > 66 {
-		return errSecret // the library's error may hold a part of it
+		return nil, errSecret // the library's error may hold a part of it
+	}
+	return hook, nil
+}
+
+// noSecret is the error of a signer that there is not.
+func (r *Receiver) noSecret(err error) error {
+	return &notify.RefusedError{
+		Err: fmt.Errorf("%s: %w", r.o.Name, err), NeedsPerson: true, Fix: "mend secret of the receiver, or what it points at",
+	}
+}
+
+func (r *Receiver) sign(ctx context.Context, req *http.Request, m notify.Message, body []byte) error {
+	hook, err := r.signer(ctx)
+	if err != nil {
+		return err
 	}
 	id, at := idOf(m, body), r.o.Now()
 	signature, err := hook.Sign(id, at, body)
@@ -119,21 +130,14 @@ func idOf(m notify.Message, body []byte) string {
 	return "msg_" + hex.EncodeToString(h.Sum(nil)[:16])
 }
 
+// answer is what an answer means. What it says is nobody's business: it may be hostile.
 func (r *Receiver) answer(resp *http.Response) error {
-	if resp.StatusCode/100 == 2 {
-		return nil
+	answer := notify.AnswerOf(resp)
+	if answer.Status == http.StatusGone {
+		return &notify.RefusedError{
+			Err: fmt.Errorf("%s: it answers HTTP %d", r.o.Name, answer.Status), NeedsPerson: true,
+			Fix: "its address wants no more events: take the receiver out",
+		}
 	}
-	err := fmt.Errorf("%s: it answers HTTP %d", r.o.Name, resp.StatusCode)
-	switch s := resp.StatusCode; {
-	case s == http.StatusTooManyRequests:
-		after, _ := strconv.Atoi(resp.Header.Get("Retry-After"))
-		return &notify.RetryError{After: time.Duration(min(max(after, 5), 3600)) * time.Second, Err: err}
-	case s == http.StatusBadRequest, s == http.StatusRequestEntityTooLarge, s == http.StatusUnprocessableEntity:
-		return &notify.RefusedError{Err: err, OnlyThis: true}
-	case s == http.StatusGone:
-		return &notify.RefusedError{Err: err, NeedsPerson: true, Fix: "its address wants no more events: take the receiver out"}
-	case s >= http.StatusInternalServerError:
-		return err
-	}
-	return &notify.RefusedError{Err: err, NeedsPerson: true, Fix: "look at url and secret of the receiver"}
+	return answer.Err(r.o.Name, "look at url and secret of the receiver")
 }

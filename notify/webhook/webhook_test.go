@@ -216,3 +216,36 @@ func TestAnswers(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// Whether somebody is at the address is asked without an event; a secret that is none, an address that wants no more, and nobody there
+// are found before the first event.
+func TestReach(t *testing.T) {
+	t.Parallel()
+	status, methods := http.StatusMethodNotAllowed, map[string]int{}
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		methods[r.Method]++
+		w.WriteHeader(status)
+	}))
+	t.Cleanup(server.Close)
+	k := &taker{Server: server}
+	for status = range map[int]bool{http.StatusOK: true, http.StatusNotFound: true, http.StatusMethodNotAllowed: true} {
+		if c, err := k.receiver(key).Reach(t.Context()); err != nil || !strings.Contains(c.Says, "answers") || c.Doubt != "" {
+			t.Errorf("HTTP %d: %v, %v", status, c, err)
+		}
+	}
+	var refused *notify.RefusedError
+	status = http.StatusGone
+	if _, err := k.receiver(key).Reach(t.Context()); !errors.As(err, &refused) || !refused.NeedsPerson {
+		t.Errorf("gone: %v", err)
+	}
+	if _, err := k.receiver("whsec_c4n4ry").Reach(t.Context()); !errors.As(err, &refused) || strings.Contains(err.Error(), "c4n4ry") {
+		t.Errorf("no secret: %v", err)
+	}
+	if len(methods) != 1 || methods[http.MethodHead] != 4 {
+		t.Errorf("it was asked %v", methods)
+	}
+	server.Close()
+	if _, err := k.receiver(key).Reach(t.Context()); err == nil || strings.Contains(err.Error(), "127.0.0.1") {
+		t.Errorf("nobody there: %v", err)
+	}
+}
