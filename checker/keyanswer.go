@@ -83,7 +83,9 @@ func keyTrouble(p Provider, r Response, a answer) Reading {
 func saysNo(a answer) bool {
 	ok, isBool := a.members["ok"].(bool)
 	success, isSuccess := a.members["success"].(bool)
-	return isBool && !ok || isSuccess && !success || filled(a.members["error"])
+	data, hasData := a.members["data"]
+	nothing := hasData && !filled(data) && filled(a.members["errors"]) // as GraphQL answers
+	return isBool && !ok || isSuccess && !success || filled(a.members["error"]) || nothing
 }
 
 // keyOK is rule 2.
@@ -114,12 +116,13 @@ func (p Provider) keyOK(pr Probe, r Response, a answer) Reading {
 // keyRefused is rules 3 to 7.
 func (p Provider) keyRefused(r Response, a answer) Reading {
 	for _, m := range p.Matchers {
-		if m.fits(a) {
+		if !m.generic() && m.fits(a) {
 			return Reading{Outcome: m.Outcome, Reason: m.Reason, Rule: m.rule}
 		}
 	}
 	words := strings.Join(append(a.texts, a.code, a.description), "\n")
-	refusal := r.Status == http.StatusUnauthorized || keyWords.MatchString(words)
+	refusal := r.Status == http.StatusUnauthorized ||
+		(r.Status == http.StatusBadRequest || r.Status == http.StatusForbidden) && apiKeyWords.MatchString(words)
 	client := r.Status >= 400 && r.Status < 500
 	switch {
 	case client && (onTheWay.MatchString(words) || gatewayOf(r, a) != "" || signsInItself(r)):
@@ -150,10 +153,10 @@ func (p Provider) keyRefused(r Response, a answer) Reading {
 
 // The words of a refusal. A key is called token as well; what is said of a session, a page or a certificate is not said of it.
 var (
-	keyWords = regexp.MustCompile(`(?i)` + keyThing + `[^.\n]{0,30}\b(invalid|not valid|revoked|expired|disabled|deactivated|unknown|` +
-		`not (found|recogni[sz]ed))\b|\b(invalid|bad|wrong|incorrect|unknown|revoked|expired|disabled)[ _](\w+[ _])?` + keyThing)
-	keyExpired = regexp.MustCompile(`(?i)` + keyThing + `[^.\n]{0,30}\bexpired\b|\bexpired[ _](\w+[ _])?` + keyThing)
-	keyRevoked = regexp.MustCompile(`(?i)` + keyThing + `[^.\n]{0,30}\b(revoked|disabled|deactivated|deleted)\b|` +
+	keyWords    = regexp.MustCompile(badThing(keyThing))
+	apiKeyWords = regexp.MustCompile(badThing(apiKey)) // a parameter is a key, too
+	keyExpired  = regexp.MustCompile(`(?i)` + keyThing + `[^.\n]{0,30}\bexpired\b|\bexpired[ _](\w+[ _])?` + keyThing)
+	keyRevoked  = regexp.MustCompile(`(?i)` + keyThing + `[^.\n]{0,30}\b(revoked|disabled|deactivated|deleted)\b|` +
 		`\b(revoked|disabled|deactivated)[ _](\w+[ _])?` + keyThing)
 	noKeyCame = regexp.MustCompile(`(?i)\b(no|missing|without|lacks?)\b[^.\n]{0,20}` + keyThing + `|` + keyThing +
 		`[^.\n]{0,20}\b(missing|required|not (provided|found in|present|supplied|given|sent))\b|\bnot[ _]authed\b|` +
@@ -186,7 +189,16 @@ var aboutKeys = regexp.MustCompile(
 	`(?i)\bkeys?\b|token|credential|secret|password|\bauth(enticat|ori[sz]|\b)|unauthori[sz]|log[ -]?in|sign[ -]?in`,
 )
 
-const keyThing = `\b(api[ _-]?keys?|access[ _-]?tokens?|auth(entication|orization)?[ _-]?tokens?|tokens?|keys?|credentials?)\b`
+const (
+	apiKey   = `\b(api[ _-]?(keys?|tokens?)|access[ _-]?(tokens?|keys?)|auth(entication|orization)?[ _-]?tokens?|bearer[ _-]?tokens?)\b`
+	keyThing = `\b(api[ _-]?keys?|access[ _-]?tokens?|auth(entication|orization)?[ _-]?tokens?|tokens?|keys?|credentials?)\b`
+)
+
+// badThing is what says that a thing is no good.
+func badThing(thing string) string {
+	return `(?i)` + thing + `[^.\n]{0,30}\b(invalid|not valid|revoked|expired|disabled|deactivated|unknown|not (found|recogni[sz]ed))\b|` +
+		`\b(invalid|bad|wrong|incorrect|unknown|revoked|expired|disabled)[ _](\w+[ _])?` + thing
+}
 
 // explainKey is the sentence for a reading of a key that has none yet.
 func explainKey(r Reading) string {
