@@ -4,8 +4,10 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -48,6 +50,7 @@ type clientAuth struct {
 	value        secret.Value
 	clientID     string
 	assertion    secret.Value
+	beside       map[string]secret.Value // Provider.SecretParameters
 }
 
 // authenticate makes the client authentication of one request. Its error says nothing of the
@@ -143,7 +146,7 @@ func (a clientAuth) sent() []secret.Value {
 	if !a.assertion.IsZero() {
 		all = append(all, a.assertion)
 	}
-	return all
+	return slices.AppendSeq(all, maps.Values(a.beside))
 }
 
 // addHeaders makes req a form request of the client.

@@ -84,6 +84,10 @@ func (c *Checker) Token(ctx context.Context, p Provider, t Target) (secret.Value
 	if err != nil {
 		return secret.Value{}, c.Fail(p, []Target{t}, err)[0]
 	}
+	defer auth.wipe()
+	if err := whole.readBeside(ctx, &auth); err != nil {
+		return secret.Value{}, c.Fail(p, []Target{t}, err)[0]
+	}
 	token := c.exchange(ctx, client, whole, t.Credential, auth, nil, nil, &r)
 	r.clean(scrubbingOf(func() []secret.Value { return append(auth.sent(), token) }), t.Credential.Scopes)
 	return token, r
@@ -164,6 +168,11 @@ func (b batch) check(ctx context.Context, t Target) *Result {
 	defer value.Wipe()
 	r.Ends = endOf(value)
 	a := Asking{b, &r, t, value, b.client, []secret.Value{value}}
+	defer func() {
+		for _, v := range a.sent {
+			v.Wipe()
+		}
+	}()
 	methods[first(b.provider.Kind, ClientCredentials)](ctx, &a)
 	r.clean(scrubbingOf(func() []secret.Value { return a.sent }), t.Credential.Scopes)
 	return &r
@@ -173,7 +182,11 @@ func (b batch) check(ctx context.Context, t Target) *Result {
 func byToken(ctx context.Context, a *Asking) {
 	p, cred, value := a.provider, a.target.Credential, a.secret
 	auth, err := authenticate(p, cred, value, a.now())
+	if err == nil {
+		err = p.readBeside(a.optional, &auth)
+	}
 	if err != nil {
+		a.sent = auth.sent()
 		a.unusable(err)
 		return
 	}

@@ -1,6 +1,7 @@
 package checker
 
 import (
+	"context"
 	"fmt"
 	"maps"
 	"slices"
@@ -48,6 +49,28 @@ func (p Provider) algorithms() []string {
 // TakesKey reports whether the secrets of p's credentials are private keys.
 func (p Provider) TakesKey() bool { return p.signsGrant() || p.AuthMethod.takesKey() }
 
+// readBeside reads SecretParameters into a. The caller wipes them by wipe.
+func (p Provider) readBeside(ctx context.Context, a *clientAuth) error {
+	for name, ref := range p.SecretParameters {
+		v, err := secret.Resolve(ctx, ref)
+		if err != nil {
+			return fmt.Errorf("secret_parameters.%s: %w", name, err)
+		}
+		if a.beside == nil {
+			a.beside = map[string]secret.Value{}
+		}
+		a.beside[name] = v
+	}
+	return nil
+}
+
+// wipe forgets what readBeside read.
+func (a *clientAuth) wipe() {
+	for _, v := range a.beside {
+		v.Wipe()
+	}
+}
+
 // inParameters reports whether a text of the request has the secret.
 func (p Provider) inParameters() bool {
 	has := func(texts map[string]string) bool {
@@ -60,6 +83,13 @@ func (p Provider) inParameters() bool {
 }
 
 func (p Provider) validateGrant(add complaint) {
+	for _, name := range slices.Sorted(maps.Keys(p.SecretParameters)) {
+		if p.AuthMethod == Custom {
+			add("secret_parameters", "one credential, one secret", "with auth_method custom the whole body is yours")
+		} else if _, twice := p.Parameters[name]; twice || !p.mayAdd(name) {
+			add("secret_parameters."+name, "for example password", "%s is keyrounds' to send, or in parameters as well", name)
+		}
+	}
 	switch {
 	case p.AuthMethod != NoAuth && p.GrantType == GrantJWTBearer:
 		add(
@@ -74,6 +104,14 @@ func (p Provider) validateGrant(add complaint) {
 		add("auth_method", `for example grant_type: password, parameters: {username: svc, password: "{client_secret}"}`,
 			"nothing of the request has the secret: a check would say nothing of it")
 	}
+}
+
+// mayAdd reports whether a member of the token request can be a parameter: one that no method sends by itself can.
+func (p Provider) mayAdd(name string) bool {
+	if p.signsGrant() && (name == "client_id" || name == "client_secret") {
+		return true // Box wants them beside the assertion
+	}
+	return !slices.Contains(reserved, name)
 }
 
 // filler replaces placeholders by what they stand for.

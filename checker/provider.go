@@ -14,6 +14,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"github.com/keyrounds/keyrounds/outbound"
+	"github.com/keyrounds/keyrounds/secret"
 )
 
 // Provider is an authorization server as a check needs to know it. Complete fills in what is not given, and Validate
@@ -42,7 +43,10 @@ type Provider struct {
 	Passive              bool              // never checked: its feeds alone tell
 	RequestScopes        bool              // send the declared scopes as the scope parameter
 	Parameters           map[string]string // more members of the token request, such as audience or resource (RFC 8707)
-	Request              Request
+	// SecretParameters are members of the token request whose values are read from where they are kept, at each check: the second
+	// secret of a grant that has two.
+	SecretParameters map[string]secret.Reference
+	Request          Request
 	Response             map[string]JQ     // where an answer has the members of ResponseMembers; nil: where RFC 6749 says
 	Headers              map[string]string // of APIKey: the headers that have members of HeaderMembers
 	Probes               []Probe
@@ -198,8 +202,8 @@ func ParseRate(s string) (rate.Limit, error) {
 // setup is the same as long as p asks the same endpoint in the same way.
 func (p Provider) setup() string {
 	asked := []any{p.Issuer, p.TokenURL, p.AuthMethod, p.Assertion, p.Parameters, p.Request, p.RequestScopes, p.Proxy, p.TLS}
-	if p.otherGrant() || p.DPoP {
-		asked = append(asked, p.GrantType, p.DPoP)
+	if p.otherGrant() || p.DPoP || len(p.SecretParameters) > 0 {
+		asked = append(asked, p.GrantType, p.DPoP, p.SecretParameters)
 	}
 	if p.Kind == APIKey {
 		asked = append(asked, p.Key)

@@ -56,6 +56,9 @@ func members(p Provider, cred credential.Credential, auth clientAuth) map[string
 	for name, v := range p.Parameters {
 		all[name] = auth.placeholders.Replace(v)
 	}
+	for name, v := range auth.beside {
+		all[name] = v.Reveal()
+	}
 	all["grant_type"] = p.grant()
 	if p.RequestScopes && len(cred.Scopes) > 0 {
 		all["scope"] = strings.Join(cred.Scopes, " ")

@@ -66,7 +66,7 @@ func (p Provider) Validate() []credential.Problem {
 		add("budget", "token requests a month; 0 for no limit", "%d is out of range: 0 or more", p.Budget)
 	}
 	for _, name := range slices.Sorted(maps.Keys(p.Parameters)) {
-		if slices.Contains(reserved, name) {
+		if !p.mayAdd(name) {
 			add("parameters."+name, "for example audience or resource", "%s is keyrounds' to send", name)
 		}
 	}

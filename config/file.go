@@ -265,6 +265,9 @@ type ProviderIn struct {
 	// More members of the token request, such as audience or resource (RFC 8707). {client_id}, {client_secret} and {scope}
 	// stand for the credential's.
 	Parameters map[string]string `json:"parameters,omitempty"`
+	// More members of the token request, whose values are read from where they are kept: the second secret of a grant that
+	// has two, such as a password beside a client secret.
+	SecretParameters map[string]string `json:"secret_parameters,omitempty"`
 	// For token endpoints that are not quite OAuth.
 	Request *RequestIn `json:"request,omitempty"`
 	// jq expressions for members that such an answer has elsewhere: access_token, expires_in, scope, error,

@@ -9,6 +9,7 @@ import (
 	"github.com/keyrounds/keyrounds/checker"
 	"github.com/keyrounds/keyrounds/credential"
 	"github.com/keyrounds/keyrounds/outbound"
+	"github.com/keyrounds/keyrounds/secret"
 )
 
 func (b *builder) providers(c *Config, in map[string]ProviderIn) {
@@ -53,6 +54,12 @@ func (b *builder) provider(path, name string, in ProviderIn) checker.Provider {
 			p.Response = map[string]checker.JQ{}
 		}
 		p.Response[name] = b.jq(path+".response."+name, in.Response[name])
+	}
+	for _, name := range slices.Sorted(maps.Keys(in.SecretParameters)) {
+		if p.SecretParameters == nil {
+			p.SecretParameters = map[string]secret.Reference{}
+		}
+		p.SecretParameters[name] = b.reference(path+".secret_parameters."+name, in.SecretParameters[name])
 	}
 	if in.Assertion != nil {
 		a := in.Assertion

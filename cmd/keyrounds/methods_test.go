@@ -84,6 +84,7 @@ func newSecrets(t *testing.T) theSecrets {
 // The grants beside client_credentials, in the words of the configuration.
 const (
 	bearerGrant   = "none, grant_type: " + checker.GrantJWTBearer
+	twoSecrets    = `client_secret_post, grant_type: password, parameters: {username: svc}, secret_parameters: {password: "env:SVC_PASSWORD"}`
 	passwordGrant = `none, grant_type: password, parameters: {username: svc, password: "{client_secret}"}`
 )
 
@@ -130,6 +131,7 @@ func (k theSecrets) clients() []authserver.Client {
 		{ID: "self", Method: "self_signed_tls_client_auth", Certificate: k.self.cert.Raw},
 		{ID: "svc@example.com", Grant: checker.GrantJWTBearer, Key: public},
 		{ID: "public", Method: "none", Grant: "password", Secret: text},
+		{ID: "confidential", Method: "client_secret_post", Grant: "password", Secret: text},
 	}
 	for i := range all {
 		all[i].Scopes = []string{"read"}
@@ -217,6 +219,7 @@ func (at servers) trials(t *testing.T, k theSecrets) []trial {
 		trial{account{"fosite-grant", "svc@example.com", bearerGrant, at.fosite}, pkcs1(k.key), pkcs1(k.otherKey)},
 		trial{account{"fosite-account", "svc@example.com", bearerGrant, at.fosite}, accountFile(t, k.key), accountFile(t, k.otherKey)},
 		trial{account{"fosite-password", "public", passwordGrant, at.fosite}, text, otherText},
+		trial{account{"fosite-two-secrets", "confidential", twoSecrets, at.fosite}, text, otherText},
 		trial{account{"zitadel-post", "post", "client_secret_post", at.zitadel}, text, otherText},
 		trial{account{"zitadel-basic", "basic", "client_secret_basic", at.zitadel}, text, otherText},
 		trial{account{"node-post", "post", "client_secret_post", at.node}, text, otherText},
@@ -279,7 +282,7 @@ func TestEveryMethodAndReference(t *testing.T) {
 	t.Parallel()
 	s, k := newSite(t, 0), newSecrets(t)
 	at := startServers(t, s, k)
-	s.env = []string{"CREDENTIALS_DIRECTORY=" + s.dir}
+	s.env = []string{"CREDENTIALS_DIRECTORY=" + s.dir, "SVC_PASSWORD=" + text}
 	want := map[string]wanted{}
 	var providers, credentials strings.Builder
 	add := func(name string, a account, ref string, w wanted) {

@@ -114,6 +114,31 @@ func standIns(t *testing.T, k theSecrets) map[string]standIn {
 			credential: `client_id: svc@example.com, scopes: ["https://www.googleapis.com/auth/prediction"]`,
 			right:      accountFile(t, k.key), wrong: accountFile(t, k.otherKey), reason: "bad_secret",
 		},
+		"box": {
+			path: "/oauth2/token", docs: "https://developer.box.com/guides/authentication/jwt/without-sdk/",
+			answer: func(r *http.Request) (int, any) {
+				f := r.PostForm
+				claims, ok := signedBy(f.Get("assertion"), k.key, "https://api.box.com/oauth2/token")
+				age, _ := claims["exp"].(float64)
+				switch {
+				case f.Get("grant_type") != checker.GrantJWTBearer:
+					return 400, object{"error": "unsupported_grant_type", "error_description": "Invalid grant_type parameter or parameter missing"}
+				case f.Get("client_id") != "box-client" || f.Get("client_secret") != "c4n4ry-box-secret":
+					return 400, object{"error": "invalid_client", "error_description": "The client credentials are invalid"}
+				case !ok:
+					return 400, object{"error": "invalid_grant", "error_description": "Please check that the signature is valid."}
+				case claims["iss"] != "box-client" || claims["sub"] != "ent-1" || claims["box_sub_type"] != "enterprise" ||
+					age > float64(time.Now().Unix()+60):
+					return 400, object{"error": "invalid_grant", "error_description": "Please check the 'exp' claim."}
+				}
+				return 200, object{"access_token": "c4n4ry-token", "expires_in": 3600, "restricted_to": []any{}, "token_type": "bearer"}
+			},
+			provider: `token_url: "%s", grant_type: "` + checker.GrantJWTBearer + `", parameters: {client_id: "{client_id}"}, ` +
+				`secret_parameters: {client_secret: "env:BOX_CLIENT_SECRET"}, assertion: {audience: "https://api.box.com/oauth2/token", ` +
+				`subject: ent-1, lifetime: 45s, claims: {box_sub_type: enterprise}}`,
+			credential: "client_id: box-client",
+			right:      pkcs1(k.key), wrong: pkcs1(k.otherKey),
+		},
 		"entra-workload": {
 			path: "/tenant/oauth2/v2.0/token",
 			docs: "https://learn.microsoft.com/entra/identity-platform/v2-oauth2-client-creds-grant-flow",
@@ -230,6 +255,7 @@ func TestStandInsOfProviders(t *testing.T) {
 	mux := http.NewServeMux()
 	server := httptest.NewServer(mux)
 	t.Cleanup(server.Close)
+	s.env = []string{"BOX_CLIENT_SECRET=c4n4ry-box-secret"}
 	var providers, credentials strings.Builder
 	reasons := map[string]string{}
 	for name, in := range standIns(t, k) {

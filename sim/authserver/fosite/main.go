@@ -119,7 +119,7 @@ func (s *server) register(c client) error {
 		return nil
 	}
 	grants := []string{"client_credentials"}
-	if c.Grant == "password" { // of a user, by a client without a secret
+	if c.Grant == "password" { // of a user
 		grants = []string{c.Grant}
 		s.store.Users["svc"] = storage.MemoryUserRelation{Username: "svc", Password: c.Secret}
 	}
@@ -128,7 +128,7 @@ func (s *server) register(c client) error {
 			ID:         c.ID,
 			Secret:     hash,
 			GrantTypes: grants,
-			Public:     c.Grant == "password",
+			Public:     c.Method == "none",
 			Scopes:     c.Scopes,
 		},
 		TokenEndpointAuthMethod: c.Method,
