@@ -47,12 +47,12 @@ type Provider struct {
 	// secret of a grant that has two.
 	SecretParameters map[string]secret.Reference
 	Request          Request
-	Response             map[string]JQ     // where an answer has the members of ResponseMembers; nil: where RFC 6749 says
-	Headers              map[string]string // of APIKey: the headers that have members of HeaderMembers
-	Probes               []Probe
-	ConsoleURL           string // where a person revokes a credential
-	Matchers             []Matcher
-	RefusesFor           []string // Preset.RefusesFor
+	Response         map[string]JQ     // where an answer has the members of ResponseMembers; nil: where RFC 6749 says
+	Headers          map[string]string // of APIKey: the headers that have members of HeaderMembers
+	Probes           []Probe
+	ConsoleURL       string // where a person revokes a credential
+	Matchers         []Matcher
+	RefusesFor       []string // Preset.RefusesFor
 }
 
 // The most that Concurrency and Rate can be.

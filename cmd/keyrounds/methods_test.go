@@ -83,8 +83,9 @@ func newSecrets(t *testing.T) theSecrets {
 
 // The grants beside client_credentials, in the words of the configuration.
 const (
-	bearerGrant   = "none, grant_type: " + checker.GrantJWTBearer
-	twoSecrets    = `client_secret_post, grant_type: password, parameters: {username: svc}, secret_parameters: {password: "env:SVC_PASSWORD"}`
+	bearerGrant = "none, grant_type: " + checker.GrantJWTBearer
+	twoSecrets  = `client_secret_post, grant_type: password, parameters: {username: svc}, ` +
+		`secret_parameters: {password: "env:SVC_PASSWORD"}`
 	passwordGrant = `none, grant_type: password, parameters: {username: svc, password: "{client_secret}"}`
 )
 

@@ -122,7 +122,7 @@ func standIns(t *testing.T, k theSecrets) map[string]standIn {
 				age, _ := claims["exp"].(float64)
 				switch {
 				case f.Get("grant_type") != checker.GrantJWTBearer:
-					return 400, object{"error": "unsupported_grant_type", "error_description": "Invalid grant_type parameter or parameter missing"}
+					return 400, object{"error": "unsupported_grant_type", "error_description": "Invalid grant_type parameter"}
 				case f.Get("client_id") != "box-client" || f.Get("client_secret") != "c4n4ry-box-secret":
 					return 400, object{"error": "invalid_client", "error_description": "The client credentials are invalid"}
 				case !ok:
