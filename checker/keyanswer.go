@@ -13,7 +13,8 @@ import (
 //     left of a limit (GitHub).
 //  2. The status that the probe expects, and nothing in the body that says otherwise (Slack answers 200 and ok false), is OK. What the
 //     answer says of scopes is compared with those that are declared.
-//  3. The provider's own matchers read the error; the generic ones are about token endpoints, and are not asked.
+//  3. The provider's own matchers read the error; of the generic ones, which are about token endpoints, only those that find trouble or a
+//     limit in words are asked.
 //  4. Words about who asks from where are a gateway's; words that no key came are about our request.
 //  5. 401 is a refusal, unless it has words and none of them is about a key; so are words that the key is invalid, revoked or expired
 //     beside 400 or 403, as some write.
@@ -120,6 +121,9 @@ func (p Provider) keyRefused(r Response, a answer) Reading {
 			return Reading{Outcome: m.Outcome, Reason: m.Reason, Rule: m.rule}
 		}
 	}
+	if reading := troubleInWords(a); reading.Outcome != "" {
+		return reading
+	}
 	words := strings.Join(append(a.texts, a.code, a.description), "\n")
 	refusal := r.Status == http.StatusUnauthorized ||
 		(r.Status == http.StatusBadRequest || r.Status == http.StatusForbidden) && apiKeyWords.MatchString(words)
@@ -149,6 +153,17 @@ func (p Provider) keyRefused(r Response, a answer) Reading {
 		return says(ScopeDenied, "", "status 403", "the API forbids the request with this key (HTTP 403): a permission may be missing")
 	}
 	return says(Malformed, "", "unexpected status", "the API's answer was not expected (HTTP %d)", r.Status)
+}
+
+// troubleInWords is what the generic matchers find of trouble or a limit in any text of an answer: some tell it with a 401.
+func troubleInWords(a answer) Reading {
+	for _, text := range append(a.texts, a.description) {
+		reading := byMatchers(Provider{}, answer{status: a.status, kind: a.kind, description: text})
+		if reading.Outcome == RateLimited || reading.Outcome == ProviderError {
+			return reading
+		}
+	}
+	return Reading{}
 }
 
 // The words of a refusal. A key is called token as well; what is said of a session, a page or a certificate is not said of it.
