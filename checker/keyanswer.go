@@ -79,14 +79,19 @@ func keyTrouble(p Provider, r Response, a answer) Reading {
 	return Reading{}
 }
 
-// saysNo reports whether a body says that the request failed, whatever the status: by ok or success, or by an error that is filled. What
-// an API calls code, status or name may be of the thing that was asked for.
+// saysNo reports whether a body says that the request failed, whatever the status: by ok or success, by an error that is filled, or by
+// errors and no data. What an API calls code, status or name may be of the thing that was asked for.
 func saysNo(a answer) bool {
-	ok, isBool := a.members["ok"].(bool)
-	success, isSuccess := a.members["success"].(bool)
-	data, hasData := a.members["data"]
-	nothing := hasData && !filled(data) && filled(a.members["errors"]) // as GraphQL answers
-	return isBool && !ok || isSuccess && !success || filled(a.members["error"]) || nothing
+	_, hasData := a.members["data"]
+	nothing := len(a.members) == 1 || hasData && !filled(a.members["data"]) // as GraphQL answers
+	return isFalse(a.members["ok"]) || isFalse(a.members["success"]) || filled(a.members["error"]) ||
+		nothing && filled(a.members["errors"])
+}
+
+// isFalse: false, which some write as a text.
+func isFalse(v any) bool {
+	text, isText := v.(string)
+	return v == false || isText && strings.EqualFold(text, "false")
 }
 
 // keyOK is rule 2.
